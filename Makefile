@@ -1,0 +1,108 @@
+# edgecap: `make demo` shows the main job, `make test` runs the tests. Both set up what they need.
+# A fresh machine has Python 3.11 or later, pip, make and apt.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+UV_VERSION := 0.13.9
+VENV := .venv
+BIN := $(VENV)/bin
+# Independent judges of our own packet code, and programs that make real traffic.
+TEST_PROGRAMS := capinfos tshark tcpdump ping
+TEST_PACKAGES := wireshark-common tshark tcpdump iputils-ping
+
+# Neither the Prefect server nor its client reports home from a test or a demo.
+export DO_NOT_TRACK := 1
+export PREFECT_SERVER_ANALYTICS_ENABLED := false
+
+.PHONY: help setup setup-dev apt demo test test-fast search lint types bench bench-fetch bench-overhead bench-lanes bench-receiver bench-alerts faults lock clean
+
+help: ## what there is to make
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
+
+setup: $(VENV)/.installed ## .venv with the edgecap command in it
+setup-dev: $(VENV)/.installed-dev
+
+$(BIN)/uv:
+	@echo "setup: creating $(VENV)"
+	@$(PYTHON) -c 'import sys; sys.exit("edgecap needs Python 3.11 or later, this is " + sys.version) if sys.version_info < (3, 11) else 0'
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+# Compiled here, since each run is a process of its own: without bytecode it takes seconds more to start.
+$(VENV)/.installed: requirements.lock pyproject.toml setup.py edgecap/packets/_kernel.c | $(BIN)/uv
+	@echo '#include <Python.h>' | cc -fsyntax-only -x c $$($(BIN)/python -c 'import sysconfig; print("-I" + sysconfig.get_path("include"))') - 2>/dev/null || { \
+	  echo "setup: installing a C compiler and Python's headers from Debian"; \
+	  sudo=""; [ "$$(id -u)" = 0 ] || sudo=sudo; \
+	  $$sudo apt-get update -qq; \
+	  DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -qq --no-install-recommends gcc libc6-dev python3-dev >/dev/null; \
+	}
+	@echo "setup: installing the locked packages"
+	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r requirements.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps -e .
+	@$(BIN)/python -m compileall -q cli deployments edgecap flows tasks
+	@touch $@
+
+$(VENV)/.installed-dev: requirements-dev.lock $(VENV)/.installed
+	@echo "setup: installing what the tests need"
+	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r requirements-dev.lock
+	@touch $@
+
+apt: ## Debian packages the tests need (tshark, capinfos, tcpdump, ping)
+	@missing=""; for p in $(TEST_PROGRAMS); do command -v $$p >/dev/null || missing="$$missing $$p"; done; \
+	if [ -n "$$missing" ]; then \
+	  echo "setup: installing$$missing from Debian"; \
+	  sudo=""; [ "$$(id -u)" = 0 ] || sudo=sudo; \
+	  $$sudo apt-get update -qq; \
+	  DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -qq --no-install-recommends $(TEST_PACKAGES) >/dev/null; \
+	fi
+
+demo: setup ## the main job, for real, on this machine (ONCE=1: run it once and leave)
+	@$(BIN)/edgecap demo $(if $(ONCE),--once)
+
+test: setup-dev apt lint types ## lint, types and all tests
+	@$(BIN)/pytest -n 2 --dist loadgroup
+
+test-fast: setup-dev ## the tests that need no server
+	@$(BIN)/pytest -n 2 -m "not prefect and not e2e"
+
+search: setup-dev ## the tests of properties and state machines on inputs of their own making, for an hour
+	@$(BIN)/pytest -n 2 --dist loadgroup --hypothesis-profile=long -m "not prefect and not e2e" -k 'not ceph' $(ONLY)
+
+lint: setup-dev
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/ruff check --quiet .
+
+types: setup-dev
+	@$(BIN)/mypy
+
+bench: bench-fetch bench-overhead ## fetching beside s5cmd, and what edgecap adds to a capture
+
+bench-fetch: setup-dev
+	@$(BIN)/python -m benches.fetch
+
+bench-overhead: setup-dev
+	@$(BIN)/python -m benches.overhead
+
+bench-lanes: setup-dev ## lanes at the real clock: how well they are used, what waiting costs (40 minutes)
+	@$(BIN)/python -m benches.lanes
+
+bench-receiver: setup-dev ## alerts: how soon they are answered 202, at 200 a second
+	@$(BIN)/python -m benches.receiver
+
+bench-alerts: setup-dev ## alerts: how soon one becomes a capture, and after Prefect was away
+	@$(BIN)/python -m benches.alerts
+
+faults: setup-dev apt ## the whole fault matrix, and docs/faults.md from it (SEED=1, SITES=4, ONLY='pattern')
+	@$(BIN)/python -m tests.faults --seed $(or $(SEED),1) --sites $(or $(SITES),4) \
+	  $(if $(ONLY),--only '$(ONLY)',--report docs/faults.md)
+
+lock: $(BIN)/uv ## resolve the lock files anew
+	@$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --quiet \
+	  --extra demo --group dev -o requirements-dev.lock
+	@$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --quiet \
+	  --extra demo -c requirements-dev.lock -o requirements.lock
+
+clean: ## forget the environment and all state of demo and tests
+	@rm -rf $(VENV) .edgecap .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

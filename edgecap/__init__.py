@@ -1,0 +1,11 @@
+"""Packet captures at Cloudflare's edge: the domain, in plain Python.
+
+Nothing below this package imports Prefect; `tasks` and `flows` adapt it.
+"""
+
+from importlib.metadata import PackageNotFoundError, version
+
+try:
+    __version__ = version("edgecap")
+except PackageNotFoundError:  # a source tree that was never installed
+    __version__ = "0+unknown"
