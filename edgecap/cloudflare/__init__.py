@@ -1,0 +1,1 @@
+"""Cloudflare's PCAPs API: models, client, errors."""

@@ -1,0 +1,240 @@
+"""From an answer to its result, or to the error that it means.
+
+The status and code with which the API refuses a capture are not public, so a refusal is classified by
+what it says. A caller who needs certainty also looks at `GET /pcaps`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from http import HTTPStatus
+from typing import Any
+
+from edgecap.cloudflare.envelope import Envelope, read_envelope
+from edgecap.cloudflare.headers import rate_limit, retry_delay
+from edgecap.errors import (
+    ApiError,
+    BadCredentials,
+    Busy,
+    NoPermission,
+    RateLimited,
+    RequestRefused,
+    ServerTrouble,
+    UnexpectedAnswer,
+    UnknownToApi,
+)
+
+BAD_CREDENTIALS_CODES = frozenset({6003, 6102, 6103, 6111, 9106})  # with 400, some in 6003's error_chain
+AUTHENTICATION_CODES = frozenset({9109, 10000})  # with 401 and 403
+NO_ROUTE_CODES = frozenset({7000, 7003})  # with 400: the path names nothing that exists
+THROTTLE_CODES = frozenset({971, 10100, 10500})
+
+_BUSY = re.compile(
+    r"in[ -]progress|at a time|at the same time|concurrent|simultaneous"
+    r"|already\b.{0,40}\b(?:running|pending|active|started|exists|ongoing|under way)"
+    r"|\b(?:running|pending|active|ongoing|unfinished)\b.{0,20}\b(?:capture|pcap|request|job)s?\b.{0,20}\balready"
+    r"|\b(?:capture|pcap|request|job)s? (?:is|are) (?:already |still |currently )*"
+    r"(?:running|pending|active|ongoing)"
+    r"|\banother\b.{0,30}\b(?:running|pending|active|ongoing)"
+    r"|\bcurrently (?:running|pending|active)"
+)
+_RATE = re.compile(
+    r"rate.?limit|too many|throttl|slow down|too (?:fast|often|frequent|soon)"
+    r"|(?:per|a|an|one|each|every|last|within the) minute|(?:per|every|last|within) \d+ ?s(?:ec(?:ond)?s?)?\b"
+)
+_RIGHTS = re.compile(r"unauthori[sz]ed to|permission|not allowed|forbidden|entitle")
+_AGAIN_IN = re.compile(r"(?:again|retry|wait)\b.{0,20}?\b(\d{1,5}) ?(s|sec|seconds?|m|min|minutes?)\b")
+_UNREADABLE = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY})
+_ANSWERED = frozenset({"GET", "POST"})  # these promise a result; PUT and DELETE an empty 204
+_NO_SUCH = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
+READ, WRITE = ("Magic Firewall Packet Captures - " + kind + " PCAPs API" for kind in ("Read", "Write"))
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call of the API, as far as its errors need to know it.
+
+    Attributes:
+        method: HTTP method.
+        path: below the account, such as `/pcaps/<id>`.
+        account_id: whose account.
+        capture_type: `simple` or `full` when the call asks for a capture, else empty.
+        hide: takes secrets out of a text.
+    """
+
+    method: str
+    path: str
+    account_id: str
+    capture_type: str
+    hide: Callable[[str], str]
+
+    @property
+    def creates_capture(self) -> bool:
+        """It is `POST /pcaps`, the only call that can meet a lane that is taken."""
+        return self.method == "POST" and self.path == "/pcaps"
+
+    def __str__(self) -> str:
+        """Method and path, which is what errors say of it."""
+        return f"{self.method} {self.path}"
+
+
+def result_of(call: Call, status: int, headers: Mapping[str, str], body: bytes, now: datetime) -> Any:
+    """The `result` of an answer; None for a change that was answered without one.
+
+    Args:
+        call: what was asked.
+        status: the HTTP status.
+        headers: of the answer; names in lower case, or a mapping that does not care.
+        body: all of it.
+        now: the server's clock, aware; `retry_at` counts from it.
+
+    Raises:
+        ApiError: what the answer means, if it is not a success.
+    """
+    envelope = read_envelope(body)
+    if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
+        if not body.strip() and call.method not in _ANSWERED:
+            return None
+        # Without a `result` an answer to a question is not an empty list: nobody has looked.
+        promised = call.method in _ANSWERED or envelope is None or envelope.success is None
+        if envelope is None or (promised and envelope.success is not False and not envelope.has_result):
+            raise unexpected(
+                call, status, f"the answer is {described(headers, body)}, not the API's envelope"
+            )
+        if envelope.success is not False:
+            return envelope.result
+    raise error_of(call, status, headers, body, now)
+
+
+def unexpected(call: Call, status: int | None, what: str) -> UnexpectedAnswer:
+    """An answer that the API never promised; `what` says what it is."""
+    return UnexpectedAnswer(
+        call.hide(what),
+        where=str(call),
+        todo="check CLOUDFLARE_BASE_URL, and what stands between here and the API",
+        status=status,
+    )
+
+
+def error_of(call: Call, status: int, headers: Mapping[str, str], body: bytes, now: datetime) -> ApiError:
+    """The error that an answer other than a success means. The arguments are those of `result_of`."""
+    envelope = read_envelope(body)
+    said = envelope.text if envelope else _plain_text(headers, body)
+    codes = frozenset(envelope.codes if envelope else ())
+    kind = _kind(call, status, codes, said.lower(), envelope)
+    field = envelope.field if envelope and kind is RequestRefused else ""
+    if kind is UnexpectedAnswer:
+        error: ApiError = unexpected(call, status, f"HTTP {status} with {described(headers, body)}")
+    else:
+        error = kind(
+            call.hide(_what(kind, status, said)),
+            where=str(call),
+            todo=_todo(kind, call, field),
+            status=status,
+        )
+    error.codes = envelope.codes if envelope else ()
+    error.field = field
+    if kind in (RateLimited, Busy, ServerTrouble):
+        error.retry_at = _retry_at(headers, said.lower(), status, now)
+        if kind is RateLimited and error.retry_at is not None:
+            error.todo = f"try again after {error.retry_at:%Y-%m-%d %H:%M:%S} UTC"
+    return error
+
+
+def _kind(  # noqa: PLR0911 - a decision list reads best as one
+    call: Call, status: int, codes: frozenset[int], said: str, envelope: Envelope | None
+) -> type[ApiError]:
+    """The rules, from the surest sign to the weakest."""
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in _UNREADABLE:
+        return ServerTrouble
+    if status == HTTPStatus.UNAUTHORIZED or codes & BAD_CREDENTIALS_CODES:
+        return BadCredentials
+    if status == HTTPStatus.FORBIDDEN:
+        good = not codes & AUTHENTICATION_CODES or _RIGHTS.search(said)
+        return NoPermission if good else BadCredentials
+    if status in _NO_SUCH:
+        return UnknownToApi
+    limit = _limit(call, said)
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        return limit or RateLimited
+    if codes & THROTTLE_CODES:
+        return RateLimited
+    named = bool(envelope and envelope.pointed_field)
+    if limit and not (named and limit is RateLimited):
+        return limit
+    if codes & NO_ROUTE_CODES and not named:
+        return UnknownToApi
+    if envelope is None or (status < HTTPStatus.BAD_REQUEST and envelope.success is not False):
+        return UnexpectedAnswer
+    return RequestRefused
+
+
+def _limit(call: Call, said: str) -> type[ApiError] | None:
+    """Which limit a refusal talks about, if any."""
+    rate = bool(_RATE.search(said))
+    if call.creates_capture and _BUSY.search(said) and not (rate and call.capture_type == "simple"):
+        return Busy
+    return RateLimited if rate else None
+
+
+def _retry_at(headers: Mapping[str, str], said: str, status: int, now: datetime) -> datetime | None:
+    """When the answer said that trying again makes sense: in a header, or in words."""
+    delay = retry_delay(headers, now=now)
+    if delay is None and (match := _AGAIN_IN.search(said)):
+        delay = timedelta(seconds=int(match[1]) * (60 if match[2].startswith("m") else 1))
+    if delay is None and status == HTTPStatus.TOO_MANY_REQUESTS:
+        limit = rate_limit(headers)
+        if limit is not None and limit.remaining == 0 and limit.resets_in is not None:
+            delay = timedelta(seconds=min(limit.resets_in, 86_400))
+    return None if delay is None else now + delay
+
+
+def _what(kind: type[ApiError], status: int, said: str) -> str:
+    summary = {
+        BadCredentials: "Cloudflare does not accept the credentials",
+        NoPermission: "the credentials are not allowed to do this",
+        RequestRefused: "Cloudflare refused the request",
+        RateLimited: "Cloudflare limits the rate of requests",
+        Busy: "a capture is pending or running already",
+        UnknownToApi: "Cloudflare knows no such thing",
+        ServerTrouble: "Cloudflare's API is in trouble",
+    }[kind]
+    return f"{summary}: HTTP {status}" + (f", {said!r}" if said else "")
+
+
+def _todo(kind: type[ApiError], call: Call, field: str) -> str:
+    if kind is NoPermission:
+        right = READ if call.method == "GET" else WRITE
+        return f'give the token the permission "{right}" on account {call.account_id}'
+    if kind is UnknownToApi:
+        return f"check the id, and that it belongs to account {call.account_id}"
+    return {
+        BadCredentials: "check CLOUDFLARE_API_TOKEN, or CLOUDFLARE_EMAIL and CLOUDFLARE_API_KEY, "
+        f"and that they are for account {call.account_id}",
+        RequestRefused: f"correct {field or 'the request'}",
+        RateLimited: "wait a minute and try again",
+        Busy: "wait until it ends, or stop it",
+        ServerTrouble: "try again later; www.cloudflarestatus.com knows of outages",
+    }[kind]
+
+
+def described(headers: Mapping[str, str], body: bytes) -> str:
+    """What a body is, in a few words, without quoting any of it."""
+    try:
+        return f"JSON of another form ({type(json.loads(body)).__name__})"
+    except (ValueError, RecursionError):
+        kind = headers.get("content-type", "").split(";")[0].strip()[:60] or "no content type"
+        return f"{len(body)} bytes of {kind}"
+
+
+def _plain_text(headers: Mapping[str, str], body: bytes) -> str:
+    """What an answer without envelope says; nothing if it is a web page."""
+    kind = headers.get("content-type", "").lower()
+    if "html" in kind or body.lstrip()[:1] == b"<":
+        return ""
+    text = body[:400].decode("utf-8", "replace")
+    return " ".join(text.split())[:300] if text.isprintable() or "text/plain" in kind else ""

@@ -1,0 +1,344 @@
+"""An async client for all nine operations of the PCAPs API.
+
+Calls that change nothing are tried again when the trouble may pass. Calls that change something are made
+once, whatever happens: no idempotency key exists, and only the caller can find out what took effect.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import httpx
+from pydantic import SecretStr
+
+from edgecap import __version__
+from edgecap.cloudflare.answers import Call, described, error_of, result_of, unexpected
+from edgecap.cloudflare.download import Download
+from edgecap.cloudflare.headers import RateLimit, rate_limit, server_date
+from edgecap.cloudflare.models import Answer, Capture, Listing, Ownership
+from edgecap.cloudflare.network import HTTPX_ERRORS, network_trouble
+from edgecap.cloudflare.retry import Backoff, Random, retried
+from edgecap.errors import ConfigError, InvalidRequest
+from edgecap.redact import HIDDEN, redact
+from edgecap.settings import Account
+
+__all__ = ["Client", "Download", "Listing"]
+
+_T = TypeVar("_T")
+_A = TypeVar("_A", bound=Answer)
+_ID = re.compile(r"[0-9a-f]{32}", re.IGNORECASE)
+_SHORTEST_SECRET = 8  # real ones have 37 or more; replacing a short word would only garble messages
+_IN_A_HEADER = re.compile(r"[\x21-\x7e]+")
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Client:
+    """The PCAPs API of one account; an async context manager, for one event loop.
+
+    Every method raises only InvalidRequest (an id that is none; nothing was sent) and the kinds of
+    `edgecap.errors.ApiError`, whose `retry_at` is on the server's clock, as `server_now` is.
+
+    Args:
+        account: whose API, and how to sign in: a token, else e-mail and key.
+        transport: what carries requests instead of the network.
+        timeout: seconds to wait for a connection, for the next bytes, or to get bytes out.
+        attempts: how often a GET is made at most. POST, PUT and DELETE are made once.
+        sleep: waits so many seconds.
+        rng: where the jitter of waits comes from.
+        clock: this machine's clock, aware, UTC.
+
+    Raises:
+        ConfigError: the account's id, address or credentials cannot be right.
+    """
+
+    def __init__(
+        self,
+        account: Account,
+        *,
+        transport: httpx.AsyncBaseTransport | None = None,
+        timeout: float = 30.0,
+        attempts: int = 4,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+        rng: Random = random,
+        clock: Callable[[], datetime] = _utc_now,
+    ) -> None:
+        if not _ID.fullmatch(account.account_id):
+            raise ConfigError(
+                f"{account.account_id!r} is no account id",
+                where="account_id",
+                todo="set CLOUDFLARE_ACCOUNT_ID to the 32 hexadecimal digits that the dashboard shows",
+            )
+        credentials = _credentials(account)
+        base = _base_url(account.base_url)
+        self._account_id = account.account_id
+        self._auth = "token" if "Authorization" in credentials else "key"
+        secrets = map(_secret, (account.api_token, account.api_key))
+        self._secrets = [secret for secret in secrets if len(secret) >= _SHORTEST_SECRET]
+        self._server = base.netloc.decode("ascii")
+        self._backoff = Backoff(attempts)
+        self._sleep, self._rng, self._clock = sleep, rng, clock
+        self._clock_offset = timedelta()
+        self._rate_limit: RateLimit | None = None
+        self._requests = 0
+        self._http = httpx.AsyncClient(
+            base_url=base.join(f"{base.path.rstrip('/')}/accounts/{self._account_id}"),
+            headers={
+                **credentials,
+                "Accept": "application/json",
+                "User-Agent": f"edgecap/{__version__}",
+            },
+            transport=transport,
+            timeout=timeout,
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._http.aclose()
+
+    def __repr__(self) -> str:
+        """Such as `<Client 023e… at api.cloudflare.com [token, open, 3 requests, clock -0.4 s]>`."""
+        limit = f", {self._rate_limit}" if self._rate_limit else ""
+        return (
+            f"<Client {self._account_id[:4]}… at {self._server} "
+            f"[{self._auth}, {'closed' if self._http.is_closed else 'open'}, {self._requests} requests, "
+            f"clock {self._clock_offset.total_seconds():+.1f} s{limit}]>"
+        )
+
+    @property
+    def clock_offset(self) -> timedelta:
+        """The server's clock minus ours, from the last answer's `Date`; zero before the first.
+
+        `Date` has whole seconds, so this may be too small by a second and the answer's way, never too large.
+        """
+        return self._clock_offset
+
+    def server_now(self) -> datetime:
+        """The server's time, aware, UTC; it may lag by a second and does not run ahead."""
+        return self._clock() + self._clock_offset
+
+    @property
+    def rate_limit(self) -> RateLimit | None:
+        """What the last answer that spoke of it said about the general limit."""
+        return self._rate_limit
+
+    async def list_captures(self) -> Listing:
+        """The up to 50 latest captures of the account, whoever started them."""
+        call = self._call("GET", "/pcaps")
+        response = await self._try_again(lambda: self._send(call))
+        items = _items(call, response.status_code, self._result(call, response))
+        captures = [Capture.model_validate(item) for item in items]
+        return Listing(captures, server_date(response.headers) or self._clock())
+
+    async def create_capture(self, body: dict[str, Any]) -> Capture:
+        """Ask for a capture, once; `body` is what `edgecap.requests.request_body` makes.
+
+        Raises:
+            Busy: a full capture is pending or running.
+            RateLimited: the last simple capture was too recent, or the general limit is reached.
+            NetworkTrouble: with `sent`, the capture may have been accepted.
+            UnexpectedAnswer: accepted, as it seems, but without an id.
+        """
+        call = self._call("POST", "/pcaps", capture_type=str(body.get("type", "")))
+        response = await self._send(call, body)
+        capture = _one(Capture, call, response.status_code, self._result(call, response))
+        if not _ID.fullmatch(capture.id):
+            raise unexpected(call, response.status_code, "the answer to a new capture has no id")
+        return capture
+
+    async def get_capture(self, capture_id: str) -> Capture:
+        """The capture as it is now."""
+        call = self._call("GET", f"/pcaps/{_checked(capture_id, 'pcap_id')}")
+        response = await self._try_again(lambda: self._send(call))
+        capture = _one(Capture, call, response.status_code, self._result(call, response))
+        return capture if capture.id else Capture.model_validate({**capture.raw, "id": capture_id})
+
+    @asynccontextmanager
+    async def download(self, capture_id: str) -> AsyncIterator[Download]:
+        """The packets of a finished simple capture, while they arrive.
+
+        Opening it is tried again as any GET; once bytes flow, a break ends it with NetworkTrouble.
+        """
+        call = self._call("GET", f"/pcaps/{_checked(capture_id, 'pcap_id')}/download")
+        response = await self._try_again(lambda: self._open(call))
+        try:
+            yield Download(response, call, self._server)
+        finally:
+            with suppress(*HTTPX_ERRORS):
+                await response.aclose()
+
+    async def stop_capture(self, capture_id: str) -> None:
+        """Ask for the end of a full capture; its status changes later."""
+        await self._change("PUT", f"/pcaps/{_checked(capture_id, 'pcap_id')}/stop")
+
+    async def list_ownerships(self) -> list[Ownership]:
+        """The buckets that the account has registered for full captures."""
+        call = self._call("GET", "/pcaps/ownership")
+        response = await self._try_again(lambda: self._send(call))
+        items = _items(call, response.status_code, self._result(call, response))
+        return [Ownership.model_validate(item) for item in items]
+
+    async def create_ownership(self, destination_conf: str) -> Ownership:
+        """Register a bucket; Cloudflare then writes a challenge file into it. For r2, with its keys."""
+        return await self._own("/pcaps/ownership", {"destination_conf": destination_conf})
+
+    async def validate_ownership(self, destination_conf: str, challenge: str) -> Ownership:
+        """Prove that the bucket is ours with the challenge file's content. For r2, without its keys."""
+        body = {"destination_conf": destination_conf, "ownership_challenge": challenge}
+        return await self._own("/pcaps/ownership/validate", body)
+
+    async def delete_ownership(self, ownership_id: str) -> None:
+        """Remove a bucket from the registered ones; nothing in the bucket changes."""
+        await self._change("DELETE", f"/pcaps/ownership/{_checked(ownership_id, 'ownership_id')}")
+
+    async def _change(self, method: str, path: str) -> None:
+        call = self._call(method, path)
+        self._result(call, await self._send(call))
+
+    async def _own(self, path: str, body: dict[str, Any]) -> Ownership:
+        call = self._call("POST", path)
+        response = await self._send(call, body)
+        return _one(Ownership, call, response.status_code, self._result(call, response))
+
+    def _call(self, method: str, path: str, capture_type: str = "") -> Call:
+        return Call(method, path, self._account_id, capture_type, self._hide)
+
+    def _hide(self, text: str) -> str:
+        for secret in self._secrets:
+            text = text.replace(secret, HIDDEN)
+        return redact(text)
+
+    async def _try_again(self, operation: Callable[[], Awaitable[_T]]) -> _T:
+        return await retried(
+            operation, self._backoff, sleep=self._sleep, clock=self.server_now, rng=self._rng
+        )
+
+    async def _send(self, call: Call, body: dict[str, Any] | None = None) -> httpx.Response:
+        """Make the call once; the answer is read whole, and is a success as far as its status goes."""
+        request = self._request(call, body)
+        try:
+            response = await self._http.send(request)
+        except HTTPX_ERRORS as error:
+            raise network_trouble(error, call, self._server) from error
+        self._learn(response.headers)
+        if not response.is_success:
+            raise error_of(call, response.status_code, response.headers, response.content, self.server_now())
+        return response
+
+    async def _open(self, call: Call) -> httpx.Response:
+        """Start a download; the response's body is still to come."""
+        request = self._request(call, None, {"Accept": "*/*", "Accept-Encoding": "identity"})
+        try:
+            response = await self._http.send(request, stream=True)
+            self._learn(response.headers)
+            kind = response.headers.get("content-type", "").lower()
+            if response.status_code == httpx.codes.OK and "json" not in kind and "html" not in kind:
+                return response
+            try:
+                await response.aread()
+            finally:
+                await response.aclose()
+        except HTTPX_ERRORS as error:
+            raise network_trouble(error, call, self._server) from error
+        if not response.is_success:
+            raise error_of(call, response.status_code, response.headers, response.content, self.server_now())
+        self._result(call, response)
+        body = described(response.headers, response.content)
+        raise unexpected(call, response.status_code, f"a download was answered with {body}, not with packets")
+
+    def _request(
+        self, call: Call, body: dict[str, Any] | None, headers: Mapping[str, str] | None = None
+    ) -> httpx.Request:
+        self._requests += 1
+        try:
+            return self._http.build_request(call.method, call.path, json=body, headers=headers)
+        except (TypeError, ValueError) as error:
+            raise InvalidRequest(
+                f"the request cannot be written as JSON: {self._hide(str(error))}", where=str(call)
+            ) from None
+
+    def _learn(self, headers: Mapping[str, str]) -> None:
+        date = server_date(headers)
+        if date is not None:
+            self._clock_offset = date - self._clock()
+        self._rate_limit = rate_limit(headers) or self._rate_limit
+
+    def _result(self, call: Call, response: httpx.Response) -> Any:
+        return result_of(call, response.status_code, response.headers, response.content, self.server_now())
+
+
+def _one(model: type[_A], call: Call, status: int, result: object) -> _A:
+    if not isinstance(result, dict):
+        raise unexpected(call, status, f"the answer's result is {_kind(result)}, not an object")
+    return model.model_validate(result)
+
+
+def _items(call: Call, status: int, result: object) -> list[dict[str, Any]]:
+    """A collection's items; `null` is an empty collection, as the schema has it."""
+    if result is None:
+        return []
+    if not isinstance(result, list):
+        raise unexpected(call, status, f"the answer's result is {_kind(result)}, not a list")
+    return [item for item in result if isinstance(item, dict)]
+
+
+def _kind(result: object) -> str:
+    return "missing or null" if result is None else f"a {type(result).__name__}"
+
+
+def _checked(some_id: str, field: str) -> str:
+    if not _ID.fullmatch(some_id):
+        raise InvalidRequest(
+            f"{redact(some_id)[:80]!r} is no id", field=field, todo="give 32 hexadecimal digits"
+        )
+    return some_id
+
+
+def _secret(value: SecretStr | None) -> str:
+    return value.get_secret_value().strip() if value else ""
+
+
+def _credentials(account: Account) -> dict[str, str]:
+    token, key, email = _secret(account.api_token), _secret(account.api_key), (account.email or "").strip()
+    headers = {"Authorization": f"Bearer {token}"} if token else {"X-Auth-Email": email, "X-Auth-Key": key}
+    parts = [token] if token else [email, key]
+    if not all(parts):
+        raise ConfigError(
+            "the account has no credentials",
+            where=f"account {account.account_id}",
+            todo="set CLOUDFLARE_API_TOKEN, or CLOUDFLARE_EMAIL and CLOUDFLARE_API_KEY",
+        )
+    if not all(_IN_A_HEADER.fullmatch(part) for part in parts):
+        raise ConfigError(
+            "the credentials hold a space, a line break or a character that HTTP cannot carry",
+            where=f"account {account.account_id}",
+            todo="copy CLOUDFLARE_API_TOKEN, or CLOUDFLARE_EMAIL and CLOUDFLARE_API_KEY, anew",
+        )
+    return headers
+
+
+def _base_url(text: str) -> httpx.URL:
+    try:
+        url = httpx.URL(text.strip())
+    except (httpx.InvalidURL, ValueError):
+        url = httpx.URL()
+    if url.scheme not in ("http", "https") or not url.host or url.userinfo or url.query or url.fragment:
+        raise ConfigError(
+            "the API's address is none that can be used",
+            where=f"base_url {redact(text)}",
+            todo="set CLOUDFLARE_BASE_URL to one such as https://api.cloudflare.com/client/v4",
+        )
+    return url

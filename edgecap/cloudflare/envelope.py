@@ -1,0 +1,121 @@
+"""The form of every JSON answer: `{"result", "success", "errors", "messages"}`."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+_LONGEST = 300  # characters of what the API says that an error repeats
+# Names that occur in no ordinary sentence may stand alone in a message; the others only
+# in quotes or at the very start.
+_RARE = (
+    "filter_v1.source_address",
+    "filter_v1.source_port",
+    "filter_v1.destination_address",
+    "filter_v1.destination_port",
+    "filter_v1.protocol",
+    "source_address",
+    "source_port",
+    "destination_address",
+    "destination_port",
+    "destination_conf",
+    "ownership_challenge",
+    "packet_limit",
+    "byte_limit",
+    "time_limit",
+    "offset_time",
+    "colo_name",
+    "filter_v1",
+)
+_ORDINARY = ("type", "system", "colo", "protocol")
+_MENTIONED = re.compile(
+    rf"\b({'|'.join(re.escape(name) for name in _RARE)})\b"
+    rf"|[\"'`]({'|'.join(_ORDINARY)})[\"'`]"
+    rf"|(?:^|; )({'|'.join(_ORDINARY)})(?: must\b| is\b|:)"
+)
+_DEEPEST = 5  # levels of error_chain
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """An answer's envelope, as far as it was one.
+
+    Attributes:
+        success: what it said of itself; None if it said nothing.
+        has_result: there is a `result`, be it null.
+        result: the payload.
+        codes: of the errors and of what they carry in `error_chain`, in order.
+        messages: the same errors' texts.
+        pointed_field: the request's field that a `source.pointer` names, or empty.
+    """
+
+    success: bool | None
+    has_result: bool
+    result: Any
+    codes: tuple[int, ...]
+    messages: tuple[str, ...]
+    pointed_field: str
+
+    @property
+    def text(self) -> str:
+        """What the errors say, in one line."""
+        return " ".join("; ".join(dict.fromkeys(self.messages)).split())[:_LONGEST]
+
+    @property
+    def field(self) -> str:
+        """The request's field that the answer complains about: pointed at, or mentioned. Empty if none is."""
+        if self.pointed_field:
+            return self.pointed_field
+        match = _MENTIONED.search(self.text)
+        return match[match.lastindex or 0] if match else ""
+
+
+def read_envelope(body: bytes) -> Envelope | None:
+    """The envelope in `body`; None if it is not JSON or shows no sign of being one."""
+    try:
+        answer = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(answer, dict) or not answer.keys() & {"success", "errors", "result"}:
+        return None
+    success = answer.get("success")
+    errors = list(_errors(answer.get("errors"), 0))
+    return Envelope(
+        success=success if isinstance(success, bool) else None,
+        has_result="result" in answer,
+        result=answer.get("result"),
+        codes=tuple(code for code in map(_code, errors) if code is not None),
+        messages=tuple(str(error["message"]) for error in errors if isinstance(error.get("message"), str)),
+        pointed_field=next(filter(None, map(_pointed, errors)), ""),
+    )
+
+
+def _errors(value: object, depth: int) -> Iterator[dict[str, Any]]:
+    for item in value if isinstance(value, list) and depth < _DEEPEST else ():
+        if isinstance(item, dict):
+            yield item
+            yield from _errors(item.get("error_chain"), depth + 1)
+        elif isinstance(item, str):
+            yield {"message": item}
+
+
+def _code(error: dict[str, Any]) -> int | None:
+    code = error.get("code")
+    if isinstance(code, str) and code.isascii() and code.isdigit():
+        return int(code[:18])
+    return code if isinstance(code, int) and not isinstance(code, bool) else None
+
+
+def _pointed(error: dict[str, Any]) -> str:
+    """`/filter_v1/source_port`, `#/body/time_limit` or `time_limit` as `filter_v1.source_port` and so on."""
+    source = error.get("source")
+    pointer = source.get("pointer") if isinstance(source, dict) else None
+    if not isinstance(pointer, str):
+        return ""
+    parts = [part for part in re.split(r"[/.]", pointer.strip("#$ ")) if part]
+    if parts[:1] == ["body"]:
+        parts = parts[1:]
+    return ".".join(parts)[:80]

@@ -1,0 +1,51 @@
+"""From httpx's exceptions to the one error tree."""
+
+from __future__ import annotations
+
+import httpx
+
+from edgecap.cloudflare.answers import Call
+from edgecap.errors import NetworkTrouble
+
+# All that httpx raises; StreamError and CookieConflict stand outside its HTTPError.
+HTTPX_ERRORS = (httpx.HTTPError, httpx.InvalidURL, httpx.CookieConflict, httpx.StreamError)
+
+# Raised before the first byte of a request leaves: connecting, or the proxy's own handshake.
+_NOTHING_SENT = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.ProxyError,
+    httpx.UnsupportedProtocol,
+    httpx.InvalidURL,
+)
+
+
+def network_trouble(error: Exception, call: Call, server: str) -> NetworkTrouble:
+    """What one of `HTTPX_ERRORS` means.
+
+    Args:
+        error: what httpx raised.
+        call: what was asked.
+        server: the API's host, for the message.
+    """
+    sent = not isinstance(error, _NOTHING_SENT)
+    changes = sent and call.method != "GET"
+    return NetworkTrouble(
+        call.hide(f"{_what(error)} {server}: {str(error) or type(error).__name__}"),
+        where=str(call),
+        todo="it may have taken effect all the same, so look before trying again"
+        if changes
+        else "check the network and CLOUDFLARE_BASE_URL",
+        sent=sent,
+    )
+
+
+def _what(error: Exception) -> str:
+    if isinstance(
+        error, httpx.ConnectError | httpx.ProxyError | httpx.UnsupportedProtocol | httpx.InvalidURL
+    ):
+        return "cannot connect to"
+    if isinstance(error, httpx.TimeoutException):
+        return "no answer in time from"
+    return "the connection broke to"
