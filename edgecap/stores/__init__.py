@@ -1,0 +1,30 @@
+"""Homes of bytes behind one protocol: a folder, S3 and R2, Google Cloud Storage."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edgecap.settings import Place
+from edgecap.stores.base import CHUNK, ObjectInfo, Reader, Store, Swept
+from edgecap.stores.folder import FolderStore
+from edgecap.stores.uri import parse_uri
+
+__all__ = ["CHUNK", "ObjectInfo", "Reader", "Store", "Swept", "open_store"]
+
+
+def open_store(place: Place) -> Store:
+    """The store that `place` names. Nothing is asked of it yet: `check` does that.
+
+    Raises:
+        ConfigError: the URI, or what goes with it, is wrong.
+    """
+    address = parse_uri(place.uri)
+    if address.scheme == "file":
+        return FolderStore(Path(address.path))
+    if address.scheme == "gs":
+        from edgecap.stores.gcs import GcsStore  # noqa: PLC0415 - its library takes a second to import
+
+        return GcsStore(address, place)
+    from edgecap.stores.s3 import S3Store  # noqa: PLC0415 - the same
+
+    return S3Store(address, place)

@@ -1,0 +1,117 @@
+"""Files that are whole or not there, also after a power cut: fsync, create-only rename, fsync of folders."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+from edgecap.errors import ObjectExists, ObjectMissing, StoreError, StoreFull, StoreUnwritable
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_UNWRITABLE = {errno.EROFS, errno.EACCES, errno.EPERM}
+_NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
+_AT_FDCWD = -100
+_RENAME_NOREPLACE = 1
+_SYNC_FILE_RANGE_WRITE = 2
+
+
+def explain(error: OSError, where: str | Path) -> StoreError:
+    """The error of the tree that says what the operating system meant.
+
+    Args:
+        error: what it raised.
+        where: the file or folder to name.
+    """
+    place = str(where)
+    if error.errno in _FULL:
+        quota = "the quota is used up" if error.errno == errno.EDQUOT else "no space is left"
+        return StoreFull(quota, where=place, todo="free some space, or choose another place")
+    if error.errno in _UNWRITABLE:
+        reason = "it is read-only" if error.errno == errno.EROFS else "permission is denied"
+        return StoreUnwritable(reason, where=place, todo="correct its permissions, or choose another place")
+    if error.errno == errno.ENOENT:
+        return ObjectMissing("there is no such file", where=place)
+    if error.errno == errno.EEXIST:
+        return ObjectExists("there is a file already", where=place)
+    return StoreError(error.strerror or type(error).__name__, where=place, todo="look at this disk")
+
+
+@contextmanager
+def explained(where: str | Path) -> Iterator[None]:
+    """Raise OSErrors of the block as errors of the tree."""
+    try:
+        yield
+    except OSError as error:
+        raise explain(error, where) from error
+
+
+def begin_write_back(descriptor: int, start: int, length: int) -> None:
+    """Ask the kernel to begin writing these bytes to the disk; nothing happens where it does not know how."""
+    _libc().sync_file_range(
+        descriptor, ctypes.c_int64(start), ctypes.c_int64(length), ctypes.c_uint(_SYNC_FILE_RANGE_WRITE)
+    )
+
+
+@cache
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in `folder` durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_file(path: Path) -> None:
+    """Make the content of `path` durable."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def make_folders(folder: Path) -> None:
+    """Make `folder` and what is missing above it, durably."""
+    missing = []
+    while not folder.is_dir():
+        missing.append(folder)
+        folder = folder.parent
+    for each in reversed(missing):
+        each.mkdir(exist_ok=True)
+        sync_folder(each.parent)
+
+
+def rename_new(source: Path, target: Path) -> None:
+    """Give `source` the name `target`, unless that is taken; never both names after success.
+
+    Both must lie on one file system. The caller syncs the folder.
+
+    Raises:
+        FileExistsError: `target` exists; `source` is untouched.
+    """
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        _rename_noreplace(source, target)  # file systems without hard links: FAT, some of FUSE
+    else:
+        with contextlib.suppress(FileNotFoundError):
+            source.unlink()
+
+
+def _rename_noreplace(source: Path, target: Path) -> None:
+    if _libc().renameat2(_AT_FDCWD, os.fsencode(source), _AT_FDCWD, os.fsencode(target), _RENAME_NOREPLACE):
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code), str(target))

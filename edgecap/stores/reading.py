@@ -1,0 +1,115 @@
+"""Reading an object to its end, through cuts, by one stream or by several."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from edgecap.errors import Damaged, ObjectChanged, StoreUnreachable
+from edgecap.stores.base import ObjectInfo, Store
+
+SEGMENT = 8 << 20  # bytes that one of several streams reads at a time
+_PROGRESS = 64 << 10  # bytes after which a new cut is a first one again
+_LONGEST_WAIT = 5.0  # seconds
+
+
+class Stopped(Exception):
+    """Reading was told to stop."""
+
+
+@dataclass(slots=True)
+class Source:
+    """An object being read.
+
+    Attributes:
+        store: where it is.
+        info: what the store says of it: as listed, and once reading began, as the reader was told.
+        attempts: how often in a row it may be cut without getting further.
+        stop: set to end reading from outside.
+        sleep: how to wait between two attempts, seconds; by default until `stop` is set.
+    """
+
+    store: Store
+    info: ObjectInfo
+    attempts: int = 5
+    stop: threading.Event = field(default_factory=threading.Event)
+    sleep: Callable[[float], object] | None = None
+    _abandoned: threading.Event = field(default_factory=threading.Event)
+
+    def chunks(self) -> Iterator[bytes]:
+        """All bytes in order, by one stream that resumes where it was cut.
+
+        Raises:
+            ObjectChanged: the object was replaced meanwhile.
+            StoreUnreachable: no further byte after `attempts` attempts.
+            Damaged: more bytes came than the object has.
+            Stopped: `stop` was set.
+        """
+        yield from self._stretch(0, None)
+
+    def segments(self, streams: int) -> Iterator[bytes]:
+        """All bytes in order, by several streams. Raises as `chunks`.
+
+        Args:
+            streams: how many; each holds up to `SEGMENT` bytes.
+        """
+        starts = iter(range(0, self.info.size, SEGMENT))
+        with ThreadPoolExecutor(streams, "edgecap-range") as pool:
+            ahead: deque[Future[list[bytes]]] = deque()
+            try:
+                for start in starts:
+                    ahead.append(pool.submit(self._segment, start))
+                    if len(ahead) >= streams:
+                        yield from ahead.popleft().result()
+                while ahead:
+                    yield from ahead.popleft().result()
+            finally:
+                self._abandoned.set()  # whoever still reads a segment has nobody to read it for
+                for future in ahead:
+                    future.cancel()
+
+    def _segment(self, start: int) -> list[bytes]:
+        return list(self._stretch(start, min(SEGMENT, self.info.size - start)))
+
+    def _stretch(self, start: int, length: int | None) -> Iterator[bytes]:
+        position, failures = start, 0
+        while True:
+            began = position
+            try:
+                for chunk in self._once(position, None if length is None else start + length - position):
+                    position += len(chunk)
+                    yield chunk
+                self._require_all(position, self.info.size if length is None else start + length)
+            except StoreUnreachable:
+                failures = 1 if position - began >= _PROGRESS else failures + 1
+                if failures >= self.attempts:
+                    raise
+                # Jittered, so that many readers do not come back at once.
+                wait = min(_LONGEST_WAIT, 0.05 * 2**failures) * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
+                (self.sleep or self.stop.wait)(wait)
+            else:
+                return
+
+    def _require_all(self, position: int, end: int) -> None:
+        where = f"{self.store.uri}/{self.info.key}"
+        if position < end:
+            raise StoreUnreachable(f"the store ended after {position} of {end} bytes", where=where)
+        if position > end:
+            raise Damaged(f"more than {end} bytes arrived", where=where, todo="try again")
+
+    def _once(self, position: int, length: int | None) -> Iterator[bytes]:
+        with self.store.open(self.info.key, start=position, etag=self.info.etag, length=length) as reader:
+            if self.info.etag and reader.info.etag != self.info.etag:
+                raise ObjectChanged(
+                    "the object was replaced", where=f"{self.store.uri}/{self.info.key}", todo="read it anew"
+                )
+            if position == 0 and length is None:
+                self.info = reader.info
+            for chunk in reader:
+                if self.stop.is_set() or self._abandoned.is_set():
+                    raise Stopped
+                yield chunk

@@ -1,0 +1,349 @@
+"""Amazon S3, Cloudflare R2 and every server that speaks S3, through boto3.
+
+boto3's own checks are left to what a request requires: many servers do not know them, and ranged and
+multipart reads escape them silently. `edgecap.stores.integrity` checks instead.
+"""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from http import HTTPStatus
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from edgecap.errors import (
+    Damaged,
+    ObjectExists,
+    ObjectMissing,
+    StoreDenied,
+    StoreError,
+    StoreUnwritable,
+)
+from edgecap.settings import Place
+from edgecap.stores.base import UPLOAD_AGE, ObjectInfo, Swept
+from edgecap.stores.durable import explained as disk_explained
+from edgecap.stores.keys import check_key
+from edgecap.stores.pieces import BodyReader
+from edgecap.stores.s3_answers import content_range, info_of
+from edgecap.stores.s3_client import connect, endpoint_of, keys_of
+from edgecap.stores.s3_errors import RAISED, code_of, explain, explained, status_of
+from edgecap.stores.s3_upload import NONCE, SINGLE_PUT, abort_old, upload_parts, upload_whole
+from edgecap.stores.staging import local_staging, sweep_folder
+from edgecap.stores.uri import Address
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.client import S3Client
+
+    from edgecap.stores.s3_get import QuickGet
+
+_PROBE = ".edgecap-write-check"
+_CONFLICTS = 3  # how often a put is tried that meets another one
+_TAKEN = (HTTPStatus.PRECONDITION_FAILED, HTTPStatus.NOT_FOUND)  # the latter for an upload that is complete
+
+
+class S3Store:
+    """A bucket, or a folder in one. Keys are below the URI's path.
+
+    Credentials come from the place, else from an r2 URI's query, else from boto3's own chain.
+
+    Args:
+        address: the parsed URI.
+        place: endpoint and keys.
+        attempts: how often boto3 sends a request that is not answered, with growing pauses.
+
+    Raises:
+        ConfigError: the endpoint is no URL, or an R2 bucket's account is not named.
+    """
+
+    def __init__(self, address: Address, place: Place, *, attempts: int = 4) -> None:
+        self._bucket = address.bucket
+        self._base = f"{address.path}/" if address.path else ""
+        self._address = address
+        self._endpoint = endpoint_of(address, place)
+        self._keys = keys_of(address, place)
+        self._attempts = attempts
+        self._conditional = True
+        self._lock = threading.Lock()
+        self._made: tuple[S3Client, QuickGet] | None = None
+
+    def __repr__(self) -> str:
+        return f"<S3Store {self.uri} at {self._endpoint or 'AWS'}>"
+
+    @property
+    def uri(self) -> str:
+        """The URI without its parameters."""
+        return self._address.uri
+
+    def check(self, *, write: bool = False) -> None:
+        """Raise if the bucket cannot be listed, or, with `write`, if no object can be made in it.
+
+        Raises:
+            StoreMissing: there is no such bucket.
+            StoreDenied: the credentials are missing, wrong, or without the right to list.
+            StoreUnwritable: listing is allowed, writing is not.
+            StoreUnreachable: no answer.
+        """
+        with explained(self.uri):
+            self._client.list_objects_v2(Bucket=self._bucket, Prefix=self._base, MaxKeys=1)
+        if write:
+            with self._writing(self.uri):
+                # The same key each time, so that nothing piles up where deleting is not allowed.
+                self._client.put_object(
+                    Bucket=self._bucket, Key=self._base + _PROBE, Body=b"", **self._extra()
+                )
+            with suppress(*RAISED):
+                self._client.delete_object(Bucket=self._bucket, Key=self._base + _PROBE)
+
+    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
+        """All objects whose key starts with `prefix`, 1,000 a request. States no checksums.
+
+        Raises:
+            StoreMissing, StoreDenied, StoreUnreachable: as `check`.
+        """
+        pages = self._client.get_paginator("list_objects_v2").paginate(
+            Bucket=self._bucket, Prefix=self._base + prefix
+        )
+        with explained(self.uri):
+            for page in pages:
+                for item in page.get("Contents", ()):
+                    key = item["Key"].removeprefix(self._base)
+                    if key and key != _PROBE:
+                        yield ObjectInfo(
+                            key, item["Size"], item["LastModified"].astimezone(UTC), item["ETag"].strip('"')
+                        )
+
+    def stat(self, key: str) -> ObjectInfo:
+        """Size, time, version and the checksums of the whole object that the server states.
+
+        Raises:
+            ObjectMissing: no such object.
+            StoreMissing: no such bucket.
+        """
+        check_key(key)
+        try:
+            with explained(self._where(key)):
+                answer = self._client.head_object(
+                    Bucket=self._bucket, Key=self._base + key, ChecksumMode="ENABLED"
+                )
+        except ObjectMissing:
+            self._require_bucket()
+            raise
+        except StoreDenied:
+            self.check()  # a HEAD has no body that says why: listing says it
+            raise
+        return info_of(key, answer, answer["ContentLength"])
+
+    @contextmanager
+    def open(
+        self, key: str, *, start: int = 0, etag: str = "", length: int | None = None
+    ) -> Iterator[BodyReader]:
+        """Read `key` from byte `start` on.
+
+        Raises:
+            ObjectMissing: no such object.
+            ObjectChanged: its version is not `etag`.
+        """
+        check_key(key)
+        where = self._where(key)
+        asked = {"If-Match": f'"{etag}"'} if etag else {}
+        ranged = bool(start) or length is not None
+        if ranged:
+            asked["Range"] = f"bytes={start}-" + ("" if length is None else str(start + length - 1))
+        answer = self._get(key, asked)
+        if answer is None:  # nothing lies at `start` or beyond
+            yield BodyReader(None, self.stat(key), partial(explained, where))
+            return
+        try:
+            size = int(answer["ContentLength"])
+            if ranged:
+                begin, _, size = content_range(answer.get("ContentRange", ""), where)
+                if begin != start:
+                    raise StoreError("the server ignores ranges", where=where, todo="use another S3 server")
+            yield BodyReader(answer["Body"], info_of(key, answer, size), partial(explained, where))
+        finally:
+            answer["Body"].close()
+
+    def put(self, key: str, source: bytes | Path, *, move: bool = False) -> ObjectInfo:
+        """Create `key`. Files of more than 64 MiB go in parts, and become visible when the last has arrived.
+
+        A server that knows no conditions is asked first whether the key is free: there, two writers at the
+        same moment are not told apart.
+
+        Raises:
+            ObjectExists: the key is taken.
+            StoreUnwritable: the key has no right to write.
+            Damaged: the server received other bytes.
+        """
+        check_key(key)
+        where = self._where(key)
+        nonce = uuid.uuid4().hex
+        with disk_explained(source if isinstance(source, Path) else where):
+            size = source.stat().st_size if isinstance(source, Path) else len(source)
+        for attempt in range(_CONFLICTS):
+            if (not self._conditional or size > SINGLE_PUT) and self._exists(key):
+                raise ObjectExists("the key is taken", where=where)
+            try:
+                with self._writing(where):
+                    info = self._put(key, source, size, nonce)
+                break
+            except StoreError as error:
+                cause = error.__cause__
+                status = status_of(cause) if isinstance(cause, ClientError) else 0
+                if status == HTTPStatus.NOT_IMPLEMENTED and self._conditional:
+                    self._conditional = False
+                elif status in _TAKEN and (found := self._is_ours(key, nonce)):
+                    info = found  # the answer to an earlier try was lost
+                    break
+                elif status == HTTPStatus.PRECONDITION_FAILED:
+                    raise ObjectExists("the key is taken", where=where) from error
+                elif status != HTTPStatus.CONFLICT or attempt == _CONFLICTS - 1:
+                    raise
+        if move and isinstance(source, Path):
+            with disk_explained(source):
+                source.unlink(missing_ok=True)
+        return info
+
+    def delete(self, key: str) -> None:
+        """Remove `key`, if it is there."""
+        check_key(key)
+        try:
+            with self._writing(self._where(key)):
+                self._client.delete_object(Bucket=self._bucket, Key=self._base + key)
+        except ObjectMissing:
+            return
+
+    def staging(self) -> Path:
+        """A folder of this user below TMPDIR."""
+        return local_staging()
+
+    def sweep(
+        self,
+        older_than: timedelta,
+        *,
+        ours: Callable[[str], bool],
+        uploads_older_than: timedelta = UPLOAD_AGE,
+    ) -> Swept:
+        """Remove old files from this user's local folder, and abort uploads in parts that nobody completed.
+
+        Raises:
+            StoreMissing, StoreDenied, StoreUnreachable: as `check`.
+            StoreUnwritable: something old cannot be removed.
+        """
+        local = sweep_folder(self.staging(), older_than)
+        before = datetime.now(UTC) - uploads_older_than
+        with self._writing(self.uri):
+            aborted = abort_old(self._client, self._bucket, self._base, before, ours)
+        return Swept(local.files, local.bytes, aborted)
+
+    def part_size(self, info: ObjectInfo) -> int | None:
+        """The size in bytes of the parts that a multipart object was made of, if the server tells."""
+        wanted: dict[str, Any] = {
+            "Bucket": self._bucket,
+            "Key": self._base + info.key,
+            "PartNumber": 1,
+            "IfMatch": f'"{info.etag}"',
+        }
+        with suppress(*RAISED):
+            head: Any = self._client.head_object(**wanted)
+            if not head.get("PartsCount"):
+                # Some servers tell only then; the body is left alone.
+                head = self._client.get_object(**wanted)
+                head["Body"].close()
+            if head.get("PartsCount", 0) > 1:
+                return int(head["ContentLength"])
+        return None
+
+    @property
+    def _client(self) -> S3Client:
+        return self._connected()[0]
+
+    def _connected(self) -> tuple[S3Client, QuickGet]:
+        with self._lock:
+            if self._made is None:
+                with explained(self.uri):
+                    self._made = connect(self._address, self._endpoint, self._keys, self._attempts)
+            return self._made
+
+    def _get(self, key: str, headers: dict[str, str]) -> Any:
+        """The answer to a GET; None if the range asked for lies beyond the end."""
+        client, quick = self._connected()
+        if found := quick.get(self._base + key, headers):
+            return found
+        where = self._where(key)
+        try:
+            members: dict[str, Any] = {name.replace("-", ""): value for name, value in headers.items()}
+            answer = client.get_object(Bucket=self._bucket, Key=self._base + key, **members)
+        except ClientError as error:
+            if status_of(error) != HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+                raise explain(error, where) from error
+            return None
+        except RAISED as error:
+            raise explain(error, where) from error
+        quick.learn(self._base + key)
+        # What lies below boto3's body can be read without losing what came before a cut; `open` closes it.
+        return {**answer, "Body": answer["Body"].__enter__()}
+
+    def _where(self, key: str) -> str:
+        return f"{self.uri}/{key}"
+
+    def _extra(self) -> dict[str, Any]:
+        return {"ServerSideEncryption": self._address.sse} if self._address.sse else {}
+
+    @contextmanager
+    def _writing(self, where: str) -> Iterator[None]:
+        try:
+            with explained(where):
+                yield
+        except StoreDenied as error:
+            cause = error.__cause__
+            if isinstance(cause, ClientError) and code_of(cause) == "AccessDenied":
+                raise StoreUnwritable(
+                    "the key has no right to write here", where=where, todo="grant it, or use another key"
+                ) from cause
+            raise
+
+    def _put(self, key: str, source: bytes | Path, size: int, nonce: str) -> ObjectInfo:
+        target = {"Bucket": self._bucket, "Key": self._base + key}
+        begin = {"Metadata": {NONCE: nonce}, **self._extra()}
+        condition = {"IfNoneMatch": "*"} if self._conditional else {}
+        if not isinstance(source, Path) or size <= SINGLE_PUT:
+            answer = upload_whole(self._client, target, source, begin=begin, condition=condition)
+            return info_of(key, answer, size)
+        upload_parts(self._client, target, source, size, begin=begin, condition=condition)
+        info = self.stat(key)
+        if info.size != size:
+            raise Damaged(
+                f"the server has {info.size} of {size} bytes", where=self._where(key), todo="try again"
+            )
+        return info
+
+    def _exists(self, key: str) -> bool:
+        try:
+            self.stat(key)
+        except ObjectMissing:
+            return False
+        return True
+
+    def _is_ours(self, key: str, nonce: str) -> ObjectInfo | None:
+        with suppress(*RAISED):
+            answer = self._client.head_object(Bucket=self._bucket, Key=self._base + key)
+            # Some servers give the names of metadata back in capitals.
+            if nonce in answer["Metadata"].values():
+                return info_of(key, answer, answer["ContentLength"])
+        return None
+
+    def _require_bucket(self) -> None:
+        try:
+            self._client.head_bucket(Bucket=self._bucket)
+        except ClientError as error:
+            if status_of(error) == HTTPStatus.NOT_FOUND:
+                self.check()
+        except RAISED as error:
+            raise explain(error, self.uri) from error

@@ -1,0 +1,149 @@
+"""What boto3 raises, in edgecap's words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from boto3.exceptions import Boto3Error
+from botocore import exceptions as boto
+from botocore.parsers import ResponseParserError
+from urllib3.exceptions import HTTPError
+
+from edgecap.errors import (
+    Damaged,
+    ObjectChanged,
+    ObjectMissing,
+    StoreDenied,
+    StoreError,
+    StoreFull,
+    StoreMissing,
+    StoreUnreachable,
+)
+from edgecap.redact import redact
+from edgecap.stores.causes import root_cause
+
+_KEYS = (
+    "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or access_key_id and secret_access_key of this place"
+)
+_REACH = "check the network and endpoint_url, then try again"
+
+# What answers mean, by S3's code; first what is to be raised, then what happened and what to do.
+_CODES: dict[str, tuple[type[StoreError], str, str]] = {
+    "NoSuchBucket": (StoreMissing, "the bucket does not exist", "create it, or correct the URI"),
+    "NoSuchKey": (ObjectMissing, "there is no such object", ""),
+    "NoSuchVersion": (ObjectMissing, "there is no such object", ""),
+    "PreconditionFailed": (ObjectChanged, "the object was replaced", "read it anew"),
+    "InvalidAccessKeyId": (StoreDenied, "the access key is unknown", _KEYS),
+    "SignatureDoesNotMatch": (StoreDenied, "the secret access key is wrong", _KEYS),
+    "ExpiredToken": (StoreDenied, "the session token has expired", "sign in again"),
+    "InvalidToken": (StoreDenied, "the session token is not accepted", "sign in again"),
+    "RequestTimeTooSkewed": (StoreDenied, "this machine's clock is wrong", "set it, best by NTP"),
+    "AccessDenied": (StoreDenied, "the key has no right to do this", "grant it, or use another key"),
+    "AllAccessDisabled": (StoreDenied, "the bucket is locked by the provider", "ask the provider"),
+    "AccountProblem": (StoreDenied, "the account is locked by the provider", "ask the provider"),
+    "InvalidObjectState": (StoreError, "the object is in an archive class", "restore it, then try again"),
+    "PermanentRedirect": (StoreError, "the bucket is in another region", "add ?region= to the URI"),
+    "AuthorizationHeaderMalformed": (StoreError, "the region is wrong", "add ?region= to the URI"),
+    "IllegalLocationConstraintException": (StoreError, "the region is wrong", "add ?region= to the URI"),
+    "BadDigest": (Damaged, "the bytes were changed on their way to the store", "try again"),
+    "XAmzContentSHA256Mismatch": (Damaged, "the bytes were changed on their way to the store", "try again"),
+    "XAmzContentChecksumMismatch": (Damaged, "the bytes were changed on their way to the store", "try again"),
+    "QuotaExceeded": (StoreFull, "the quota is used up", "free some space, or raise the quota"),
+    "InsufficientStorage": (StoreFull, "no space is left", "free some space"),
+    "XMinioStorageFull": (StoreFull, "no space is left", "free some space"),
+}
+_STATUSES: dict[int, tuple[type[StoreError], str, str]] = {
+    401: (StoreDenied, "the credentials are not accepted", _KEYS),
+    403: (StoreDenied, "the credentials do not allow this", _KEYS),
+    404: (ObjectMissing, "there is no such object", ""),
+    412: _CODES["PreconditionFailed"],
+    507: _CODES["InsufficientStorage"],
+}
+_NO_CREDENTIALS = (
+    boto.NoCredentialsError,
+    boto.PartialCredentialsError,
+    boto.CredentialRetrievalError,
+    boto.ProfileNotFound,
+    boto.UnknownCredentialError,
+    boto.NoAuthTokenError,
+    boto.TokenRetrievalError,
+    boto.UnknownTokenProviderError,
+    boto.RefreshWithMFAUnsupportedError,
+    boto.MetadataRetrievalError,
+    boto.SSOError,
+    boto.LoginError,
+)
+_NO_ANSWER = (
+    boto.HTTPClientError,
+    boto.ConnectionError,
+    boto.IncompleteReadError,
+    boto.CapacityNotAvailableError,
+    HTTPError,
+    OSError,
+)
+_ON_THE_WAY = (boto.FlexibleChecksumError, boto.ChecksumError, boto.AwsChunkedWrapperError)
+# What is raised without an answer, the first that fits.
+_FAMILIES: tuple[tuple[Any, type[StoreError], str, str], ...] = (
+    (_NO_CREDENTIALS, StoreDenied, "no credentials can be used", _KEYS),
+    (boto.SSLError, StoreUnreachable, "the store's certificate is not trusted", "check endpoint_url"),
+    (_ON_THE_WAY, Damaged, "the bytes were changed on the way", "try again"),
+    (_NO_ANSWER, StoreUnreachable, "the store does not answer", _REACH),
+    (ResponseParserError, StoreUnreachable, "the answer is not S3's", "check endpoint_url"),
+)
+RAISED = (boto.BotoCoreError, boto.ClientError, Boto3Error, ResponseParserError, HTTPError, ValueError)
+
+
+def explain(error: Exception, where: str) -> StoreError:
+    """The error of the tree that says what boto3 meant.
+
+    Args:
+        error: what it raised.
+        where: the bucket or object, as a URI without secrets.
+    """
+    if isinstance(error, boto.ClientError):
+        return _answer(error, where)
+    text = root_cause(error)
+    for family, kind, what, todo in _FAMILIES:
+        if isinstance(error, family):
+            return kind(f"{what}: {text}", where=where, todo=todo)
+    return StoreError(
+        f"the store cannot be used so: {text}", where=where, todo="check the URI, the region and endpoint_url"
+    )
+
+
+def status_of(error: boto.ClientError) -> int:
+    """The HTTP status of a refused request; 0 if it is not known."""
+    metadata: dict[str, Any] = dict(error.response.get("ResponseMetadata") or {})
+    return int(metadata.get("HTTPStatusCode") or 0)
+
+
+def code_of(error: boto.ClientError) -> str:
+    """S3's code of a refused request; the status as text where the answer had no body."""
+    return str((error.response.get("Error") or {}).get("Code") or "")
+
+
+@contextmanager
+def explained(where: str) -> Iterator[None]:
+    """Raise boto3's errors of the block as errors of the tree."""
+    try:
+        yield
+    except RAISED as error:
+        raise explain(error, where) from error
+
+
+def _answer(error: boto.ClientError, where: str) -> StoreError:
+    code, status = code_of(error), status_of(error)
+    said = redact(str((error.response.get("Error") or {}).get("Message") or code or f"HTTP {status}"))
+    if code in _CODES:
+        kind, what, todo = _CODES[code]
+        return kind(what, where=where, todo=todo)
+    if status in _STATUSES:
+        kind, what, todo = _STATUSES[status]
+        return kind(what if said == str(status) else f"{what}: {said}", where=where, todo=todo)
+    if status in (408, 429) or status >= 500:  # noqa: PLR2004 - HTTP's own numbers
+        return StoreUnreachable(f"the store is in trouble: {said}", where=where, todo="try again later")
+    return StoreError(
+        f"the store refuses: {said}", where=where, todo=f"look up S3's error {code!r} (HTTP {status})"
+    )

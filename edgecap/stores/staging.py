@@ -1,0 +1,79 @@
+"""Where files wait on this machine before they go to a store, and what is left there by those that died."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from edgecap.errors import StoreUnwritable
+from edgecap.stores.base import Swept
+from edgecap.stores.durable import explained
+
+
+def local_staging() -> Path:
+    """A folder of this user alone, below TMPDIR; made if missing.
+
+    Raises:
+        StoreUnwritable: it cannot be made, or belongs to someone else.
+        StoreFull: there is no space for it.
+    """
+    folder = Path(tempfile.gettempdir()) / f"edgecap-{os.getuid()}"
+    with explained(folder):
+        folder.mkdir(mode=0o700, exist_ok=True)
+        if folder.is_symlink() or folder.stat().st_uid != os.getuid():
+            raise StoreUnwritable("it belongs to someone else", where=str(folder), todo="set TMPDIR")
+    return folder
+
+
+def sweep_folder(folder: Path, older_than: timedelta) -> Swept:
+    """Remove files and folders in `folder` to which nothing was written for so long.
+
+    What vanishes meanwhile is nobody's loss: another sweep, or a fetch that ended.
+
+    Raises:
+        StoreUnwritable: something old cannot be removed; all that can be is gone.
+    """
+    before = (datetime.now(UTC) - older_than).timestamp()
+    files = size = 0
+    with explained(folder):
+        try:
+            entries = sorted(folder.iterdir())
+        except (FileNotFoundError, NotADirectoryError):
+            return Swept()
+        trouble: OSError | None = None
+        for entry in entries:
+            found = list(_statuses(entry))
+            if not found or max(status.st_mtime for status in found) >= before:
+                continue
+            try:
+                if stat.S_ISDIR(found[0].st_mode):
+                    shutil.rmtree(entry)
+                else:
+                    entry.unlink()
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                trouble = error
+                continue
+            plain = [status for status in found if not stat.S_ISDIR(status.st_mode)]
+            files += len(plain)
+            size += sum(status.st_size for status in plain)
+        if trouble:
+            raise trouble
+    return Swept(files, size)
+
+
+def _statuses(path: Path) -> Iterator[os.stat_result]:
+    """Of `path` and of all below it; links are not followed."""
+    with contextlib.suppress(FileNotFoundError):
+        status = path.lstat()
+        yield status
+        if stat.S_ISDIR(status.st_mode):
+            for below in path.iterdir():
+                yield from _statuses(below)

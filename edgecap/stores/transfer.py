@@ -1,0 +1,189 @@
+"""Objects from a store to files: resumed, hashed, verified, un-gzipped, durable."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgecap.errors import Damaged, ObjectChanged
+from edgecap.stores.aside import Aside
+from edgecap.stores.base import ObjectInfo, Store
+from edgecap.stores.durable import explained, sync_folder
+from edgecap.stores.integrity import Check, Verdict
+from edgecap.stores.landing import Fetched, Landing
+from edgecap.stores.reading import Source, Stopped
+
+LARGE = 64 << 20  # bytes from which an object is read by several streams, while there is room for them
+_STREAMS = 2  # of a large object; more gain nothing on two cores and cost memory
+_FEW = 2  # objects that may be read by several streams at the same time
+_READS = 3  # how often an object is read before it counts as damaged
+
+
+def fetch_object(
+    store: Store,
+    info: ObjectInfo,
+    target: Path,
+    *,
+    attempts: int = 5,
+    on_bytes: Callable[[int], None] | None = None,
+    sleep: Callable[[float], object] | None = None,
+) -> Fetched:
+    """Fetch one object; `target` gets its name when the file is whole, verified and durable.
+
+    Args:
+        store: where it is.
+        info: the object, as listed or as `stat` says; it must not have changed since.
+        target: the file to make, replacing one that is there.
+        attempts: how often in a row reading may be cut without getting further.
+        on_bytes: called with the number of bytes that just arrived.
+        sleep: how to wait between attempts, seconds.
+
+    Raises:
+        ObjectChanged: the object was replaced since.
+        ObjectMissing: it is gone.
+        StoreUnreachable: no further byte after `attempts` attempts.
+        Damaged: read several times, it never matched what the store states.
+        StoreFull, StoreUnwritable: the file cannot be written.
+    """
+    job = _Job(store, info, target, attempts, on_bytes, threading.Event(), sleep, _STREAMS)
+    fetched = job.run()
+    with explained(target.parent):
+        sync_folder(target.parent)
+    return fetched
+
+
+def fetch_many(
+    store: Store,
+    infos: Sequence[ObjectInfo],
+    targets: Sequence[Path],
+    *,
+    parallel: int = 8,
+    attempts: int = 5,
+    on_bytes: Callable[[int], None] | None = None,
+    sleep: Callable[[float], object] | None = None,
+) -> list[Fetched]:
+    """Fetch objects, several at a time; all of them, or the first error and none half-written.
+
+    Files that were whole before the error stay.
+
+    Args:
+        store: where they are.
+        infos: the objects.
+        targets: the file to make of each.
+        parallel: how many at a time.
+        attempts: as in `fetch_object`.
+        on_bytes: called with the number of bytes that just arrived, from several threads.
+        sleep: how to wait between attempts, seconds.
+
+    Returns:
+        One for each of `infos`, in the same order.
+
+    Raises:
+        StoreError: as `fetch_object`, the first that happened.
+    """
+    stop = threading.Event()
+    streams = _STREAMS if len(infos) <= _FEW else 1
+    with ThreadPoolExecutor(max(1, min(parallel, len(infos))), "edgecap-fetch") as pool:
+        jobs = [
+            _Job(store, info, target, attempts, on_bytes, stop, sleep, streams)
+            for info, target in zip(infos, targets, strict=True)
+        ]
+        # The largest first, so that none of them is left over for the end; the results keep the order.
+        by_size = sorted(range(len(jobs)), key=lambda index: -jobs[index].info.size)
+        started = {index: pool.submit(jobs[index].run) for index in by_size}
+        futures = [started[index] for index in range(len(jobs))]
+        try:
+            _, pending = wait(futures, return_when=FIRST_EXCEPTION)
+        except BaseException:
+            stop.set()
+            pool.shutdown(cancel_futures=True)
+            raise
+        if pending:
+            stop.set()
+            pool.shutdown(cancel_futures=True)
+    failures = [error for future in futures if not future.cancelled() and (error := future.exception())]
+    for error in failures:
+        if not isinstance(error, Stopped):
+            raise error
+    for folder in {target.parent for target in targets}:
+        with explained(folder):
+            sync_folder(folder)
+    return [future.result() for future in futures]
+
+
+@dataclass(slots=True)
+class _Job:
+    """One object on its way to its file."""
+
+    store: Store
+    info: ObjectInfo
+    target: Path
+    attempts: int
+    on_bytes: Callable[[int], None] | None
+    stop: threading.Event
+    sleep: Callable[[float], object] | None
+    streams: int
+
+    def run(self) -> Fetched:
+        """Read until the bytes are sure: one that was flipped on the way is right the next time."""
+        seen: set[str] = set()
+        for reads in range(1, _READS + 1):
+            with explained(self.target):
+                landing = Landing(self.target)
+            try:
+                with explained(self.target):
+                    verdict = self._read(landing)
+                    if verdict in (None, Verdict.LENGTH) and landing.unpacked:
+                        verdict = Verdict.GZIP
+                    if verdict is None or (verdict is Verdict.LENGTH and landing.problem):
+                        # Nothing vouches for these bytes; that they come twice does.
+                        verdict = Verdict.TWO_READS if landing.source_sha256 in seen else None
+                    if verdict is not None:
+                        return landing.publish(verdict)
+                seen.add(landing.source_sha256)
+            except Damaged:
+                if reads == _READS:
+                    raise
+            finally:
+                landing.clear()
+        raise Damaged(
+            f"{_READS} reads gave different bytes",
+            where=f"{self.store.uri}/{self.info.key}",
+            todo="try again",
+        )
+
+    def _read(self, landing: Landing) -> Verdict | None:
+        several = self.streams > 1 and self.info.size >= LARGE
+        info = self._stated() if several else self.info
+        source = Source(self.store, info, self.attempts, self.stop, self.sleep)
+        check: Check | None = None
+        aside: Aside | None = None
+        try:
+            for chunk in source.segments(self.streams) if several else source.chunks():
+                if check is None:
+                    check = Check(self.store, source.info)
+                    if several and check.costly:
+                        aside = Aside(check.update)
+                if aside:
+                    aside.put(chunk)
+                else:
+                    check.update(chunk)
+                landing.write(chunk)
+                if self.on_bytes:
+                    self.on_bytes(len(chunk))
+        finally:
+            if aside:
+                aside.close()
+        landing.finish()
+        return (check or Check(self.store, source.info)).finish(landing.source_sha256)
+
+    def _stated(self) -> ObjectInfo:
+        info = self.store.stat(self.info.key)
+        if self.info.etag and info.etag != self.info.etag:
+            raise ObjectChanged(
+                "the object was replaced", where=f"{self.store.uri}/{info.key}", todo="read it anew"
+            )
+        return info
