@@ -1,0 +1,47 @@
+"""The simulator's clock: real time, or time that runs faster."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+from edgecap.errors import ConfigError
+
+
+class Clock:
+    """Tells the simulator's time, aware and in UTC.
+
+    Args:
+        speed: simulated seconds in a real one; 60 makes a minute last a second.
+        start: the simulated time at which it starts; now, if not given.
+        source: a monotonic count of real seconds. Tests give one that they move themselves.
+
+    Raises:
+        ConfigError: the speed is not above 0.
+    """
+
+    def __init__(
+        self,
+        speed: float = 1.0,
+        *,
+        start: datetime | None = None,
+        source: Callable[[], float] = time.monotonic,
+    ) -> None:
+        if not speed > 0:
+            raise ConfigError(f"the clock cannot run at speed {speed:g}", where="speed", todo="give above 0")
+        self.speed = speed
+        self._start = start or datetime.now(UTC)
+        self._source = source
+        self._zero = source()
+
+    def __repr__(self) -> str:
+        return f"<Clock {self.now():%Y-%m-%dT%H:%M:%SZ} [{self.speed:g} x]>"
+
+    def now(self) -> datetime:
+        """The simulator's time."""
+        return self._start + timedelta(seconds=(self._source() - self._zero) * self.speed)
+
+    def real_seconds(self, simulated: float) -> float:
+        """How long `simulated` seconds last in reality."""
+        return simulated / self.speed

@@ -1,0 +1,93 @@
+"""Who may call: API tokens, or an e-mail address and a key."""
+
+from __future__ import annotations
+
+import hmac
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from edgecap.simulator.envelope import Problem, Refused
+from edgecap.simulator.variants import Variant
+
+_TOKEN = re.compile(r"[A-Za-z0-9._~+/-]{40,}=*")
+_KEY = re.compile(r"[0-9a-f]{37,45}")
+_EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
+
+
+@dataclass(frozen=True)
+class Credential:
+    """A token, or an e-mail address and key, and what it is good for.
+
+    Attributes:
+        name: what the log calls it.
+        accounts: the accounts that it reaches.
+        token: the API token, or empty.
+        email: the e-mail address, or empty.
+        key: the key that goes with the address.
+        write: whether it has "Magic Firewall Packet Captures - Write PCAPs API", not only the Read one.
+    """
+
+    name: str
+    accounts: frozenset[str]
+    token: str = field(default="", repr=False)
+    email: str = ""
+    key: str = field(default="", repr=False)
+    write: bool = True
+
+
+class Gate:
+    """Decides who comes in.
+
+    Args:
+        credentials: all that are accepted, in whatever form they are.
+        variant: how others are refused.
+    """
+
+    def __init__(self, credentials: Iterable[Credential], variant: Variant) -> None:
+        self._credentials = tuple(credentials)
+        self._variant = variant
+
+    def enter(self, headers: Mapping[str, str]) -> Credential:
+        """Whose request this is.
+
+        Raises:
+            Refused: nobody's: credentials that are missing, malformed or wrong.
+        """
+        authorization = headers.get("authorization")
+        if authorization is not None:
+            scheme, _, token = authorization.partition(" ")
+            well_formed = scheme.lower() == "bearer"
+            found = [c for c in self._credentials if well_formed and c.token and _same(c.token, token)]
+            if not found and not (well_formed and _TOKEN.fullmatch(token)):
+                raise _malformed(6111, "Invalid format for Authorization header")
+        elif "x-auth-email" in headers or "x-auth-key" in headers:
+            email, key = headers.get("x-auth-email", ""), headers.get("x-auth-key", "")
+            found = [c for c in self._credentials if c.key and _same(c.key, key) and c.email == email]
+            if not found and not _EMAIL.fullmatch(email):
+                raise _malformed(6102, "Invalid format for X-Auth-Email header")
+            if not found and not _KEY.fullmatch(key):
+                raise _malformed(6103, "Invalid format for X-Auth-Key header")
+        else:
+            missing = "Missing X-Auth-Key, X-Auth-Email or Authorization headers"
+            raise Refused(400, (Problem(9106, missing),))
+        if not found:
+            raise Refused.by(self._variant.wrong_credentials)
+        return found[0]
+
+    def allow(self, caller: Credential, account_id: str, *, write: bool) -> None:
+        """Let the caller read from, or write to, an account.
+
+        Raises:
+            Refused: not this account, or not this right.
+        """
+        if account_id not in caller.accounts or (write and not caller.write):
+            raise Refused.by(self._variant.no_permission)
+
+
+def _same(known: str, given: str) -> bool:
+    return hmac.compare_digest(known.encode(), given.encode())
+
+
+def _malformed(code: int, message: str) -> Refused:
+    return Refused(400, (Problem(6003, "Invalid request headers", chain=((code, message),)),))

@@ -1,0 +1,267 @@
+"""The simulated edge: what the API's operations do, apart from HTTP."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import tempfile
+import threading
+import traceback
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from edgecap.requests import rfc3339
+from edgecap.simulator.bodies import BodyReader
+from edgecap.simulator.buckets import Buckets
+from edgecap.simulator.captures import Capture, keyless, listed, shown, steps_of
+from edgecap.simulator.clock import Clock
+from edgecap.simulator.credentials import Credential, Gate
+from edgecap.simulator.envelope import Refused
+from edgecap.simulator.faults import Faults
+from edgecap.simulator.lifecycle import Lifecycle
+from edgecap.simulator.limits import RequestLimit
+from edgecap.simulator.log import EdgeLog
+from edgecap.simulator.ownership import Ownerships
+from edgecap.simulator.traffic.base import Traffic
+from edgecap.simulator.variants import VARIANTS, Variant
+
+SIMPLE_SPACING = 60.0  # "one request a minute"
+
+
+class Edge:
+    """A Cloudflare edge on this machine.
+
+    It moves on when `tick` is called; `start` has a thread do so. Its operations may be called from many
+    threads.
+
+    Args:
+        traffic: the packets that cross its servers. Closed with the edge.
+        buckets: opens customers' buckets by their destination URI.
+        credentials: who may call.
+        clock: its time.
+        variant: which of the plausible APIs it is.
+        faults: what goes wrong.
+        log: its record. Closed with the edge.
+        simple_spacing: seconds between two simple captures of an account.
+        sample_one_in: a simple capture sees one packet in so many.
+        seed: of everything that is left to chance, but ids and challenges.
+    """
+
+    def __init__(
+        self,
+        *,
+        traffic: Traffic,
+        buckets: Buckets,
+        credentials: Iterable[Credential],
+        clock: Clock | None = None,
+        variant: Variant | None = None,
+        faults: Faults | None = None,
+        log: EdgeLog | None = None,
+        simple_spacing: float = SIMPLE_SPACING,
+        sample_one_in: int = 10,
+        seed: int = 1,
+    ) -> None:
+        self.traffic = traffic
+        self.clock = clock or Clock()
+        self.variant = variant or VARIANTS["documented"]
+        self.faults = faults or Faults(seed=seed)
+        self.log = log or EdgeLog(self.clock)
+        self.gate = Gate(credentials, self.variant)
+        self.limit = RequestLimit(self.variant)
+        self.ownerships = Ownerships(buckets, self.variant, self.clock, self.log, self._wake_up)
+        self.started = self.clock.now()
+        self._spacing = timedelta(seconds=simple_spacing)
+        self._dice = random.Random(seed)  # noqa: S311 - dice that must fall alike for a seed
+        self._lock = threading.RLock()
+        self._ticking = threading.Lock()
+        self._captures: dict[str, Capture] = {}
+        self._folder = Path(tempfile.mkdtemp(prefix="edgecap-simulator-"))
+        self._lifecycle = Lifecycle(
+            traffic=traffic,
+            buckets=buckets,
+            variant=self.variant,
+            faults=self.faults,
+            clock=self.clock,
+            log=self.log,
+            lock=self._lock,
+            folder=self._folder,
+            sample_one_in=sample_one_in,
+            seed=seed,
+        )
+        self._wake = threading.Event()
+        self._stopping = False
+        self._thread: threading.Thread | None = None
+        self._pool: ThreadPoolExecutor | None = None
+
+    def __repr__(self) -> str:
+        active = sum(not capture.final for capture in self._captures.values())
+        return (
+            f"<Edge {self.clock.now():%Y-%m-%dT%H:%M:%SZ} [{len(self._captures)} captures, {active} active]>"
+        )
+
+    def list(self, account_id: str) -> list[dict[str, Any]]:
+        """The account's latest captures, as far as the list knows of them."""
+        with self._lock:
+            mine = [capture for capture in self._captures.values() if capture.account_id == account_id]
+            latest = listed(mine, self.variant, self.clock.now(), self._dice)
+            return [shown(capture, self.variant) for capture in latest]
+
+    def create(self, account_id: str, body: Any) -> dict[str, Any]:
+        """Accept a capture.
+
+        Raises:
+            Refused: a field is wrong, the bucket is not validated, or the lane is not free.
+        """
+        reader = BodyReader(body, self.variant)
+        wanted = reader.capture(self.clock.now())
+        if wanted.type == "full":
+            if not self.traffic.servers(wanted.colo):
+                raise reader.wrong("colo_name", f"colo_name {wanted.colo!r} is not a known data center")
+            self.ownerships.require(account_id, reader)
+        with self._lock:
+            now = self.clock.now()
+            self._take_lane(account_id, wanted.type, now)
+            steps = steps_of(wanted, self.variant, self._dice)
+            capture = Capture(account_id, wanted, now, steps)
+            self._captures[capture.id] = capture
+            self._lifecycle.begin(capture)
+            answer = shown(capture, self.variant)
+        self._wake_up()
+        return answer
+
+    def get(self, account_id: str, capture_id: str) -> dict[str, Any]:
+        """A capture as it is now.
+
+        Raises:
+            Refused: there is no such capture.
+        """
+        with self._lock:
+            return shown(self._find(account_id, capture_id), self.variant)
+
+    def download(self, account_id: str, capture_id: str) -> Path:
+        """The file of a finished simple capture.
+
+        Raises:
+            Refused: there is no such capture, it is a full one, or it has no file (yet).
+        """
+        with self._lock:
+            capture = self._find(account_id, capture_id)
+            if capture.file is None or not capture.final or capture.failed is not None:
+                raise Refused.by(self.variant.not_ready)
+            return capture.file
+
+    def stop(self, account_id: str, capture_id: str) -> None:
+        """Ask a full capture to stop.
+
+        Raises:
+            Refused: there is no such capture, or it is not a full one that is pending or running.
+        """
+        with self._lock:
+            capture = self._find(account_id, capture_id)
+            if not capture.full or capture.captured:
+                raise Refused.by(self.variant.not_stoppable)
+            self._lifecycle.stop(capture, self.clock.now())
+        self._wake_up()
+
+    def tick(self) -> datetime | None:
+        """Do everything that is due; return when the next thing is, on the simulator's clock."""
+        with self._ticking:
+            now = self.clock.now()
+            with self._lock:
+                active = [capture for capture in self._captures.values() if not capture.final]
+            due = [self.ownerships.tick(now), *(self._advance(capture, now) for capture in active)]
+            due.append(self._lifecycle.deliver_late(now))
+            return min((moment for moment in due if moment is not None), default=None)
+
+    def start(self) -> None:
+        """Have a thread call `tick` whenever something is due."""
+        if self._thread is None:
+            self.log.write("start", speed=self.clock.speed, traffic=repr(self.traffic))
+            self._pool = ThreadPoolExecutor(1, thread_name_prefix="edge-look-back")
+            self._lifecycle.look_back_with(self._pool)
+            self._thread = threading.Thread(target=self._run, name="edge", daemon=True)
+            self._thread.start()
+
+    def close(self) -> None:
+        """Stop the thread, close the traffic and the log, remove all files."""
+        self._stopping = True
+        self._wake.set()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+        self.traffic.close()
+        self.log.write("end")
+        self.log.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def state(self) -> dict[str, Any]:
+        """What there is, for people and tests: time, captures, buckets."""
+        with self._lock:
+            captures = [
+                {
+                    **shown(capture, self.variant),
+                    "account_id": capture.account_id,
+                    "destination_conf": keyless(capture.wanted.destination_conf),
+                    "packets": capture.packets,
+                    "bytes": capture.size,
+                    "holds_lane": capture.holds_lane(self.variant),
+                }
+                for capture in self._captures.values()
+            ]
+        return {
+            "time": rfc3339(self.clock.now()),
+            "started": rfc3339(self.started),
+            "speed": self.clock.speed,
+            "captures": captures,
+            "buckets": self.ownerships.list(),
+        }
+
+    def _take_lane(self, account_id: str, kind: str, now: datetime) -> None:
+        mine = [
+            capture
+            for capture in self._captures.values()
+            if capture.account_id == account_id and capture.wanted.type == kind
+        ]
+        if kind == "full":
+            if any(capture.holds_lane(self.variant) for capture in mine):
+                raise Refused.by(self.variant.busy, wait=30)
+            return
+        last = max((capture.submitted for capture in mine), default=None)
+        if last is not None and now - last < self._spacing:
+            wait = (last + self._spacing - now).total_seconds()
+            raise Refused.by(self.variant.too_soon, wait=wait)
+
+    def _find(self, account_id: str, capture_id: str) -> Capture:
+        capture = self._captures.get(capture_id)
+        if capture is None or capture.account_id != account_id:
+            raise Refused.by(self.variant.missing)
+        return capture
+
+    def _advance(self, capture: Capture, now: datetime) -> datetime | None:
+        try:
+            return self._lifecycle.advance(capture, now)
+        except Exception as error:  # noqa: BLE001 - one capture's trouble must not stop the others
+            self.log.write("trouble", capture_id=capture.id, what=traceback.format_exc(limit=-3))
+            self._lifecycle.fail(capture, f"internal error: {type(error).__name__}")
+            return None
+
+    def _wake_up(self) -> None:
+        self._wake.set()
+
+    def _run(self) -> None:
+        while not self._stopping:
+            try:
+                due = self.tick()
+            except Exception:  # noqa: BLE001 - the edge goes on, and its log says what happened
+                self.log.write("trouble", what=traceback.format_exc(limit=-3))
+                due = self.clock.now() + timedelta(seconds=self.clock.speed)
+            wait = None
+            if due is not None:
+                wait = max(0.0, self.clock.real_seconds((due - self.clock.now()).total_seconds()))
+            self._wake.wait(wait)
+            self._wake.clear()

@@ -1,0 +1,220 @@
+"""The made-up flows of ordinary traffic, one function each, seen as the edge sees them: the way in only.
+
+Every function adds `(time, frame)` pairs to `scene.out` for one flow that begins within the scene's second
+and is over before `LONGEST` seconds have passed since that second began.
+"""
+
+from __future__ import annotations
+
+from random import Random
+
+from edgecap.simulator.traffic.frames import ACK, FIN, PSH, RST, SYN, Payload, Route, address
+from edgecap.simulator.traffic.payloads import Payloads, syn_options
+from edgecap.simulator.traffic.times import MICROSECOND, MILLISECOND, SECOND
+
+LONGEST = 3
+"""Seconds, counted from the start of the second in which a flow begins, in which it is over."""
+
+WEB, WEB6 = address("203.0.113.7"), address("2001:db8:203::7")
+DNS, DNS6 = address("203.0.113.53"), address("2001:db8:203::53")
+_INSIDE, _INSIDE6 = address("203.0.113.0")[:3], address("2001:db8:203::")[:15]
+_OUTSIDE = (address("198.51.100.0")[:3], address("192.0.2.0")[:3])
+_OUTSIDE6 = address("2001:db8:51::")[:6]
+_SIX = 0.3  # share of flows over IPv6
+_HOPS = (47, 49, 51, 53, 56, 57, 113, 115, 119, 121)
+_MSS, _MSS6 = 1460, 1440
+_OPTIONS = {size: syn_options(size) for size in (_MSS, _MSS6)}
+_SCANNED = (22, 23, 445, 3389, 5060, 8080)
+
+
+class Scene:
+    """One second of one server, being filled.
+
+    Args:
+        rng: decides everything.
+        payloads: the pool.
+        start: nanoseconds since 1970 UTC at which the second begins.
+        macs: destination and source MAC, 12 bytes.
+    """
+
+    __slots__ = ("_macs", "out", "payloads", "rng", "start")
+
+    def __init__(self, rng: Random, payloads: Payloads, start: int, macs: bytes) -> None:
+        self.rng = rng
+        self.payloads = payloads
+        self.start = start
+        self._macs = macs
+        self.out: list[tuple[int, bytes]] = []
+
+    def route(self, inside: bytes | None, inside6: bytes | None) -> Route:
+        """From someone outside to one of the customer's machines: these, or any for None."""
+        rng = self.rng
+        pick = rng.random()
+        hops = _HOPS[int(pick * 1000) % len(_HOPS)]
+        if pick < _SIX:
+            target = inside6 or _INSIDE6 + bytes([100 + rng.getrandbits(6)])
+            source = _OUTSIDE6 + rng.getrandbits(80).to_bytes(10, "big")
+            return Route(source, target, macs=self._macs, hops=hops, flow_label=rng.getrandbits(20))
+        target = inside or _INSIDE + bytes([100 + rng.getrandbits(6)])
+        return Route(outside(rng), target, macs=self._macs, hops=hops)
+
+    def begin(self) -> int:
+        """A moment within the second, in nanoseconds since 1970 UTC."""
+        return self.start + int(self.rng.random() * SECOND)
+
+
+def outside(rng: Random) -> bytes:
+    """Any IPv4 address of the world outside."""
+    bits = rng.getrandbits(9)
+    return _OUTSIDE[bits & 1] + bytes([(bits >> 1) % 254 + 1])
+
+
+def port(rng: Random) -> int:
+    """A port that a client may have."""
+    return 32768 + int(rng.random() * 28232)
+
+
+def visit(scene: Scene) -> None:
+    """A client opens the web site: handshake, request, acknowledgements of the pages, often an upload."""
+    rng, pool, out = scene.rng, scene.payloads, scene.out
+    route = scene.route(WEB, WEB6)
+    secure = rng.random() < 0.8  # noqa: PLR2004 - most of the web
+    ports = (port(rng), 443 if secure else 80)
+    size = _MSS6 if route.six else _MSS
+    ours, theirs = rng.getrandbits(32), rng.getrandbits(32)
+    trip = 5 * MILLISECOND + int(rng.random() * 75 * MILLISECOND)
+    ident = rng.getrandbits(15)
+    time = scene.begin()
+    out.append((time, route.tcp(*ports, ours, 0, SYN, options=_OPTIONS[size], ident=ident)))
+    time += trip
+    ours, theirs = ours + 1 & 0xFFFFFFFF, theirs + 1 & 0xFFFFFFFF
+    out.append((time, route.tcp(*ports, ours, theirs, ACK, ident=ident + 1)))
+    time += 300 * MICROSECOND
+    turns = (rng.choice(pool.hellos), rng.choice(pool.finished), rng.choice(pool.requests))
+    for said in turns if secure else (rng.choice(pool.gets),):
+        ident += 2
+        out.append((time, route.tcp(*ports, ours, theirs, PSH | ACK, payload=said, ident=ident)))
+        ours = ours + len(said.data) & 0xFFFFFFFF
+        theirs = theirs + (1500 if secure else 0) & 0xFFFFFFFF
+        time += trip
+    if secure and rng.random() < 0.35:  # noqa: PLR2004 - share of visits that send much
+        stream = rng.choice(pool.uploads[size])
+        time, ours = _stream(
+            scene, route, ports, (ours, theirs), stream[: 4 + rng.getrandbits(4)], time, trip
+        )
+    for _ in range(3 + rng.getrandbits(4)):
+        theirs = theirs + 2 * size & 0xFFFFFFFF
+        ident += 1
+        out.append((time, route.tcp(*ports, ours, theirs, ACK, window=501, ident=ident)))
+        time += 40 * MICROSECOND + int(rng.random() * 8 * MILLISECOND)
+    if rng.random() < 0.1:  # noqa: PLR2004 - some browsers just hang up
+        out.append((time, route.tcp(*ports, ours, 0, RST, window=0)))
+        return
+    out.append((time, route.tcp(*ports, ours, theirs, FIN | ACK, window=501, ident=ident + 1)))
+    ours, theirs = ours + 1 & 0xFFFFFFFF, theirs + 1 & 0xFFFFFFFF
+    out.append((time + trip, route.tcp(*ports, ours, theirs, ACK, window=501, ident=ident + 2)))
+
+
+def download(scene: Scene) -> None:
+    """One of the customer's own machines fetches something: the server's SYN-ACK, its bytes, its FIN."""
+    rng, pool = scene.rng, scene.payloads
+    route = scene.route(None, None)
+    ports = (443, port(rng))
+    size = _MSS6 if route.six else _MSS
+    server, client = rng.getrandbits(32), rng.getrandbits(32)
+    trip = 5 * MILLISECOND + int(rng.random() * 60 * MILLISECOND)
+    time = scene.begin()
+    scene.out.append((time, route.tcp(*ports, server, client, SYN | ACK, options=_OPTIONS[size])))
+    server, client = server + 1 & 0xFFFFFFFF, client + 518 & 0xFFFFFFFF
+    stream = rng.choice(pool.downloads[size])
+    segments = stream[: 2 + int(rng.random() * (len(stream) - 2))]
+    time, server = _stream(scene, route, ports, (server, client), segments, time + trip, trip)
+    scene.out.append((time, route.tcp(*ports, server, client, FIN | ACK, window=501)))
+
+
+def _stream(
+    scene: Scene,
+    route: Route,
+    ports: tuple[int, int],
+    numbers: tuple[int, int],
+    segments: list[Payload],
+    time: int,
+    trip: int,
+) -> tuple[int, int]:
+    """Segments in bursts of ten, one a round trip. Returns the time after it and the next sequence number."""
+    sequence, acknowledged = numbers
+    add, tcp = scene.out.append, route.tcp
+    ident = scene.rng.getrandbits(15)
+    gap = 12 * MICROSECOND + int(scene.rng.random() * 200 * MICROSECOND)
+    for number, segment in enumerate(segments, 1):
+        flags = ACK if number % 10 else PSH | ACK
+        add((time, tcp(*ports, sequence, acknowledged, flags, window=501, payload=segment, ident=ident)))
+        sequence = sequence + len(segment.data) & 0xFFFFFFFF
+        ident += 1
+        time += gap if number % 10 else trip
+    return time + trip, sequence
+
+
+def dns_question(scene: Scene) -> None:
+    """Someone asks the customer's name server."""
+    rng = scene.rng
+    route = scene.route(DNS, DNS6)
+    question = _with_id(rng, rng.choice(scene.payloads.questions))
+    scene.out.append((scene.begin(), route.udp(port(rng), 53, question, ident=rng.getrandbits(16))))
+
+
+def dns_answer(scene: Scene) -> None:
+    """A name server outside answers the customer's resolver."""
+    rng = scene.rng
+    route = scene.route(DNS, DNS6)
+    answer = _with_id(rng, rng.choice(scene.payloads.answers))
+    scene.out.append((scene.begin(), route.udp(53, port(rng), answer, ident=rng.getrandbits(16))))
+
+
+def _with_id(rng: Random, message: Payload) -> Payload:
+    number = rng.getrandbits(16)
+    return Payload(number.to_bytes(2, "big") + message.data, number + message.total)
+
+
+def quic(scene: Scene) -> None:
+    """A client speaks HTTP/3: Initial, Handshake, then packets with a short header, most of them small."""
+    rng, pool, out = scene.rng, scene.payloads, scene.out
+    route = scene.route(WEB, WEB6)
+    source = port(rng)
+    trip = 5 * MILLISECOND + int(rng.random() * 75 * MILLISECOND)
+    time = scene.begin()
+    out.append((time, route.udp(source, 443, rng.choice(pool.initials))))
+    time += trip
+    out.append((time, route.udp(source, 443, rng.choice(pool.handshakes))))
+    for _ in range(3 + rng.getrandbits(4)):
+        time += 100 * MICROSECOND + int(rng.random() * 20 * MILLISECOND)
+        said = pool.short[int(rng.random() * rng.random() * len(pool.short))]
+        out.append((time, route.udp(source, 443, said)))
+
+
+def ping(scene: Scene) -> None:
+    """Someone checks if the web server is there: one to three echo requests."""
+    rng = scene.rng
+    route = scene.route(WEB, WEB6)
+    number, time = rng.getrandbits(16), scene.begin()
+    for count in range(1, 2 + int(rng.random() * 3)):
+        kind = 128 if route.six else 8
+        frame = route.icmp(kind, 0, number, count, scene.payloads.echo, ident=rng.getrandbits(16))
+        scene.out.append((time, frame))
+        time += 600 * MILLISECOND + int(rng.random() * MILLISECOND)
+
+
+def pong(scene: Scene) -> None:
+    """The answer to a customer's own ping."""
+    rng = scene.rng
+    route = scene.route(None, None)
+    frame = route.icmp(129 if route.six else 0, 0, rng.getrandbits(16), 1, scene.payloads.echo)
+    scene.out.append((scene.begin(), frame))
+
+
+def scan(scene: Scene) -> None:
+    """The background noise of the internet: a SYN to a port that is not open."""
+    rng = scene.rng
+    route = scene.route(_INSIDE + bytes([1 + int(rng.random() * 254)]), None)
+    ports = (port(rng), rng.choice(_SCANNED))
+    scene.out.append((scene.begin(), route.tcp(*ports, rng.getrandbits(32), 0, SYN, window=1024)))

@@ -1,0 +1,145 @@
+"""Made-up traffic that looks like a customer's, for any time and without a memory."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from functools import lru_cache
+from operator import attrgetter, itemgetter
+from random import Random
+
+from edgecap.simulator.traffic import colos, conversations
+from edgecap.simulator.traffic.attacks import Attack, occurrences, strike, timetable
+from edgecap.simulator.traffic.base import Packet
+from edgecap.simulator.traffic.conversations import LONGEST, Scene
+from edgecap.simulator.traffic.dissect import ETHERNET
+from edgecap.simulator.traffic.payloads import Payloads
+from edgecap.simulator.traffic.times import SECOND, UNIX_EPOCH, nanoseconds
+
+_FLOWS: tuple[tuple[Callable[[Scene], None], float], ...] = (
+    (conversations.visit, 0.20),
+    (conversations.download, 0.06),
+    (conversations.quic, 0.14),
+    (conversations.dns_question, 0.28),
+    (conversations.dns_answer, 0.12),
+    (conversations.ping, 0.06),
+    (conversations.pong, 0.04),
+    (conversations.scan, 0.10),
+)
+_MAKERS = [flow for flow, _ in _FLOWS]
+_SHARES = [sum(share for _, share in _FLOWS[: number + 1]) for number in range(len(_FLOWS))]
+_BUSY, _QUIET = 1.0, 0.3
+_BUSY_CITY = "ORD"
+_TIME, _TIME_OF_PACKET = itemgetter(0), attrgetter("time_ns")
+
+
+class SyntheticTraffic:
+    """Seeded traffic: a pure function of seed, time and server.
+
+    It is what Magic Transit sees: **only the way in**. Cloudflare announces the customer's prefix, so
+    packets for it arrive at the edge, while the customer's answers leave through its own uplink and never
+    pass here. A visit to the web site is therefore the client's half of it (SYN, ACK, request,
+    acknowledgements, uploads, FIN), and a download by one of the customer's machines is the remote server's
+    half (SYN-ACK, data of up to 1514 bytes, FIN).
+
+    The customer has 203.0.113.0/24 and 2001:db8:203::/48, a web server at .7 and ::7 (ports 80 and 443) and
+    a name server at .53 and ::53. The world outside is 198.51.100.0/24, 192.0.2.0/24 and 2001:db8:51::/48.
+    All are documentation ranges.
+
+    Each second of each server is made from its own random numbers, so that a window of yesterday costs no
+    more than one of now, and overlapping windows agree. Nothing keeps a caller from asking for the future:
+    it is there already.
+
+    Args:
+        seed: another seed, other packets.
+        rate: ordinary packets a second at each server of the busy city, ORD; elsewhere it is a third of it.
+        attacks: what happens besides; None stands for `timetable(epoch)`, an empty sequence for peace.
+        epoch: aware; where the timetable counts from.
+    """
+
+    link_type = ETHERNET
+
+    def __init__(
+        self,
+        seed: int = 1,
+        *,
+        rate: float = 250.0,
+        attacks: Sequence[Attack] | None = None,
+        epoch: datetime = UNIX_EPOCH,
+    ) -> None:
+        self._seed = seed
+        self._rate = rate
+        self._attacks = timetable(epoch) if attacks is None else tuple(attacks)
+        self._payloads = Payloads(seed)
+        # Going through time over all servers needs the last `LONGEST` seconds of each.
+        self._made = lru_cache(maxsize=(LONGEST + 1) * len(colos.ALL_SERVERS))(self._make)
+
+    def __repr__(self) -> str:
+        return (
+            f"<SyntheticTraffic [seed {self._seed}, {self._rate:g} packets/s, {len(self._attacks)} attacks]>"
+        )
+
+    def servers(self, colo: str) -> list[str]:
+        """The physical servers of a data centre (`ord02`) or of all of a city's (`ORD`); empty if unknown."""
+        return colos.servers(colo)
+
+    def packets(self, start: datetime, end: datetime, *, colo: str | None = None) -> Iterator[Packet]:
+        """Packets with `start <= time < end`, in order of time, at `colo` (case-blind) or everywhere.
+
+        Raises:
+            InvalidRequest: a time has no time zone.
+        """
+        return self._between(nanoseconds(start), nanoseconds(end), colos.servers(colo))
+
+    def attacks(self, start: datetime, end: datetime) -> list[tuple[Attack, datetime, datetime]]:
+        """The attacks that touch `start <= t < end`, each with its begin and end (UTC), in order of time."""
+        return occurrences(self._attacks, start, end)
+
+    def close(self) -> None:
+        """Forget what was made; it can be made again."""
+        self._made.cache_clear()
+
+    def _between(self, start: int, end: int, servers: list[str]) -> Iterator[Packet]:
+        for second in range(start // SECOND, -(-end // SECOND)):
+            packets: list[Packet] = []
+            for server in servers:
+                for ago in range(LONGEST):
+                    packets += self._made(server, second - ago)[ago]
+            packets.sort(key=_TIME_OF_PACKET)
+            if start > second * SECOND:
+                del packets[: bisect_left(packets, start, key=_TIME_OF_PACKET)]
+            if end < (second + 1) * SECOND:
+                del packets[bisect_left(packets, end, key=_TIME_OF_PACKET) :]
+            yield from packets
+
+    def _make(self, server: str, second: int) -> tuple[list[Packet], ...]:
+        """All flows that begin at `server` in this second since 1970, by the second of their packets."""
+        start = second * SECOND
+        weight = _BUSY if colos.city(server) == _BUSY_CITY else _QUIET
+        macs = b"\2\0\0\0\1" + bytes([colos.ALL_SERVERS.index(server)]) + b"\2\0\0\0\2\1"
+        scene = Scene(Random(f"{self._seed}/{server}/{second}"), self._payloads, start, macs)
+        _fill(scene, self._rate * weight)
+        out = scene.out
+        for number, attack in enumerate(self._attacks):
+            if attack.spans(start, start + SECOND):
+                rng = Random(f"{self._seed}/{server}/{second}/{number}")
+                out += strike(attack, rng, self._payloads, start, weight, macs)
+        out.sort(key=_TIME)
+        parts: tuple[list[Packet], ...] = tuple([] for _ in range(LONGEST))
+        for time, frame in out:
+            parts[(time - start) // SECOND].append(Packet(time, frame, server))
+        return parts
+
+
+def _fill(scene: Scene, rate: float) -> None:
+    """Flows until about `rate` packets are there; the last stays by chance, so that the mean is right."""
+    rng, out = scene.rng, scene.out
+    wanted = rate * (0.85 + 0.3 * rng.random())
+    while len(out) < wanted:
+        before = len(out)
+        _MAKERS[min(bisect_left(_SHARES, rng.random()), len(_MAKERS) - 1)](scene)
+        over = len(out) - wanted
+        if over > 0 and rng.random() * (len(out) - before) < over:
+            del out[before:]
+            return

@@ -1,0 +1,224 @@
+"""What nobody outside Cloudflare knows of the real API, as choices; a client must get along with all of them.
+
+`VARIANTS` names several plausible APIs, which the tests run under. Durations are seconds on the
+simulator's clock.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import TypeAdapter, ValidationError
+
+from edgecap.errors import ConfigError
+from edgecap.simulator.envelope import Refusal
+
+Step = tuple[str, float]
+"""A state of a capture, and how long it lasts; `running` of a full capture lasts as the request says."""
+
+FINISHED = frozenset({"success", "complete", "failed"})
+
+_TOO_SOON = Refusal(
+    429, 10100, "Rate limit exceeded: one simple packet capture request per minute is allowed", True
+)
+_BUSY = Refusal(429, 10101, "A full packet capture is already pending or running for this account")
+_THROTTLE = Refusal(429, 10500, "Please wait and consider throttling your request speed", True)
+_WRONG_CREDENTIALS = Refusal(401, 10000, "Authentication error")
+_NO_PERMISSION = Refusal(403, 10000, "Authentication error")
+_INVALID = Refusal(400, 1002, "invalid")
+_MISSING = Refusal(404, 1003, "packet capture or bucket not found")
+_NOT_READY = Refusal(404, 1004, "no packet capture file is available for download")
+_NOT_STOPPABLE = Refusal(400, 1005, "only a pending or running full packet capture can be stopped")
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One plausible API.
+
+    Attributes:
+        too_soon: the refusal of a simple capture less than a minute after the last one.
+        busy: the refusal of a full capture while another one holds the lane.
+        lane_until: a full capture holds the lane until its packets are `captured`, or until it is `final`.
+        throttle: the refusal once the general limit is exceeded.
+        wrong_credentials: the refusal of a well-formed token or key that nobody has.
+        no_permission: the refusal of a good token for this account or operation.
+        invalid: status and code of a wrong field; the message is the field's own.
+        pointers: whether a wrong field is also named by a JSON pointer.
+        missing: the refusal of an id that is not there.
+        not_ready: the refusal of a download that cannot be.
+        not_stoppable: the refusal to stop what does not run.
+        simple_steps: states of a simple capture in order, the last one final.
+        full_steps: states of a full capture in order, `running` among them, the last one final.
+        simple_without_packets: how a simple capture ends that matched nothing.
+        key_scheme: where a bucket's files lie. server: `<server>/pcap_<id>.pcap`; date:
+            `<YYYYMMDD>/<server>/pcap_<id>.pcap`; flat: `pcap_<id>.pcap` and then `pcap_<id>_1.pcap`, ...
+        gzip: no: as they are; named: compressed, `.gz` at the end; silent: compressed, no sign in the name.
+        empty_files: whether servers that saw no matching packet deliver a file without packets.
+        files_after: files come so many seconds after the final state; 0 means before it.
+        list_order: of `GET /pcaps`.
+        list_lag: a new capture is missing from the list for so long.
+        offset_digits: digits of a second that `offset_time` keeps.
+        colo_field: what the data centre is called in answers.
+        empty_list: what `result` is when there is nothing to list.
+        absent: what becomes of fields that have no value yet.
+        extra_fields: whether answers have fields that no document names.
+        filename_folder: whether an ownership's `filename` has the destination's folder in it.
+        challenge_after: a challenge file is in the bucket after so long.
+        validation_takes: an ownership stays `pending` for so long after the right answer.
+        stop_takes: a capture goes on for so long after it was asked to stop.
+        echo_keys: whether an r2 destination is echoed with the keys that it came with.
+        full_time_limit: the longest full capture; one page of the documentation says 300.
+        lenient_filters: whether IPv6 addresses and networks are accepted in filters.
+    """
+
+    too_soon: Refusal = _TOO_SOON
+    busy: Refusal = _BUSY
+    lane_until: Literal["captured", "final"] = "final"
+    throttle: Refusal = _THROTTLE
+    wrong_credentials: Refusal = _WRONG_CREDENTIALS
+    no_permission: Refusal = _NO_PERMISSION
+    invalid: Refusal = _INVALID
+    pointers: bool = False
+    missing: Refusal = _MISSING
+    not_ready: Refusal = _NOT_READY
+    not_stoppable: Refusal = _NOT_STOPPABLE
+    simple_steps: tuple[Step, ...] = (("pending", 1.0), ("running", 1.5), ("success", 0.0))
+    full_steps: tuple[Step, ...] = (
+        ("pending", 3.0),
+        ("running", 0.0),
+        ("conversion_pending", 3.0),
+        ("conversion_running", 6.0),
+        ("success", 0.0),
+    )
+    simple_without_packets: Literal["success", "failed"] = "success"
+    key_scheme: Literal["server", "date", "flat"] = "server"
+    gzip: Literal["no", "named", "silent"] = "no"
+    empty_files: bool = False
+    files_after: float = 0.0
+    list_order: Literal["newest", "oldest", "shuffled"] = "newest"
+    list_lag: float = 0.0
+    offset_digits: Literal[0, 3, 6] = 6
+    colo_field: Literal["colo_name", "colo", "both"] = "colo_name"
+    empty_list: Literal["array", "null"] = "array"
+    absent: Literal["omit", "null"] = "omit"
+    extra_fields: bool = False
+    filename_folder: bool = False
+    challenge_after: float = 0.0
+    validation_takes: float = 20.0
+    stop_takes: float = 2.0
+    echo_keys: bool = False
+    full_time_limit: int = 86_400
+    lenient_filters: bool = False
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError if the states cannot be walked through."""
+        for steps, name in ((self.simple_steps, "simple_steps"), (self.full_steps, "full_steps")):
+            states = [state for state, _ in steps]
+            if len(states) < 2 or states[-1] not in FINISHED or FINISHED & set(states[:-1]):  # noqa: PLR2004 - start, end
+                raise ConfigError("the last state, and only it, must be final", where=name)
+        if [state for state, _ in self.full_steps].count("running") != 1:
+            raise ConfigError("a full capture must be `running` once", where="full_steps")
+
+
+VARIANTS: dict[str, Variant] = {
+    # What the documents say, and the plainest reading where they say nothing.
+    "documented": Variant(),
+    # Refuses with 409, converts before it says so, compresses, dates its folders.
+    "conflict": Variant(
+        too_soon=Refusal(409, 1100, "Another simple capture was requested within the last 60 seconds"),
+        busy=Refusal(409, 1101, "Account already has an active full capture"),
+        lane_until="captured",
+        wrong_credentials=Refusal(403, 9109, "Invalid access token"),
+        no_permission=Refusal(403, 9109, "Unauthorized to access requested resource"),
+        full_steps=(("pending", 1.0), ("running", 0.0), ("conversion_running", 2.0), ("complete", 0.0)),
+        key_scheme="date",
+        gzip="named",
+        list_order="oldest",
+        offset_digits=3,
+        filename_folder=True,
+    ),
+    # Refuses everything with 400 and no header, and is slow to show what it knows.
+    "lagging": Variant(
+        too_soon=Refusal(400, 1002, "simple pcaps are limited to 1 request per minute"),
+        busy=Refusal(400, 1002, "only one full pcap request may be pending or running at a time"),
+        full_steps=(
+            ("pending", 2.0),
+            ("running", 0.0),
+            ("conversion_running", 2.0),
+            ("conversion_pending", 2.0),
+            ("success", 0.0),
+        ),
+        simple_without_packets="failed",
+        files_after=8.0,
+        list_order="shuffled",
+        list_lag=5.0,
+        offset_digits=0,
+        challenge_after=3.0,
+        validation_takes=60.0,
+        stop_takes=6.0,
+    ),
+    # One file after the other in one folder, compressed without a sign of it, and older field names.
+    "flat": Variant(
+        too_soon=Refusal(429, 10100, "You have exceeded your rate limit"),
+        busy=Refusal(429, 10100, "You have exceeded your rate limit"),
+        key_scheme="flat",
+        gzip="silent",
+        empty_files=True,
+        colo_field="colo",
+        simple_steps=(("pending", 1.0), ("complete", 0.0)),
+        pointers=True,
+    ),
+    # Says more than any document names, and `null` where it could be silent.
+    "talkative": Variant(
+        throttle=Refusal(429, 971, "Please wait and consider throttling your request speed", True),
+        full_steps=(
+            ("unknown", 1.0),
+            ("pending", 1.0),
+            ("running", 0.0),
+            ("conversion_pending", 1.0),
+            ("conversion_queued", 2.0),
+            ("conversion_running", 2.0),
+            ("success", 0.0),
+        ),
+        colo_field="both",
+        empty_list="null",
+        absent="null",
+        extra_fields=True,
+        validation_takes=0.0,
+        echo_keys=True,
+        lenient_filters=True,
+    ),
+}
+
+
+def make_variant(name: str, changes: Mapping[str, str] | None = None) -> Variant:
+    """A named variant with single choices changed.
+
+    Args:
+        name: a key of `VARIANTS`.
+        changes: choice to value, as JSON or plain text: `list_lag=5`, `gzip=named`.
+
+    Raises:
+        ConfigError: there is no such variant, choice or value.
+    """
+    if name not in VARIANTS:
+        raise ConfigError(f"no variant is called {name!r} (known: {', '.join(VARIANTS)})", where="variant")
+    values = {entry.name: getattr(VARIANTS[name], entry.name) for entry in dataclasses.fields(Variant)}
+    for choice, text in (changes or {}).items():
+        if choice not in values:
+            raise ConfigError(f"a variant has no choice {choice!r} (known: {', '.join(values)})", where="set")
+        try:
+            values[choice] = json.loads(text)
+        except ValueError:
+            values[choice] = text
+    try:
+        return TypeAdapter(Variant).validate_python(values)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        raise ConfigError(
+            f"{'.'.join(map(str, first['loc']))}: {first['msg']}", where="set", todo="correct this choice"
+        ) from None
