@@ -1,0 +1,1 @@
+"""Reading packets and telling what is in a file."""

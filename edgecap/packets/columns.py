@@ -1,0 +1,117 @@
+"""Packets as columns: NumPy arrays with a row for each packet, and one for its headers.
+
+The layouts are those of `_kernel.c`. All numbers are in this machine's byte order, whatever the file's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecap.packets import _kernel
+
+Rows = NDArray[np.void]
+
+PACKET: Final = np.dtype(
+    [
+        ("time", "i8"),  # nanoseconds since 1970 UTC
+        ("start", "u4"),  # where the packet's bytes begin in the batch's data
+        ("captured", "u4"),  # how many of them were kept
+        ("wire", "u4"),  # how many there were
+        ("interface", "u4"),  # the number of an `Interface` of the file
+    ]
+)
+"""One packet's place and time."""
+
+LAYER: Final = np.dtype(
+    [
+        ("source", "u1", (16,)),  # an IPv4 address is mapped: ::ffff:203.0.113.7
+        ("destination", "u1", (16,)),
+        ("source_port", "u2"),
+        ("destination_port", "u2"),
+        ("length", "u2"),  # header and payload, as the IP header says
+        ("version", "u1"),  # 4, 6, or 0 if there is no such layer
+        ("protocol", "u1"),  # behind IPv6 extension headers
+        ("ttl", "u1"),
+        ("tos", "u1"),
+        ("fragment", "u1"),  # 0 not one, 1 the first, 2 a later one
+        ("ports", "u1"),  # 1 if the ports could be read: TCP, UDP, SCTP, DCCP, UDP-Lite
+        ("tcp_flags", "u1"),
+        ("icmp_type", "u1"),
+        ("icmp_code", "u1"),
+        ("options", "u1"),  # 1 with IPv4 options or IPv6 extension headers
+    ]
+)
+"""One IP header and the first words of what it carries."""
+
+HEADERS: Final = np.dtype(
+    [
+        ("outer", LAYER),
+        ("inner", LAYER),  # of the innermost tunnel
+        ("spi", "u4"),  # ESP's security parameter index, 0 for none
+        ("ether_type", "u2"),  # behind VLAN tags; 0 for link types without one
+        ("vlan", "u2"),  # of the outer tag, plus `TAGGED`
+        ("inner_vlan", "u2"),  # of the second tag, likewise
+        ("tunnel", "u1"),  # IP protocol of the outermost tunnel: 4 IPIP, 41 IPv6, 47 GRE; 0 for none
+        ("cut", "u1"),  # 1 if a header ends outside of what was captured
+    ]
+)
+"""The headers of one packet, as far as they were captured; zeros for all that was not there."""
+
+TAGGED = 0x1000  # since VLAN 0 exists
+
+INTERFACE: Final = np.dtype(
+    [
+        ("numerator", "u8"),
+        ("denominator", "u8"),
+        ("offset", "i8"),
+        ("snaplen", "u4"),
+        ("longest", "u4"),
+        ("number", "u4"),
+        ("unused", "u4"),
+    ]
+)
+"""How the packets of one interface of a pcapng are read."""
+
+_BUILT = (_kernel.ROW_SIZE, _kernel.HEADERS_SIZE, _kernel.INTERFACE_SIZE)
+if (PACKET.itemsize, HEADERS.itemsize, INTERFACE.itemsize) != _BUILT:
+    raise ImportError("edgecap.packets._kernel was built from another version; run `make setup`")
+
+
+@dataclass(frozen=True, slots=True)
+class Interface:
+    """Where packets of a file come from. A classic pcap has one.
+
+    Attributes:
+        link_type: the `LINKTYPE_` number; 1 is Ethernet.
+        snaplen: most bytes kept of a packet; 0: no limit.
+        name: as the file says, such as `eth0`; empty if it does not.
+    """
+
+    link_type: int
+    snaplen: int
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Packets that stand together in a file.
+
+    Attributes:
+        data: the bytes that `rows` point into.
+        rows: `PACKET`, in the file's order.
+        offset: where `data` begins in the unpacked file.
+    """
+
+    data: bytes
+    rows: Rows
+    offset: int
+
+    def packet(self, number: int) -> bytes:
+        """The bytes kept of packet `number` of this batch."""
+        row: Any = self.rows[number]
+        start = int(row["start"])
+        return self.data[start : start + int(row["captured"])]

@@ -1,0 +1,262 @@
+"""One filter language: what of a tcpdump expression the API can do, and the rest applied to fetched packets.
+
+>>> explained = explain("udp and src port 53 and net 203.0.113.0/24")
+>>> str(explained.filter), explained.residual, explained.captures
+('udp :53 > any', 'net 203.0.113.0/24', 1)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgecap.errors import InvalidRequest
+from edgecap.packets.bpf import ETHERNET, Program
+from edgecap.packets.columns import Batch
+from edgecap.packets.filter_syntax import Condition, Every, Expression, Fields, Some, parse, shifts
+from edgecap.packets.inspection import Inspection
+from edgecap.packets.output import PacketWriter, new_pcapng
+from edgecap.packets.reading import PacketReader, open_packets
+from edgecap.requests import Bounds, Filter
+
+_MOST_CHOICES = 64  # an expression of more has nothing that a person would make captures of
+_WITH_PORTS = (6, 17)
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """What becomes of a filter expression.
+
+    Attributes:
+        expression: as given.
+        filter: what every packet that matches has, for one capture's `filter_v1`. It never excludes a packet
+            that matches, of those that the API captures: IP packets.
+        residual: what is left to do after the download; empty if the API does all of it.
+        alternatives: narrower filters that together let every packet that matches through, one capture each.
+            One, the same as `filter`, unless the expression holds an `or`, or a direction that is either.
+        notes: why something was not sent to the API, a line each.
+    """
+
+    expression: str
+    filter: Filter
+    residual: str
+    alternatives: tuple[Filter, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def captures(self) -> int:
+        """How many captures it takes for the API to do as much of the filtering as it can."""
+        return len(self.alternatives)
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What applying an expression to a file has given.
+
+    Attributes:
+        path: the file with the packets that match.
+        packets: how many could be read.
+        kept: how many of them matched.
+        size: bytes of the new file.
+        inspection: of the file that was read; `damage` says what was lost.
+    """
+
+    path: Path
+    packets: int
+    kept: int
+    size: int
+    inspection: Inspection
+
+
+def explain(expression: str, *, bounds: Bounds | None = None, link_type: int = ETHERNET) -> Explained:
+    """Say which part of a tcpdump expression goes to the API and which is applied after the download.
+
+    As with tcpdump, names of hosts are looked up.
+
+    Args:
+        expression: in pcap-filter's language. Empty: everything.
+        bounds: whether the API takes networks and IPv6; it does not unless said.
+        link_type: the `LINKTYPE_` number of the packets that it is meant for.
+
+    Raises:
+        InvalidRequest: libpcap does not take the expression; the error has its words.
+    """
+    Program(expression, link_type)
+    bounds = bounds or Bounds()
+    if not expression.strip():
+        return Explained(expression, Filter(), "", (Filter(),))
+    if shifts(expression):
+        note = (
+            "the API sees packets from outside: behind vlan, mpls, pppoe, geneve or vxlan it filters nothing"
+        )
+        return Explained(expression, Filter(), expression, (Filter(),), (note,))
+    shape = parse(expression)
+    notes: list[str] = []
+    choices = [_sendable(choice, bounds, notes) for choice in _choices(shape)]
+    alternatives = _weakest(choices)
+    common = dict(set.intersection(*({*choice.items()} for choice in alternatives)))
+    return Explained(
+        expression,
+        _filter(common),
+        _residual(expression, shape, common),
+        tuple(map(_filter, alternatives)),
+        tuple(dict.fromkeys(notes)),
+    )
+
+
+def apply(expression: str, source: Path, target: Path) -> Applied:
+    """Keep the packets of `source` that match in the new pcapng `target`; `source` stays as it is.
+
+    Interfaces, times and order are kept. Packets of each link type are matched as tcpdump would match them.
+
+    Raises:
+        InvalidRequest: libpcap does not take the expression, or not for a link type that is in the file.
+        ObjectMissing: there is no such source.
+        ObjectExists: `target` is taken.
+        StoreError: reading or writing failed; `target` is not there then.
+    """
+    with open_packets(source) as reader, new_pcapng(target) as writer:
+        sieve = _Sieve(expression, source, reader, writer)
+        for batch in reader:
+            sieve.take(batch)
+        sieve.finish()
+        found = reader.inspection()
+        kept, size = writer.packets, writer.size
+    return Applied(target, found.packets, kept, size, found)
+
+
+class _Sieve:
+    """Passes on what matches, with the interfaces that it came from."""
+
+    def __init__(self, expression: str, source: Path, reader: PacketReader, writer: PacketWriter) -> None:
+        self._expression = expression
+        self._source = source
+        self._reader = reader
+        self._writer = writer
+        self._programs: dict[int, Program] = {}
+        self._by_interface: list[Program] = []
+
+    def describe(self) -> None:
+        """Repeat the interfaces that the source has described since the last time."""
+        for each in self._reader.interfaces[len(self._by_interface) :]:
+            self._writer.interface(each.link_type, each.snaplen, each.name or self._source.name)
+            if each.link_type not in self._programs:
+                self._programs[each.link_type] = self._compile(each.link_type)
+            self._by_interface.append(self._programs[each.link_type])
+
+    def finish(self) -> None:
+        """Repeat what interfaces are left; an expression that no link type has tried is tried now."""
+        self.describe()
+        if not self._by_interface:
+            self._compile(ETHERNET)
+
+    def take(self, batch: Batch) -> None:
+        """Write the packets of a batch that match."""
+        self.describe()
+        data = batch.data
+        programs = self._by_interface
+        kept = [
+            programs[interface].matches(data[start : start + captured], wire)
+            for _, start, captured, wire, interface in batch.rows.tolist()
+        ]
+        self._writer.append(data, batch.rows[np.array(kept, bool)])
+
+    def _compile(self, link_type: int) -> Program:
+        try:
+            return Program(self._expression, link_type)
+        except InvalidRequest as error:
+            raise InvalidRequest(
+                f"{error.what} (for packets of link type {link_type})",
+                field=error.field,
+                where=str(self._source),
+                todo=error.todo,
+            ) from None
+
+
+def _choices(shape: Expression) -> list[Fields]:
+    """What certainly holds of packets that match: all fields of at least one of these."""
+    if isinstance(shape, Condition):
+        return list(shape.choices)
+    parts = [_choices(part) for part in shape.parts]
+    if isinstance(shape, Some):
+        found = [choice for part in parts for choice in part]
+    else:
+        number = 1
+        for part in parts:
+            number *= len(part)
+        if number > _MOST_CHOICES:
+            # Fewer conditions let more through, never less.
+            return _choices_of_plain_parts(parts)
+        found = [_both(combination) for combination in product(*parts)]
+    return found if len(found) <= _MOST_CHOICES else [{}]
+
+
+def _choices_of_plain_parts(parts: list[list[Fields]]) -> list[Fields]:
+    return [_both(tuple(part[0] for part in parts if len(part) == 1))]
+
+
+def _both(combination: tuple[Fields, ...]) -> Fields:
+    # Two values for one field: no packet has both, so that either is true of all that match.
+    joined: Fields = {}
+    for fields in combination:
+        joined = {**fields, **joined}
+    return joined
+
+
+def _sendable(choice: Fields, bounds: Bounds, notes: list[str]) -> Fields:
+    """The part of a choice that the API is known to understand as libpcap does."""
+    kept = dict(choice)
+    for field, value in choice.items():
+        text = str(value)
+        if field.endswith("_address") and "/" in text and not bounds.cidr_filters:
+            notes.append(f"{text} is a network, and the API is documented for single addresses")
+            del kept[field]
+        elif field.endswith("_address") and ":" in text and not bounds.ipv6_filters:
+            notes.append(f"{text} is IPv6, and the API is documented for IPv4")
+            del kept[field]
+        elif field.endswith("_port") and choice.get("protocol") not in _WITH_PORTS:
+            notes.append(
+                f"port {text} alone also means SCTP, which the API's ports may not; "
+                f"say tcp port or udp port for the API to filter on it"
+            )
+            del kept[field]
+    return kept
+
+
+def _weakest(choices: list[Fields]) -> list[Fields]:
+    """Choices without those that another one lets through as well."""
+    kept: list[Fields] = []
+    for choice in choices:
+        if any(other.items() <= choice.items() for other in kept):
+            continue
+        kept = [other for other in kept if not choice.items() <= other.items()]
+        kept.append(choice)
+    return kept
+
+
+def _filter(fields: Fields) -> Filter:
+    values: dict[str, Any] = dict(fields)
+    return Filter(**values)
+
+
+def _residual(expression: str, shape: Expression, sent: Fields) -> str:
+    """What `sent` does not do of the expression: some of its parts, or all of it."""
+    parts = shape.parts if isinstance(shape, Every) else (shape,)
+    left = [part for part in parts if not _covered(part, sent)]
+    if not left:
+        return ""
+    text = Every(tuple(left)).text if len(left) > 1 else left[0].text
+    return text if text and len(left) < len(parts) else expression
+
+
+def _covered(part: Expression, sent: Fields) -> bool:
+    return (
+        isinstance(part, Condition)
+        and len(part.choices) == 1
+        and bool(part.choices[0])
+        and part.choices[0].items() <= sent.items()
+    )

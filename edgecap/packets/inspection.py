@@ -1,0 +1,82 @@
+"""What inspecting a file of packets brings to light."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+EMPTY = "empty"
+TRUNCATED = "truncated"
+NOT_PCAP = "not-pcap"
+TIME_BACKWARDS = "time-backwards"
+ABSURD_LENGTH = "absurd-length"
+BAD_STRUCTURE = "bad-structure"
+NO_TIMES = "no-times"
+TIME_OUT_OF_RANGE = "time-out-of-range"
+GZIP_DAMAGED = "gzip-damaged"
+ZSTD_DAMAGED = "zstd-damaged"
+
+FLAGS = {
+    EMPTY: "there is no packet in it",
+    TRUNCATED: "it ends inside a header or a packet",
+    NOT_PCAP: "it is neither pcap nor pcapng",
+    TIME_BACKWARDS: "a packet is older than one before it",
+    ABSURD_LENGTH: "a record claims to be longer than any packet can be; reading stopped there",
+    BAD_STRUCTURE: "a header contradicts itself or the format; reading stopped there",
+    NO_TIMES: "packets in it carry no time (pcapng simple packet blocks)",
+    TIME_OUT_OF_RANGE: "a packet's time does not fit into 64 bits of nanoseconds; a reader gives the limit",
+    GZIP_DAMAGED: "its gzip stream is cut, fails its checksum, or is followed by something else",
+    ZSTD_DAMAGED: "its zstd stream is cut, fails its checksum, or is followed by something else",
+}
+"""Every flag that an `Inspection` may carry, and what it means."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """What is in a file of packets, as far as it can be read.
+
+    Attributes:
+        format: `pcap`, `pcapng` or `unknown`, of the unpacked bytes.
+        encoding: `gzip` or `zstd` if the file was packed, else empty.
+        size: bytes of the file, unpacked.
+        packets: packets that are whole.
+        bytes_on_wire: sum of their original lengths.
+        bytes_captured: sum of the bytes of them that were kept.
+        first: time of the earliest packet, rounded down to microseconds; None without one, or out of range.
+        last: time of the latest packet, likewise.
+        first_ns: the earliest packet's time in nanoseconds since 1970 UTC, exact.
+        last_ns: the latest packet's, likewise.
+        link_types: the `LINKTYPE_` numbers of its interfaces, ascending.
+        snaplen: most bytes kept of a packet, as the header says (the largest of all interfaces); 0: no limit.
+        flags: from `FLAGS`, sorted.
+        damage_offset: the byte of the unpacked file at which good data ends; None if all of it is good.
+        damage: what was lost from there on, one line; empty if nothing.
+    """
+
+    format: str
+    encoding: str
+    size: int
+    packets: int
+    bytes_on_wire: int
+    bytes_captured: int
+    first: datetime | None
+    last: datetime | None
+    first_ns: int | None
+    last_ns: int | None
+    link_types: tuple[int, ...]
+    snaplen: int
+    flags: tuple[str, ...]
+    damage_offset: int | None
+    damage: str
+
+
+def moment(nanoseconds: int | None) -> datetime | None:
+    """The time of `nanoseconds` since 1970 UTC, rounded down to microseconds; None if it has no such time."""
+    if nanoseconds is None:
+        return None
+    try:
+        return _EPOCH + timedelta(microseconds=nanoseconds // 1_000)
+    except OverflowError:
+        return None

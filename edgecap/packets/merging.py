@@ -1,0 +1,219 @@
+"""Merging files of packets by time into one pcapng that says where each packet came from."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import BinaryIO
+
+import numpy as np
+
+from edgecap.errors import InvalidRequest, ObjectChanged
+from edgecap.packets.columns import Batch
+from edgecap.packets.inspect import inspect_file
+from edgecap.packets.inspection import Inspection
+from edgecap.packets.output import PacketWriter, new_pcapng
+from edgecap.packets.reading import PacketReader
+from edgecap.packets.sniff import is_zstd
+from edgecap.packets.source import Readable, chunks, opened
+from edgecap.packets.unzstd import Unzstd
+
+_BUFFERS = 24 << 20  # bytes of all sources together that are read ahead
+_LEAST, _MOST = 1 << 12, 1 << 20  # of one source
+
+
+@dataclass(frozen=True, slots=True)
+class MergeSource:
+    """A file to merge.
+
+    Attributes:
+        path: pcap or pcapng, plain or packed with gzip or zstd. It is only read.
+        server: what recorded it, such as `ord02-s1`; may be empty.
+        name: the file as people know it; its name on the disk unless given.
+    """
+
+    path: Path
+    server: str = ""
+    name: str = ""
+
+    @property
+    def label(self) -> str:
+        """What its interface is called: server and file."""
+        return "/".join(filter(None, (self.server, self.name or self.path.name)))
+
+
+@dataclass(frozen=True, slots=True)
+class MergedSource:
+    """What became of one source.
+
+    Attributes:
+        source: the file.
+        interfaces: the numbers of its interface blocks in the merged file; none if it is no file of packets.
+        inspection: what was in it; `damage` says what was lost, and from which byte on.
+    """
+
+    source: MergeSource
+    interfaces: tuple[int, ...]
+    inspection: Inspection
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """What a merge has made.
+
+    Attributes:
+        path: the merged file.
+        packets: how many are in it: all that could be read of the sources.
+        size: its bytes.
+        sources: in the order given.
+    """
+
+    path: Path
+    packets: int
+    size: int
+    sources: tuple[MergedSource, ...]
+
+    @property
+    def damaged(self) -> tuple[MergedSource, ...]:
+        """The sources that could not be read to their end."""
+        return tuple(each for each in self.sources if each.inspection.damage)
+
+
+def merge(sources: Sequence[MergeSource], target: Path) -> Merged:
+    """Merge files by time into the pcapng `target`, in nanoseconds, with an interface block for each source.
+
+    A source that has several interfaces keeps them apart, and gets a block for each. At every step the
+    earliest of the sources' next packets is taken, the first named of equals: sources that are in order give
+    a result in order, and a source whose time goes backwards keeps its own order. A packet without a time
+    stands at the latest before it; a time before 1970 becomes 1970. Comments and other options of packets are
+    not kept; the sources stay as they are.
+
+    Memory does not grow with the files' sizes, and hardly with their number; no file is kept open. Of several
+    sources packed with zstd, unnamed unpacked copies lie beside `target` while it works, since each would
+    need megabytes of memory for its window.
+
+    What is damaged is merged as far as it can be read; the result says what was lost.
+
+    Raises:
+        InvalidRequest: there is no source.
+        ObjectExists: `target` is taken.
+        ObjectMissing: a source does not exist.
+        ObjectChanged: a source was replaced by another file meanwhile.
+        StoreError: reading or writing failed; `target` is not there then.
+    """
+    if not sources:
+        raise InvalidRequest("there is nothing to merge", todo="name at least one file")
+    read_size = min(max(_BUFFERS // len(sources), _LEAST), _MOST)
+    with ExitStack() as stack, new_pcapng(target) as writer:
+        packed = [each for each in sources if _is_zstd(each.path)]
+        feeds = []
+        for each in sources:
+            if len(packed) > 1 and each in packed:
+                copy = stack.enter_context(_unpacked(each.path, target.parent))
+                feeds.append(_Feed(each, copy, writer, read_size, copied=True))
+            else:
+                feeds.append(_Feed(each, _Revisited(each.path), writer, read_size))
+        _merge(feeds, writer)
+        done = tuple(feed.result() for feed in feeds)
+        packets, size = writer.packets, writer.size
+    return Merged(target, packets, size, done)
+
+
+def _merge(feeds: list[_Feed], writer: PacketWriter) -> None:
+    batches = [(feed, feed.next()) for feed in feeds]
+    waiting = [(feed, batch) for feed, batch in batches if batch is not None]
+    alive = [feed for feed, _ in waiting]
+    heads = [(batch.data, batch.rows) for _, batch in waiting]
+    del batches, waiting  # they would keep the first batches' bytes
+    taken = np.zeros(len(alive), np.uint32)
+    while alive:
+        starved = writer.merge(heads, taken)
+        batch = alive[starved].next()
+        if batch is not None:
+            heads[starved] = batch.data, batch.rows
+            taken[starved] = 0
+        else:
+            del alive[starved], heads[starved]
+            taken = np.delete(taken, starved)
+
+
+class _Feed:
+    """One source: its batches, with interfaces numbered as in the merged file."""
+
+    def __init__(
+        self,
+        source: MergeSource,
+        file: Readable,
+        writer: PacketWriter,
+        read_size: int,
+        *,
+        copied: bool = False,
+    ) -> None:
+        self._source = source
+        self._copied = copied
+        self._writer = writer
+        self._reader = PacketReader(file, where=source.path, read_size=read_size)
+        self._batches = iter(self._reader)
+        self._numbers = np.zeros(0, np.uint32)
+
+    def next(self) -> Batch | None:
+        batch = next(self._batches, None)
+        described = self._reader.interfaces
+        if len(described) > len(self._numbers):
+            new = [
+                self._writer.interface(each.link_type, each.snaplen, self._source.label, each.name)
+                for each in described[len(self._numbers) :]
+            ]
+            self._numbers = np.concatenate([self._numbers, np.array(new, np.uint32)])
+        if batch is not None:
+            batch.rows["interface"] = self._numbers[batch.rows["interface"]]
+        return batch
+
+    def result(self) -> MergedSource:
+        # Of an unpacked copy, the reader knows nothing about the packing and its damage.
+        found = inspect_file(self._source.path) if self._copied else self._reader.inspection()
+        return MergedSource(self._source, tuple(self._numbers.tolist()), found)
+
+
+class _Revisited:
+    """A file that is opened anew for each read, so that any number of them can be read side by side."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._place = 0
+        self._identity: tuple[int, int] | None = None
+
+    def read(self, size: int, /) -> bytes:
+        descriptor = os.open(self._path, os.O_RDONLY)
+        try:
+            found = os.fstat(descriptor)
+            identity = found.st_dev, found.st_ino
+            if self._identity not in (None, identity):
+                raise ObjectChanged("the file was replaced while it was read", where=str(self._path))
+            self._identity = identity
+            chunk = os.pread(descriptor, size, self._place)
+        finally:
+            os.close(descriptor)
+        self._place += len(chunk)
+        return chunk
+
+
+def _is_zstd(path: Path) -> bool:
+    with opened(path) as file:
+        return is_zstd(next(chunks(file, path, 4), b""))
+
+
+def _unpacked(path: Path, folder: Path) -> BinaryIO:
+    """What a zstd file unpacks to, as far as it can be, in a file without a name in `folder`."""
+    copy = TemporaryFile(dir=folder)  # noqa: SIM115 - the caller's stack closes it
+    unzstd = Unzstd()
+    with opened(path) as file:
+        for chunk in chunks(file, path):
+            for piece in unzstd.feed(chunk):
+                copy.write(piece)
+    copy.seek(0)
+    return copy

@@ -1,0 +1,66 @@
+"""What the first bytes of a file say that it is."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+ENOUGH = 512  # bytes that are enough for every answer; four decide on pcap, pcapng, gzip and zstd
+
+PCAP_MAGICS = {
+    b"\xd4\xc3\xb2\xa1": ("<", 1_000),
+    b"\xa1\xb2\xc3\xd4": (">", 1_000),
+    b"\x4d\x3c\xb2\xa1": ("<", 1),
+    b"\xa1\xb2\x3c\x4d": (">", 1),
+}
+"""First four bytes of a classic pcap to its byte order and the nanoseconds in one unit of its fractions."""
+PCAPNG_MAGIC = b"\x0a\x0d\x0d\x0a"  # reads the same in both byte orders
+GZIP_MAGIC = b"\x1f\x8b"
+ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+_ZSTD_SKIPPABLE = b"\x2a\x4d\x18"  # behind a byte from 0x50 to 0x5f: a frame of something else than data
+
+
+class Kind(StrEnum):
+    """What a file is, as far as its beginning tells."""
+
+    PCAP = "pcap"
+    PCAPNG = "pcapng"
+    GZIP = "gzip"
+    ZSTD = "zstd"
+    EMPTY = "empty"
+    HTML = "html"
+    JSON = "json"
+    XML = "xml"
+    UNKNOWN = "unknown"
+
+
+def sniff(head: bytes) -> Kind:
+    """Name what begins with `head`: the first `ENOUGH` bytes of a file, or all of it if it is shorter.
+
+    HTML, JSON and XML are what servers answer instead of packets when something is wrong.
+    """
+    if not head:
+        return Kind.EMPTY
+    if head[:4] in PCAP_MAGICS:
+        return Kind.PCAP
+    if head[:4] == PCAPNG_MAGIC:
+        return Kind.PCAPNG
+    if head[:2] == GZIP_MAGIC:
+        return Kind.GZIP
+    if is_zstd(head):
+        return Kind.ZSTD
+    return _sniff_text(head.removeprefix(b"\xef\xbb\xbf").lstrip()[:ENOUGH].lower())
+
+
+def is_zstd(head: bytes) -> bool:
+    """True if a zstd frame begins here; parallel compressors begin files with a skippable one."""
+    return head[:4] == ZSTD_MAGIC or (head[1:4] == _ZSTD_SKIPPABLE and head[0] & 0xF0 == 0x50)  # noqa: PLR2004
+
+
+def _sniff_text(text: bytes) -> Kind:
+    if text.startswith((b"<!doctype html", b"<html", b"<head", b"<body")):
+        return Kind.HTML
+    if text.startswith((b"<?xml", b"<error")):
+        return Kind.XML
+    if text[:1] in (b"{", b"[") and text[1:].lstrip()[:1] in (b'"', b"{", b"[", b"}", b"]"):
+        return Kind.JSON
+    return Kind.UNKNOWN

@@ -1,0 +1,209 @@
+"""Following a file of packets as its bytes come by: unpacking, walking, holding what is not whole yet.
+
+Nothing in a file's content makes this raise, hang or hold more than one record's bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from edgecap.packets.columns import Batch, Interface
+from edgecap.packets.gunzip import Gunzip
+from edgecap.packets.inspection import (
+    EMPTY,
+    GZIP_DAMAGED,
+    NOT_PCAP,
+    TRUNCATED,
+    ZSTD_DAMAGED,
+    Inspection,
+    moment,
+)
+from edgecap.packets.pcap import PcapWalker
+from edgecap.packets.pcapng import PcapngWalker
+from edgecap.packets.sniff import ENOUGH, GZIP_MAGIC, PCAP_MAGICS, PCAPNG_MAGIC, Kind, is_zstd, sniff
+from edgecap.packets.unpacking import PIECE
+from edgecap.packets.unzstd import Unzstd
+from edgecap.packets.walker import Walker
+
+_MAGIC = 4
+
+_KIND_WORDS = {
+    Kind.EMPTY: "the file has no bytes",
+    Kind.HTML: "it is an HTML page, not packets",
+    Kind.JSON: "it is a JSON answer, not packets",
+    Kind.XML: "it is an XML answer, not packets",
+}
+
+
+class PacketStream:
+    """Takes bytes as they come. How they are cut into chunks makes no difference to the result.
+
+    Args:
+        collect: give batches of packets; without it they are only counted, and there is nothing to iterate.
+        piece: most bytes that are unpacked at a time.
+    """
+
+    def __init__(self, *, collect: bool, piece: int = PIECE) -> None:
+        self._piece = piece
+        self._head = b""  # the first bytes as fed, until they tell how the file is packed
+        self._unpack: Gunzip | Unzstd | None = None
+        self._decided = False
+        self._core = _Core(collect=collect)
+
+    def __repr__(self) -> str:
+        return f"<PacketStream {self._core!r}>"
+
+    @property
+    def interfaces(self) -> list[Interface]:
+        """The interfaces described so far; a row's `interface` is a place in this list."""
+        return [] if self._core.walker is None else self._core.walker.interfaces
+
+    def feed(self, chunk: bytes) -> Iterator[Batch]:
+        """Take the next bytes of the file. They are taken as the batches are; exhaust the iterator."""
+        if not self._decided:
+            self._head += bytes(chunk[:_MAGIC])
+            if len(self._head) < _MAGIC:
+                return
+            chunk = self._head + bytes(chunk[_MAGIC:])
+            self._decide()
+        if self._unpack is None:
+            yield from self._core.feed(chunk)
+        else:
+            for piece in self._unpack.feed(chunk):
+                yield from self._core.feed(piece)
+
+    def finish(self) -> Inspection:
+        """Say that there are no more bytes, and get what was found. No packet is left to be given."""
+        if not self._decided:
+            self._decide()
+            for piece in (self._head,) if self._unpack is None else self._unpack.feed(self._head):
+                for _ in self._core.feed(piece):
+                    raise AssertionError("a packet in fewer than four bytes")
+        if self._unpack is not None:
+            self._unpack.finish()
+        return self._core.result(self._unpack)
+
+    def _decide(self) -> None:
+        self._decided = True
+        if self._head.startswith(GZIP_MAGIC):
+            self._unpack = Gunzip(self._piece)
+        elif is_zstd(self._head):
+            self._unpack = Unzstd(self._piece)
+
+
+class _Core:
+    """Feeds a walker with unpacked bytes, holding what belongs to a record that has not come whole yet."""
+
+    def __init__(self, *, collect: bool) -> None:
+        self.walker: Walker | None = None
+        self._collect = collect
+        self._size = 0
+        self._head = bytearray()  # the first bytes, to name what a file is that is no packets
+        self._held = bytearray()
+        self._unknown = False
+
+    def __repr__(self) -> str:
+        return f"[{self._size} bytes] {self.walker!r}"
+
+    def feed(self, chunk: bytes) -> Iterator[Batch]:
+        self._size += len(chunk)
+        if len(self._head) < ENOUGH:
+            self._head += chunk[: ENOUGH - len(self._head)]
+        if self._unknown or (self.walker is not None and self.walker.stopped):
+            return
+        pos = 0
+        if self.walker is None:
+            pos = _MAGIC - len(self._held)
+            self._held += chunk[:pos]
+            if len(self._held) < _MAGIC:
+                return
+            self.walker = _walker_for(bytes(self._held), collect=self._collect)
+            if self.walker is None:
+                self._unknown = True
+                self._held.clear()
+                return
+        yield from self._walk(self.walker, chunk, pos)
+
+    def _walk(self, walker: Walker, chunk: bytes, pos: int) -> Iterator[Batch]:
+        while self._held:
+            missing = walker.need - len(self._held)
+            if missing > 0:
+                part = chunk[pos : pos + missing]
+                self._held += part
+                pos += len(part)
+                if len(part) < missing:
+                    return
+            offset, record = walker.offset, bytes(self._held)
+            if walker.walk(record, 0):
+                self._held.clear()
+                if len(rows := walker.rows()):
+                    yield Batch(record, rows, offset)
+            if walker.stopped:
+                self._held.clear()
+                return
+        begun, offset = pos, walker.offset
+        pos = walker.walk(chunk, pos)
+        if not walker.stopped:
+            self._held += chunk[pos:]
+        if len(rows := walker.rows()):
+            yield Batch(chunk, rows, offset - begun)
+
+    def result(self, unpack: Gunzip | Unzstd | None) -> Inspection:
+        walker = self.walker
+        flags = set(walker.flags) if walker else {NOT_PCAP}
+        encoding = "" if unpack is None else "gzip" if isinstance(unpack, Gunzip) else "zstd"
+        offset: int | None = None
+        damage = ""
+        if walker is None:
+            offset, damage = 0, _no_packets(bytes(self._head), encoding)
+        elif walker.stopped:
+            offset = walker.offset
+            damage = f"{walker.stopped}: the last {_bytes(self._size - offset)} cannot be read"
+        elif self._held:
+            flags.add(TRUNCATED)
+            offset = walker.offset
+            place = f"after packet {walker.packets}" if walker.packets else "before the first packet"
+            damage = f"cut {place}: {_bytes(len(self._held))} of a record of {walker.need} or more"
+        if unpack is not None and unpack.problem:
+            flags.add(GZIP_DAMAGED if isinstance(unpack, Gunzip) else ZSTD_DAMAGED)
+            offset = self._size if offset is None else offset
+            damage = "; ".join(filter(None, (unpack.problem, damage)))
+        if walker is None or not walker.packets:
+            flags.add(EMPTY)
+        first, last = (walker.times() if walker else None) or (None, None)
+        return Inspection(
+            format=walker.format if walker else "unknown",
+            encoding=encoding,
+            size=self._size,
+            packets=walker.packets if walker else 0,
+            bytes_on_wire=walker.bytes_on_wire if walker else 0,
+            bytes_captured=walker.bytes_captured if walker else 0,
+            first=moment(first),
+            last=moment(last),
+            first_ns=first,
+            last_ns=last,
+            link_types=tuple(sorted(walker.link_types)) if walker else (),
+            snaplen=walker.snaplen if walker else 0,
+            flags=tuple(sorted(flags)),
+            damage_offset=offset,
+            damage=damage,
+        )
+
+
+def _walker_for(magic: bytes, *, collect: bool) -> Walker | None:
+    if magic in PCAP_MAGICS:
+        return PcapWalker(collect=collect)
+    if magic == PCAPNG_MAGIC:
+        return PcapngWalker(collect=collect)
+    return None
+
+
+def _no_packets(head: bytes, encoding: str) -> str:
+    kind = sniff(head)
+    if kind in (Kind.GZIP, Kind.ZSTD):
+        return f"it is {kind} within {encoding}, not packets"
+    return _KIND_WORDS.get(kind, "it does not begin as pcap or pcapng")
+
+
+def _bytes(count: int) -> str:
+    return "1 byte" if count == 1 else f"{count:,} bytes"
