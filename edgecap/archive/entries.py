@@ -1,0 +1,165 @@
+"""Finding entries. The archive alone knows them: there is no index that could be wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+
+from edgecap.archive.layout import CAPTURES, MANIFEST, Place, parse_prefix, safe_name
+from edgecap.archive.manifest import Manifest
+from edgecap.archive.text import read_json
+from edgecap.errors import Damaged, EntryMissing, ObjectMissing
+from edgecap.stores.base import Store
+
+_FIRST_YEAR = 2020  # the API did not exist before
+_SHOWN = 3  # ids named when a beginning of one is ambiguous
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A capture as kept: its manifest, and where it lies (`uri` without secrets, `prefix` ends with `/`)."""
+
+    manifest: Manifest
+    prefix: str
+    uri: str
+
+    @property
+    def where(self) -> str:
+        """For people: the store and the prefix in it."""
+        return f"{self.uri}/{self.prefix}"
+
+
+def read_entry(store: Store, prefix: str) -> Entry:
+    """The entry whose files lie under `prefix`.
+
+    Raises:
+        EntryMissing: there is no manifest there, so no entry.
+        Damaged: the manifest cannot be read.
+    """
+    try:
+        manifest = read_json(store, prefix + MANIFEST, Manifest)
+    except ObjectMissing:
+        raise EntryMissing(
+            "there is no entry", where=f"{store.uri}/{prefix}", todo="`edgecap list` shows those there are"
+        ) from None
+    return Entry(manifest, prefix, store.uri)
+
+
+def find_entry(store: Store, id_or_prefix: str) -> Entry:
+    """The entry with this capture id, an unambiguous beginning of one, or this prefix or key of a file in it.
+
+    Raises:
+        EntryMissing: there is none, or more than one begins so.
+        Damaged: its manifest cannot be read.
+    """
+    wanted = id_or_prefix.strip().removeprefix(f"{store.uri}/")
+    if place := parse_prefix(wanted.rstrip("/") + "/"):
+        return read_entry(store, place.prefix)
+    found: list[Place] = []
+    for period in _periods(None, None, datetime.now(UTC)) if wanted else ():
+        for place in _places(store, period):
+            if place.capture_id == safe_name(wanted):
+                return read_entry(store, place.prefix)
+            if place.capture_id.startswith(wanted):
+                found.append(place)
+    if len(found) == 1:
+        return read_entry(store, found[0].prefix)
+    if found:
+        shown = ", ".join(place.capture_id for place in found[:_SHOWN])
+        more = ", ..." if len(found) > _SHOWN else ""
+        raise EntryMissing(
+            f"{len(found)} entries begin with {wanted!r}: {shown}{more}", todo="give more of the id"
+        )
+    raise EntryMissing(
+        f"there is no entry {wanted!r}", where=store.uri, todo="`edgecap list` shows those there are"
+    )
+
+
+def list_entries(
+    store: Store,
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    type: str | None = None,  # noqa: A002 - the API's word
+    colo: str | None = None,
+    limit: int | None = None,
+) -> Iterator[Entry]:
+    """Entries by the time they were submitted, newest first; only the day folders needed are looked at.
+
+    Args:
+        store: the archive.
+        since: earliest time, aware, inclusive.
+        until: latest time, aware, exclusive.
+        type: only this type, `simple` or `full`.
+        colo: only this place, in any case, as it was asked for.
+        limit: entries at most.
+
+    Raises:
+        Damaged: after all others were handed out, if manifests cannot be read; it names them.
+    """
+    unreadable: list[str] = []
+    for place in _newest_first(store, since, until):
+        if limit is not None and limit <= 0:
+            break
+        if (type is not None and place.type != type) or (colo and place.colo.lower() != colo.lower()):
+            continue
+        try:
+            entry = read_entry(store, place.prefix)
+        except EntryMissing:
+            continue  # removed since it was listed
+        except Damaged as error:
+            unreadable.append(error.where)
+            continue
+        yield entry
+        limit = None if limit is None else limit - 1
+    if unreadable:
+        raise Damaged(
+            f"the manifests of {len(unreadable)} entries cannot be read",
+            where=", ".join(unreadable[:_SHOWN]),
+            todo="update edgecap if a newer one wrote them; else restore them from a copy",
+        )
+
+
+def _newest_first(store: Store, since: datetime | None, until: datetime | None) -> Iterator[Place]:
+    for period in _periods(since, until, datetime.now(UTC)):
+        places = [place for place in _places(store, period) if _within(place, since, until)]
+        yield from sorted(places, key=lambda place: (place.submitted, place.prefix), reverse=True)
+
+
+def _within(place: Place, since: datetime | None, until: datetime | None) -> bool:
+    # A prefix has whole seconds.
+    return (since is None or place.submitted >= since.replace(microsecond=0)) and (
+        until is None or place.submitted < until
+    )
+
+
+def _places(store: Store, period: str) -> Iterator[Place]:
+    for info in store.list(CAPTURES + period):
+        if info.key.endswith("/" + MANIFEST):
+            place = parse_prefix(info.key)
+            if place is not None and info.key == place.prefix + MANIFEST:
+                yield place
+
+
+def _periods(since: datetime | None, until: datetime | None, now: datetime) -> Iterator[str]:
+    """Parts of keys that together cover the time asked for, newest first, and not a day more.
+
+    Whole years far back and whole months near by, since a listing of many keys costs less than many
+    listings; days where the time asked for begins or ends inside a month.
+    """
+    start = since.astimezone(UTC).date() if since else date(_FIRST_YEAR, 1, 1)
+    # A clock may be ahead of ours; nothing is as far ahead as the end of next year.
+    end = until.astimezone(UTC).date() if until else date(now.year + 1, 12, 31)
+    for year in range(end.year, start.year - 1, -1):
+        if year != now.year and start <= date(year, 1, 1) and date(year, 12, 31) <= end:
+            yield f"{year:04}/"
+            continue
+        for month in range(12, 0, -1):
+            first = date(year, month, 1)
+            last = (first + timedelta(days=31)).replace(day=1) - timedelta(days=1)
+            if start <= first and last <= end:
+                yield f"{year:04}/{month:02}/"
+                continue
+            for day in range(min(last, end).toordinal(), max(first, start).toordinal() - 1, -1):
+                yield f"{date.fromordinal(day):%Y/%m/%d}/"

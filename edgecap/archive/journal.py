@@ -1,0 +1,239 @@
+"""The journal: what was decided, what was accepted and how it ended.
+
+Decisions and acceptances are written before anything depends on them, an ending after everything else.
+
+Every record is create-only, so whoever comes second, after a crash or at the same time, learns what the
+first one wrote and goes on from there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby
+from typing import Any, Literal, TypeVar
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator
+
+from edgecap.archive.layout import INTENTS, accepted_key, ended_key, intent_key
+from edgecap.archive.text import Json, read_json, to_json
+from edgecap.errors import Damaged, ObjectExists, ObjectMissing, UnexpectedAnswer
+from edgecap.requests import CaptureRequest
+from edgecap.stores.base import Store
+
+FORMAT = "edgecap-intent/1"
+_INTENT, _ACCEPTED, _ENDED = "intent.json", "accepted.json", "ended.json"
+_SHOWN = 3  # unreadable records that an error names
+
+
+_Record = TypeVar("_Record", bound=BaseModel)
+
+
+class Intent(BaseModel):
+    """A request that we have decided to make. It leads to at most one accepted capture."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    format: str = FORMAT
+    intent_id: str = Field(min_length=1)
+    request: CaptureRequest
+    account: str  # a name of the settings
+    archive: str  # likewise
+    body: Json  # what is posted, except the destination, which may hold a secret
+    decided: AwareDatetime
+    run: str = ""  # id and name of the flow run
+    scheduled: AwareDatetime | None = None
+    alert: Json | None = None
+    incident: str | None = None
+
+    @field_validator("body")
+    @classmethod
+    def _without_destination(cls, body: dict[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in body.items() if name != "destination_conf"}
+
+
+class Accepted(BaseModel):
+    """The capture that the API accepted for an intent, as it answered, without secrets."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    capture_id: str = Field(min_length=1)
+    capture: Json
+
+
+class Ended(BaseModel):
+    """How an intent ended: with its packets in the archive, or without any, and why."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    outcome: Literal["archived", "failed", "cancelled", "never-accepted"]
+    reason: str = Field(description="One line for people")
+    error: str = Field("", description="Name of the class of the EdgecapError that ended it, if one did")
+    entry: str = Field("", description="Prefix of the entry, if there is one")
+    at: AwareDatetime
+
+
+@dataclass(frozen=True, slots=True)
+class JournalRecord:
+    """What the journal knows of an intent.
+
+    `accepted` is None until the API's answer is known, `ended` until all is over.
+    """
+
+    intent: Intent
+    accepted: Accepted | None = None
+    ended: Ended | None = None
+
+    @property
+    def capture_id(self) -> str:
+        """The accepted capture's id; empty if none is known."""
+        return self.accepted.capture_id if self.accepted else ""
+
+
+class Journal:
+    """The journal of an archive."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def __repr__(self) -> str:
+        return f"<Journal {self._store.uri}/{INTENTS}>"
+
+    def begin(self, intent: Intent) -> Intent:
+        """Write `intent` down before it is acted on.
+
+        Returns:
+            What stands in the journal: `intent`, or what an earlier life of the same run wrote.
+
+        Raises:
+            StoreError: it cannot be written; then nothing may be posted.
+        """
+        key = intent_key(intent.intent_id)
+        try:
+            self._store.put(key, to_json(intent))
+        except ObjectExists:
+            return read_json(self._store, key, Intent)
+        return intent
+
+    def accept(self, intent_id: str, capture_raw: Mapping[str, Any]) -> Accepted:
+        """Write down which capture the API accepted for the intent. Saying the same id again changes nothing.
+
+        Raises:
+            UnexpectedAnswer: the capture has no id.
+            ObjectExists: the intent has led to another capture already.
+        """
+        capture_id = capture_raw.get("id")
+        if not isinstance(capture_id, str) or not capture_id:
+            raise UnexpectedAnswer(
+                "the API accepted the request and named no capture",
+                where=f"intent {intent_id}",
+                todo="look for it in the dashboard",
+            )
+        accepted = Accepted(capture_id=capture_id, capture=dict(capture_raw))
+        key = accepted_key(intent_id)
+        try:
+            self._store.put(key, to_json(accepted))
+        except ObjectExists:
+            earlier = read_json(self._store, key, Accepted)
+            if earlier.capture_id != capture_id:
+                raise ObjectExists(
+                    f"intent {intent_id} led to capture {earlier.capture_id}, and now to {capture_id} too",
+                    where=f"{self._store.uri}/{key}",
+                    todo="stop the second one in the dashboard if nobody wants it",
+                ) from None
+            return earlier
+        return accepted
+
+    def end(self, intent_id: str, ended: Ended) -> Ended:
+        """Write down how the intent ended; nothing remains to be done for it.
+
+        Returns:
+            What stands in the journal: `ended`, or what was said first.
+
+        Raises:
+            StoreError: it cannot be written.
+        """
+        key = ended_key(intent_id)
+        try:
+            self._store.put(key, to_json(ended))
+        except ObjectExists:
+            return read_json(self._store, key, Ended)
+        return ended
+
+    def find(self, intent_id: str) -> JournalRecord | None:
+        """What is known of the intent; None if it was never begun.
+
+        Raises:
+            Damaged: its record cannot be read.
+        """
+        try:
+            intent = read_json(self._store, intent_key(intent_id), Intent)
+        except ObjectMissing:
+            return None
+        accepted = self._read(accepted_key(intent_id), Accepted)
+        return JournalRecord(intent, accepted, self._read(ended_key(intent_id), Ended))
+
+    def pending(self, *, since: datetime | None = None) -> Iterator[JournalRecord]:
+        """Every intent, with its capture if one was accepted and its ending if it has one.
+
+        Args:
+            since: leave out those that were begun before; a listing tells, so they are not even read.
+
+        Raises:
+            Damaged: after all others were handed out, if some records cannot be read; it names them.
+        """
+        yield from self._records(list(self._begun(since)))
+
+    def open(self, *, since: datetime | None = None) -> Iterator[JournalRecord]:
+        """Intents without an ending. One listing tells which; those that ended are not read.
+
+        Args:
+            since: leave out those that were begun before.
+
+        Raises:
+            Damaged: as `pending`.
+        """
+        yield from self._records([found for found in self._begun(since) if not found.ended])
+
+    def _begun(self, since: datetime | None) -> Iterator[_Begun]:
+        # Keys come sorted, so what belongs to an intent comes together.
+        for folder, infos in groupby(self._store.list(INTENTS), lambda info: info.key.rpartition("/")[0]):
+            began = {info.key.rpartition("/")[2]: info.modified for info in infos}
+            if _INTENT in began and (since is None or began[_INTENT] >= since):
+                yield _Begun(f"{folder}/", _ENDED in began)
+
+    def _records(self, begun: Iterable[_Begun]) -> Iterator[JournalRecord]:
+        unreadable = []
+        for found in begun:
+            try:
+                intent = read_json(self._store, found.folder + _INTENT, Intent)
+                # It may have been accepted since the listing, which matters; that it has ended does not.
+                accepted = self._read(found.folder + _ACCEPTED, Accepted)
+                ended = self._read(found.folder + _ENDED, Ended) if found.ended else None
+            except ObjectMissing:
+                continue  # removed since it was listed
+            except Damaged as error:
+                unreadable.append(error.where)
+            else:
+                yield JournalRecord(intent, accepted, ended)
+        if unreadable:
+            raise Damaged(
+                f"{len(unreadable)} records of the journal cannot be read",
+                where=", ".join(unreadable[:_SHOWN]),
+                todo="update edgecap if a newer one wrote them; else restore them from a copy",
+            )
+
+    def _read(self, key: str, model: type[_Record]) -> _Record | None:
+        try:
+            return read_json(self._store, key, model)
+        except ObjectMissing:
+            return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """What a listing says of an intent: its folder, with `/` at its end, and whether it has ended."""
+
+    folder: str
+    ended: bool

@@ -1,0 +1,174 @@
+"""Where things lie in an archive: keys, and nothing but keys.
+
+::
+
+    intents/<intent id>/{intent,accepted,ended}.json
+    captures/2026/11/23/2026-11-23T06-34-06Z_full_ORD_<capture id>/
+        raw/<server or key>.pcap
+        manifest.json
+    incidents/<incident id>/{opened,ended}.json     while it goes on
+    incidents/<incident id>.json                    once it is closed
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from edgecap.cloudflare.models import Capture
+from edgecap.errors import UnexpectedAnswer
+
+CAPTURES = "captures/"
+INTENTS = "intents/"
+INCIDENTS = "incidents/"
+RAW = "raw/"
+MANIFEST = "manifest.json"
+SIMPLE_NAME = "all.pcap"  # a simple capture is one file from all data centres
+EVERYWHERE = "all"
+UNKNOWN = "unknown"
+
+LONGEST_NAME = 120  # characters of a name made here; file systems allow 255 bytes
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
+_SUFFIXES = (".pcap", ".pcapng", ".cap")
+_DIGEST = 8  # hex digits that tell apart what would else share a name
+_STAMP = "%Y-%m-%dT%H-%M-%SZ"
+_PREFIX = re.compile(
+    r"captures/\d{4}/\d\d/\d\d/(\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ)_([A-Za-z0-9.-]+)_([A-Za-z0-9.-]+)_([^/]+)/"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What an entry's prefix says of it. `submitted` is aware, UTC, in whole seconds."""
+
+    prefix: str
+    submitted: datetime
+    type: str
+    colo: str
+    capture_id: str
+
+
+def entry_prefix(capture: Capture, *, decided: datetime | None = None) -> str:
+    """The prefix of a capture's entry, with a `/` at its end; always the same for the same capture.
+
+    Args:
+        capture: as the API returned it. Its time is `submitted`; a simple one has `all` as its place.
+        decided: the intent's time, for an API that does not say when the capture was submitted.
+
+    Raises:
+        UnexpectedAnswer: the capture has no id, or neither time is known.
+    """
+    if not capture.id:
+        raise UnexpectedAnswer(
+            "the capture has no id", where="the API's answer", todo="look in the dashboard"
+        )
+    time = capture.submitted or decided
+    if time is None:
+        raise UnexpectedAnswer(
+            "it is not known when the capture was submitted", where=f"capture {capture.id}"
+        )
+    time = time.astimezone(UTC)
+    colo = _part(capture.colo) or (EVERYWHERE if capture.type == "simple" else UNKNOWN)
+    stamp = time.replace(microsecond=0, tzinfo=None).isoformat(timespec="seconds").replace(":", "-") + "Z"
+    folder = f"{time.year:04}/{time:%m/%d}"
+    return f"{CAPTURES}{folder}/{stamp}_{_part(capture.type) or UNKNOWN}_{colo}_{safe_name(capture.id)}/"
+
+
+def parse_prefix(key: str) -> Place | None:
+    """What the beginning of `key` says of the entry that it belongs to; None if it belongs to none."""
+    match = _PREFIX.match(key)
+    if match is None:
+        return None
+    stamp, kind, colo, capture_id = match.groups()
+    try:
+        submitted = datetime.strptime(stamp, _STAMP).replace(tzinfo=UTC)
+    except ValueError:
+        return None
+    return Place(match[0], submitted, kind, colo, capture_id)
+
+
+def raw_key(prefix: str, name: str) -> str:
+    """The key of a file as fetched; `name` is from `raw_names`, or `SIMPLE_NAME`."""
+    return f"{prefix}{RAW}{name}"
+
+
+def raw_names(source_keys: Iterable[str], capture_id: str) -> dict[str, str]:
+    """A file name for each source key, all different even where case does not count.
+
+    A full capture's objects are all called `pcap_<id>.pcap` under folders that tell the servers apart; so the
+    folders make the name. Keys that arrive later do not change the names of earlier ones, except in the
+    very unlikely case that two keys lead to one name: then both carry a digest of their key.
+
+    >>> raw_names(["ord02-s1/pcap_0af1.pcap", "ord02-s2/pcap_0af1.pcap.gz"], "0af1")
+    {'ord02-s1/pcap_0af1.pcap': 'ord02-s1.pcap', 'ord02-s2/pcap_0af1.pcap.gz': 'ord02-s2.pcap'}
+    """
+    names = {key: _raw_name(key, capture_id) for key in sorted(set(source_keys))}
+    seen = Counter(name.lower() for name in names.values())
+    return {
+        key: name if seen[name.lower()] == 1 else _raw_name(key, capture_id, digest=True)
+        for key, name in names.items()
+    }
+
+
+def _raw_name(source_key: str, capture_id: str, *, digest: bool = False) -> str:
+    *folders, last = source_key.split("/")
+    stem = last.removesuffix(".gz")
+    suffix = next((end for end in _SUFFIXES if stem.lower().endswith(end)), "")
+    stem = stem[: len(stem) - len(suffix)]
+    if stem in (f"pcap_{capture_id}", capture_id):
+        stem = ""
+    parts = [part for part in (*folders, stem) if part and part != capture_id]
+    plain = "_".join(parts)
+    lossy = len(parts) > 1 and any("_" in part for part in parts)
+    name = _bounded(plain or "packets", source_key, force=lossy or digest)
+    return name + (suffix or ".pcap").lower()
+
+
+def safe_name(text: str) -> str:
+    """`text` as one part of a key: letters, digits, `.`, `_`, `-`, of bounded length.
+
+    What would lose something on the way carries a digest, so different texts keep different names.
+    """
+    return _bounded(text, text)
+
+
+def _bounded(text: str, origin: str, *, force: bool = False) -> str:
+    name = _UNSAFE.sub("-", text).lstrip(".-")[:LONGEST_NAME]
+    if name == text and name and not force:
+        return name
+    tail = hashlib.sha256(origin.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGEST]
+    return f"{name[: LONGEST_NAME - _DIGEST - 1]}-{tail}" if name else tail
+
+
+def _part(text: str) -> str:
+    """A part between the underscores of a prefix; empty if `text` is."""
+    return safe_name(text).replace("_", "-")[:40] if text else ""
+
+
+def intent_key(intent_id: str) -> str:
+    """Where an intent is journalled."""
+    return f"{INTENTS}{safe_name(intent_id)}/intent.json"
+
+
+def accepted_key(intent_id: str) -> str:
+    """Where an intent's accepted capture is journalled."""
+    return f"{INTENTS}{safe_name(intent_id)}/accepted.json"
+
+
+def ended_key(intent_id: str) -> str:
+    """Where it is journalled how an intent ended."""
+    return f"{INTENTS}{safe_name(intent_id)}/ended.json"
+
+
+def incident_key(incident_id: str) -> str:
+    """Where an incident's record lies once it is closed."""
+    return f"{INCIDENTS}{safe_name(incident_id)}.json"
+
+
+def incident_event_key(incident_id: str, event: str) -> str:
+    """Where it is written down what an incident's start, or its end, led to: `event` is opened or ended."""
+    return f"{INCIDENTS}{safe_name(incident_id)}/{event}.json"

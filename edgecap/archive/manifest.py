@@ -1,0 +1,240 @@
+"""The manifest: an entry's record. It is written last, so an entry exists when its manifest does."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Iterable, Sequence
+from importlib import metadata
+from typing import Any, Literal, Self
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+
+from edgecap.archive.layout import MANIFEST, entry_prefix
+from edgecap.archive.text import Json
+from edgecap.cloudflare.models import Capture
+from edgecap.packets.inspection import (
+    ABSURD_LENGTH,
+    BAD_STRUCTURE,
+    EMPTY,
+    GZIP_DAMAGED,
+    NOT_PCAP,
+    TRUNCATED,
+    ZSTD_DAMAGED,
+    Inspection,
+)
+
+FORMAT = "edgecap/1"
+PARTIAL = "partial"
+DAMAGED = "damaged"
+LIMIT_REACHED = "limit-reached"
+STOPPED = "stopped"
+
+ENTRY_FLAGS = {
+    EMPTY: "no packet was captured",
+    TRUNCATED: "a file ends inside a packet",
+    DAMAGED: "a file can be read only in part",
+    NOT_PCAP: "a file is no pcap; it is kept as it came",
+    LIMIT_REACHED: "the packet or byte limit ended the capture",
+    PARTIAL: "files are missing that the capture should have",
+    STOPPED: "somebody stopped the capture before its time",
+}
+"""Every flag that an entry may carry, and what it means."""
+
+_UNREADABLE = {
+    ABSURD_LENGTH: DAMAGED,
+    BAD_STRUCTURE: DAMAGED,
+    GZIP_DAMAGED: DAMAGED,
+    ZSTD_DAMAGED: DAMAGED,
+}
+State = Literal["complete", "partial", "empty"]
+
+
+class _Record(BaseModel):
+    # What a newer version adds is kept, and does not stop this one from reading.
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+
+class FileRecord(_Record):
+    """One file of an entry. Sizes in bytes; times aware, UTC, rounded down to microseconds."""
+
+    name: str = Field(min_length=1, description="Key below the entry's prefix, such as raw/ord02-s1.pcap")
+    size: int = Field(ge=0)
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    role: str = Field("raw", description="raw: as fetched; else what edgecap made of it")
+    packets: int | None = Field(None, description="Packets that can be read; null if it holds none by nature")
+    bytes_on_wire: int | None = None
+    first: AwareDatetime | None = None
+    last: AwareDatetime | None = None
+    source_key: str = Field("", description="Where it was fetched from, in the bucket; empty for a download")
+    source_size: int | None = Field(None, description="Bytes there, packed as they were")
+    source_sha256: str = Field("", description="Of the bytes there, packed as they were")
+    encoding: str = Field("", description="gzip if the source was packed and this is not")
+    verified_by: str = Field(
+        "", description="What the fetched bytes were held against: md5, crc32c, composite-md5, length, ..."
+    )
+    flags: tuple[str, ...] = ()
+    damage: str = Field("", description="What cannot be read, one line")
+    damage_offset: int | None = Field(None, description="Byte at which good data ends")
+
+    @classmethod
+    def of(cls, name: str, *, size: int, sha256: str, found: Inspection | None = None, **more: Any) -> Self:
+        """The record of a file with what its inspection found.
+
+        Args:
+            name: the key below the entry's prefix.
+            size: bytes as kept.
+            sha256: hex digest of the bytes as kept.
+            found: the inspection; None for a file that holds no packets by nature.
+            more: the other fields.
+        """
+        if found is not None:
+            more = {
+                "packets": found.packets,
+                "bytes_on_wire": found.bytes_on_wire,
+                "first": found.first,
+                "last": found.last,
+                "flags": found.flags,
+                "damage": found.damage,
+                "damage_offset": found.damage_offset,
+                **more,
+            }
+        return cls(name=name, size=size, sha256=sha256, **more)
+
+
+class Totals(_Record):
+    """Sums over the raw files."""
+
+    files: int = 0
+    size: int = 0
+    packets: int = 0
+    bytes_on_wire: int = 0
+    first: AwareDatetime | None = None
+    last: AwareDatetime | None = None
+
+    @classmethod
+    def of(cls, files: Iterable[FileRecord]) -> Self:
+        """The sums over those of `files` that are raw."""
+        raw = [file for file in files if file.role == "raw"]
+        return cls(
+            files=len(raw),
+            size=sum(file.size for file in raw),
+            packets=sum(file.packets or 0 for file in raw),
+            bytes_on_wire=sum(file.bytes_on_wire or 0 for file in raw),
+            first=min((file.first for file in raw if file.first), default=None),
+            last=max((file.last for file in raw if file.last), default=None),
+        )
+
+
+class Versions(_Record):
+    """What made the entry."""
+
+    edgecap: str = Field(default_factory=lambda: metadata.version("edgecap"))
+    python: str = Field(default_factory=platform.python_version)
+    platform: str = Field(default_factory=platform.platform)
+
+
+class Times(_Record):
+    """When what happened, aware, UTC. `submitted` and `final` by the API's clock, the others by ours."""
+
+    decided: AwareDatetime | None = None
+    submitted: AwareDatetime | None = None
+    final: AwareDatetime | None = None
+    fetched: AwareDatetime | None = None
+    committed: AwareDatetime | None = None
+
+
+class Manifest(_Record):
+    """An entry's record. Without secrets, and readable without edgecap."""
+
+    format: str = Field(FORMAT, pattern=r"^edgecap/\d+$")
+    entry_id: str = Field(min_length=1, description="The capture's id")
+    prefix: str = Field(pattern=r"^captures/.+/$", description="Where in the archive the files lie")
+    type: str = Field(description="simple or full")
+    colo: str = Field("", description="Data centre of a full capture; empty for all of them")
+    state: State
+    flags: tuple[str, ...] = Field((), description="From the set that ENTRY_FLAGS documents, sorted")
+    request: Json = Field(default_factory=dict, description="What was asked for; empty if we did not ask")
+    capture: Json = Field(description="As the API returned it last")
+    intent: Json | None = Field(None, description="The journal's record of the decision")
+    files: tuple[FileRecord, ...] = ()
+    totals: Totals
+    times: Times
+    versions: Versions = Field(default_factory=Versions)
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> Self:
+        names = [file.name for file in self.files]
+        if len(set(names)) < len(names) or MANIFEST in names:
+            raise ValueError("two files have one name")
+        return self
+
+
+def make_manifest(
+    capture: Capture,
+    files: Sequence[FileRecord],
+    *,
+    times: Times,
+    request: BaseModel | None = None,
+    intent: BaseModel | None = None,
+    missing: bool = False,
+) -> Manifest:
+    """The manifest of a finished capture, with state, flags and totals as they follow from its files.
+
+    Args:
+        capture: as the API returned it last.
+        files: all files of the entry.
+        times: what is known of the times; `submitted` is filled in from the capture.
+        request: what was asked for, if we asked.
+        intent: the journal's record, if there is one.
+        missing: True if files are known to be missing.
+
+    Raises:
+        UnexpectedAnswer: the capture has no id, or no time from which its prefix could follow.
+    """
+    totals = Totals.of(files)
+    flags = {
+        _UNREADABLE.get(flag, flag)
+        for file in files
+        for flag in file.flags
+        if flag in (TRUNCATED, NOT_PCAP) or flag in _UNREADABLE
+    }
+    if missing:
+        flags.add(PARTIAL)
+    state: State = "partial" if flags else "complete" if totals.packets else "empty"
+    if not totals.packets:
+        flags.add(EMPTY)
+    if capture.stop_requested is not None:
+        flags.add(STOPPED)
+    # The API need not echo the limits.
+    packet_limit = capture.packet_limit or getattr(request, "packet_limit", None)
+    byte_limit = capture.byte_limit or getattr(request, "byte_limit", None)
+    if _reached(totals.packets, packet_limit) or _reached(totals.bytes_on_wire, byte_limit):
+        flags.add(LIMIT_REACHED)
+    return Manifest(
+        entry_id=capture.id,
+        prefix=entry_prefix(capture, decided=times.decided),
+        type=capture.type,
+        colo=capture.colo,
+        state=state,
+        flags=tuple(sorted(flags)),
+        request=request.model_dump(mode="json") if request else {},
+        capture=capture.raw,
+        intent=intent.model_dump(mode="json") if intent else None,
+        files=tuple(sorted(files, key=lambda file: file.name)),
+        totals=totals,
+        times=times.model_copy(update={"submitted": capture.submitted or times.submitted}),
+    )
+
+
+def _reached(count: int, limit: int | None) -> bool:
+    return limit is not None and 0 < limit <= count
+
+
+def manifest_schema() -> str:
+    """The JSON schema of a manifest, as `docs/manifest.schema.json` has it."""
+    schema = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **Manifest.model_json_schema(mode="serialization"),
+    }
+    return json.dumps(schema, indent=2) + "\n"

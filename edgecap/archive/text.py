@@ -1,0 +1,80 @@
+"""How the archive writes JSON: sorted, readable, without secrets, and always valid UTF-8."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ValidationError
+
+from edgecap.errors import Damaged
+from edgecap.redact import HIDDEN, redact
+from edgecap.stores.base import Store
+
+LARGEST_RECORD = 64 << 20  # bytes; a manifest of 100,000 files has 50 MB
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+def clean(value: Any) -> Any:
+    """A copy of JSON data that is fit to be stored: secrets as `***`, no half characters, no NaN."""
+    if isinstance(value, str):
+        return redact(value.encode("utf-8", "replace").decode())
+    if isinstance(value, dict):
+        return {
+            clean(str(name)): _destination(item) if name == "destination_conf" else clean(item)
+            for name, item in value.items()
+        }
+    if isinstance(value, list | tuple):
+        return [clean(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value
+
+
+def _destination(value: Any) -> Any:
+    """A bucket's URI; an r2 one without its query, which is where its keys are, however they are written."""
+    if isinstance(value, str) and not value.startswith(("s3://", "gs://")):
+        address, mark, _ = value.partition("?")
+        return clean(address + (f"?{HIDDEN}" if mark else ""))
+    return clean(value)
+
+
+Json = Annotated[dict[str, Any], BeforeValidator(clean)]
+"""A JSON object as somebody else made it, cleaned on the way in."""
+
+
+def to_json(record: BaseModel) -> bytes:
+    """`record` as it is stored: two spaces, sorted names, a newline at the end, secrets as `***`."""
+    data = clean(record.model_dump(mode="json"))
+    return (json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
+
+
+def read_json(store: Store, key: str, model: type[_Model]) -> _Model:
+    """Read the record under `key`.
+
+    Raises:
+        ObjectMissing: there is none.
+        Damaged: it is no such record.
+    """
+    where = f"{store.uri}/{key}"
+    data = bytearray()
+    with store.open(key) as reader:
+        for chunk in reader:
+            data += chunk
+            if len(data) > LARGEST_RECORD:
+                raise Damaged(
+                    f"the record is larger than {LARGEST_RECORD >> 20} MiB, so it is none of ours",
+                    where=where,
+                )
+    try:
+        return model.model_validate_json(bytes(data))
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        field = ".".join(str(part) for part in first["loc"]) or "the text"
+        raise Damaged(
+            f"this is no {model.__name__.lower()} that this version reads: {field}: {first['msg']}",
+            where=where,
+            todo="update edgecap if a newer one wrote it; else restore it from a copy",
+        ) from None

@@ -1,0 +1,184 @@
+"""Bringing a finished capture's packets into the archive: fetched whole, verified, inspected, hashed.
+
+The files land in the entry's folder under their final names; the entry exists only when its manifest does.
+Fetching again, after a crash, finds what is there and leaves it alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgecap.archive.commit import put_file
+from edgecap.archive.layout import RAW, SIMPLE_NAME, raw_names
+from edgecap.archive.manifest import FileRecord
+from edgecap.cloudflare.client import Client
+from edgecap.cloudflare.models import Capture
+from edgecap.delivery import delivered
+from edgecap.errors import DeadlinePassed, UnexpectedAnswer
+from edgecap.packets.inspect import inspect_file
+from edgecap.packets.sniff import Kind, sniff
+from edgecap.settings import Timing
+from edgecap.stores.base import ObjectInfo, Store
+from edgecap.stores.durable import explained
+from edgecap.stores.integrity import Verdict
+from edgecap.stores.landing import GZIP, Fetched, Landing
+from edgecap.stores.transfer import fetch_many
+
+ERROR_PAGES = {Kind.HTML, Kind.JSON, Kind.XML}
+PARALLEL = 8  # objects at a time; more gain nothing and cost memory
+
+OnBytes = Callable[[int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Fetching:
+    """What was fetched. `missing` if the API says that there are more packets than arrived."""
+
+    files: tuple[FileRecord, ...]
+    missing: bool = False
+
+
+async def fetch_simple(
+    client: Client, capture: Capture, archive: Store, *, prefix: str, on_bytes: OnBytes | None = None
+) -> Fetching:
+    """Download a simple capture from the API.
+
+    Args:
+        client: the account's API.
+        capture: with its final status.
+        archive: where the packets go.
+        prefix: the entry's place in it.
+        on_bytes: called with the number of bytes just fetched.
+
+    Raises:
+        ApiError: the download failed; NetworkTrouble if it was cut short.
+        UnexpectedAnswer: what came is an error page.
+        StoreError: the archive cannot be written.
+    """
+    with _staged(archive) as folder, explained(folder):
+        landing = Landing(folder / SIMPLE_NAME)
+        try:
+            head = b""
+            # A capture has 10,000 packets of 160 bytes at most: writing does not keep the event loop long.
+            async with client.download(capture.id) as download:
+                async for chunk in download:
+                    head = head or chunk[:64]
+                    landing.write(chunk)
+                    if on_bytes:
+                        on_bytes(len(chunk))
+            landing.finish()
+            if sniff(head) in ERROR_PAGES:
+                raise UnexpectedAnswer(
+                    f"the download is {sniff(head).value}, not packets",
+                    where=f"capture {capture.id}",
+                    todo="try again; the capture stays at Cloudflare for a while",
+                )
+            fetched = landing.publish(Verdict.LENGTH)
+        finally:
+            landing.clear()
+        record = await asyncio.to_thread(_keep, archive, prefix, fetched, "")
+        return Fetching((record,))
+
+
+async def fetch_full(
+    bucket: Store,
+    capture: Capture,
+    archive: Store,
+    timing: Timing,
+    *,
+    prefix: str,
+    on_bytes: OnBytes | None = None,
+    on_delivery: Callable[[int], None] | None = None,
+) -> Fetching:
+    """Fetch every object of a full capture from the bucket, one per server.
+
+    If the API says how many packets it captured, and fewer have arrived, later files are waited for.
+
+    Args:
+        bucket: where Cloudflare wrote them.
+        capture: with its final status.
+        archive: where they go.
+        prefix: the entry's place there.
+        timing: how long to wait for files and for the listing to settle.
+        on_bytes: called with the number of bytes just fetched, from any thread.
+        on_delivery: called with the number of files found.
+
+    Raises:
+        DeadlinePassed: no file arrived.
+        StoreError: a file cannot be read, verified or written.
+    """
+    records: dict[str, FileRecord] = {}
+    while True:
+        try:
+            infos = await delivered(bucket, capture.id, timing, known=frozenset(records))
+        except DeadlinePassed:
+            if not records:
+                raise
+            return Fetching(tuple(records.values()), missing=True)
+        if on_delivery:
+            on_delivery(len(infos))
+        new = [info for info in infos if info.key not in records]
+        names = raw_names([info.key for info in infos], capture.id)
+        for record in await asyncio.to_thread(_fetch_all, bucket, new, names, archive, prefix, on_bytes):
+            records[record.source_key] = record
+        arrived = sum(record.packets or 0 for record in records.values())
+        unreadable = any(record.flags for record in records.values() if record.flags != ("empty",))
+        if unreadable or arrived >= (capture.packets_captured or 0):
+            return Fetching(tuple(records.values()))
+
+
+def _fetch_all(
+    bucket: Store,
+    infos: Sequence[ObjectInfo],
+    names: dict[str, str],
+    archive: Store,
+    prefix: str,
+    on_bytes: OnBytes | None,
+) -> list[FileRecord]:
+    with _staged(archive) as folder:
+        targets = [folder / names[info.key] for info in infos]
+        fetched = fetch_many(bucket, infos, targets, parallel=PARALLEL, on_bytes=on_bytes)
+        return [_keep(archive, prefix, got, info.key) for info, got in zip(infos, fetched, strict=True)]
+
+
+def _keep(archive: Store, prefix: str, fetched: Fetched, source_key: str) -> FileRecord:
+    """Inspect a fetched file and put it in its place in the archive."""
+    found = inspect_file(fetched.path)
+    kept = put_file(
+        archive,
+        prefix,
+        f"{RAW}{fetched.path.name}",
+        fetched.path,
+        size=fetched.size,
+        sha256=fetched.sha256,
+        move=True,
+    )
+    return FileRecord.of(
+        kept,
+        size=fetched.size,
+        sha256=fetched.sha256,
+        found=found,
+        source_key=source_key,
+        source_size=fetched.source_size,
+        source_sha256=fetched.source_sha256,
+        encoding=GZIP if fetched.encoding == GZIP else "",  # a damaged one is flagged by its inspection
+        verified_by=fetched.verified_by,
+    )
+
+
+@contextmanager
+def _staged(archive: Store) -> Iterator[Path]:
+    """A folder for files on their way into the archive; it is removed whatever happens."""
+    staging = archive.staging()
+    with explained(staging):
+        folder = Path(tempfile.mkdtemp(prefix="fetch-", dir=staging))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

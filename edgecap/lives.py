@@ -1,0 +1,89 @@
+"""When a run that died is taken up again, and when it is given up.
+
+A run's life ends when its process is killed, or when its machine goes. What it had begun goes on where it
+was: the journal knows. A run that dies again and again would do so for ever, so there is a cap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+MOST_LIVES = 5
+STARTING = timedelta(minutes=3)  # from a worker's taking a run to its running; longer, and the worker is dead
+SETTLING = timedelta(seconds=10)  # in which a run that begins has said which process it is
+ENDING = timedelta(minutes=1)  # in which a process that is asked to end has ended
+TOO_OLD = timedelta(hours=24)  # who crashed longer ago is not taken up: what it wanted is past
+
+
+class Verdict(StrEnum):
+    """What to do about a run."""
+
+    LEAVE = "leave"  # it lives, waits, or is over
+    TAKE_UP = "take up"
+    GIVE_UP = "give up"  # say that it crashed, and leave it at that
+    CANCEL = "cancel"  # somebody wanted it cancelled, and no process is left that could obey
+
+
+@dataclass(frozen=True, slots=True)
+class RunState:
+    """One state of a run's history.
+
+    Attributes:
+        type: Prefect's type of state: SCHEDULED, PENDING, RUNNING, CANCELLING, CRASHED and so on.
+        at: when it began, aware.
+    """
+
+    type: str
+    at: datetime
+
+
+def crashes(history: Iterable[RunState]) -> int:
+    """How many of a run's lives ended in a crash; a crash that is reported twice is one."""
+    count, lived = 0, False
+    for state in sorted(history, key=lambda state: state.at):
+        if state.type in ("PENDING", "RUNNING"):
+            lived = True
+        elif state.type == "CRASHED":
+            count += lived
+            lived = False
+    return count
+
+
+def judge(
+    history: Iterable[RunState],
+    *,
+    now: datetime,
+    gone: bool | None,
+    silent: bool,
+    can_restart: bool,
+) -> Verdict:
+    """What to do about a run.
+
+    Args:
+        history: its states.
+        now: the time.
+        gone: whether the process of its present life has ended; None if nobody here can tell.
+        silent: whether it has given no sign of life for too long; counts where `gone` is not known.
+        can_restart: whether a worker could take it up.
+    """
+    states = sorted(history, key=lambda state: state.at)
+    if not states:
+        return Verdict.LEAVE
+    state, age = states[-1], now - states[-1].at
+    dead = {
+        "CRASHED": age < TOO_OLD,
+        "PENDING": age > STARTING,
+        "RUNNING": age > SETTLING and (silent if gone is None else gone),
+        "CANCELLING": (age > SETTLING and gone is True) or age > ENDING,
+    }.get(state.type, False)
+    if not dead:
+        return Verdict.LEAVE
+    if state.type == "CANCELLING":
+        return Verdict.CANCEL
+    reported = state.type == "CRASHED"
+    if can_restart and crashes(states) + (not reported) < MOST_LIVES:
+        return Verdict.TAKE_UP
+    return Verdict.LEAVE if reported else Verdict.GIVE_UP

@@ -1,0 +1,7 @@
+"""Finding what was left behind, and finishing or cleaning it."""
+
+from edgecap.reconcile.findings import Action, Finding, Life, Limits, Reconciled
+from edgecap.reconcile.reconciler import Adopt, Reconciler
+from edgecap.reconcile.survey import LifeOf
+
+__all__ = ["Action", "Adopt", "Finding", "Life", "LifeOf", "Limits", "Reconciled", "Reconciler"]

@@ -1,0 +1,252 @@
+"""Reconciling an archive and an account: what was left behind is finished, brought in, or cleaned away.
+
+Nothing here needs a lock. Records and entries are create-only, so two reconcilers, or one and a run that is
+late, do the same twice and leave one of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from datetime import UTC, datetime
+from functools import partial
+from itertools import groupby
+from typing import Literal
+
+from edgecap.adoption import look_for
+from edgecap.archive.journal import Journal, JournalRecord
+from edgecap.archive.layout import CAPTURES, MANIFEST, Place, parse_prefix, safe_name
+from edgecap.cloudflare.client import Client
+from edgecap.cloudflare.models import Capture
+from edgecap.errors import EdgecapError, StoreError
+from edgecap.reconcile.bringing import Bringer
+from edgecap.reconcile.findings import Action, Finding, Kind, Life, Limits, Reconciled
+from edgecap.reconcile.settling import Settler
+from edgecap.reconcile.survey import LifeOf, Open, Survey, look_around, owners
+from edgecap.settings import DEFAULT, Settings
+from edgecap.stores.base import ObjectInfo, Store
+
+Adopt = Literal["ours", "all"]
+
+
+class Reconciler:
+    """Looks at one account and one archive, and deals with what was left behind.
+
+    ::
+
+        async with Client(settings.account()) as client:
+            print(await Reconciler(client, archive, settings, life_of).run())
+
+    Args:
+        client: the account's API.
+        archive: where entries and the journal are.
+        settings: the buckets, and how long to wait for files.
+        life_of: what became of an intent's run; those that are alive are left alone.
+        account: the account's name in the settings; intents of others are others' business.
+        adopt: `ours` brings in what edgecap started, `all` also what people started by themselves.
+        limits: how long things are left alone.
+        sleep: waits so many seconds.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        archive: Store,
+        settings: Settings,
+        life_of: LifeOf,
+        *,
+        account: str = DEFAULT,
+        adopt: Adopt = "ours",
+        limits: Limits | None = None,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+    ) -> None:
+        self._client = client
+        self._archive = archive
+        self._journal = Journal(archive)
+        self._life_of = life_of
+        self._account = account
+        self._adopt = adopt
+        self._limits = limits or Limits()
+        self._sleep = sleep
+        self._bringer = Bringer(client, archive, settings)
+        self._settler = Settler(client, self._journal, self._bringer, self._limits, sleep=sleep)
+
+    async def run(self) -> Reconciled:
+        """Deal with everything that is found, one after the other. What fails is in its finding.
+
+        Without the API's list or the journal, only temporary files are looked at: nothing else could be
+        told from what is at work.
+        """
+        findings: list[Finding] = []
+        try:
+            started = time.monotonic()
+            survey = await self._look()
+            findings += survey.trouble
+            settled, doubtful = await self._settle_all(survey)
+            findings += settled
+            findings += await self._listed(survey)
+            findings += await self._orphans(survey)
+            if doubtful:
+                await self._sleep(
+                    max(0.0, started + self._limits.second_look.total_seconds() - time.monotonic())
+                )
+                findings += await self._look_again(doubtful)
+        except EdgecapError as error:
+            findings.append(Finding("survey", self._archive.uri, Action.FAILED, str(error)))
+        findings += await self._sweep()
+        return Reconciled(tuple(findings))
+
+    async def _look(self) -> Survey:
+        return await look_around(self._client, self._journal, self._account, self._life_of)
+
+    async def _settle_all(self, survey: Survey) -> tuple[list[Finding], set[str]]:
+        """Settle the intents of dead runs; those of which the list shows nothing are returned as doubtful."""
+        findings: list[Finding] = []
+        doubtful = set()
+        for one in survey.open:
+            if one.life is Life.ALIVE:
+                continue
+            finding = await self._guarded("intent", one.intent.intent_id, partial(self._settle, one, survey))
+            if finding:
+                findings.append(finding)
+            else:
+                doubtful.add(one.intent.intent_id)
+        return findings, doubtful
+
+    async def _look_again(self, doubtful: set[str]) -> list[Finding]:
+        """Those that the list misses a second time were never accepted."""
+        findings: list[Finding] = []
+        survey = await self._look()
+        for one in survey.open:
+            if one.intent.intent_id not in doubtful or one.life is Life.ALIVE:
+                continue
+
+            async def settle(one: Open = one) -> Finding | None:
+                found = await self._settle(one, survey)
+                return found or await self._settler.never_accepted(one.intent, one.life)
+
+            if finding := await self._guarded("intent", one.intent.intent_id, settle):
+                findings.append(finding)
+        return findings
+
+    async def _settle(self, one: Open, survey: Survey) -> Finding | None:
+        """None if nothing shows that the intent was accepted, and it is old enough for that to count."""
+        accepted = one.accepted
+        if accepted is None:
+            found = await look_for(self._journal, one.intent, survey.listing)
+            if found and survey.is_contested(found):
+                return self._waits(one, f"capture {found.id} may be its, or that of a run at work")
+            if found is None:
+                if survey.listing.server_time - one.intent.decided < self._limits.list_lag:
+                    return self._waits(one, "the list of captures does not show it, and may lag")
+                return None
+            accepted = await asyncio.to_thread(self._journal.accept, one.intent.intent_id, found.raw)
+        return await self._settler.settle(one.intent, accepted, one.life)
+
+    def _waits(self, one: Open, detail: str) -> Finding:
+        return Finding("intent", one.intent.intent_id, Action.WAITING, detail)
+
+    async def _listed(self, survey: Survey) -> list[Finding]:
+        """Captures of the list without an entry that no open intent explains."""
+        known = {one.accepted.capture_id for one in survey.open if one.accepted}
+        left = [capture for capture in survey.listing.captures if capture.id and capture.id not in known]
+        if not left:
+            return []
+        owned, findings = await owners(self._journal, left, survey.listing.server_time)
+        for capture in left:
+            owner = owned.get(capture.id)
+            if owner and (owner.ended is None or owner.ended.outcome == "archived"):
+                continue  # adopted just now, or archived and since then removed by somebody
+            if not owner and (self._adopt == "ours" or survey.is_contested(capture)):
+                continue
+            finding = await self._guarded("capture", capture.id, partial(self._bring, capture, owner))
+            if finding:
+                findings.append(finding)
+        return findings
+
+    async def _bring(self, capture: Capture, owner: JournalRecord | None) -> Finding | None:
+        """Bring in a listed capture: somebody's own, or one whose intent was given up too early."""
+        intent = owner.intent if owner else None
+        if capture.failed or await self._bringer.entry_of(
+            capture, decided=intent.decided if intent else None
+        ):
+            return None
+        if not capture.is_final:
+            return Finding("capture", capture.id, Action.WAITING, f"it is {capture.status}")
+        place = None
+        if intent:
+            place = self._bringer.place_for(intent)
+        elif capture.type == "full":
+            place = self._bringer.place_named_by(capture)
+            if place is None:
+                detail = "its files are in a bucket that the settings do not name"
+                return Finding("capture", capture.id, Action.REPORTED, detail)
+        capture = await self._client.get_capture(capture.id)
+        try:
+            entry = await self._bringer.bring(capture, place, intent=intent)
+        except EdgecapError as error:
+            if await self._bringer.entry_of(capture, decided=intent.decided if intent else None):
+                return None  # somebody was faster
+            return Finding("capture", capture.id, Action.WAITING, str(error))
+        packets = f"{entry.manifest.totals.packets:,} packets"
+        whose = f"intent {intent.intent_id} had given it up" if intent else "somebody's own"
+        return Finding("capture", capture.id, Action.ARCHIVED, f"{packets}, {whose}: {entry.where}")
+
+    async def _orphans(self, survey: Survey) -> list[Finding]:
+        """Files without a manifest that nothing above explains: packets, so they are never removed."""
+        explained = {capture.id for capture in survey.listing.captures}
+        explained |= {one.accepted.capture_id for one in survey.open if one.accepted}
+        names = {safe_name(capture_id) for capture_id in explained if capture_id}
+        try:
+            return await asyncio.to_thread(lambda: list(self._unexplained(names)))
+        except StoreError as error:
+            return [Finding("survey", self._archive.uri, Action.FAILED, str(error))]
+
+    def _unexplained(self, names: set[str]) -> Iterator[Finding]:
+        before = datetime.now(UTC) - self._limits.orphan
+        for place, infos in _folders(self._archive.list(CAPTURES)):
+            if place.capture_id in names or place.prefix + MANIFEST in (info.key for info in infos):
+                continue
+            if max(info.modified for info in infos) < before:
+                size = sum(info.size for info in infos)
+                files = f"{len(infos)} file{'' if len(infos) == 1 else 's'}"
+                detail = f"{files}, {size:,} bytes, and no manifest: {self._archive.uri}/{place.prefix}"
+                yield Finding("orphan", place.capture_id, Action.REPORTED, detail, len(infos), size)
+
+    async def _sweep(self) -> list[Finding]:
+        limits = self._limits
+        try:
+            swept = await asyncio.to_thread(
+                self._archive.sweep, limits.temporary, ours=_is_of_an_entry, uploads_older_than=limits.uploads
+            )
+        except StoreError as error:
+            return [Finding("temporary", self._archive.uri, Action.FAILED, str(error))]
+        if not swept.files and not swept.uploads:
+            return []
+        uploads = f", {swept.uploads} uploads that nobody completed" if swept.uploads else ""
+        detail = f"{swept.files} temp files, {swept.bytes:,} bytes{uploads}"
+        return [Finding("temporary", self._archive.uri, Action.REMOVED, detail, swept.files, swept.bytes)]
+
+    async def _guarded(
+        self, kind: Kind, subject: str, deal: Callable[[], Awaitable[Finding | None]]
+    ) -> Finding | None:
+        """What `deal` finds; what goes wrong with one never stops the others."""
+        try:
+            return await deal()
+        except EdgecapError as error:
+            detail = str(error)
+        except Exception as error:  # noqa: BLE001 - a fault of ours in one case must not leave all others lying
+            detail = " ".join(f"{type(error).__name__}: {error}".split())
+        return Finding(kind, subject, Action.FAILED, detail)
+
+
+def _folders(infos: Iterable[ObjectInfo]) -> Iterator[tuple[Place, list[ObjectInfo]]]:
+    """The files of one entry after the other; keys come sorted. Files of no entry are left out."""
+    for place, group in groupby(infos, lambda info: parse_prefix(info.key)):
+        if place is not None:
+            yield place, list(group)
+
+
+def _is_of_an_entry(key: str) -> bool:
+    return parse_prefix(key) is not None

@@ -1,0 +1,250 @@
+"""Settings: accounts, buckets and archives have names; run parameters carry only the names.
+
+Read, later ones winning, from `edgecap.toml` (or the file that `EDGECAP_CONFIG` names) and the
+environment: `EDGECAP_ARCHIVES__MAIN__URI=s3://...`, and for the account `default` the
+official SDK's own `CLOUDFLARE_API_TOKEN`, `CLOUDFLARE_ACCOUNT_ID`, `CLOUDFLARE_EMAIL`, `CLOUDFLARE_API_KEY`,
+`CLOUDFLARE_BASE_URL`.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Self, TypeVar
+from urllib.parse import unquote
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+    TomlConfigSettingsSource,
+)
+
+from edgecap.alerts.settings import AlertSettings, IncidentSettings, ReceiverSettings
+from edgecap.errors import ConfigError
+from edgecap.redact import redact
+from edgecap.requests import Bounds
+
+DEFAULT = "default"
+_T = TypeVar("_T")
+_KEYS = ("access-key-id", "secret-access-key")
+
+BASE_URL = "https://api.cloudflare.com/client/v4"
+
+
+class Account(BaseModel):
+    """A Cloudflare account and how to sign in to it: a token, or e-mail and key."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    account_id: str = Field("", description="The account's id, 32 hexadecimal digits")
+    api_token: SecretStr | None = Field(None, description="An API token: the preferred way to sign in")
+    email: str | None = Field(None, description="The older way: the user's e-mail, together with `api_key`")
+    api_key: SecretStr | None = Field(None, description="The user's global API key")
+    base_url: str = Field(BASE_URL, description="Where the API answers")
+
+
+class Place(BaseModel):
+    """A bucket or an archive: a URI, and what its store needs beyond the environment's own credentials.
+
+    uri: file:/var/lib/edgecap  s3://bucket/dir?region=eu-west-1  r2://bucket/dir?account-id=<id>  gs://bucket/dir
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    uri: str = Field(description="Where it is; the schemes are `file:`, `s3:`, `r2:` and `gs:`")
+    endpoint_url: str | None = Field(None, description="An S3 or GCS server other than the provider's own")
+    access_key_id: SecretStr | None = Field(None, description="S3 or R2 key, if not from the environment")
+    secret_access_key: SecretStr | None = Field(None, description="Its secret")
+    credentials_file: Path | None = Field(None, description="A Google service account's key file")
+
+    @model_validator(mode="after")
+    def _take_keys_out_of_the_uri(self) -> Self:
+        """Keys that an r2 URI carries move to where they are secret; those set beside it count more."""
+        address, _, query = self.uri.partition("?")
+        items = [item.partition("=") for item in query.split("&") if item]
+        keys = {name.lower(): unquote(value) for name, _, value in items if name.lower() in _KEYS}
+        if len(keys) == len(_KEYS):
+            rest = "&".join("".join(item) for item in items if item[0].lower() not in _KEYS)
+            self.uri = address + (f"?{rest}" if rest else "")
+            self.access_key_id = self.access_key_id or SecretStr(keys[_KEYS[0]])
+            self.secret_access_key = self.secret_access_key or SecretStr(keys[_KEYS[1]])
+        return self
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        for name, value in super().__repr_args__():
+            yield name, redact(value) if isinstance(value, str) else value
+
+
+class Timing(BaseModel):
+    """How long edgecap waits for what, in seconds."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    poll_first: float = Field(1.0, gt=0, description="First wait between two looks at a capture")
+    poll_most: float = Field(15.0, gt=0, description="Longest wait between two looks")
+    margin: float = Field(900.0, gt=0, description="A capture must be final this long after its time limit")
+    delivery: float = Field(
+        600.0, gt=0, description="A full capture's files must be in the bucket this long after"
+    )
+    settle: float = Field(10.0, ge=0, description="The bucket's listing must not change for so long")
+    simple_spacing: float = Field(
+        60.0, gt=0, description="Between two simple requests, on the server's clock"
+    )
+    full_retry: float = Field(3.0, gt=0, description="Between two looks at whether the full lane is free")
+    urgent_after: float = Field(
+        1800.0, gt=0, description="Who waits for a lane so long takes turns with those of higher priority"
+    )
+    late_after: float = Field(
+        600.0, gt=0, description="A scheduled full capture that starts so long after its time is late"
+    )
+    server_speed: float = Field(
+        1.0, gt=0, description="How fast the API's clock runs; not 1 for a simulator only"
+    )
+
+
+class Settings(BaseSettings):
+    """Everything that can be set. `load_settings` reads it."""
+
+    model_config = SettingsConfigDict(env_prefix="EDGECAP_", env_nested_delimiter="__", extra="forbid")
+
+    accounts: dict[str, Account] = Field(default_factory=dict)
+    buckets: dict[str, Place] = Field(default_factory=dict)
+    archives: dict[str, Place] = Field(default_factory=dict)
+    bounds: Bounds = Field(default_factory=Bounds)
+    timing: Timing = Field(default_factory=Timing)
+    receiver: ReceiverSettings = Field(default_factory=ReceiverSettings)
+    alerts: AlertSettings = Field(default_factory=AlertSettings)
+    incidents: IncidentSettings = Field(default_factory=IncidentSettings)
+    home: Path = Field(Path(".edgecap"), description="Folder of a one-machine setup: database, logs, results")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the library fixes the signature
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the same
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment over the file; no `.env`, which would surprise in a folder that has one."""
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, config_file())
+
+    def account(self, name: str = DEFAULT) -> Account:
+        """The account called `name`.
+
+        Raises:
+            ConfigError: there is none, or it lacks its id or its credentials.
+        """
+        account = _named(
+            "accounts",
+            self.accounts,
+            name,
+            "set CLOUDFLARE_ACCOUNT_ID and CLOUDFLARE_API_TOKEN, or add it to edgecap.toml",
+        )
+        if not _filled(account.account_id):
+            raise ConfigError(
+                f"account {name!r} has no account_id",
+                where=f"accounts.{name}",
+                todo="set CLOUDFLARE_ACCOUNT_ID",
+            )
+        if not _filled(account.api_token) and not (_filled(account.email) and _filled(account.api_key)):
+            raise ConfigError(
+                f"account {name!r} has no credentials",
+                where=f"accounts.{name}",
+                todo="set CLOUDFLARE_API_TOKEN, or CLOUDFLARE_EMAIL and CLOUDFLARE_API_KEY",
+            )
+        return account
+
+    def bucket(self, name: str = DEFAULT) -> Place:
+        """The bucket called `name`, to which Cloudflare writes full captures.
+
+        Raises:
+            ConfigError: there is none.
+        """
+        return _named(
+            "buckets",
+            self.buckets,
+            name,
+            f"set EDGECAP_BUCKETS__{name.upper()}__URI, or add it to edgecap.toml",
+        )
+
+    def archive(self, name: str = DEFAULT) -> Place:
+        """The archive called `name`, where entries are kept.
+
+        Raises:
+            ConfigError: there is none.
+        """
+        return _named(
+            "archives",
+            self.archives,
+            name,
+            f"set EDGECAP_ARCHIVES__{name.upper()}__URI, or add it to edgecap.toml",
+        )
+
+
+def _named(kind: str, table: dict[str, _T], name: str, todo: str) -> _T:
+    if name not in table:
+        known = ", ".join(sorted(table)) or "none"
+        raise ConfigError(f"no {kind[:-1]} is called {name!r} (known: {known})", where=kind, todo=todo)
+    return table[name]
+
+
+def config_file() -> Path:
+    """The settings file, whether it exists or not: `EDGECAP_CONFIG`, or `edgecap.toml` in this folder."""
+    return Path(os.environ.get("EDGECAP_CONFIG") or "edgecap.toml")
+
+
+def load_settings() -> Settings:
+    """Read the settings anew.
+
+    Raises:
+        ConfigError: the file cannot be read, or a value in it or in the environment is wrong.
+    """
+    named = os.environ.get("EDGECAP_CONFIG")
+    if named and not Path(named).is_file():
+        raise ConfigError(
+            "the settings file does not exist", where=named, todo="create it, or unset EDGECAP_CONFIG"
+        )
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(
+            f"{field}: {first['msg']}",
+            where=f"{config_file()} or the environment",
+            todo="correct this setting",
+        ) from None
+    except SettingsError as error:
+        raise ConfigError(
+            str(error), where="the environment", todo="write it as JSON, or set its parts one by one"
+        ) from None
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"the settings cannot be read: {error}", where=str(config_file()), todo="correct the file"
+        ) from None
+    _take_sdk_variables(settings)
+    return settings
+
+
+def _filled(value: str | SecretStr | None) -> bool:
+    return bool(value and (value if isinstance(value, str) else value.get_secret_value()).strip())
+
+
+def _take_sdk_variables(settings: Settings) -> None:
+    names = {
+        "account_id": "CLOUDFLARE_ACCOUNT_ID",
+        "api_token": "CLOUDFLARE_API_TOKEN",
+        "email": "CLOUDFLARE_EMAIL",
+        "api_key": "CLOUDFLARE_API_KEY",
+        "base_url": "CLOUDFLARE_BASE_URL",
+    }
+    given = {field: os.environ[name] for field, name in names.items() if os.environ.get(name)}
+    if given:
+        account = settings.accounts.get(DEFAULT, Account())
+        settings.accounts[DEFAULT] = Account.model_validate({**account.model_dump(), **given})
