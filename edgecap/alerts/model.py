@@ -1,0 +1,75 @@
+"""An alert, whoever sent it: what happened, to which address, since when, and what makes it the same."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+
+Event = Literal["start", "end", "other"]
+"""`start`: it began, or goes on. `end`: it is over. `other`: news about it that calls for no packets."""
+
+Severity = Literal["critical", "high", "medium", "low", "info", "unknown"]
+
+_IDENTITY = 32  # hexadecimal digits, as many as an intent's id has
+
+
+def _in_utc(moment: datetime) -> datetime:
+    return moment.astimezone(UTC)
+
+
+Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+
+
+class Alert(BaseModel):
+    """One alert. Only `source`, `kind`, `event`, `identity`, `incident` and `received` are always known.
+
+    What a payload lacked is None or empty; what it had and could not be used is in `notes`, in words. All
+    text is without the secrets that can be recognised, and so is `raw`.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, title="Alert")
+
+    source: str = Field(description="Which product sent it, such as cloudflare")
+    kind: str = Field(description="The alert's type in the source's own words")
+    event: Event = Field(description="Whether it began, ended, or neither")
+    severity: Severity = Field("unknown", description="On one scale for all sources")
+    identity: str = Field(description="The same for the same alert, however often it is sent; 32 hex digits")
+    incident: str = Field(
+        description="Joins the start and the end of one attack; 32 hex digits. Sources that know things "
+        "and not attacks use it again: a start after its end is a new incident"
+    )
+    received: Moment = Field(description="When it reached us, UTC")
+    started: Moment | None = Field(None, description="When the attack began, UTC, if the alert says so")
+    ended: Moment | None = Field(
+        None, description="When it ended, UTC; an `end` without a time has `received`"
+    )
+    targets: tuple[str, ...] = Field(
+        (), description="Addresses under attack; a network has its prefix length, a single address has none"
+    )
+    target_port: int | None = Field(None, description="TCP or UDP port, 1 to 65535")
+    protocol: int | None = Field(None, description="IP protocol number, 0 to 255")
+    source_addresses: tuple[str, ...] = Field((), description="Where the packets come from, if it is named")
+    source_ports: tuple[int, ...] = Field((), description="The same for their ports")
+    colos: tuple[str, ...] = Field((), description="Data centres that the alert names, such as ZRH")
+    pps: float | None = Field(None, description="Packets per second")
+    bps: float | None = Field(None, description="Bits per second")
+    title: str = Field("", description="One line for people")
+    text: str = Field("", description="More for people, as the source wrote it")
+    labels: dict[str, str] = Field(default_factory=dict, description="What else the source says, by name")
+    notes: tuple[str, ...] = Field((), description="What in the payload could not be used, in words")
+    raw: dict[str, Any] = Field(default_factory=dict, description="The payload, or this alert's part of it")
+
+    def __str__(self) -> str:
+        """One line, such as `cloudflare dos_attack_l4 start high 203.0.113.7:443`."""
+        where = ",".join(self.targets)
+        port = f":{self.target_port}" if self.target_port else ""
+        return " ".join(filter(None, (self.source, self.kind, self.event, self.severity, where + port)))
+
+
+def derive(*parts: str) -> str:
+    """32 hex digits that follow from `parts` and their order; the same today and after every restart."""
+    data = b"".join(len(raw).to_bytes(8) + raw for raw in (part.encode("utf-8", "replace") for part in parts))
+    return hashlib.sha256(data).hexdigest()[:_IDENTITY]

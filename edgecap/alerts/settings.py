@@ -1,0 +1,95 @@
+"""The settings of the alert receiver: where it listens, and whom it takes alerts from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+
+from edgecap.alerts.generic import GenericMapping
+
+_SECRET = "What whoever sends these alerts knows; docs/alerts says for each source where it is entered"  # noqa: S105 - a description
+_OPEN = "true: take alerts from anybody who reaches the receiver, without a secret"
+
+
+class SourceSettings(BaseModel):
+    """A source whose alerts are taken. Without its table, the source is off."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    secret: SecretStr | None = Field(None, description=_SECRET)
+    open: bool = Field(default=False, description=_OPEN)
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> Self:
+        _not_both(self.secret, accepts_anybody=self.open)
+        return self
+
+
+class GenericSettings(GenericMapping):
+    """The source `generic`: the same, and where its payload says what."""
+
+    secret: SecretStr | None = Field(None, description=_SECRET)
+    open: bool = Field(default=False, description=_OPEN)
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> Self:
+        _not_both(self.secret, accepts_anybody=self.open)
+        return self
+
+    @property
+    def mapping(self) -> GenericMapping:
+        """The pointers alone: who reads payloads has no use for the secret."""
+        return GenericMapping.model_validate(self.model_dump(exclude={"secret", "open"}))
+
+
+def _not_both(secret: SecretStr | None, *, accepts_anybody: bool) -> None:
+    if accepts_anybody and secret is not None and secret.get_secret_value().strip():
+        raise ValueError("it has a secret and open = true, which would ignore it: remove one of them")
+
+
+class AlertSettings(BaseModel):
+    """A table for each source of `edgecap.alerts.registry` that is to be taken."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    cloudflare: SourceSettings | None = None
+    alertmanager: SourceSettings | None = None
+    grafana: SourceSettings | None = None
+    pagerduty: SourceSettings | None = None
+    datadog: SourceSettings | None = None
+    fastnetmon: SourceSettings | None = None
+    generic: GenericSettings | None = None
+
+
+class ReceiverSettings(BaseModel):
+    """Where the alert receiver listens, and what it does about alerts."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    host: str = Field(
+        "127.0.0.1",
+        description="Address to listen at; it speaks HTTP, so a proxy with TLS belongs before it",
+    )
+    port: int = Field(4280, ge=0, le=65_535, description="Port to listen at; 0 takes a free one")
+    policy: Path | None = Field(
+        None, description="The policy file (TOML); without it the built-in rules count alone"
+    )
+    account: str = Field("default", description="Name of the account that captures are taken with")
+    archive: str = Field("default", description="Name of the archive that they are kept in")
+    keep_days: int = Field(90, ge=1, description="Alerts that are dealt with are forgotten after so long")
+
+
+class IncidentSettings(BaseModel):
+    """How incidents end, and who is told."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    close_after: float = Field(
+        86_400, gt=0, description="Seconds after which an incident is closed whose end nobody tells"
+    )
+    notify: list[str] = Field(
+        [],
+        description="Prefect notification blocks to tell when one closes, such as slack-webhook/on-call",
+    )

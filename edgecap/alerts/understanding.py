@@ -1,0 +1,31 @@
+"""From the bytes that arrived to what is to be done about them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from edgecap.alerts.model import Alert
+from edgecap.alerts.payload import decode
+from edgecap.alerts.policy import Plan, Policy, decide
+from edgecap.alerts.source import Source
+from edgecap.requests import Bounds
+
+
+def understand(
+    source: Source, body: bytes, policy: Policy, *, received: datetime, now: datetime, bounds: Bounds
+) -> list[tuple[Alert, Plan]]:
+    """The alerts in a body, each with its plan; none for a ping.
+
+    Args:
+        source: who sent it.
+        body: as it arrived.
+        policy: the rules.
+        received: when it arrived, aware.
+        now: the time, aware; later than `received` by as long as it had to wait.
+        bounds: the API's limits.
+
+    Raises:
+        AlertNotUnderstood: it is not what this source sends.
+    """
+    alerts = source.parse(decode(body, source.name), received=received)
+    return [(alert, decide(alert, policy, now=max(now, received), bounds=bounds)) for alert in alerts]

@@ -1,0 +1,215 @@
+"""Single values of a payload: text, numbers, ports, protocols, addresses, times and rates, however written.
+
+Each function takes any JSON value and returns None, or nothing, for what it cannot use. None of them raises.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+
+from edgecap.alerts.model import Severity
+
+Unit = Literal["pps", "bps", "rps", ""]
+"""Packets, bits or requests per second, or none stated."""
+
+LARGEST_RATE = 1e15  # per second; the whole Internet moves less, so more is a mistake
+MOST_ITEMS = 1000  # of a list that are looked at; an alert is read in milliseconds
+
+_EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)  # before it: Go's and Unix's zero times
+_LATEST = datetime(2100, 1, 1, tzinfo=UTC)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LARGEST_PORT = 65_535
+_LARGEST_PROTOCOL = 255
+
+_NUMBER = re.compile(r"[+-]?(?:\d[\d,_' ]*(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,3})?")
+_SCALES = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12}
+_UNITS: tuple[tuple[re.Pattern[str], Unit, float], ...] = (
+    (re.compile(r"(?i:pps|p/s|packets? ?/ ?s(?:ec)?|packets? per second)"), "pps", 1.0),
+    (re.compile(r"B[p/]s|(?i:bytes? ?/ ?s(?:ec)?|bytes? per second)"), "bps", 8.0),
+    (re.compile(r"(?i:bps|b/s|bits? ?/ ?s(?:ec)?|bits? per second)"), "bps", 1.0),
+    (re.compile(r"(?i:rps|r/s|req(?:uest)?s? ?/ ?s(?:ec)?|requests? per second)"), "rps", 1.0),
+    (re.compile(r""), "", 1.0),
+)
+_PROTOCOLS = {
+    "icmp": 1,
+    "igmp": 2,
+    "ipip": 4,
+    "tcp": 6,
+    "udp": 17,
+    "gre": 47,
+    "esp": 50,
+    "ah": 51,
+    "icmp6": 58,
+    "icmpv6": 58,
+    "ipv6-icmp": 58,
+    "ospf": 89,
+    "sctp": 132,
+}
+_SEVERITIES: dict[str, Severity] = {
+    **dict.fromkeys(("critical", "crit", "fatal", "emergency", "disaster", "page", "p1", "sev1"), "critical"),
+    **dict.fromkeys(("high", "error", "err", "major", "severe", "p2", "sev2"), "high"),
+    **dict.fromkeys(("medium", "middle", "moderate", "warning", "warn", "average", "p3", "sev3"), "medium"),
+    **dict.fromkeys(("low", "minor", "p4", "sev4"), "low"),
+    **dict.fromkeys(("info", "informational", "information", "notice", "none", "debug"), "info"),
+    **dict.fromkeys(("ok", "success", "p5", "sev5"), "info"),
+}
+_COLO = re.compile(r"[A-Za-z]{3}(?:[0-9]{2,3})?")
+_BRACKETED = re.compile(r"\[(?P<address>[^]]+)](?::(?P<port>\d{1,5}))?")
+_IPV4_PORT = re.compile(r"(?P<address>\d{1,3}(?:\.\d{1,3}){3}):(?P<port>\d{1,5})")
+_IPV4 = re.compile(r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?![\w.]*\w|/)")
+
+
+def text(value: object) -> str:
+    """Text without space around it; numbers as text; everything else is empty."""
+    if isinstance(value, str):
+        return value.strip()
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, int | float) and number(value) is not None else ""
+
+
+def line(value: object) -> str:
+    """The same on one line and printable, for titles and names."""
+    found = text(value)
+    if not found.isprintable():
+        found = "".join(letter if letter.isprintable() else " " for letter in found)
+    return " ".join(found.split())
+
+
+def number(value: object) -> float | None:
+    """A finite number: 800, "800", "20,000", "1e6"."""
+    if isinstance(value, str):
+        value = value.strip()
+        value = re.sub(r"[,_' ]", "", value) if _NUMBER.fullmatch(value) else None
+    if value is None or isinstance(value, bool) or not isinstance(value, str | int | float):
+        return None
+    try:
+        found = float(value)
+    except OverflowError:
+        return None
+    return found if math.isfinite(found) else None
+
+
+def port(value: object) -> int | None:
+    """A port from 1 to 65535. 0 means that the source knows none."""
+    return _whole(value, 1, _LARGEST_PORT)
+
+
+def protocol(value: object) -> int | None:
+    """An IP protocol's number: 6, "6", "TCP"."""
+    return _PROTOCOLS.get(text(value).lower(), _whole(value, 0, _LARGEST_PROTOCOL))
+
+
+def _whole(value: object, least: int, most: int) -> int | None:
+    found = number(value)
+    return int(found) if found is not None and found == int(found) and least <= found <= most else None
+
+
+def severity(*words: object) -> Severity:
+    """The first of `words` that is known, on our scale: P1 is critical, "warning" is medium, P5 is info."""
+    return next(
+        (_SEVERITIES[word] for each in words if (word := text(each).lower()) in _SEVERITIES), "unknown"
+    )
+
+
+def address(value: object) -> tuple[str, int | None] | None:
+    """An address with the port beside it, if any.
+
+    ::
+
+        203.0.113.7  203.0.113.7/32     ("203.0.113.7", None)
+        203.0.113.7:443                 ("203.0.113.7", 443)
+        [2001:db8::7]:443               ("2001:db8::7", 443)
+        198.51.100.9/24                 ("198.51.100.0/24", None)
+        0.0.0.0  ::  0.0.0.0/0          None: they say that no address is known
+    """
+    written, beside = text(value), None
+    if match := _BRACKETED.fullmatch(written) or _IPV4_PORT.fullmatch(written):
+        written, beside = match["address"], port(match["port"])
+    try:
+        network = ipaddress.ip_network(written, strict=False)
+    except ValueError:
+        return None
+    mapped = network.network_address.ipv4_mapped if isinstance(network, ipaddress.IPv6Network) else None
+    if network.num_addresses == 1 and mapped is not None:
+        network = ipaddress.ip_network(mapped)
+    if network.prefixlen == 0 or network.network_address.is_unspecified or "%" in written:
+        return None
+    return (str(network.network_address) if network.num_addresses == 1 else str(network)), beside
+
+
+def several(value: object) -> list[Any]:
+    """A list; text taken apart at commas, semicolons and spaces; all else as one value. At most 1000."""
+    if isinstance(value, list):
+        return value[:MOST_ITEMS]
+    if isinstance(value, str):
+        return [part for part in re.split(r"[,;\s]+", value, maxsplit=MOST_ITEMS)[:MOST_ITEMS] if part]
+    return [] if value is None else [value]
+
+
+def address_in(sentence: str) -> str | None:
+    """The one IPv4 address that a sentence names; None if it names none or more than one."""
+    found = {each[0] for match in _IPV4.findall(sentence) if (each := address(match))}
+    return found.pop() if len(found) == 1 else None
+
+
+def colo(value: object) -> str | None:
+    """A data centre such as ord02 or a city such as ORD."""
+    word = text(value)
+    return word if _COLO.fullmatch(word) else None
+
+
+def moment(value: object) -> datetime | None:
+    """A time from 2000 to 2100 in UTC.
+
+    RFC 3339 (without a zone it is taken for UTC), or a Unix time in seconds, milliseconds, microseconds or
+    nanoseconds, also as text. Go's zero time `0001-01-01T00:00:00Z` and Unix's 0 mean that none is known.
+    """
+    unix = number(value)
+    try:
+        if unix is not None:
+            found = _EPOCH + timedelta(seconds=unix / _unix_scale(unix))
+        else:
+            found = datetime.fromisoformat(re.sub(r" ?UTC$", "Z", text(value)))
+            found = (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+    return found if _EARLIEST <= found < _LATEST else None
+
+
+def _unix_scale(unix: float) -> float:
+    """By how much to divide: seconds have ten digits until the year 2286."""
+    return next((scale for scale in (1.0, 1e3, 1e6) if abs(unix) < 1e11 * scale), 1e9)
+
+
+def rate(value: object) -> tuple[float, Unit] | None:
+    """A rate and its unit.
+
+    ::
+
+        800  "800"              (800.0, "")
+        "800.00 pps"            (800.0, "pps")
+        "500K pps" "20,000 pps" (500000.0, "pps") (20000.0, "pps")
+        "1.2 Gbps" "150 MB/s"   (1200000000.0, "bps") (1200000000.0, "bps")
+    """
+    bare = number(value)
+    if bare is None and isinstance(value, str) and (match := _NUMBER.match(value.strip())):
+        rest = value.strip()[match.end() :].strip()
+        for scale in (rest[:1], ""):
+            word = rest[len(scale) :].strip()
+            for pattern, unit, factor in _UNITS:
+                if (
+                    scale.lower() in _SCALES
+                    and pattern.fullmatch(word)
+                    and (size := number(match[0])) is not None
+                ):
+                    return _plausible(size * _SCALES[scale.lower()] * factor, unit)
+    return None if bare is None else _plausible(bare, "")
+
+
+def _plausible(size: float, unit: Unit) -> tuple[float, Unit] | None:
+    return (size, unit) if 0 <= size <= LARGEST_RATE else None

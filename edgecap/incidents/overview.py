@@ -1,0 +1,248 @@
+"""Everything that is known of an incident: from the archive, and from the book if it is on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import ValidationError
+
+from edgecap.alerts.model import Alert
+from edgecap.archive.entries import read_entry
+from edgecap.archive.journal import Journal
+from edgecap.errors import Damaged, EdgecapError, EntryMissing
+from edgecap.incidents.book import Book, BookedIncident, Order
+from edgecap.incidents.record import HeldBack, Incident, Incidents, Noted, Part
+from edgecap.stores.base import Store
+
+State = Literal["waits for Prefect", "refused by Prefect", "starting", "open", "ending", "closed"]
+"""The first three: it is in the book and not in the archive yet. `ending`: its end was told."""
+
+_MOST = 1000  # incidents and orders that are read from the book; it holds those of ninety days
+_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """One incident. What is None is not known, or has not come to pass. Times are aware, UTC.
+
+    Attributes:
+        id: 32 hex digits.
+        opened: how it began, from the archive.
+        ended: how it ended.
+        record: the record of it once it is closed.
+        booked: what the book says of it.
+        orders: what Prefect was not told of yet, or did not want.
+    """
+
+    id: str
+    opened: Noted | None = None
+    ended: Noted | None = None
+    record: Incident | None = None
+    booked: BookedIncident | None = None
+    orders: tuple[Order, ...] = ()
+
+    @property
+    def state(self) -> State:
+        """How far it is."""
+        if self.record:
+            return "closed"
+        if self.opened or self.ended:
+            return "ending" if self.ended else "open"
+        if self.orders:
+            return "refused by Prefect" if self.orders[0].refused else "waits for Prefect"
+        return "starting"
+
+    @property
+    def began(self) -> datetime | None:
+        """When it was opened."""
+        if self.booked:
+            return self.booked.opened
+        if self.record:
+            return self.record.opened
+        first = self.opened or self.ended
+        return first.at if first else None
+
+    @property
+    def over(self) -> datetime | None:
+        """When its end was told."""
+        if self.record:
+            return self.record.ended
+        return self.ended.at if self.ended else None
+
+    @property
+    def rule(self) -> str:
+        """The rule that it was opened by."""
+        if self.record:
+            return self.record.rule
+        first = self.opened or self.ended
+        return first.plan.rule if first else self.booked.rule if self.booked else ""
+
+    @property
+    def alert(self) -> str:
+        """The alert that opened it, in a line."""
+        if self.opened:
+            return self.opened.plan.alert
+        if self.booked:
+            return self.booked.plan.alert
+        told = self.record.alert if self.record else self.ended.alert if self.ended else {}
+        return _line(told)
+
+    @property
+    def held_back(self) -> HeldBack:
+        """Alerts that joined it; the book knows best, for it still counts after the record is written."""
+        if self.booked:
+            return HeldBack(joined=self.booked.joined, repeated=self.booked.repeated)
+        return self.record.held_back if self.record else HeldBack()
+
+
+class Overviews:
+    """The incidents of an archive and of a book.
+
+    Args:
+        store: the archive.
+        book: the receiver's, opened to be read; None if it is not on this machine.
+    """
+
+    def __init__(self, store: Store, book: Book | None) -> None:
+        self._store = store
+        self._incidents = Incidents(store)
+        booked = book.incidents(_MOST) if book else []
+        self._booked = {each.id: each for each in booked}
+        self._orders: dict[str, tuple[Order, ...]] = {}
+        waiting = [*book.orders(_MOST), *book.orders(_MOST, refused=True)] if book else []
+        for order in sorted(waiting, key=_number):
+            self._orders[order.incident] = (*self._orders.get(order.incident, ()), order)
+
+    def __repr__(self) -> str:
+        return f"<Overviews {self._incidents!r}, {len(self._booked)} in the book>"
+
+    def ids(self, beginning: str = "") -> list[str]:
+        """The ids of all that begin so, sorted."""
+        booked = {id_ for id_ in self._booked if id_.startswith(beginning)}
+        return sorted({*self._incidents.ids(beginning), *booked})
+
+    def read(self, incident_id: str) -> Overview:
+        """What is known of the one with this id.
+
+        Raises:
+            Damaged: a record of it cannot be read.
+            StoreError: the archive cannot be.
+        """
+        return Overview(
+            incident_id,
+            opened=self._incidents.opened(incident_id),
+            ended=self._incidents.ended(incident_id),
+            record=self._incidents.closed(incident_id),
+            booked=self._booked.get(incident_id),
+            orders=self._orders.get(incident_id, ()),
+        )
+
+    def find(self, beginning: str) -> Overview:
+        """The one with this id, or an unambiguous beginning of one.
+
+        Raises:
+            EntryMissing: there is none, or more than one begins so.
+            Damaged: a record of it cannot be read.
+            StoreError: the archive cannot be.
+        """
+        wanted = beginning.strip().lower()
+        found = self.ids(wanted) if wanted.isalnum() else []
+        if len(found) > 1 and wanted not in found:
+            shown = ", ".join(found[:_SHOWN]) + (", ..." if len(found) > _SHOWN else "")
+            raise EntryMissing(
+                f"{len(found)} incidents begin with {wanted!r}: {shown}", todo="give more of the id"
+            )
+        if not found:
+            raise EntryMissing(
+                f"there is no incident {beginning!r}",
+                where=self._store.uri,
+                todo="`edgecap incident list` shows those there are",
+            )
+        return self.read(wanted if wanted in found else found[0])
+
+    def newest(self) -> tuple[list[Overview], list[Damaged]]:
+        """All of them, newest first; and what was wrong with those that cannot be read.
+
+        Raises:
+            StoreError: the archive cannot be read.
+        """
+        found, damaged = [], []
+        for id_ in self.ids():
+            try:
+                found.append(self.read(id_))
+            except Damaged as error:
+                damaged.append(error)
+        found.sort(key=_age)
+        return found, damaged
+
+    def parts(self, incident: Overview) -> Iterator[Part]:
+        """What became of each of its captures; while it goes on, as far as the archive tells.
+
+        Raises:
+            StoreError: the archive cannot be read.
+        """
+        if incident.record:
+            yield from incident.record.captures
+            return
+        journal = Journal(self._store)
+        for noted in filter(None, (incident.opened, incident.ended)):
+            for part, planned in noted.parts:
+                known: dict[str, Any] = {
+                    "phase": part.phase,
+                    "number": part.number,
+                    "request": str(planned.request),
+                    "why": planned.why,
+                }
+                yield self._part(journal, part.intent_id, known)
+        if not incident.opened and incident.booked:
+            for planned in incident.booked.plan.captures:
+                yield Part(
+                    phase=planned.phase,
+                    number=planned.number,
+                    request=str(planned.request),
+                    why=planned.why,
+                    state="pending",
+                    reason=incident.state,
+                )
+
+    def _part(self, journal: Journal, intent_id: str, known: dict[str, Any]) -> Part:
+        record = journal.find(intent_id)
+        if record is None:
+            return Part(**known, state="pending", reason="not asked for yet")
+        known["capture_id"] = record.capture_id
+        if record.ended is None:
+            reason = "it is being captured" if record.accepted else "about to be asked for"
+            return Part(**known, state="pending", reason=reason)
+        if record.ended.outcome != "archived":
+            return Part(**known, state="missing", reason=record.ended.reason)
+        try:
+            totals = read_entry(self._store, record.ended.entry).manifest.totals
+        except EdgecapError:  # it was taken elsewhere since; that it was kept is known
+            return Part(**known, state="archived", entry=record.ended.entry)
+        return Part(
+            **known,
+            state="archived",
+            entry=record.ended.entry,
+            packets=totals.packets,
+            bytes=totals.size,
+        )
+
+
+def _line(alert: dict[str, Any]) -> str:
+    """The alert in a line, also if a newer version wrote it."""
+    try:
+        return str(Alert.model_validate(alert))
+    except ValidationError:
+        return " ".join(str(alert[name]) for name in ("source", "kind") if name in alert)
+
+
+def _number(order: Order) -> int:
+    return order.id
+
+
+def _age(incident: Overview) -> tuple[float, str]:
+    began = incident.began
+    return (-began.timestamp() if began else 0.0, incident.id)

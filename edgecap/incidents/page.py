@@ -1,0 +1,45 @@
+"""An incident for people, in Markdown: the verdict first, then each capture, then why it was decided so."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from edgecap.incidents.record import Incident, Noted, Part
+
+
+def incident_page(opened: Noted, parts: Sequence[Part], record: Incident | None = None) -> str:
+    """The page of an incident that goes on, or of a closed one.
+
+    Args:
+        opened: how it began.
+        parts: what became of its captures so far; the plan's, while nothing is known.
+        record: the incident once it is closed.
+    """
+    lines = [f"# {opened.plan.alert}", ""]
+    if record:
+        lines += [f"**{record}**", ""]
+    shown = parts or [
+        Part(
+            phase=planned.phase,
+            number=planned.number,
+            request=str(planned.request),
+            why=planned.why,
+            state="pending",
+            reason="started",
+        )
+        for _, planned in opened.parts
+    ]
+    if shown:
+        lines += ["| phase | capture | packets | entry, or why there is none |", "|---|---|---|---|"]
+        lines += [_row(part) for part in shown]
+    if record and (record.held_back.repeated or record.held_back.joined):
+        counts = record.held_back
+        lines += ["", f"{counts.joined} other alerts joined it, {counts.repeated} were the same sent again."]
+    lines += ["", "```", opened.plan.explain(), "```"]
+    return "\n".join(lines)
+
+
+def _row(part: Part) -> str:
+    packets = "-" if part.packets is None else f"{part.packets:,}"
+    where = (part.entry or part.reason).replace("|", "\\|")
+    return f"| {part.phase} {part.number} | {part.request} | {packets} | {where} |"

@@ -1,0 +1,203 @@
+"""An incident in the archive: what its start and its end led to, and one record of it all once it is closed.
+
+Every record is create-only: a flow that is run again finds what it wrote before and goes on from there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Literal, TypeVar
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from edgecap.alerts.policy import Phase, Plan, Planned
+from edgecap.archive.layout import INCIDENTS, incident_event_key, incident_key
+from edgecap.archive.text import Json, read_json, to_json
+from edgecap.errors import ObjectExists, ObjectMissing
+from edgecap.incidents.part import IncidentPart
+from edgecap.stores.base import Store
+
+FORMAT = "edgecap-incident/1"
+_Record = TypeVar("_Record", bound=BaseModel)
+
+
+class Noted(BaseModel):
+    """The alert that began or ended an incident, and what was planned because of it. Decided once."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    incident: str
+    alert: Json = Field(description="Without its payload")
+    plan: Plan
+    account: str = Field(description="Name of the account in the settings")
+    at: AwareDatetime
+
+    @property
+    def parts(self) -> Iterator[tuple[IncidentPart, Planned]]:
+        """The captures that were planned, in the order in which they matter."""
+        for each in self.plan.captures:
+            part = IncidentPart(
+                incident=self.incident, phase=each.phase, number=each.number, alert=dict(self.alert)
+            )
+            yield part, each
+
+
+class Part(BaseModel):
+    """What became of one planned capture."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    phase: Phase
+    number: int
+    request: str = Field(description="What was asked for, in a line")
+    why: str
+    state: Literal["archived", "missing", "pending"] = Field(
+        description="missing: it is over and there are no packets"
+    )
+    entry: str = Field("", description="Prefix of the entry in the archive")
+    reason: str = Field("", description="Why it is missing, or what it waits for")
+    packets: int | None = None
+    bytes: int | None = None
+    capture_id: str = ""
+
+    def __str__(self) -> str:
+        """Such as `before 1: 1,204 packets` or `during 1: missing, no packets matched`."""
+        if self.state == "archived":
+            return f"{self.phase} {self.number}: {self.packets or 0:,} packets"
+        return f"{self.phase} {self.number}: {self.state}, {self.reason}"
+
+
+class HeldBack(BaseModel):
+    """Alerts that led to nothing of their own, since the incident went on already."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    repeated: int = Field(0, description="The same alert, sent again")
+    joined: int = Field(0, description="Other alerts for the same target, or the same attack")
+
+
+class Incident(BaseModel):
+    """A closed incident."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    format: str = Field(FORMAT, pattern=r"^edgecap-incident/\d+$")
+    incident: str
+    alert: Json
+    rule: str
+    opened: AwareDatetime
+    ended: AwareDatetime | None = Field(None, description="When its end was told; null if nobody told it")
+    closed: AwareDatetime
+    captures: tuple[Part, ...]
+    held_back: HeldBack = HeldBack()
+    remarks: tuple[str, ...] = Field((), description="What a person should know of how it was decided")
+
+    @property
+    def missing(self) -> tuple[Part, ...]:
+        """The captures without packets."""
+        return tuple(part for part in self.captures if part.state != "archived")
+
+    def __str__(self) -> str:
+        """One line for states and messages."""
+        got = len(self.captures) - len(self.missing)
+        packets = sum(part.packets or 0 for part in self.captures)
+        line = f"{got} of {len(self.captures)} captures archived, {packets:,} packets"
+        return line + (f"; missing: {'; '.join(map(str, self.missing))}" if self.missing else "")
+
+
+class Incidents:
+    """The incidents of an archive."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def __repr__(self) -> str:
+        return f"<Incidents {self._store.uri}/{INCIDENTS}>"
+
+    def open(self, noted: Noted) -> Noted:
+        """Write down how it began; what was written first stands.
+
+        Raises:
+            StoreError: it cannot be written.
+        """
+        return self._put(incident_event_key(noted.incident, "opened"), noted)
+
+    def end(self, noted: Noted) -> Noted:
+        """Write down how it ended; what was written first stands.
+
+        Raises:
+            StoreError: it cannot be written.
+        """
+        return self._put(incident_event_key(noted.incident, "ended"), noted)
+
+    def close(self, incident: Incident) -> Incident:
+        """Write the one record of it; what was written first stands.
+
+        Raises:
+            StoreError: it cannot be written.
+        """
+        return self._put(incident_key(incident.incident), incident)
+
+    def opened(self, incident_id: str) -> Noted | None:
+        """How it began, or None if that is not known here."""
+        return self._get(incident_event_key(incident_id, "opened"), Noted)
+
+    def ended(self, incident_id: str) -> Noted | None:
+        """How it ended, or None if it has not."""
+        return self._get(incident_event_key(incident_id, "ended"), Noted)
+
+    def closed(self, incident_id: str) -> Incident | None:
+        """The record of a closed incident, or None."""
+        return self._get(incident_key(incident_id), Incident)
+
+    def ids(self, beginning: str = "") -> list[str]:
+        """The ids of all incidents that begin so, open and closed, sorted."""
+        names = (info.key.removeprefix(INCIDENTS) for info in self._store.list(INCIDENTS + beginning))
+        return sorted({name.partition("/")[0].removesuffix(".json") for name in names})
+
+    def _put(self, key: str, record: _Record) -> _Record:
+        try:
+            self._store.put(key, to_json(record))
+        except ObjectExists:
+            return read_json(self._store, key, type(record))
+        return record
+
+    def _get(self, key: str, model: type[_Record]) -> _Record | None:
+        try:
+            return read_json(self._store, key, model)
+        except ObjectMissing:
+            return None
+
+
+def closed_record(
+    opened: Noted,
+    ended: Noted | None,
+    captures: tuple[Part, ...],
+    *,
+    held_back: HeldBack,
+    at: datetime,
+) -> Incident:
+    """The record of an incident as it is over.
+
+    Args:
+        opened: how it began.
+        ended: how it ended, if that was told.
+        captures: what became of each planned one.
+        held_back: alerts that joined it.
+        at: now, aware.
+    """
+    remarks = [*opened.plan.remarks, *(ended.plan.remarks if ended else ())]
+    if not opened.plan.captures:
+        remarks.insert(0, opened.plan.reason)
+    return Incident(
+        incident=opened.incident,
+        alert=opened.alert,
+        rule=opened.plan.rule,
+        opened=opened.at,
+        ended=ended.at if ended else None,
+        closed=at,
+        captures=captures,
+        held_back=held_back,
+        remarks=tuple(dict.fromkeys(remarks)),
+    )
