@@ -1,0 +1,1 @@
+"""Prefect flows, to be read from top to bottom."""

@@ -1,0 +1,81 @@
+"""Flow `capture`: submit, poll, fetch, archive."""
+
+# No `from __future__ import annotations`: Prefect makes the form of the UI from the real types.
+from datetime import UTC, datetime
+from typing import cast
+
+from prefect import flow, get_run_logger
+from prefect.runtime import flow_run as this_run
+from prefect.states import Cancelled, Completed, Failed
+
+from edgecap.archive.manifest import Times
+from edgecap.errors import EdgecapError, TooLate
+from edgecap.incidents.part import IncidentPart
+from edgecap.intents import identity_of
+from edgecap.requests import CaptureRequest, FullRequest, SimpleRequest
+from edgecap.settings import DEFAULT
+from tasks.archive import EntrySummary, archive_entry, conclude
+from tasks.fetch import fetch
+from tasks.incident import report_back
+from tasks.poll import poll
+from tasks.runs import sign
+from tasks.submit import IfLate, submit
+from tasks.waiting import patiently
+
+DEFAULT_REQUEST = SimpleRequest()
+
+
+@flow(name="capture", flow_run_name="{request}", persist_result=True, retries=0)
+async def capture(
+    request: CaptureRequest = DEFAULT_REQUEST,
+    account: str = DEFAULT,
+    archive: str = DEFAULT,
+    if_late: IfLate = "run",
+    part: IncidentPart | None = None,
+) -> EntrySummary:
+    """Take one packet capture at Cloudflare's edge and keep it in the archive.
+
+    A simple capture looks back at sampled packet headers in all data centres; a scheduled one asks for
+    the window it was scheduled for, however late it runs. A full capture records every packet at one
+    data centre from now on, into your bucket. The run waits its turn: one simple request a minute, one
+    full capture at a time; meanwhile its state is WaitingForLane.
+
+    Args:
+        request: What to capture
+        account: Name of the Cloudflare account in the settings
+        archive: Name of the archive in the settings
+        if_late: What becomes of a scheduled full capture that starts long after its time
+        part: Which part of an alert's incident it is; left empty by people
+    """
+    get_run_logger().info("Capture wanted: %s", request)
+    await sign(this_run.id)
+    scheduled = this_run.scheduled_start_time if "auto-scheduled" in this_run.tags else None
+    try:
+        entry = await _take(request, account, archive, scheduled, if_late, part)
+    except TooLate as skipped:
+        return cast("EntrySummary", Cancelled(name="Skipped", message=str(skipped), data=skipped))
+    except EdgecapError as error:
+        await conclude(identity_of(this_run.id, part), archive, error)
+        if part:
+            await report_back(part, archive)
+        # Raised, the message would begin with Prefect's own words.
+        return cast("EntrySummary", Failed(message=str(error), data=error))
+    if part:
+        await report_back(part, archive)
+    # Prefect hands `data` to whoever awaits this run, and shows the message in the UI.
+    return cast("EntrySummary", Completed(message=str(entry), data=entry))
+
+
+async def _take(
+    request: SimpleRequest | FullRequest,
+    account: str,
+    archive: str,
+    scheduled: datetime | None,
+    if_late: IfLate,
+    part: IncidentPart | None,
+) -> EntrySummary:
+    submitted = await patiently(submit, request, account, archive, this_run.id, scheduled, if_late, part)
+    ended = await patiently(poll, submitted.capture, request, account, this_run.id)
+    fetched = await fetch(ended.capture, request, account, archive, submitted.prefix)
+    times = Times(final=ended.at, fetched=datetime.now(UTC))
+    return await archive_entry(ended.capture, fetched, request, submitted.intent_id, archive, times)

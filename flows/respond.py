@@ -1,0 +1,119 @@
+"""Flow `respond`: an alert becomes an incident, with packets from before, during and after the attack."""
+
+# No `from __future__ import annotations`: Prefect makes the form of the UI from the real types.
+import asyncio
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any, Literal, cast
+
+from prefect import flow, get_run_logger
+from prefect.artifacts import acreate_markdown_artifact
+from prefect.blocks.core import Block
+from prefect.runtime import flow_run as this_run
+from prefect.states import Completed, Failed
+
+from edgecap.alerts.model import Alert
+from edgecap.alerts.policy import Plan
+from edgecap.errors import EdgecapError
+from edgecap.incidents.page import incident_page
+from edgecap.incidents.part import summary_of
+from edgecap.incidents.record import Incident, Incidents, Noted, Part
+from edgecap.settings import DEFAULT, load_settings
+from edgecap.stores import open_store
+from tasks.incident import close, make_room, start_captures, wake_incident, watch, write_down
+from tasks.retrying import PREFECT_AWAY, insist
+from tasks.runs import sign
+from tasks.waiting import patiently
+
+
+def _name() -> str:
+    """Such as `incident 1f0c22ab: cloudflare dos_attack_l4 start high 203.0.113.7:443`."""
+    given = this_run.parameters
+    alert = given.get("alert")
+    return f"incident {str(given.get('incident', ''))[:8]}: {alert}"[:200]
+
+
+@flow(name="respond", flow_run_name=_name, persist_result=True, retries=0)
+async def respond(
+    incident: str,
+    event: Literal["start", "end"],
+    alert: Alert,
+    plan: Plan,
+    account: str = DEFAULT,
+    archive: str = DEFAULT,
+) -> str:
+    """Start the captures that an alert calls for, wait for them, and close the incident when it is over.
+
+    The receiver of alerts starts this; the plan is the policy's, decided when the alert arrived. At the
+    attack's start, simple captures reach back before it and full captures record it; at its end, simple
+    captures show what follows. One that fails never loses the others.
+
+    Args:
+        incident: The incident's id, 32 hexadecimal digits
+        event: Whether the attack began or ended
+        alert: What arrived
+        plan: What is to be captured, and why
+        account: Name of the Cloudflare account in the settings
+        archive: Name of the archive in the settings
+    """
+    await sign(this_run.id)
+    noted = Noted(
+        incident=incident, alert=summary_of(alert), plan=plan, account=account, at=datetime.now(UTC)
+    )
+    try:
+        message = await _start(noted, archive) if event == "start" else await _end(noted, archive)
+    except EdgecapError as error:
+        # Raised, the message would begin with Prefect's own words.
+        return cast("str", Failed(message=str(error), data=error))
+    return cast("str", Completed(message=message, data=message))
+
+
+async def _start(noted: Noted, archive: str) -> str:
+    noted = await write_down("start", noted, archive)
+    await start_captures(noted, archive)
+    if noted.plan.preempt:
+        await make_room(noted, archive)
+    await _show(noted, [])
+    return await _see_out(noted, archive)
+
+
+async def _end(noted: Noted, archive: str) -> str:
+    noted = await write_down("end", noted, archive)
+    await start_captures(noted, archive)
+    if await insist(partial(wake_incident, noted.incident, this_run.id, ended=True)):
+        return f"the end is noted, {len(noted.plan.captures)} captures after it are started"
+    incidents = Incidents(open_store(load_settings().archive(archive)))
+    opened = await asyncio.to_thread(incidents.opened, noted.incident)
+    return await _see_out(opened or noted, archive)
+
+
+async def _see_out(opened: Noted, archive: str) -> str:
+    """Wait until it is over, and close it."""
+    settings = load_settings()
+    until = opened.at + timedelta(seconds=settings.incidents.close_after)
+    parts = await patiently(watch, opened.incident, archive, until)
+    record, is_ours = await close(opened, parts, archive)
+    await _show(opened, parts, record)
+    if is_ours:
+        await _notify(settings.incidents.notify, opened, record)
+    return str(record)
+
+
+async def _show(opened: Noted, parts: list[Part], record: Incident | None = None) -> None:
+    with suppress(*PREFECT_AWAY):  # for the eye only
+        await acreate_markdown_artifact(
+            incident_page(opened, parts, record),
+            key=f"incident-{opened.incident[:12]}",
+            description=str(record) if record else opened.plan.alert,
+        )
+
+
+async def _notify(blocks: list[str], opened: Noted, record: Incident) -> None:
+    """Tell people, through Prefect's own notification blocks; a channel that fails is only logged."""
+    for name in blocks:
+        try:
+            block = cast("Any", await Block.aload(name))
+            await block.notify(incident_page(opened, record.captures, record), subject=f"edgecap: {record}")
+        except Exception as error:  # noqa: BLE001 - the packets are kept, whoever could not be told
+            get_run_logger().error("Notification %s failed: %s", name, type(error).__name__)

@@ -1,0 +1,76 @@
+"""Flow `respond_to`: an alert as its product sent it, where no receiver of ours decides about it."""
+
+# No `from __future__ import annotations`: Prefect makes the form of the UI from the real types.
+import asyncio
+from datetime import UTC, datetime
+from typing import Literal, cast
+
+from prefect import flow
+from prefect.runtime import flow_run as this_run
+from prefect.states import Completed, Failed
+from pydantic import AwareDatetime
+
+from edgecap.alerts.generic import GenericMapping
+from edgecap.alerts.model import Alert
+from edgecap.alerts.policy import Plan, load_policy
+from edgecap.alerts.registry import sources
+from edgecap.alerts.understanding import understand
+from edgecap.errors import EdgecapError
+from edgecap.settings import DEFAULT, load_settings
+from tasks.order import order
+from tasks.runs import sign
+
+
+def _name() -> str:
+    """Such as `alert from cloudflare`."""
+    return f"alert from {this_run.parameters.get('source')}"
+
+
+@flow(name="respond-to", flow_run_name=_name, persist_result=True, retries=0)
+async def respond_to(
+    source: Literal["cloudflare", "alertmanager", "grafana", "pagerduty", "datadog", "fastnetmon", "generic"],
+    payload: str,
+    received: AwareDatetime | None = None,
+    account: str = DEFAULT,
+    archive: str = DEFAULT,
+) -> str:
+    """Decide about an alert by the policy, and start the flow respond for what it calls for.
+
+    For Prefect Cloud, whose webhook hands over the payload: who sent it was found out there. With a receiver
+    of edgecap's, this is not needed: it decides itself, sooner, and also keeps cooldowns and budgets.
+
+    Args:
+        source: The product that sent it
+        payload: The body as the product sent it: JSON as text
+        received: When it arrived; when this run was to start if not given
+        account: Name of the Cloudflare account in the settings
+        archive: Name of the archive in the settings
+    """
+    await sign(this_run.id)
+    try:
+        taken = await asyncio.to_thread(_understand, source, payload, received or _due())
+        told = [f"{alert}: {await order(alert, plan, account, archive)}" for alert, plan in taken]
+    except EdgecapError as error:
+        # Raised, the message would begin with Prefect's own words.
+        return cast("str", Failed(message=str(error), data=error))
+    message = "; ".join(told) or "a trial message, which leads to nothing"
+    return cast("str", Completed(message=message, data=message))
+
+
+def _understand(source: str, payload: str, received: datetime) -> list[tuple[Alert, Plan]]:
+    settings = load_settings()
+    mapping = settings.alerts.generic.mapping if settings.alerts.generic else GenericMapping()
+    return understand(
+        sources(mapping)[source],
+        payload.encode("utf-8", "replace"),
+        load_policy(settings.receiver.policy, settings.bounds),
+        received=received,
+        now=datetime.now(UTC),
+        bounds=settings.bounds,
+    )
+
+
+def _due() -> datetime:
+    """The same for a run that is taken up again."""
+    due: datetime | None = this_run.scheduled_start_time
+    return due or datetime.now(UTC)

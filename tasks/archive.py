@@ -1,0 +1,160 @@
+"""Task `archive`: write the manifest, so that the entry exists, and show what was kept."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from datetime import UTC, datetime
+
+from prefect import get_run_logger, task
+from prefect.artifacts import acreate_markdown_artifact
+from prefect.cache_policies import INPUTS, RUN_ID
+from pydantic import BaseModel
+
+from edgecap.archive.commit import commit
+from edgecap.archive.entries import Entry
+from edgecap.archive.journal import Ended, Journal
+from edgecap.archive.manifest import Times, make_manifest
+from edgecap.cloudflare.models import Capture
+from edgecap.errors import CaptureFailed, EdgecapError
+from edgecap.fetching import Fetching
+from edgecap.requests import FullRequest, SimpleRequest
+from edgecap.settings import load_settings
+from edgecap.stores import open_store
+from tasks.retrying import DELAYS, PASSING, TRIES, passing
+
+
+class EntrySummary(BaseModel):
+    """What a run returns: enough to find the entry, and to tell whether it holds what was hoped for."""
+
+    capture_id: str
+    where: str
+    state: str
+    flags: tuple[str, ...] = ()
+    files: int
+    packets: int
+    bytes: int
+
+    def __str__(self) -> str:
+        """One line for the run's state, such as `30,378 packets in 8 files, complete: file:/archive/...`."""
+        flags = f" ({', '.join(self.flags)})" if self.flags else ""
+        files = f"{self.files} file{'' if self.files == 1 else 's'}"
+        return f"{self.packets:,} packets in {files}, {self.state}{flags}: {self.where}"
+
+
+@task(
+    name="archive",
+    task_run_name="archive",
+    persist_result=True,
+    cache_policy=INPUTS + RUN_ID,
+    retries=TRIES,
+    retry_delay_seconds=DELAYS,
+    retry_condition_fn=passing,
+)
+async def archive_entry(
+    capture: Capture,
+    fetched: Fetching,
+    request: SimpleRequest | FullRequest,
+    intent_id: str,
+    archive: str,
+    times: Times,
+) -> EntrySummary:
+    """Commit the entry and leave an artifact that says what is in it.
+
+    Args:
+        capture: with its final status.
+        fetched: the files, in the archive already.
+        request: what was asked for.
+        intent_id: where the journal has the decision.
+        archive: name of the archive in the settings.
+        times: when it ended and when its files had been fetched.
+
+    Raises:
+        ObjectExists: the capture has an entry already, with other packets.
+        StoreError: the archive cannot be written.
+    """
+    store = open_store(load_settings().archive(archive))
+    record = await asyncio.to_thread(Journal(store).find, intent_id)
+    intent = record.intent if record else None
+    manifest = make_manifest(
+        capture,
+        fetched.files,
+        times=times.model_copy(update={"decided": intent.decided if intent else None}),
+        request=intent.request if intent else request,
+        intent=intent,
+        missing=fetched.missing,
+    )
+    entry = await asyncio.to_thread(commit, store, manifest)
+    if intent:
+        ended = Ended(outcome="archived", reason=entry.where, entry=entry.prefix, at=datetime.now(UTC))
+        await asyncio.to_thread(Journal(store).end, intent_id, ended)
+    await acreate_markdown_artifact(
+        entry_page(entry, str(request)), key=f"entry-{capture.id[:12]}", description=str(request)
+    )
+    get_run_logger().info("Archived %d packets at %s", entry.manifest.totals.packets, entry.where)
+    return EntrySummary(
+        capture_id=capture.id,
+        where=entry.where,
+        state=entry.manifest.state,
+        flags=entry.manifest.flags,
+        files=entry.manifest.totals.files,
+        packets=entry.manifest.totals.packets,
+        bytes=entry.manifest.totals.size,
+    )
+
+
+async def conclude(intent_id: str, archive: str, error: EdgecapError) -> None:
+    """Write down that an intent is over, if its run's failure settles that; else it is left to `reconcile`.
+
+    A capture that ended without packets is over, and so is a request that was refused for good. What failed
+    for another reason after it was accepted can still be brought in.
+    """
+    with suppress(EdgecapError):  # the run fails for the reason that it has, not for this
+        journal = Journal(open_store(load_settings().archive(archive)))
+        record = await asyncio.to_thread(journal.find, intent_id)
+        if record is None or isinstance(error, PASSING):
+            return
+        if record.accepted and not isinstance(error, CaptureFailed):
+            return
+        ended = Ended(
+            outcome="failed" if record.accepted else "never-accepted",
+            reason=str(error),
+            error=type(error).__name__,
+            at=datetime.now(UTC),
+        )
+        await asyncio.to_thread(journal.end, intent_id, ended)
+
+
+def entry_page(entry: Entry, title: str) -> str:
+    """The entry for people who look at the run in Prefect's UI: the verdict first, then its files."""
+    manifest = entry.manifest
+    totals = manifest.totals
+    window = (
+        f"{totals.first:%Y-%m-%d %H:%M:%S} to {totals.last:%H:%M:%S} UTC"
+        if totals.first and totals.last
+        else "-"
+    )
+    lines = [
+        f"# {title}",
+        "",
+        f"**{totals.packets:,} packets in {totals.files} file{'' if totals.files == 1 else 's'}**, "
+        f"{totals.size:,} bytes, {manifest.state}"
+        + (f" (flags: {', '.join(manifest.flags)})" if manifest.flags else ""),
+        "",
+        "| | |",
+        "|---|---|",
+        f"| capture | `{manifest.entry_id}` |",
+        f"| place | {manifest.colo or 'all data centres'} |",
+        f"| packets from | {window} |",
+        f"| kept at | `{entry.where}` |",
+        "",
+        "| file | packets | bytes | verified by | SHA-256 | flags |",
+        "|---|---:|---:|---|---|---|",
+    ]
+    lines += [
+        f"| `{file.name}` | {file.packets or 0:,} | {file.size:,} | {file.verified_by or '-'} "
+        f"| `{file.sha256[:16]}…` | {', '.join(file.flags) or '-'} |"
+        for file in manifest.files
+    ]
+    lines += ["", f"`edgecap show {manifest.entry_id[:8]}` shows it in a terminal."]
+    return "\n".join(lines)

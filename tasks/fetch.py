@@ -1,0 +1,85 @@
+"""Task `fetch`: bring the packets into the archive."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+from prefect import get_run_logger, task
+from prefect.cache_policies import INPUTS, RUN_ID
+
+from edgecap.cloudflare.client import Client
+from edgecap.cloudflare.models import Capture
+from edgecap.fetching import Fetching, fetch_full, fetch_simple
+from edgecap.requests import FullRequest, SimpleRequest
+from edgecap.settings import load_settings
+from edgecap.stores import open_store
+from tasks.retrying import DELAYS, TRIES, passing
+
+
+@dataclass
+class Meter:
+    """Bytes fetched so far, and how fast."""
+
+    bytes: int = 0
+    started: float = field(default_factory=time.monotonic)
+
+    def add(self, count: int) -> None:
+        """Count bytes; threads may interleave, and the sum is only for people."""
+        self.bytes += count
+
+    def __str__(self) -> str:
+        seconds = max(time.monotonic() - self.started, 1e-3)
+        return f"{self.bytes:,} bytes in {seconds:.1f} s ({self.bytes / seconds / 1e6:,.0f} MB/s)"
+
+
+@task(
+    name="fetch",
+    task_run_name="fetch",
+    persist_result=True,
+    cache_policy=INPUTS + RUN_ID,
+    retries=TRIES,
+    retry_delay_seconds=DELAYS,
+    retry_condition_fn=passing,
+)
+async def fetch(
+    capture: Capture, request: SimpleRequest | FullRequest, account: str, archive: str, prefix: str
+) -> Fetching:
+    """Fetch every file of the capture into the archive, verified and hashed.
+
+    Args:
+        capture: with its final status.
+        request: what was asked for.
+        account: name of the account in the settings.
+        archive: name of the archive in the settings.
+        prefix: the entry's place in it.
+
+    Raises:
+        DeadlinePassed: a full capture's files did not arrive in the bucket.
+        Damaged: a file's bytes are not those that the store promised, however often they are fetched.
+    """
+    log = get_run_logger()
+    settings = load_settings()
+    store = open_store(settings.archive(archive))
+    meter = Meter()
+    if isinstance(request, FullRequest):
+        bucket = open_store(settings.bucket(request.bucket))
+        fetched = await fetch_full(
+            bucket,
+            capture,
+            store,
+            settings.timing,
+            prefix=prefix,
+            on_bytes=meter.add,
+            on_delivery=lambda count: log.info("%d files are in %s", count, bucket.uri),
+        )
+    else:
+        async with Client(settings.account(account)) as client:
+            fetched = await fetch_simple(client, capture, store, prefix=prefix, on_bytes=meter.add)
+    log.info("Fetched %d file(s), %s", len(fetched.files), meter)
+    for file in fetched.files:
+        if file.flags:
+            log.warning(
+                "%s is flagged %s: %s", file.name, ", ".join(file.flags), file.damage or "kept as it came"
+            )
+    return fetched

@@ -1,0 +1,321 @@
+"""Tasks of the flow `respond`: write down what began, start its captures, watch them, close it."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from prefect import get_run_logger, task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.orchestration import PrefectClient, get_client
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+    FlowRunFilterTags,
+)
+from prefect.client.schemas.objects import FlowRun, State, StateType
+
+from edgecap.archive.journal import Journal
+from edgecap.cloudflare.client import Client
+from edgecap.errors import EdgecapError
+from edgecap.incidents.book import BOOK, Book
+from edgecap.incidents.part import IncidentPart
+from edgecap.incidents.record import HeldBack, Incident, Incidents, Noted, Part, closed_record
+from edgecap.settings import load_settings
+from edgecap.stores import Store, open_store
+from tasks.line import ALERT
+from tasks.outcomes import Outcomes, tag_of
+from tasks.responder import MAY_KEEP, tell
+from tasks.retrying import DELAYS, PREFECT_AWAY, TRIES, passing
+from tasks.waiting import PATIENCE, PREFETCH, Waiting, put_off
+
+DEPLOYMENT = "capture/alert"
+WAITING_FOR_CAPTURES, WAITING_FOR_END = "WaitingForCaptures", "WaitingForEnd"
+SOON = timedelta(seconds=5)  # what is due within it is in a hurry
+LOOK_FIRST, LOOK_MOST = 1.0, 5.0  # seconds between two looks, growing
+SETTLED = timedelta(seconds=2)  # for the state of a run that is about to end
+ASLEEP_AFTER = 20  # seconds; who still works then looks often enough
+FALL_BACK = timedelta(
+    minutes=5
+)  # a capture that ends wakes its incident; this is for what dies before it can
+_OPEN = [StateType.SCHEDULED, StateType.PENDING, StateType.RUNNING, StateType.PAUSED]
+_TO_STOP = ("pending", "running")  # what is being converted makes room by itself, and cannot be stopped
+
+
+@task(
+    name="write down",
+    task_run_name="write down the {event}",
+    cache_policy=NO_CACHE,
+    retries=TRIES,
+    retry_delay_seconds=DELAYS,
+    retry_condition_fn=passing,
+)
+async def write_down(event: str, noted: Noted, archive: str) -> Noted:
+    """Write down how an incident begins, or ends, before anything follows from it; what was first stands.
+
+    Args:
+        event: `start` or `end`.
+        noted: the alert and its plan.
+        archive: name of the archive in the settings.
+
+    Raises:
+        StoreError: the archive cannot be written.
+    """
+    incidents = Incidents(open_store(load_settings().archive(archive)))
+    return await asyncio.to_thread(incidents.end if event == "end" else incidents.open, noted)
+
+
+@task(
+    name="start captures",
+    task_run_name="start captures",
+    cache_policy=NO_CACHE,
+    retries=TRIES,
+    retry_delay_seconds=DELAYS,
+    retry_condition_fn=passing,
+)
+async def start_captures(noted: Noted, archive: str) -> list[str]:
+    """Make a run for each planned capture, once, and have those that are due taken up at once.
+
+    Args:
+        noted: the plan.
+        archive: name of the archive in the settings.
+
+    Returns:
+        The ids of the runs, in the order of the plan.
+    """
+    log = get_run_logger()
+    ids = []
+    async with get_client() as client:
+        deployment = await client.read_deployment_by_name(DEPLOYMENT)
+        for part, planned in noted.parts:
+            run = await client.create_flow_run_from_deployment(
+                deployment.id,
+                parameters={
+                    "request": planned.request.model_dump(mode="json", exclude_defaults=True)
+                    | {"type": planned.request.type},
+                    "account": noted.account,
+                    "archive": archive,
+                    "part": part.model_dump(mode="json"),
+                },
+                tags=[ALERT, tag_of(noted.incident), part.phase],
+                state=State[None](
+                    type=StateType.SCHEDULED,
+                    state_details={"scheduled_time": planned.not_before or datetime.now(UTC)},
+                ),
+                idempotency_key=f"capture {part.intent_id}",
+            )
+            ids.append(str(run.id))
+            log.info("%s %d: %s, run %s", part.phase, part.number, planned.request, run.id)
+            if is_due(run):
+                await tell(run.id)
+    return ids
+
+
+def is_due(run: FlowRun) -> bool:
+    """Whether a run waits to be started, and not for a later time."""
+    if run.state is None or run.state.type != StateType.SCHEDULED:
+        return False
+    at = run.state.state_details.scheduled_time
+    return at is None or at <= datetime.now(UTC) + SOON
+
+
+@task(name="make room", task_run_name="make room", cache_policy=NO_CACHE)
+async def make_room(noted: Noted, archive: str) -> str:
+    """Stop the full capture that a schedule started, if one holds up this incident's.
+
+    Its packets so far are kept and marked. People's own, and those of other incidents, are left alone. What
+    goes wrong is only logged: the incident's capture waits for its turn then.
+
+    Args:
+        noted: the plan.
+        archive: name of the archive in the settings.
+
+    Returns:
+        The id of the capture that was stopped; empty if there was none.
+    """
+    settings = load_settings()
+    journal = Journal(open_store(settings.archive(archive)))
+    try:
+        during = [part for part, _ in noted.parts if part.phase == "during"]
+        if not await asyncio.to_thread(lambda: any(_waits(journal, part) for part in during)):
+            return ""
+        async with Client(settings.account(noted.account)) as client:
+            listing = await client.list_captures()
+            running = {
+                capture.id
+                for capture in listing.captures
+                if capture.type == "full" and capture.status in _TO_STOP and capture.stop_requested is None
+            }
+            of_schedule = await asyncio.to_thread(_of_a_schedule, journal, running) if running else ""
+            if of_schedule:
+                await client.stop_capture(of_schedule)
+                get_run_logger().warning("Stopped the schedule's full capture %s for this alert", of_schedule)
+            return of_schedule
+    except EdgecapError as error:
+        get_run_logger().warning("No room could be made: %s", error)
+        return ""
+
+
+def _waits(journal: Journal, part: IncidentPart) -> bool:
+    record = journal.find(part.intent_id)
+    return record is None or not (record.accepted or record.ended)
+
+
+def _of_a_schedule(journal: Journal, captures: set[str]) -> str:
+    for record in journal.open():
+        if record.capture_id in captures and record.intent.scheduled and not record.intent.incident:
+            return record.capture_id
+    return ""
+
+
+@task(
+    name="watch captures",
+    task_run_name="watch captures",
+    cache_policy=NO_CACHE,
+    retries=TRIES,
+    retry_delay_seconds=DELAYS,
+    retry_condition_fn=passing,
+)
+async def watch(incident: str, archive: str, until: datetime) -> list[Part] | Waiting:
+    """Look until every capture of the incident is over, and the incident is, or nobody will tell any more.
+
+    Args:
+        incident: its id.
+        archive: name of the archive in the settings.
+        until: when an end that nobody told is waited for no longer, aware.
+
+    Returns:
+        What became of the captures; or until when to wait, if that is worth ending the process for.
+    """
+    store = open_store(load_settings().archive(archive))
+    incidents, outcomes = Incidents(store), Outcomes(store)
+    opened = await asyncio.to_thread(incidents.opened, incident)
+    keeps = max(PATIENCE, MAY_KEEP.get())
+    began, pause = datetime.now(UTC), LOOK_FIRST
+    while True:
+        ended = await asyncio.to_thread(incidents.ended, incident)
+        parts = await outcomes.look([noted for noted in (opened, ended) if noted])
+        now = datetime.now(UTC)
+        pending = [part for part in parts if part.state == "pending"]
+        if not pending and (ended or now >= until):
+            return parts
+        if not pending:
+            return Waiting(
+                WAITING_FOR_END,
+                until,
+                f"{len(parts)} captures are over; waiting for the alert's end, until {until:%Y-%m-%d %H:%M}Z",
+            )
+        if (now - began).total_seconds() > keeps:
+            return Waiting(
+                WAITING_FOR_CAPTURES,
+                now + FALL_BACK,
+                f"Waiting for {len(pending)} of {len(parts)} captures: {pending[0]}",
+            )
+        await asyncio.sleep(pause)
+        pause = min(pause * 1.5, LOOK_MOST)
+
+
+@task(
+    name="close",
+    task_run_name="close the incident",
+    cache_policy=NO_CACHE,
+    retries=TRIES,
+    retry_delay_seconds=DELAYS,
+    retry_condition_fn=passing,
+)
+async def close(opened: Noted, parts: list[Part], archive: str) -> tuple[Incident, bool]:
+    """Write the one record of an incident.
+
+    Args:
+        opened: how it began.
+        parts: what became of its captures.
+        archive: name of the archive in the settings.
+
+    Returns:
+        The record that stands, and whether it is this one: another run may have been faster.
+    """
+    settings = load_settings()
+    incidents = Incidents(open_store(settings.archive(archive)))
+
+    def write() -> tuple[Incident, bool]:
+        record = closed_record(
+            opened,
+            incidents.ended(opened.incident),
+            tuple(parts),
+            held_back=held_back(settings.home, opened.incident),
+            at=datetime.now(UTC),
+        )
+        stands = incidents.close(record)
+        return stands, stands == record
+
+    return await asyncio.to_thread(write)
+
+
+def held_back(home: Path, incident: str) -> HeldBack:
+    """How many alerts joined an incident, as the receiver's book tells, if it is on this machine.
+
+    Args:
+        home: the state folder of the settings.
+        incident: its id.
+    """
+    with suppress(EdgecapError), Book(home / BOOK, read_only=True) as book:
+        found = book.incident(incident)
+        return HeldBack(joined=found.joined, repeated=found.repeated)
+    return HeldBack()
+
+
+async def report_back(part: IncidentPart, archive: str) -> None:
+    """A capture of an incident is over: if it was the last one, have the incident look. Never fails."""
+    with suppress(EdgecapError, *PREFECT_AWAY):
+        store: Store = open_store(load_settings().archive(archive))
+        incidents = Incidents(store)
+        opened, ended = await asyncio.to_thread(
+            lambda: (incidents.opened(part.incident), incidents.ended(part.incident))
+        )
+        for other in await Outcomes(store).look([noted for noted in (opened, ended) if noted]):
+            mine = (other.phase, other.number) == (part.phase, part.number)
+            if other.state == "pending" and not mine:
+                return
+        await wake_incident(part.incident, "", ended=ended is not None, at=datetime.now(UTC) + SETTLED)
+
+
+async def wake_incident(incident: str, myself: str, *, ended: bool, at: datetime | None = None) -> bool:
+    """Have the run that opened an incident look again; False if none is open.
+
+    Args:
+        incident: its id.
+        myself: the id of the run that asks, which is not meant.
+        ended: whether its end is known; else a run that waits for that has nothing new to see.
+        at: when, aware; now if not given.
+    """
+    async with get_client() as client:
+        for _ in range(ASLEEP_AFTER):
+            run = next((run for run in await _open_runs(client, incident) if _opens(run, myself)), None)
+            if run is None or run.state is None:
+                return False
+            state = run.state
+            if state.type == StateType.SCHEDULED:
+                soon = at or datetime.now(UTC)
+                # Who wakes sooner may be starting already, and two processes would come of it.
+                sleeps = (state.state_details.scheduled_time or soon) > soon + PREFETCH
+                if sleeps and (ended or state.name != WAITING_FOR_END):
+                    await put_off(client, run.id, Waiting(state.name or "", soon, state.message or ""))
+                return True
+            # It may have looked for the last time, and be about to sleep.
+            await asyncio.sleep(1)
+    return True
+
+
+def _opens(run: FlowRun, myself: str) -> bool:
+    return run.parameters.get("event") == "start" and str(run.id) != myself
+
+
+async def _open_runs(client: PrefectClient, incident: str) -> list[FlowRun]:
+    wanted = FlowRunFilter(
+        tags=FlowRunFilterTags(all_=[tag_of(incident)]),
+        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=_OPEN)),
+    )
+    return await client.read_flow_runs(flow_run_filter=wanted, limit=200)

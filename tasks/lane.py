@@ -1,0 +1,121 @@
+"""An account's lane, held through Prefect: one holder at a time on all machines, for moments.
+
+Who holds it sees what the last holder left, in a Prefect variable, and who else waits, from Prefect's runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import httpx
+from prefect.client.orchestration import get_client
+from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError, concurrency
+from prefect.exceptions import ObjectNotFound
+from prefect.variables import Variable
+
+from edgecap.lanes import Kind, Memory
+from edgecap.line import Waiter
+from edgecap.requests import rfc3339
+from edgecap.submission import Lane, LaneHold
+from tasks.line import Queue
+
+LEASE = 60.0  # seconds; the shortest that Prefect allows, so that a dead holder's slot comes back soon
+# Seconds between two tries, growing: Prefect's own waiting sleeps up to 30, and wakes nobody on release.
+# Every try is a write to its database, and many at once keep everybody out of it.
+KNOCK_FIRST, KNOCK_MOST = 0.5, 5.0
+
+
+@dataclass
+class Hold:
+    """The lane while this process holds it."""
+
+    variable: str
+    memory: Memory | None
+    others: Sequence[Waiter] = field(default_factory=tuple)
+
+    async def remember(self, memory: Memory | None) -> None:
+        """Leave what was done in a Prefect variable, where the next holder reads it."""
+        value = {}
+        if memory:
+            value = {
+                "capture_id": memory.capture_id,
+                "submitted": rfc3339(memory.submitted),
+                "urgent": memory.urgent,
+            }
+        await Variable.aset(self.variable, value, overwrite=True)
+
+
+def lane_of(account_id: str, *, myself: str) -> Lane:
+    """How a flow run enters the lanes of a Cloudflare account.
+
+    Args:
+        account_id: the account's id.
+        myself: the flow run's id; it is not among the others who wait.
+    """
+    made: set[str] = set()
+
+    @asynccontextmanager
+    async def enter(kind: Kind) -> AsyncIterator[LaneHold]:
+        name = slot_name(kind, account_id)
+        if name not in made:
+            await _make(name)
+            made.add(name)
+        async with _slot(name):
+            memory = _memory(await Variable.aget(name, default={}))
+            yield Hold(name, memory, await Queue(kind, account_id).others(myself))
+
+    return enter
+
+
+async def _make(name: str) -> None:
+    """See to it that the lane's limit exists; looking first costs the database nothing."""
+    async with get_client() as client:
+        try:
+            await client.read_global_concurrency_limit_by_name(name)
+        except ObjectNotFound:
+            await client.upsert_global_concurrency_limit_by_name(name, 1)
+
+
+def slot_name(kind: Kind, account_id: str) -> str:
+    """What a lane's global concurrency limit and its variable are called."""
+    return f"edgecap_{kind}_{account_id}"
+
+
+@asynccontextmanager
+async def _slot(name: str) -> AsyncIterator[None]:
+    pause = KNOCK_FIRST
+    while True:
+        held = concurrency(name, strict=True, lease_duration=LEASE, max_retries=0)
+        try:
+            await held.__aenter__()
+        except ConcurrencySlotAcquisitionError as error:
+            if not _locked(error):
+                raise
+            await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - so that not all knock at once
+            pause = min(KNOCK_MOST, pause * 1.5)
+        else:
+            break
+    try:
+        yield
+    finally:
+        await held.__aexit__(None, None, None)
+
+
+def _locked(error: ConcurrencySlotAcquisitionError) -> bool:
+    cause = error.__cause__
+    return isinstance(cause, httpx.HTTPStatusError) and cause.response.status_code == httpx.codes.LOCKED
+
+
+def _memory(value: object) -> Memory | None:
+    if not isinstance(value, dict):
+        return None
+    try:
+        submitted = datetime.fromisoformat(str(value["submitted"]))
+        return Memory(str(value["capture_id"]), submitted, bool(value.get("urgent")))
+    except (KeyError, ValueError):
+        return None

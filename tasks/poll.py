@@ -1,0 +1,119 @@
+"""Task `poll`: wait until Cloudflare says that the capture is over, and show how far it is."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import httpx
+from prefect import get_run_logger, task
+from prefect.artifacts import acreate_progress_artifact, aupdate_progress_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.client.orchestration import get_client
+
+from edgecap.cloudflare.client import Client
+from edgecap.cloudflare.models import Capture
+from edgecap.errors import CaptureFailed, DeadlinePassed
+from edgecap.polling import Poll
+from edgecap.requests import FullRequest, SimpleRequest, rfc3339
+from edgecap.settings import load_settings
+from tasks.line import Queue
+from tasks.retrying import DELAYS, TRIES, passing
+from tasks.waiting import WAITING_FOR_CAPTURE, Waiting, patience
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A capture with its final status, and when it was seen to have it, on the server's clock."""
+
+    capture: Capture
+    at: datetime
+
+
+@task(
+    name="poll",
+    task_run_name="poll",
+    # A look at a capture that is not final must not be remembered, and another look at a final one is cheap.
+    cache_policy=NO_CACHE,
+    retries=TRIES,
+    retry_delay_seconds=DELAYS,
+    retry_condition_fn=passing,
+)
+async def poll(
+    capture: Capture, request: SimpleRequest | FullRequest, account: str, run_id: str
+) -> Ended | Waiting:
+    """Look at the capture until its status is final.
+
+    Args:
+        capture: as accepted.
+        request: what was asked for.
+        account: name of the account in the settings.
+        run_id: the flow run's id.
+
+    Returns:
+        The capture with its final status; or until when to wait, if that is worth ending the process for.
+
+    Raises:
+        CaptureFailed: it ended without packets; the message has Cloudflare's reason.
+        DeadlinePassed: it was not final a margin after its time limit.
+    """
+    log = get_run_logger()
+    settings = load_settings()
+    timing = settings.timing
+    sign_in = settings.account(account)
+    async with get_client() as prefect:
+        keeps = patience(await prefect.read_flow_run(UUID(run_id)))
+    async with Client(sign_in) as client:
+        now = await client.get_capture(capture.id)
+        plan = Poll(
+            submitted=capture.submitted or client.server_now(),
+            time_limit=request.time_limit if isinstance(request, FullRequest) else 0,
+            first=timing.poll_first * timing.server_speed,
+            most=timing.poll_most * timing.server_speed,
+            margin=timing.margin,
+        )
+        artifact = await acreate_progress_artifact(
+            plan.progress(client.server_now()),
+            key=f"progress-{capture.id[:12]}",
+            description=f"{request}: {now.status}",
+        )
+        wait, status = 0.0, capture.status
+        while not now.is_final:
+            if now.status != status:
+                status = now.status
+                log.info("Capture %s is %s", capture.id, status)
+            if client.server_now() > plan.deadline:
+                raise DeadlinePassed(
+                    f"capture {capture.id} is still {now.status} at {rfc3339(client.server_now())}",
+                    where=f"account {account}",
+                    todo="look at it in the dashboard, or raise timing.margin",
+                )
+            pause = plan.pause(client.server_now()) / timing.server_speed
+            if pause > keeps:
+                at = datetime.now(UTC) + timedelta(seconds=pause)
+                return Waiting(
+                    WAITING_FOR_CAPTURE, at, f"Waiting for capture {capture.id}: it is {now.status}"
+                )
+            wait = plan.wait(wait, client.server_now())
+            await asyncio.sleep(wait / timing.server_speed)
+            now = await client.get_capture(capture.id)
+            await aupdate_progress_artifact(
+                artifact, plan.progress(client.server_now()), description=f"{request}: {now.status}"
+            )
+        await aupdate_progress_artifact(artifact, 100.0, description=f"{request}: {now.status}")
+        if isinstance(request, FullRequest):
+            with suppress(httpx.HTTPError):  # the next one looks by itself, only later
+                await Queue("full", sign_in.account_id).call_next(
+                    at=datetime.now(UTC), patience=timedelta(seconds=timing.urgent_after)
+                )
+        log.info("Capture %s ended: %s", capture.id, now.status)
+        if now.failed:
+            raise CaptureFailed(
+                now.error_message or "the capture failed, and the API gives no reason",
+                capture_id=capture.id,
+                todo="widen the filter, capture longer, or choose another place",
+            )
+        return Ended(now, client.server_now())

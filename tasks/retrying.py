@@ -1,0 +1,57 @@
+"""Which failures of a task are worth another try, and how long to wait between tries."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import httpx
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError
+from prefect.exceptions import PrefectHTTPStatusError
+from prefect.tasks import Task
+
+from edgecap.errors import (
+    NetworkTrouble,
+    ObjectChanged,
+    RateLimited,
+    ServerTrouble,
+    StoreUnreachable,
+    UnexpectedAnswer,
+)
+
+_T = TypeVar("_T")
+
+PASSING = (NetworkTrouble, ServerTrouble, UnexpectedAnswer, RateLimited, StoreUnreachable, ObjectChanged)
+"""What may be gone in a minute. Everything else ends the run at once, with its reason."""
+
+PREFECT_AWAY = (httpx.TransportError, ConcurrencySlotAcquisitionError, PrefectHTTPStatusError)
+"""The Prefect server does not answer, or not now: it is being restarted, or its database is locked."""
+
+DELAYS: list[float] = [2, 5, 10, 20, 40, 60, 60, 60]  # seconds; four minutes in all
+TRIES = len(DELAYS)
+
+
+async def insist(call: Callable[[], Awaitable[_T]]) -> _T:
+    """Do something with the Prefect server, and try again for minutes if it does not answer.
+
+    For what a flow does outside of tasks, which have tries of their own.
+    """
+    for delay in DELAYS:
+        try:
+            return await call()
+        except PREFECT_AWAY:
+            await asyncio.sleep(delay)
+    return await call()
+
+
+async def passing(task: Task[Any, Any], task_run: TaskRun, state: State[Any]) -> bool:  # noqa: ARG001 - Prefect's
+    """Whether the task failed for a reason that may pass: `retry_condition_fn` of every task here."""
+    try:
+        await state.aresult()
+    except (*PASSING, *PREFECT_AWAY):
+        return True
+    except Exception:  # noqa: BLE001 - whatever else it was, it will not pass by waiting
+        return False
+    return False

@@ -1,0 +1,232 @@
+"""Task `submit`: start the run's capture when its lane allows, at most once."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+from uuid import UUID
+
+import httpx
+from prefect import get_run_logger, task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import FlowRun
+
+from edgecap.archive.journal import Intent, Journal
+from edgecap.archive.layout import entry_prefix
+from edgecap.cloudflare.client import Client
+from edgecap.cloudflare.models import Capture
+from edgecap.destinations import destination_conf
+from edgecap.errors import TooLate
+from edgecap.incidents.part import IncidentPart
+from edgecap.intents import decide, identity_of
+from edgecap.lanes import Turn, ends
+from edgecap.line import GRACE, Waiter
+from edgecap.ownership import require_validated
+from edgecap.requests import FullRequest, SimpleRequest, check_request, rfc3339
+from edgecap.settings import Settings, Timing, load_settings
+from edgecap.stores import Store, open_store
+from edgecap.submission import Started, Submitter, seconds_until
+from tasks.lane import lane_of
+from tasks.line import Queue, waiter_of
+from tasks.retrying import DELAYS, PASSING, TRIES, passing
+from tasks.waiting import WAITING_FOR_LANE, Waiting, go_on, patience, show
+
+IfLate = Literal["run", "skip"]
+
+EARLIEST = 15.0  # seconds; Prefect's workers look ten ahead
+LONGEST_NAP = 30.0  # seconds; somebody may have stopped the capture that we wait for
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """An accepted capture, the intent that it is for, and where in the archive its entry goes."""
+
+    intent_id: str
+    capture: Capture
+    prefix: str
+
+
+@task(
+    name="submit",
+    task_run_name="submit",
+    # The journal remembers what was submitted, and a turn that has not come must not be remembered.
+    cache_policy=NO_CACHE,
+    retries=TRIES,
+    retry_delay_seconds=DELAYS,
+    retry_condition_fn=passing,
+)
+async def submit(
+    request: SimpleRequest | FullRequest,
+    account: str,
+    archive: str,
+    run_id: str,
+    scheduled: datetime | None,
+    if_late: IfLate = "run",
+    part: IncidentPart | None = None,
+) -> Submitted | Waiting:
+    """Journal the intent, wait for the lane, post, journal the capture's id.
+
+    Taken up again, it goes on where it was: the journal knows.
+
+    Args:
+        request: what is asked for.
+        account: name of the account in the settings.
+        archive: name of the archive in the settings.
+        run_id: the flow run's id, from which the intent's derives.
+        scheduled: the time that a schedule gave the run.
+        if_late: what becomes of a full capture that starts long after that.
+        part: which part of which incident it is; then the intent's id derives from that.
+
+    Returns:
+        The accepted capture; or until when to wait, if that is worth ending the process for.
+
+    Raises:
+        EdgecapError: bad input, or the API refused for good.
+        TooLate: it is late, and late ones are not wanted.
+    """
+    settings = load_settings()
+    sign_in = settings.account(account)
+    store = open_store(settings.archive(archive))
+    bucket = settings.bucket(request.bucket) if isinstance(request, FullRequest) else None
+    destination = destination_conf(bucket, with_secrets=True) if bucket else None
+    async with get_client() as prefect:
+        run = await prefect.read_flow_run(UUID(run_id))
+    async with Client(sign_in) as client:
+        record = await asyncio.to_thread(Journal(store).find, identity_of(run_id, part))
+        if record:
+            intent = record.intent
+        else:
+            _check_time(request, scheduled, if_late, settings.timing)
+            await _check(request, settings, store, client)
+            intent = await _decide(request, settings, client, run, account, archive, scheduled, part)
+        line = _InLine(client, settings.timing, Queue(request.type, sign_in.account_id), run, request)
+        submitter = Submitter(
+            client, Journal(store), lane_of(sign_in.account_id, myself=run_id), settings.timing
+        )
+        while True:
+            outcome = await submitter.attempt(intent, destination_conf=destination, me=line.me)
+            if isinstance(outcome, Started):
+                await line.started(outcome)
+                prefix = entry_prefix(outcome.capture, decided=intent.decided)
+                return Submitted(intent.intent_id, outcome.capture, prefix)
+            if long := await line.wait(outcome):
+                return long
+
+
+def _check_time(
+    request: SimpleRequest | FullRequest, scheduled: datetime | None, if_late: IfLate, timing: Timing
+) -> None:
+    # A simple capture looks back: late or not, it brings the packets that it was meant to bring.
+    if scheduled is None or if_late == "run" or not isinstance(request, FullRequest):
+        return
+    late = (datetime.now(UTC) - scheduled).total_seconds()
+    if late > timing.late_after:
+        raise TooLate(
+            f"skipped: it was to start at {rfc3339(scheduled)}, {late / 60:.0f} minutes ago",
+            where="if_late",
+            todo="its deployment says to skip late ones; start it by hand if it is still wanted",
+        )
+
+
+async def _check(
+    request: SimpleRequest | FullRequest, settings: Settings, store: Store, client: Client
+) -> None:
+    """Find out what would make the capture useless before it is asked for."""
+    check_request(request, settings.bounds, now=datetime.now(UTC))
+    await asyncio.to_thread(store.check, write=True)
+    if isinstance(request, FullRequest):
+        bucket = settings.bucket(request.bucket)
+        await asyncio.to_thread(open_store(bucket).check)
+        await require_validated(client, bucket)
+
+
+async def _decide(
+    request: SimpleRequest | FullRequest,
+    settings: Settings,
+    client: Client,
+    run: FlowRun,
+    account: str,
+    archive: str,
+    scheduled: datetime | None,
+    part: IncidentPart | None,
+) -> Intent:
+    listing = await client.list_captures()
+    ends = request.offset_time if part and isinstance(request, SimpleRequest) else scheduled
+    if ends and (early := (ends - listing.server_time).total_seconds()) > 0:
+        # A worker starts runs ahead of time; the window that was meant ends when the run was scheduled, and
+        # that of an incident's capture at a time of its own.
+        await asyncio.sleep(min(early / settings.timing.server_speed, EARLIEST))
+    return decide(
+        request,
+        settings,
+        run_id=str(run.id),
+        run_name=run.name,
+        account=account,
+        archive=archive,
+        scheduled=scheduled,
+        now=max(listing.server_time, client.server_now()),
+        part=part,
+    )
+
+
+class _InLine:
+    """A run on its way to its turn: what the others and the UI see of it."""
+
+    def __init__(
+        self,
+        client: Client,
+        timing: Timing,
+        queue: Queue,
+        run: FlowRun,
+        request: SimpleRequest | FullRequest,
+    ) -> None:
+        self._client = client
+        self._timing = timing
+        self._queue = queue
+        self._run = run
+        self._kind = request.type
+        self._waiter = waiter_of(run, request)
+        self._said = Waiting("", datetime.now(UTC), "")
+
+    @property
+    def me(self) -> Waiter:
+        """The run as it stands in line now."""
+        return replace(self._waiter, wakes=datetime.now(UTC))
+
+    async def wait(self, turn: Turn) -> Waiting | None:
+        """Wait for a turn that is near; return until when, if it is not."""
+        nap = seconds_until(turn, self._client.server_now(), self._timing.server_speed)
+        at = datetime.now(UTC) + timedelta(seconds=nap)
+        waiting = Waiting(WAITING_FOR_LANE, at, f"Waiting for the {self._kind} lane: {turn.reason}")
+        await self._queue.join(self._run, self._waiter)
+        if nap > patience(self._run, is_first=not turn.ahead):
+            return waiting
+        if waiting.reason != self._said.reason or abs(at - self._said.at) > GRACE / 2:
+            get_run_logger().info("%s; next look at %s", waiting.reason, rfc3339(at))
+            await show(self._run.id, waiting)
+            self._said = waiting
+        await asyncio.sleep(min(nap, LONGEST_NAP))
+        return None
+
+    async def started(self, outcome: Started) -> None:
+        """Leave the line, and tell whoever is next when to come."""
+        capture = outcome.capture
+        log = get_run_logger()
+        log.info("%s capture %s", "Adopted" if outcome.adopted else "Cloudflare accepted", capture.id)
+        if self._said.name:
+            await go_on(self._run.id)
+        await self._queue.leave(self._run)
+        now = self._client.server_now()
+        free = ends(capture, now)
+        if self._kind == "simple":
+            free = (capture.submitted or now) + timedelta(seconds=self._timing.simple_spacing)
+        wait = max(0.0, (free - now).total_seconds() / self._timing.server_speed)
+        with suppress(*PASSING, httpx.HTTPError):  # the next one looks by itself, only later
+            await self._queue.call_next(
+                at=datetime.now(UTC) + timedelta(seconds=wait),
+                patience=timedelta(seconds=self._timing.urgent_after),
+            )

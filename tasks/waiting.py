@@ -1,0 +1,136 @@
+"""Waiting without a process: a run that has long to wait gives it back, and a worker takes the run up again.
+
+While it waits, its state says for what and until when. A run that no worker could take up again, because it
+was started from a command line, waits in its process; so does one whose time has almost come, since starting
+a process takes seconds.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import ParamSpec, TypeVar
+from uuid import UUID
+
+from prefect import get_run_logger
+from prefect.client.orchestration import PrefectClient, get_client
+from prefect.client.schemas.objects import FlowRun, State, StateDetails, StateType
+from prefect.exceptions import Abort
+from prefect.runtime import flow_run as this_run
+
+from edgecap.requests import rfc3339
+from tasks.responder import MAY_KEEP
+from tasks.retrying import insist
+
+WAITING_FOR_LANE = "WaitingForLane"
+WAITING_FOR_CAPTURE = "WaitingForCapture"
+
+PATIENCE = 20.0  # seconds; shorter waits are not worth a new process
+# Who is first in line may wait so long: its new process could have to wait for those that start before it,
+# and the lane with it. That is one process a lane.
+PATIENCE_OF_THE_FIRST = 65.0
+LEAD = timedelta(seconds=3)  # a run is taken up so much before its time: what is left is waited for exactly
+PREFETCH = timedelta(seconds=20)  # twice what workers look ahead: who wakes sooner may be starting already
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What a step returns instead of its result when it has long to wait.
+
+    Attributes:
+        name: of the state that the run is in meanwhile.
+        at: when to go on, aware, on this machine's clock.
+        reason: for what it waits, in one line.
+    """
+
+    name: str
+    at: datetime
+    reason: str
+
+
+async def patiently(step: Callable[_P, Awaitable[_T | Waiting]], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+    """Take a step of the running flow until it has its result.
+
+    Raises:
+        Abort: the wait is long, so the run has been put off, and this process has nothing more to do.
+    """
+    while True:
+        outcome = await step(*args, **kwargs)
+        if not isinstance(outcome, Waiting):
+            return outcome
+        at = rfc3339(outcome.at)
+        get_run_logger().info("%s; this process ends, a worker goes on at %s", outcome.reason, at)
+        await insist(partial(_give_back, UUID(this_run.id), outcome))
+        raise Abort(outcome.reason)
+
+
+async def _give_back(run_id: UUID, waiting: Waiting) -> None:
+    async with get_client() as client:
+        await put_off(client, run_id, waiting)
+
+
+def patience(run: FlowRun, *, is_first: bool = False) -> float:
+    """For how many seconds a run should keep its process: for ever, if no worker can take it up again.
+
+    Args:
+        run: the run.
+        is_first: whether it is the next in line.
+    """
+    if not run.deployment_id or not run.work_queue_id:
+        return math.inf
+    return max(PATIENCE_OF_THE_FIRST if is_first else PATIENCE, MAY_KEEP.get())
+
+
+async def show(run_id: UUID, waiting: Waiting) -> None:
+    """Let the run's state say what it waits for, while it keeps its process."""
+    details = StateDetails(scheduled_time=waiting.at)
+    state = State[None](
+        type=StateType.RUNNING, name=waiting.name, message=waiting.reason, state_details=details
+    )
+    async with get_client() as client:
+        await client.set_flow_run_state(run_id, state)
+
+
+async def go_on(run_id: UUID) -> None:
+    """Let the run's state say again that it runs."""
+    async with get_client() as client:
+        await client.set_flow_run_state(run_id, State[None](type=StateType.RUNNING, name="Running"))
+
+
+async def put_off(client: PrefectClient, run_id: UUID, waiting: Waiting) -> None:
+    """Schedule the run anew, without a process until then."""
+    # Cancelling a run that has a process only marks it, for that process to end; without one it ends at once.
+    await client.request(
+        "PATCH", "/flow_runs/{id}", path_params={"id": run_id}, json={"infrastructure_pid": None}
+    )
+    wake = max(datetime.now(UTC), waiting.at - LEAD)
+    state = State[None](
+        type=StateType.SCHEDULED,
+        name=waiting.name,
+        message=waiting.reason,
+        state_details=StateDetails(scheduled_time=wake),
+    )
+    await client.set_flow_run_state(run_id, state)
+
+
+async def wake(client: PrefectClient, run: FlowRun, *, at: datetime) -> bool:
+    """Let a run that sleeps past `at` be taken up at that time.
+
+    A run that may be starting already is left alone: two processes would come of it.
+
+    Returns:
+        Whether it was told.
+    """
+    state = run.state
+    if state is None or state.type != StateType.SCHEDULED or not state.state_details.scheduled_time:
+        return False
+    if state.state_details.scheduled_time <= max(at, datetime.now(UTC)) + PREFETCH:
+        return False
+    await put_off(client, run.id, Waiting(state.name or WAITING_FOR_LANE, at, state.message or ""))
+    return True
