@@ -1,0 +1,302 @@
+"""The demonstration: the main job for real on this machine, with a simulated edge in Cloudflare's place.
+
+Real are the packets' way, the object storage, the Prefect server, the schedule, the worker and the archive.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
+
+from deployments.demo_attack import POLICY, Attack
+from deployments.local import PROJECT, LocalSetup
+from deployments.object_store import ObjectStore
+from deployments.prefect_api import PrefectApi
+from deployments.processes import LOOPBACK, Program, Stoppable, answers, free_port
+from edgecap.cloudflare.client import Client
+from edgecap.errors import DeadlinePassed, SetupError
+from edgecap.ownership import register
+from edgecap.settings import Account, Place
+from edgecap.stores import open_store
+
+BUCKET = "packet-captures"
+SPACING = 15  # seconds between two simple captures instead of sixty, so that nobody has to wait long
+# Likewise shorter than real: what the edge takes for what. Its clock is the real one.
+QUICK = {
+    "validation_takes": "3",
+    "full_steps": json.dumps(
+        [
+            ("pending", 1),
+            ("running", 0),
+            ("conversion_pending", 1),
+            ("conversion_running", 2),
+            ("success", 0),
+        ]
+    ),
+}
+SIMPLE = "capture/simple-every-10-min"
+FULL = "capture/now"
+INCIDENT = "incident, by an alert"
+FULL_REQUEST = {
+    "type": "full",
+    "colo": "ORD",
+    "bucket": "default",
+    "time_limit": 10,
+    "filter": {"destination_address": "203.0.113.7", "destination_port": 443},
+}
+EVERY = 30  # seconds between two runs of the demonstration's schedule
+HEAD_START = 10  # seconds before its first: Prefect's scheduler looks at new schedules every five
+_ENDED = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
+
+
+@dataclass
+class Watched:
+    """A run of the demonstration as last seen.
+
+    Attributes:
+        label: what it shows.
+        name: the run's name in the UI.
+        state: Prefect's state name, such as `Running`.
+        message: the state's message.
+        ended: whether it is over, well or not.
+        good: whether it completed.
+        progress: per cent, or None before it has any.
+        url: its page.
+    """
+
+    label: str
+    name: str = ""
+    state: str = "Waiting for its time"
+    message: str = ""
+    ended: bool = False
+    good: bool = False
+    progress: float | None = None
+    url: str = ""
+
+
+class Demo(Stoppable):
+    """Object store, simulated edge, Prefect server, workers and alert receiver, stopped for sure.
+
+    Args:
+        home: a folder that is emptied first; it holds the archive, the settings, the logs.
+        say: called with one line for each step.
+    """
+
+    def __init__(self, home: Path, say: Callable[[str], None]) -> None:
+        self.home = home
+        self.config = home / "edgecap.toml"
+        self._say = say
+        self._template = home.parent / f"{home.name}-prefect.db"
+        if home.exists():
+            shutil.rmtree(home)
+        home.mkdir(parents=True)
+        self.objects = ObjectStore(home / "logs")
+        self.account = Account(
+            account_id=secrets.token_hex(16),
+            api_token=SecretStr(secrets.token_urlsafe(24)),
+            base_url="",
+        )
+        self.setup = LocalSetup(home, env={"EDGECAP_CONFIG": str(self.config)}, warm=True)
+        self.edge: Program | None = None
+        self.receiver_port = free_port()
+        self.receiver = self.setup.program("receiver", "deployments.receiving")
+        self._secret = secrets.token_urlsafe(24)  # of the receiver's one source
+
+    def start(self) -> None:
+        """Start everything, register the bucket, deploy.
+
+        Raises:
+            SetupError: a program did not start.
+        """
+        if self._template.exists():  # a migrated database: half of a first start is its migrations
+            (self.home / "prefect").mkdir()
+            shutil.copy(self._template, self.home / "prefect" / "prefect.db")
+        self.setup.start_server()
+        self.objects.start()
+        self.objects.make_bucket(BUCKET)
+        self._say(f"S3 server         {self.objects.endpoint_url}  (MiniStack, bucket {BUCKET})")
+        self._start_edge()
+        self._say(f"Simulated edge    {self.account.base_url}  (one simple capture in {SPACING} s)")
+        (self.home / "archive").mkdir()
+        self._write_settings()
+        with ThreadPoolExecutor(1) as beside:
+            registered = beside.submit(asyncio.run, self._register_bucket())
+            self._start_prefect()
+            registered.result()
+        self.setup.announce()
+
+    def _start_prefect(self) -> None:
+        self.setup.wait_for_server()
+        if not self._template.exists():
+            shutil.copy(self.home / "prefect" / "prefect.db", self._template)
+        self._say(f"Prefect server    {self.setup.ui_url}")
+        self.setup.start_workers()
+        self.receiver.start()
+        self.setup.deploy()
+        self.setup.wait_for_workers()
+        self._say("Worker            online, deployments of prefect.yaml registered")
+        self.receiver.wait_ready(lambda: answers(self.receiver_port), timeout=30)
+        self._say(f"Alert receiver    http://{LOOPBACK}:{self.receiver_port}/alerts/cloudflare")
+
+    def run(self, show: Callable[[list[Watched]], None], *, timeout: float = 150.0) -> list[Watched]:
+        """A simple capture by a schedule, a full one at ORD, and an attack; returns when all are over.
+
+        Args:
+            show: called about once a second with all of them.
+            timeout: seconds.
+
+        Raises:
+            DeadlinePassed: they did not end in time.
+            SetupError: the Prefect server or the receiver does not answer.
+        """
+        simple, full = Watched("simple, by a schedule"), Watched("full at ORD, by hand")
+        incident = Watched(INCIDENT)
+        every, attack = (simple, full, incident), Attack()
+        address = f"http://{LOOPBACK}:{self.receiver_port}"
+        with PrefectApi(self.setup.api_url) as prefect:
+            since = datetime.now(UTC)
+            attack.tell(address, self._secret, "START")
+            deployment = prefect.deployment(SIMPLE)["id"]
+            anchor = since + timedelta(seconds=HEAD_START)
+            prefect.add_interval_schedule(deployment, seconds=EVERY, anchor=anchor, slug="demo-every-30-s")
+            run = prefect.start_run(prefect.deployment(FULL)["id"], {"request": FULL_REQUEST}, tags=["demo"])
+            deadline = time.monotonic() + timeout
+            ids: dict[str, str] = {full.label: run["id"]}
+            goes_on = True
+            while not all(watched.ended for watched in every):
+                if simple.label not in ids:
+                    runs = prefect.scheduled_runs(deployment, since=anchor)
+                    # The deployment's own schedule goes on besides.
+                    ours = [run["id"] for run in runs if _is_on(run["expected_start_time"], anchor)]
+                    if ours:
+                        ids[simple.label] = ours[0]
+                alerted = prefect.tagged("alert") if goes_on else []
+                for run in _starts(alerted):
+                    ids[incident.label] = run["id"]
+                if any("during" in run["tags"] and run["state_type"] in _ENDED for run in alerted):
+                    attack.tell(address, self._secret, "END")
+                    goes_on = False
+                for watched in every:
+                    if watched.label in ids and not watched.ended:
+                        self._look(prefect, watched, ids[watched.label])
+                show(list(every))
+                if time.monotonic() > deadline:
+                    raise DeadlinePassed(
+                        f"the captures did not end within {timeout:.0f} s", where=str(self.home / "logs")
+                    )
+                self.check()
+                time.sleep(0.5)
+        return list(every)
+
+    def check(self) -> None:
+        """Raise what is wrong if one of the programs is no longer running.
+
+        Raises:
+            SetupError: it names the program and its log.
+        """
+        for program in (self.edge, self.objects.program, self.receiver, self.setup.failed()):
+            if program and not program.running:
+                raise SetupError(f"{program.name} ended: {program.last_line()}", where=str(program.log))
+
+    def stop(self) -> None:
+        """Stop all of it; no process is left behind."""
+        self.receiver.stop(grace=3)
+        self.setup.stop()
+        if self.edge:
+            self.edge.stop(grace=2)
+        self.objects.stop()
+
+    def _look(self, prefect: PrefectApi, watched: Watched, run_id: str) -> None:
+        run = prefect.run(run_id)
+        state: dict[str, Any] = run.get("state") or {}
+        watched.name = run["name"]
+        watched.state = state.get("name") or "Scheduled"
+        watched.message = state.get("message") or ""
+        watched.ended = state.get("type") in _ENDED
+        watched.good = state.get("type") == "COMPLETED"
+        watched.progress = 100.0 if watched.good else prefect.progress(run_id)
+        watched.url = f"{self.setup.ui_url}/v2/runs/flow-run/{run_id}"
+
+    def _start_edge(self) -> None:
+        port = free_port()
+        self.account.base_url = f"http://{LOOPBACK}:{port}/client/v4"
+        assert self.account.api_token is not None
+        options = ["--port", str(port), "--simple-spacing", str(SPACING)]
+        for name, value in QUICK.items():
+            options += ["--set", f"{name}={value}"]
+        self.edge = Program(
+            "simulated edge",
+            [sys.executable, "-m", "edgecap.simulator", *options],
+            log=self.home / "logs" / "edge.log",
+            env={
+                **self.objects.env(),
+                "CLOUDFLARE_ACCOUNT_ID": self.account.account_id,
+                "CLOUDFLARE_API_TOKEN": self.account.api_token.get_secret_value(),
+            },
+            folder=PROJECT,
+        )
+        self.edge.start()
+        self.edge.wait_ready(lambda: answers(port), timeout=30)
+
+    def _place(self) -> Place:
+        return self.objects.place(BUCKET, "full")
+
+    def _write_settings(self) -> None:
+        """The settings that the worker uses, and any `edgecap` command that is pointed at them."""
+        assert self.account.api_token is not None
+        values = {
+            "home": str(self.home),
+            "accounts.default": {
+                "account_id": self.account.account_id,
+                "api_token": self.account.api_token.get_secret_value(),
+                "base_url": self.account.base_url,
+            },
+            "buckets.default": {
+                "uri": self._place().uri,
+                "endpoint_url": self.objects.endpoint_url,
+                "access_key_id": self.objects.access_key_id,
+                "secret_access_key": self.objects.secret_access_key,
+            },
+            "archives.default": {"uri": f"file:{self.home / 'archive'}"},
+            "timing": {"simple_spacing": SPACING, "settle": 3},
+            "receiver": {"port": self.receiver_port, "policy": str(self.home / "policy.toml")},
+            "alerts.cloudflare": {"secret": self._secret},
+        }
+        (self.home / "policy.toml").write_text(POLICY)
+        lines = ["# Written by `edgecap demo`; anew at its next start."]
+        for name, value in values.items():
+            if isinstance(value, dict):
+                lines.append(f"\n[{name}]")
+                lines += [f"{key} = {json.dumps(item)}" for key, item in value.items()]
+            else:
+                lines.append(f"{name} = {json.dumps(value)}")
+        self.config.touch(mode=0o600)
+        self.config.write_text("\n".join(lines) + "\n")
+
+    async def _register_bucket(self) -> None:
+        async with Client(self.account) as client:
+            await register(client, open_store(self._place()), self._place())
+        self._say("Bucket            registered through Cloudflare's ownership challenge")
+
+
+def _starts(alerted: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The runs that opened an incident, of all that an alert started."""
+    return [run for run in alerted if run["parameters"].get("event") == "start"]
+
+
+def _is_on(expected: str, anchor: datetime) -> bool:
+    """Whether a run's time is one that the demonstration's schedule made."""
+    seconds = (datetime.fromisoformat(expected) - anchor).total_seconds() % EVERY
+    return min(seconds, EVERY - seconds) < 1e-3  # noqa: PLR2004 - Prefect keeps microseconds

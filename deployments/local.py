@@ -1,0 +1,219 @@
+"""Everything on one machine: a Prefect server, a worker, and the deployments of `prefect.yaml`."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import uuid
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from deployments.prefect_api import PrefectApi
+from deployments.processes import LOOPBACK, MARK, Program, Stoppable, answers, free_port, kill_marked
+from edgecap.errors import SetupError
+from tasks.responder import ADDRESS
+
+PROJECT = Path(__file__).resolve().parents[1]
+POOL = "edgecap"
+# Alerts go before what people start, and that before schedules; what keeps the rest going is never held up.
+QUEUES = {"upkeep": 1, "alerts": 1, "manual": 2, "schedules": 3}
+RUNNING = "running.json"
+
+
+def prefect_settings(home: Path, port: int) -> dict[str, str]:
+    """The environment in which the server, the worker and every client of theirs run.
+
+    Args:
+        home: folder for Prefect's own state.
+        port: where the server listens.
+    """
+    return {
+        "PREFECT_HOME": str(home / "prefect"),
+        "PREFECT_PROFILES_PATH": str(home / "prefect" / "profiles.toml"),  # never a person's own profile
+        "PREFECT_API_URL": f"http://{LOOPBACK}:{port}/api",
+        "PREFECT_SERVER_API_HOST": LOOPBACK,
+        "PREFECT_SERVER_API_PORT": str(port),
+        # With leases in memory, a server that is restarted leaks every slot that was held.
+        "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "DO_NOT_TRACK": "1",
+        "PREFECT_WORKER_QUERY_SECONDS": "2",
+        # Many runs that start at once are no trouble, and marking each of them late makes SQLite refuse the
+        # writes of the others.
+        "PREFECT_SERVER_SERVICES_LATE_RUNS_AFTER_SECONDS": "180",
+        # As often as Prefect allows: by its silence a run is known to have died with its machine.
+        "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
+        "PREFECT_RESULTS_PERSIST_BY_DEFAULT": "true",
+        "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
+        # A capture's parameters and messages are for people; the hints of the server are not.
+        "PREFECT_CLI_COLORS": "false",
+        "NO_COLOR": "1",
+    }
+
+
+class LocalSetup(Stoppable):
+    """A Prefect server and a worker, started as programs of their own and stopped for sure.
+
+    Args:
+        home: folder for state and logs.
+        env: what the worker, and so every flow run, gets besides: accounts, buckets, archives.
+        port: of the Prefect server; a free one if 0.
+        workers: how many worker processes.
+        limit: flow runs at a time in each worker.
+        warm: whether a warm process runs besides, for alerts.
+    """
+
+    def __init__(
+        self,
+        home: Path,
+        *,
+        env: Mapping[str, str] | None = None,
+        port: int = 0,
+        workers: int = 1,
+        limit: int = 8,
+        warm: bool = False,
+    ) -> None:
+        self.home = home
+        self.port = port or free_port()
+        self.mark = uuid.uuid4().hex
+        # Runs are started with the `python` of the path: the one that has edgecap.
+        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+        self.env = {**prefect_settings(home, self.port), MARK: self.mark, "PATH": path, **(env or {})}
+        self.limit = limit
+        self.responder: Program | None = None
+        if warm:
+            self.responder_port = free_port()
+            self.env[ADDRESS] = f"http://{LOOPBACK}:{self.responder_port}"
+            self.responder = self.program("responder", "deployments.responder")
+        self.server = self.program(
+            "prefect-server", "deployments.prefect_server",
+            "server", "start", "--host", LOOPBACK, "--port", str(self.port),
+        )  # fmt: skip
+        self.workers = [
+            self.program(
+                f"worker-{number}", "prefect", "worker", "start", "--pool", POOL, "--type", "process",
+                "--name", f"edgecap-{number}", "--limit", str(limit),
+            )
+            for number in range(1, workers + 1)
+        ]  # fmt: skip
+
+    def __repr__(self) -> str:
+        return f"<LocalSetup {self.ui_url} [{self.server!r}, {', '.join(map(repr, self.workers))}]>"
+
+    @property
+    def api_url(self) -> str:
+        """The Prefect server's API."""
+        return f"http://{LOOPBACK}:{self.port}/api"
+
+    @property
+    def ui_url(self) -> str:
+        """The Prefect server's pages."""
+        return f"http://{LOOPBACK}:{self.port}"
+
+    def program(self, name: str, module: str, *arguments: str) -> Program:
+        """A Python module of this environment as a program of this setup, not yet started."""
+        log = self.home / "logs" / f"{name}.log"
+        return Program(
+            name, [sys.executable, "-m", module, *arguments], log=log, env=self.env, folder=PROJECT
+        )
+
+    def start_server(self) -> None:
+        """Start the Prefect server without waiting for it.
+
+        Raises:
+            SetupError: its port is taken.
+        """
+        if answers(self.port):
+            raise SetupError(
+                f"port {self.port} is taken",
+                where=self.ui_url,
+                todo="stop what listens there, or give another --port",
+            )
+        (self.home / "prefect").mkdir(parents=True, exist_ok=True)
+        self.server.start()
+
+    def wait_for_server(self, *, timeout: float = 90.0) -> None:
+        """Return when the server answers.
+
+        Raises:
+            SetupError: it ended or did not answer within `timeout` seconds.
+        """
+        self.server.wait_ready(self._healthy, timeout=timeout)
+
+    def start_workers(self) -> None:
+        """Make the pool and its queues, and start the workers and the warm process."""
+        with PrefectApi(self.api_url) as prefect:
+            prefect.make_pool(POOL, QUEUES)
+        for program in filter(None, [*self.workers, self.responder]):
+            program.start()
+
+    def deploy(self) -> None:
+        """Register every deployment of `prefect.yaml`; those that exist are brought up to date.
+
+        Raises:
+            SetupError: Prefect refuses one.
+        """
+        program = self.program("deploy", "prefect", "--no-prompt", "deploy", "--all")
+        program.run(timeout=120)
+
+    def wait_for_workers(self, *, timeout: float = 60.0) -> None:
+        """Return when every worker has reported to the server.
+
+        Raises:
+            SetupError: one ended or did not report within `timeout` seconds.
+        """
+        for number, worker in enumerate(self.workers, 1):
+            name = f"edgecap-{number}"
+            worker.wait_ready(partial(self._reported, name), timeout=timeout)
+        if self.responder:
+            self.responder.wait_ready(lambda: answers(self.responder_port), timeout=timeout)
+
+    def announce(self) -> None:
+        """Leave word in the state folder, so that other commands find this setup while it runs."""
+        word = {"api_url": self.api_url, "ui_url": self.ui_url, "pid": os.getpid()}
+        (self.home / RUNNING).write_text(json.dumps(word) + "\n")
+
+    def stop(self) -> None:
+        """Stop all of it, flow runs too; nothing is left behind."""
+        (self.home / RUNNING).unlink(missing_ok=True)
+        for program in filter(None, [*self.workers, self.responder]):
+            program.stop(grace=3)
+        self.server.stop(grace=3)
+        kill_marked(self.mark)
+
+    def failed(self) -> Program | None:
+        """A program that should be running and is not."""
+        return next((p for p in self.programs if p.pid and not p.running), None)
+
+    @property
+    def programs(self) -> list[Program]:
+        """What should be running."""
+        return [self.server, *self.workers, *([self.responder] if self.responder else [])]
+
+    def _healthy(self) -> bool:
+        try:
+            return httpx.get(f"{self.api_url}/health", timeout=2).status_code == httpx.codes.OK
+        except httpx.HTTPError:
+            return False
+
+    def _reported(self, worker: str) -> bool:
+        try:
+            answer = httpx.post(f"{self.api_url}/work_pools/{POOL}/workers/filter", json={}, timeout=5)
+            return any(known["name"] == worker and known["status"] == "ONLINE" for known in answer.json())
+        except (httpx.HTTPError, ValueError):
+            return False
+
+
+def running_setup(home: Path) -> dict[str, Any] | None:
+    """Where the setup with the state folder `home` answers (`api_url`, `ui_url`, `pid`), or None."""
+    try:
+        word: dict[str, Any] = json.loads((home / RUNNING).read_text())
+        os.kill(int(word["pid"]), 0)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return word

@@ -1,0 +1,226 @@
+"""Starting, watching and surely stopping the programs that make up a setup on one machine."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from edgecap.errors import SetupError
+
+LOOPBACK = "127.0.0.1"
+
+
+def free_port() -> int:
+    """A TCP port of the loopback interface that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def answers(port: int, host: str = LOOPBACK) -> bool:
+    """Whether something accepts connections on `port` of an address of this machine."""
+    if host in ("0.0.0.0", "::", ""):  # noqa: S104 - all of them, so loopback too
+        host = LOOPBACK
+    try:
+        with socket.create_connection((host, port), timeout=0.5):
+            return True
+    except OSError:
+        return False
+
+
+class Stoppable(ABC):
+    """What a `with` block stops at its end, however that comes."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @abstractmethod
+    def stop(self) -> None:
+        """Stop what was started; nothing if nothing was."""
+
+
+class Program:
+    """A child process with a log file, in a process group of its own.
+
+    Args:
+        name: what to call it in messages.
+        argv: the program and its arguments.
+        log: file that takes its output; its folder is made if missing.
+        env: variables to set besides those of this process.
+        folder: where it runs; this process's own folder if not given.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        argv: Sequence[str],
+        *,
+        log: Path,
+        env: Mapping[str, str] | None = None,
+        folder: Path | None = None,
+    ) -> None:
+        self.name = name
+        self.argv = list(argv)
+        self.log = log
+        self.env = dict(env or {})
+        self.folder = folder
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __repr__(self) -> str:
+        if self._process is None:
+            return f"<Program {self.name} [not started]>"
+        code = self._process.poll()
+        return f"<Program {self.name} [{'running' if code is None else f'ended {code}'}]>"
+
+    @property
+    def pid(self) -> int | None:
+        """The process id, once started."""
+        return self._process.pid if self._process else None
+
+    @property
+    def running(self) -> bool:
+        """Whether it was started and has not ended."""
+        return self._process is not None and self._process.poll() is None
+
+    def start(self) -> None:
+        """Start it.
+
+        Raises:
+            SetupError: there is no such program.
+        """
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        argv = self.argv
+        if setpriv := shutil.which("setpriv"):
+            # A parent that was killed outright cannot stop its children: the kernel then does.
+            argv = [setpriv, "--pdeathsig", "TERM", "--", *argv]
+        with self.log.open("ab") as log:
+            try:
+                self._process = subprocess.Popen(
+                    argv,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    env={**os.environ, **self.env},
+                    cwd=self.folder,
+                    start_new_session=True,
+                )
+            except OSError as error:
+                raise SetupError(
+                    f"{self.name} does not start: {error.strerror}",
+                    where=self.argv[0],
+                    todo="run `make setup`",
+                ) from error
+
+    def wait_ready(self, ready: Callable[[], bool], *, timeout: float = 60.0) -> None:
+        """Return when `ready()` is true.
+
+        Args:
+            ready: asked about ten times a second.
+            timeout: seconds.
+
+        Raises:
+            SetupError: the program ended, or was not ready in time; the message has the log's last line.
+        """
+        deadline = time.monotonic() + timeout
+        while not ready():
+            if not self.running:
+                raise SetupError(f"{self.name} ended at once: {self.last_line()}", where=str(self.log))
+            if time.monotonic() > deadline:
+                raise SetupError(
+                    f"{self.name} was not ready within {timeout:.0f} s: {self.last_line()}",
+                    where=str(self.log),
+                )
+            time.sleep(0.1)
+
+    def run(self, *, timeout: float = 60.0) -> None:
+        """Start it and wait for its end.
+
+        Args:
+            timeout: seconds.
+
+        Raises:
+            SetupError: it did not end in time, or not with exit code 0; the message has the log's last line.
+        """
+        self.start()
+        assert self._process is not None
+        try:
+            code = self._process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            code = None
+        finally:
+            self.stop(grace=1)
+        if code != 0:
+            how = "did not end in time" if code is None else f"ended with exit code {code}"
+            raise SetupError(f"{self.name} {how}: {self.last_line()}", where=str(self.log))
+
+    def last_line(self) -> str:
+        """The last line of its log that is not empty."""
+        try:
+            lines = self.log.read_text(errors="replace").strip().splitlines()
+        except OSError:
+            return ""
+        return lines[-1].strip() if lines else ""
+
+    def stop(self, *, grace: float = 5.0) -> None:
+        """Ask it to end, wait `grace` seconds, then kill whatever is left of its process group."""
+        if self._process is None:
+            return
+        if self._process.poll() is None:
+            self._process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(grace)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+
+MARK = "EDGECAP_SETUP_MARK"
+
+
+def marked(mark: str) -> list[int]:
+    """The processes that were started, by whomever, with `EDGECAP_SETUP_MARK=mark` in their environment.
+
+    A Prefect worker starts flow runs in sessions of their own, which no process group reaches.
+    """
+    wanted = f"{MARK}={mark}".encode()
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and int(entry.name) != os.getpid():
+            with contextlib.suppress(OSError):  # it ended meanwhile, or is someone else's
+                if wanted in (entry / "environ").read_bytes().split(b"\0"):
+                    found.append(int(entry.name))
+    return found
+
+
+def kill_marked(mark: str) -> None:
+    """Kill every process that carries `mark`, until there is none."""
+    while pids := marked(mark):
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.05)
+
+
+def heed_interrupts() -> None:
+    """Let this process and its children obey Ctrl-C again.
+
+    A shell's background job inherits "ignore SIGINT", Prefect turns SIGTERM into SIGINT, and so its worker
+    could not be stopped.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -1,0 +1,148 @@
+"""What `edgecap up` runs: server, workers and deployments on one machine, for as long as they are wanted."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from deployments.local import LocalSetup, running_setup
+from deployments.processes import Stoppable, answers
+from deployments.watching import Watch
+from edgecap.alerts.doors import doors
+from edgecap.alerts.rules import load_policy
+from edgecap.alerts.settings import AlertSettings
+from edgecap.errors import ConfigError, SetupError
+from edgecap.settings import DEFAULT, Settings, config_file
+from edgecap.stores import open_store
+from edgecap.stores.uri import parse_uri
+
+PORT = 4200
+
+
+class Up(Stoppable):
+    """A Prefect server, workers and the deployments of `prefect.yaml`, watched and restarted.
+
+    ::
+
+        with Up(settings, print) as up:
+            up.start()
+            up.watch()
+
+    Args:
+        settings: whose accounts, archives and home are used.
+        say: called with one line for each step and each event.
+        port: of the Prefect server.
+        workers: how many worker processes.
+        limit: flow runs at a time in each.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        say: Callable[[str], None],
+        *,
+        port: int = PORT,
+        workers: int = 1,
+        limit: int = 8,
+    ) -> None:
+        self._settings = settings
+        self._say = say
+        self.home = settings.home.resolve()
+        self.alerts = any(getattr(settings.alerts, name) for name in AlertSettings.model_fields)
+        self.setup = LocalSetup(
+            self.home, env=_environment(self.home), port=port, workers=workers, limit=limit, warm=self.alerts
+        )
+        self.receiver = self.setup.program("receiver", "deployments.receiving")
+
+    def __repr__(self) -> str:
+        return f"<Up {self.setup!r}>"
+
+    def check(self) -> None:
+        """Refuse to start what could not do its work.
+
+        Raises:
+            ConfigError: no account or no archive is set, one of them is wrong, or a source of alerts is.
+            StoreError: an archive cannot be written.
+            SetupError: it runs already, or the port is taken.
+        """
+        for name in self._settings.accounts or [DEFAULT]:
+            self._settings.account(name)
+        for name in self._settings.archives or [DEFAULT]:
+            place = self._settings.archive(name)
+            address = parse_uri(place.uri)
+            if address.scheme == "file" and not Path(address.path).is_absolute():
+                raise ConfigError(
+                    f"archive {name!r} is a folder relative to wherever a program runs",
+                    where=place.uri,
+                    todo=f"write file:{Path(address.path).resolve()}",
+                )
+            open_store(place).check(write=True)
+        if self.alerts:
+            doors(self._settings.alerts)
+            load_policy(self._settings.receiver.policy, self._settings.bounds)
+            if not self._settings.receiver.port:
+                raise ConfigError(
+                    "the receiver's port is any free one, which nobody could send alerts to",
+                    where="receiver.port",
+                    todo="choose one",
+                )
+        running = running_setup(self.home)
+        if running and answers(int(running["api_url"].rpartition(":")[2].partition("/")[0])):
+            raise SetupError(
+                "it runs already",
+                where=f"{running['ui_url']}, process {running['pid']}",
+                todo="end that one first, or set another home",
+            )
+
+    def start(self) -> None:
+        """Start everything and register the deployments.
+
+        Raises:
+            SetupError: a program did not start.
+        """
+        self.setup.start_server()
+        self.setup.wait_for_server()
+        self._say(f"Prefect server    {self.setup.ui_url}")
+        self.setup.start_workers()
+        self.setup.deploy()
+        self._say("Deployments       of prefect.yaml registered")
+        self.setup.wait_for_workers()
+        self._say(
+            f"Workers           {len(self.setup.workers)} online, {self.setup.limit} runs at a time each"
+        )
+        self.setup.announce()
+        if self.alerts:
+            self._start_receiver()
+
+    def watch(self) -> None:
+        """Start programs again that end; returns only by an exception such as KeyboardInterrupt."""
+        Watch([*self.setup.programs, *([self.receiver] if self.alerts else [])], self._say).forever()
+
+    def stop(self) -> None:
+        """Stop all of it; no process is left behind."""
+        self.receiver.stop(grace=6)
+        self.setup.stop()
+
+    def _start_receiver(self) -> None:
+        given = self._settings.receiver
+        if answers(given.port, given.host):
+            raise SetupError(
+                f"port {given.port} is taken",
+                where=f"http://{given.host}:{given.port}",
+                todo="stop what listens there, or set receiver.port",
+            )
+        self.receiver.start()
+        self.receiver.wait_ready(lambda: answers(given.port, given.host), timeout=60)
+        for name in doors(self._settings.alerts):
+            self._say(f"Alerts            http://{given.host}:{given.port}/alerts/{name}")
+
+
+def _environment(home: Path) -> dict[str, str]:
+    """For programs that run in another folder: where the settings and the state are."""
+    env = {"EDGECAP_HOME": str(home)}
+    if config_file().is_file():
+        env["EDGECAP_CONFIG"] = str(config_file().resolve())
+    elif os.environ.get("EDGECAP_CONFIG"):
+        env["EDGECAP_CONFIG"] = os.environ["EDGECAP_CONFIG"]
+    return env
