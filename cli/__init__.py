@@ -1,0 +1,1 @@
+"""The `edgecap` command: a front door for people and scripts."""

@@ -1,0 +1,158 @@
+"""`edgecap list`, `show` and `verify`: what the archive holds, and whether it still does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from cli.entries import entry_details, entry_json, entry_page, print_entries
+from cli.options import Archive, Json
+from cli.output import console, print_json, say, table
+from cli.values import parse_when
+from edgecap.archive.entries import Entry, find_entry, list_entries
+from edgecap.archive.verify import HARMLESS, Verdict, verify_archive, verify_entry
+from edgecap.errors import Damaged, InvalidRequest
+from edgecap.settings import DEFAULT, load_settings
+from edgecap.stores import Store, open_store
+
+
+def list_command(
+    *,
+    since: str | None = None,
+    until: str | None = None,
+    type: Literal["simple", "full"] | None = None,  # noqa: A002 - the option's name
+    colo: str | None = None,
+    limit: int = 50,
+    archive: Archive = DEFAULT,
+    json: Json = False,
+) -> None:
+    """List what the archive holds, newest first.
+
+    Args:
+        since: Only entries submitted since then: 24h, 7d, or a time such as 2026-11-23T06:30:00Z.
+        until: Only entries submitted before then, written likewise.
+        type: Only this type.
+        colo: Only this place, as it was asked for, such as ORD.
+        limit: Entries at most; 0 for all.
+        archive: Name of the archive in the settings.
+        json: Print one JSON document.
+    """
+    if limit < 0:
+        raise InvalidRequest(f"--limit {limit} is negative", field="--limit", todo="give 0 for all entries")
+    now = datetime.now(UTC)
+    store = _store(archive)
+    found: list[Entry] = []
+    damaged: Damaged | None = None
+    try:
+        for entry in list_entries(
+            store,
+            since=parse_when(since, field="--since", now=now) if since else None,
+            until=parse_when(until, field="--until", now=now) if until else None,
+            type=type,
+            colo=colo,
+            limit=limit or None,
+        ):
+            found.append(entry)  # noqa: PERF402 - what was found before the error counts
+    except Damaged as error:
+        damaged = error
+    if json:
+        print_json([entry_json(entry) for entry in found])
+    elif found:
+        print_entries(found)
+        if limit and len(found) == limit:
+            say(f"The newest {limit}; --limit 0 shows all.")
+    elif not damaged:
+        asked = any((since, until, type, colo))
+        say(f"Nothing {'like that ' if asked else ''}is in {store.uri} yet.")
+    if damaged:
+        raise damaged
+
+
+def show(
+    entry_id: Annotated[str, Parameter(name="ID")], /, *, archive: Archive = DEFAULT, json: Json = False
+) -> None:
+    """Show one entry: request, capture, files with hashes and counts.
+
+    Args:
+        entry_id: The capture's id, the beginning of one, or the entry's path.
+        archive: Name of the archive in the settings.
+        json: Print one JSON document.
+    """
+    entry = find_entry(_store(archive), entry_id)
+    if json:
+        print_json(entry_details(entry))
+    else:
+        console().print(entry_page(entry))
+
+
+def verify(
+    entry_id: Annotated[str | None, Parameter(name="ID")] = None,
+    /,
+    *,
+    archive: Archive = DEFAULT,
+    json: Json = False,
+) -> None:
+    """Read every byte and hold it against the manifests.
+
+    Ends with exit code 10 if packets are lost; what an interrupted attempt left behind is only named.
+
+    Args:
+        entry_id: Only this entry: the capture's id, the beginning of one, or its path. All if not given.
+        archive: Name of the archive in the settings.
+        json: Print one JSON document.
+    """
+    store = _store(archive)
+    verdicts: list[Verdict] = []
+    for verdict in _verdicts(store, entry_id):
+        verdicts.append(verdict)
+        if not json:
+            _tell(verdict)
+    if json:
+        print_json([_verdict_json(verdict, store) for verdict in verdicts])
+    entries = [verdict for verdict in verdicts if verdict.entry or not verdict.ok]
+    bad = [verdict for verdict in entries if not verdict.ok]
+    if bad:
+        raise Damaged(
+            f"{len(bad)} of {len(entries)} entries are damaged",
+            where=store.uri,
+            todo="restore their files from a copy",
+        )
+    files = sum(len(verdict.entry.manifest.files) for verdict in entries if verdict.entry)
+    if not json:
+        counts = f"{len(entries)} {'entry' if len(entries) == 1 else 'entries'}, {files} files"
+        console().print(f"All is well in {store.uri}: {counts}." if entries else f"{store.uri} is empty.")
+
+
+def _verdicts(store: Store, entry_id: str | None) -> Iterable[Verdict]:
+    if not entry_id:
+        return verify_archive(store)
+    entry = find_entry(store, entry_id)
+    return [Verdict(entry.prefix, entry, verify_entry(store, entry))]
+
+
+def _tell(verdict: Verdict) -> None:
+    if verdict.problems:
+        rows = (
+            ("note" if problem.kind in HARMLESS else "damage", problem.kind, problem.key, problem.what)
+            for problem in verdict.problems
+        )
+        console().print(table(("", "kind", "where", "what"), rows))
+
+
+def _verdict_json(verdict: Verdict, store: Store) -> dict[str, Any]:
+    return {
+        "id": verdict.entry.manifest.entry_id if verdict.entry else None,
+        "path": f"{store.uri}/{verdict.prefix}",
+        "ok": verdict.ok,
+        "files": len(verdict.entry.manifest.files) if verdict.entry else 0,
+        "problems": [
+            {"kind": problem.kind, "key": problem.key, "what": problem.what} for problem in verdict.problems
+        ],
+    }
+
+
+def _store(archive: str) -> Store:
+    return open_store(load_settings().archive(archive))

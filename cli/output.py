@@ -1,0 +1,123 @@
+"""Where output goes: data to stdout, everything about getting it to stderr; plain where nobody looks.
+
+`NO_COLOR`, a dumb terminal and anything that is no terminal get no colours and no control characters.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from shutil import which
+from typing import Any, TextIO
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+_UNLIMITED = 10_000  # columns; what reads a pipe wants whole lines
+_SHORT_ID = 8  # letters; enough for `edgecap show`
+
+
+def colourful(stream: TextIO) -> bool:
+    """Whether `stream` is a terminal that may get colours and have lines rewritten."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def console(stream: TextIO | None = None, *, width: int = _UNLIMITED) -> Console:
+    """A console for `stream`, stdout if not given; `width` counts where there is no terminal."""
+    stream = stream or sys.stdout
+    if colourful(stream):
+        return Console(file=stream, highlight=False, emoji=False, markup=False)
+    return Console(
+        file=stream,
+        color_system=None,
+        force_terminal=False,
+        highlight=False,
+        emoji=False,
+        markup=False,
+        width=None if stream.isatty() else width,
+    )
+
+
+def say(line: str) -> None:
+    """One line for the person, on stderr."""
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
+
+
+def print_json(document: Any) -> None:
+    """The one JSON document of a command that was asked for `--json`."""
+    sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+    sys.stdout.flush()
+
+
+def table(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> Table:
+    """A table; columns whose name begins with `>` are aligned to the right."""
+    made = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+    for column in columns:
+        name = column.removeprefix(">")
+        right = column.startswith(">")
+        made.add_column(name, justify="right" if right else "left", no_wrap=right, overflow="fold")
+    for row in rows:
+        made.add_row(*(cell if isinstance(cell, Text) else Text(printable(str(cell))) for cell in row))
+    return made
+
+
+def print_table(out: Console, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print a table; where it is too wide, its last column stands below it, whole, and an `id` is cut short.
+
+    A path that is broken over lines inside of a table cannot be copied.
+    """
+    rows = list(rows)
+    whole = table(columns, rows)
+    if out.measure(whole, options=out.options.update(width=_UNLIMITED)).maximum <= out.width:
+        out.print(whole)
+        return
+    cut = [
+        [str(cell)[:_SHORT_ID] if name == "id" else cell for name, cell in zip(columns, row, strict=True)]
+        for row in rows
+    ]
+    out.print(table(columns[:-1], (row[:-1] for row in cut)))
+    for row in rows:
+        out.print(printable(str(row[-1])), soft_wrap=True)
+
+
+def pairs(rows: Iterable[tuple[str, object]]) -> Table:
+    """Names and values below each other, without a head."""
+    made = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    made.add_column(no_wrap=True)
+    made.add_column(overflow="fold")
+    for name, value in rows:
+        made.add_row(Text(name, "bold"), value if isinstance(value, Text) else Text(printable(str(value))))
+    return made
+
+
+def printable(text: str) -> str:
+    """`text` with a space for what would control the terminal: names of files come from elsewhere."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)
+
+
+def program() -> str:
+    """How this command can be called again: `edgecap`, or its path if the shell would not find it."""
+    if which("edgecap"):
+        return "edgecap"
+    return os.path.relpath(Path(sys.prefix) / "bin" / "edgecap")
+
+
+@contextmanager
+def quiet_ending() -> Iterator[None]:
+    """Let a reader of stdout go away early, as `head` does, without a traceback at exit."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(DEAD_PIPE) from None
+
+
+DEAD_PIPE = 141  # what a shell reports for a program that SIGPIPE ended
