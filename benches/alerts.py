@@ -1,0 +1,160 @@
+"""How fast an alert becomes a capture: `make bench-alerts`.
+
+On a warm system at the real clock: alerts with different targets to the real receiver, one after the other so
+that the lane is free. Stated, from the alert's sending: to the answer 202; to the start of the run of
+`respond`; to the request that the simulated edge accepted, by its own log. Then, for one that comes while
+the Prefect server is away for 30 s, the same from the server's return.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import secrets
+import signal
+import tempfile
+import time
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from benches.world import simulated_edge, start, write_settings
+from deployments.local import LocalSetup
+from deployments.prefect_api import PrefectApi
+from deployments.processes import LOOPBACK, answers, free_port
+
+SECRET = "secret-of-the-bench"  # noqa: S105 - of a receiver on loopback
+SPACING = 1  # seconds between two simple requests: the lane is free for each alert
+EVERY = 4.0  # seconds between two alerts
+AWAY = 30.0  # seconds
+POLICY = """
+[[rules]]
+name = "bench"
+before = 60
+after = 0
+cooldown = 1
+daily_budget = 100000
+[rules.during]
+seconds = 0
+"""
+
+
+def main() -> None:
+    """Run the bench and print what it found."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--alerts", type=int, default=40)
+    count = parser.parse_args().alerts
+    with tempfile.TemporaryDirectory(prefix="edgecap-bench-") as folder:
+        home, port = Path(folder), free_port()
+        (home / "policy.toml").write_text(POLICY)
+        with simulated_edge(home, "--simple-spacing", str(SPACING)) as account:
+            more = f"""
+                [timing]
+                simple_spacing = {SPACING}
+                [receiver]
+                port = {port}
+                policy = "{home / "policy.toml"}"
+                [alerts.generic]
+                secret = "{SECRET}"
+            """
+            env = {**write_settings(home, account, more), "EDGECAP_HOME": str(home)}
+            with LocalSetup(home, env=env, warm=True) as setup:
+                receiver = setup.program("receiver", "deployments.receiving")
+                start(setup)
+                receiver.start()
+                receiver.wait_ready(lambda: answers(port), timeout=60)
+                measure(setup, home, f"http://{LOOPBACK}:{port}", count)
+
+
+def measure(setup: LocalSetup, home: Path, address: str, count: int) -> None:
+    """Send alerts while all is well, then one while the Prefect server is away."""
+    send(address, "192.0.2.1")  # the first one pays for what is loaded once
+    time.sleep(2 * EVERY)
+    sent: dict[str, tuple[float, float]] = {}
+    for number in range(count):
+        target = f"198.51.100.{number + 1}"
+        began = time.time()
+        sent[target] = (began, send(address, target))
+        time.sleep(EVERY)
+    time.sleep(2 * EVERY)
+    runs = began_at(setup)
+    posts = accepted_at(home / "edge.jsonl")
+    print(f"{count} alerts on a warm system, one at a time; seconds after the alert was sent")
+    print(f"{'':34}{'p50':>8}{'p95':>8}{'p99':>8}{'worst':>8}")
+    show("to the answer 202", [took for _, took in sent.values()])
+    show("to the start of respond", [runs[target] - at for target, (at, _) in sent.items() if target in runs])
+    show(
+        "to the capture accepted by the edge",
+        [posts[target] - at for target, (at, _) in sent.items() if target in posts],
+    )
+    print(f"  {len(set(sent) & set(posts))} of {count} led to a capture")
+    away(setup, home, address)
+
+
+def away(setup: LocalSetup, home: Path, address: str) -> None:
+    """One alert while Prefect is down: nothing is lost, and how long it takes once Prefect is back."""
+    assert setup.server.pid
+    os.kill(setup.server.pid, signal.SIGKILL)
+    target, began = "198.51.100.250", time.time()
+    took = send(address, target)
+    time.sleep(max(0.0, AWAY - (time.time() - began)))
+    setup.server.start()
+    setup.wait_for_server(timeout=120)
+    back = time.time()
+    deadline = back + 120
+    while target not in (posts := accepted_at(home / "edge.jsonl")):
+        if time.time() > deadline:
+            raise SystemExit("the alert that came while Prefect was away led to no capture")
+        time.sleep(0.1)
+    print(
+        f"Prefect away for {AWAY:.0f} s: 202 after {took * 1000:.0f} ms, capture accepted "
+        f"{posts[target] - back:.2f} s after it answers again"
+    )
+
+
+def send(address: str, target: str) -> float:
+    """Send an alert; how long its answer took, in seconds."""
+    body = {"kind": "bench", "event": "start", "id": secrets.token_hex(8), "target": target}
+    began = time.monotonic()
+    answer = httpx.post(
+        f"{address}/alerts/generic", json=body, headers={"authorization": f"Bearer {SECRET}"}, timeout=10
+    )
+    answer.raise_for_status()
+    return time.monotonic() - began
+
+
+def began_at(setup: LocalSetup) -> dict[str, float]:
+    """When the run of `respond` for each target began."""
+    found = {}
+    with PrefectApi(setup.api_url) as prefect:
+        for run in prefect.tagged("alert"):
+            if run["start_time"] and "alert" in run["parameters"]:
+                target = run["parameters"]["alert"]["targets"][0]
+                found[target] = datetime.fromisoformat(run["start_time"]).timestamp()
+    return found
+
+
+def accepted_at(log: Path) -> dict[str, float]:
+    """When the edge accepted the capture for each target, by this machine's clock."""
+    found = {}
+    for line in log.read_text().splitlines():
+        event: dict[str, Any] = json.loads(line)
+        if event["event"] == "request" and event["method"] == "POST" and event["outcome"] == "accepted":
+            target = (event.get("body") or {}).get("filter_v1", {}).get("destination_address", "")
+            if target:
+                found[target] = datetime.fromisoformat(event["wall"]).timestamp()
+    return found
+
+
+def show(label: str, values: list[float]) -> None:
+    """A row of percentiles."""
+    ordered = sorted(values) or [float("nan")]
+    at = [ordered[min(len(ordered) - 1, int(share * len(ordered)))] for share in (0.5, 0.95, 0.99)]
+    print(f"{label:34}" + "".join(f"{value:8.3f}" for value in [*at, ordered[-1]]))
+
+
+if __name__ == "__main__":
+    main()
