@@ -1,0 +1,125 @@
+"""`list`, `show` and `verify` on a real archive."""
+
+import json
+import re
+from datetime import timedelta
+
+import pytest
+
+CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]")
+FULL, SIMPLE = "0af1" * 8, "7be2" * 8
+
+
+@pytest.fixture
+def archive(store, keep):
+    """A full capture of five minutes ago, and a simple one of two days ago."""
+    full = keep(store, FULL, packets=5)
+    simple = keep(store, SIMPLE, type="simple", colo_name="", ago=timedelta(days=2), name="simple.pcap")
+    return {"full": full, "simple": simple}
+
+
+def ids(done):
+    assert done.returncode == 0, done.stderr
+    return [entry["id"] for entry in json.loads(done.stdout)]
+
+
+def test_an_empty_archive_is_no_error(call, store):
+    done = call("list")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "Nothing is in" in done.stderr
+    assert call("list", "--json").stdout == "[]\n"
+    assert json.loads(call("verify", "--json").stdout) == []
+
+
+def test_an_archive_that_does_not_exist(call):
+    done = call("list", EDGECAP_ARCHIVES__DEFAULT__URI="file:/does/not/exist")
+    assert done.returncode == 8
+    assert "/does/not/exist" in done.stderr
+
+
+def test_the_list_is_newest_first_and_can_be_narrowed(call, archive):
+    assert ids(call("list", "--json")) == [FULL, SIMPLE]
+    assert ids(call("list", "--json", "--since", "24h")) == [FULL]
+    assert ids(call("list", "--json", "--until", "24h")) == [SIMPLE]
+    assert ids(call("list", "--json", "--type", "simple")) == [SIMPLE]
+    assert ids(call("list", "--json", "--colo", "ord")) == [FULL]
+    assert ids(call("list", "--json", "--limit", "1")) == [FULL]
+
+
+def test_nobody_s_terminal_gets_whole_lines_without_control_characters(shell, archive):
+    for env in ({}, {"NO_COLOR": "1"}):
+        done = shell.run("list", **env)
+        assert not CONTROL.search(done.stdout)
+        lines = done.stdout.splitlines()
+        assert sum(FULL in line and archive["full"].where in line for line in lines) == 1
+
+
+def test_json_says_where_the_files_are_and_what_they_hash_to(call, archive):
+    [entry, _] = json.loads(call("list", "--json").stdout)
+    assert entry["path"] == archive["full"].where
+    assert entry["packets"] == 5
+    [file] = entry["files"]
+    record = archive["full"].manifest.files[0]
+    assert (file["name"], file["sha256"], file["packets"]) == (record.name, record.sha256, 5)
+
+
+def test_show_takes_the_beginning_of_an_id(call, archive):
+    done = call("show", FULL[:6])
+    assert done.returncode == 0
+    record = archive["full"].manifest.files[0]
+    for word in (FULL, record.sha256, record.name, "complete", "ORD", archive["full"].where):
+        assert word in done.stdout
+    assert not CONTROL.search(done.stdout)
+    shown = json.loads(call("show", archive["full"].where, "--json").stdout)
+    assert shown["id"] == FULL
+    assert shown["capture"]["status"] == "success"
+    assert shown["files"][0]["sha256"] == record.sha256
+
+
+def test_show_of_what_is_not_there(call, archive):
+    done = call("show", "ffff")
+    assert (done.returncode, done.stdout) == (13, "")
+    assert "there is no entry 'ffff'" in done.stderr
+
+
+def test_a_sound_archive_is_said_to_be_sound(call, archive):
+    done = call("verify")
+    assert done.returncode == 0
+    assert "2 entries, 2 files" in done.stdout
+    assert [each["ok"] for each in json.loads(call("verify", "--json").stdout)] == [True, True]
+    assert call("verify", FULL).returncode == 0
+
+
+def test_a_flipped_bit_is_found(call, shell, archive):
+    path = shell.folder / "archive" / archive["full"].prefix / archive["full"].manifest.files[0].name
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.chmod(0o644)
+    path.write_bytes(data)
+    done = call("verify")
+    assert done.returncode == 10
+    assert "1 of 2 entries are damaged" in done.stderr
+    assert "SHA-256" in done.stdout
+    verdicts = {each["id"]: each for each in json.loads(call("verify", "--json").stdout)}
+    assert verdicts[SIMPLE]["ok"]
+    assert verdicts[FULL]["problems"][0]["kind"] == "hash"
+    assert call("verify", SIMPLE).returncode == 0
+    assert call("verify", FULL[:8]).returncode == 10
+
+
+def test_a_manifest_that_cannot_be_read_hides_no_other_entry(call, shell, archive):
+    manifest = shell.folder / "archive" / archive["full"].prefix / "manifest.json"
+    manifest.chmod(0o644)
+    manifest.write_text("{")
+    done = call("list", "--json")
+    assert done.returncode == 10
+    assert [entry["id"] for entry in json.loads(done.stdout)] == [SIMPLE]
+    assert "manifests of 1 entries cannot be read" in done.stderr
+
+
+def test_what_an_interrupted_attempt_left_is_named_and_harmless(call, shell, archive):
+    left = shell.folder / "archive" / archive["full"].prefix / "raw" / "left.pcap"
+    left.write_bytes(b"half a file")
+    done = call("verify")
+    assert done.returncode == 0
+    assert "left.pcap" in done.stdout

@@ -1,0 +1,107 @@
+"""Servers that tests share: one of each for a whole session of a worker, a fresh bucket for each test."""
+
+import os
+import shutil
+import subprocess
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+from deployments.object_store import ObjectStore
+from edgecap.settings import Place
+from tests.prefect_database import shared_database
+from tests.servers import CEPH_MISSING, Ceph, FakeGcs
+
+# Nothing in a test may look for credentials in a cloud around this machine.
+os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
+os.environ["NO_GCE_CHECK"] = "true"
+
+# The usual profile tries the same inputs each time: what passed once passes again. `make search` tries many
+# others, for an hour, and what it finds becomes an example of the test.
+settings.register_profile("ci", deadline=None, print_blob=True, derandomize=True, stateful_step_count=20)
+settings.register_profile("long", deadline=None, print_blob=True, stateful_step_count=40, max_examples=6000)
+settings.load_profile("ci")
+
+STORES = ["folder", "s3", "r2", "gcs", pytest.param("ceph", marks=pytest.mark.xdist_group("ceph"))]
+
+
+@pytest.fixture(scope="session")
+def prefect_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database of Prefect's that is up to date, to copy; one for all workers."""
+    base = tmp_path_factory.getbasetemp()
+    return shared_database(base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base)
+
+
+@pytest.fixture(scope="session")
+def object_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
+    """An S3 server that checks signatures: MiniStack."""
+    with ObjectStore(tmp_path_factory.mktemp("ministack")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def fake_gcs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FakeGcs]:
+    """A GCS server: fake-gcs-server."""
+    with FakeGcs(tmp_path_factory.mktemp("fake-gcs")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def ceph(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ceph]:
+    """A production S3 server, where it is installed: Ceph's gateway."""
+    if CEPH_MISSING:
+        pytest.skip(f"Ceph is not installed: there is no {CEPH_MISSING[0]}")
+    with Ceph(tmp_path_factory.mktemp("ceph")) as server:
+        yield server
+
+
+@pytest.fixture
+def bucket() -> str:
+    """A bucket's name that no other test has."""
+    return f"test-{uuid.uuid4().hex}"
+
+
+@pytest.fixture
+def place_of(request: pytest.FixtureRequest, bucket: str, tmp_path):
+    """Makes an empty place on the server of a kind of `STORES`."""
+
+    def make(kind: str, prefix: str = "edge") -> Place:
+        if kind == "folder":
+            (tmp_path / "root").mkdir(exist_ok=True)
+            return Place(uri=f"file:{tmp_path / 'root'}")
+        name = {"s3": "object_store", "r2": "object_store", "gcs": "fake_gcs", "ceph": "ceph"}[kind]
+        server = request.getfixturevalue(name)
+        server.make_bucket(bucket)
+        return server.place(bucket, prefix, scheme="r2") if kind == "r2" else server.place(bucket, prefix)
+
+    return make
+
+
+@pytest.fixture
+def small_disk(tmp_path) -> Iterator:
+    """A file system of one megabyte."""
+    yield from _mounted(tmp_path / "small", "size=1m")
+
+
+@pytest.fixture
+def read_only_disk(tmp_path) -> Iterator:
+    """A file system that cannot be written, not even by root."""
+    yield from _mounted(tmp_path / "read-only", "ro")
+
+
+def _mounted(folder, options) -> Iterator:
+    if os.getuid() or not shutil.which("mount"):
+        pytest.skip("mounting a file system needs root")
+    folder.mkdir()
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], capture_output=True, check=False
+    )
+    if done.returncode:
+        pytest.skip(f"no file system can be mounted here: {done.stderr.decode().strip()}")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True)

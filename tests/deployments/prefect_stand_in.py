@@ -1,0 +1,116 @@
+"""As much of Prefect's API as takes orders, on a real port; a test says when it is away or answers oddly."""
+
+import json
+import sys
+import threading
+import uuid
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from deployments.processes import free_port
+
+DEPLOYMENT = str(uuid.uuid4())
+
+
+@dataclass
+class PrefectStandIn:
+    """Makes one run for each idempotency key, as Prefect does.
+
+    Attributes:
+        answer: called with the body of each request for a run; a (status, text) answers instead of a run.
+        runs: the requests for runs that made one, in order.
+        asked: the order in which incidents were asked for, with repetitions.
+        events: those for the timeline.
+        told: the paths that the warm process was told.
+        headers: of each request for a run.
+    """
+
+    answer: object = None
+    port: int = field(default_factory=free_port)
+    runs: list = field(default_factory=list)
+    asked: list = field(default_factory=list)
+    events: list = field(default_factory=list)
+    told: list = field(default_factory=list)
+    headers: list = field(default_factory=list)
+    ids: dict = field(default_factory=dict)
+    _server: object = None
+
+    @property
+    def api_url(self):
+        return f"http://127.0.0.1:{self.port}/api"
+
+    @property
+    def responder(self):
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self):
+        """Begin to answer, at the same port each time."""
+        world = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self):
+                if self.path.endswith("/deployments/name/respond/alert"):
+                    self.say(200, {"id": DEPLOYMENT})
+                else:
+                    self.say(200, "3.8.8")
+
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers.get("content-length", 0)))
+                if self.path.startswith("/runs/"):
+                    world.told.append(self.path)
+                    self.say(202, {})
+                elif self.path == "/api/events":
+                    world.events += json.loads(body)
+                    self.say(204)
+                else:
+                    assert self.path == f"/api/deployments/{DEPLOYMENT}/create_flow_run"
+                    self.say(*world.create(json.loads(body), dict(self.headers)))
+
+            def say(self, status, answer=None):
+                text = (
+                    b""
+                    if status == 204
+                    else answer
+                    if isinstance(answer, bytes)
+                    else json.dumps(answer).encode()
+                )
+                self.send_response(status)
+                self.send_header("content-length", str(len(text)))
+                self.end_headers()
+                self.wfile.write(text)
+
+            def log_message(self, *_):
+                pass
+
+        class Server(ThreadingHTTPServer):
+            daemon_threads = True
+            allow_reuse_address = True
+
+            def handle_error(self, *_):
+                """A client that was killed is what some tests are about."""
+                if not isinstance(sys.exc_info()[1], ConnectionError):
+                    super().handle_error(*_)
+
+        self._server = Server(("127.0.0.1", self.port), Handler)
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+
+    def create(self, body, headers):
+        self.headers.append(headers)
+        self.asked.append(body["parameters"]["incident"])
+        if self.answer and (instead := self.answer(body)):
+            return instead
+        key = body["idempotency_key"]
+        if key in self.ids:
+            return 200, {"id": self.ids[key]}
+        self.ids[key] = str(uuid.uuid4())
+        self.runs.append(body)
+        return 201, {"id": self.ids[key]}
+
+    def stop(self):
+        """Answer nobody any more."""
+        if self._server:
+            self._server.shutdown()
+            self._server.server_close()
+            self._server = None

@@ -1,0 +1,134 @@
+"""Incidents in an archive: what was written first stands, and the closed record says what is missing."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from edgecap.alerts.model import Alert, derive
+from edgecap.alerts.policy import decide, read_policy
+from edgecap.incidents.page import incident_page
+from edgecap.incidents.part import IncidentPart, summary_of
+from edgecap.incidents.record import HeldBack, Incidents, Noted, Part, closed_record
+from edgecap.intents import decide as decide_intent
+from edgecap.requests import SimpleRequest
+from edgecap.settings import Settings
+from edgecap.stores.folder import FolderStore
+
+NOW = datetime(2026, 11, 23, 6, 40, tzinfo=UTC)
+INCIDENT = derive("an incident")
+POLICY = """
+[[rules]]
+name = "test"
+before = 240
+after = 60
+[rules.during]
+seconds = 20
+colos = ["ORD"]
+"""
+
+
+def alert(event="start", **more):
+    facts = {
+        "source": "generic", "kind": "flood", "event": event, "identity": derive(event),
+        "incident": derive("attack"), "received": NOW, "started": NOW, "targets": ("203.0.113.7",),
+        "raw": {"all": "of it"}, "text": "long",
+    }  # fmt: skip
+    return Alert(**{**facts, **more})
+
+
+def noted(event="start", at=NOW, **more):
+    given = alert(event, **more)
+    return Noted(
+        incident=INCIDENT,
+        alert=summary_of(given),
+        plan=decide(given, read_policy(POLICY)),
+        account="default",
+        at=at,
+    )
+
+
+def part(phase, state="archived", **more):
+    return Part(phase=phase, number=1, request="simple 60s", why="to see", state=state, **more)
+
+
+@pytest.fixture
+def incidents(tmp_path):
+    return Incidents(FolderStore(tmp_path))
+
+
+def test_what_was_written_first_stands(incidents):
+    first = incidents.open(noted())
+    again = incidents.open(noted(at=NOW.replace(hour=9), severity="low"))
+    assert again == first == incidents.opened(INCIDENT)
+    assert incidents.ended(INCIDENT) is None
+    assert incidents.closed(INCIDENT) is None
+    record = closed_record(first, None, (part("before"),), held_back=HeldBack(), at=NOW)
+    assert incidents.close(record) == record
+    other = closed_record(first, None, (), held_back=HeldBack(joined=9), at=NOW)
+    assert incidents.close(other) == record
+
+
+def test_open_and_closed_ones_are_found_by_the_beginning_of_their_id(incidents):
+    incidents.open(noted())
+    assert incidents.ids() == incidents.ids(INCIDENT[:6]) == [INCIDENT]
+    assert incidents.ids("x") == []
+    incidents.close(closed_record(noted(), None, (), held_back=HeldBack(), at=NOW))
+    assert incidents.ids() == [INCIDENT]
+
+
+def test_the_record_says_what_is_missing_and_why_and_its_page_does(incidents):
+    parts = (
+        part("before", packets=1204, entry="captures/x/"),
+        part("during", state="missing", reason="no packets | matched"),
+    )
+    record = closed_record(noted(), noted("end"), parts, held_back=HeldBack(joined=3, repeated=2), at=NOW)
+    assert record.missing == parts[1:]
+    expected = "1 of 2 captures archived, 1,204 packets; missing: during 1: missing, no packets | matched"
+    assert str(record) == expected
+    page = incident_page(noted(), parts, record)
+    assert f"**{expected}**" in page
+    assert "| during 1 | simple 60s | - | no packets \\| matched |" in page
+    assert "3 other alerts joined it, 2 were the same sent again." in page
+    assert "rule      test" in page
+
+
+def test_a_page_without_outcomes_shows_the_plan():
+    page = incident_page(noted(), ())
+    assert page.count("| started |") == len(noted().plan.captures) == 2
+
+
+def test_an_incident_without_captures_says_why():
+    refused = noted(targets=())
+    record = closed_record(refused, None, (), held_back=HeldBack(), at=NOW)
+    assert record.remarks[0] == refused.plan.reason
+    assert "no captures" in record.remarks[0]
+
+
+def test_a_manifest_gets_the_alert_without_its_payload():
+    assert set(summary_of(alert())) >= {"source", "kind", "identity", "targets"}
+    assert not {"raw", "text"} & set(summary_of(alert()))
+
+
+def test_the_same_part_is_the_same_intent_whatever_run_it_is_in():
+    parts = [each for each, _ in noted().parts]
+    assert len({each.intent_id for each in parts}) == len(parts) == 2
+    names = {"run_name": "r", "account": "default", "archive": "default", "scheduled": None, "now": NOW}
+    window = SimpleRequest(time_limit=60, offset_time=NOW.replace(minute=30))
+    one, two = (
+        decide_intent(window, Settings(), run_id=run, part=parts[0], **names) for run in ("run 1", "run 2")
+    )
+    other = decide_intent(window, Settings(), run_id="run 1", part=parts[1], **names)
+    assert one.intent_id == two.intent_id == parts[0].intent_id != other.intent_id
+    assert one.body == two.body
+    # By the microseconds the capture is recognised whose answer was lost.
+    assert one.body["offset_time"] != other.body["offset_time"]
+    assert one.request.offset_time.replace(microsecond=0) in (
+        window.offset_time,
+        window.offset_time.replace(minute=29, second=59),
+    )
+    assert (one.incident, one.alert["kind"]) == (INCIDENT, "flood")
+
+
+def test_a_part_is_of_one_incident():
+    with pytest.raises(ValueError, match="pattern"):
+        IncidentPart(incident="../x", phase="before", number=1)

@@ -1,0 +1,83 @@
+"""What is not a dead run's is left alone, or only reported: living runs', other accounts', people's, orphans.
+
+People's own captures are brought in when that is asked for.
+"""
+
+import os
+import time
+import uuid
+
+from edgecap.reconcile import Action, Life
+from edgecap.requests import SimpleRequest, request_body
+from tests.edgecap.reconcile.world import FULL, GONE, LONG, both, kinds
+
+
+async def test_what_a_living_run_works_on_is_left_alone(world):
+    intent, capture = await world.accepted()
+    waiting = world.begin(SimpleRequest(time_limit=6), "waiting")
+    world.lives = {intent.intent_id: Life.ALIVE, waiting.intent_id: Life.ALIVE}
+    await world.final(capture)
+    assert (await world.reconcile(adopt="all")).findings == ()
+    assert world.entries() == []
+
+
+async def test_people_s_own_is_not_taken_for_what_a_living_run_just_posted(world):
+    """Posted, not yet journalled: with `adopt="all"` it looks like somebody's own."""
+    intent = world.begin()
+    await world.final(await world.post(intent))
+    world.lives = {intent.intent_id: Life.ALIVE}
+    assert (await world.reconcile(adopt="all")).findings == ()
+
+
+async def test_a_dead_intent_does_not_take_the_capture_of_a_living_one_that_looks_alike(world):
+    dead, alive = world.begin(FULL, "dead"), world.begin(FULL, "alive")
+    await world.final(await world.post(alive))
+    world.lives = {alive.intent_id: Life.ALIVE}
+    assert kinds(await world.reconcile()) == [("intent", Action.WAITING)]
+    assert world.journal.find(dead.intent_id).capture_id == ""
+
+
+async def test_intents_of_other_accounts_are_left_alone(world):
+    world.begin(account="other")
+    assert (await world.reconcile()).findings == ()
+
+
+@both
+async def test_people_s_own_captures_are_brought_in_when_asked(world, object_store):
+    elsewhere = object_store.place(object_store.make_bucket(f"else-{uuid.uuid4().hex}"), "")
+    simple = await world.start(request_body(SimpleRequest(time_limit=5, offset_time=world.edge.clock.now())))
+    full = await world.start(request_body(FULL), full=True)
+    for capture in (simple, full):
+        await world.final(capture)
+    await world.listed()
+    assert (await world.reconcile()).findings == ()
+    unnamed = world.settings
+    world.settings = world.settings.model_copy(update={"buckets": {"default": elsewhere}})
+    report = await world.reconcile(adopt="all")
+    assert sorted(kinds(report)) == [("capture", Action.ARCHIVED), ("capture", Action.REPORTED)]
+    world.settings = unnamed
+    report = await world.reconcile(adopt="all")
+    assert kinds(report) == [("capture", Action.ARCHIVED)]
+    assert {entry.manifest.entry_id for entry in world.entries()} == {simple.id, full.id}
+    assert all(entry.manifest.intent is None for entry in world.entries())
+    assert list(world.archive.list("intents/")) == []
+    assert (await world.reconcile(adopt="all")).findings == ()
+
+
+async def test_people_s_own_that_still_runs_is_waited_for(world):
+    await world.start(request_body(LONG), full=True)
+    assert kinds(await world.reconcile(adopt="all")) == [("capture", Action.WAITING)]
+
+
+async def test_files_without_a_manifest_are_reported_when_they_are_old_and_never_removed(world):
+    prefix = f"captures/2026/11/01/2026-11-01T06-34-06Z_full_ORD_{GONE}/"
+    world.archive.put(f"{prefix}raw/ord01.pcap", b"x" * 100)
+    world.archive.put(f"{prefix}raw/ord02.pcap", b"x" * 23)
+    assert (await world.reconcile()).findings == ()
+    for path in (world.folder / prefix / "raw").iterdir():
+        os.utime(path, (time.time() - 90_000,) * 2)
+    [finding] = (report := await world.reconcile()).findings
+    assert (finding.kind, finding.subject, finding.action) == ("orphan", GONE, Action.REPORTED)
+    assert (finding.files, finding.bytes) == (2, 123)
+    assert str(report) == "1 for a person to look at"
+    assert len(list(world.archive.list(prefix))) == 2

@@ -1,0 +1,152 @@
+"""The world that is reconciled: a simulated edge, a real bucket, a real archive, and runs stopped halfway.
+
+Runs are stopped where a test says, by doing no more than they would have done by then. The simulator's own
+log says what was accepted and stopped.
+"""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+from pydantic import SecretStr
+
+from edgecap.archive.entries import list_entries
+from edgecap.archive.journal import Journal
+from edgecap.cloudflare.client import Client
+from edgecap.delivery import matching
+from edgecap.destinations import destination_conf
+from edgecap.intents import decide
+from edgecap.reconcile import Life, Limits, Reconciler
+from edgecap.requests import FullRequest, SimpleRequest
+from edgecap.settings import Account, Settings, Timing
+from edgecap.stores import open_store
+from edgecap.stores.folder import FolderStore
+
+TOKEN = "a-token-for-the-tests"
+SPEED = 60
+QUICK = Limits(list_lag=timedelta(0), second_look=timedelta(seconds=0.3))
+GONE = "f" * 32
+
+
+class World:
+    """An edge, a registered bucket, an archive, and runs of which the test says whether they live."""
+
+    def __init__(self, server, account_id, place, folder):
+        self.edge = server.edge
+        self.folder = folder
+        folder.mkdir()
+        self.archive = FolderStore(folder)
+        self.journal = Journal(self.archive)
+        self.place = place
+        self.settings = Settings(
+            accounts={
+                "default": Account(
+                    account_id=account_id, api_token=SecretStr(TOKEN), base_url=server.base_url
+                )
+            },
+            buckets={"default": place},
+            timing=Timing(server_speed=SPEED, settle=0.3, delivery=5),
+        )
+        self.lives = {}
+
+    def client(self):
+        return Client(self.settings.account(), attempts=1)
+
+    async def life_of(self, intent):
+        return self.lives.get(intent.intent_id, Life.DEAD)
+
+    async def reconcile(self, *, limits=QUICK, archive=None, life_of=None, **more):
+        async with self.client() as client:
+            reconciler = Reconciler(
+                client,
+                archive or self.archive,
+                self.settings,
+                life_of or self.life_of,
+                limits=limits,
+                **more,
+            )
+            return await reconciler.run()
+
+    def begin(self, request=None, run="run", **more):
+        """An intent in the journal, and nothing more: its run was killed before the POST."""
+        now = self.edge.clock.now()
+        names = {"run_name": "test", "account": "default", "archive": "default", **more}
+        request = request or SimpleRequest(time_limit=5)
+        return self.journal.begin(
+            decide(request, self.settings, run_id=run, scheduled=None, now=now, **names)
+        )
+
+    async def post(self, intent):
+        """POST, and no more: the run was killed before it could journal the id."""
+        return await self.start(dict(intent.body), full=isinstance(intent.request, FullRequest))
+
+    async def start(self, body, *, full=False, place=None):
+        """A capture that nobody journalled."""
+        if full:
+            body["destination_conf"] = destination_conf(place or self.place, with_secrets=False)
+        async with self.client() as client:
+            return await client.create_capture(body)
+
+    async def accepted(self, request=None, run="run"):
+        """An intent with its capture's id: the run was killed while it waited."""
+        intent = self.begin(request, run)
+        capture = await self.post(intent)
+        self.journal.accept(intent.intent_id, capture.raw)
+        return intent, capture
+
+    async def until(self, capture, wanted):
+        """The capture as soon as `wanted` says so of it."""
+        async with self.client() as client:
+            while True:
+                now = await client.get_capture(capture.id)
+                if wanted(now):
+                    return now
+                await asyncio.sleep(0.05)
+
+    async def final(self, capture):
+        """The capture once it is over, and its files are delivered."""
+        now = await self.until(capture, lambda now: now.is_final)
+        if now.type == "full":
+            bucket, before = open_store(self.place), []
+            while not (there := matching(bucket, now.id)) or there != before:
+                before = there
+                await asyncio.sleep(0.2)
+        return now
+
+    async def running(self, capture):
+        """Wait until a full capture has captured something."""
+        await self.until(capture, lambda now: now.status == "running")
+        await asyncio.sleep(0.5)
+
+    async def listed(self):
+        """Wait until the list shows what was accepted by now."""
+        await asyncio.sleep(self.edge.variant.list_lag / SPEED + 0.1)
+
+    def ending(self, intent):
+        return self.journal.find(intent.intent_id).ended
+
+    def entries(self):
+        return list(list_entries(self.archive))
+
+    def posts(self):
+        return [
+            event
+            for event in self.edge.log.events("request")
+            if (event["method"], event["outcome"]) == ("POST", "accepted")
+            and event["path"].endswith("/pcaps")
+        ]
+
+
+def with_faults(*faults, variant="documented"):
+    return pytest.mark.parametrize("world", [(variant, faults)], indirect=True)
+
+
+both = pytest.mark.parametrize(
+    "world", [("documented", ()), ("lagging", ())], indirect=True, ids=["documented", "lagging"]
+)
+FULL = FullRequest(colo="ORD", time_limit=5)
+LONG = FullRequest(colo="ORD", time_limit=3600)
+
+
+def kinds(report):
+    return [(finding.kind, finding.action) for finding in report.findings]

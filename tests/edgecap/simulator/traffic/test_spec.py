@@ -1,0 +1,36 @@
+from pathlib import Path
+
+import pytest
+
+from edgecap.errors import ConfigError
+from edgecap.simulator.traffic import LiveTraffic, Packet, ReplayTraffic, SyntheticTraffic, open_traffic
+
+
+def test_synthetic_takes_the_seed(some_day):
+    traffic = open_traffic("synthetic", seed=5)
+    assert isinstance(traffic, SyntheticTraffic)
+    assert repr(traffic).startswith("<SyntheticTraffic [seed 5,")
+
+
+def test_replay_takes_several_files(tmp_path: Path, save):
+    paths = [
+        save(tmp_path / name, [Packet(at, bytes(60), "x")]) for at, name in ((1, "a.pcap"), (2, "b.pcap"))
+    ]
+    traffic = open_traffic(f"replay:{paths[0]},{paths[1]}")
+    assert isinstance(traffic, ReplayTraffic)
+    assert repr(traffic) == "<ReplayTraffic a.pcap, b.pcap [2 packets, looping]>"
+    traffic.close()
+
+
+def test_live_takes_an_interface(raw_sockets):
+    traffic = open_traffic("live:lo")
+    assert isinstance(traffic, LiveTraffic)
+    traffic.close()
+
+
+@pytest.mark.parametrize(
+    "spec", ["", "synthetic:x", "replay", "replay:", "replay:,", "live:", "pcap", "Synthetic"]
+)
+def test_anything_else_is_refused(spec):
+    with pytest.raises(ConfigError, match=r"names no traffic|no file to replay"):
+        open_traffic(spec)

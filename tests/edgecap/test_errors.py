@@ -1,0 +1,87 @@
+"""The error tree is what its drawing says, and errors survive what Prefect does to them."""
+
+import copy
+import inspect
+import pickle
+import re
+from datetime import UTC, datetime
+
+import pytest
+
+from edgecap import errors
+from edgecap.errors import ApiError, CaptureFailed, EdgecapError, InvalidRequest
+
+CLASSES = [
+    item
+    for _, item in inspect.getmembers(errors, inspect.isclass)
+    if issubclass(item, EdgecapError) and item is not EdgecapError
+]
+GROUPS = {"ApiError", "StoreError"}
+LINE = re.compile(r"^(?P<bars>(?:│ {3}| {4})*)[├└]── (?P<name>\w+) +(?P<code>\d+)?(?P<text>.*)$")
+
+
+def drawn() -> dict[str, tuple[str, int | None, str]]:
+    """Name to its parent, exit code and text in the drawing."""
+    found: dict[str, tuple[str, int | None, str]] = {}
+    path = ["EdgecapError"]
+    for line in (errors.__doc__ or "").splitlines():
+        if match := LINE.match(line.removeprefix("    ")):
+            depth = len(match["bars"]) // 4 + 1
+            path = [*path[:depth], match["name"]]
+            code = int(match["code"]) if match["code"] else None
+            found[match["name"]] = (path[depth - 1], code, match["text"].strip())
+    return found
+
+
+def test_the_drawing_holds_every_error_and_no_other():
+    assert set(drawn()) == {item.__name__ for item in CLASSES}
+
+
+@pytest.mark.parametrize("item", CLASSES, ids=lambda item: item.__name__)
+def test_the_drawing_is_true(item):
+    parent, code, text = drawn()[item.__name__]
+    assert item.__bases__[0].__name__ == parent
+    assert text
+    if item.__name__ in GROUPS:
+        assert code is None
+    else:
+        assert item.exit_code == code
+
+
+@pytest.mark.parametrize("item", CLASSES, ids=lambda item: item.__name__)
+def test_has_an_exit_code_that_scripts_can_tell_from_success_and_from_python_s_own(item):
+    assert 1 < item.exit_code < 126
+
+
+@pytest.mark.parametrize("item", [EdgecapError, *CLASSES], ids=lambda item: item.__name__)
+@pytest.mark.parametrize("again", [lambda it: pickle.loads(pickle.dumps(it)), copy.copy, copy.deepcopy])
+def test_survives_pickling_and_copying_with_all_that_it_knows(item, again):
+    error = item("it broke", where="here", todo="mend it")
+    for name, value in extras(item).items():
+        setattr(error, name, value)
+    twin = again(error)
+    assert type(twin) is item
+    assert str(twin) == "it broke (here); mend it"
+    assert vars(twin) == vars(error)
+
+
+def extras(item):
+    if issubclass(item, ApiError):
+        return {"status": 429, "codes": (971,), "retry_at": datetime(2026, 11, 23, tzinfo=UTC), "sent": False}
+    return {InvalidRequest: {"field": "time_limit"}, CaptureFailed: {"capture_id": "0" * 32}}.get(item, {})
+
+
+@pytest.mark.parametrize("item", [EdgecapError, *CLASSES], ids=lambda item: item.__name__)
+def test_is_one_line(item):
+    assert str(item("it\nbroke", where="a\n b", todo="mend\tit ")) == "it broke (a b); mend it"
+    assert str(item("it broke")) == "it broke"
+    assert str(item("it broke", todo="mend it")) == "it broke; mend it"
+
+
+def test_an_invalid_request_says_the_field_unless_it_says_better():
+    assert str(InvalidRequest("bad", field="time_limit")) == "bad (time_limit)"
+    assert str(InvalidRequest("bad", field="time_limit", where="line 3")) == "bad (line 3)"
+
+
+def test_a_failed_capture_says_which():
+    assert str(CaptureFailed("no packets", capture_id="ab")) == "no packets (capture ab)"

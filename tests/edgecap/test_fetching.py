@@ -1,0 +1,41 @@
+"""Fetching: what the archive's own disk does to it comes out as an error of the tree."""
+
+import subprocess
+
+import pytest
+
+from edgecap.cloudflare.models import Capture
+from edgecap.errors import StoreUnwritable
+from edgecap.fetching import fetch_full, fetch_simple
+from edgecap.settings import Timing
+from edgecap.stores.folder import FolderStore
+
+
+@pytest.fixture
+def archive(small_disk):
+    """An archive whose disk became read-only when it had been in use already."""
+    store = FolderStore(small_disk)
+    store.staging()
+    subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
+    return store
+
+
+@pytest.fixture
+def bucket(tmp_path):
+    (tmp_path / "bucket").mkdir()
+    store = FolderStore(tmp_path / "bucket")
+    store.put(f"s1/pcap_{CAPTURE.id}.pcap", b"x")
+    return store
+
+
+CAPTURE = Capture(id="a" * 32, status="success")
+
+
+async def test_a_simple_capture_meets_a_disk_that_became_read_only(archive):
+    with pytest.raises(StoreUnwritable):
+        await fetch_simple(None, CAPTURE, archive, prefix="captures/x/")
+
+
+async def test_a_full_capture_meets_a_disk_that_became_read_only(archive, bucket):
+    with pytest.raises(StoreUnwritable):
+        await fetch_full(bucket, CAPTURE, archive, Timing(settle=0), prefix="captures/x/")

@@ -1,0 +1,136 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgecap.cloudflare.models import Capture
+from edgecap.lanes import Memory, find_ours, next_turn
+from edgecap.requests import Filter, FullRequest, SimpleRequest, request_body, rfc3339
+
+NOW = datetime(2026, 11, 23, 6, 30, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+LOOK = timedelta(seconds=5)
+STATUSES = ["unknown", "pending", "running", "conversion_pending", "conversion_running", "novel"]
+
+
+def capture(kind="simple", ago=0.0, status="success", number=1, **more):
+    submitted = rfc3339(NOW - timedelta(seconds=ago))
+    return Capture.model_validate(
+        {"id": f"{number:032x}", "type": kind, "status": status, "submitted": submitted, **more}
+    )
+
+
+def turn(kind, captures, memory=None):
+    return next_turn(kind, captures, now=NOW, spacing=MINUTE, look_again=LOOK, memory=memory)
+
+
+def test_an_empty_list_means_now():
+    assert turn("simple", []).now
+    assert turn("full", []).now
+
+
+@given(st.lists(st.floats(0, 300), min_size=1, max_size=50), st.randoms())
+def test_simple_waits_a_minute_after_the_newest_in_whatever_order_they_are_listed(ages, random):
+    captures = [capture(ago=age, number=n) for n, age in enumerate(ages)]
+    random.shuffle(captures)
+    newest = max(c.submitted for c in captures)
+    found = turn("simple", captures)
+    assert found.now == (newest + MINUTE <= NOW)
+    if not found.now:
+        assert found.at == newest + MINUTE
+
+
+@pytest.mark.parametrize("status", STATUSES)
+def test_full_waits_for_any_status_that_is_not_final(status):
+    found = turn("full", [capture("full", 3600, "success"), capture("full", 30, status, 2, time_limit=25)])
+    assert not found.now
+    assert status in found.reason
+    assert found.at == NOW + LOOK
+
+
+@pytest.mark.parametrize(
+    ("ago", "time_limit", "look"),
+    [(10, 60, 50), (10, 86_400, 300), (58, 60, 5), (70, 60, 5), (100, 60, 10), (7200, 60, 60)],
+)
+def test_a_running_capture_is_left_alone_until_it_may_be_over_and_then_looked_at_ever_less(
+    ago, time_limit, look
+):
+    found = turn("full", [capture("full", ago, "running", time_limit=time_limit)])
+    assert found.at == NOW + timedelta(seconds=look)
+
+
+@pytest.mark.parametrize("status", ["success", "complete", "failed"])
+def test_full_is_free_when_all_are_final(status):
+    assert turn("full", [capture("full", 1, status)]).now
+
+
+def test_lanes_do_not_see_each_other():
+    assert turn("simple", [capture("full", 1, "running")]).now
+    assert turn("full", [capture("simple", 1, "pending")]).now
+
+
+def test_what_the_last_holder_did_counts_while_the_list_lags():
+    memory = Memory("f" * 32, NOW - timedelta(seconds=10))
+    assert turn("simple", [], memory).at == NOW + timedelta(seconds=50)
+    assert not turn("full", [], memory).now
+    assert turn("full", [capture("full", 10, "success", int("f" * 32, 16))], memory).now
+
+
+def test_a_request_whose_answer_nobody_knows_counts_for_a_minute():
+    """Its holder died between the POST and its answer: it may have been accepted."""
+    memory = Memory("", NOW - timedelta(seconds=10))
+    assert turn("simple", [], memory).at == NOW + timedelta(seconds=50)
+    assert turn("full", [], memory).at == NOW + timedelta(seconds=50)
+    assert turn("full", [], Memory("", NOW - timedelta(seconds=60))).now
+    assert turn("simple", [], Memory("", NOW - timedelta(seconds=60))).now
+
+
+SIMPLE = SimpleRequest(
+    time_limit=60, offset_time=NOW.replace(microsecond=123_456), filter=Filter(protocol=17)
+)
+FULL = FullRequest(colo="ORD", time_limit=60, filter=Filter(destination_port=443))
+
+
+@pytest.mark.parametrize(
+    ("echo", "ours"),
+    [
+        ("2026-11-23T06:30:00.123456Z", True),
+        ("2026-11-23T06:30:00.123Z", True),
+        ("2026-11-23T06:30:00Z", True),
+        ("2026-11-23T06:30:00.123457Z", False),
+        ("2026-11-23T06:30:00.125Z", False),
+        ("2026-11-23T06:31:00Z", False),
+    ],
+)
+def test_a_simple_capture_is_known_by_its_fingerprint_even_if_the_api_rounds(echo, ours):
+    listed = capture(time_limit=60, offset_time=echo, filter_v1={"protocol": 17})
+    found = find_ours(request_body(SIMPLE), SIMPLE, [listed], decided=NOW)
+    assert (found is not None) == ours
+
+
+@pytest.mark.parametrize(
+    "difference",
+    [
+        {"filter_v1": {"protocol": 6}},
+        {"time_limit": 61},
+        {"type": "full"},
+        {"offset_time": None},
+        {"submitted": rfc3339(NOW - timedelta(minutes=5))},
+    ],
+)
+def test_another_simple_capture_is_not_taken_for_ours(difference):
+    fields = {"time_limit": 60, "offset_time": rfc3339(SIMPLE.offset_time), "filter_v1": {"protocol": 17}}
+    assert find_ours(request_body(SIMPLE), SIMPLE, [capture(**fields)], decided=NOW)
+    other = Capture.model_validate({**capture(**fields).raw, **difference})
+    assert find_ours(request_body(SIMPLE), SIMPLE, [other], decided=NOW) is None
+
+
+@pytest.mark.parametrize("name", ["colo", "colo_name"])
+def test_a_full_capture_is_known_by_its_fields(name):
+    fields = {"time_limit": 60, "filter_v1": {"destination_port": 443}}
+    body = request_body(FULL)
+    assert find_ours(body, FULL, [capture("full", **fields, **{name: "ORD"})], decided=NOW)
+    assert not find_ours(body, FULL, [capture("full", **fields, **{name: "AMS"})], decided=NOW)
+    taken = capture("full", **fields, **{name: "ORD"})
+    assert not find_ours(body, FULL, [taken], decided=NOW, taken=[taken.id])

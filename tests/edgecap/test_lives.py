@@ -1,0 +1,61 @@
+"""Which runs are taken up again."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from edgecap.lives import MOST_LIVES, RunState, Verdict, crashes, judge
+
+NOW = datetime(2026, 11, 23, 6, 30, tzinfo=UTC)
+
+
+def history(*types, age=60.0, step=100):
+    first = NOW - timedelta(seconds=age + step * (len(types) - 1))
+    return [RunState(kind, first + timedelta(seconds=step * n)) for n, kind in enumerate(types)]
+
+
+def verdict(*types, age=60.0, gone=None, silent=False, can_restart=True):
+    return judge(history(*types, age=age), now=NOW, gone=gone, silent=silent, can_restart=can_restart)
+
+
+LIFE = ("SCHEDULED", "PENDING", "RUNNING")
+
+
+@pytest.mark.parametrize(
+    ("types", "more", "expected"),
+    [
+        ((*LIFE, "CRASHED"), {}, Verdict.TAKE_UP),
+        ((*LIFE, "CRASHED"), {"can_restart": False}, Verdict.LEAVE),
+        (LIFE, {"gone": True, "can_restart": False}, Verdict.GIVE_UP),
+        ((*LIFE, "CRASHED"), {"age": 90_000}, Verdict.LEAVE),
+        ((*LIFE, "CRASHED", "SCHEDULED"), {}, Verdict.LEAVE),
+        (LIFE, {"gone": True}, Verdict.TAKE_UP),
+        (LIFE, {"gone": True, "age": 5}, Verdict.LEAVE),
+        (LIFE, {"gone": False, "silent": True}, Verdict.LEAVE),
+        (LIFE, {"gone": None, "silent": True}, Verdict.TAKE_UP),
+        (LIFE, {"gone": None, "silent": False, "age": 50_000}, Verdict.LEAVE),
+        (("SCHEDULED", "PENDING"), {"age": 60}, Verdict.LEAVE),
+        (("SCHEDULED", "PENDING"), {"age": 200}, Verdict.TAKE_UP),
+        ((*LIFE, "CANCELLING"), {"gone": True, "age": 11}, Verdict.CANCEL),
+        ((*LIFE, "CANCELLING"), {"gone": False, "age": 30}, Verdict.LEAVE),
+        ((*LIFE, "CANCELLING"), {"gone": None, "age": 61}, Verdict.CANCEL),
+        ((*LIFE, "COMPLETED"), {"gone": True}, Verdict.LEAVE),
+        ((*LIFE, "FAILED"), {"gone": True}, Verdict.LEAVE),
+        ((*LIFE, "CANCELLED"), {"gone": True}, Verdict.LEAVE),
+        ((), {}, Verdict.LEAVE),
+    ],
+)
+def test_what_is_done_about_a_run(types, more, expected):
+    assert verdict(*types, **more) == expected
+
+
+def test_there_is_a_cap_on_lives():
+    lives = [*LIFE, "CRASHED"]
+    assert verdict(*lives * (MOST_LIVES - 1)) == Verdict.TAKE_UP
+    assert verdict(*lives * MOST_LIVES) == Verdict.LEAVE
+    assert verdict(*lives * (MOST_LIVES - 1), *LIFE, gone=True) == Verdict.GIVE_UP
+
+
+def test_waiting_is_no_death_and_a_crash_reported_twice_is_one():
+    assert crashes(history(*LIFE, "SCHEDULED", "PENDING", "RUNNING", "SCHEDULED")) == 0
+    assert crashes(history(*LIFE, "CRASHED", "CRASHED", "SCHEDULED", "CRASHED")) == 1

@@ -1,0 +1,179 @@
+"""Submission against a running simulator: its own log says what was accepted, not edgecap."""
+
+import asyncio
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+
+import pytest
+from pydantic import SecretStr
+
+from edgecap.archive.journal import Ended, Journal
+from edgecap.cloudflare.client import Client
+from edgecap.errors import CaptureFailed, NetworkTrouble, RequestRefused
+from edgecap.intents import decide
+from edgecap.lanes import Turn
+from edgecap.requests import SimpleRequest
+from edgecap.settings import Account, Settings, Timing
+from edgecap.simulator.clock import Clock
+from edgecap.simulator.credentials import Credential
+from edgecap.simulator.edge import Edge
+from edgecap.simulator.faults import Faults, parse_fault
+from edgecap.simulator.serve import SimulatorServer
+from edgecap.simulator.traffic import SyntheticTraffic
+from edgecap.simulator.variants import VARIANTS
+from edgecap.stores.folder import FolderStore
+from edgecap.submission import Started, Submitter, seconds_until
+
+ACCOUNT = "a" * 32
+TOKEN = "a-token-for-the-tests"
+SPEED = 60
+
+
+class World:
+    """A simulated edge, an archive, and lanes that live in this process."""
+
+    def __init__(self, server, folder):
+        self.server = server
+        self.edge = server.edge
+        self.account = Account(account_id=ACCOUNT, api_token=SecretStr(TOKEN), base_url=server.base_url)
+        folder.mkdir()
+        self.journal = Journal(FolderStore(folder))
+        self.timing = Timing(server_speed=SPEED)
+        self.locks = {}
+        self.memories = {}
+
+    @asynccontextmanager
+    async def lane(self, kind):
+        async with self.locks.setdefault(kind, asyncio.Lock()):
+            world = self
+
+            class Hold:
+                memory = world.memories.get(kind)
+
+                async def remember(self, memory):
+                    world.memories[kind] = memory
+
+            yield Hold()
+
+    def intent(self, run, **fields):
+        now = self.edge.clock.now()
+        request = SimpleRequest(**{"time_limit": 5, **fields})
+        names = {"run_name": "test", "account": "default", "archive": "default"}
+        return decide(request, Settings(), run_id=run, scheduled=None, now=now, **names)
+
+    async def submit(self, intent):
+        async with Client(self.account, attempts=1) as client:
+            submitter = Submitter(client, self.journal, self.lane, self.timing)
+            while True:
+                outcome = await submitter.attempt(intent, destination_conf=None)
+                if isinstance(outcome, Started):
+                    return outcome
+                await asyncio.sleep(seconds_until(outcome, client.server_now(), SPEED))
+
+    def accepted(self):
+        return [line for line in self.edge.log.events("request") if posted(line, "accepted")]
+
+    def refused(self):
+        return [line for line in self.edge.log.events("request") if posted(line, "refused")]
+
+
+def posted(line, outcome):
+    return line["method"] == "POST" and line["path"].endswith("/pcaps") and line["outcome"] == outcome
+
+
+@pytest.fixture
+def world(tmp_path, request):
+    faults, variant = getattr(request, "param", ([], "documented"))
+    edge = Edge(
+        traffic=SyntheticTraffic(1),
+        buckets=lambda uri: FolderStore(tmp_path / "bucket"),
+        credentials=[Credential("token", frozenset({ACCOUNT}), token=TOKEN)],
+        clock=Clock(SPEED),
+        variant=VARIANTS[variant],
+        faults=Faults(map(parse_fault, faults)),
+    )
+    with SimulatorServer(edge) as server:
+        yield World(server, tmp_path / "archive")
+
+
+every_variant = pytest.mark.parametrize(
+    "world", [([], name) for name in VARIANTS], indirect=True, ids=VARIANTS
+)
+
+
+@every_variant
+async def test_two_intents_become_two_captures_a_minute_apart_under_every_plausible_api(world):
+    await asyncio.gather(*(world.submit(world.intent(run)) for run in ("one", "two")))
+    first, second = (datetime.fromisoformat(line["time"]) for line in world.accepted())
+    assert (second - first).total_seconds() >= 60
+
+
+@every_variant
+async def test_an_intent_that_was_posted_by_a_life_that_died_is_adopted(world):
+    """Killed between the acceptance and its journalling: the next life finds it in the list."""
+    intent = world.journal.begin(world.intent("crashed"))
+    async with Client(world.account) as client:
+        lost = await client.create_capture(dict(intent.body))
+    await asyncio.sleep(world.edge.variant.list_lag / SPEED + 0.1)
+    started = await world.submit(intent)
+    assert started.adopted
+    assert started.capture.id == lost.id
+    assert len(world.accepted()) == 1
+
+
+reset = pytest.mark.parametrize(
+    "world", [(["reset,method=POST,path=*/pcaps,count=1"], "documented")], indirect=True
+)
+
+
+@reset
+async def test_a_capture_whose_answer_was_lost_is_found_in_the_list(world):
+    started = await world.submit(world.intent("reset"))
+    assert started.adopted
+    assert [line["capture_id"] for line in world.accepted()] == [started.capture.id]
+    assert world.journal.find(world.intent("reset").intent_id).capture_id == started.capture.id
+
+
+async def test_the_same_intent_twice_is_one_capture(world):
+    intent = world.intent("same")
+    first, second = await world.submit(intent), await world.submit(world.intent("same"))
+    assert first.capture.id == second.capture.id
+    assert len(world.accepted()) == 1
+
+
+async def test_a_request_that_the_api_refuses_is_an_error_and_not_a_wait(world):
+    body = world.intent("bad").model_copy(update={"body": {"type": "simple", "system": "magic-transit"}})
+    with pytest.raises(RequestRefused):
+        await world.submit(body)
+    assert not world.accepted()
+
+
+async def test_an_intent_that_was_given_up_is_never_posted(world):
+    """Reconciled as never accepted, while its run was dead; then the run is started again by hand."""
+    intent = world.journal.begin(world.intent("revived"))
+    world.journal.end(
+        intent.intent_id, Ended(outcome="never-accepted", reason="nobody took it up", at=datetime.now(UTC))
+    )
+    with pytest.raises(CaptureFailed, match="nobody took it up"):
+        await world.submit(intent)
+    assert not world.accepted()
+
+
+async def test_a_busy_lane_is_a_wait_with_its_reason(world):
+    await world.submit(world.intent("first"))
+    async with Client(world.account) as client:
+        submitter = Submitter(client, world.journal, world.lane, world.timing)
+        turn = await submitter.attempt(world.intent("second"), destination_conf=None)
+    assert isinstance(turn, Turn)
+    assert "one a minute" in turn.reason
+    assert turn.at > datetime.now(UTC)
+    assert not world.refused()
+
+
+async def test_an_edge_that_is_down_is_network_trouble_and_leaves_the_intent_in_the_journal(world, tmp_path):
+    gone = World(world.server, tmp_path / "other")
+    gone.account = gone.account.model_copy(update={"base_url": "http://127.0.0.1:1/client/v4"})
+    intent = gone.intent("down")
+    with pytest.raises(NetworkTrouble):
+        await gone.submit(intent)
+    assert gone.journal.find(intent.intent_id).capture_id == ""

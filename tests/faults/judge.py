@@ -1,0 +1,346 @@
+"""The judge of a case: the edge's log, the bytes of the archive, and what Prefect's API says of runs.
+
+Nothing here asks edgecap: files are plain bytes, hashed with hashlib and counted with Wireshark's capinfos.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import re
+import subprocess
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Protocol
+
+SPACING = 60.0  # seconds between two simple requests, by the server's clock
+FREED = 90.0  # seconds in which a dead holder's lane must be free again
+UNTYPED = "Flow run encountered an exception"
+GZIP = b"\x1f\x8b"
+
+
+class StateSeen(Protocol):
+    """A state of a run."""
+
+    type: str
+    message: str
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """A file that the edge handed over: in the bucket under `key`, or as a download (no key)."""
+
+    key: str
+    data: bytes
+    packets: int
+
+    @property
+    def plain(self) -> bytes:
+        """Its bytes, unpacked if they were packed."""
+        return gzip.decompress(self.data) if self.data.startswith(GZIP) else self.data
+
+
+@dataclass(frozen=True)
+class RunSeen:
+    """A run and its states in order."""
+
+    run_id: str
+    history: Sequence[StateSeen]
+
+    @property
+    def last(self) -> StateSeen:
+        """The state that it ended in."""
+        return self.history[-1]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that is judged by.
+
+    Attributes:
+        events: the edge's log.
+        ours: what the edge calls edgecap.
+        lag: seconds for which the edge's list does not show a new capture.
+        speed: of the edge's clock.
+        archive: every file of the archive under its final name.
+        deliveries: by the capture's id, what the edge handed over.
+        lost: captures of which the edge kept a file back for good.
+        runs: those of the case.
+        freed: for each kill, after how many seconds nobody held the lane's slot; None if that was never seen.
+    """
+
+    events: Sequence[Mapping[str, Any]]
+    ours: str = "edgecap"
+    lag: float = 0.0
+    speed: float = 1.0
+    archive: Mapping[str, bytes] = field(default_factory=dict)
+    deliveries: Mapping[str, Sequence[Delivery]] = field(default_factory=dict)
+    lost: frozenset[str] | set[str] = frozenset()
+    runs: Sequence[RunSeen] = ()
+    freed: Sequence[float | None] = ()
+
+    def posts(self, outcome: str) -> list[Mapping[str, Any]]:
+        """Requests for a capture, whoever made them, that were `accepted` or `refused`, in order."""
+        return [
+            event
+            for event in self.events
+            if event["event"] == "request"
+            and event["method"] == "POST"
+            and event["path"].endswith("/pcaps")
+            and event["outcome"] == outcome
+        ]
+
+    @property
+    def accepted(self) -> list[Mapping[str, Any]]:
+        """Our requests that were accepted."""
+        return [event for event in self.posts("accepted") if event.get("caller") == self.ours]
+
+    def manifests(self) -> dict[str, dict[str, Any]]:
+        """By its key, every manifest that can be read as JSON."""
+        return {
+            key: json.loads(data)
+            for key, data in self.archive.items()
+            if key.startswith("captures/") and key.endswith("/manifest.json")
+        }
+
+    def endings(self) -> dict[str, dict[str, Any]]:
+        """How intents ended, by the journal: under the capture's id, and under the run's."""
+        found = {}
+        for key, data in self.archive.items():
+            if match := re.fullmatch(r"intents/([^/]+)/ended\.json", key):
+                accepted = self.archive.get(f"intents/{match[1]}/accepted.json")
+                intent = json.loads(self.archive[f"intents/{match[1]}/intent.json"])
+                run_id = intent["run"].partition(" ")[0]
+                found[run_id] = json.loads(data)
+                if accepted:
+                    found[json.loads(accepted)["capture_id"]] = json.loads(data)
+        return found
+
+
+def judge(evidence: Evidence) -> list[str]:
+    """Every rule that was broken, one line each; empty if none was."""
+    return [
+        *_once(evidence),
+        *_spaced(evidence),
+        *_one_full_at_a_time(evidence),
+        *_not_refused(evidence),
+        *_kept(evidence),
+        *_whole(evidence),
+        *_true(evidence),
+        *_over(evidence),
+        *_freed(evidence),
+    ]
+
+
+def outcome_of(run: RunSeen, evidence: Evidence) -> str:
+    """How a run ended, in words: `archived`, `archived (partial)`, `failed: ...`, `cancelled`, ..."""
+    manifest = next(
+        (
+            manifest
+            for manifest in evidence.manifests().values()
+            if run.run_id in str((manifest.get("intent") or {}).get("run", ""))
+        ),
+        None,
+    )
+    ending = evidence.endings().get(run.run_id, {})
+    kept = ""
+    if manifest:
+        flags = [] if manifest["state"] == "complete" else [manifest["state"]]
+        flags += [flag for flag in manifest["flags"] if flag not in flags]
+        kept = "archived" + (f" ({', '.join(flags)})" if flags else "")
+    match run.last.type:
+        case "COMPLETED":
+            return kept or "completed without an entry"
+        case "CANCELLED":
+            return f"cancelled, {kept}" if kept else "cancelled"
+        case "CRASHED":
+            return f"given up, {kept}" if kept else f"given up: {ending.get('reason', 'no reason')}"
+        case "FAILED":
+            said = ": ".join(filter(None, [ending.get("error", ""), run.last.message]))
+            return f"failed, {kept}: {said}" if kept else f"failed: {said}"
+        case other:
+            return f"left {other}"
+
+
+def _once(evidence: Evidence) -> Iterator[str]:
+    """One intent, one accepted capture. Two intents never post the same body: the cases see to that."""
+    bodies = Counter(json.dumps(event["body"], sort_keys=True) for event in evidence.accepted)
+    for body, count in bodies.items():
+        if count > 1:
+            yield f"one intent led to {count} accepted captures: {body}"
+    if len(evidence.accepted) > len(evidence.runs):
+        yield f"{len(evidence.accepted)} captures were accepted for {len(evidence.runs)} runs"
+
+
+def _spaced(evidence: Evidence) -> Iterator[str]:
+    times = [
+        _time(event["time"])
+        for event in evidence.events
+        if event["event"] == "state" and event.get("type") == "simple" and event.get("lane") == "taken"
+    ]
+    for before, after in pairwise(times):
+        # Between the moment of acceptance and the line in the log lies a moment of real time.
+        if (gap := (after - before).total_seconds()) < SPACING - 0.05 * evidence.speed:
+            yield f"two simple captures were accepted {gap:.1f} s apart"
+
+
+def _one_full_at_a_time(evidence: Evidence) -> Iterator[str]:
+    holder = ""
+    for event in evidence.events:
+        if event["event"] != "state" or event.get("type") != "full":
+            continue
+        if event.get("lane") == "taken":
+            if holder:
+                yield f"full capture {event['capture_id']} began while {holder} held the lane"
+            holder = event["capture_id"]
+        elif event.get("lane") == "free" and event["capture_id"] == holder:
+            holder = ""
+
+
+def _not_refused(evidence: Evidence) -> Iterator[str]:
+    """None of our requests is refused, unless somebody was faster by a moment or the list hid it."""
+    people = [event for event in evidence.posts("accepted") if event.get("caller") != evidence.ours]
+    excuse = timedelta(seconds=max(evidence.lag, 1.0) + 2.0 * evidence.speed)
+    for event in evidence.posts("refused"):
+        if event.get("caller") != evidence.ours or event.get("fault"):
+            continue
+        at, kind = _time(event["received"]), (event["body"] or {}).get("type")
+        if not any(
+            (other["body"] or {}).get("type") == kind
+            and timedelta() <= at - _time(other["received"]) <= excuse
+            for other in people
+        ):
+            yield f"a request was refused: {event['status']} {event.get('reason')}"
+
+
+def _kept(evidence: Evidence) -> Iterator[str]:
+    """Accepted means archived, with the packets that were delivered, or failed with a typed reason."""
+    manifests = list(evidence.manifests().values())
+    for event in evidence.accepted:
+        capture_id = event["capture_id"]
+        mine = [manifest for manifest in manifests if manifest["entry_id"] == capture_id]
+        if len(mine) > 1:
+            yield f"capture {capture_id} has {len(mine)} entries"
+        if mine:
+            yield from _complete(evidence, capture_id, mine[0])
+            continue
+        if not has_reason(evidence, capture_id):
+            yield f"capture {capture_id} was accepted and is neither archived nor failed with a reason"
+
+
+def has_reason(evidence: Evidence, capture_id: str) -> bool:
+    """Whether the journal, or the failed run's state, says in so many words why a capture has no entry."""
+    ending = evidence.endings().get(capture_id, {})
+    if ending.get("outcome") == "failed" and ending.get("error") and ending.get("reason"):
+        return True
+    return any(
+        _failed_with_reason(run) and _belongs(evidence, capture_id, run.run_id) for run in evidence.runs
+    )
+
+
+def _failed_with_reason(run: RunSeen) -> bool:
+    """Prefect puts words of its own before an exception that nobody turned into a reason."""
+    return run.last.type == "FAILED" and bool(run.last.message) and not run.last.message.startswith(UNTYPED)
+
+
+def _belongs(evidence: Evidence, capture_id: str, run_id: str) -> bool:
+    """Whether the journal, or for want of it the number of runs, says that a capture is a run's."""
+    for key, data in evidence.archive.items():
+        if key.startswith("intents/") and key.endswith("/accepted.json"):
+            intent = json.loads(evidence.archive[key.replace("accepted.json", "intent.json")])
+            if json.loads(data)["capture_id"] == capture_id:
+                return str(intent["run"]).startswith(run_id)
+    return len(evidence.runs) == 1
+
+
+def _complete(evidence: Evidence, capture_id: str, manifest: Mapping[str, Any]) -> Iterator[str]:
+    raw = [file for file in manifest["files"] if file["role"] == "raw"]
+    delivered = evidence.deliveries.get(capture_id, ())
+    wanted = Counter(hashlib.sha256(each.plain).hexdigest() for each in delivered)
+    found = Counter(file["sha256"] for file in raw)
+    if missing := (wanted - found).total():
+        yield f"entry {capture_id} lacks {missing} of {len(delivered)} delivered files"
+    if extra := (found - wanted).total():
+        yield f"entry {capture_id} has {extra} files that were not delivered"
+    packets = sum(each.packets for each in delivered)
+    if manifest["totals"]["packets"] != packets:
+        yield f"entry {capture_id} claims {manifest['totals']['packets']} packets of {packets} delivered"
+    counted = sum(count_packets(evidence.archive.get(manifest["prefix"] + file["name"], b"")) for file in raw)
+    if counted != packets:
+        yield f"entry {capture_id} holds {counted} packets of {packets} delivered"
+    partial = manifest["state"] == "partial"
+    if (capture_id in evidence.lost) != partial:
+        yield f"entry {capture_id} is {manifest['state']}, and {'a' if not partial else 'no'} file is missing"
+
+
+def _whole(evidence: Evidence) -> Iterator[str]:
+    """A file that a manifest lists is there, with the size and the hash that it says."""
+    for key, manifest in evidence.manifests().items():
+        if not key.startswith(manifest["prefix"]):
+            yield f"{key} says that it lies at {manifest['prefix']}"
+        for file in manifest["files"]:
+            data = evidence.archive.get(manifest["prefix"] + file["name"])
+            if data is None:
+                yield f"{manifest['prefix']}{file['name']} is not there"
+            elif (len(data), hashlib.sha256(data).hexdigest()) != (file["size"], file["sha256"]):
+                yield f"{manifest['prefix']}{file['name']} is not what its manifest says"
+
+
+def _true(evidence: Evidence) -> Iterator[str]:
+    """No file of packets under a final name, entry or not, differs from all that the edge delivered."""
+    delivered = {
+        hashlib.sha256(data).hexdigest()
+        for each in (each for many in evidence.deliveries.values() for each in many)
+        for data in (each.data, each.plain)
+    }
+    for key, data in evidence.archive.items():
+        if key.startswith("captures/") and "/raw/" in key:
+            if hashlib.sha256(data).hexdigest() not in delivered:
+                yield f"{key} is nothing that the edge delivered"
+        elif key.endswith(".json"):
+            try:
+                json.loads(data)
+            except ValueError:
+                yield f"{key} is no whole JSON"
+
+
+def _over(evidence: Evidence) -> Iterator[str]:
+    """A run ended by itself, and one that was completed never ran again; nothing of ours runs at the edge."""
+    for run in evidence.runs:
+        types = [state.type for state in run.history]
+        if "COMPLETED" in types and types.index("COMPLETED") != len(types) - 1:
+            yield f"run {run.run_id} went on after it was completed: {' '.join(types)}"
+        if run.last.type not in ("COMPLETED", "FAILED", "CANCELLED", "CRASHED"):
+            yield f"run {run.run_id} did not end: {' '.join(types)}"
+    free = {event["capture_id"] for event in evidence.events if event.get("lane") == "free"}
+    for event in evidence.accepted:
+        if event["body"]["type"] == "full" and event["capture_id"] not in free:
+            yield f"capture {event['capture_id']} still runs at the edge"
+
+
+def _freed(evidence: Evidence) -> Iterator[str]:
+    for seconds in evidence.freed:
+        if seconds is None:
+            yield "the lane of a dead holder was never free again"
+        elif seconds > FREED:
+            yield f"the lane of a dead holder was free after {seconds:.0f} s only"
+
+
+def count_packets(data: bytes) -> int:
+    """How many packets capinfos finds in a capture file; -1 if it cannot read it."""
+    with tempfile.NamedTemporaryFile(suffix=".pcap") as file:
+        Path(file.name).write_bytes(data)
+        done = subprocess.run(["capinfos", "-rMc", file.name], capture_output=True, text=True, check=False)
+    match = re.search(r"Number of packets:\s*(\d+)", done.stdout)
+    return int(match[1]) if match and done.returncode == 0 else -1
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text)

@@ -1,0 +1,294 @@
+"""Playing a case: its world, its runs, its trouble, and what came of it."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from deployments.object_store import ObjectStore
+from tests.faults.judge import RunSeen, has_reason, judge, outcome_of
+from tests.faults.site import OVER, Site, State, Step
+from tests.faults.world import OURS, CannotPlay, Place, World
+
+LOOK = 1.0  # seconds between two looks; each costs the Prefect server some
+SETTLED = 1.5  # seconds for which nothing may change any more
+LIMIT = 600.0  # seconds for a case to end by itself, however busy the machine is
+UPKEEP_LIMIT = 1200.0  # likewise, where only the schedule of `reconcile`, every 10 minutes, is sure to come
+
+Drive = Callable[["Stage"], None]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One line of the matrix.
+
+    Attributes:
+        group: what it is about, such as `crash while polling`.
+        detail: what is special about it.
+        kind: "simple" or "full".
+        place: where it plays.
+        expect: a pattern that the outcome of each of its runs must match.
+        accepts: captures that the edge must have accepted of edgecap, no more and no fewer.
+        request: fields of the request besides.
+        steps: what happens to the lives of its run, one after the other.
+        on_accept: "kill" the run's process, or "both", when the edge has accepted and not yet answered.
+        faults: trouble that the edge makes.
+        drive: what else is done; starts the runs if it is given.
+        given_up: whether the run ends as crashed.
+        limit: seconds.
+    """
+
+    group: str
+    detail: str
+    kind: str
+    place: Place
+    expect: str = "archived"
+    accepts: int = 1
+    request: dict[str, Any] = field(default_factory=dict)
+    steps: tuple[Step, ...] = ()
+    on_accept: str = ""
+    faults: tuple[str, ...] = ()
+    drive: Drive | None = None
+    given_up: bool = False
+    limit: float = LIMIT
+
+    @property
+    def name(self) -> str:
+        """Unique in the matrix."""
+        parts = [self.group, self.kind, self.place.archive, self.place.variant, self.detail]
+        return " / ".join(filter(None, parts))
+
+    @property
+    def deaths(self) -> int:
+        """How often its run's process is killed."""
+        return sum(step.do != "wait" for step in self.steps) + bool(self.on_accept)
+
+
+@dataclass
+class Result:
+    """What came of a case.
+
+    Attributes:
+        outcome: of its runs, in words.
+        violations: rules that were broken, and expectations that were not met.
+        skipped: why it could not be played.
+        lives: processes that worked on its runs.
+        kills: processes of runs that were killed.
+        back: for each kill, seconds until the run went on.
+        freed: for each kill, seconds until nobody held the lane's slot.
+        seconds: from its start to its end.
+        accepted: captures that the edge accepted of edgecap.
+        archived: entries of them.
+        failed: those that failed with a reason.
+        history: the states of its runs, to look at when something is wrong.
+    """
+
+    case: Case
+    outcome: str = ""
+    violations: list[str] = field(default_factory=list)
+    skipped: str = ""
+    lives: int = 0
+    kills: int = 0
+    back: list[float] = field(default_factory=list)
+    freed: list[float] = field(default_factory=list)
+    seconds: float = 0.0
+    accepted: int = 0
+    archived: int = 0
+    failed: int = 0
+    history: list[str] = field(default_factory=list)
+    run_ids: list[str] = field(default_factory=list)
+
+
+class TooLong(Exception):
+    """Something that was waited for did not come."""
+
+
+class Stage:
+    """A case being played; what a `drive` gets."""
+
+    def __init__(self, case: Case, site: Site, world: World) -> None:
+        self.case = case
+        self.site = site
+        self.world = world
+        self.runs: list[str] = []
+        self.kills: list[float] = []
+        self.deadline = time.monotonic() + case.limit
+        self._freed: dict[float, float] = {}
+
+    def start(self, *, tags: tuple[str, ...] = (), queue: str = "", **fields: Any) -> str:
+        """Start a run of the case's kind."""
+        usual: dict[str, Any] = {"type": self.case.kind, "time_limit": 10}
+        if self.case.kind == "full":
+            usual |= {"colo": "ord02", "time_limit": 40}
+        request = {**usual, **self.case.request, **fields}
+        steps = list(self.case.steps) if not self.runs else []
+        self.runs.append(self.site.start_run(request, steps, list(tags), queue))
+        return self.runs[-1]
+
+    def wait(self, until: Callable[[], object], what: str) -> None:
+        """Wait until something is true, as long as the case may last."""
+        while not until():
+            if time.monotonic() > self.deadline:
+                raise TooLong(f"in {self.case.limit:.0f} s this did not come: {what}")
+            self.watch_lane()
+            time.sleep(LOOK / 2)
+
+    def reached(self, number: int = 0) -> None:
+        """Wait until the first run waits at a step."""
+        self.wait(lambda: len(self.site.struck(self.runs[0])) > number, "the point where the run shall wait")
+
+    def in_state(self, *names: str) -> None:
+        """Wait until the first run is in a state of one of these names or types."""
+        self.wait(
+            lambda: {(now := self.site.state(self.runs[0])).name, now.type} & set(names), f"state {names}"
+        )
+
+    def watch_lane(self) -> None:
+        """Note for each kill when nobody held the slot any more."""
+        for kill in self.all_kills():
+            if kill in self._freed:
+                continue
+            if self.site.holders(self.case.kind, self.world.account_id) == 0:
+                self._freed[kill] = time.time() - kill
+
+    def all_kills(self) -> list[float]:
+        """When processes of its runs were killed."""
+        own = []
+        if self.runs and any(step.do != "wait" for step in self.case.steps):
+            own = self.site.struck(self.runs[0])
+        return sorted([*self.kills, *own])
+
+    def freed(self) -> list[float | None]:
+        """For each kill, the seconds until the slot was free."""
+        return [self._freed.get(kill) for kill in self.all_kills()]
+
+    def finish(self) -> None:
+        """Wait until all of it is over, by itself."""
+        while not self._over():
+            if time.monotonic() > self.deadline:
+                raise TooLong(f"it did not end by itself within {self.case.limit:.0f} s")
+            self.watch_lane()
+            time.sleep(LOOK)
+        self.watch_lane()
+        time.sleep(SETTLED)
+        self.watch_lane()
+
+    def _over(self) -> bool:
+        states = [self.site.state(run_id) for run_id in self.runs]
+        for state in states:
+            if state.type not in OVER and not (self.case.given_up and state.type == "CRASHED"):
+                return False
+        if len(self.all_kills()) < self.case.deaths:
+            return False
+        free = {event["capture_id"] for event in self.world.states("full") if event.get("lane") == "free"}
+        names = self.world.names()
+        for capture_id in self.world.accepted():
+            if self.case.kind == "full" and capture_id not in free:
+                return False
+            entry = any(name.endswith(f"_{capture_id}/manifest.json") for name in names)
+            ended = any(name.endswith("/ended.json") for name in names)
+            if not entry and not ended and not any(state.type == "FAILED" for state in states):
+                return False
+        return True
+
+    def watch_edge(self, event: dict[str, Any]) -> None:
+        """Called by the edge before an answer leaves."""
+        if not self.case.on_accept or self.kills or not self.runs or event["event"] != "request":
+            return
+        if event["method"] != "POST" or event["outcome"] != "accepted" or event.get("caller") != OURS:
+            return
+        if event["path"].endswith("/pcaps"):
+            at = self.site.kill(self.runs[0], worker=self.case.on_accept == "both")
+            self.kills += [at] if at else []
+
+
+def play(case: Case, site: Site, store: ObjectStore, folder: Path) -> Result:
+    """Play one case to its end and judge it."""
+    result = Result(case)
+    began = time.monotonic()
+    try:
+        with World(case.place, folder, store, site.config) as world:
+            site.watch_anew()
+            stage = Stage(case, site, world)
+            world.log.watcher = stage.watch_edge
+            world.trouble(*case.faults)
+            try:
+                if case.drive:
+                    case.drive(stage)
+                else:
+                    stage.start()
+                stage.finish()
+            except (TooLong, httpx.HTTPError) as error:
+                result.violations.append(" ".join(f"{error}".split()) or type(error).__name__)
+            result.seconds = time.monotonic() - began
+            world.log.watcher = None
+            try:
+                _judge(result, stage)
+            finally:
+                site.give_up(stage.runs)
+    except CannotPlay as reason:
+        result.skipped = str(reason)
+    return result
+
+
+def _judge(result: Result, stage: Stage) -> None:
+    case, world, site = stage.case, stage.world, stage.site
+    runs = [RunSeen(run_id, site.history(run_id)) for run_id in stage.runs]
+    evidence = world.evidence(runs, stage.freed())
+    result.violations += judge(evidence)
+    outcomes = [outcome_of(run, evidence) for run in runs]
+    result.outcome = _summed(outcomes)
+    result.violations += [
+        f"expected {case.expect!r}, and it {'is'} {outcome!r}"
+        for outcome in outcomes
+        if not re.fullmatch(case.expect, outcome, re.DOTALL)
+    ]
+    result.accepted = len(evidence.accepted)
+    if result.accepted != case.accepts:
+        result.violations.append(f"{result.accepted} captures were accepted instead of {case.accepts}")
+    # A trouble that never came proves nothing.
+    result.violations += [f"the fault {kind} never struck" for kind in world.unspent()]
+    if world.proxy and not world.proxy.went_off:
+        result.violations.append("the proxy did no harm")
+    kills = stage.all_kills()
+    if len(kills) < case.deaths:
+        result.violations.append(f"{len(kills)} of {case.deaths} deaths happened")
+    entries = {manifest["entry_id"] for manifest in evidence.manifests().values()}
+    captures = [event["capture_id"] for event in evidence.accepted]
+    result.archived = sum(capture_id in entries for capture_id in captures)
+    result.failed = sum(
+        capture_id not in entries and has_reason(evidence, capture_id) for capture_id in captures
+    )
+    result.kills = len(kills)
+    result.freed = [seconds for seconds in evidence.freed if seconds is not None]
+    result.run_ids = stage.runs
+    for run in runs:
+        result.lives += _lives(run.history)
+        begins = [state.at.timestamp() for state in run.history if state.type == "RUNNING"]
+        result.history.append(
+            " ".join(f"{state.at:%H:%M:%S} {state.type}({state.name})" for state in run.history)
+        )
+        for kill in kills if len(runs) == 1 else ():
+            result.back += [at - kill for at in begins if at > kill][:1]
+
+
+def _lives(history: list[State]) -> int:
+    before, count = "", 0
+    for state in history:
+        count += state.type == "RUNNING" and before != "RUNNING"
+        before = state.type
+    return count
+
+
+def _summed(outcomes: list[str]) -> str:
+    """Such as `6 x archived`."""
+    different = list(dict.fromkeys(outcomes))
+    return "; ".join(
+        f"{outcomes.count(each)} x {each}" if outcomes.count(each) > 1 else each for each in different
+    )

@@ -1,0 +1,267 @@
+"""A site: a real Prefect server, a real worker and the deployments of `prefect.yaml`, watched and restarted.
+
+One case at a time runs on it. What a case needs of settings is written to the site's `edgecap.toml`, which
+the processes of flow runs read when they start.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import sqlite3
+import threading
+import time
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+
+from deployments.local import LocalSetup
+from deployments.watching import LOOK, Watch
+from edgecap.errors import SetupError
+from tests.prefect_database import place_database
+
+CRASH = Path(__file__).parent / "crash"
+PATIENT = 300.0  # seconds for a start or an answer: other programs may want the processors, too
+UPKEEP = "reconcile"  # the flow whose schedule stays on
+OVER = ("COMPLETED", "FAILED", "CANCELLED")
+
+
+@dataclass(frozen=True)
+class Step:
+    """What happens to one life of a run: at `nth` entering of, or return from, a function of a module."""
+
+    module: str
+    name: str
+    when: str = "enter"
+    nth: int = 1
+    do: str = "kill"  # "kill" the process, "both" the worker first and then it, or "wait" until told to go on
+
+
+@dataclass(frozen=True)
+class State:
+    """One state of a run, as Prefect's REST API has it."""
+
+    type: str
+    name: str
+    message: str
+    at: datetime
+
+
+class Site:
+    """`with Site(folder) as site:` and everything runs.
+
+    Args:
+        home: folder for its state.
+        database: a database of Prefect's that is up to date; making one takes 20 seconds of a processor.
+    """
+
+    def __init__(self, home: Path, database: Path | None = None) -> None:
+        self.home = home
+        self._database = database
+        self.config = home / "edgecap.toml"
+        self.faults = home / "faults"
+        self.faults.mkdir(parents=True)
+        path = os.pathsep.join(filter(None, [str(CRASH), os.environ.get("PYTHONPATH", "")]))
+        env = {"EDGECAP_CONFIG": str(self.config), "EDGECAP_FAULTS": str(self.faults), "PYTHONPATH": path}
+        self.setup = LocalSetup(home, env=env)
+        self._plan: dict[str, list[dict[str, Any]]] = {}
+        self._watch: Watch | None = None
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._look, name=f"watch {home.name}", daemon=True)
+        self._deployment = ""
+
+    def __repr__(self) -> str:
+        return f"<Site {self.home.name} {self.setup!r}>"
+
+    def __enter__(self) -> Self:
+        self.write_plan()
+        self.config.write_text("")
+        if self._database:
+            place_database(self._database, self.home)
+        try:
+            self.setup.start_server()
+            self.setup.wait_for_server(timeout=PATIENT)
+            self.setup.start_workers()
+            self.setup.deploy()
+            self._only_upkeep()
+            self.setup.wait_for_workers(timeout=PATIENT)
+            self.watch_anew()
+            self._thread.start()
+        except BaseException:
+            self.setup.stop()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        self.setup.stop()
+
+    def watch_anew(self) -> None:
+        """Forget earlier deaths: here a program dies far more often than `Watch` takes for healthy."""
+        self._drop_scheduled()
+        self._note_worker()
+        self._watch = Watch(self.setup.programs, lambda _line: None)
+
+    def _look(self) -> None:
+        while not self._stopping.wait(LOOK):
+            if self._watch:
+                self._watch.look()
+            self._note_worker()
+
+    def _note_worker(self) -> None:
+        aside = self.faults / "worker.new"
+        aside.write_text(str(self.setup.workers[0].pid))
+        aside.replace(self.faults / "worker.pid")
+
+    # -- runs ---------------------------------------------------------------------------------------------
+
+    def start_run(self, request: dict[str, Any], steps: list[Step], tags: list[str], queue: str = "") -> str:
+        """Start a run of `capture/now`; its steps are in place before its process can have started."""
+        body: dict[str, Any] = {"parameters": {"request": request}, "tags": tags}
+        body |= {"state": {"type": "SCHEDULED"}, **({"work_queue_name": queue} if queue else {})}
+        run_id: str = self.rest("POST", f"/deployments/{self._deployment}/create_flow_run", body)["id"]
+        self._plan[run_id] = [asdict(step) for step in steps]
+        self.write_plan()
+        return run_id
+
+    def write_plan(self) -> None:
+        """Let the processes of runs see what shall happen to them."""
+        aside = self.faults / "plan.new"
+        aside.write_text(json.dumps(self._plan))
+        aside.replace(self.faults / "plan.json")
+
+    def struck(self, run_id: str) -> list[float]:
+        """When each step of the run happened, in seconds since 1970."""
+        times = []
+        for number in range(len(self._plan.get(run_id, ()))):
+            with contextlib.suppress(FileNotFoundError, ValueError):
+                times.append(float((self.faults / f"{run_id}.{number}").read_text()))
+        return times
+
+    def let_go(self, run_id: str, number: int = 0) -> None:
+        """Let a run go on that waits at a step."""
+        (self.faults / f"{run_id}.{number}.go").touch()
+
+    def kill(self, run_id: str, *, worker: bool = False) -> float | None:
+        """Kill the run's process, with the worker first if it shall; when, or None if there is no process."""
+        try:
+            pid = int((self.faults / f"{run_id}.pid").read_text())
+            now = time.time()
+            if worker:
+                os.kill(int((self.faults / "worker.pid").read_text()), signal.SIGKILL)
+            os.kill(pid, signal.SIGKILL)
+        except (FileNotFoundError, ProcessLookupError, ValueError):
+            return None
+        return now
+
+    def kill_server(self) -> None:
+        """Kill the Prefect server; it is started again by the watch."""
+        assert self.setup.server.pid
+        os.kill(self.setup.server.pid, signal.SIGKILL)
+
+    def wait_for_server(self, *, seconds: float = 90.0) -> None:
+        """Return when the server answers again.
+
+        Raises:
+            SetupError: it does not.
+        """
+        deadline = time.monotonic() + seconds
+        while True:
+            with contextlib.suppress(httpx.HTTPError):
+                if httpx.get(f"{self.setup.api_url}/health", timeout=2).is_success:
+                    return
+            if time.monotonic() > deadline:
+                raise SetupError(f"the Prefect server did not come back: {self.setup.server.last_line()}")
+            time.sleep(0.2)
+
+    def lock_database(self, seconds: float) -> None:
+        """Keep everybody else from Prefect's database for so long."""
+        base = sqlite3.connect(self.setup.home / "prefect" / "prefect.db", timeout=30, isolation_level=None)
+        try:
+            base.execute("BEGIN EXCLUSIVE")
+            time.sleep(seconds)
+            base.execute("ROLLBACK")
+        finally:
+            base.close()
+
+    def cancel(self, run_id: str) -> None:
+        """What the UI's button does."""
+        self.rest("POST", f"/flow_runs/{run_id}/set_state", {"state": {"type": "CANCELLING"}})
+
+    def state(self, run_id: str) -> State:
+        """The run's state now."""
+        return _state(self.rest("GET", f"/flow_runs/{run_id}")["state"])
+
+    def history(self, run_id: str) -> list[State]:
+        """All states that the run has had, in order."""
+        found = self.rest("GET", f"/flow_run_states/?flow_run_id={run_id}")
+        return sorted((_state(each) for each in found), key=lambda state: state.at)
+
+    def holders(self, kind: str, account_id: str) -> int:
+        """How many hold the lane's slot."""
+        try:
+            answer = httpx.get(
+                f"{self.setup.api_url}/v2/concurrency_limits/edgecap_{kind}_{account_id}", timeout=5
+            )
+        except httpx.HTTPError:
+            return -1
+        if answer.status_code == httpx.codes.NOT_FOUND:
+            return 0
+        return int(answer.json()["active_slots"]) if answer.is_success else -1
+
+    def give_up(self, run_ids: list[str]) -> None:
+        """End what a case that failed has left, so that the next one is alone."""
+        for run_id in run_ids:
+            with contextlib.suppress(httpx.HTTPError, KeyError):
+                if self.state(run_id).type not in OVER:
+                    state = {"type": "CANCELLED", "message": "the case is over"}
+                    self.rest("POST", f"/flow_runs/{run_id}/set_state", {"state": state, "force": True})
+            self.kill(run_id)
+
+    def rest(self, method: str, path: str, body: Any = None) -> Any:
+        """One call of Prefect's API; patient, since the server may just be dead on purpose."""
+        deadline = time.monotonic() + PATIENT
+        while True:
+            try:
+                answer = httpx.request(method, f"{self.setup.api_url}{path}", json=body, timeout=60)
+                if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE or time.monotonic() > deadline:
+                    answer.raise_for_status()
+                    return answer.json() if answer.content else None
+            except httpx.TransportError:
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(0.5)
+
+    def _drop_scheduled(self) -> None:
+        """Forget runs of other schedules that the scheduler made while they were being turned off."""
+        wanted = {
+            "flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}, "tags": {"all_": ["auto-scheduled"]}},
+            "flows": {"name": {"any_": ["capture"]}},
+        }
+        for run in self.rest("POST", "/flow_runs/filter", wanted):
+            self.rest("DELETE", f"/flow_runs/{run['id']}")
+
+    def _only_upkeep(self) -> None:
+        """Every schedule is off but that of `reconcile`, and its first run after the deployment is over."""
+        for deployment in self.rest("POST", "/deployments/filter", {}):
+            flow = self.rest("GET", f"/flows/{deployment['flow_id']}")["name"]
+            if (flow, deployment["name"]) == ("capture", "now"):
+                self._deployment = deployment["id"]
+            if flow != UPKEEP:
+                for schedule in deployment["schedules"]:
+                    self.rest(
+                        "PATCH",
+                        f"/deployments/{deployment['id']}/schedules/{schedule['id']}",
+                        {"active": False},
+                    )
+
+
+def _state(raw: dict[str, Any]) -> State:
+    return State(raw["type"], raw["name"], raw["message"] or "", datetime.fromisoformat(raw["timestamp"]))

@@ -1,0 +1,165 @@
+"""A TCP proxy on loopback that cuts connections, flips bytes, and refuses requests, when told to.
+
+It runs in a thread of its own. Faults are armed from the test and go off a set number of times; byte counts
+are of one answer, headers included.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import socket
+import struct
+import threading
+from dataclasses import dataclass
+from typing import Self
+
+LOOPBACK = "127.0.0.1"
+_RANGE = re.compile(rb"\r\nrange: bytes=(\d+)-", re.IGNORECASE)
+
+
+@dataclass
+class Fault:
+    kind: str  # "fin" | "rst" | "flip"
+    after: int  # bytes of the answer that came before
+    left: int  # how often it still goes off
+    methods: str = ""  # of the requests whose answers it hits; empty for all
+
+
+@dataclass
+class _Answer:
+    size: int = 0  # bytes that came down since the last request went up
+    method: str = ""  # of that request
+
+
+class FlakyProxy:
+    """`with FlakyProxy(port) as proxy:` and point the client at `proxy.url`."""
+
+    def __init__(self, upstream: int) -> None:
+        self.upstream = upstream
+        self.faults: list[Fault] = []
+        self.refused_header = b""
+        self.requests: list[bytes] = []  # the heads of all requests
+        self.went_off = 0
+        self.port = 0
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
+
+    def __repr__(self) -> str:
+        return f"<FlakyProxy {self.url} > {self.upstream} [{self.went_off} faults went off] {self.faults}>"
+
+    @property
+    def url(self) -> str:
+        return f"http://{LOOPBACK}:{self.port}"
+
+    @property
+    def starts(self) -> list[int]:
+        """Where each GET of an object began to read, in order."""
+        found = []
+        for head in self.requests:
+            if head.startswith(b"GET ") and b"list-type=" not in head:
+                match = _RANGE.search(head)
+                found.append(int(match.group(1)) if match else 0)
+        return found
+
+    def cut(self, after: int, *, how: str = "fin", times: int = 1, methods: str = "") -> None:
+        """End connections after so many bytes of answer, by FIN or RST."""
+        self.faults.append(Fault(how, after, times, methods))
+
+    def flip(self, at: int, *, times: int = 1) -> None:
+        """Invert the byte at this place of an answer."""
+        self.faults.append(Fault("flip", at, times))
+
+    def refuse(self, header: str) -> None:
+        """Answer 501 to every request that has this header, as servers do that do not know it."""
+        self.refused_header = b"\r\n" + header.lower().encode() + b":"
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        assert self._ready.wait(10)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._done.set)
+            self._thread.join(10)
+
+    async def _serve(self) -> None:
+        self._loop, self._done = asyncio.get_running_loop(), asyncio.Event()
+        server = await asyncio.start_server(self._connection, LOOPBACK, 0)
+        self.port = server.sockets[0].getsockname()[1]
+        self._ready.set()
+        await self._done.wait()
+        server.close()
+        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            task.cancel()
+
+    async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            up_reader, up_writer = await asyncio.open_connection(LOOPBACK, self.upstream)
+        except OSError:
+            writer.transport.abort()
+            return
+        answer = _Answer()
+        try:
+            async with asyncio.TaskGroup() as both:
+                both.create_task(self._up(reader, up_writer, writer, answer))
+                both.create_task(self._down(up_reader, writer, answer))
+        except* (ConnectionError, asyncio.CancelledError):
+            pass
+        finally:
+            for each in (writer, up_writer):
+                each.close()
+
+    async def _up(
+        self,
+        reader: asyncio.StreamReader,
+        up: asyncio.StreamWriter,
+        down: asyncio.StreamWriter,
+        answer: _Answer,
+    ) -> None:
+        while data := await reader.read(1 << 16):
+            head = data.partition(b"\r\n\r\n")[0]
+            if re.match(rb"[A-Z]+ /", head):
+                self.requests.append(head)
+                answer.size, answer.method = 0, head.split(b" ")[0].decode()
+                if self.refused_header and self.refused_header in head.lower():
+                    error = b"<Error><Code>NotImplemented</Code><Message>no conditions</Message></Error>"
+                    down.write(
+                        b"HTTP/1.1 501 Not Implemented\r\nconnection: close\r\n"
+                        b"content-type: application/xml\r\ncontent-length: %d\r\n\r\n%s" % (len(error), error)
+                    )
+                    await down.drain()
+                    down.write_eof()
+                    while await reader.read(1 << 16):  # or the client sees a reset instead of the answer
+                        pass
+                    raise ConnectionError
+            up.write(data)
+            await up.drain()
+        raise ConnectionError  # the client is gone: so is its connection upstream
+
+    async def _down(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, answer: _Answer
+    ) -> None:
+        while data := await reader.read(1 << 16):
+            for fault in self.faults:
+                offset = fault.after - answer.size
+                other = fault.methods and answer.method not in fault.methods.split()
+                if other or not fault.left or not 0 <= offset < len(data):
+                    continue
+                fault.left -= 1
+                self.went_off += 1
+                if fault.kind == "flip":
+                    data = data[:offset] + bytes([data[offset] ^ 0xFF]) + data[offset + 1 :]
+                    continue
+                writer.write(data[:offset])
+                await writer.drain()
+                if fault.kind == "rst":
+                    linger = struct.pack("ii", 1, 0)
+                    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+                    writer.transport.abort()
+                raise ConnectionError
+            answer.size += len(data)
+            writer.write(data)
+            await writer.drain()
+        raise ConnectionError

@@ -1,0 +1,69 @@
+"""From an alert's arrival to its run, with the real command and a real Prefect server."""
+
+import os
+from dataclasses import replace
+
+import pytest
+
+from deployments.dispatch import EVENT, Dispatch, OrderRefused
+from deployments.local import POOL, QUEUES
+from deployments.prefect_api import PrefectApi
+from edgecap.alerts.model import derive
+from edgecap.incidents.book import Order
+from tests.deployments.conftest import Command, attack, until
+
+pytestmark = [pytest.mark.prefect, pytest.mark.xdist_group("prefect")]
+
+
+@pytest.fixture
+def api(prefect_server):
+    """The server, with the deployments of `prefect.yaml`."""
+    with PrefectApi(prefect_server.api_url) as api:
+        api.make_pool(POOL, QUEUES)
+        prefect_server.deploy()
+        yield api
+
+
+@pytest.fixture
+def command(prefect_server, tmp_path):
+    """The receiver, which tells this server."""
+    command = Command(
+        tmp_path, {"PREFECT_API_URL": prefect_server.api_url, "HOME": os.environ.get("HOME", "/")}
+    )
+    command.start()
+    yield command
+    command.process.kill()
+    command.process.wait()
+
+
+def test_an_alert_becomes_a_run_of_respond_in_the_queue_of_alerts(api, command, prefect_server):
+    hostile = attack(1, text="a\0b {{ prefect.variables.x }}")
+    hostile["data"] |= {"__prefect_kind": "jinja", "template": "{{ 7 * 7 }}"}
+    assert command.post(hostile).status_code == 202
+    with command.book as book:
+        until(lambda: book.incidents() and book.incidents()[0].runs, timeout=60)
+        (incident,) = book.incidents()
+    run = api.run(incident.runs["start"])
+    assert run["deployment_id"] == api.deployment("respond/alert")["id"]
+    assert run["work_queue_name"] == "alerts"
+    assert {"alert", f"incident:{incident.id}"} <= set(run["tags"])
+    assert run["state"]["type"] == "SCHEDULED"
+    assert run["parameters"]["incident"] == incident.id
+    assert run["parameters"]["alert"]["labels"]["template"] == "{{ 7 * 7 }}"
+    assert run["parameters"]["plan"]["captures"]
+    wanted = {"filter": {"event": {"name": [EVENT]}}}
+
+    def on_the_timeline():
+        found = api._call("POST", "/events/filter", json=wanted)["events"]
+        return any(each["resource"]["prefect.resource.id"].endswith(incident.id) for each in found)
+
+    until(on_the_timeline, timeout=30)
+
+    # As if it had died before it wrote down that Prefect has the run: the same order again is the same run.
+    key = derive(incident.id, "start")
+    order = Order(1, incident.id, "start", incident.alert, incident.plan, key, incident.opened)
+    here = Dispatch(lambda: prefect_server.api_url, account="default", archive="default")
+    assert here.send(order) == run["id"]
+    wrong = Dispatch(lambda: prefect_server.api_url, account=["no", "name"], archive="default")
+    with pytest.raises(OrderRefused, match="409"):
+        wrong.send(replace(order, key="another"))

@@ -1,0 +1,150 @@
+"""The flow `reconcile` against a real Prefect server: dead runs, and what was left behind."""
+
+import asyncio
+import subprocess
+import sys
+from datetime import UTC, datetime
+from uuid import uuid4
+
+import httpx
+import pytest
+from prefect import flow
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.client.schemas.objects import State, StateType
+
+from edgecap.archive.entries import list_entries
+from edgecap.archive.journal import Journal
+from edgecap.archive.verify import verify_entry
+from edgecap.cloudflare.client import Client
+from edgecap.intents import decide
+from edgecap.liveness import this_process
+from edgecap.lives import MOST_LIVES, SETTLING, Verdict
+from edgecap.requests import SimpleRequest
+from edgecap.settings import load_settings
+from flows.capture import capture
+from flows.reconcile import reconcile
+from tasks.runs import PROCESS, take_up
+
+pytestmark = [pytest.mark.prefect, pytest.mark.xdist_group("prefect")]
+
+
+@pytest.fixture
+def ended():
+    """The mark of a process that has ended."""
+    code = "from edgecap.liveness import this_process; print(this_process())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+@pytest.fixture
+async def deployment(prefect_server):
+    """A deployment of `capture` whose runs a worker of some pool would take, if there were one."""
+    async with get_client() as client:
+        pool = await client.create_work_pool(WorkPoolCreate(name=f"pool-{uuid4().hex}", type="process"))
+        flow_id = await client.create_flow(capture)
+        return await client.create_deployment(flow_id, name=uuid4().hex, work_pool_name=pool.name)
+
+
+async def set_state(client, run_id, kind):
+    await client.set_flow_run_state(run_id, State[None](type=kind), force=True)
+
+
+async def dead_run(client, ended, *, deployment=None, lives=1):
+    """A run that is shown as running, and whose process is gone, in its so many'th life."""
+    if deployment:
+        run = await client.create_flow_run_from_deployment(deployment)
+    else:
+        run = await client.create_flow_run(capture)
+    for life in range(lives, 0, -1):
+        await set_state(client, run.id, StateType.PENDING)
+        await set_state(client, run.id, StateType.RUNNING)
+        if life > 1:
+            await set_state(client, run.id, StateType.CRASHED)
+    await client.update_flow_run_labels(run.id, {PROCESS: ended})
+    return run.id
+
+
+@flow
+async def taking_up():
+    return await take_up()
+
+
+async def test_a_dead_run_is_taken_up_again_as_often_as_is_sensible(deployment, ended):
+    async with get_client() as client:
+        once = await dead_run(client, ended, deployment=deployment)
+        too_often = await dead_run(client, ended, deployment=deployment, lives=MOST_LIVES)
+        by_hand = await dead_run(client, ended)  # from a terminal: no worker could take it up
+        unwanted = await dead_run(client, ended, deployment=deployment)
+        await set_state(client, unwanted, StateType.CANCELLING)
+        alive = await dead_run(client, str(this_process()), deployment=deployment)
+        ours = {str(run) for run in (once, too_often, by_hand, unwanted, alive)}
+        assert not [each for each in await taking_up() if each.run_id in ours], "they have only just begun"
+        await asyncio.sleep(SETTLING.total_seconds() + 0.5)
+        done = {each.run_id: each.verdict for each in await taking_up() if each.run_id in ours}
+        assert done == {
+            str(once): Verdict.TAKE_UP,
+            str(too_often): Verdict.GIVE_UP,
+            str(by_hand): Verdict.GIVE_UP,
+            str(unwanted): Verdict.CANCEL,
+        }
+        states = [
+            (await client.read_flow_run(run)).state for run in (once, too_often, by_hand, unwanted, alive)
+        ]
+        assert [state.name for state in states] == [
+            "AwaitingRetry",
+            "Crashed",
+            "Crashed",
+            "Cancelled",
+            "Running",
+        ]
+        assert states[0].state_details.scheduled_time <= datetime.now(UTC)
+        assert not [each for each in await taking_up() if each.run_id in ours], "once is enough"
+
+
+async def test_a_completed_run_stays_completed_whoever_wants_it_again(world):
+    state = await capture(SimpleRequest(time_limit=5), return_state=True)
+    assert state.is_completed()
+    async with get_client() as client:
+        run_id = state.state_details.flow_run_id
+        again = State[None](type=StateType.SCHEDULED, name="AwaitingRetry")
+        await client.set_flow_run_state(run_id, again)
+        assert (await client.read_flow_run(run_id)).state.is_completed()
+
+
+async def test_what_a_dead_run_left_behind_is_brought_in_and_reported(world, store, prefect_server):
+    """Killed between the acceptance and its journalling, by somebody who started it from a terminal."""
+    settings = load_settings()
+    async with Client(settings.account()) as client:
+        intent = decide(
+            SimpleRequest(time_limit=10),
+            settings,
+            run_id=str(uuid4()),
+            run_name="lost",
+            account="default",
+            archive="default",
+            scheduled=None,
+            now=world.edge.clock.now(),
+        )
+        Journal(store).begin(intent)
+        lost = await client.create_capture(dict(intent.body))
+        while not (await client.get_capture(lost.id)).is_final:  # noqa: ASYNC110 - the edge's time
+            await asyncio.sleep(0.1)
+    line = await reconcile()
+    assert "1 finished" in line
+    [entry] = list_entries(store)
+    assert entry.manifest.entry_id == lost.id
+    assert verify_entry(store, entry) == []
+    assert Journal(store).find(intent.intent_id).ended.outcome == "archived"
+    assert len(world.posts()) == 1
+    async with httpx.AsyncClient(base_url=prefect_server.api_url) as http:
+        body = {"artifacts": {"key": {"any_": ["reconcile"]}}, "sort": "CREATED_DESC"}
+        page = (await http.post("/artifacts/filter", json=body)).json()[0]["data"]
+    assert lost.id in page or intent.intent_id in page
+    assert await reconcile() == "nothing was left behind"
+
+
+async def test_a_normal_run_leaves_nothing_behind(world, store):
+    assert (await capture(SimpleRequest(time_limit=5), return_state=True)).is_completed()
+    assert list(Journal(store).open()) == []
+    assert await reconcile() == "nothing was left behind"

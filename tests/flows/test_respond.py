@@ -1,0 +1,182 @@
+"""Alerts that became incidents: the flow `respond` in the warm process, against a real Prefect server.
+
+What was captured is judged from the simulated edge's log and the archive's bytes.
+"""
+
+import asyncio
+import time
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import State, StateType
+
+from deployments.local import POOL, QUEUES
+from deployments.prefect_api import PrefectApi
+from deployments.processes import LOOPBACK, answers, free_port
+from edgecap.alerts.model import Alert, derive
+from edgecap.alerts.policy import decide, read_policy
+from edgecap.archive.entries import list_entries, read_entry
+from edgecap.archive.verify import verify_entry
+from edgecap.incidents.record import Incidents
+from flows.register_bucket import register_bucket
+from tasks.outcomes import tag_of
+
+pytestmark = [pytest.mark.prefect, pytest.mark.xdist_group("prefect")]
+
+POLICY = """
+[[rules]]
+name = "test"
+before = 240
+after = 60
+filter = {}
+[rules.during]
+seconds = 20
+colos = ["ORD"]
+"""
+
+
+@pytest.fixture(scope="session")
+def deployed(prefect_server):
+    """The deployments of `prefect.yaml`."""
+    with PrefectApi(prefect_server.api_url) as prefect:
+        prefect.make_pool(POOL, QUEUES)
+    prefect_server.deploy()
+    return prefect_server
+
+
+@pytest.fixture
+def warm(deployed, world, monkeypatch, tmp_path):
+    """The warm process and a worker, for the settings of this test."""
+    port = free_port()
+    env = {"EDGECAP_CONFIG": str(world.config), "EDGECAP_RESPONDER": f"http://{LOOPBACK}:{port}"}
+    deployed.env |= env
+    programs = [
+        deployed.program("responder", "deployments.responder"),
+        deployed.program("worker", "prefect", "worker", "start", "--pool", POOL, "--type", "process"),
+    ]
+    with PrefectApi(deployed.api_url) as prefect:
+        for name in ("capture/simple-every-10-min", "reconcile/every-10-min"):
+            prefect.pause(name)
+    try:
+        for program in programs:
+            program.start()
+        programs[0].wait_ready(lambda: answers(port), timeout=120)
+        yield env["EDGECAP_RESPONDER"]
+    finally:
+        for program in programs:
+            program.stop(grace=5)
+
+
+def alert(event="start", *, ago=timedelta(), **more):
+    """An attack on an address of the simulated edge's."""
+    now = datetime.now(UTC)
+    started = now - ago
+    facts = {
+        "source": "generic", "kind": "flood", "event": event, "severity": "high", "received": now,
+        "identity": derive(event, uuid4().hex), "incident": derive("attack"), "started": started,
+    }  # fmt: skip
+    return Alert(**facts, **({"ended": now - timedelta(seconds=90)} if event == "end" else {}), **more)
+
+
+async def send(deployed, warm, incident, given, policy=POLICY):
+    """Start `respond` as the receiver does; the run's id."""
+    plan = decide(given, read_policy(policy))
+    async with get_client() as client:
+        deployment = await client.read_deployment_by_name("respond/alert")
+        run = await client.create_flow_run_from_deployment(
+            deployment.id,
+            parameters={
+                "incident": incident,
+                "event": given.event,
+                "alert": given.model_dump(mode="json", exclude={"raw"}),
+                "plan": plan.model_dump(mode="json"),
+            },
+            tags=["alert", tag_of(incident)],
+            state=State[None](type=StateType.SCHEDULED),
+            idempotency_key=f"{incident} {given.event}",
+        )
+    await tell(warm, run.id)
+    return run.id
+
+
+async def tell(warm, run_id):
+    """Tell the warm process of a run."""
+    async with httpx.AsyncClient() as client:
+        (await client.post(f"{warm}/runs/{run_id}")).raise_for_status()
+
+
+async def ended(run_id, seconds=120):
+    """The run's final state."""
+    deadline = time.monotonic() + seconds
+    async with get_client() as client:
+        while True:
+            run = await client.read_flow_run(UUID(str(run_id)))
+            if run.state.is_final():
+                return run.state
+            assert time.monotonic() < deadline, run.state
+            await asyncio.sleep(0.2)
+
+
+async def test_an_attack_is_shown_from_before_its_start_to_after_its_end(deployed, warm, world, store):
+    await register_bucket()
+    incident = derive(uuid4().hex)
+    start = await send(deployed, warm, incident, alert())
+    incidents = Incidents(store)
+    deadline = time.monotonic() + 90
+    while len(list(list_entries(store))) < 2:
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.2)
+    assert incidents.closed(incident) is None
+    end = await send(deployed, warm, incident, alert("end", ago=timedelta(seconds=120)))
+    assert (await ended(end)).is_completed()
+    assert (await ended(start)).is_completed()
+    record = incidents.closed(incident)
+    assert [(part.phase, part.state) for part in record.captures] == [
+        ("before", "archived"),
+        ("during", "archived"),
+        ("after", "archived"),
+    ]
+    assert record.ended
+    assert record.rule == "test"
+    for part in record.captures:
+        entry = read_entry(store, part.entry)
+        assert verify_entry(store, entry) == []
+        assert entry.manifest.intent["incident"] == incident
+        assert entry.manifest.totals.packets == part.packets
+    assert len(world.posts()) == 3
+
+
+async def test_the_same_order_twice_and_both_taken_up_at_once_capture_once(deployed, warm, world, store):
+    incident = derive(uuid4().hex)
+    only_before = POLICY.replace("after = 60", "after = 0").replace("seconds = 20", "seconds = 0")
+    given = alert()
+    first = await send(deployed, warm, incident, given, only_before)
+    again = await send(deployed, warm, incident, given, only_before)
+    assert first == again
+    deadline = time.monotonic() + 90
+    while not list(list_entries(store)):
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.2)
+    assert len(world.posts()) == 1
+
+
+async def test_one_capture_that_fails_loses_no_other_and_the_incident_says_why(deployed, warm, world, store):
+    """The bucket is not registered, so there can be no full capture."""
+    world.write(incidents={"close_after": 5})
+    incident = derive(uuid4().hex)
+    run = await send(deployed, warm, incident, alert())
+    async with get_client() as client:
+        deadline = time.monotonic() + 90
+        while not (found := await client.read_flow_run(run)).state.is_final():
+            assert time.monotonic() < deadline, found.state
+            await asyncio.sleep(0.3)
+    record = Incidents(store).closed(incident)
+    assert [(part.phase, part.state) for part in record.captures] == [
+        ("before", "archived"),
+        ("during", "missing"),
+    ]
+    assert "not registered" in record.missing[0].reason
+    assert record.ended is None
