@@ -80,5 +80,9 @@ def log_quietly(stream: TextIO | None = None, *, clock: Callable[[], float] = ti
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.INFO)
+    # Prefect, once it is imported, gives the server's log a handler of its own.
+    for taken in ("uvicorn", "uvicorn.error"):
+        logging.getLogger(taken).handlers.clear()
+        logging.getLogger(taken).propagate = True
     for noisy in ("httpx", "httpcore"):  # a line for each request, with its URL
         logging.getLogger(noisy).setLevel(logging.WARNING)

@@ -37,5 +37,5 @@ async def look_for(journal: Journal, intent: Intent, listing: Listing) -> Captur
 def _taken(journal: Journal, intent: Intent, capture_id: str) -> bool:
     return any(
         record.capture_id == capture_id and record.intent.intent_id != intent.intent_id
-        for record in journal.pending(since=intent.decided - LOOK_BACK)
+        for record in journal.records(since=intent.decided - LOOK_BACK)
     )

@@ -174,7 +174,7 @@ class Journal:
         accepted = self._read(accepted_key(intent_id), Accepted)
         return JournalRecord(intent, accepted, self._read(ended_key(intent_id), Ended))
 
-    def pending(self, *, since: datetime | None = None) -> Iterator[JournalRecord]:
+    def records(self, *, since: datetime | None = None) -> Iterator[JournalRecord]:
         """Every intent, with its capture if one was accepted and its ending if it has one.
 
         Args:
@@ -183,7 +183,7 @@ class Journal:
         Raises:
             Damaged: after all others were handed out, if some records cannot be read; it names them.
         """
-        yield from self._records(list(self._begun(since)))
+        yield from self._read_all(list(self._begun(since)))
 
     def open(self, *, since: datetime | None = None) -> Iterator[JournalRecord]:
         """Intents without an ending. One listing tells which; those that ended are not read.
@@ -192,9 +192,9 @@ class Journal:
             since: leave out those that were begun before.
 
         Raises:
-            Damaged: as `pending`.
+            Damaged: as `records`.
         """
-        yield from self._records([found for found in self._begun(since) if not found.ended])
+        yield from self._read_all([found for found in self._begun(since) if not found.ended])
 
     def _begun(self, since: datetime | None) -> Iterator[_Begun]:
         # Keys come sorted, so what belongs to an intent comes together.
@@ -203,7 +203,7 @@ class Journal:
             if _INTENT in began and (since is None or began[_INTENT] >= since):
                 yield _Begun(f"{folder}/", _ENDED in began)
 
-    def _records(self, begun: Iterable[_Begun]) -> Iterator[JournalRecord]:
+    def _read_all(self, begun: Iterable[_Begun]) -> Iterator[JournalRecord]:
         unreadable = []
         for found in begun:
             try:

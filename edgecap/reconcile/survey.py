@@ -82,7 +82,7 @@ async def owners(
     """Which intents led to these captures, ended or not, by the capture's id; and what could not be read."""
     # An intent may wait for its turn for long.
     since = min((capture.submitted or now for capture in captures), default=now) - 2 * LOOK_BACK
-    records, trouble = await asyncio.to_thread(_readable, journal.pending(since=since), "the journal")
+    records, trouble = await asyncio.to_thread(_readable, journal.records(since=since), "the journal")
     return {record.capture_id: record for record in records if record.capture_id}, trouble
 
 

@@ -72,8 +72,8 @@ def test_the_whole_way_beside_a_running_setup(shell, edge, store, running):
     assert httpx.get(f"{running}/api/flow_runs/{run_id}").json()["state"]["type"] == "CANCELLED"
     # The worker's own run stops it, frees the lane, and keeps what there is.
     deadline = time.monotonic() + 120
-    while len(list_entries(store)) < 2:
-        assert time.monotonic() < deadline, Journal(store).open()
+    while len(list(list_entries(store))) < 2:
+        assert time.monotonic() < deadline, list(Journal(store).open())
         time.sleep(0.5)
     [stopped] = [kept for kept in list_entries(store) if kept.manifest.entry_id != entry["id"]]
     assert STOPPED in stopped.manifest.flags
@@ -85,7 +85,7 @@ def test_the_whole_way_beside_a_running_setup(shell, edge, store, running):
         capture.send_signal(signal.SIGINT)
         out, err = capture.communicate(timeout=60)
     assert (capture.returncode, out) == (130, "")
-    [record] = [each for each in Journal(store).pending() if each.intent.request.type == "full"]
+    [record] = [each for each in Journal(store).open() if each.intent.request.type == "full"]
     last = err.splitlines()[-1]
     assert last.startswith(f"edgecap: interrupted; full capture {record.capture_id} goes on at Cloudflare")
     assert "s3://" in last

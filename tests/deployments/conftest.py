@@ -34,7 +34,7 @@ ATTACK = json.loads(
 
 
 def attack(number, *, event="START", **more):
-    """A Cloudflare alert of the attack `number`, at an address of its own."""
+    """A Cloudflare alert of the attack `number`, at an address of its own, from now."""
     address = f"203.{number // 62_500}.{number // 250 % 250}.{number % 250 + 1}"
     data = {**ATTACK["data"], "attack_id": f"attack-{number}", "target_ip": address}
     return {
@@ -42,6 +42,7 @@ def attack(number, *, event="START", **more):
         "alert_correlation_id": f"attack-{number}",
         "alert_event": f"ALERT_STATE_EVENT_{event}",
         "data": {**data, "start_time": datetime.now(UTC).isoformat()},
+        "ts": int(time.time()),
         **more,
     }
 

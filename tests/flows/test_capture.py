@@ -62,7 +62,7 @@ async def test_a_simple_capture_ends_in_the_archive(world, store):
     [path] = raw_files(world)
     assert packets_by_capinfos(path) == summary.packets
     assert len(world.posts()) == 1
-    [record] = Journal(store).pending()
+    [record] = Journal(store).records()
     assert record.capture_id == summary.capture_id
 
 

@@ -91,7 +91,7 @@ async def test_an_alert_goes_before_what_waited_longer(world, store):
     alert = asyncio.create_task(take("alert"))
     ended = [await alert, await manual]
     assert [state.name for state in ended] == ["Completed", "Completed"]
-    captures = {record.intent.run.split()[0]: record.capture_id for record in Journal(store).pending()}
+    captures = {record.intent.run.split()[0]: record.capture_id for record in Journal(store).records()}
     wanted = [captures[str(state.state_details.flow_run_id)] for state in ended]
     assert [event["capture_id"] for event in world.posts()][1:] == wanted
 

@@ -99,13 +99,13 @@ def test_pending_lists_intents_with_and_without_a_capture(store):
     for name in ("i1", "i2", "../odd id"):
         journal.begin(intent(name))
     journal.accept("i2", {"id": "c2"})
-    assert {r.intent.intent_id: r.capture_id for r in journal.pending()} == {
+    assert {r.intent.intent_id: r.capture_id for r in journal.records()} == {
         "i1": "",
         "i2": "c2",
         "../odd id": "",
     }
-    assert list(journal.pending(since=datetime.now(UTC) + timedelta(minutes=5))) == []
-    assert len(list(journal.pending(since=datetime.now(UTC) - timedelta(minutes=5)))) == 3
+    assert list(journal.records(since=datetime.now(UTC) + timedelta(minutes=5))) == []
+    assert len(list(journal.records(since=datetime.now(UTC) - timedelta(minutes=5)))) == 3
 
 
 def ended(outcome: str = "archived", **more) -> Ended:
@@ -120,7 +120,7 @@ def test_an_ending_is_found_and_what_was_said_first_stands(store):
     assert journal.end("i1", first) == first
     assert journal.end("i1", ended("failed", reason="no packets", error="CaptureFailed")) == first
     assert journal.find("i1").ended == first
-    assert [record.ended for record in journal.pending()] == [first]
+    assert [record.ended for record in journal.records()] == [first]
 
 
 def test_open_hands_out_what_has_no_ending(store):
@@ -199,7 +199,7 @@ def test_one_unreadable_record_does_not_hide_the_others_and_is_not_silent(folder
     journal.begin(intent("i1"))
     folder.put("intents/i2/intent.json", b"garbage")
     journal.begin(intent("i3"))
-    found = journal.pending()
+    found = journal.records()
     assert {next(found).intent.intent_id, next(found).intent.intent_id} == {"i1", "i3"}
     with pytest.raises(Damaged, match=r"1 records .*i2/intent.json"):
         next(found)
