@@ -1,0 +1,278 @@
+"""What a capture's packets come to, in numbers: the model of `summary.json`.
+
+Counts are of the packets that were kept: of a simple capture, those are samples. Bytes are those on the wire,
+unless a name says otherwise. Addresses, ports and protocols are those inside of tunnels, where there are
+tunnels. Times are aware, UTC. Lists are sorted, the largest first.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+FORMAT = "edgecap-summary/1"
+TOP = 20  # entries of a list of the largest
+
+Share = Annotated[float, Field(ge=0, le=1, description="Part of all packets, 0 to 1")]
+
+
+class _Record(BaseModel):
+    # What a newer version adds is kept, and does not stop this one from reading.
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+
+class Named(_Record):
+    """So many packets of one kind: of a protocol, a TCP flag combination, an ICMP type, an EtherType."""
+
+    name: str = Field(description="Such as tcp, SYN+ACK, echo request, arp")
+    number: int | None = Field(None, description="The protocol's, flags' or type's number, if it has one")
+    packets: int
+    bytes: int
+    share: Share
+
+
+class Talker(_Record):
+    """An address, and what it sent or what was sent to it."""
+
+    address: str
+    packets: int
+    bytes: int
+    flows: int
+    share: Share
+
+
+class Talkers(_Record):
+    """The addresses on one side."""
+
+    distinct: int = Field(description="How many different ones there are")
+    exact: bool = Field(
+        True,
+        description="False: there were too many to count each; numbers are estimates, and small ones low",
+    )
+    top: tuple[Talker, ...] = ()
+
+
+class Port(_Record):
+    """A TCP or UDP port, on one side."""
+
+    protocol: Literal["tcp", "udp"]
+    port: int
+    service: str = Field(
+        "", description="What usually uses it, such as dns; empty if nothing well known does"
+    )
+    packets: int
+    bytes: int
+    share: Share
+
+
+class Ports(_Record):
+    """The ports on one side."""
+
+    distinct: int = Field(description="How many different ones there are, TCP and UDP counted apart")
+    top: tuple[Port, ...] = ()
+
+
+class Flow(_Record):
+    """Packets of one direction between two endpoints."""
+
+    community_id: str = Field(description="Community ID 1.0 with seed 0; the same for both directions")
+    protocol: int = Field(description="IP protocol number")
+    source: str
+    source_port: int
+    destination: str
+    destination_port: int
+    packets: int
+    bytes: int
+    first: AwareDatetime
+    last: AwareDatetime
+
+
+class Flows(_Record):
+    """Flows: same protocol, addresses and ports, one direction. All of them are in `flows.parquet`."""
+
+    records: int = Field(description="Rows of the flow table")
+    exact: bool = Field(
+        True, description="False: there were too many to hold; one that went on long has several rows"
+    )
+    top: tuple[Flow, ...] = Field((), description="By bytes")
+
+
+class Size(_Record):
+    """Packets of about one size on the wire."""
+
+    least: int = Field(description="Bytes, inclusive")
+    most: int | None = Field(None, description="Bytes, inclusive; null: no limit")
+    packets: int
+    share: Share
+
+
+class Sizes(_Record):
+    """How large the packets were on the wire, in bytes."""
+
+    smallest: int = 0
+    largest: int = 0
+    mean: float = 0
+    buckets: tuple[Size, ...] = ()
+
+
+class Ttl(_Record):
+    """A value of IPv4's time to live or IPv6's hop limit, as it arrived."""
+
+    ttl: int
+    packets: int
+    share: Share
+
+
+class Ttls(_Record):
+    """How times to live are spread. Real hosts at many distances spread; one that spoofs often does not."""
+
+    distinct: int = 0
+    lowest: int | None = None
+    highest: int | None = None
+    top: tuple[Ttl, ...] = ()
+
+
+class Rates(_Record):
+    """How much a second. Zero for fewer than two packets."""
+
+    packets: float = Field(0, description="Packets a second, on average")
+    bits: float = Field(0, description="Bits a second, on average")
+    peak_packets: float = Field(0, description="Most packets a second, over `peak_seconds`")
+    peak_bits: float = Field(0, description="Bits a second where they were most, over `peak_seconds`")
+    peak_at: AwareDatetime | None = Field(None, description="Where the peak of packets begins")
+    peak_seconds: float = Field(1, description="Over how long the peaks are taken")
+
+
+class Timeline(_Record):
+    """Counts over time, in equal steps without a gap. All lists are equally long."""
+
+    start: AwareDatetime | None = Field(None, description="When the first step begins")
+    seconds: float = Field(1, description="Length of a step")
+    packets: tuple[int, ...] = ()
+    bytes: tuple[int, ...] = ()
+    tcp: tuple[int, ...] = Field((), description="Packets")
+    udp: tuple[int, ...] = Field((), description="Packets")
+    icmp: tuple[int, ...] = Field((), description="Packets, ICMPv6 too")
+    other: tuple[int, ...] = Field((), description="Packets of any other kind")
+
+
+class Fragments(_Record):
+    """IP fragments."""
+
+    packets: int = 0
+    later: int = Field(0, description="Those of them that are not a first one, and so have no ports")
+    share: Share = 0
+
+
+class Tunnels(_Record):
+    """Packets in a tunnel, by its outermost kind."""
+
+    packets: int = 0
+    kinds: tuple[Named, ...] = ()
+
+
+class Amplification(_Record):
+    """Packets from a UDP port whose service answers small questions with large answers."""
+
+    service: str
+    port: int
+    packets: int
+    bytes: int
+    share: Share
+    mean_size: float = Field(description="Bytes of a packet, on average")
+
+
+class Finding(_Record):
+    """Something that the numbers look like."""
+
+    kind: str = Field(description="Such as syn-flood, amplification, scan")
+    title: str = Field(description="One line")
+    likelihood: Literal["likely", "possible"]
+    evidence: tuple[str, ...] = Field(description="The numbers that say so, a line each")
+
+
+class Change(_Record):
+    """Something that differs from the captures before."""
+
+    kind: Literal[
+        "new-source", "new-destination", "new-source-port", "new-destination-port", "mix", "rate", "size"
+    ]
+    what: str = Field(description="The address, port, protocol or measure")
+    now: float = Field(description="Its share of packets, or the measure's value")
+    before: float = Field(description="Likewise, on average over the captures before")
+    line: str = Field(description="In words")
+
+
+class Difference(_Record):
+    """How it differs from the last captures of the same schedule."""
+
+    series: str = Field(description="What is compared: the schedule's deployment and what it asks for")
+    captures: tuple[str, ...] = Field(description="Ids of those compared with, newest first")
+    verdict: str = Field(description="One line")
+    changes: tuple[Change, ...] = ()
+
+
+class Source(_Record):
+    """One file that the packets came from."""
+
+    name: str = Field(description="The file, such as raw/ord02-s1.pcap")
+    packets: int
+    bytes: int
+    share: Share
+    damage: str = Field("", description="What of it could not be read; empty if nothing")
+
+
+class Residual(_Record):
+    """What was filtered after the download."""
+
+    expression: str = Field(description="In pcap-filter's language")
+    packets: int = Field(description="Packets before")
+    kept: int = Field(description="Packets that matched; all other numbers are about these")
+
+
+class Summary(_Record):
+    """What a capture's packets come to."""
+
+    format: str = Field(FORMAT, pattern=r"^edgecap-summary/\d+$")
+    verdict: str = Field(description="One line: what it looks like, for somebody in a hurry")
+    findings: tuple[Finding, ...] = Field((), description="What the numbers look like, most likely first")
+    difference: Difference | None = Field(None, description="Null: there is nothing to compare with")
+    sampled: bool = Field(False, description="Packets are samples: true for simple captures")
+    packets: int = 0
+    bytes: int = Field(0, description="On the wire")
+    bytes_captured: int = Field(0, description="Kept of them")
+    first: AwareDatetime | None = None
+    last: AwareDatetime | None = None
+    seconds: float = Field(0, description="From the first packet to the last")
+    rates: Rates = Rates()
+    versions: tuple[Named, ...] = Field((), description="ipv4, ipv6, and what is not IP by its EtherType")
+    protocols: tuple[Named, ...] = Field((), description="IP protocols")
+    sources: Talkers = Talkers(distinct=0)
+    destinations: Talkers = Talkers(distinct=0)
+    source_ports: Ports = Ports(distinct=0)
+    destination_ports: Ports = Ports(distinct=0)
+    amplification: tuple[Amplification, ...] = Field((), description="Services that reflection attacks abuse")
+    flows: Flows = Flows(records=0)
+    tcp_flags: tuple[Named, ...] = Field(
+        (), description="Combinations of flags, with their share of all packets"
+    )
+    icmp: tuple[Named, ...] = Field((), description="ICMP and ICMPv6 types")
+    sizes: Sizes = Sizes()
+    ttls: Ttls = Ttls()
+    fragments: Fragments = Fragments()
+    tunnels: Tunnels = Tunnels()
+    vlans: tuple[int, ...] = Field((), description="VLAN numbers of outer tags, the most frequent first")
+    timeline: Timeline = Timeline()
+    files: tuple[Source, ...] = ()
+    residual: Residual | None = Field(None, description="Null: nothing was filtered after the download")
+
+
+def summary_schema() -> str:
+    """The JSON schema of a summary, as `docs/summary.schema.json` has it."""
+    schema = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **Summary.model_json_schema(mode="serialization"),
+    }
+    return json.dumps(schema, indent=2) + "\n"
