@@ -1,4 +1,4 @@
-"""What pyproject.toml cannot say without setuptools' experimental keys: the extension in C."""
+"""What pyproject.toml cannot say without setuptools' experimental keys: the extensions in C."""
 
 from setuptools import Extension, setup
 
@@ -6,11 +6,13 @@ setup(
     ext_modules=[
         # The loops that run once for each packet. One build serves every Python from 3.11 on (limited API).
         Extension(
-            "edgecap.packets._kernel",
-            ["edgecap/packets/_kernel.c"],
+            f"edgecap.packets.{name}",
+            [f"edgecap/packets/{name}.c"],
+            depends=["edgecap/packets/_packets.h"],
             extra_compile_args=["-O3", "-std=gnu11"],
             py_limited_api=True,
         )
+        for name in ("_kernel", "_tally")
     ],
     options={"bdist_wheel": {"py_limited_api": "cp311"}},
 )

@@ -12,15 +12,12 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from edgecap.errors import InvalidRequest
 from edgecap.packets.bpf import ETHERNET, Program
-from edgecap.packets.columns import Batch
 from edgecap.packets.filter_syntax import Condition, Every, Expression, Fields, Some, parse, shifts
 from edgecap.packets.inspection import Inspection
 from edgecap.packets.output import PacketWriter, new_pcapng
 from edgecap.packets.reading import PacketReader, open_packets
+from edgecap.packets.sieve import Sieve
 from edgecap.requests import Bounds, Filter
 
 _MOST_CHOICES = 64  # an expression of more has nothing that a person would make captures of
@@ -120,61 +117,24 @@ def apply(expression: str, source: Path, target: Path) -> Applied:
         StoreError: reading or writing failed; `target` is not there then.
     """
     with open_packets(source) as reader, new_pcapng(target) as writer:
-        sieve = _Sieve(expression, source, reader, writer)
+        sieve = Sieve(expression, str(source))
+        described = 0
         for batch in reader:
-            sieve.take(batch)
-        sieve.finish()
+            described = _describe(reader, writer, source.name, described)
+            kept = sieve.keep(batch, reader.interfaces)
+            writer.append(kept.data, kept.rows)
+        _describe(reader, writer, source.name, described)
+        sieve.check(reader.interfaces)
         found = reader.inspection()
-        kept, size = writer.packets, writer.size
-    return Applied(target, found.packets, kept, size, found)
+        packets, size = writer.packets, writer.size
+    return Applied(target, found.packets, packets, size, found)
 
 
-class _Sieve:
-    """Passes on what matches, with the interfaces that it came from."""
-
-    def __init__(self, expression: str, source: Path, reader: PacketReader, writer: PacketWriter) -> None:
-        self._expression = expression
-        self._source = source
-        self._reader = reader
-        self._writer = writer
-        self._programs: dict[int, Program] = {}
-        self._by_interface: list[Program] = []
-
-    def describe(self) -> None:
-        """Repeat the interfaces that the source has described since the last time."""
-        for each in self._reader.interfaces[len(self._by_interface) :]:
-            self._writer.interface(each.link_type, each.snaplen, each.name or self._source.name)
-            if each.link_type not in self._programs:
-                self._programs[each.link_type] = self._compile(each.link_type)
-            self._by_interface.append(self._programs[each.link_type])
-
-    def finish(self) -> None:
-        """Repeat what interfaces are left; an expression that no link type has tried is tried now."""
-        self.describe()
-        if not self._by_interface:
-            self._compile(ETHERNET)
-
-    def take(self, batch: Batch) -> None:
-        """Write the packets of a batch that match."""
-        self.describe()
-        data = batch.data
-        programs = self._by_interface
-        kept = [
-            programs[interface].matches(data[start : start + captured], wire)
-            for _, start, captured, wire, interface in batch.rows.tolist()
-        ]
-        self._writer.append(data, batch.rows[np.array(kept, bool)])
-
-    def _compile(self, link_type: int) -> Program:
-        try:
-            return Program(self._expression, link_type)
-        except InvalidRequest as error:
-            raise InvalidRequest(
-                f"{error.what} (for packets of link type {link_type})",
-                field=error.field,
-                where=str(self._source),
-                todo=error.todo,
-            ) from None
+def _describe(reader: PacketReader, writer: PacketWriter, name: str, described: int) -> int:
+    """Repeat the interfaces that the source has described since the last time; how many there are now."""
+    for each in reader.interfaces[described:]:
+        writer.interface(each.link_type, each.snaplen, each.name or name)
+    return len(reader.interfaces)
 
 
 def _choices(shape: Expression) -> list[Fields]:

@@ -18,8 +18,10 @@ from edgecap.packets.inspect import inspect_file
 from edgecap.packets.inspection import Inspection
 from edgecap.packets.output import PacketWriter, new_pcapng
 from edgecap.packets.reading import PacketReader
+from edgecap.packets.sieve import Sieve
 from edgecap.packets.sniff import is_zstd
 from edgecap.packets.source import Readable, chunks, opened
+from edgecap.packets.tally import Tally
 from edgecap.packets.unzstd import Unzstd
 
 _BUFFERS = 24 << 20  # bytes of all sources together that are read ahead
@@ -83,7 +85,9 @@ class Merged:
         return tuple(each for each in self.sources if each.inspection.damage)
 
 
-def merge(sources: Sequence[MergeSource], target: Path) -> Merged:
+def merge(
+    sources: Sequence[MergeSource], target: Path, *, expression: str = "", tally: Tally | None = None
+) -> Merged:
     """Merge files by time into the pcapng `target`, in nanoseconds, with an interface block for each source.
 
     A source that has several interfaces keeps them apart, and gets a block for each. At every step the
@@ -98,8 +102,14 @@ def merge(sources: Sequence[MergeSource], target: Path) -> Merged:
 
     What is damaged is merged as far as it can be read; the result says what was lost.
 
+    Args:
+        sources: what to merge.
+        target: the new file.
+        expression: in pcap-filter's language; only packets that match are merged. Empty: all.
+        tally: counts what is merged, on the way.
+
     Raises:
-        InvalidRequest: there is no source.
+        InvalidRequest: there is no source, or libpcap does not take the expression.
         ObjectExists: `target` is taken.
         ObjectMissing: a source does not exist.
         ObjectChanged: a source was replaced by another file meanwhile.
@@ -117,6 +127,9 @@ def merge(sources: Sequence[MergeSource], target: Path) -> Merged:
                 feeds.append(_Feed(each, copy, writer, read_size, copied=True))
             else:
                 feeds.append(_Feed(each, _Revisited(each.path), writer, read_size))
+        for feed in feeds:
+            feed.sieve = Sieve(expression, str(feed.source.path)) if expression.strip() else None
+            feed.tally = tally
         _merge(feeds, writer)
         done = tuple(feed.result() for feed in feeds)
         packets, size = writer.packets, writer.size
@@ -153,7 +166,9 @@ class _Feed:
         *,
         copied: bool = False,
     ) -> None:
-        self._source = source
+        self.source = source
+        self.sieve: Sieve | None = None
+        self.tally: Tally | None = None
         self._copied = copied
         self._writer = writer
         self._reader = PacketReader(file, where=source.path, read_size=read_size)
@@ -161,22 +176,34 @@ class _Feed:
         self._numbers = np.zeros(0, np.uint32)
 
     def next(self) -> Batch | None:
-        batch = next(self._batches, None)
+        """The next packets that are to be merged; None at the end."""
+        for batch in self._batches:
+            self._describe()
+            kept = self.sieve.keep(batch, self._reader.interfaces) if self.sieve else batch
+            if not len(kept.rows):
+                continue
+            if self.tally:
+                self.tally.feed(kept, self._reader.interfaces)
+            kept.rows["interface"] = self._numbers[kept.rows["interface"]]
+            return kept
+        self._describe()
+        if self.sieve:
+            self.sieve.check(self._reader.interfaces)
+        return None
+
+    def _describe(self) -> None:
         described = self._reader.interfaces
         if len(described) > len(self._numbers):
             new = [
-                self._writer.interface(each.link_type, each.snaplen, self._source.label, each.name)
+                self._writer.interface(each.link_type, each.snaplen, self.source.label, each.name)
                 for each in described[len(self._numbers) :]
             ]
             self._numbers = np.concatenate([self._numbers, np.array(new, np.uint32)])
-        if batch is not None:
-            batch.rows["interface"] = self._numbers[batch.rows["interface"]]
-        return batch
 
     def result(self) -> MergedSource:
         # Of an unpacked copy, the reader knows nothing about the packing and its damage.
-        found = inspect_file(self._source.path) if self._copied else self._reader.inspection()
-        return MergedSource(self._source, tuple(self._numbers.tolist()), found)
+        found = inspect_file(self.source.path) if self._copied else self._reader.inspection()
+        return MergedSource(self.source, tuple(self._numbers.tolist()), found)
 
 
 class _Revisited:

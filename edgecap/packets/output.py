@@ -10,17 +10,15 @@ import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from uuid import uuid4
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgecap import __version__
-from edgecap.errors import ObjectExists
 from edgecap.packets import _kernel
 from edgecap.packets.columns import Rows
 from edgecap.packets.pcapng import INTERFACE_BLOCK, SECTION
-from edgecap.stores.durable import begin_write_back, explained, rename_new, sync_folder
+from edgecap.stores.durable import begin_write_back, new_file
 
 _BUFFER = 1 << 20  # bytes of blocks that are written at a time
 _WRITE_BACK = 16 << 20  # the disk is kept busy from this many bytes on, so that the last sync is short
@@ -104,26 +102,10 @@ def new_pcapng(target: Path) -> Iterator[PacketWriter]:
     """A writer of a file that gets the name `target`, durably, when the block ends well; else nothing.
 
     Raises:
-        ObjectExists: the name is taken; that file is untouched.
-        StoreFull: there is no space left.
-        StoreUnwritable: the folder may not be written.
-        ObjectMissing: there is no such folder.
+        StoreError: as `new_file`.
     """
-    if os.path.lexists(target):
-        raise ObjectExists(
-            "there is a file already", where=str(target), todo="give another name, or remove it"
-        )
-    temporary = target.with_name(f".{target.name[:200]}.{uuid4().hex}.part")
-    with explained(target):
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-        try:
-            yield PacketWriter(descriptor)
-            os.fsync(descriptor)
-            rename_new(temporary, target)
-            sync_folder(target.parent)
-        finally:
-            os.close(descriptor)
-            temporary.unlink(missing_ok=True)
+    with new_file(target) as descriptor:
+        yield PacketWriter(descriptor)
 
 
 def _block(kind: int, body: bytes) -> bytes:

@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 FORMAT = "edgecap-summary/1"
-TOP = 20  # entries of a list of the largest
+TOP = 50  # entries of a list of the largest
 
 Share = Annotated[float, Field(ge=0, le=1, description="Part of all packets, 0 to 1")]
 

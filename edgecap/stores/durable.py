@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from uuid import uuid4
 
 from edgecap.errors import ObjectExists, ObjectMissing, StoreError, StoreFull, StoreUnwritable
 
@@ -90,6 +91,33 @@ def make_folders(folder: Path) -> None:
     for each in reversed(missing):
         each.mkdir(exist_ok=True)
         sync_folder(each.parent)
+
+
+@contextmanager
+def new_file(target: Path) -> Iterator[int]:
+    """A descriptor of a file that gets the name `target`, durably, when the block ends well; else nothing.
+
+    Raises:
+        ObjectExists: the name is taken; that file is untouched.
+        StoreFull: there is no space left.
+        StoreUnwritable: the folder may not be written.
+        ObjectMissing: there is no such folder.
+    """
+    if os.path.lexists(target):
+        raise ObjectExists(
+            "there is a file already", where=str(target), todo="give another name, or remove it"
+        )
+    temporary = target.with_name(f".{target.name[:200]}.{uuid4().hex}.part")
+    with explained(target):
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        try:
+            yield descriptor
+            os.fsync(descriptor)
+            rename_new(temporary, target)
+            sync_folder(target.parent)
+        finally:
+            os.close(descriptor)
+            temporary.unlink(missing_ok=True)
 
 
 def rename_new(source: Path, target: Path) -> None:

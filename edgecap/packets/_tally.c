@@ -1,0 +1,540 @@
+/* Counting packets: totals, a timeline, flows; then addresses out of flows. One look at each packet.
+ *
+ * All memory is Python's: NumPy arrays handed in, of the layouts that tally.py repeats and checks on import. A
+ * table that is full, or a row that points outside of its data, ends a run; Python decides what follows. Tables
+ * are hashed with a secret seed, since what is counted comes from people who might like a hash to be slow.
+ */
+#include "_packets.h"
+#include <arpa/inet.h>
+
+enum { LONGEST = 2048, BASE_WIDTH = 1000000, REGISTERS = 4096 }; /* bytes; nanoseconds; of an estimate */
+
+struct pair { uint64_t packets, bytes; };
+
+struct counts {
+    uint64_t packets, wire, captured;
+    int64_t first, last;
+    uint64_t smallest, largest;
+    struct pair version[3]; /* IPv4, IPv6, anything else */
+    struct pair protocol[256], tunnel[256], tcp_flags[256], icmp4[256], icmp6[256];
+    struct pair ether[65536]; /* of what is not IP */
+    uint64_t vlan[4096], ttl[256], size[LONGEST + 1]; /* the last size: that or more */
+    uint64_t fragments, later, options, cut;
+    uint64_t flows; /* that are in the table */
+    int64_t width, base; /* of the timeline: nanoseconds of a bin, number of the first */
+    uint64_t level, bins; /* how often the width was raised, how many bins are in use */
+};
+
+struct bin { uint64_t packets, bytes, tcp, udp, icmp; };
+
+struct flow {
+    uint8_t source[16], destination[16];
+    uint16_t source_port, destination_port; /* of ICMP: type and code */
+    uint8_t protocol, version, tunnel, zero;
+    uint64_t packets, bytes;
+    int64_t first, last;
+    uint32_t fragments;
+    uint8_t tcp_flags, ttl_low, ttl_high, unused;
+};
+
+struct talker {
+    uint8_t address[16];
+    uint64_t packets, bytes, flows;
+};
+
+/* An entry of an index: the upper half of the hash, and the place in the table plus one; 0 is free. */
+INLINE uint64_t fold(uint64_t a, uint64_t b) {
+    unsigned __int128 product = (unsigned __int128)a * b;
+    return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
+INLINE uint64_t hash_of(const uint64_t *key, int words, uint64_t seed) {
+    uint64_t hash = seed ^ 0x9e3779b97f4a7c15u;
+    for (int i = 0; i < words; i++) hash = fold(hash ^ key[i], (seed | 1) + 0xa0761d6478bd642fu * (uint64_t)(i + 1));
+    return fold(hash, 0xe7037ed1a0b428dbu);
+}
+
+/* The place of a key in a table, or where it is to be put: *found tells. The table must not be full. */
+INLINE uint64_t find(uint64_t *index, uint64_t mask, const uint8_t *table, size_t size, const uint64_t *key,
+                     int words, uint64_t hash, int *found) {
+    uint64_t tag = hash >> 32 << 32, at = hash & mask;
+    for (;; at = (at + 1) & mask) {
+        uint64_t entry = index[at];
+        if (!entry) {
+            *found = 0;
+            return at;
+        }
+        if ((entry ^ tag) >> 32 == 0) {
+            uint64_t place = (entry & 0xffffffffu) - 1;
+            if (!memcmp(table + place * size, key, (size_t)words * 8)) {
+                *found = 1;
+                return place;
+            }
+        }
+    }
+}
+
+INLINE void add(struct pair *to, uint64_t bytes) {
+    to->packets++;
+    to->bytes += bytes;
+}
+
+INLINE int64_t floor_div(int64_t a, int64_t b) {
+    int64_t q = a / b;
+    return a % b < 0 ? q - 1 : q;
+}
+
+/* Widths grow as 1, 2, 10, 20, 100 ... milliseconds. */
+static void widen(struct counts *c, struct bin *bins) {
+    int64_t factor = c->level % 2 ? 5 : 2, base = floor_div(c->base, factor);
+    for (uint64_t i = 0; i < c->bins; i++) {
+        struct bin from = bins[i];
+        memset(bins + i, 0, sizeof from);
+        struct bin *to = bins + (floor_div(c->base + (int64_t)i, factor) - base);
+        to->packets += from.packets;
+        to->bytes += from.bytes;
+        to->tcp += from.tcp;
+        to->udp += from.udp;
+        to->icmp += from.icmp;
+    }
+    c->bins = c->bins ? (uint64_t)(floor_div(c->base + (int64_t)c->bins - 1, factor) - base) + 1 : 0;
+    c->base = base;
+    c->width *= factor;
+    c->level++;
+}
+
+static struct bin *bin_at(struct counts *c, struct bin *bins, uint64_t room, int64_t time) {
+    for (;;) {
+        int64_t number = floor_div(time, c->width);
+        if (!c->bins) {
+            c->base = number;
+            c->bins = 1;
+            return bins;
+        }
+        int64_t place = number - c->base; /* of two bins: it cannot overflow, since a bin has a millisecond */
+        if (place >= 0 && place < (int64_t)room) {
+            if ((uint64_t)place >= c->bins) c->bins = (uint64_t)place + 1;
+            return bins + place;
+        }
+        if (place < 0 && (uint64_t)-place + c->bins <= room) {
+            memmove(bins - place, bins, c->bins * sizeof *bins);
+            memset(bins, 0, (size_t)-place * sizeof *bins);
+            c->base = number;
+            c->bins += (uint64_t)-place;
+            return bins;
+        }
+        widen(c, bins);
+    }
+}
+
+struct tables {
+    struct counts *c;
+    struct bin *bins;
+    uint64_t bin_room;
+    struct flow *flows;
+    uint64_t flow_room, *index, mask, seed;
+};
+
+/* Counts a packet; 0 if the table of flows must be emptied first. */
+static int count_one(const struct tables *t, const struct row *row, const struct headers *h) {
+    struct counts *c = t->c;
+    uint64_t wire = row->wire;
+    const struct layer *l = h->inner.version ? &h->inner : &h->outer;
+    if (l->version) {
+        struct flow key;
+        uint64_t words[5];
+        memcpy(key.source, l->source, 32);
+        int icmp = (l->protocol == ICMP || l->protocol == ICMP6) && l->fragment != 2;
+        key.source_port = icmp ? l->icmp_type : l->source_port;
+        key.destination_port = icmp ? l->icmp_code : l->destination_port;
+        key.protocol = l->protocol;
+        key.version = l->version;
+        key.tunnel = h->tunnel;
+        key.zero = 0;
+        memcpy(words, &key, 40);
+        int found;
+        uint64_t hash = hash_of(words, 5, t->seed);
+        uint64_t at = find(t->index, t->mask, (const uint8_t *)t->flows, sizeof key, words, 5, hash, &found);
+        struct flow *flow;
+        if (found) {
+            flow = t->flows + at;
+        } else {
+            if (c->flows >= t->flow_room) return 0;
+            t->index[at] = hash >> 32 << 32 | (c->flows + 1);
+            flow = t->flows + c->flows++;
+            memset(flow, 0, sizeof *flow);
+            memcpy(flow, words, 40);
+            flow->first = flow->last = row->time;
+            flow->ttl_low = flow->ttl_high = l->ttl;
+        }
+        flow->packets++;
+        flow->bytes += wire;
+        if (row->time < flow->first) flow->first = row->time;
+        if (row->time > flow->last) flow->last = row->time;
+        flow->fragments += l->fragment != 0;
+        flow->tcp_flags |= l->tcp_flags;
+        if (l->ttl < flow->ttl_low) flow->ttl_low = l->ttl;
+        if (l->ttl > flow->ttl_high) flow->ttl_high = l->ttl;
+        add(c->version + (l->version == 6), wire);
+        add(c->protocol + l->protocol, wire);
+        if (h->tunnel) add(c->tunnel + h->tunnel, wire);
+        c->ttl[l->ttl]++;
+        c->options += l->options;
+        if (l->fragment) {
+            c->fragments++;
+            c->later += l->fragment == 2;
+        }
+        if (l->fragment != 2) {
+            if (l->protocol == TCP && l->ports) add(c->tcp_flags + l->tcp_flags, wire);
+            if (l->protocol == ICMP) add(c->icmp4 + l->icmp_type, wire);
+            if (l->protocol == ICMP6) add(c->icmp6 + l->icmp_type, wire);
+        }
+    } else {
+        add(c->version + 2, wire);
+        add(c->ether + h->ether_type, wire);
+    }
+    if (h->vlan) c->vlan[h->vlan & 0xfff]++;
+    c->cut += h->cut;
+    struct bin *bin = bin_at(c, t->bins, t->bin_room, row->time);
+    bin->packets++;
+    bin->bytes += wire;
+    if (l->version) {
+        bin->tcp += l->protocol == TCP;
+        bin->udp += l->protocol == UDP;
+        bin->icmp += l->protocol == ICMP || l->protocol == ICMP6;
+    }
+    if (!c->packets++) {
+        c->first = c->last = row->time;
+        c->smallest = c->largest = wire;
+    }
+    if (row->time < c->first) c->first = row->time;
+    if (row->time > c->last) c->last = row->time;
+    if (wire < c->smallest) c->smallest = wire;
+    if (wire > c->largest) c->largest = wire;
+    c->size[wire < LONGEST ? wire : LONGEST]++;
+    c->wire += wire;
+    c->captured += row->captured;
+    return 1;
+}
+
+static int is_power_of_two(uint64_t value) { return value && !(value & (value - 1)); }
+
+/* tally(data, rows, begin, link_types, counts, bins, flows, index, seed) -> how many rows were counted in all */
+static PyObject *tally(PyObject *self, PyObject *args) {
+    Py_buffer data, rows, links, counts, bins, flows, index;
+    Py_ssize_t begin;
+    unsigned long long seed;
+    PyObject *result = NULL;
+    if (!PyArg_ParseTuple(args, "y*y*ny*w*w*w*w*K", &data, &rows, &begin, &links, &counts, &bins, &flows, &index,
+                          &seed))
+        return NULL;
+    Py_ssize_t count = rows.len / (Py_ssize_t)sizeof(struct row), known = links.len / 4, i = begin;
+    struct tables t = {counts.buf, bins.buf, (uint64_t)bins.len / sizeof(struct bin), flows.buf,
+                       (uint64_t)flows.len / sizeof(struct flow), index.buf, (uint64_t)index.len / 8 - 1, seed};
+    if (counts.len != sizeof(struct counts) || t.bin_room < 16 || !is_power_of_two(t.mask + 1) ||
+        t.flow_room > (t.mask + 1) / 2 || begin < 0 || t.c->flows > t.flow_room || t.c->bins > t.bin_room ||
+        t.c->width < BASE_WIDTH) {
+        PyErr_SetString(PyExc_ValueError, "the tables do not fit each other");
+    } else {
+        int bad = 0;
+        Py_BEGIN_ALLOW_THREADS
+        const uint32_t *link = links.buf;
+        for (; i < count; i++) {
+            const struct row *row = (const struct row *)rows.buf + i;
+            if (row->interface >= known || (Py_ssize_t)row->start + (Py_ssize_t)row->captured > data.len) {
+                bad = 1;
+                break;
+            }
+            const uint8_t *at = (const uint8_t *)data.buf + row->start;
+            struct headers h;
+            dissect_one(&h, at, at + row->captured, link[row->interface]);
+            if (!count_one(&t, row, &h)) break;
+        }
+        Py_END_ALLOW_THREADS
+        if (bad)
+            PyErr_SetString(PyExc_ValueError, "a row points outside of its data or interfaces");
+        else
+            result = PyLong_FromSsize_t(i);
+    }
+    PyBuffer_Release(&index);
+    PyBuffer_Release(&flows);
+    PyBuffer_Release(&bins);
+    PyBuffer_Release(&counts);
+    PyBuffer_Release(&links);
+    PyBuffer_Release(&rows);
+    PyBuffer_Release(&data);
+    return result;
+}
+
+/* gather(flows, begin, destination, talkers, used, index, registers, seed) -> (flows gathered in all, talkers used)
+ *
+ * Adds up flows by one of their addresses. `registers` estimates how many addresses there are (HyperLogLog). */
+static PyObject *gather(PyObject *self, PyObject *args) {
+    Py_buffer flows, talkers, index, registers;
+    Py_ssize_t begin, used;
+    int destination;
+    unsigned long long seed;
+    PyObject *result = NULL;
+    if (!PyArg_ParseTuple(args, "y*npw*nw*w*K", &flows, &begin, &destination, &talkers, &used, &index, &registers,
+                          &seed))
+        return NULL;
+    Py_ssize_t count = flows.len / (Py_ssize_t)sizeof(struct flow), i = begin;
+    Py_ssize_t room = talkers.len / (Py_ssize_t)sizeof(struct talker);
+    uint64_t mask = (uint64_t)index.len / 8 - 1;
+    if (!is_power_of_two(mask + 1) || (uint64_t)room > (mask + 1) / 2 || used > room || used < 0 || begin < 0 ||
+        registers.len != REGISTERS) {
+        PyErr_SetString(PyExc_ValueError, "the tables do not fit each other");
+    } else {
+        Py_BEGIN_ALLOW_THREADS
+        struct talker *table = talkers.buf;
+        uint8_t *register_of = registers.buf;
+        for (; i < count; i++) {
+            const struct flow *flow = (const struct flow *)flows.buf + i;
+            uint64_t key[2];
+            memcpy(key, destination ? flow->destination : flow->source, 16);
+            uint64_t hash = hash_of(key, 2, seed);
+            int found;
+            uint64_t at = find(index.buf, mask, talkers.buf, sizeof *table, key, 2, hash, &found);
+            if (!found) {
+                if (used >= room) break;
+                ((uint64_t *)index.buf)[at] = hash >> 32 << 32 | ((uint64_t)used + 1);
+                at = (uint64_t)used++;
+                memset(table + at, 0, sizeof *table);
+                memcpy(table + at, key, 16);
+            }
+            table[at].packets += flow->packets;
+            table[at].bytes += flow->bytes;
+            table[at].flows++;
+            uint64_t spread = fold(hash, 0x8ebc6af09c88c6e3u);
+            uint8_t rank = (uint8_t)(1 + __builtin_clzll(spread << 12 | 0x800));
+            if (rank > register_of[spread >> 52]) register_of[spread >> 52] = rank;
+        }
+        Py_END_ALLOW_THREADS
+        result = Py_BuildValue("(nn)", i, used);
+    }
+    PyBuffer_Release(&registers);
+    PyBuffer_Release(&index);
+    PyBuffer_Release(&talkers);
+    PyBuffer_Release(&flows);
+    return result;
+}
+
+/* reindex(talkers, used, index, seed): put the first `used` talkers into an empty index */
+static PyObject *reindex(PyObject *self, PyObject *args) {
+    Py_buffer talkers, index;
+    Py_ssize_t used;
+    unsigned long long seed;
+    PyObject *result = NULL;
+    if (!PyArg_ParseTuple(args, "y*nw*K", &talkers, &used, &index, &seed)) return NULL;
+    uint64_t mask = (uint64_t)index.len / 8 - 1;
+    if (!is_power_of_two(mask + 1) || used < 0 || (uint64_t)used > (mask + 1) / 2 ||
+        used > talkers.len / (Py_ssize_t)sizeof(struct talker)) {
+        PyErr_SetString(PyExc_ValueError, "the tables do not fit each other");
+    } else {
+        const struct talker *table = talkers.buf;
+        memset(index.buf, 0, (size_t)index.len);
+        for (Py_ssize_t i = 0; i < used; i++) {
+            uint64_t key[2];
+            memcpy(key, table[i].address, 16);
+            uint64_t hash = hash_of(key, 2, seed), at = hash & mask;
+            while (((uint64_t *)index.buf)[at]) at = (at + 1) & mask;
+            ((uint64_t *)index.buf)[at] = hash >> 32 << 32 | ((uint64_t)i + 1);
+        }
+        result = Py_NewRef(Py_None);
+    }
+    PyBuffer_Release(&index);
+    PyBuffer_Release(&talkers);
+    return result;
+}
+
+/* Text */
+
+static int is_mapped(const uint8_t *address) {
+    static const uint8_t head[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+    return !memcmp(address, head, 12);
+}
+
+/* addresses(buffer, offset, stride, count) -> list of str */
+static PyObject *addresses(PyObject *self, PyObject *args) {
+    Py_buffer buffer;
+    Py_ssize_t offset, stride, count;
+    PyObject *list = NULL;
+    if (!PyArg_ParseTuple(args, "y*nnn", &buffer, &offset, &stride, &count)) return NULL;
+    if (offset < 0 || stride < 16 || count < 0 || (count && offset + (count - 1) * stride + 16 > buffer.len)) {
+        PyErr_SetString(PyExc_ValueError, "there are fewer addresses");
+    } else if ((list = PyList_New(count))) {
+        for (Py_ssize_t i = 0; i < count; i++) {
+            const uint8_t *address = (const uint8_t *)buffer.buf + offset + i * stride;
+            char text[INET6_ADDRSTRLEN] = "";
+            if (is_mapped(address))
+                inet_ntop(AF_INET, address + 12, text, sizeof text);
+            else
+                inet_ntop(AF_INET6, address, text, sizeof text);
+            PyObject *made = PyUnicode_FromString(text);
+            if (!made) {
+                Py_DECREF(list);
+                list = NULL;
+                break;
+            }
+            PyList_SetItem(list, i, made);
+        }
+    }
+    PyBuffer_Release(&buffer);
+    return list;
+}
+
+INLINE uint32_t turn(uint32_t value, int by) { return value << by | value >> (32 - by); }
+
+/* SHA-1 of at most 55 bytes: the one use that is left of it here is Community ID, whose definition asks for it. */
+static void sha1_short(const uint8_t *text, int length, uint8_t digest[20]) {
+    uint8_t block[64] = {0};
+    uint32_t w[80], h[5] = {0x67452301, 0xefcdab89, 0x98badcfe, 0x10325476, 0xc3d2e1f0};
+    memcpy(block, text, (size_t)length);
+    block[length] = 0x80;
+    block[62] = (uint8_t)(length >> 5);
+    block[63] = (uint8_t)(length << 3);
+    for (int i = 0; i < 16; i++) w[i] = net32(block + 4 * i);
+    for (int i = 16; i < 80; i++) w[i] = turn(w[i - 3] ^ w[i - 8] ^ w[i - 14] ^ w[i - 16], 1);
+    uint32_t a = h[0], b = h[1], c = h[2], d = h[3], e = h[4];
+    for (int i = 0; i < 80; i++) {
+        uint32_t f = i < 20 ? (b & c) | (~b & d) : i < 40 ? b ^ c ^ d : i < 60 ? (b & c) | (b & d) | (c & d) : b ^ c ^ d;
+        uint32_t k = i < 20 ? 0x5a827999 : i < 40 ? 0x6ed9eba1 : i < 60 ? 0x8f1bbcdc : 0xca62c1d6;
+        uint32_t next = turn(a, 5) + f + e + k + w[i];
+        e = d;
+        d = c;
+        c = turn(b, 30);
+        b = a;
+        a = next;
+    }
+    h[0] += a, h[1] += b, h[2] += c, h[3] += d, h[4] += e;
+    for (int i = 0; i < 20; i++) digest[i] = (uint8_t)(h[i / 4] >> (24 - 8 * (i % 4)));
+}
+
+/* The type that answers an ICMP type, as Community ID pairs them; -1: it has no answer, and so one direction. */
+static int counterpart(int version, int type) {
+    if (version == 4) switch (type) {
+        case 0: return 8;
+        case 8: return 0;
+        case 9: return 10;
+        case 10: return 9;
+        case 13: return 14;
+        case 14: return 13;
+        case 15: return 16;
+        case 16: return 15;
+        case 17: return 18;
+        case 18: return 17;
+        }
+    else switch (type) {
+        case 128: return 129;
+        case 129: return 128;
+        case 130: return 131;
+        case 131: return 130;
+        case 133: return 134;
+        case 134: return 133;
+        case 135: return 136;
+        case 136: return 135;
+        case 139: return 140;
+        case 140: return 139;
+        case 144: return 145;
+        case 145: return 144;
+        }
+    return -1;
+}
+
+/* https://github.com/corelight/community-id-spec, version 1, seed 0 */
+static void community_id(const struct flow *flow, char text[31]) {
+    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    int skip = flow->version == 4 ? 12 : 0, size = 16 - skip, one_way = 0, ports = 0;
+    const uint8_t *from = flow->source + skip, *to = flow->destination + skip;
+    int from_port = flow->source_port, to_port = flow->destination_port;
+    if ((flow->protocol == ICMP && flow->version == 4) || (flow->protocol == ICMP6 && flow->version == 6)) {
+        int other = counterpart(flow->version, from_port);
+        ports = 1;
+        if (other < 0)
+            one_way = 1;
+        else
+            to_port = other;
+    } else if (flow->protocol == TCP || flow->protocol == UDP || flow->protocol == SCTP) {
+        ports = 1;
+    }
+    int order = memcmp(from, to, (size_t)size);
+    if (!one_way && (order > 0 || (order == 0 && ports && from_port > to_port))) {
+        const uint8_t *swap = from;
+        int swap_port = from_port;
+        from = to, to = swap;
+        from_port = to_port, to_port = swap_port;
+    }
+    uint8_t told[40] = {0, 0}, digest[21] = {0};
+    int length = 2;
+    memcpy(told + length, from, (size_t)size), length += size;
+    memcpy(told + length, to, (size_t)size), length += size;
+    told[length++] = flow->protocol;
+    told[length++] = 0;
+    if (ports) {
+        told[length++] = (uint8_t)(from_port >> 8), told[length++] = (uint8_t)from_port;
+        told[length++] = (uint8_t)(to_port >> 8), told[length++] = (uint8_t)to_port;
+    }
+    sha1_short(told, length, digest);
+    char *at = text;
+    *at++ = '1';
+    *at++ = ':';
+    for (int i = 0; i < 21; i += 3) {
+        uint32_t bits = (uint32_t)digest[i] << 16 | (uint32_t)digest[i + 1] << 8 | digest[i + 2];
+        for (int shift = 18; shift >= 0; shift -= 6) *at++ = letters[bits >> shift & 63];
+    }
+    at[-1] = '=';
+    *at = 0;
+}
+
+/* community_ids(flows, count) -> list of str */
+static PyObject *community_ids(PyObject *self, PyObject *args) {
+    Py_buffer flows;
+    Py_ssize_t count;
+    PyObject *list = NULL;
+    if (!PyArg_ParseTuple(args, "y*n", &flows, &count)) return NULL;
+    if (count < 0 || count > flows.len / (Py_ssize_t)sizeof(struct flow)) {
+        PyErr_SetString(PyExc_ValueError, "there are fewer flows");
+    } else if ((list = PyList_New(count))) {
+        for (Py_ssize_t i = 0; i < count; i++) {
+            char text[31];
+            community_id((const struct flow *)flows.buf + i, text);
+            PyObject *made = PyUnicode_FromString(text);
+            if (!made) {
+                Py_DECREF(list);
+                list = NULL;
+                break;
+            }
+            PyList_SetItem(list, i, made);
+        }
+    }
+    PyBuffer_Release(&flows);
+    return list;
+}
+
+static PyMethodDef methods[] = {
+    {"tally", tally, METH_VARARGS, "Count packets, until all are or the table of flows is full."},
+    {"gather", gather, METH_VARARGS, "Add up flows by address, until all are or the table is full."},
+    {"reindex", reindex, METH_VARARGS, "Make the index of a table of addresses anew."},
+    {"addresses", addresses, METH_VARARGS, "Addresses as text."},
+    {"community_ids", community_ids, METH_VARARGS, "The Community ID of each flow."},
+    {NULL, NULL, 0, NULL},
+};
+
+static int execute(PyObject *module) {
+    return PyModule_AddIntConstant(module, "COUNTS_SIZE", sizeof(struct counts)) ||
+           PyModule_AddIntConstant(module, "BIN_SIZE", sizeof(struct bin)) ||
+           PyModule_AddIntConstant(module, "FLOW_SIZE", sizeof(struct flow)) ||
+           PyModule_AddIntConstant(module, "TALKER_SIZE", sizeof(struct talker)) ||
+           PyModule_AddIntConstant(module, "BASE_WIDTH", BASE_WIDTH) ||
+           PyModule_AddIntConstant(module, "LONGEST", LONGEST) ||
+           PyModule_AddIntConstant(module, "REGISTERS", REGISTERS);
+}
+
+static PyModuleDef_Slot slots[] = {{Py_mod_exec, execute}, {0, NULL}};
+
+static struct PyModuleDef definition = {
+    PyModuleDef_HEAD_INIT, "edgecap.packets._tally", "Counting packets and flows.", 0, methods, slots,
+    NULL, NULL, NULL,
+};
+
+PyMODINIT_FUNC PyInit__tally(void) { return PyModuleDef_Init(&definition); }

@@ -1,0 +1,42 @@
+# What the extension in C offers. Layouts are in `tally`; buffers are NumPy arrays of them, or bytes.
+
+from typing import Any, TypeAlias
+
+from numpy.typing import NDArray
+
+COUNTS_SIZE: int
+BIN_SIZE: int
+FLOW_SIZE: int
+TALKER_SIZE: int
+BASE_WIDTH: int
+LONGEST: int
+REGISTERS: int
+
+_Array: TypeAlias = NDArray[Any]
+
+def tally(
+    data: bytes | bytearray | memoryview,
+    rows: _Array,
+    begin: int,
+    link_types: _Array,
+    counts: _Array,
+    bins: _Array,
+    flows: _Array,
+    index: _Array,
+    seed: int,
+    /,
+) -> int: ...
+def gather(
+    flows: _Array,
+    begin: int,
+    destination: bool,
+    talkers: _Array,
+    used: int,
+    index: _Array,
+    registers: _Array,
+    seed: int,
+    /,
+) -> tuple[int, int]: ...
+def reindex(talkers: _Array, used: int, index: _Array, seed: int, /) -> None: ...
+def addresses(buffer: _Array, offset: int, stride: int, count: int, /) -> list[str]: ...
+def community_ids(flows: _Array, count: int, /) -> list[str]: ...

@@ -1,0 +1,180 @@
+"""What people call protocols, ports, flags and types.
+
+Numbers: https://www.iana.org/assignments/protocol-numbers, service-names-port-numbers and icmp-parameters.
+"""
+
+from __future__ import annotations
+
+PROTOCOLS = {
+    0: "hopopt",
+    1: "icmp",
+    2: "igmp",
+    4: "ipip",
+    6: "tcp",
+    17: "udp",
+    33: "dccp",
+    41: "ipv6",
+    47: "gre",
+    50: "esp",
+    51: "ah",
+    58: "icmp6",
+    88: "eigrp",
+    89: "ospf",
+    103: "pim",
+    112: "vrrp",
+    132: "sctp",
+    136: "udplite",
+}
+
+ETHER_TYPES = {
+    0x0806: "arp",
+    0x8035: "rarp",
+    0x8847: "mpls",
+    0x8848: "mpls multicast",
+    0x8863: "pppoe discovery",
+    0x8864: "pppoe session",
+    0x88CC: "lldp",
+    0x888E: "eapol",
+}
+
+AMPLIFIERS = {
+    17: "qotd",
+    19: "chargen",
+    53: "dns",
+    69: "tftp",
+    111: "portmap",
+    123: "ntp",
+    137: "netbios",
+    161: "snmp",
+    177: "xdmcp",
+    389: "cldap",
+    427: "slp",
+    500: "isakmp",
+    520: "rip",
+    1434: "mssql",
+    1604: "citrix",
+    1701: "l2tp",
+    1900: "ssdp",
+    3283: "apple remote desktop",
+    3389: "rdp",
+    3478: "stun",
+    3702: "ws-discovery",
+    5093: "sentinel",
+    5351: "nat-pmp",
+    5353: "mdns",
+    5683: "coap",
+    10_001: "ubiquiti discovery",
+    10_074: "mitel tp-240",
+    11_211: "memcached",
+    27_015: "steam",
+    30_120: "fivem",
+    37_810: "dvr dhcpdiscover",
+}
+"""UDP services that reflection attacks are known to abuse, by port."""
+
+_TCP_SERVICES = {
+    20: "ftp-data",
+    21: "ftp",
+    22: "ssh",
+    23: "telnet",
+    25: "smtp",
+    53: "dns",
+    80: "http",
+    110: "pop3",
+    143: "imap",
+    179: "bgp",
+    389: "ldap",
+    443: "https",
+    445: "smb",
+    465: "smtps",
+    587: "submission",
+    853: "dns over tls",
+    993: "imaps",
+    995: "pop3s",
+    1433: "mssql",
+    1723: "pptp",
+    3306: "mysql",
+    3389: "rdp",
+    5060: "sip",
+    5432: "postgresql",
+    6379: "redis",
+    8080: "http alternate",
+    8443: "https alternate",
+}
+_UDP_SERVICES = {
+    **AMPLIFIERS,
+    67: "dhcp",
+    68: "dhcp",
+    443: "quic",
+    514: "syslog",
+    853: "dns over quic",
+    1194: "openvpn",
+    1812: "radius",
+    4500: "ipsec nat-t",
+    4789: "vxlan",
+    5060: "sip",
+    6081: "geneve",
+    51_820: "wireguard",
+}
+
+FIN, SYN, RST, PSH, ACK, URG, ECE, CWR = (1 << bit for bit in range(8))
+_FLAGS = {
+    "SYN": SYN,
+    "FIN": FIN,
+    "RST": RST,
+    "PSH": PSH,
+    "ACK": ACK,
+    "URG": URG,
+    "ECE": ECE,
+    "CWR": CWR,
+}
+
+_ICMP4 = {
+    0: "echo reply",
+    3: "unreachable",
+    4: "source quench",
+    5: "redirect",
+    8: "echo request",
+    11: "time exceeded",
+    12: "parameter problem",
+    13: "timestamp request",
+    14: "timestamp reply",
+}
+_ICMP6 = {
+    1: "unreachable (v6)",
+    2: "packet too big (v6)",
+    3: "time exceeded (v6)",
+    4: "parameter problem (v6)",
+    128: "echo request (v6)",
+    129: "echo reply (v6)",
+    133: "router solicitation (v6)",
+    134: "router advertisement (v6)",
+    135: "neighbour solicitation (v6)",
+    136: "neighbour advertisement (v6)",
+}
+
+
+def protocol_name(number: int) -> str:
+    """Such as `udp`; `proto 99` for what has no common name."""
+    return PROTOCOLS.get(number, f"proto {number}")
+
+
+def ether_name(number: int) -> str:
+    """The EtherType of something that is not IP, such as `arp`; 0 is a link without one."""
+    return ETHER_TYPES.get(number, f"ethertype 0x{number:04x}") if number else "not ip"
+
+
+def service_name(protocol: str, port: int) -> str:
+    """What usually uses a `tcp` or `udp` port; empty if nothing well known does."""
+    return (_TCP_SERVICES if protocol == "tcp" else _UDP_SERVICES).get(port, "")
+
+
+def flags_name(flags: int) -> str:
+    """TCP flags, such as `SYN+ACK`; `none` for a packet without any."""
+    return "+".join(name for name, bit in _FLAGS.items() if flags & bit) or "none"
+
+
+def icmp_name(version: int, number: int) -> str:
+    """An ICMP type, such as `echo request`."""
+    known = _ICMP4 if version == 4 else _ICMP6  # noqa: PLR2004 - IPv4
+    return known.get(number, f"type {number}" if version == 4 else f"type {number} (v6)")  # noqa: PLR2004
