@@ -120,6 +120,20 @@ COMMANDS = (
 
         `edgecap up` does so every ten minutes, and whenever a run dies.""",
     ),
+    (
+        "summary",
+        "cli.summary:summary_command",
+        """Say what is in files of packets: what it looks like, who talks, how much, when.
+
+        Any pcap or pcapng will do; it needs no settings, no account and no Prefect.""",
+    ),
+    (
+        "merge",
+        "cli.summary:merge_command",
+        """Merge files of packets by time into one pcapng, in which each packet keeps its source.
+
+        It needs no settings, no account and no Prefect; memory does not grow with the files.""",
+    ),
     ("list", "cli.archive:list_command", "List what the archive holds, newest first."),
     ("show", "cli.archive:show", "Show one entry: request, capture, files with hashes and counts."),
     (

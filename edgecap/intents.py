@@ -26,6 +26,7 @@ def decide(
     archive: str,
     scheduled: datetime | None,
     now: datetime,
+    series: str = "",
     part: IncidentPart | None = None,
 ) -> Intent:
     """The intent of a run, with the window it is meant to have and the body it will post.
@@ -43,6 +44,7 @@ def decide(
         archive: name of the archive.
         scheduled: the time that a schedule gave the run.
         now: the time, by the API's clock where it is known.
+        series: the deployment whose schedule started the run.
         part: which part of which incident it is.
 
     Raises:
@@ -65,6 +67,7 @@ def decide(
         decided=now,
         run=f"{run_id} {run_name}".strip(),
         scheduled=scheduled,
+        series=series,
         alert=part.alert if part else None,
         incident=part.incident if part else None,
     )

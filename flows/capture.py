@@ -1,10 +1,11 @@
-"""Flow `capture`: submit, poll, fetch, archive."""
+"""Flow `capture`: submit, poll, fetch, summarise, archive."""
 
 # No `from __future__ import annotations`: Prefect makes the form of the UI from the real types.
 from datetime import UTC, datetime
 from typing import cast
 
 from prefect import flow, get_run_logger
+from prefect.runtime import deployment
 from prefect.runtime import flow_run as this_run
 from prefect.states import Cancelled, Completed, Failed
 
@@ -20,6 +21,7 @@ from tasks.incident import report_back
 from tasks.poll import poll
 from tasks.runs import sign
 from tasks.submit import IfLate, submit
+from tasks.summarise import summarise
 from tasks.waiting import patiently
 
 DEFAULT_REQUEST = SimpleRequest()
@@ -49,9 +51,12 @@ async def capture(
     """
     get_run_logger().info("Capture wanted: %s", request)
     await sign(this_run.id)
-    scheduled = this_run.scheduled_start_time if "auto-scheduled" in this_run.tags else None
+    scheduled, series = None, ""
+    if "auto-scheduled" in this_run.tags:
+        scheduled = this_run.scheduled_start_time
+        series = f"{this_run.flow_name}/{deployment.name}"
     try:
-        entry = await _take(request, account, archive, scheduled, if_late, part)
+        entry = await _take(request, account, archive, scheduled, series, if_late, part)
     except TooLate as skipped:
         return cast("EntrySummary", Cancelled(name="Skipped", message=str(skipped), data=skipped))
     except EdgecapError as error:
@@ -71,11 +76,15 @@ async def _take(
     account: str,
     archive: str,
     scheduled: datetime | None,
+    series: str,
     if_late: IfLate,
     part: IncidentPart | None,
 ) -> EntrySummary:
-    submitted = await patiently(submit, request, account, archive, this_run.id, scheduled, if_late, part)
+    submitted = await patiently(
+        submit, request, account, archive, this_run.id, scheduled, if_late, part, series
+    )
     ended = await patiently(poll, submitted.capture, request, account, this_run.id)
     fetched = await fetch(ended.capture, request, account, archive, submitted.prefix)
     times = Times(final=ended.at, fetched=datetime.now(UTC))
-    return await archive_entry(ended.capture, fetched, request, submitted.intent_id, archive, times)
+    derived = await summarise(ended.capture, fetched, submitted.intent_id, archive)
+    return await archive_entry(ended.capture, fetched, derived, request, submitted.intent_id, archive, times)

@@ -16,6 +16,7 @@ from edgecap.archive.entries import Entry
 from edgecap.archive.journal import Ended, Journal
 from edgecap.archive.manifest import Times, make_manifest
 from edgecap.cloudflare.models import Capture
+from edgecap.deriving import Derived
 from edgecap.errors import CaptureFailed, EdgecapError
 from edgecap.fetching import Fetching
 from edgecap.requests import FullRequest, SimpleRequest
@@ -34,12 +35,14 @@ class EntrySummary(BaseModel):
     files: int
     packets: int
     bytes: int
+    verdict: str = ""
 
     def __str__(self) -> str:
-        """One line for the run's state, such as `30,378 packets in 8 files, complete: file:/archive/...`."""
+        """One line for the run's state: how much, what it looks like, where it lies."""
         flags = f" ({', '.join(self.flags)})" if self.flags else ""
         files = f"{self.files} file{'' if self.files == 1 else 's'}"
-        return f"{self.packets:,} packets in {files}, {self.state}{flags}: {self.where}"
+        verdict = f" {self.verdict}" if self.verdict else ""
+        return f"{self.packets:,} packets in {files}, {self.state}{flags}.{verdict} {self.where}"
 
 
 @task(
@@ -54,6 +57,7 @@ class EntrySummary(BaseModel):
 async def archive_entry(
     capture: Capture,
     fetched: Fetching,
+    derived: Derived,
     request: SimpleRequest | FullRequest,
     intent_id: str,
     archive: str,
@@ -64,6 +68,7 @@ async def archive_entry(
     Args:
         capture: with its final status.
         fetched: the files, in the archive already.
+        derived: what was made of them, likewise.
         request: what was asked for.
         intent_id: where the journal has the decision.
         archive: name of the archive in the settings.
@@ -78,11 +83,13 @@ async def archive_entry(
     intent = record.intent if record else None
     manifest = make_manifest(
         capture,
-        fetched.files,
+        [*fetched.files, *derived.files],
         times=times.model_copy(update={"decided": intent.decided if intent else None}),
         request=intent.request if intent else request,
         intent=intent,
         missing=fetched.missing,
+        residual=derived.residual,
+        trouble=derived.trouble,
     )
     entry = await asyncio.to_thread(commit, store, manifest)
     if intent:
@@ -100,6 +107,7 @@ async def archive_entry(
         files=entry.manifest.totals.files,
         packets=entry.manifest.totals.packets,
         bytes=entry.manifest.totals.size,
+        verdict=derived.verdict,
     )
 
 

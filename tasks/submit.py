@@ -67,6 +67,7 @@ async def submit(
     scheduled: datetime | None,
     if_late: IfLate = "run",
     part: IncidentPart | None = None,
+    series: str = "",
 ) -> Submitted | Waiting:
     """Journal the intent, wait for the lane, post, journal the capture's id.
 
@@ -80,6 +81,7 @@ async def submit(
         scheduled: the time that a schedule gave the run.
         if_late: what becomes of a full capture that starts long after that.
         part: which part of which incident it is; then the intent's id derives from that.
+        series: the deployment whose schedule started the run.
 
     Returns:
         The accepted capture; or until when to wait, if that is worth ending the process for.
@@ -102,7 +104,7 @@ async def submit(
         else:
             _check_time(request, scheduled, if_late, settings.timing)
             await _check(request, settings, store, client)
-            intent = await _decide(request, settings, client, run, account, archive, scheduled, part)
+            intent = await _decide(request, settings, client, run, account, archive, scheduled, part, series)
         line = _InLine(client, settings.timing, Queue(request.type, sign_in.account_id), run, request)
         submitter = Submitter(
             client, Journal(store), lane_of(sign_in.account_id, myself=run_id), settings.timing
@@ -153,6 +155,7 @@ async def _decide(
     archive: str,
     scheduled: datetime | None,
     part: IncidentPart | None,
+    series: str,
 ) -> Intent:
     listing = await client.list_captures()
     ends = request.offset_time if part and isinstance(request, SimpleRequest) else scheduled
@@ -169,6 +172,7 @@ async def _decide(
         archive=archive,
         scheduled=scheduled,
         now=max(listing.server_time, client.server_now()),
+        series=series,
         part=part,
     )
 

@@ -44,6 +44,7 @@ class Intent(BaseModel):
     decided: AwareDatetime
     run: str = ""  # id and name of the flow run
     scheduled: AwareDatetime | None = None
+    series: str = ""  # the deployment whose schedule started it: what its captures are compared within
     alert: Json | None = None
     incident: str | None = None
 

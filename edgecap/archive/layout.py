@@ -5,6 +5,7 @@
     intents/<intent id>/{intent,accepted,ended}.json
     captures/2026/11/23/2026-11-23T06-34-06Z_full_ORD_<capture id>/
         raw/<server or key>.pcap
+        packets.pcapng  summary.json  flows.parquet
         manifest.json
     incidents/<incident id>/{opened,ended}.json     while it goes on
     incidents/<incident id>.json                    once it is closed
@@ -27,6 +28,9 @@ INTENTS = "intents/"
 INCIDENTS = "incidents/"
 RAW = "raw/"
 MANIFEST = "manifest.json"
+PACKETS = "packets.pcapng"
+SUMMARY = "summary.json"
+FLOWS = "flows.parquet"
 SIMPLE_NAME = "all.pcap"  # a simple capture is one file from all data centres
 EVERYWHERE = "all"
 UNKNOWN = "unknown"

@@ -25,10 +25,12 @@ from edgecap.packets.inspection import (
 )
 
 FORMAT = "edgecap/1"
+RAW_ROLE = "raw"
 PARTIAL = "partial"
 DAMAGED = "damaged"
 LIMIT_REACHED = "limit-reached"
 STOPPED = "stopped"
+UNSUMMARISED = "unsummarised"
 
 ENTRY_FLAGS = {
     EMPTY: "no packet was captured",
@@ -38,6 +40,7 @@ ENTRY_FLAGS = {
     LIMIT_REACHED: "the packet or byte limit ended the capture",
     PARTIAL: "files are missing that the capture should have",
     STOPPED: "somebody stopped the capture before its time",
+    UNSUMMARISED: "its packets could not be merged and summarised; the raw files are kept as they are",
 }
 """Every flag that an entry may carry, and what it means."""
 
@@ -61,7 +64,7 @@ class FileRecord(_Record):
     name: str = Field(min_length=1, description="Key below the entry's prefix, such as raw/ord02-s1.pcap")
     size: int = Field(ge=0)
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
-    role: str = Field("raw", description="raw: as fetched; else what edgecap made of it")
+    role: str = Field("raw", description="raw: as fetched; merged, flows, summary: made of it")
     packets: int | None = Field(None, description="Packets that can be read; null if it holds none by nature")
     bytes_on_wire: int | None = None
     first: AwareDatetime | None = None
@@ -115,7 +118,7 @@ class Totals(_Record):
     @classmethod
     def of(cls, files: Iterable[FileRecord]) -> Self:
         """The sums over those of `files` that are raw."""
-        raw = [file for file in files if file.role == "raw"]
+        raw = [file for file in files if file.role == RAW_ROLE]
         return cls(
             files=len(raw),
             size=sum(file.size for file in raw),
@@ -144,6 +147,14 @@ class Times(_Record):
     committed: AwareDatetime | None = None
 
 
+class Filtered(_Record):
+    """What was filtered after the download: the raw files hold all packets, the merged one those that match."""
+
+    expression: str = Field(description="In pcap-filter's language")
+    packets: int = Field(description="Packets of the raw files that could be read")
+    kept: int = Field(description="Those of them that matched")
+
+
 class Manifest(_Record):
     """An entry's record. Without secrets, and readable without edgecap."""
 
@@ -159,6 +170,8 @@ class Manifest(_Record):
     intent: Json | None = Field(None, description="The journal's record of the decision")
     files: tuple[FileRecord, ...] = ()
     totals: Totals
+    residual: Filtered | None = Field(None, description="Null: nothing was filtered after the download")
+    trouble: str = Field("", description="Why there is no summary; empty if there is one")
     times: Times
     versions: Versions = Field(default_factory=Versions)
 
@@ -178,6 +191,8 @@ def make_manifest(
     request: BaseModel | None = None,
     intent: BaseModel | None = None,
     missing: bool = False,
+    residual: Filtered | None = None,
+    trouble: str = "",
 ) -> Manifest:
     """The manifest of a finished capture, with state, flags and totals as they follow from its files.
 
@@ -188,6 +203,8 @@ def make_manifest(
         request: what was asked for, if we asked.
         intent: the journal's record, if there is one.
         missing: True if files are known to be missing.
+        residual: what was filtered after the download.
+        trouble: why the packets could not be summarised.
 
     Raises:
         UnexpectedAnswer: the capture has no id, or no time from which its prefix could follow.
@@ -196,6 +213,7 @@ def make_manifest(
     flags = {
         _UNREADABLE.get(flag, flag)
         for file in files
+        if file.role == RAW_ROLE
         for flag in file.flags
         if flag in (TRUNCATED, NOT_PCAP) or flag in _UNREADABLE
     }
@@ -206,6 +224,8 @@ def make_manifest(
         flags.add(EMPTY)
     if capture.stop_requested is not None:
         flags.add(STOPPED)
+    if trouble:
+        flags.add(UNSUMMARISED)
     # The API need not echo the limits.
     packet_limit = capture.packet_limit or getattr(request, "packet_limit", None)
     byte_limit = capture.byte_limit or getattr(request, "byte_limit", None)
@@ -223,6 +243,8 @@ def make_manifest(
         intent=intent.model_dump(mode="json") if intent else None,
         files=tuple(sorted(files, key=lambda file: file.name)),
         totals=totals,
+        residual=residual,
+        trouble=trouble,
         times=times.model_copy(update={"submitted": capture.submitted or times.submitted}),
     )
 

@@ -1,7 +1,7 @@
 """Flow tables as Parquet: written as records come, so that memory does not grow with their number.
 
-Columns: `COLUMNS`. A flow that went on while the table was full has several rows, to be added up by all columns
-that name it. https://parquet.apache.org
+A flow that went on while the table was full has several rows; they are to be added up.
+https://parquet.apache.org
 """
 
 from __future__ import annotations

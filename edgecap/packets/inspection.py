@@ -71,6 +71,13 @@ class Inspection:
     damage_offset: int | None
     damage: str
 
+    @property
+    def lost(self) -> str:
+        """What was lost and from which byte of the unpacked file on, one line; empty if nothing."""
+        if not self.damage or not self.damage_offset:
+            return self.damage
+        return f"from byte {self.damage_offset:,} on: {self.damage}"
+
 
 def moment(nanoseconds: int | None) -> datetime | None:
     """The time of `nanoseconds` since 1970 UTC, rounded down to microseconds; None if it has no such time."""

@@ -13,6 +13,7 @@ from edgecap.archive.manifest import Times, make_manifest
 from edgecap.cloudflare.client import Client
 from edgecap.cloudflare.models import Capture
 from edgecap.delivery import matching
+from edgecap.deriving import derive_for
 from edgecap.destinations import contains, read_destination
 from edgecap.errors import ConfigError, DeadlinePassed, EntryMissing, UnexpectedAnswer
 from edgecap.fetching import Fetching, fetch_full, fetch_simple
@@ -65,13 +66,18 @@ class Bringer:
         """
         decided = intent.decided if intent else None
         fetched = await self._fetch(capture, place, entry_prefix(capture, decided=decided))
+        derived = await asyncio.to_thread(
+            derive_for, self._archive, capture, fetched.files, intent, bounds=self._settings.bounds
+        )
         manifest = make_manifest(
             capture,
-            fetched.files,
+            [*fetched.files, *derived.files],
             times=Times(decided=decided, fetched=datetime.now(UTC)),
             request=intent.request if intent else None,
             intent=intent,
             missing=fetched.missing,
+            residual=derived.residual,
+            trouble=derived.trouble,
         )
         return await asyncio.to_thread(commit, self._archive, manifest)
 

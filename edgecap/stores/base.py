@@ -93,6 +93,10 @@ class Store(Protocol):
         """
         ...
 
+    def local(self, key: str) -> Path | None:
+        """Where `key` lies as a file of this machine, only to be read; None if it lies elsewhere."""
+        ...
+
     def delete(self, key: str) -> None:
         """Remove `key`; nothing happens if it is not there."""
         ...

@@ -145,6 +145,10 @@ class FolderStore:
         with explained(where):
             return _info(key, path.stat())
 
+    def local(self, key: str) -> Path:
+        """The file itself."""
+        return self._path(key)
+
     def delete(self, key: str) -> None:
         """Remove `key`, and the folders above it that this leaves empty."""
         path = self._path(key)

@@ -210,6 +210,9 @@ class S3Store:
                 source.unlink(missing_ok=True)
         return info
 
+    def local(self, key: str) -> None:
+        """Nowhere on this machine."""
+
     def delete(self, key: str) -> None:
         """Remove `key`, if it is there."""
         check_key(key)

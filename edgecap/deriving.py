@@ -1,0 +1,229 @@
+"""What edgecap makes of an entry's packets: merged by time, summarised, their flows; all in one pass.
+
+It reads raw files that lie in the archive already, so that it can be done again after a crash, or later.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from edgecap.archive.commit import put_file
+from edgecap.archive.journal import Intent
+from edgecap.archive.layout import FLOWS, PACKETS, SUMMARY, entry_prefix
+from edgecap.archive.manifest import FileRecord, Filtered
+from edgecap.archive.series import earlier
+from edgecap.archive.text import to_json
+from edgecap.cloudflare.models import Capture
+from edgecap.errors import EdgecapError, StoreError
+from edgecap.filtering import residual
+from edgecap.packets.difference import LAST, compare
+from edgecap.packets.flow_file import new_flow_file
+from edgecap.packets.inspect import inspect_file
+from edgecap.packets.merging import Merged, MergedSource, MergeSource, merge
+from edgecap.packets.summarise import summarise
+from edgecap.packets.summary import Residual, Source, Summary
+from edgecap.packets.tally import Tally
+from edgecap.requests import Bounds
+from edgecap.stores.base import Store
+from edgecap.stores.durable import explained
+from edgecap.stores.transfer import fetch_many
+
+_log = logging.getLogger(__name__)
+_PARALLEL = 4
+
+Earlier = Callable[[], Sequence[tuple[str, Summary]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """What was made: files in their places in the archive, and what there is to say about them.
+
+    Attributes:
+        files: for the manifest, beside the raw ones.
+        residual: what was filtered, if anything was.
+        verdict: the summary's; empty without one.
+        trouble: why there is no summary, one line; empty if there is one.
+    """
+
+    files: tuple[FileRecord, ...] = ()
+    residual: Filtered | None = None
+    verdict: str = ""
+    trouble: str = ""
+
+
+def derive_for(
+    archive: Store, capture: Capture, raw: Sequence[FileRecord], intent: Intent | None, *, bounds: Bounds
+) -> Derived:
+    """As `derive`, with what follows from the capture and from what was asked for.
+
+    Args:
+        archive: where the raw files lie.
+        capture: with its final status.
+        raw: its files as fetched.
+        intent: the journal's record; None for a capture that is not ours.
+        bounds: what the API is known to filter on.
+
+    Raises:
+        StoreError: as `derive`.
+    """
+    series = intent.series if intent else ""
+    decided = intent.decided if intent else None
+    return derive(
+        archive,
+        entry_prefix(capture, decided=decided),
+        raw,
+        sampled=capture.type == "simple",
+        expression=residual(intent.request, bounds) if intent else "",
+        series=series,
+        before=lambda: earlier(
+            archive,
+            series,
+            intent.request.model_dump(mode="json") if intent else {},
+            before=capture.submitted or decided or datetime.now(UTC),
+            most=LAST,
+        ),
+    )
+
+
+def derive(
+    archive: Store,
+    prefix: str,
+    raw: Sequence[FileRecord],
+    *,
+    sampled: bool,
+    expression: str = "",
+    series: str = "",
+    before: Earlier = tuple,
+) -> Derived:
+    """Merge, filter and summarise an entry's raw files, and put the results beside them.
+
+    What cannot be summarised is no reason to lose an entry: the result says why, and has no files then.
+
+    Args:
+        archive: where the raw files lie.
+        prefix: the entry's.
+        raw: its files as fetched.
+        sampled: the packets are samples, as those of simple captures are.
+        expression: what is to be filtered after the download, in pcap-filter's language.
+        series: what captures before it have in common with it, for people.
+        before: gets those captures' ids and summaries, newest first; asked once.
+
+    Raises:
+        StoreError: the archive cannot be read or written, or the disk is full.
+    """
+    try:
+        with _working(archive) as folder:
+            local = _local(archive, prefix, raw, folder)
+            made = _make(local, raw, folder, sampled=sampled, expression=expression)
+            summary = made.summary
+            if series:
+                difference = compare(summary, series, before())
+                summary = summary.model_copy(update={"difference": difference})
+            return Derived(
+                files=tuple(_put(archive, prefix, folder, made.merged, summary)),
+                residual=made.residual,
+                verdict=summary.verdict,
+            )
+    except StoreError:
+        raise
+    except EdgecapError as error:
+        return Derived(trouble=str(error))
+    except Exception as error:  # noqa: BLE001 - a fault of ours must not cost the capture
+        _log.exception("the packets of %s cannot be summarised", prefix)
+        return Derived(trouble=f"a fault of edgecap's own: {type(error).__name__}: {error}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    merged: Merged
+    summary: Summary
+    residual: Filtered | None
+
+
+def _make(
+    local: Sequence[Path], raw: Sequence[FileRecord], folder: Path, *, sampled: bool, expression: str
+) -> _Made:
+    named = [
+        MergeSource(path, server=Path(file.name).stem, name=Path(file.source_key or file.name).name)
+        for path, file in zip(local, raw, strict=True)
+    ]
+    with new_flow_file(folder / FLOWS) as flows:
+        tally = Tally(flows.write)
+        merged = merge(named, folder / PACKETS, expression=expression, tally=tally)
+        tally.finish()
+    readable = sum(each.inspection.packets for each in merged.sources)
+    filtered = None
+    if expression.strip():
+        filtered = Filtered(expression=expression, packets=readable, kept=merged.packets)
+    summary = summarise(
+        tally,
+        sampled=sampled,
+        files=tuple(_sources(merged.sources, raw, readable)),
+        residual=Residual.model_validate(filtered.model_dump()) if filtered else None,
+    )
+    return _Made(merged, summary, filtered)
+
+
+def _sources(merged: Sequence[MergedSource], raw: Sequence[FileRecord], readable: int) -> Iterator[Source]:
+    for source, file in zip(merged, raw, strict=True):
+        found = source.inspection
+        yield Source(
+            name=file.name,
+            packets=found.packets,
+            bytes=found.bytes_on_wire,
+            share=round(found.packets / readable, 6) if readable else 0,
+            damage=found.lost,
+        )
+
+
+def _put(archive: Store, prefix: str, folder: Path, merged: Merged, summary: Summary) -> Iterator[FileRecord]:
+    if merged.packets:
+        for name, role in ((PACKETS, "merged"), (FLOWS, "flows")):
+            path = folder / name
+            size, sha256 = path.stat().st_size, _sha256(path)
+            found = inspect_file(path) if role == "merged" else None
+            kept = put_file(archive, prefix, name, path, size=size, sha256=sha256, move=True)
+            yield FileRecord.of(kept, size=size, sha256=sha256, found=found, role=role)
+    text = to_json(summary)
+    sha256 = hashlib.sha256(text).hexdigest()
+    kept = put_file(archive, prefix, SUMMARY, text, size=len(text), sha256=sha256)
+    yield FileRecord.of(kept, size=len(text), sha256=sha256, role="summary")
+
+
+def _local(archive: Store, prefix: str, raw: Sequence[FileRecord], folder: Path) -> list[Path]:
+    """The raw files as files of this machine: themselves if they are here, else copies in `folder`."""
+    keys = [prefix + file.name for file in raw]
+    here = [archive.local(key) for key in keys]
+    found = [path for path in here if path is not None]
+    if len(found) == len(keys):
+        return found
+    targets = [folder / f"{number}.pcap" for number in range(len(keys))]
+    return [
+        fetched.path
+        for fetched in fetch_many(archive, [archive.stat(key) for key in keys], targets, parallel=_PARALLEL)
+    ]
+
+
+def _sha256(path: Path) -> str:
+    with explained(path), path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def _working(archive: Store) -> Iterator[Path]:
+    """A folder for what is being made; it is removed whatever happens."""
+    staging = archive.staging()
+    with explained(staging):
+        folder = Path(tempfile.mkdtemp(prefix="derive-", dir=staging))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
