@@ -76,6 +76,7 @@ class FlowWriter:
             OSError: writing failed.
         """
         for start in range(0, len(flows), _ROWS):
+            self._check()
             part = flows[start : start + _ROWS]
             self._put(_batch(part))
             self.rows += len(part)
@@ -93,7 +94,7 @@ class FlowWriter:
     def abandon(self) -> None:
         """Stop; what was written is of no use."""
         if self._thread.is_alive():
-            self._file.broken = self._file.broken or OSError("abandoned")
+            self._file.forget()
             self._put(None)
             self._thread.join()
 
@@ -126,22 +127,26 @@ class FlowWriter:
 
 
 class _Recording:
-    """A file for arro3 that remembers what went wrong: its own errors do not say."""
+    """A file for arro3 that remembers what went wrong, and goes on as if nothing had: arro3 would panic."""
 
     def __init__(self, descriptor: int) -> None:
         self.broken: OSError | None = None
         self._descriptor = descriptor
+        self._forgotten = False
+
+    def forget(self) -> None:
+        """Write no more."""
+        self._forgotten = True
 
     def write(self, data: bytes) -> int:
-        if self.broken:
-            raise self.broken
-        try:
-            view = memoryview(data)
-            while view:
-                view = view[os.write(self._descriptor, view) :]
-        except OSError as error:
-            self.broken = error
-            raise
+        if not self._forgotten:
+            try:
+                view = memoryview(data)
+                while view:
+                    view = view[os.write(self._descriptor, view) :]
+            except OSError as error:
+                self.broken = error
+                self._forgotten = True
         return len(data)
 
     def flush(self) -> None:
