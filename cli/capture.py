@@ -15,8 +15,9 @@ from cli.output import print_json
 from cli.running import run_capture
 from cli.values import parse_protocol, parse_size, parse_when
 from edgecap.archive.entries import find_entry
+from edgecap.checking import check_request
 from edgecap.destinations import destination_conf
-from edgecap.requests import Filter, FullRequest, SimpleRequest, check_request
+from edgecap.requests import Filter, FullRequest, SimpleRequest
 from edgecap.settings import DEFAULT, Settings, load_settings
 from edgecap.stores import open_store
 
@@ -31,6 +32,16 @@ class Which:
     sport: Annotated[int | None, Parameter(help="TCP or UDP port that packets come from.")] = None
     dport: Annotated[int | None, Parameter(help="TCP or UDP port that packets go to.")] = None
     proto: Annotated[str | None, Parameter(help="IP protocol: a name such as udp, or a number.")] = None
+
+    expression: Annotated[
+        str,
+        Parameter(
+            name="--filter",
+            help="Which packets, as for tcpdump; they must match the options above as well. "
+            "`edgecap explain` says what of it the API does.",
+            show_default=False,
+        ),
+    ] = ""
 
     def filter(self) -> Filter:
         """As the API has it."""
@@ -83,9 +94,14 @@ def simple(
         how: Where from, where to, and what to print.
     """
     ends = parse_when(at, field="--at", now=datetime.now(UTC)) if at else None
-    _take(
-        SimpleRequest(time_limit=seconds, packet_limit=packets, offset_time=ends, filter=which.filter()), how
+    request = SimpleRequest(
+        time_limit=seconds,
+        packet_limit=packets,
+        offset_time=ends,
+        filter=which.filter(),
+        expression=which.expression,
     )
+    _take(request, how)
 
 
 def full(
@@ -117,6 +133,7 @@ def full(
             packet_limit=packets,
             byte_limit=None if bytes is None else parse_size(bytes, field="--bytes"),
             filter=which.filter(),
+            expression=which.expression,
         ),
         how,
     )

@@ -19,7 +19,7 @@ from edgecap.intents import decide
 from edgecap.lanes import next_turn
 from edgecap.ownership import require_validated
 from edgecap.redact import HIDDEN, redact
-from edgecap.requests import FullRequest, SimpleRequest, request_body, rfc3339
+from edgecap.requests import FullRequest, SimpleRequest, rfc3339
 from edgecap.settings import Settings
 
 _SECRET_HEADERS = ("authorization", "x-auth-key")
@@ -39,7 +39,9 @@ class _NotSent(httpx.AsyncBaseTransport):
 def dry_run(
     request: SimpleRequest | FullRequest, settings: Settings, *, account: str, archive: str, json: bool
 ) -> None:
-    """Print what would be sent and its earliest start. Cloudflare is asked for lists only.
+    """Print what would be sent, its earliest start and what is left to filter then.
+
+    Cloudflare is asked for lists only.
 
     Raises:
         EdgecapError: the request would be refused before it is sent, or the API cannot be asked.
@@ -59,7 +61,8 @@ def dry_run(
         f" (in {plan['wait_seconds']:.0f} s)" if plan["wait_seconds"] else " (now)"
     )
     waits = [("waits for", plan["waits_for"])] if plan["waits_for"] else []
-    out.print(pairs([("earliest start", start), *waits, ("nothing was sent", "this was a dry run")]))
+    left = [("applied afterwards", plan["residual"])] if plan["residual"] else []
+    out.print(pairs([("earliest start", start), *waits, *left, ("nothing was sent", "this was a dry run")]))
 
 
 async def _plan(
@@ -89,9 +92,9 @@ async def _plan(
         scheduled=None,
         now=max(listing.server_time, datetime.now(UTC)),
     )
-    body = request_body(
-        intent.request, destination_conf=destination_conf(bucket, with_secrets=True) if bucket else None
-    )
+    body = dict(intent.body)
+    if bucket:
+        body["destination_conf"] = destination_conf(bucket, with_secrets=True)
     transport = _NotSent()
     async with Client(sign_in, transport=transport) as client:
         with suppress(NetworkTrouble):
@@ -103,6 +106,7 @@ async def _plan(
         "url": str(transport.request.url),
         "headers": _headers(transport.request.headers),
         "body": json_.loads(redact(transport.request.content.decode())),
+        "residual": intent.residual,
         "earliest_start": rfc3339(start),
         "wait_seconds": round(wait, 1),
         "waits_for": turn.reason or None,

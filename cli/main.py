@@ -35,21 +35,21 @@ capture = App(
     name="capture", help="Take a packet capture now, wait for it and keep it.", help_epilogue="", sort_key=2.5
 )
 bucket = App(
-    name="bucket", help="Buckets that Cloudflare writes full captures to.", help_epilogue="", sort_key=8
+    name="bucket", help="Buckets that Cloudflare writes full captures to.", help_epilogue="", sort_key=9
 )
 alert = App(
     name="alert",
     help="Alerts: send one again, see what would follow, what came.",
     help_epilogue="",
-    sort_key=8.2,
+    sort_key=9.2,
 )
 incident = App(
     name="incident",
     help="Alerts that led to captures, and what became of them.",
     help_epilogue="",
-    sort_key=8.4,
+    sort_key=9.4,
 )
-policy = App(name="policy", help="Which alerts lead to which captures.", help_epilogue="", sort_key=8.6)
+policy = App(name="policy", help="Which alerts lead to which captures.", help_epilogue="", sort_key=9.6)
 
 
 def version(*, json: Json = False) -> None:
@@ -87,6 +87,15 @@ COMMANDS = (
         Listens for Cloudflare, Alertmanager, Grafana, PagerDuty, Datadog, FastNetMon and any JSON; the
         settings' [alerts.NAME] say which, and their secrets. What is answered 202 is on disk, and becomes an
         incident as soon as Prefect is there. Stays up until Ctrl-C or SIGTERM.""",
+    ),
+    (
+        "explain",
+        "cli.explain:explain",
+        """Say what of a filter the API does, and what is left to do after the download.
+
+        The filter is one as for tcpdump. Where it has an `or`, the captures that would let the API do more
+        are named, as command lines. Needs neither an account nor Prefect; `bounds` of the settings count.
+        Ends with exit code 2 and libpcap's words if it is wrong.""",
     ),
     (
         "simulate",
@@ -237,7 +246,7 @@ _register(app, COMMANDS)
 for _group, _commands in GROUPS.values():
     _register(_group, _commands)
     app.command(_group)
-app.command(version, help_epilogue="", sort_key=9)
+app.command(version, help_epilogue="", sort_key=99)
 app.register_install_completion_command(
     name="--install-completion", help="Let your shell complete commands and options.", help_epilogue=""
 )

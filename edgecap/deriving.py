@@ -22,7 +22,7 @@ from edgecap.archive.manifest import FileRecord, Filtered
 from edgecap.archive.series import earlier
 from edgecap.archive.text import to_json
 from edgecap.cloudflare.models import Capture
-from edgecap.errors import EdgecapError, StoreError
+from edgecap.errors import EdgecapError, InvalidRequest, StoreError
 from edgecap.filtering import residual
 from edgecap.packets.difference import LAST, compare
 from edgecap.packets.flow_file import new_flow_file
@@ -31,7 +31,7 @@ from edgecap.packets.merging import Merged, MergedSource, MergeSource, merge
 from edgecap.packets.summarise import summarise
 from edgecap.packets.summary import Residual, Source, Summary
 from edgecap.packets.tally import Tally
-from edgecap.requests import Bounds
+from edgecap.requests import Bounds, FullRequest, SimpleRequest
 from edgecap.stores.base import Store
 from edgecap.stores.durable import explained
 from edgecap.stores.transfer import fetch_many
@@ -81,7 +81,7 @@ def derive_for(
         entry_prefix(capture, decided=decided),
         raw,
         sampled=capture.type == "simple",
-        expression=residual(intent.request, bounds) if intent else "",
+        expression=_left(intent.request, bounds) if intent else "",
         series=series,
         before=lambda: earlier(
             archive,
@@ -91,6 +91,14 @@ def derive_for(
             most=LAST,
         ),
     )
+
+
+def _left(request: SimpleRequest | FullRequest, bounds: Bounds) -> str:
+    """What the API has not filtered; if that cannot be told any more, all of the expression."""
+    try:
+        return residual(request, bounds)
+    except InvalidRequest:
+        return request.expression
 
 
 def derive(

@@ -6,8 +6,11 @@ from datetime import datetime
 
 from edgecap import identity
 from edgecap.archive.journal import Intent
+from edgecap.body import request_body
+from edgecap.checking import check_request
+from edgecap.filtering import residual
 from edgecap.incidents.part import IncidentPart
-from edgecap.requests import FullRequest, SimpleRequest, check_request, request_body
+from edgecap.requests import FullRequest, SimpleRequest
 from edgecap.settings import Settings
 
 
@@ -33,7 +36,8 @@ def decide(
 
     A simple capture without `offset_time` asks for the window that ends when the run was scheduled, or now if
     it was not. The window of an incident's capture is given, and gets the intent's mark. The body leaves out
-    the destination, which may hold a secret.
+    the destination, which may hold a secret. What its filter leaves to do of the
+    expression is written down beside it, so that it stays what it was when settings change.
 
     Args:
         request: what is asked for.
@@ -48,7 +52,7 @@ def decide(
         part: which part of which incident it is.
 
     Raises:
-        InvalidRequest: a field is out of bounds.
+        InvalidRequest: a field is out of bounds, or the filter expression is not valid.
         WindowTooOld: the window is more than 24 hours old.
     """
     intent = identity_of(run_id, part)
@@ -56,7 +60,7 @@ def decide(
         ends = request.offset_time or (min(scheduled, now) if scheduled else now)
         request = request.model_copy(update={"offset_time": identity.fingerprint(ends, intent)})
     check_request(request, settings.bounds, now=now)
-    body = request_body(request)
+    body = request_body(request, settings.bounds)
     body.pop("destination_conf", None)
     return Intent(
         intent_id=intent,
@@ -64,6 +68,7 @@ def decide(
         account=account,
         archive=archive,
         body=body,
+        residual=residual(request, settings.bounds),
         decided=now,
         run=f"{run_id} {run_name}".strip(),
         scheduled=scheduled,

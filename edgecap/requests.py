@@ -1,23 +1,20 @@
-"""What is asked of the API: simple and full captures, with the documented bounds as settings.
+"""What is asked for: simple and full captures, with the API's documented bounds as settings.
 
-Field names are the API's own, except `bucket`, which is a *name* from the settings: a
-destination URI can hold a secret, and requests are shown in run parameters and forms.
+Field names are the API's own, except `bucket`, which is a *name* from the settings: a destination URI can
+hold a secret, and requests are shown in run parameters and forms. And except `expression`, of which the API
+does what it can: `edgecap.filtering` says what.
 """
 
 from __future__ import annotations
 
-import ipaddress
-import re
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from edgecap.errors import InvalidRequest, WindowTooOld
-
 SYSTEM = "magic-transit"
 LOOK_BACK = timedelta(hours=24)  # how far back `offset_time` may point (API documentation)
-_COLO = re.compile(r"[A-Za-z]{3}(?:[0-9]{2,3})?")
+_LONGEST_NAME = 80  # characters of an expression in the name of a run
 
 
 class Filter(BaseModel):
@@ -56,6 +53,18 @@ class Filter(BaseModel):
         return " ".join(parts) or "everything"
 
 
+Expression = Annotated[
+    str,
+    Field(
+        title="Filter expression",
+        description="Which packets, as for tcpdump, such as udp and src port 53 and net 203.0.113.0/24; "
+        "addresses, no names of hosts. Packets must match the filter's fields as well. The API does what it "
+        "can of it (edgecap explain says what), the rest is applied to the packets once they are here",
+    ),
+]
+"""A filter in pcap-filter's language."""
+
+
 class SimpleRequest(BaseModel):
     """A look back at sampled packet headers in all data centres. One request a minute per account."""
 
@@ -69,11 +78,14 @@ class SimpleRequest(BaseModel):
         description="End of the window, with its time zone, at most 24 hours ago. "
         "Empty: the time the run was scheduled for",
     )
-    filter: Filter = Field(default_factory=Filter, description="Which packets")
+    filter: Filter = Field(
+        default_factory=Filter, description="Which packets, by the fields that the API filters by"
+    )
+    expression: Expression = ""
 
     def __str__(self) -> str:
-        """Run name, such as `simple 60s 203.0.113.7:443`."""
-        return f"simple {self.time_limit}s {self.filter}"
+        """Run name, such as `simple 60s 203.0.113.7:443` or `simple 60s udp src port 53`."""
+        return f"simple {self.time_limit}s {_wanted(self.filter, self.expression)}"
 
 
 class FullRequest(BaseModel):
@@ -89,11 +101,14 @@ class FullRequest(BaseModel):
     time_limit: int = Field(60, description="Seconds to capture, 1 to 86400")
     packet_limit: int | None = Field(None, description="Packets at most, 1 to 10000. Empty: no limit")
     byte_limit: int | None = Field(None, description="Bytes at most, 1 to 1000000000. Empty: no limit")
-    filter: Filter = Field(default_factory=Filter, description="Which packets")
+    filter: Filter = Field(
+        default_factory=Filter, description="Which packets, by the fields that the API filters by"
+    )
+    expression: Expression = ""
 
     def __str__(self) -> str:
         """Run name, such as `full ORD 203.0.113.7:443`."""
-        return f"full {self.colo} {self.filter}"
+        return f"full {self.colo} {_wanted(self.filter, self.expression)}"
 
 
 CaptureRequest = Annotated[SimpleRequest | FullRequest, Field(discriminator="type")]
@@ -114,137 +129,6 @@ class Bounds(BaseModel):
     )
 
 
-def check_request(request: SimpleRequest | FullRequest, bounds: Bounds, *, now: datetime) -> None:
-    """Refuse what the API is documented to refuse, before anything is sent.
-
-    Args:
-        request: what is asked for.
-        bounds: the limits in force.
-        now: the current time, aware; `offset_time` is held against it.
-
-    Raises:
-        InvalidRequest: a field is out of bounds; the error names it as the API does.
-        WindowTooOld: `offset_time` is more than 24 hours ago.
-    """
-    longest = bounds.simple_time_limit if isinstance(request, SimpleRequest) else bounds.full_time_limit
-    _within("time_limit", request.time_limit, longest, "seconds")
-    _within("packet_limit", request.packet_limit, bounds.packet_limit, "packets")
-    if isinstance(request, FullRequest):
-        _within("byte_limit", request.byte_limit, bounds.byte_limit, "bytes")
-        if not _COLO.fullmatch(request.colo):
-            raise InvalidRequest(
-                f"{request.colo!r} is no data centre",
-                field="colo_name",
-                todo="give one such as ord02, or a city's three letters such as ORD",
-            )
-    else:
-        _check_offset(request, now)
-    _check_filter(request.filter, bounds)
-
-
-def _within(field: str, value: int | None, most: int, unit: str) -> None:
-    if value is not None and not 1 <= value <= most:
-        raise InvalidRequest(
-            f"{field} {value} is out of bounds", field=field, todo=f"give 1 to {most} {unit}"
-        )
-
-
-def check_window(request: SimpleRequest | FullRequest, *, now: datetime) -> None:
-    """Refuse a simple capture whose window is more than 24 hours old at `now`, aware.
-
-    Raises:
-        WindowTooOld: the API has forgotten those packets.
-    """
-    ends = request.offset_time if isinstance(request, SimpleRequest) else None
-    if ends is not None and ends < now - LOOK_BACK:
-        raise WindowTooOld(
-            f"the window that ends {rfc3339(ends)} is more than 24 hours old",
-            where="offset_time",
-            todo="the API keeps packets for 24 hours, so these are gone; ask for a later window",
-        )
-
-
-def _check_offset(request: SimpleRequest, now: datetime) -> None:
-    offset_time = request.offset_time
-    if offset_time is None:
-        return
-    if offset_time.tzinfo is None:
-        raise InvalidRequest(
-            "offset_time has no time zone", field="offset_time", todo="add one, such as 2026-11-23T06:30:00Z"
-        )
-    if offset_time > now + timedelta(minutes=1):
-        raise InvalidRequest(
-            f"offset_time {rfc3339(offset_time)} lies in the future",
-            field="offset_time",
-            todo="a simple capture looks backwards from it; give a time that has passed",
-        )
-    check_window(request, now=now)
-
-
-def _check_filter(wanted: Filter, bounds: Bounds) -> None:
-    for field in ("source_address", "destination_address"):
-        text = getattr(wanted, field)
-        if text is not None:
-            _check_address(f"filter_v1.{field}", text, bounds)
-    for field in ("source_port", "destination_port"):
-        port = getattr(wanted, field)
-        if port is not None and not 0 <= port <= 65_535:  # noqa: PLR2004 - the port space
-            raise InvalidRequest(
-                f"port {port} does not exist", field=f"filter_v1.{field}", todo="give 0 to 65535"
-            )
-    if wanted.protocol is not None and not 0 <= wanted.protocol <= 255:  # noqa: PLR2004 - one byte in the header
-        raise InvalidRequest(
-            f"IP protocol {wanted.protocol} does not exist",
-            field="filter_v1.protocol",
-            todo="give 0 to 255, such as 6 for TCP",
-        )
-
-
-def _check_address(field: str, text: str, bounds: Bounds) -> None:
-    try:
-        network = ipaddress.ip_network(text, strict=False)
-    except ValueError:
-        raise InvalidRequest(
-            f"{text!r} is no IP address", field=field, todo="give one such as 203.0.113.7"
-        ) from None
-    if "/" in text and not bounds.cidr_filters:
-        raise InvalidRequest(
-            f"{text} is a network, and the API is documented for single addresses",
-            field=field,
-            todo="give one address, or set bounds.cidr_filters if your account accepts networks",
-        )
-    if network.version == 6 and not bounds.ipv6_filters:  # noqa: PLR2004 - IPv6
-        raise InvalidRequest(
-            f"{text} is IPv6, and the API is documented for IPv4",
-            field=field,
-            todo="leave it out, or set bounds.ipv6_filters if your account accepts it",
-        )
-
-
-def request_body(
-    request: SimpleRequest | FullRequest, *, destination_conf: str | None = None
-) -> dict[str, Any]:
-    """The JSON body of `POST /pcaps`.
-
-    Args:
-        request: what is asked for.
-        destination_conf: the bucket's URI, for a full capture. It may hold a secret.
-    """
-    body: dict[str, Any] = {"type": request.type, "system": SYSTEM, "time_limit": request.time_limit}
-    if request.packet_limit is not None:
-        body["packet_limit"] = request.packet_limit
-    if isinstance(request, SimpleRequest):
-        if request.offset_time is not None:
-            body["offset_time"] = rfc3339(request.offset_time)
-    else:
-        if request.byte_limit is not None:
-            body["byte_limit"] = request.byte_limit
-        body["colo_name"] = request.colo
-        body["destination_conf"] = destination_conf
-    body["filter_v1"] = request.filter.body()
-    return body
-
-
 def rfc3339(moment: datetime) -> str:
     """`moment` in UTC with microseconds and `Z`, as the API writes times."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
@@ -256,3 +140,13 @@ def _endpoint(address: str | None, port: int | None) -> str:
     if port is None:
         return address or ""
     return f"{address or ''}:{port}"
+
+
+def _wanted(fields: Filter, expression: str) -> str:
+    """Fields and expression in a line, `everything` if there are none."""
+    words = " ".join(expression.split())
+    if len(words) > _LONGEST_NAME:
+        words = f"{words[:_LONGEST_NAME].rstrip()}..."
+    if not words:
+        return str(fields)
+    return words if fields == Filter() else f"{fields} and {words}"

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 from edgecap.adoption import look_for
 from edgecap.archive.journal import Intent, Journal
+from edgecap.checking import check_window
 from edgecap.cloudflare.client import Client, Listing
 from edgecap.cloudflare.models import Capture
 from edgecap.errors import (
@@ -30,7 +31,6 @@ from edgecap.errors import (
 )
 from edgecap.lanes import Kind, Memory, Turn, next_turn
 from edgecap.line import CHANGE_OVER, Waiter, in_order, place_of
-from edgecap.requests import check_window
 from edgecap.settings import Timing
 
 

@@ -17,6 +17,7 @@ from prefect.client.schemas.objects import FlowRun
 
 from edgecap.archive.journal import Intent, Journal
 from edgecap.archive.layout import entry_prefix
+from edgecap.checking import check_request
 from edgecap.cloudflare.client import Client
 from edgecap.cloudflare.models import Capture
 from edgecap.destinations import destination_conf
@@ -26,7 +27,7 @@ from edgecap.intents import decide, identity_of
 from edgecap.lanes import Turn, ends
 from edgecap.line import GRACE, Waiter
 from edgecap.ownership import require_validated
-from edgecap.requests import FullRequest, SimpleRequest, check_request, rfc3339
+from edgecap.requests import FullRequest, SimpleRequest, rfc3339
 from edgecap.settings import Settings, Timing, load_settings
 from edgecap.stores import Store, open_store
 from edgecap.submission import Started, Submitter, seconds_until

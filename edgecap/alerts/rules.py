@@ -13,8 +13,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from edgecap.alerts.model import Alert, Severity
 from edgecap.alerts.registry import SOURCES
+from edgecap.checking import check_request
 from edgecap.errors import ConfigError, InvalidRequest
-from edgecap.requests import Bounds, Filter, FullRequest, check_request
+from edgecap.requests import Bounds, Filter, FullRequest
 
 LONGEST = 3600  # seconds of `before` and `after`: twelve captures, of which an account may take one a minute
 

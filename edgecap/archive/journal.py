@@ -41,6 +41,7 @@ class Intent(BaseModel):
     account: str  # a name of the settings
     archive: str  # likewise
     body: Json  # what is posted, except the destination, which may hold a secret
+    residual: str = ""  # what is left of the request's expression to apply to the packets
     decided: AwareDatetime
     run: str = ""  # id and name of the flow run
     scheduled: AwareDatetime | None = None

@@ -148,7 +148,7 @@ class Times(_Record):
 
 
 class Filtered(_Record):
-    """What was filtered after the download: the raw files hold all packets, the merged one those that match."""
+    """What was filtered after the download. The merged file holds what matched, the raw ones all packets."""
 
     expression: str = Field(description="In pcap-filter's language")
     packets: int = Field(description="Packets of the raw files that could be read")

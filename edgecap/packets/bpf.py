@@ -8,6 +8,7 @@ from edgecap.errors import InvalidRequest
 
 ETHERNET = 1
 _SNAPLEN = 262_144
+_OPTIMIZED = 2_000  # characters; libpcap's optimizer takes seconds for twice that, and minutes for more
 # Where the number in a file (LINKTYPE_) and the one that libpcap compiles for (DLT_) differ.
 _COMPILED_AS = {14: 12, 101: 12}  # raw IP
 
@@ -31,7 +32,7 @@ class Program:
                 _COMPILED_AS.get(link_type, link_type),
                 _SNAPLEN,
                 expression,
-                optimize=True,
+                optimize=len(expression) <= _OPTIMIZED,
                 netmask=cypcap.NETMASK_UNKNOWN,
             )
         except cypcap.Error as error:

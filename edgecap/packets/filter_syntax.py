@@ -33,6 +33,7 @@ _NAMED |= {"vrrp": 112, "sctp": 132}
 # The API may look behind these in IPv6, where the expression asks for them.
 _EXTENSIONS = {0, 43, 44, 51, 60, 135, 139, 140}
 _ALONE = {"ah", "arp", "rarp", "broadcast", "multicast", "inbound", "outbound"}
+_DEEPEST = 200  # parentheses; libpcap takes thousands in each other, Python does not
 _TYPES = {"host", "net", "port", "proto"}
 _PLAIN_NET = re.compile(r"\d+\.\d+\.\d+\.\d+(/\d+)?|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*(/\d+)?")
 
@@ -44,10 +45,12 @@ class Condition:
     Attributes:
         text: as libpcap takes it, standing alone; empty if it cannot stand alone.
         choices: what certainly holds of a packet that matches: all fields of at least one of these.
+        whole: whether an IP packet of which one of the choices holds matches as well.
     """
 
     text: str
     choices: tuple[Fields, ...] = ({},)
+    whole: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,8 @@ def shifts(expression: str) -> bool:
 
 def parse(expression: str) -> Expression:
     """The shape of an expression that libpcap takes."""
+    if expression.count("(") > _DEEPEST:
+        return Condition("")
     parser = _Parser(expression)
     whole = parser.expression()
     # Left over: something this does not understand, of which it then says nothing.
@@ -175,7 +180,8 @@ class _Parser:
         protocol = self._take() if self.peek() in {"ip", "ip6", *_NAMED} else ""
         if protocol and self.peek() in {"", ")", *_AND, *_OR}:
             self._last = None
-            return Condition(protocol, _protocol(_NAMED[protocol]) if protocol in _NAMED else ({},))
+            known = protocol in _NAMED
+            return Condition(protocol, _protocol(_NAMED[protocol]) if known else ({},), whole=known)
         direction = self._direction()
         kind = self._take() if self.peek() in _TYPES else ""
         if self._at == start:
@@ -190,7 +196,9 @@ class _Parser:
             return None
         self._last = qualifiers
         words = (qualifiers.protocol, qualifiers.direction, qualifiers.kind, word)
-        return Condition(" ".join(filter(None, words)), choices)
+        # `ip proto 17` says the version too, which no field does; an address says it by itself.
+        whole = not (qualifiers.kind == "proto" and qualifiers.protocol)
+        return Condition(" ".join(filter(None, words)), choices, whole)
 
     def _direction(self) -> str:
         if self.peek() not in {"src", "dst"}:

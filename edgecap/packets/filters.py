@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from edgecap.packets.bpf import ETHERNET, Program
+from edgecap.packets.filter_fields import choices_within, implied
 from edgecap.packets.filter_syntax import Condition, Every, Expression, Fields, Some, parse, shifts
 from edgecap.packets.inspection import Inspection
 from edgecap.packets.output import PacketWriter, new_pcapng
@@ -69,7 +70,13 @@ class Applied:
     inspection: Inspection
 
 
-def explain(expression: str, *, bounds: Bounds | None = None, link_type: int = ETHERNET) -> Explained:
+def explain(
+    expression: str,
+    *,
+    bounds: Bounds | None = None,
+    link_type: int = ETHERNET,
+    known: Filter | None = None,
+) -> Explained:
     """Say which part of a tcpdump expression goes to the API and which is applied after the download.
 
     As with tcpdump, names of hosts are looked up.
@@ -78,24 +85,28 @@ def explain(expression: str, *, bounds: Bounds | None = None, link_type: int = E
         expression: in pcap-filter's language. Empty: everything.
         bounds: whether the API takes networks and IPv6; it does not unless said.
         link_type: the `LINKTYPE_` number of the packets that it is meant for.
+        known: what the API is asked for in any case. It is part of every filter here, and the residual leaves
+            out what follows from it.
 
     Raises:
-        InvalidRequest: libpcap does not take the expression; the error has its words.
+        InvalidRequest: libpcap does not take the expression; the error has its words. Or no packet that is
+            `known` can match; the error names the field of `known`.
     """
     Program(expression, link_type)
-    bounds = bounds or Bounds()
+    bounds, known = bounds or Bounds(), known or Filter()
     if not expression.strip():
-        return Explained(expression, Filter(), "", (Filter(),))
+        return Explained(expression, known, "", (known,))
     if shifts(expression):
         note = (
             "the API sees packets from outside: behind vlan, mpls, pppoe, geneve or vxlan it filters nothing"
         )
-        return Explained(expression, Filter(), expression, (Filter(),), (note,))
+        return Explained(expression, known, expression, (known,), (note,))
     shape = parse(expression)
     notes: list[str] = []
-    choices = [_sendable(choice, bounds, notes) for choice in _choices(shape)]
-    alternatives = _weakest(choices)
-    common = dict(set.intersection(*({*choice.items()} for choice in alternatives)))
+    given: Fields = known.body()
+    possible = choices_within(given, _choices(shape))
+    alternatives = _weakest([_sendable(choice, given, bounds, notes) for choice in possible])
+    common = given | dict(set.intersection(*({*choice.items()} for choice in alternatives)))
     return Explained(
         expression,
         _filter(common),
@@ -167,11 +178,13 @@ def _both(combination: tuple[Fields, ...]) -> Fields:
     return joined
 
 
-def _sendable(choice: Fields, bounds: Bounds, notes: list[str]) -> Fields:
-    """The part of a choice that the API is known to understand as libpcap does."""
+def _sendable(choice: Fields, given: Fields, bounds: Bounds, notes: list[str]) -> Fields:
+    """What the API is known to understand of a choice as libpcap does, and what is `given` anyway."""
     kept = dict(choice)
     for field, value in choice.items():
         text = str(value)
+        if given.get(field) == value:
+            continue
         if field.endswith("_address") and "/" in text and not bounds.cidr_filters:
             notes.append(f"{text} is a network, and the API is documented for single addresses")
             del kept[field]
@@ -184,7 +197,7 @@ def _sendable(choice: Fields, bounds: Bounds, notes: list[str]) -> Fields:
                 f"say tcp port or udp port for the API to filter on it"
             )
             del kept[field]
-    return kept
+    return given | kept
 
 
 def _weakest(choices: list[Fields]) -> list[Fields]:
@@ -214,9 +227,9 @@ def _residual(expression: str, shape: Expression, sent: Fields) -> str:
 
 
 def _covered(part: Expression, sent: Fields) -> bool:
-    return (
-        isinstance(part, Condition)
-        and len(part.choices) == 1
-        and bool(part.choices[0])
-        and part.choices[0].items() <= sent.items()
-    )
+    """True if every packet that `sent` lets through matches."""
+    if isinstance(part, Every):
+        return all(_covered(each, sent) for each in part.parts)
+    if isinstance(part, Some):
+        return any(_covered(each, sent) for each in part.parts)
+    return part.whole and any(choice and implied(choice, sent) for choice in part.choices)

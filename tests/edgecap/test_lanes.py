@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edgecap.body import request_body
 from edgecap.cloudflare.models import Capture
 from edgecap.lanes import Memory, find_ours, next_turn
-from edgecap.requests import Filter, FullRequest, SimpleRequest, request_body, rfc3339
+from edgecap.requests import Filter, FullRequest, SimpleRequest, rfc3339
 
 NOW = datetime(2026, 11, 23, 6, 30, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)

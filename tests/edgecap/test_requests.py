@@ -10,17 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
+from edgecap.body import request_body
+from edgecap.checking import check_request
 from edgecap.errors import InvalidRequest, WindowTooOld
-from edgecap.requests import (
-    Bounds,
-    CaptureRequest,
-    Filter,
-    FullRequest,
-    SimpleRequest,
-    check_request,
-    request_body,
-    rfc3339,
-)
+from edgecap.requests import Bounds, CaptureRequest, Filter, FullRequest, SimpleRequest, rfc3339
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 OPENAPI = json.loads((Path(__file__).parents[1] / "data/pcaps-openapi.json").read_text())

@@ -14,8 +14,9 @@ from edgecap.alerts.model import Alert
 from edgecap.alerts.payload import decode
 from edgecap.alerts.policy import Policy, decide
 from edgecap.alerts.registry import SOURCES
+from edgecap.checking import check_request
 from edgecap.errors import AlertNotUnderstood
-from edgecap.requests import Bounds, SimpleRequest, check_request
+from edgecap.requests import Bounds, SimpleRequest
 from tests.edgecap.alerts.conftest import FIXTURES
 
 RECEIVED = datetime(2026, 11, 23, 6, 31, 30, tzinfo=UTC)

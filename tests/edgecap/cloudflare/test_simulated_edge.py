@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from edgecap.body import request_body
 from edgecap.cloudflare.client import Client
 from edgecap.errors import (
     BadCredentials,
@@ -19,7 +20,7 @@ from edgecap.errors import (
     UnknownToApi,
 )
 from edgecap.ownership import register, require_validated
-from edgecap.requests import Filter, FullRequest, SimpleRequest, request_body
+from edgecap.requests import Filter, FullRequest, SimpleRequest
 from edgecap.settings import Account, Place
 from edgecap.simulator.clock import Clock
 from edgecap.simulator.credentials import Credential

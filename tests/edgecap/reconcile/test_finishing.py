@@ -11,9 +11,10 @@ import pytest
 from edgecap.archive.journal import Ended
 from edgecap.archive.layout import MANIFEST, entry_prefix
 from edgecap.archive.verify import verify_entry
+from edgecap.body import request_body
 from edgecap.fetching import fetch_full, fetch_simple
 from edgecap.reconcile import Action, Life, Limits
-from edgecap.requests import Filter, SimpleRequest, request_body
+from edgecap.requests import Filter, SimpleRequest
 from edgecap.simulator.variants import VARIANTS
 from edgecap.stores import open_store
 from tests.edgecap.reconcile.world import FULL, GONE, LONG, both, kinds, with_faults

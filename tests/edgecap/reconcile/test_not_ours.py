@@ -7,8 +7,9 @@ import os
 import time
 import uuid
 
+from edgecap.body import request_body
 from edgecap.reconcile import Action, Life
-from edgecap.requests import SimpleRequest, request_body
+from edgecap.requests import SimpleRequest
 from tests.edgecap.reconcile.world import FULL, GONE, LONG, both, kinds
 
 
