@@ -52,6 +52,7 @@ PICTURE = (
     "text.number{font-family:ui-monospace,'SFMono-Regular','DejaVu Sans Mono',Menlo,Consolas,monospace;"
     "font-size:10.5px}"
     "text.strong{fill:var(--ink);font-weight:600}text.plain{fill:var(--ink)}"
+    "text.over{stroke:var(--bg);stroke-width:3px;stroke-linejoin:round;paint-order:stroke}"
     "text.alarm{fill:var(--alarm)}text.warn{fill:var(--warn)}"
     ".tcp{fill:var(--tcp)}.udp{fill:var(--udp)}.icmp{fill:var(--icmp)}.other{fill:var(--other)}"
     ".grid{stroke:var(--line);stroke-width:1;fill:none}.axis{stroke:var(--soft);stroke-width:1;fill:none}"

@@ -185,12 +185,13 @@ def summary_of(line, verdict, **more):
     )
 
 
-def flood(start=START, *, seconds=60, sampled=False, strength=1.0):
-    """A SYN flood that begins after a quarter of the time, over some honest traffic."""
+def flood(start=START, *, seconds=60, sampled=False, strength=1.0, onset=0.25):
+    """A SYN flood that begins after a part of the time, over some honest traffic."""
 
     def rates(kind, part):
-        attack = 90_000 * strength if part > 0.25 else 0
-        return {"tcp": 2_400 + attack, "udp": 900, "icmp": 60, "other": 4}[kind]
+        attack = 90_000 * strength if part >= onset else 0
+        honest = {"tcp": 2_400, "udp": 900, "icmp": 60, "other": 4}[kind] * strength
+        return honest + (attack if kind == "tcp" else 0)
 
     line = timeline(start, seconds / 120, 120, rates)
     packets = sum(line.packets)
@@ -358,8 +359,8 @@ def nothing():
 def file_record(name, *, packets=None, role="raw", flags=(), size=None, **more):
     digest = hashlib.sha256(name.encode()).hexdigest()
     return FileRecord(
-        name=name, size=(packets or 40) * 90 if size is None else size, sha256=digest, role=role, packets=packets,
-        flags=flags, **more,
+        name=name, size=(packets or 40) * 90 if size is None else size, sha256=digest, role=role,
+        packets=packets, flags=flags, **more,
     )  # fmt: skip
 
 
@@ -367,7 +368,7 @@ def entry_of(
     summary=None,
     *,
     capture_id=FLOOD,
-    type="full",
+    type="full",  # noqa: A002 - the API's word
     colo="ORD",
     start=START,
     raw=("raw/ord02-s1.pcap", "raw/ord02-s2.pcap"),
