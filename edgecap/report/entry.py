@@ -205,7 +205,7 @@ def _files(entry: Entry, summary: Summary | None) -> Html:
     left = len(files) - len(rows)
     return section(
         "Files",
-        table(("file and SHA-256", ">packets", ">bytes", "-verified by", "flags"), rows),
+        table(("/file and SHA-256", ">packets", ">bytes", "-verified by", "flags"), rows),
         note(f"And {left:,} more, in the manifest.") if left > 0 else None,
         note(
             "They lie in ",

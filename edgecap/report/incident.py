@@ -176,7 +176,7 @@ def _captures(captures: Sequence[Pictured], links: Links) -> Html:
     return section(
         "Captures",
         table(
-            ("!phase", "what it shows, or why it is missing", ">packets", "-packets from", "!report"), rows
+            ("!phase", "/what it shows, or why it is missing", ">packets", "-packets from", "!report"), rows
         ),
         name="captures",
     )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from edgecap.packets.summary import Named, Ports, Summary
-from edgecap.report.markup import Child, Html
+from edgecap.report.markup import Child, Html, tag
 from edgecap.report.page import note, section, table
 from edgecap.report.reading import Pictured
 from edgecap.report.units import bit_rate, packet_rate, percent, size
@@ -36,14 +36,14 @@ class _Column:
         packets = sum(kind.packets for each in self.summaries for kind in of(each) if kind.name == name)
         return percent(packets / self.packets)
 
-    def largest(self, of: Callable[[Summary], Ports]) -> str:
+    def largest(self, of: Callable[[Summary], Ports]) -> Child:
         """The port with the most packets, and the share that it has of its capture's."""
         best = max(
             (port for each in self.summaries for port in of(each).top[:1]),
             key=lambda p: p.packets,
             default=None,
         )
-        return f"{best.protocol} {best.port}, {percent(best.share)}" if best else "-"
+        return [f"{best.protocol} {best.port}", tag("br"), percent(best.share)] if best else "-"
 
 
 def phases_section(captures: Sequence[Pictured]) -> Html | None:
@@ -66,7 +66,7 @@ def phases_section(captures: Sequence[Pictured]) -> Html | None:
         ("TCP with SYN alone", lambda c: c.share(_flags, "SYN")),
         ("largest source port", lambda c: c.largest(_from)),
         ("largest destination port", lambda c: c.largest(_to)),
-        ("most sources in one", lambda c: f"{max(each.sources.distinct for each in c.summaries):,}"),
+        ("most sources", lambda c: f"{max(each.sources.distinct for each in c.summaries):,}"),
     ]
     return section(
         "Before, during, after",

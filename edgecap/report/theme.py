@@ -110,10 +110,12 @@ table{border-collapse:collapse;width:100%;font-size:.9rem}
 th{font-weight:500;color:var(--soft);text-align:left;font-size:.82rem;border-bottom:1px solid var(--line)}
 th,td{padding:3px 12px 3px 0;vertical-align:baseline}
 th:last-child,td:last-child{padding-right:0}
-td{border-bottom:1px solid var(--wash);overflow-wrap:anywhere}
+td{border-bottom:1px solid var(--wash);overflow-wrap:break-word}
+td .mono{overflow-wrap:anywhere}
 td.number,th.number{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums;overflow-wrap:normal}
-th.number{font-family:inherit}
-td.address{min-width:8.5em}
+th.number{font-family:inherit;white-space:normal}
+td.address{min-width:9.5em}
+td.file{min-width:15em}
 td.tight{white-space:nowrap;overflow-wrap:normal}
 td.meter{width:76px;vertical-align:middle}
 td.meter svg{width:64px;height:8px}
@@ -122,12 +124,13 @@ td.meter svg{width:64px;height:8px}
 .hash{display:block;color:var(--soft);overflow-wrap:anywhere}
 pre{white-space:pre-wrap;overflow-wrap:anywhere;background:var(--wash);padding:10px 12px;margin:.4em 0}
 footer{border-top:1px solid var(--line);margin-top:28px;padding-top:10px;color:var(--soft);font-size:.82rem}
+.two svg{max-width:520px}
 @media(max-width:760px){.two{grid-template-columns:minmax(0,1fr)}}
 @media screen and (max-width:640px){
 main{padding:14px 14px 40px}h1{font-size:1.25rem}
 dl.facts{grid-template-columns:repeat(2,minmax(0,1fr));gap:10px 14px}
 .broad{display:none}.narrow{display:block}
-th,td{padding-right:9px}td.meter,th.meter{display:none}.least{display:none}
+th,td{padding-right:9px}td.meter,th.meter{display:none}.least{display:none}td.file{min-width:11.5em}
 }
 @page{margin:14mm 12mm}
 @media print{
