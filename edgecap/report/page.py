@@ -42,6 +42,11 @@ def page(title: str, parts: Iterable[Child]) -> str:
     return f"<!doctype html>\n{tag('html', head, body, lang='en')}\n"
 
 
+def message_html(words: str) -> str:
+    """A whole page that says one thing, such as that there is no report."""
+    return page("edgecap", [tag("p", "edgecap", class_="kind"), tag("h1", words)])
+
+
 def section(title: str, *parts: Child, name: str = "") -> Html:
     """A part of a page with a heading; `name` is what the list of sections links to."""
     return tag("section", tag("h2", title), parts, id=name or None)
