@@ -8,9 +8,9 @@ PYTHON ?= python3
 UV_VERSION := 0.13.9
 VENV := .venv
 BIN := $(VENV)/bin
-# Independent judges of our own packet code, and programs that make real traffic.
-TEST_PROGRAMS := capinfos tshark tcpdump ping
-TEST_PACKAGES := wireshark-common tshark tcpdump iputils-ping
+# Independent judges of our own packet code, programs that make real traffic, a browser that looks at reports.
+TEST_PROGRAMS := capinfos tshark tcpdump ping chromium
+TEST_PACKAGES := wireshark-common tshark tcpdump iputils-ping chromium
 
 # Neither the Prefect server nor its client reports home from a test or a demo.
 export DO_NOT_TRACK := 1
@@ -49,7 +49,7 @@ $(VENV)/.installed-dev: requirements-dev.lock $(VENV)/.installed
 	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r requirements-dev.lock
 	@touch $@
 
-apt: ## Debian packages the tests need (tshark, capinfos, tcpdump, ping)
+apt: ## Debian packages the tests need (tshark, capinfos, tcpdump, ping, chromium)
 	@missing=""; for p in $(TEST_PROGRAMS); do command -v $$p >/dev/null || missing="$$missing $$p"; done; \
 	if [ -n "$$missing" ]; then \
 	  echo "setup: installing$$missing from Debian"; \

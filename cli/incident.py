@@ -34,9 +34,9 @@ def list_command(*, limit: int = 50, archive: Archive = DEFAULT, json: Json = Fa
     """
     if limit < 0:
         raise InvalidRequest(f"--limit {limit} is negative", field="--limit", todo="give 0 for all incidents")
-    with _overviews(archive) as overviews:
-        found, damaged = overviews.newest()
-        shown = [(each, list(overviews.parts(each))) for each in found[: limit or None]]
+    with overviews(archive) as known:
+        found, damaged = known.newest()
+        shown = [(each, list(known.parts(each))) for each in found[: limit or None]]
     if json:
         print_json([_as_json(each, parts) for each, parts in shown])
     elif shown:
@@ -63,9 +63,9 @@ def show(
         archive: Name of the archive in the settings.
         json: Print one JSON document.
     """
-    with _overviews(archive) as overviews:
-        found = overviews.find(incident_id)
-        parts = list(overviews.parts(found))
+    with overviews(archive) as known:
+        found = known.find(incident_id)
+        parts = list(known.parts(found))
     if json:
         print_json(_as_json(found, parts))
         return
@@ -78,8 +78,8 @@ def show(
 
 
 @contextmanager
-def _overviews(archive: str) -> Iterator[Overviews]:
-    """Also without a book: it is where the receiver runs."""
+def overviews(archive: str) -> Iterator[Overviews]:
+    """The incidents of an archive; also without a book, which is where the receiver runs."""
     settings = load_settings()
     store = open_store(settings.archive(archive))
     try:

@@ -146,6 +146,15 @@ COMMANDS = (
     ("list", "cli.archive:list_command", "List what the archive holds, newest first."),
     ("show", "cli.archive:show", "Show one entry: request, capture, files with hashes and counts."),
     (
+        "report",
+        "cli.report:report",
+        """Write the report of an entry or an incident: one HTML file, which needs nothing else.
+
+        What it looks like, timeline, talkers, sizes, what differs from the captures before, the files with
+        their hashes; of an incident, all of its captures in one picture. It has no scripts and loads nothing,
+        so it can be mailed, printed, or attached to a ticket.""",
+    ),
+    (
         "verify",
         "cli.archive:verify",
         """Read every byte and hold it against the manifests.

@@ -9,6 +9,7 @@
     GET  /healthz           200: it lives
     GET  /readyz            200 or 503: alerts can be kept; says how many wait, and whether Prefect answers
     GET  /metrics           for Prometheus
+    GET  /captures/<id>, /incidents/<id>    reports, if `receiver.report_token` is set (`report_pages`)
 
 What an alert means is found out later (`deployments.settler`): whoever sends it never waits for that.
 """
@@ -30,6 +31,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from deployments.receiver_metrics import CONTENT_TYPE, NO_SOURCE, Metrics
+from deployments.report_pages import ReportPages
 from edgecap.alerts.doors import Door
 from edgecap.alerts.payload import decode
 from edgecap.alerts.registry import SOURCES
@@ -88,6 +90,7 @@ class Receiver:
         metrics: what it counts.
         has_room: whether the disk has room for alerts; called for each one.
         body_time: seconds that a body may take.
+        reports: serves reports; None: there are none here.
     """
 
     def __init__(
@@ -99,6 +102,7 @@ class Receiver:
         metrics: Metrics,
         has_room: Callable[[], bool] = lambda: True,
         body_time: float = BODY_TIME,
+        reports: ReportPages | None = None,
     ) -> None:
         self._doors = doors
         self._keep = keep
@@ -106,6 +110,7 @@ class Receiver:
         self._metrics = metrics
         self._has_room = has_room
         self._body_time = body_time
+        self._reports = reports
         self._reading = 0
 
     def __repr__(self) -> str:
@@ -119,6 +124,7 @@ class Receiver:
                 Route("/healthz", _alive),
                 Route("/readyz", self._ready),
                 Route("/metrics", self._page),
+                *(self._reports.routes() if self._reports else ()),
             ],
             exception_handlers={HTTPException: self._no_such_thing},
         )

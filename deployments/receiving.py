@@ -23,6 +23,7 @@ from deployments.local import running_setup
 from deployments.quiet_log import log_quietly
 from deployments.receiver import Health, Receiver
 from deployments.receiver_metrics import Metrics
+from deployments.report_pages import ReportPages
 from deployments.settler import Settler
 from edgecap.alerts.doors import doors
 from edgecap.alerts.generic import GenericMapping
@@ -31,6 +32,7 @@ from edgecap.alerts.registry import sources
 from edgecap.errors import StoreError
 from edgecap.incidents.book import BOOK, Book
 from edgecap.settings import Settings, load_settings
+from edgecap.stores import open_store
 from tasks.responder import ADDRESS
 
 FLOOR = 64 << 20  # bytes that alerts leave free: Prefect's database is on the same disk, as a rule
@@ -81,6 +83,7 @@ class Receiving:
             on_settled=self._deliverer.loop.wake,
         )
         self._writer = GroupCommit(self.book.keep, self._committed)
+        self._reports = _report_pages(settings, self.book)
         self._looked = 0.0
         self._room = True
         self._probed = 0.0
@@ -98,12 +101,15 @@ class Receiving:
             health=self.health,
             metrics=self.metrics,
             has_room=self._has_room,
+            reports=self._reports,
         )
 
     def __enter__(self) -> Self:
         # Whatever was wrong with them may have been mended while this was not running.
         for order in self.book.orders(1000, refused=True):
             self.book.refuse(order.id, "")
+        if self._reports:
+            self._stack.callback(self._reports.close)
         self._stack.enter_context(self._writer)
         self._settler.loop.start()
         self._deliverer.loop.start()
@@ -152,6 +158,15 @@ class Receiving:
     def _committed(self, alerts: int) -> None:
         self.metrics.commit_size.observe(alerts)
         self._settler.loop.wake()
+
+
+def _report_pages(settings: Settings, book: Book) -> ReportPages | None:
+    token = settings.receiver.report_token
+    known = token.get_secret_value().strip() if token else ""
+    if not known:
+        return None
+    # Settings that do not name the archive stop no alert: a report says so when it is asked for.
+    return ReportPages(known, lambda: open_store(settings.archive(settings.receiver.archive)), book)
 
 
 def serve(

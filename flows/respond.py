@@ -19,6 +19,7 @@ from edgecap.errors import EdgecapError
 from edgecap.incidents.page import incident_page
 from edgecap.incidents.part import summary_of
 from edgecap.incidents.record import Incident, Incidents, Noted, Part
+from edgecap.report.links import Links, links_to
 from edgecap.settings import DEFAULT, load_settings
 from edgecap.stores import open_store
 from tasks.incident import close, make_room, start_captures, wake_incident, watch, write_down
@@ -103,10 +104,14 @@ async def _see_out(opened: Noted, archive: str) -> str:
 async def _show(opened: Noted, parts: list[Part], record: Incident | None = None) -> None:
     with suppress(*PREFECT_AWAY):  # for the eye only
         await acreate_markdown_artifact(
-            incident_page(opened, parts, record),
+            incident_page(opened, parts, record, links=_links()),
             key=f"incident-{opened.incident[:12]}",
             description=str(record) if record else opened.plan.alert,
         )
+
+
+def _links() -> Links:
+    return links_to(load_settings().receiver.report_url)
 
 
 async def _notify(blocks: list[str], opened: Noted, record: Incident) -> None:
@@ -114,6 +119,7 @@ async def _notify(blocks: list[str], opened: Noted, record: Incident) -> None:
     for name in blocks:
         try:
             block = cast("Any", await Block.aload(name))
-            await block.notify(incident_page(opened, record.captures, record), subject=f"edgecap: {record}")
+            page = incident_page(opened, record.captures, record, links=_links())
+            await block.notify(page, subject=f"edgecap: {record}")
         except Exception as error:  # noqa: BLE001 - the packets are kept, whoever could not be told
             get_run_logger().error("Notification %s failed: %s", name, type(error).__name__)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from edgecap.alerts.generic import GenericMapping
 
 _SECRET = "What whoever sends these alerts knows; docs/alerts says for each source where it is entered"  # noqa: S105 - a description
+_ADDRESS = re.compile(r"https?://[A-Za-z0-9.\-_:\[\]]+(?:/[A-Za-z0-9._~/-]*)?")
 _OPEN = "true: take alerts from anybody who reaches the receiver, without a secret"
 
 
@@ -49,6 +51,13 @@ def _not_both(secret: SecretStr | None, *, accepts_anybody: bool) -> None:
         raise ValueError("it has a secret and open = true, which would ignore it: remove one of them")
 
 
+def _public_address(url: str) -> str:
+    url = url.strip().rstrip("/")
+    if url and not _ADDRESS.fullmatch(url):
+        raise ValueError("an address such as https://edgecap.example.net is needed, without user or query")
+    return url
+
+
 class AlertSettings(BaseModel):
     """A table for each source of `edgecap.alerts.registry` that is to be taken."""
 
@@ -79,6 +88,16 @@ class ReceiverSettings(BaseModel):
     account: str = Field("default", description="Name of the account that captures are taken with")
     archive: str = Field("default", description="Name of the archive that they are kept in")
     keep_days: int = Field(90, ge=1, description="Alerts that are dealt with are forgotten after so long")
+    report_token: SecretStr | None = Field(
+        None,
+        description="Who knows it may read reports, at `/captures/ID` and `/incidents/ID`: as a bearer "
+        "token, or as the password that a browser asks for. Without it, none is served",
+    )
+    report_url: Annotated[str, AfterValidator(_public_address)] = Field(
+        "",
+        description="The receiver as people reach it, such as `https://edgecap.example.net`: for links to "
+        "reports in Prefect's artifacts, so set it where flows run, too",
+    )
 
 
 class IncidentSettings(BaseModel):

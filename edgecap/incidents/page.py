@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from edgecap.incidents.record import Incident, Noted, Part
+from edgecap.report.links import NOWHERE, Links
 
 
-def incident_page(opened: Noted, parts: Sequence[Part], record: Incident | None = None) -> str:
+def incident_page(
+    opened: Noted, parts: Sequence[Part], record: Incident | None = None, *, links: Links = NOWHERE
+) -> str:
     """The page of an incident that goes on, or of a closed one.
 
     Args:
         opened: how it began.
         parts: what became of its captures so far; the plan's, while nothing is known.
         record: the incident once it is closed.
+        links: where reports are; if nowhere, the command that makes one is named.
     """
     lines = [f"# {opened.plan.alert}", ""]
     if record:
@@ -35,8 +39,15 @@ def incident_page(opened: Noted, parts: Sequence[Part], record: Incident | None 
     if record and (record.held_back.repeated or record.held_back.joined):
         counts = record.held_back
         lines += ["", f"{counts.joined} other alerts joined it, {counts.repeated} were the same sent again."]
-    lines += ["", "```", opened.plan.explain(), "```"]
+    lines += ["", "```", opened.plan.explain(), "```", "", _report(opened.incident, links)]
     return "\n".join(lines)
+
+
+def _report(incident: str, links: Links) -> str:
+    what = "with its captures over time, before, during and after"
+    if href := links.incident(incident):
+        return f"[The whole report]({href}), {what}."
+    return f"`edgecap report {incident[:8]}` makes the whole report, {what}."
 
 
 def _row(part: Part) -> str:

@@ -1,0 +1,180 @@
+"""An entry for Prefect's UI, in Markdown: the verdict, then why, then a picture, then tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from edgecap.archive.entries import Entry
+from edgecap.packets.summary import Summary
+from edgecap.report.links import NOWHERE, Links
+from edgecap.report.markup import visible
+from edgecap.report.timeline import as_image, timeline_chart
+from edgecap.report.units import bit_rate, duration, packet_rate, percent, period, plural, size
+from edgecap.report.words import flags, headline, incident_of, verdict
+
+_WIDTH = 820  # pixels; an artifact's page is about as wide
+_FILES = 50  # rows
+_SHOWN = 5  # rows of the largest
+_CHANGES = 6
+_SPECIAL = frozenset("\\`*_{}[]<>()#+!|~&$")
+# What a Markdown reader makes a link of without being asked to.
+_LINKING = ("://", "www.", "@")
+_WORD = "\N{WORD JOINER}"
+
+
+def entry_markdown(entry: Entry, summary: Summary | None, *, title: str = "", links: Links = NOWHERE) -> str:
+    """What a person reads first when a capture is there.
+
+    Args:
+        entry: as `read_entry` finds it.
+        summary: as `read_summary` finds it, or None if there is none.
+        title: what was asked for, such as `full ORD 203.0.113.7:443`; follows from the entry if empty.
+        links: where reports are; if nowhere, the command that makes one is named.
+    """
+    manifest = entry.manifest
+    lines = [
+        f"# {plain(verdict(entry, summary))}",
+        "",
+        f"{plain(title or headline(manifest))}, {_state(entry)}",
+    ]
+    lines += ["", *_flags(entry)]
+    if summary:
+        lines += ["", *_findings(summary), "", *_difference(summary)]
+        if chart := timeline_chart(summary, width=_WIDTH, hover=False):
+            lines += ["", f"![Packets a second over time]({as_image(chart, _WIDTH)})"]
+    lines += ["", *_table(("", ""), _facts(entry, summary, links))]
+    if summary and summary.packets:
+        lines += ["", *_largest(summary)]
+    lines += ["", *_files(entry), "", _ending(entry, links)]
+    return _without_holes(lines)
+
+
+def plain(words: str) -> str:
+    """`words` as Markdown that shows them, also in a table: they may come from a packet or a bucket."""
+    shown = "".join(f"\\{letter}" if letter in _SPECIAL else letter for letter in visible(words))
+    for mark in _LINKING:
+        shown = shown.replace(mark, mark[0] + _WORD + mark[1:] if len(mark) > 1 else _WORD + mark)
+    return shown
+
+
+def code(words: str) -> str:
+    """`words` letter by letter, also in a table."""
+    return "`" + visible(words).replace("`", "'").replace("|", "\\|") + "`" if words else ""
+
+
+def _state(entry: Entry) -> str:
+    manifest = entry.manifest
+    kept = f"{plural(manifest.totals.packets, 'packet')} in {plural(manifest.totals.files, 'file')}"
+    return f"{plain(manifest.state)}: {kept}"
+
+
+def _flags(entry: Entry) -> Iterator[str]:
+    for flag, meaning, serious in flags(entry.manifest):
+        yield f"- {'**' if serious else ''}{plain(flag)}{'**' if serious else ''}: {plain(meaning)}"
+
+
+def _findings(summary: Summary) -> Iterator[str]:
+    for found in summary.findings:
+        yield f"- {found.likelihood}: **{plain(found.title)}**"
+        yield from (f"    - {plain(line)}" for line in found.evidence)
+
+
+def _difference(summary: Summary) -> Iterator[str]:
+    difference = summary.difference
+    if difference is None:
+        return
+    yield f"**Difference**: {plain(difference.verdict)}"
+    yield ""
+    yield from (f"- {plain(change.line)}" for change in difference.changes[:_CHANGES])
+
+
+def _facts(entry: Entry, summary: Summary | None, links: Links) -> Iterator[tuple[str, str]]:
+    manifest, totals = entry.manifest, entry.manifest.totals
+    yield "capture", code(manifest.entry_id)
+    yield "place", plain(manifest.colo or "all data centres")
+    yield "packets from", period(totals.first, totals.last)
+    yield "on the wire", size(summary.bytes if summary else totals.bytes_on_wire)
+    if summary and summary.packets > 1:
+        rates = summary.rates
+        word = ", of samples" if summary.sampled else ""
+        yield "on average", f"{packet_rate(rates.packets)}, {bit_rate(rates.bits)}{word}"
+        yield (
+            f"at most, for {duration(rates.peak_seconds)}",
+            (f"{packet_rate(rates.peak_packets)}, {bit_rate(rates.peak_bits)}{word}"),
+        )
+    incident, alert = incident_of(manifest)
+    if incident:
+        href = links.incident(incident)
+        shown = f"[{code(incident[:8])}]({href})" if href else code(incident[:8])
+        yield "incident", f"{shown} {plain(alert)}".rstrip()
+    yield "kept at", code(entry.where)
+
+
+def _largest(summary: Summary) -> Iterator[str]:
+    """The largest of everything, in one table: side by side there is no room in an artifact."""
+    rows: list[tuple[str, ...]] = []
+    for name, talkers in (("source", summary.sources), ("destination", summary.destinations)):
+        about = "" if talkers.exact else "about "
+        for place, each in enumerate(talkers.top[:_SHOWN]):
+            label = f"{name}, of {about}{talkers.distinct:,}" if not place else ""
+            rows.append(
+                (label, code(each.address), f"{each.packets:,}", percent(each.share), size(each.bytes))
+            )
+    for name, ports in (
+        ("source port", summary.source_ports),
+        ("destination port", summary.destination_ports),
+    ):
+        for place, port in enumerate(ports.top[:_SHOWN]):
+            label = f"{name}, of {ports.distinct:,}" if not place else ""
+            what = f"{port.protocol} {port.port}" + (f" {plain(port.service)}" if port.service else "")
+            rows.append((label, what, f"{port.packets:,}", percent(port.share), size(port.bytes)))
+    for name, kinds in (("protocol", summary.protocols), ("TCP flags", summary.tcp_flags)):
+        for place, kind in enumerate(kinds[:_SHOWN]):
+            label = name if not place else ""
+            rows.append((label, plain(kind.name), f"{kind.packets:,}", percent(kind.share), size(kind.bytes)))
+    yield from _table(("largest", "", ">packets", ">share", ">bytes"), rows)
+
+
+def _files(entry: Entry) -> Iterator[str]:
+    files = entry.manifest.files
+    yield from _table(
+        ("file", ">packets", ">bytes", "verified by", "SHA-256", "flags"),
+        (
+            (
+                code(file.name),
+                "" if file.packets is None else f"{file.packets:,}",
+                f"{file.size:,}",
+                plain(file.verified_by),
+                code(f"{file.sha256[:16]}…"),
+                plain(", ".join(file.flags)),
+            )
+            for file in files[:_FILES]
+        ),
+    )
+    if len(files) > _FILES:
+        yield ""
+        yield f"And {len(files) - _FILES:,} more, in the manifest."
+
+
+def _ending(entry: Entry, links: Links) -> str:
+    short = entry.manifest.entry_id[:8]
+    href = links.capture(entry.manifest.entry_id)
+    whole = (
+        f"[The whole report]({href})" if href else f"{code(f'edgecap report {short}')} makes the whole report"
+    )
+    return f"{whole}; {code(f'edgecap show {short}')} shows the entry in a terminal."
+
+
+def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    yield "| " + " | ".join(column.removeprefix(">") for column in columns) + " |"
+    yield "|" + "|".join("---:" if column.startswith(">") else "---" for column in columns) + "|"
+    yield from ("| " + " | ".join(row) + " |" for row in rows)
+
+
+def _without_holes(lines: Iterable[str]) -> str:
+    """The lines, with one empty one where there would be several."""
+    kept: list[str] = []
+    for line in lines:
+        if line or (kept and kept[-1]):
+            kept.append(line)
+    return "\n".join(kept).strip() + "\n"

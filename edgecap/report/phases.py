@@ -1,0 +1,109 @@
+"""Before, during and after an attack side by side, from the summaries of its captures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from edgecap.packets.summary import Named, Ports, Summary
+from edgecap.report.markup import Child, Html, tag
+from edgecap.report.page import note, section, table
+from edgecap.report.reading import Pictured
+from edgecap.report.units import bit_rate, packet_rate, percent, size
+
+_PHASES = ("before", "during", "after")
+_PROTOCOLS = ("tcp", "udp", "icmp")
+
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """Captures of one phase that can be put together: samples, or all packets."""
+
+    phase: str
+    sampled: bool
+    summaries: tuple[Summary, ...]
+
+    @property
+    def title(self) -> str:
+        return f"{self.phase}, {'samples' if self.sampled else 'all packets'}"
+
+    @property
+    def packets(self) -> int:
+        return sum(each.packets for each in self.summaries)
+
+    def share(self, of: Callable[[Summary], Sequence[Named]], name: str) -> str:
+        """The share of packets of one kind."""
+        packets = sum(kind.packets for each in self.summaries for kind in of(each) if kind.name == name)
+        return percent(packets / self.packets)
+
+    def largest(self, of: Callable[[Summary], Ports]) -> Child:
+        """The port with the most packets, and the share that it has of its capture's."""
+        best = max(
+            (port for each in self.summaries for port in of(each).top[:1]),
+            key=lambda p: p.packets,
+            default=None,
+        )
+        return [f"{best.protocol} {best.port}", tag("br"), percent(best.share)] if best else "-"
+
+
+def phases_section(captures: Sequence[Pictured]) -> Html | None:
+    """The phases as columns of a table; None if fewer than two have packets to compare."""
+    columns = [
+        column
+        for phase in _PHASES
+        for sampled in (True, False)
+        if (column := _Column(phase, sampled, tuple(_of(captures, phase, sampled=sampled)))).packets
+    ]
+    if len(columns) < 2:  # noqa: PLR2004 - one has nothing beside it
+        return None
+    rows: list[tuple[str, Callable[[_Column], Child]]] = [
+        ("captures", lambda c: f"{len(c.summaries)}"),
+        ("packets kept", lambda c: f"{c.packets:,}"),
+        ("at most", lambda c: packet_rate(max(each.rates.peak_packets for each in c.summaries))),
+        ("", lambda c: bit_rate(max(each.rates.peak_bits for each in c.summaries))),
+        ("mean size", lambda c: size(sum(each.bytes for each in c.summaries) / c.packets)),
+        *((name.upper(), _share(name)) for name in _PROTOCOLS),
+        ("TCP with SYN alone", lambda c: c.share(_flags, "SYN")),
+        ("largest source port", lambda c: c.largest(_from)),
+        ("largest destination port", lambda c: c.largest(_to)),
+        ("most sources", lambda c: f"{max(each.sources.distinct for each in c.summaries):,}"),
+    ]
+    return section(
+        "Before, during, after",
+        table(
+            ("", *(f">{column.title}" for column in columns)),
+            [(name, *(value(column) for column in columns)) for name, value in rows],
+        ),
+        note("Rates of samples are lower than true ones; compare samples with samples, shares with shares.")
+        if any(column.sampled for column in columns)
+        else None,
+        name="phases",
+    )
+
+
+def _of(captures: Sequence[Pictured], phase: str, *, sampled: bool) -> list[Summary]:
+    return [
+        each.summary
+        for each in captures
+        if each.part.phase == phase and each.summary and each.summary.sampled == sampled
+    ]
+
+
+def _share(name: str) -> Callable[[_Column], str]:
+    return lambda column: column.share(_protocols, name)
+
+
+def _protocols(summary: Summary) -> Sequence[Named]:
+    return summary.protocols
+
+
+def _flags(summary: Summary) -> Sequence[Named]:
+    return summary.tcp_flags
+
+
+def _from(summary: Summary) -> Ports:
+    return summary.source_ports
+
+
+def _to(summary: Summary) -> Ports:
+    return summary.destination_ports

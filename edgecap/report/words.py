@@ -1,0 +1,88 @@
+"""What an entry says in a line or two, with and without a summary."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from edgecap.archive.entries import Entry
+from edgecap.archive.manifest import ENTRY_FLAGS, LIMIT_REACHED, STOPPED, Manifest
+from edgecap.packets.inspection import EMPTY
+from edgecap.packets.summary import Summary
+from edgecap.report.units import plural, size
+
+NO_SUMMARY = (
+    "This capture has no summary: it is older than summaries, or its packets could not be read. "
+    "What follows is from its manifest."
+)
+PROTOCOLS = {1: "icmp", 2: "igmp", 6: "tcp", 17: "udp", 47: "gre", 50: "esp", 58: "icmp6", 132: "sctp"}
+"""Names of the IP protocols that are seen most."""
+
+_MILD = {EMPTY, LIMIT_REACHED, STOPPED}
+
+
+def verdict(entry: Entry, summary: Summary | None) -> str:
+    """What the capture comes to, for somebody in a hurry."""
+    if summary is not None and summary.verdict.strip():
+        return summary.verdict
+    totals = entry.manifest.totals
+    if not totals.packets:
+        return "No packets were captured" if totals.files else "Nothing was captured: there is no file"
+    return f"{plural(totals.packets, 'packet')} in {plural(totals.files, 'file')}, {size(totals.size)}"
+
+
+def headline(manifest: Manifest) -> str:
+    """What kind of capture it is, where, of what: such as `full capture at ORD of tcp 203.0.113.7:443`."""
+    where = manifest.colo or "all data centres"
+    asked = asked_for(manifest)
+    return f"{manifest.type} capture at {where}" + (f" of {asked}" if asked else "")
+
+
+def asked_for(manifest: Manifest) -> str:
+    """The filter in a line, such as `udp 198.51.100.9:53 > 203.0.113.7`; empty if nobody knows it."""
+    wanted = manifest.request.get("filter")
+    if not isinstance(wanted, Mapping):
+        wanted = manifest.capture.get("filter_v1")
+    if not isinstance(wanted, Mapping):
+        return "" if not manifest.request else "everything"
+    number = wanted.get("protocol")
+    parts = [PROTOCOLS.get(number, f"protocol {number}")] if number else []
+    source = _end(wanted.get("source_address"), wanted.get("source_port"))
+    destination = _end(wanted.get("destination_address"), wanted.get("destination_port"))
+    if source:
+        parts.append(f"from {source}")
+    if destination:
+        parts.append(f"to {destination}")
+    return " ".join(parts) or "everything"
+
+
+def _end(address: Any, port: Any) -> str:
+    if address and port:
+        return f"[{address}]:{port}" if ":" in str(address) else f"{address}:{port}"
+    return str(address or "") or (f"port {port}" if port else "")
+
+
+def flags(manifest: Manifest) -> Iterator[tuple[str, str, bool]]:
+    """Each flag, what it means, and whether packets may be missing that should be there."""
+    for flag in manifest.flags:
+        yield flag, ENTRY_FLAGS.get(flag, "not known to this version of edgecap"), flag not in _MILD
+
+
+def incident_of(manifest: Manifest) -> tuple[str, str]:
+    """Id of the incident that the capture is part of, and its alert in a line; empty if there is none."""
+    intent = manifest.intent or {}
+    alert = intent.get("alert")
+    told = alert if isinstance(alert, Mapping) else {}
+    targets = told.get("targets")
+    where = ",".join(map(str, targets)) if isinstance(targets, list | tuple) else ""
+    words = (told.get("source"), told.get("kind"), told.get("severity"), where)
+    return str(intent.get("incident") or ""), " ".join(str(word) for word in words if word)
+
+
+def fields(record: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """A record's fields that are not empty, those of records in it with a dotted name."""
+    for name, value in record.items():
+        if isinstance(value, Mapping):
+            yield from fields(value, f"{prefix}{name}.")
+        elif value not in (None, "", []):
+            yield f"{prefix}{name}", ", ".join(map(str, value)) if isinstance(value, list) else str(value)
