@@ -12,13 +12,15 @@ from prefect.cache_policies import INPUTS, RUN_ID
 from pydantic import BaseModel
 
 from edgecap.archive.commit import commit
-from edgecap.archive.entries import Entry
 from edgecap.archive.journal import Ended, Journal
 from edgecap.archive.manifest import Times, make_manifest
+from edgecap.archive.series import read_summary
 from edgecap.cloudflare.models import Capture
 from edgecap.deriving import Derived
 from edgecap.errors import CaptureFailed, EdgecapError
 from edgecap.fetching import Fetching
+from edgecap.report.links import links_to
+from edgecap.report.markdown import entry_markdown
 from edgecap.requests import FullRequest, SimpleRequest
 from edgecap.settings import load_settings
 from edgecap.stores import open_store
@@ -78,7 +80,8 @@ async def archive_entry(
         ObjectExists: the capture has an entry already, with other packets.
         StoreError: the archive cannot be written.
     """
-    store = open_store(load_settings().archive(archive))
+    settings = load_settings()
+    store = open_store(settings.archive(archive))
     record = await asyncio.to_thread(Journal(store).find, intent_id)
     intent = record.intent if record else None
     manifest = make_manifest(
@@ -95,8 +98,11 @@ async def archive_entry(
     if intent:
         ended = Ended(outcome="archived", reason=entry.where, entry=entry.prefix, at=datetime.now(UTC))
         await asyncio.to_thread(Journal(store).end, intent_id, ended)
+    summary = await asyncio.to_thread(read_summary, store, entry)
     await acreate_markdown_artifact(
-        entry_page(entry, str(request)), key=f"entry-{capture.id[:12]}", description=str(request)
+        entry_markdown(entry, summary, title=str(request), links=links_to(settings.receiver.report_url)),
+        key=f"entry-{capture.id[:12]}",
+        description=derived.verdict or str(request),
     )
     get_run_logger().info("Archived %d packets at %s", entry.manifest.totals.packets, entry.where)
     return EntrySummary(
@@ -131,38 +137,3 @@ async def conclude(intent_id: str, archive: str, error: EdgecapError) -> None:
             at=datetime.now(UTC),
         )
         await asyncio.to_thread(journal.end, intent_id, ended)
-
-
-def entry_page(entry: Entry, title: str) -> str:
-    """The entry for people who look at the run in Prefect's UI: the verdict first, then its files."""
-    manifest = entry.manifest
-    totals = manifest.totals
-    window = (
-        f"{totals.first:%Y-%m-%d %H:%M:%S} to {totals.last:%H:%M:%S} UTC"
-        if totals.first and totals.last
-        else "-"
-    )
-    lines = [
-        f"# {title}",
-        "",
-        f"**{totals.packets:,} packets in {totals.files} file{'' if totals.files == 1 else 's'}**, "
-        f"{totals.size:,} bytes, {manifest.state}"
-        + (f" (flags: {', '.join(manifest.flags)})" if manifest.flags else ""),
-        "",
-        "| | |",
-        "|---|---|",
-        f"| capture | `{manifest.entry_id}` |",
-        f"| place | {manifest.colo or 'all data centres'} |",
-        f"| packets from | {window} |",
-        f"| kept at | `{entry.where}` |",
-        "",
-        "| file | packets | bytes | verified by | SHA-256 | flags |",
-        "|---|---:|---:|---|---|---|",
-    ]
-    lines += [
-        f"| `{file.name}` | {file.packets or 0:,} | {file.size:,} | {file.verified_by or '-'} "
-        f"| `{file.sha256[:16]}…` | {', '.join(file.flags) or '-'} |"
-        for file in manifest.files
-    ]
-    lines += ["", f"`edgecap show {manifest.entry_id[:8]}` shows it in a terminal."]
-    return "\n".join(lines)

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from edgecap.archive.journal import Ended
-from edgecap.archive.layout import MANIFEST, entry_prefix
+from edgecap.archive.layout import FLOWS, MANIFEST, PACKETS, SUMMARY, entry_prefix
 from edgecap.archive.verify import verify_entry
 from edgecap.body import request_body
 from edgecap.fetching import fetch_full, fetch_simple
@@ -182,7 +182,8 @@ async def test_a_run_that_died_between_fetching_and_its_manifest(world, request_
     before = [info.key for info in world.archive.list(prefix)]
     assert before
     assert kinds(await world.reconcile()) == [("intent", Action.ARCHIVED)]
-    assert [info.key for info in world.archive.list(prefix)] == sorted([*before, prefix + MANIFEST])
+    made = [prefix + name for name in (MANIFEST, PACKETS, FLOWS, SUMMARY)]
+    assert [info.key for info in world.archive.list(prefix)] == sorted([*before, *made])
 
 
 async def test_a_run_that_died_between_its_manifest_and_its_ending_needs_no_api(world):
