@@ -12,6 +12,8 @@ from cli.output import console, print_json, printable, say
 from edgecap.alerts.coverage import shadowed
 from edgecap.alerts.rules import BUILT_IN, Policy, Rule, load_policy
 from edgecap.alerts.settings import AlertSettings
+from edgecap.packets.filters import explain
+from edgecap.requests import Bounds
 from edgecap.settings import load_settings
 
 
@@ -36,7 +38,7 @@ def check(file: Annotated[Path | None, Parameter(name="FILE")] = None, /, *, jso
                 **rule.model_dump(mode="json"),
                 "built_in": place >= len(policy.rules),
                 "matches": not over[place],
-                "says": in_words(rule),
+                "says": in_words(rule, settings.bounds),
             }
             for place, rule in enumerate(rules)
         ]
@@ -46,7 +48,7 @@ def check(file: Annotated[Path | None, Parameter(name="FILE")] = None, /, *, jso
     for place, rule in enumerate(rules):
         never = "  (never matches)" if over[place] else ""
         out.print(f"{place + 1}  {printable(rule.name)}{never}", soft_wrap=True)
-        for line in in_words(rule):
+        for line in in_words(rule, settings.bounds):
             out.print(f"   {printable(line)}", soft_wrap=True)
     for warning in warnings:
         say(f"warning: {printable(warning)}")
@@ -56,8 +58,8 @@ def check(file: Annotated[Path | None, Parameter(name="FILE")] = None, /, *, jso
         say(f"{path} is well.")
 
 
-def in_words(rule: Rule) -> list[str]:
-    """What a rule says, in sentences without a full stop."""
+def in_words(rule: Rule, bounds: Bounds) -> list[str]:
+    """What a rule says, in sentences without a full stop; `bounds` are the API's."""
     lines = [f"for {_matches(rule)}"]
     if not rule.capture:
         return [*lines, "captures nothing"]
@@ -77,6 +79,8 @@ def in_words(rule: Rule) -> list[str]:
             "for alerts without a target, "
             + ("nothing" if rule.filter is None else f"captures {rule.filter}")
         )
+        if rule.expression.strip():
+            lines.append(_narrowed(rule.expression, bounds))
         joins = f"joins alerts for one target for {rule.cooldown} s" if rule.cooldown else "joins no alerts"
         stops = ", stops a scheduled full capture" if rule.preempt else ""
         lines.append(f"{joins}, takes {rule.daily_budget} captures a day at most{stops}")
@@ -88,6 +92,15 @@ def _matches(rule: Rule) -> str:
     kind = "alerts of any kind" if "*" in rule.kind else f"alerts of kind {' or '.join(rule.kind)}"
     severity = f", severity {' or '.join(rule.severity)}" if rule.severity else ""
     return f"{kind} from {source}{severity}"
+
+
+def _narrowed(expression: str, bounds: Bounds) -> str:
+    """What becomes of a rule's expression. That of an alert's target and protocol may let the API do more."""
+    explained = explain(" ".join(expression.split()), bounds=bounds)
+    done = "the API does all of it"
+    if explained.residual:
+        done = f"the API takes {explained.filter}, and {explained.residual} is applied after the download"
+    return f"narrows each to {explained.expression}: {done}"
 
 
 def _limits(rule: Rule) -> str:

@@ -12,7 +12,7 @@ from edgecap.packets.filter_names import looked_up
 from edgecap.packets.filters import Explained, explain
 from edgecap.requests import Bounds, Filter, FullRequest, SimpleRequest
 
-LONGEST = 10_000  # characters; a few hundred addresses, which take libpcap a second
+LONGEST = 5_000  # characters; some 250 addresses, which take libpcap a second at most
 _SHOWN = 60  # characters of an expression in an error
 
 

@@ -42,6 +42,9 @@ async def capture(
     data centre from now on, into your bucket. The run waits its turn: one simple request a minute, one
     full capture at a time; meanwhile its state is WaitingForLane.
 
+    Which packets is said by the fields that the API filters by, by an expression as for tcpdump, or by
+    both. What the API cannot do of an expression is done once the packets are here.
+
     Args:
         request: What to capture
         account: Name of the Cloudflare account in the settings

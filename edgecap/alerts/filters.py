@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from edgecap.alerts.model import Alert
-from edgecap.requests import Bounds, Filter
+from edgecap.errors import InvalidRequest
+from edgecap.filtering import explain_request
+from edgecap.requests import Bounds, Filter, SimpleRequest
 
 _WITH_PORTS = {6: "TCP", 17: "UDP", 132: "SCTP"}
 _IPV6 = 6
@@ -14,10 +16,19 @@ _IPV6 = 6
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A filter and the reasons for it; no filter means no captures."""
+    """A filter and the reasons for it; no filter means no captures.
+
+    Attributes:
+        filter: the alert's own.
+        reasons: a line each.
+        expression: what it is narrowed by; empty if nothing narrows it.
+        residual: what of the expression is left to apply after the download.
+    """
 
     filter: Filter | None
     reasons: tuple[str, ...]
+    expression: str = ""
+    residual: str = ""
 
 
 def choose(alert: Alert, fallback: Filter | None, bounds: Bounds) -> Choice:
@@ -60,6 +71,24 @@ def choose(alert: Alert, fallback: Filter | None, bounds: Bounds) -> Choice:
     if chosen == Filter():
         reasons.append("nothing is left to filter by, so everything is taken")
     return Choice(chosen, tuple(reasons))
+
+
+def narrow(choice: Choice, expression: str, bounds: Bounds) -> Choice:
+    """The choice, narrowed by a rule's expression.
+
+    One that contradicts the alert is left out, and a reason says so: packets that were not wanted can be
+    thrown away later, those that were not captured are gone in a day.
+    """
+    if choice.filter is None or not expression.strip():
+        return choice
+    shown = " ".join(expression.split())
+    try:
+        explained = explain_request(SimpleRequest(filter=choice.filter, expression=expression), bounds)
+    except InvalidRequest as error:
+        reason = f"without the rule's expression, {shown}: {error.what}"
+        return replace(choice, reasons=(*choice.reasons, reason))
+    reason = f"the rule's expression, {shown}: with it, the API is asked for {explained.filter}"
+    return Choice(choice.filter, (*choice.reasons, reason), expression, explained.residual)
 
 
 def _address(role: str, addresses: tuple[str, ...], bounds: Bounds) -> tuple[str | None, str]:

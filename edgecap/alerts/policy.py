@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Literal
+from typing import Literal, TypedDict
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -42,6 +42,13 @@ __all__ = [
 Phase = Literal["before", "during", "after"]
 
 
+class Wanted(TypedDict):
+    """Which packets: the fields of a request that say so."""
+
+    filter: Filter
+    expression: str
+
+
 class Planned(BaseModel):
     """One capture of a plan. What phase and number name is the same for the same alert, policy and `now`."""
 
@@ -71,6 +78,8 @@ class Plan(BaseModel):
     reason: str = Field(description="Why captures are taken, or why none are")
     filter: Filter | None = Field(None, description="None: no capture can be made of this alert")
     filter_reasons: tuple[str, ...] = ()
+    expression: str = Field("", description="What the rule narrows the filter by, as for tcpdump")
+    residual: str = Field("", description="What of the expression is applied after the download")
     captures: tuple[Planned, ...] = ()
     cooldown: int = Field(description="Seconds")
     daily_budget: int = Field(description="Captures of this rule in a day (UTC)")
@@ -87,6 +96,8 @@ class Plan(BaseModel):
         if self.filter is not None:
             lines.append(f"filter    {self.filter}")
             lines += [f"          {each}" for each in self.filter_reasons]
+        if self.residual:
+            lines.append(f"residual  {' '.join(self.residual.split())}: applied after the download")
         lines += [f"{each.phase:<7} {each.number:>2} {each.request}: {each.why}" for each in self.captures]
         if self.captures:
             lines.append(
@@ -113,13 +124,16 @@ def decide(
     now = now or alert.received
     match = policy.match(alert)
     rule = match.rule
-    choice = filters.choose(alert, rule.filter, bounds) if rule.capture else filters.Choice(None, ())
+    choice = filters.Choice(None, ())
+    if rule.capture:
+        choice = filters.narrow(filters.choose(alert, rule.filter, bounds), rule.expression, bounds)
     remarks = list(alert.notes)
     captures: tuple[Planned, ...] = ()
     reason = _refusal(alert, rule, choice)
     if not reason and choice.filter is not None:
         phases = _on_start if alert.event == "start" else _on_end
-        captures = tuple(phases(alert, rule, choice.filter, now=now, bounds=bounds, remarks=remarks))
+        wanted = Wanted(filter=choice.filter, expression=choice.expression)
+        captures = tuple(phases(alert, rule, wanted, now=now, bounds=bounds, remarks=remarks))
         reason = _summary(captures) or f"nothing is left to capture at the {alert.event}"
     return Plan(
         alert=str(alert),
@@ -132,6 +146,8 @@ def decide(
         reason=reason,
         filter=choice.filter,
         filter_reasons=choice.reasons,
+        expression=choice.expression,
+        residual=choice.residual,
         captures=captures,
         cooldown=rule.cooldown,
         daily_budget=rule.daily_budget,
@@ -150,7 +166,7 @@ def _refusal(alert: Alert, rule: Rule, choice: filters.Choice) -> str:
 
 
 def _on_start(
-    alert: Alert, rule: Rule, wanted: Filter, *, now: datetime, bounds: Bounds, remarks: list[str]
+    alert: Alert, rule: Rule, wanted: Wanted, *, now: datetime, bounds: Bounds, remarks: list[str]
 ) -> Iterable[Planned]:
     """`before` first: it is answered at once, and a full capture takes its time."""
     stretch = windows.before(alert, rule.before, longest=bounds.simple_time_limit, now=now)
@@ -170,7 +186,7 @@ def _on_start(
             time_limit=during.seconds,
             packet_limit=during.packet_limit,
             byte_limit=during.byte_limit,
-            filter=wanted,
+            **wanted,
         )
         who = "alert" if colo in alert.colos else "rule"
         why = f"every packet for {during.seconds} s, whole; the {who} names {colo}"
@@ -180,7 +196,7 @@ def _on_start(
 
 
 def _on_end(
-    alert: Alert, rule: Rule, wanted: Filter, *, now: datetime, bounds: Bounds, remarks: list[str]
+    alert: Alert, rule: Rule, wanted: Wanted, *, now: datetime, bounds: Bounds, remarks: list[str]
 ) -> Iterable[Planned]:
     if rule.after:
         stretch = windows.after(alert, rule.after, longest=bounds.simple_time_limit, now=now)
@@ -189,14 +205,14 @@ def _on_end(
 
 
 def _simple(
-    phase: Phase, stretch: windows.Stretch, wanted: Filter, now: datetime, what: str
+    phase: Phase, stretch: windows.Stretch, wanted: Wanted, now: datetime, what: str
 ) -> Iterable[Planned]:
     numbers = {tile: number for number, tile in enumerate(sorted(stretch.tiles, key=_begins), start=1)}
     for tile in stretch.tiles:
         yield Planned(
             phase=phase,
             number=numbers[tile],
-            request=SimpleRequest(time_limit=tile.seconds, offset_time=tile.ends, filter=wanted),
+            request=SimpleRequest(time_limit=tile.seconds, offset_time=tile.ends, **wanted),
             not_before=tile.ends if tile.ends > now else None,
             why=f"{tile}: {what}",
         )

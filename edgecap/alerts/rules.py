@@ -37,6 +37,7 @@ cooldown = 600      # further alerts for the same target join the running incide
 daily_budget = 50   # captures that this rule may take in a day (UTC)
 preempt = false     # true: a scheduled full capture is stopped in favour of this alert's
 filter = {}         # for alerts without a target; {} is everything, left out means no captures for them
+expression = ""     # narrows all of it, as for tcpdump: "less 100 and udp"; `edgecap explain` says how
 
 [rules.during]      # a full capture at each data centre that is named here or in the alert
 seconds = 60        # 0: none
@@ -98,6 +99,7 @@ class Rule(BaseModel):
     cooldown: int = Field(600, ge=0, description="Seconds for which alerts for one target are one incident")
     daily_budget: int = Field(50, ge=0, description="Captures in a day (UTC)")
     filter: Filter | None = Field(None, description="For alerts without a target")
+    expression: str = Field("", description="Narrows what is captured, as for tcpdump; addresses, no names")
     preempt: bool = Field(default=False, description="Stop a scheduled full capture in favour of this one")
 
     @model_validator(mode="after")
@@ -225,6 +227,7 @@ def _check(rule: Rule, bounds: Bounds, where: str) -> None:
                 packet_limit=during.packet_limit,
                 byte_limit=during.byte_limit,
                 filter=rule.filter or Filter(),
+                expression=rule.expression,
             )
             check_request(request, bounds, now=datetime.now(UTC))
     except InvalidRequest as error:

@@ -144,7 +144,7 @@ class Client:
         return Listing(captures, server_date(response.headers) or self._clock())
 
     async def create_capture(self, body: dict[str, Any]) -> Capture:
-        """Ask for a capture, once; `body` is what `edgecap.requests.request_body` makes.
+        """Ask for a capture, once; `body` is what `edgecap.body.request_body` makes.
 
         Raises:
             Busy: a full capture is pending or running.

@@ -154,6 +154,23 @@ class TestExplain:
         assert "rule      quiet\n" in done.stdout
         assert "no captures: the rule says capture = false" in done.stdout
 
+    def test_an_expression_of_the_policy_narrows_it(self, call, tmp_path):
+        (tmp_path / "now.json").write_text(json.dumps(attack(7)))
+        rule = '[[rules]]\nname = "small"\nexpression = "src net 198.51.100.0/24 and less 100"\n'
+        (tmp_path / "policy.toml").write_text(rule)
+        arguments = ["alert", "explain", "now.json", "--source", "cloudflare"]
+        lines = call(*arguments, EDGECAP_RECEIVER__POLICY="policy.toml").stdout.splitlines()
+        assert "filter    tcp 203.0.0.8:443" in lines
+        assert "residual  src net 198.51.100.0/24 and less 100: applied after the download" in lines
+        assert any(
+            "tcp 203.0.0.8:443 and src net 198.51.100.0/24 and less 100:" in line
+            for line in lines
+            if line.startswith("before")
+        )
+        [each] = json.loads(call(*arguments, "--json", EDGECAP_RECEIVER__POLICY="policy.toml").stdout)
+        assert each["plan"]["residual"] == "src net 198.51.100.0/24 and less 100"
+        assert each["plan"]["captures"][0]["request"]["expression"] == each["plan"]["expression"]
+
     def test_the_mapping_of_the_settings_counts(self, call):
         mapped = str(DATA / "generic/mapped.json")
         assert call("alert", "explain", mapped, "--source", "generic").returncode == 16

@@ -1,7 +1,9 @@
 """`explain`: what of a filter the API does, without settings, an account or Prefect."""
 
 import json
+import re
 import shlex
+from pathlib import Path
 
 import pytest
 
@@ -124,6 +126,15 @@ def test_it_works_as_a_program_of_its_own_without_prefect(shell):
     assert "edgecap.packets.filters" in done.stderr
     assert "prefect" not in done.stderr
     assert list(shell.folder.iterdir()) == []
+
+
+def test_the_readme_shows_what_it_prints(call):
+    page = (Path(__file__).parents[2] / "README.md").read_text()
+    shown = re.findall(r"^\$ edgecap explain (.*)\n((?:[^$`].*\n)+)", page, re.MULTILINE)
+    assert len(shown) == 2
+    for arguments, output in shown:
+        done = call("explain", *shlex.split(arguments))
+        assert re.sub(r"\S+ capture simple", "edgecap capture simple", done.stdout) == output
 
 
 class TestCapture:

@@ -113,6 +113,7 @@ def test_a_rule_for_a_source_that_is_off_is_warned_of(call, policy):
         ('[[rules]]\nname = "a"\nbefor = 3\n', r"rule 'a'\.befor: Extra inputs"),
         ('[[rules]]\nname = "a"\nsource = "nagios"\n', "rule 'a': there is no source 'nagios'"),
         ('[[rules]]\nname = "a"\n[rules.during]\ncolos = ["Chicago"]\n', "rule 'a': .*is no data centre"),
+        ('[[rules]]\nname = "a"\nexpression = "udp and"\n', "rule 'a': the filter is not valid: can't parse"),
         ('[[rules]]\nname = "all"\n[[rules]]\nname = "b"\n', "rule 'b' is never reached"),
     ],
 )
@@ -123,6 +124,18 @@ def test_a_wrong_policy_is_one_line_that_names_the_place(call, policy, text, say
     assert line.startswith("edgecap: ")
     assert "policy.toml" in line
     assert re.search(says, line)
+
+
+def test_an_expression_is_explained(call, policy):
+    text = '[[rules]]\nname = "dns"\nexpression = "udp src port 53%s"\n'
+    done = call("policy", "check", policy(text % ""))
+    assert done.returncode == 0
+    assert "   narrows each to udp src port 53: the API does all of it" in done.stdout.splitlines()
+    done = call("policy", "check", policy(text % " and less 9"))
+    assert (
+        "   narrows each to udp src port 53 and less 9: the API takes udp :53 > any, and less 9 is applied "
+        "after the download"
+    ) in done.stdout.splitlines()
 
 
 def test_a_policy_that_is_not_there(call):

@@ -36,6 +36,7 @@ simple = st.builds(
     offset_time=st.none()
     | st.timedeltas(min_value=timedelta(0), max_value=timedelta(hours=24)).map(lambda ago: NOW - ago),
     filter=filters,
+    expression=st.sampled_from(["", "less 100", "not arp and greater 60"]),
 )
 full = st.builds(
     FullRequest,
@@ -220,6 +221,56 @@ def test_a_filter_reads_well_in_a_run_s_name(wanted, text):
     assert str(wanted) == text
     assert str(SimpleRequest(time_limit=30, filter=wanted)) == f"simple 30s {text}"
     assert str(FullRequest(colo="ORD", filter=wanted)) == f"full ORD {text}"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expression", "text"),
+    [
+        (Filter(), "udp src port 53", "udp src port 53"),
+        (Filter(), " udp\n  and less 100 ", "udp and less 100"),
+        (Filter(), " \n", "everything"),
+        (Filter(destination_address="203.0.113.7"), "udp", "203.0.113.7 and udp"),
+        (Filter(), "udp and " * 20 + "udp", "udp and " * 9 + "udp and..."),
+    ],
+)
+def test_an_expression_reads_well_in_a_run_s_name(wanted, expression, text):
+    request = SimpleRequest(time_limit=30, filter=wanted, expression=expression)
+    assert str(request) == f"simple 30s {text}"
+    assert str(FullRequest(colo="ORD", filter=wanted, expression=expression)) == f"full ORD {text}"
+
+
+@pytest.mark.parametrize("make", [SimpleRequest, lambda **more: FullRequest(colo="ORD", **more)])
+class TestExpression:
+    def test_one_that_libpcap_takes_passes_and_is_in_the_body_as_far_as_the_api_can_do_it(self, make):
+        request = make(filter=Filter(destination_port=443), expression="tcp and less 100")
+        check(request)
+        body = request_body(request)
+        assert body["filter_v1"] == {"destination_port": 443, "protocol": 6}
+        assert "expression" not in body
+
+    def test_the_bounds_count(self, make):
+        request = make(expression="dst net 203.0.113.0/24")
+        assert request_body(request)["filter_v1"] == {}
+        wide = request_body(request, Bounds(cidr_filters=True))
+        assert wide["filter_v1"] == {"destination_address": "203.0.113.0/24"}
+
+    @pytest.mark.parametrize(
+        ("expression", "field"),
+        [("udp and", "expression"), ("host example.net", "expression"), ("udp", "filter_v1.protocol")],
+    )
+    def test_a_wrong_one_is_refused_and_the_field_is_named(self, make, expression, field):
+        with pytest.raises(InvalidRequest) as caught:
+            check(make(filter=Filter(protocol=6), expression=expression))
+        assert caught.value.field == field
+
+    def test_a_wrong_field_is_told_before_what_it_contradicts(self, make):
+        with pytest.raises(InvalidRequest, match="is no IP address"):
+            check(make(filter=Filter(source_address="nowhere"), expression="src host 10.0.0.1"))
+
+    def test_a_request_of_before_there_were_any_still_reads(self, make):
+        old = make().model_dump(mode="json")
+        del old["expression"]
+        assert TypeAdapter(CaptureRequest).validate_python(old) == make()
 
 
 zones = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))

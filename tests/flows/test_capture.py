@@ -66,6 +66,21 @@ async def test_a_simple_capture_ends_in_the_archive(world, store):
     assert record.capture_id == summary.capture_id
 
 
+async def test_the_api_is_asked_for_what_it_can_do_of_an_expression(world, store):
+    request = SimpleRequest(time_limit=20, filter=WEB, expression="tcp and less 100")
+    state = await run(request)
+    summary = await state.result()
+    [post] = world.posts()
+    assert post["body"]["filter_v1"] == {**WEB.body(), "protocol": 6}
+    [record] = Journal(store).records()
+    assert record.intent.request.expression == "tcp and less 100"
+    assert record.intent.residual == "less 100"
+    [entry] = list_entries(store)
+    assert entry.manifest.request["expression"] == "tcp and less 100"
+    assert entry.manifest.intent["residual"] == "less 100"
+    assert summary.packets == entry.manifest.totals.packets > 0
+
+
 @pytest.mark.parametrize("world", [((), name) for name in VARIANTS], indirect=True, ids=list(VARIANTS))
 async def test_a_full_capture_arrives_as_one_file_per_server_under_every_plausible_api(world, store):
     await register_bucket()

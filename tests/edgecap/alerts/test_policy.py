@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from edgecap.alerts import windows
 from edgecap.alerts.model import Alert
 from edgecap.alerts.policy import Plan, Policy, decide, read_policy
+from edgecap.body import request_body
+from edgecap.filtering import residual
 from edgecap.requests import Bounds, Filter
 
 NOW = datetime(2026, 11, 23, 6, 32, tzinfo=UTC)
@@ -130,6 +132,56 @@ class TestNothing:
         found = plan(targets=())
         assert found.captures == ()
         assert "filter = {} would take everything" in found.reason
+
+
+class TestExpression:
+    def test_every_capture_carries_it_beside_the_alert_s_own_filter(self):
+        table = 'expression = "src port 53 and less 100"\nduring = { colos = ["ORD"] }'
+        found = plan(table, protocol=17, target_port=None)
+        assert len(found.captures) == 2
+        for each in found.captures:
+            assert each.request.expression == "src port 53 and less 100"
+            assert each.request.filter == found.filter
+            # With the alert's protocol, the port can go to the API.
+            assert request_body(each.request)["filter_v1"] == {
+                "destination_address": "203.0.113.7",
+                "source_port": 53,
+                "protocol": 17,
+            }
+            assert residual(each.request, Bounds()) == found.residual == "less 100"
+        after = plan(table, event="end", protocol=17, target_port=None).captures
+        assert [each.request.expression for each in after] == ["src port 53 and less 100"]
+
+    def test_without_one_nothing_is_narrowed(self):
+        found = plan()
+        assert (found.expression, found.residual) == ("", "")
+        assert {each.request.expression for each in found.captures} == {""}
+
+    def test_one_that_contradicts_the_alert_is_left_out_and_it_says_so(self):
+        found = plan('expression = "udp"')
+        assert (found.expression, found.residual) == ("", "")
+        assert found.captures
+        assert {each.request.expression for each in found.captures} == {""}
+        assert found.filter_reasons[-1] == (
+            "without the rule's expression, udp: no packet can match: "
+            "protocol is 6, and the expression asks for 17"
+        )
+
+    def test_it_narrows_the_rule_s_own_filter_for_an_alert_without_a_target(self):
+        found = plan('filter = { protocol = 17 }\nexpression = "src port 53"', targets=())
+        assert found.captures[0].request.filter == Filter(protocol=17)
+        assert (found.expression, found.residual) == ("src port 53", "")
+
+    def test_it_makes_no_captures_where_there_are_none(self):
+        assert plan('expression = "udp"', targets=()).captures == ()
+
+    def test_a_plan_that_was_written_down_before_there_were_any_still_reads(self):
+        written = plan().model_dump(mode="json")
+        for name in ("expression", "residual"):
+            del written[name]
+        for each in written["captures"]:
+            del each["request"]["expression"]
+        assert Plan.model_validate(written) == plan()
 
 
 class TestFilter:
@@ -321,6 +373,23 @@ class TestPlan:
             "limits    600 s cooldown for 203.0.113.7, 50 captures a day, stops scheduled full captures\n"
             "note      data.x 'y' is no port and was left out\n"
             "note      when it ends, the 60 s that follow are captured"
+        )
+
+    def test_it_explains_what_an_expression_narrows(self):
+        explained = plan('expression = """\ngreater 100\n  and less 900"""').explain().splitlines()
+        assert explained[3:9] == [
+            "filter    tcp 203.0.113.7:443",
+            "          to 203.0.113.7: the alert's target",
+            "          port 443: the alert's target port",
+            "          protocol TCP: the alert's",
+            (
+                "          the rule's expression, greater 100 and less 900: with it, the API is asked for "
+                "tcp 203.0.113.7:443"
+            ),
+            "residual  greater 100 and less 900: applied after the download",
+        ]
+        assert explained[9].startswith(
+            "before   1 simple 300s tcp 203.0.113.7:443 and greater 100 and less 900: 06:27:00"
         )
 
     def test_a_built_in_rule_is_told_as_such(self):

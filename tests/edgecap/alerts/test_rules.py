@@ -137,6 +137,13 @@ def test_a_rule_in_every_field():
         ("during = { colos = ['Chicago'] }", "rule '1': 'Chicago' is no data centre"),
         ("during = { seconds = 90000 }", "rule '1': time_limit 90000 is out of bounds"),
         ("during = { packet_limit = 0 }", "rule '1': packet_limit 0 is out of bounds"),
+        ('expression = "udp and"', "rule '1': the filter is not valid: can't parse filter"),
+        ('expression = "host example.net"', "rule '1': the filter has 'example.net' in it, which is no word"),
+        ("expression = 3", "rule '1'.expression: Input should be a valid string"),
+        (
+            'filter = { protocol = 6 }\nexpression = "udp"',
+            "rule '1': no packet can match: protocol is 6, and the expression asks for 17",
+        ),
         ("filter = { port = 1 }", "rule '1'.filter.port: Extra inputs"),
         ("filter = { destination_port = 70000 }", "rule '1': port 70000 does not exist"),
         ("filter = { destination_address = '2001:db8::1' }", "rule '1': 2001:db8::1 is IPv6"),

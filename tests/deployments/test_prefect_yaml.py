@@ -1,0 +1,47 @@
+"""What the deployments of `prefect.yaml` ask for can be asked for, and the form offers all of it."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import yaml
+from prefect.utilities.callables import parameter_schema
+from pydantic import TypeAdapter
+
+from edgecap.checking import check_request
+from edgecap.filtering import explain_request
+from edgecap.requests import Bounds, CaptureRequest
+from flows.capture import capture
+
+ROOT = Path(__file__).parents[2]
+CAPTURES = {
+    each["name"]: each
+    for each in yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
+    if each["entrypoint"] == "flows/capture.py:capture" and "request" in each.get("parameters", {})
+}
+
+
+def request_of(name):
+    return TypeAdapter(CaptureRequest).validate_python(CAPTURES[name]["parameters"]["request"])
+
+
+@pytest.mark.parametrize("name", CAPTURES)
+def test_what_they_ask_for_is_valid(name):
+    check_request(request_of(name), Bounds(), now=datetime.now(UTC))
+    assert capture.validate_parameters(CAPTURES[name]["parameters"])["request"] == request_of(name)
+
+
+def test_the_example_of_an_expression_leaves_something_to_do_and_is_off():
+    explained = explain_request(request_of("simple-dns-hourly"), Bounds())
+    assert (str(explained.filter), explained.residual) == ("udp :53 > any", "dst net 203.0.113.0/24")
+    assert [each["active"] for each in CAPTURES["simple-dns-hourly"]["schedules"]] == [False]
+
+
+def test_the_form_offers_an_expression_for_both_kinds_and_says_what_it_is():
+    schema = parameter_schema(capture.fn).model_dump_for_openapi()
+    for title in ("Simple capture", "Full capture"):
+        [kind] = [each for each in schema["definitions"].values() if each.get("title") == title]
+        field = kind["properties"]["expression"]
+        assert (field["type"], field["default"], field["title"]) == ("string", "", "Filter expression")
+        assert "as for tcpdump" in field["description"]
+        assert "expression" not in kind.get("required", [])
