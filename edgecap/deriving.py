@@ -22,8 +22,7 @@ from edgecap.archive.manifest import FileRecord, Filtered
 from edgecap.archive.series import earlier
 from edgecap.archive.text import to_json
 from edgecap.cloudflare.models import Capture
-from edgecap.errors import EdgecapError, InvalidRequest, StoreError
-from edgecap.filtering import residual
+from edgecap.errors import EdgecapError, StoreError
 from edgecap.packets.difference import LAST, compare
 from edgecap.packets.flow_file import new_flow_file
 from edgecap.packets.inspect import inspect_file
@@ -31,7 +30,6 @@ from edgecap.packets.merging import Merged, MergedSource, MergeSource, merge
 from edgecap.packets.summarise import summarise
 from edgecap.packets.summary import Residual, Source, Summary
 from edgecap.packets.tally import Tally
-from edgecap.requests import Bounds, FullRequest, SimpleRequest
 from edgecap.stores.base import Store
 from edgecap.stores.durable import explained
 from edgecap.stores.transfer import fetch_many
@@ -59,9 +57,7 @@ class Derived:
     trouble: str = ""
 
 
-def derive_for(
-    archive: Store, capture: Capture, raw: Sequence[FileRecord], intent: Intent | None, *, bounds: Bounds
-) -> Derived:
+def derive_for(archive: Store, capture: Capture, raw: Sequence[FileRecord], intent: Intent | None) -> Derived:
     """As `derive`, with what follows from the capture and from what was asked for.
 
     Args:
@@ -69,7 +65,6 @@ def derive_for(
         capture: with its final status.
         raw: its files as fetched.
         intent: the journal's record; None for a capture that is not ours.
-        bounds: what the API is known to filter on.
 
     Raises:
         StoreError: as `derive`.
@@ -81,7 +76,7 @@ def derive_for(
         entry_prefix(capture, decided=decided),
         raw,
         sampled=capture.type == "simple",
-        expression=_left(intent.request, bounds) if intent else "",
+        expression=intent.residual if intent else "",
         series=series,
         before=lambda: earlier(
             archive,
@@ -91,14 +86,6 @@ def derive_for(
             most=LAST,
         ),
     )
-
-
-def _left(request: SimpleRequest | FullRequest, bounds: Bounds) -> str:
-    """What the API has not filtered; if that cannot be told any more, all of the expression."""
-    try:
-        return residual(request, bounds)
-    except InvalidRequest:
-        return request.expression
 
 
 def derive(

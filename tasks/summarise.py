@@ -38,11 +38,10 @@ async def summarise(capture: Capture, fetched: Fetching, intent_id: str, archive
         StoreError: the archive cannot be read or written.
     """
     log = get_run_logger()
-    settings = load_settings()
-    store = open_store(settings.archive(archive))
+    store = open_store(load_settings().archive(archive))
     record = await asyncio.to_thread(Journal(store).find, intent_id)
     derived = await asyncio.to_thread(
-        derive_for, store, capture, fetched.files, record.intent if record else None, bounds=settings.bounds
+        derive_for, store, capture, fetched.files, record.intent if record else None
     )
     if derived.residual:
         log.info(

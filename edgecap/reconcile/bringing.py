@@ -66,9 +66,7 @@ class Bringer:
         """
         decided = intent.decided if intent else None
         fetched = await self._fetch(capture, place, entry_prefix(capture, decided=decided))
-        derived = await asyncio.to_thread(
-            derive_for, self._archive, capture, fetched.files, intent, bounds=self._settings.bounds
-        )
+        derived = await asyncio.to_thread(derive_for, self._archive, capture, fetched.files, intent)
         manifest = make_manifest(
             capture,
             [*fetched.files, *derived.files],

@@ -18,7 +18,7 @@ from edgecap.cloudflare.models import Capture
 from edgecap.deriving import derive, derive_for
 from edgecap.errors import StoreFull
 from edgecap.packets.inspect import Inspector
-from edgecap.requests import Bounds, SimpleRequest
+from edgecap.requests import SimpleRequest
 from edgecap.settings import Place
 from edgecap.simulator.traffic.pcapfile import PcapWriter
 from edgecap.simulator.traffic.synthetic import SyntheticTraffic
@@ -199,7 +199,7 @@ class TestSeries:
                 series=series,
             )
             raw = put_raw(store, capture, files or {"all.pcap": recorded("ord02-s1", start=at)})
-            derived = derive_for(store, capture, raw, intent, bounds=Bounds())
+            derived = derive_for(store, capture, raw, intent)
             entry = archived(store, capture, raw, derived, request=request, intent=intent)
             return read_summary(store, entry)
 
