@@ -56,6 +56,7 @@ FULL_REQUEST = {
     "time_limit": 10,
     "filter": {"destination_address": "203.0.113.7", "destination_port": 443},
 }
+LASTS, LASTS_COLD = 45, 75  # seconds from now: until it has been recorded
 EVERY = 30  # seconds between two runs of the demonstration's schedule
 HEAD_START = 10  # seconds before its first: Prefect's scheduler looks at new schedules every five
 _ENDED = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
@@ -113,6 +114,7 @@ class Demo(Stoppable):
         self.receiver_port = free_port()
         self.receiver = self.setup.program("receiver", "deployments.receiving")
         self._secret = secrets.token_urlsafe(24)  # of the receiver's one source
+        self.attack = Attack(LASTS if self._template.exists() else LASTS_COLD)
 
     def start(self) -> None:
         """Start everything, register the bucket, deploy.
@@ -163,7 +165,7 @@ class Demo(Stoppable):
         """
         simple, full = Watched("simple, by a schedule"), Watched("full at ORD, by hand")
         incident = Watched(INCIDENT)
-        every, attack = (simple, full, incident), Attack()
+        every, attack = (simple, full, incident), self.attack
         address = f"http://{LOOPBACK}:{self.receiver_port}"
         with PrefectApi(self.setup.api_url) as prefect:
             since = datetime.now(UTC)
@@ -185,7 +187,8 @@ class Demo(Stoppable):
                 alerted = prefect.tagged("alert") if goes_on else []
                 for run in _starts(alerted):
                     ids[incident.label] = run["id"]
-                if any("during" in run["tags"] and run["state_type"] in _ENDED for run in alerted):
+                recorded = any("during" in run["tags"] and run["state_type"] in _ENDED for run in alerted)
+                if recorded and attack.is_over:
                     attack.tell(address, self._secret, "END")
                     goes_on = False
                 for watched in every:
@@ -233,7 +236,7 @@ class Demo(Stoppable):
         port = free_port()
         self.account.base_url = f"http://{LOOPBACK}:{port}/client/v4"
         assert self.account.api_token is not None
-        options = ["--port", str(port), "--simple-spacing", str(SPACING)]
+        options = ["--port", str(port), "--simple-spacing", str(SPACING), "--traffic", self.attack.traffic]
         for name, value in QUICK.items():
             options += ["--set", f"{name}={value}"]
         self.edge = Program(

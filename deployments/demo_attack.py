@@ -11,14 +11,14 @@ import httpx
 
 from edgecap.errors import SetupError
 
-# Of the simulated edge's packets: they flow the whole time.
+AGO = timedelta(seconds=10)
 TARGET, PORT = "203.0.113.7", 443
 POLICY = """\
 # Written by `edgecap demo`, anew each time. Shorter than you would have it, so that nobody has to wait.
 [[rules]]
 name = "demonstration"
 source = "cloudflare"
-before = 120
+before = 25
 after = 5
 cooldown = 60
 [rules.during]
@@ -28,14 +28,30 @@ colos = ["ORD"]
 
 
 class Attack:
-    """One attack, as Cloudflare's notifications tell of it."""
+    """One SYN flood: what the simulated edge sees of it, and what Cloudflare's notifications tell.
 
-    def __init__(self) -> None:
-        self._started = datetime.now(UTC) - timedelta(seconds=30)
+    Args:
+        lasts: seconds from now until it ends. It began a moment ago.
+    """
+
+    def __init__(self, lasts: float) -> None:
+        self._started = (datetime.now(UTC) - AGO).replace(microsecond=0)
+        self._ends = datetime.now(UTC) + timedelta(seconds=lasts)
         self._id = secrets.token_hex(16)
 
     def __repr__(self) -> str:
         return f"<Attack {self._id}>"
+
+    @property
+    def traffic(self) -> str:
+        """The simulated edge's traffic with this attack in it."""
+        seconds = (self._ends - self._started).total_seconds()
+        return f"synthetic:syn_flood,{self._started:%Y-%m-%dT%H:%M:%SZ},{seconds:.0f}"
+
+    @property
+    def is_over(self) -> bool:
+        """Whether its last packet has been sent."""
+        return datetime.now(UTC) > self._ends
 
     def payload(self, event: Literal["START", "END"]) -> dict[str, Any]:
         """The body of an `advanced_ddos_attack_l4_alert` notification."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import cast, get_args
 
-from edgecap.errors import ConfigError
+from edgecap.errors import ConfigError, InvalidRequest
+from edgecap.simulator.traffic.attacks import Attack, Kind
 from edgecap.simulator.traffic.base import Traffic
 from edgecap.simulator.traffic.live import LiveTraffic
 from edgecap.simulator.traffic.replay import ReplayTraffic
@@ -18,7 +20,9 @@ def open_traffic(spec: str, *, seed: int = 1, clock: Callable[[], datetime] | No
 
     Its forms::
 
-        synthetic                   made up, from the seed
+        synthetic                   made up, from the seed, with an attack every five minutes
+        synthetic:syn_flood,2026-11-23T06:31:00Z,90
+                                    with this one attack instead: its kind, start and seconds
         replay:office.pcap,b.pcapng recorded, looped for ever
         live:lo                     real, of an interface of this machine
 
@@ -33,10 +37,30 @@ def open_traffic(spec: str, *, seed: int = 1, clock: Callable[[], datetime] | No
     kind, _, rest = spec.partition(":")
     if kind == "synthetic" and not rest:
         return SyntheticTraffic(seed)
+    if kind == "synthetic":
+        return SyntheticTraffic(seed, attacks=[_attack(rest)])
     if kind == "replay" and rest:
         return ReplayTraffic([Path(name) for name in rest.split(",") if name])
     if kind == "live" and rest:
         return LiveTraffic(rest, clock=clock)
     raise ConfigError(
         f"{spec!r} names no traffic", todo="give synthetic, replay:FILE[,FILE] or live:INTERFACE"
+    )
+
+
+def _attack(text: str) -> Attack:
+    """The attack that `kind,start,seconds` names."""
+    parts = text.split(",")
+    try:
+        kind, start, seconds = parts
+        if kind in get_args(Kind):
+            return Attack(
+                cast("Kind", kind), datetime.fromisoformat(start), timedelta(seconds=float(seconds))
+            )
+    except (ValueError, OverflowError, InvalidRequest):
+        pass
+    raise ConfigError(
+        f"{text!r} names no attack",
+        todo=f"give KIND,START,SECONDS, such as syn_flood,2026-11-23T06:31:00Z,90; "
+        f"kinds are {', '.join(get_args(Kind))}",
     )

@@ -1,3 +1,4 @@
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -28,8 +29,35 @@ def test_live_takes_an_interface(raw_sockets):
     traffic.close()
 
 
+def test_synthetic_takes_one_attack_instead_of_its_timetable(some_day):
+    traffic = open_traffic("synthetic:syn_flood,2026-11-23T06:31:00Z,90")
+    [(attack, begins, ends)] = traffic.attacks(some_day, some_day + timedelta(days=1))
+    assert (attack.kind, str(begins), str(ends - begins)) == (
+        "syn_flood",
+        "2026-11-23 06:31:00+00:00",
+        "0:01:30",
+    )
+
+
 @pytest.mark.parametrize(
-    "spec", ["", "synthetic:x", "replay", "replay:", "replay:,", "live:", "pcap", "Synthetic"]
+    "spec",
+    [
+        "x",
+        "syn_flood",
+        "flood,2026-11-23T06:31:00Z,9",
+        "syn_flood,now,9",
+        "syn_flood,2026-11-23T06:31:00,9",
+        "syn_flood,2026-11-23T06:31:00Z,0",
+        "syn_flood,2026-11-23T06:31:00Z,nan",
+    ],
+)
+def test_what_is_no_attack_is_refused(spec):
+    with pytest.raises(ConfigError, match="names no attack"):
+        open_traffic(f"synthetic:{spec}")
+
+
+@pytest.mark.parametrize(
+    "spec", ["", "synthetics", "replay", "replay:", "replay:,", "live:", "pcap", "Synthetic"]
 )
 def test_anything_else_is_refused(spec):
     with pytest.raises(ConfigError, match=r"names no traffic|no file to replay"):
