@@ -87,7 +87,7 @@ class Plan(BaseModel):
         if self.filter is not None:
             lines.append(f"filter    {self.filter}")
             lines += [f"          {each}" for each in self.filter_reasons]
-        lines += [f"{each.phase:<7} {each.number:>2} {each.request}: {each.why}" for each in self.captures]
+        lines += [f"{each.phase:<7}{each.number:>2} {each.request}: {each.why}" for each in self.captures]
         if self.captures:
             lines.append(
                 f"limits    {self.cooldown} s cooldown for {self.about}, {self.daily_budget} captures a day"
