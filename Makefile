@@ -11,6 +11,7 @@ BIN := $(VENV)/bin
 # Independent judges of our own packet code, programs that make real traffic, a browser that looks at reports.
 TEST_PROGRAMS := capinfos tshark tcpdump ping chromium
 TEST_PACKAGES := wireshark-common tshark tcpdump iputils-ping chromium
+ALERTMANAGER := $(VENV)/debian/usr/bin/prometheus-alertmanager
 
 # Neither the Prefect server nor its client reports home from a test or a demo.
 export DO_NOT_TRACK := 1
@@ -49,7 +50,7 @@ $(VENV)/.installed-dev: requirements-dev.lock $(VENV)/.installed
 	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r requirements-dev.lock
 	@touch $@
 
-apt: ## Debian packages the tests need (tshark, capinfos, tcpdump, ping, chromium)
+apt: $(ALERTMANAGER) ## Debian packages the tests need (tshark, capinfos, tcpdump, ping, chromium, Alertmanager)
 	@missing=""; for p in $(TEST_PROGRAMS); do command -v $$p >/dev/null || missing="$$missing $$p"; done; \
 	if [ -n "$$missing" ]; then \
 	  echo "setup: installing$$missing from Debian"; \
@@ -57,6 +58,16 @@ apt: ## Debian packages the tests need (tshark, capinfos, tcpdump, ping, chromiu
 	  $$sudo apt-get update -qq; \
 	  DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -qq --no-install-recommends $(TEST_PACKAGES) >/dev/null; \
 	fi
+
+# Unpacked and not installed: the package's service would listen on this machine from then on.
+$(ALERTMANAGER): | $(BIN)/uv
+	@echo "setup: fetching prometheus-alertmanager from Debian"
+	@mkdir -p $(VENV)/debian; cd $(VENV)/debian; \
+	sudo=""; [ "$$(id -u)" = 0 ] || sudo=sudo; \
+	apt-get download -qq prometheus-alertmanager 2>/dev/null || { \
+	  $$sudo apt-get update -qq; apt-get download -qq prometheus-alertmanager 2>/dev/null; }; \
+	dpkg-deb -x prometheus-alertmanager_*.deb .; rm prometheus-alertmanager_*.deb
+	@touch $@
 
 demo: setup ## the main job, for real, on this machine (ONCE=1: run it once and leave)
 	@$(BIN)/edgecap demo $(if $(ONCE),--once)

@@ -22,6 +22,7 @@ class Verdict(StrEnum):
     """What to do about a run."""
 
     LEAVE = "leave"  # it lives, waits, or is over
+    LOOK_AGAIN = "look again"  # it began moments ago: it may be dead, or has not said yet which process it is
     TAKE_UP = "take up"
     GIVE_UP = "give up"  # say that it crashed, and leave it at that
     CANCEL = "cancel"  # somebody wanted it cancelled, and no process is left that could obey
@@ -80,7 +81,8 @@ def judge(
         "CANCELLING": (age > SETTLING and gone is True) or age > ENDING,
     }.get(state.type, False)
     if not dead:
-        return Verdict.LEAVE
+        young = state.type in ("RUNNING", "CANCELLING") and age <= SETTLING
+        return Verdict.LOOK_AGAIN if young and gone else Verdict.LEAVE
     if state.type == "CANCELLING":
         return Verdict.CANCEL
     reported = state.type == "CRASHED"

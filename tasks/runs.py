@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -24,7 +25,7 @@ from prefect.settings import get_current_settings
 
 from edgecap.archive.journal import Intent
 from edgecap.liveness import ProcessMark, is_gone, this_process
-from edgecap.lives import MOST_LIVES, RunState, Verdict, crashes, judge
+from edgecap.lives import MOST_LIVES, SETTLING, RunState, Verdict, crashes, judge
 from edgecap.reconcile import Life
 from tasks.retrying import DELAYS, TRIES, insist, passing
 from tasks.waiting import Waiting, put_off
@@ -68,28 +69,40 @@ async def sign(run_id: str) -> None:
 async def take_up() -> list[TakenUp]:
     """Have every run that died taken up again by a worker, and give up those that died too often.
 
-    A run is never forced into a state: one that was completed stays so.
+    A run is never forced into a state: one that was completed stays so. One that may have died in its first
+    seconds is waited for, since nothing tells of it again before its silence does.
     """
-    log = get_run_logger()
-    done = []
     async with get_client() as client:
-        for run in await _suspects(client):
-            history = [
-                RunState(state.type.value, state.timestamp)
-                for state in await client.read_flow_run_states(run.id)
-            ]
-            verdict = judge(
-                history,
-                now=datetime.now(UTC),
-                gone=_gone(run),
-                silent=await _silent(client, run),
-                can_restart=bool(run.deployment_id and run.work_queue_id),
-            )
-            if verdict != Verdict.LEAVE:
-                detail = await _act(client, run, verdict, history)
-                log.warning("%s: %s", run.name, detail)
-                done.append(TakenUp(str(run.id), run.name, verdict, detail))
+        done, look_again = await _see_to_all(client)
+        if look_again:
+            await asyncio.sleep(SETTLING.total_seconds())
+            more, _ = await _see_to_all(client)
+            done += more
     return done
+
+
+async def _see_to_all(client: PrefectClient) -> tuple[list[TakenUp], bool]:
+    """What was done about the dead, and whether some may be dead of whom it is too early to say so."""
+    log = get_run_logger()
+    done, look_again = [], False
+    for run in await _suspects(client):
+        history = [
+            RunState(state.type.value, state.timestamp) for state in await client.read_flow_run_states(run.id)
+        ]
+        verdict = judge(
+            history,
+            now=datetime.now(UTC),
+            gone=_gone(run),
+            silent=await _silent(client, run),
+            can_restart=bool(run.deployment_id and run.work_queue_id),
+        )
+        if verdict == Verdict.LOOK_AGAIN:
+            look_again = True
+        elif verdict != Verdict.LEAVE:
+            detail = await _act(client, run, verdict, history)
+            log.warning("%s: %s", run.name, detail)
+            done.append(TakenUp(str(run.id), run.name, verdict, detail))
+    return done, look_again
 
 
 async def life_of(intent: Intent) -> Life:

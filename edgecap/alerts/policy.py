@@ -98,7 +98,7 @@ class Plan(BaseModel):
             lines += [f"          {each}" for each in self.filter_reasons]
         if self.residual:
             lines.append(f"residual  {' '.join(self.residual.split())}: applied after the download")
-        lines += [f"{each.phase:<7} {each.number:>2} {each.request}: {each.why}" for each in self.captures]
+        lines += [f"{each.phase:<7}{each.number:>2} {each.request}: {each.why}" for each in self.captures]
         if self.captures:
             lines.append(
                 f"limits    {self.cooldown} s cooldown for {self.about}, {self.daily_budget} captures a day"

@@ -141,7 +141,7 @@ class TestExplain:
         (tmp_path / "now.json").write_text(json.dumps(attack(7)))
         done = call("alert", "explain", "now.json", "--source", "cloudflare")
         assert done.returncode == 0
-        for word in ("tcp 203.0.0.8:443", "rule      built-in: cloudflare attacks", "before   1 simple"):
+        for word in ("tcp 203.0.0.8:443", "rule      built-in: cloudflare attacks", "before  1 simple"):
             assert word in done.stdout
         assert "Nothing was done." in done.stderr
         assert not (tmp_path / ".edgecap").exists()

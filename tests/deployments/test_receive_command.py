@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
@@ -33,6 +34,43 @@ def test_from_the_alert_to_prefect_and_to_the_warm_process(command, prefect):
     assert SECRET not in page + command.log + json.dumps(prefect.runs)
     folder = command.folder / ".edgecap/alerts"
     assert folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_thousand_alerts_from_eight_connections_are_the_incidents_that_they_should_be(command, prefect):
+    """100 attacks: of each, connections tell the start six times and the end four times, eight at a time."""
+    prefect.start()
+    command.env = {"PREFECT_API_URL": prefect.api_url}
+    command.start()
+    codes = Counter()
+    for event, times in (("START", 6), ("END", 4)):
+        alerts = [attack(number, event=event) for number in range(100)] * times
+        lanes = [alerts[lane::8] for lane in range(8)]
+        # Neighbours in time are other attacks, but the same one soon comes on another connection.
+        with ThreadPoolExecutor(8) as pool:
+            for answers in pool.map(lambda lane: post_in_turn(command, lane), lanes):
+                codes.update(answers)
+    assert codes == {202: 1000}
+    until(lambda: len(prefect.runs) == 200, timeout=60)
+    until(lambda: http.get(f"{command.address}/readyz").json()["orders"] == 0)
+    with command.book as book:
+        incidents = book.incidents(2000)
+        outcomes = Counter(each.outcome for each in book.alerts(2000))
+        assert book.counts().pending == book.counts().asides == 0
+    assert {each.alert.labels["attack_id"] for each in incidents} == {f"attack-{n}" for n in range(100)}
+    assert len(incidents) == 100
+    assert all(each.closed and set(each.runs) == {"start", "end"} for each in incidents)
+    assert outcomes["repeated"] == 800
+    assert outcomes["ended"] == 100
+    assert outcomes["opened"] + outcomes["over_budget"] == 100
+    sent = [(run["parameters"]["incident"], run["parameters"]["event"]) for run in prefect.runs]
+    assert len(set(sent)) == len(sent) == 200
+    assert all(sent.index((each.id, "start")) < sent.index((each.id, "end")) for each in incidents)
+
+
+def post_in_turn(command, alerts):
+    """Post alerts on one connection; the codes of the answers."""
+    with httpx.Client(verify=False, headers={"cf-webhook-auth": SECRET}, timeout=20) as client:
+        return [client.post(f"{command.address}/alerts/cloudflare", json=each).status_code for each in alerts]
 
 
 def test_sigterm_answers_what_was_taken_and_ends_within_five_seconds(command):

@@ -4,12 +4,16 @@ What was captured is judged from the simulated edge's log and the archive's byte
 """
 
 import asyncio
+import json
+import threading
 import time
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from uuid import UUID, uuid4
 
 import httpx
 import pytest
+from prefect.blocks.notifications import CustomWebhookNotificationBlock
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State, StateType
 
@@ -163,9 +167,37 @@ async def test_the_same_order_twice_and_both_taken_up_at_once_capture_once(deplo
     assert len(world.posts()) == 1
 
 
-async def test_one_capture_that_fails_loses_no_other_and_the_incident_says_why(deployed, warm, world, store):
-    """The bucket is not registered, so there can be no full capture."""
-    world.write(incidents={"close_after": 5})
+@pytest.fixture
+async def on_call(prefect_server):
+    """What a webhook of Prefect's, called `on-call`, was told."""
+    told = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            told.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer((LOOPBACK, 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        words = {"subject": "{{subject}}", "text": "{{body}}"}
+        url = f"http://{LOOPBACK}:{server.server_port}/"
+        block = CustomWebhookNotificationBlock(name="on-call", url=url, json_data=words)
+        await block.asave("on-call", overwrite=True)
+        yield told
+        server.shutdown()
+
+
+async def test_one_capture_that_fails_loses_no_other_and_the_incident_says_why(
+    deployed, warm, world, store, on_call
+):
+    """The bucket is not registered, so there can be no full capture. Whoever is to be told of it hears so."""
+    world.write(
+        incidents={"close_after": 5, "notify": ["slack-webhook/nobody-made-it", "custom-webhook/on-call"]}
+    )
     incident = derive(uuid4().hex)
     run = await send(deployed, warm, incident, alert())
     async with get_client() as client:
@@ -180,3 +212,6 @@ async def test_one_capture_that_fails_loses_no_other_and_the_incident_says_why(d
     ]
     assert "not registered" in record.missing[0].reason
     assert record.ended is None
+    [told] = on_call
+    assert told["subject"] == f"edgecap: {record}"
+    assert "not registered" in told["text"]

@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 
 import pytest
 
-from deployments.object_store import ObjectStore
 from edgecap.archive.commit import commit, put_file
 from edgecap.archive.layout import RAW, entry_prefix, raw_names
 from edgecap.archive.manifest import FileRecord, Times, make_manifest
@@ -15,12 +14,6 @@ from edgecap.cloudflare.models import Capture
 from edgecap.packets.inspect import Inspector
 from edgecap.settings import Place
 from edgecap.stores import open_store
-
-
-@pytest.fixture(scope="session")
-def object_store(tmp_path_factory):
-    with ObjectStore(tmp_path_factory.mktemp("s3")) as server:
-        yield server
 
 
 @pytest.fixture

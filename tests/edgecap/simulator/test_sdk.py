@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 import cloudflare
 import pytest
 
-from deployments.object_store import ObjectStore
 from edgecap.simulator.buckets import EdgeBuckets
 from edgecap.simulator.clock import Clock
 from edgecap.simulator.serve import SimulatorServer
@@ -19,20 +18,14 @@ SIMPLE, FULL = "PCAP", "MagicVisibilityPCAPsPCAPsResponseFull"  # the classes th
 HTTPS = {"protocol": 6, "destination_port": 443}
 
 
-@pytest.fixture(scope="module")
-def s3(tmp_path_factory):
-    with ObjectStore(tmp_path_factory.mktemp("s3")) as store:
-        yield store
-
-
 @pytest.fixture
-def sdk(s3, make_world, request):
+def sdk(object_store, make_world, request):
     """SDK, bucket and edge; the clock runs 30 times as fast as real."""
-    place = s3.place(s3.make_bucket(f"caps-{time.time_ns()}"), "full")
+    place = object_store.place(object_store.make_bucket(f"caps-{time.time_ns()}"), "full")
     world = make_world(
         request.param,
         clock=Clock(SPEED),
-        buckets=EdgeBuckets(s3.endpoint_url, None, place.access_key_id, place.secret_access_key),
+        buckets=EdgeBuckets(object_store.endpoint_url, None, place.access_key_id, place.secret_access_key),
     )
     world.place, world.store = place, open_store(place)
     with (
