@@ -11,8 +11,8 @@ from edgecap.report.incident_picture import incident_chart, shortened
 from edgecap.report.links import HERE
 from edgecap.report.scene import scene_of
 from edgecap.report.timeline import BROAD, NARROW
-from tests.edgecap.report.hostile import NAMES, Seen, hostile_entry, hostile_summary
-from tests.edgecap.report.incidents import ID, NO_PACKETS, alert, attack, just_begun, noted
+from tests.edgecap.report.hostile import NAMES, Seen
+from tests.edgecap.report.incidents import ID, NO_PACKETS, alert, attack, hostile, just_begun, noted
 from tests.edgecap.report.summaries import START, TARGET
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -137,19 +137,7 @@ def test_an_entry_that_is_gone_is_said():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_names_that_others_chose_stay_text(name):
-    given = alert(title=name, kind=name, source=name, notes=(name,))
-    opened = noted(given)
-    captures = [
-        replace(
-            each,
-            part=each.part.model_copy(update={"reason": name, "why": name, "request": name}),
-            entry=hostile_entry(name) if each.entry else None,
-            summary=hostile_summary(name) if each.summary else None,
-            remark=name,
-        )
-        for each in attack()[1]
-    ]
-    Seen(incident_html(Overview(ID, opened=opened), captures)).check()
+    Seen(incident_html(*hostile(name))).check()
 
 
 def test_two_hundred_captures_over_a_week_are_one_picture():
