@@ -116,11 +116,12 @@ td .mono{overflow-wrap:anywhere}
 td.number,th.number{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums;overflow-wrap:normal}
 th.number{font-family:inherit;white-space:normal}
 td.address{min-width:9.5em}
+td.endpoint{min-width:11.6em}
 td.file{min-width:15em}
 td.tight{white-space:nowrap;overflow-wrap:normal}
 td.meter{width:76px;vertical-align:middle}
 td.meter svg{width:64px;height:8px}
-.pairs th{border:0;min-width:8em;max-width:17em;width:30%;padding-right:18px;overflow-wrap:anywhere}
+.pairs th{border:0;width:44%;padding-right:18px;overflow-wrap:anywhere}
 .pairs td{border:0}
 .hash{display:block;color:var(--soft);overflow-wrap:anywhere}
 pre{white-space:pre-wrap;overflow-wrap:anywhere;background:var(--wash);padding:10px 12px;margin:.4em 0}

@@ -6,7 +6,7 @@ import pytest
 
 from edgecap.packets.summary import Summary, Timeline
 from edgecap.report.series import series
-from edgecap.report.timeline import NARROW, as_image, timeline_chart
+from edgecap.report.timeline import BROAD, NARROW, as_image, timeline_chart
 from tests.edgecap.report.summaries import START, flood, nothing, quiet, reflection, timeline
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -68,7 +68,7 @@ def test_all_kinds_are_drawn_in_their_colour():
 
 
 def test_nothing_stands_outside_of_the_picture():
-    for width in (1032, NARROW, 820):
+    for width in (BROAD, NARROW, 820):
         picture = drawn(reflection(), width=width)
         for each in picture.iter(f"{SVG}text"):
             long = len(each.text) * 6.2
@@ -105,7 +105,7 @@ def test_one_packet_is_a_picture_too():
     line = Timeline(
         start=START, seconds=1, packets=(1,), bytes=(60,), tcp=(1,), udp=(0,), icmp=(0,), other=(0,)
     )
-    assert drawn(Summary(verdict="", packets=1, timeline=line)).get("viewBox") == "0 0 1032 302"
+    assert drawn(Summary(verdict="", packets=1, timeline=line)).get("viewBox") == "0 0 880 302"
 
 
 def test_an_image_stands_alone_with_its_own_colours():
