@@ -31,7 +31,7 @@ def report(
     report_id: Annotated[str, Parameter(name="ID")],
     /,
     *,
-    output: Annotated[str | None, Parameter(name=("--output", "-o"))] = None,
+    output: Annotated[str | None, Parameter(name=("--output", "-o"), allow_leading_hyphen=True)] = None,
     force: bool = False,
     archive: Archive = DEFAULT,
     json: Json = False,
@@ -51,6 +51,8 @@ def report(
             field="--output",
             todo="give a file to one of them",
         )
+    if output and output != STDOUT and output.startswith("-"):
+        raise InvalidRequest(f"{output!r} is no file but an option", field="--output", todo="give a file")
     settings = load_settings()
     store = open_store(settings.archive(archive))
     links = links_to(settings.receiver.report_url)
@@ -110,13 +112,15 @@ def _write(target: Path, page: str, *, force: bool) -> None:
     """Put the page into a file, whole or not at all.
 
     Raises:
-        InvalidRequest: there is a file already, and it is not to be replaced.
+        InvalidRequest: there is a file already, and it is not to be replaced; or no folder for it.
         StoreError: it cannot be written.
     """
+    if target.is_dir():
+        raise InvalidRequest(f"{target} is a folder", field="--output", todo="give a file in it")
+    if not target.parent.is_dir():
+        raise InvalidRequest(f"there is no folder {target.parent}", field="--output", todo="make it first")
     beside = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")
     with explained(target):
-        if target.is_dir():
-            raise InvalidRequest(f"{target} is a folder", field="--output", todo="give a file in it")
         try:
             beside.write_text(page, encoding="utf-8")
             if force:

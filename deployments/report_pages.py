@@ -100,7 +100,10 @@ class ReportPages:
             except (binascii.Error, ValueError):
                 return False
             return hmac.compare_digest(decoded.partition(b":")[2], self._token)
-        return scheme.lower() == "bearer" and hmac.compare_digest(given.encode(), self._token)
+        # A header's bytes arrive as the characters of Latin-1, whatever they are.
+        return scheme.lower() == "bearer" and hmac.compare_digest(
+            given.encode("latin-1", "replace"), self._token
+        )
 
     def _answers(self, make: Callable[[str], str]) -> Callable[[Request], object]:
         async def answer(request: Request) -> Response:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from edgecap.packets.summary import Named, Size
 from edgecap.report.markup import Html, tag
 from edgecap.report.timeline import picture, text
-from edgecap.report.units import percent, plural, short
+from edgecap.report.units import percent, plural
 
 _COLOURS = {
     "tcp": "tcp",
@@ -17,7 +17,7 @@ _COLOURS = {
     "ipv6-icmp": "icmp",
     "icmpv6": "icmp",
 }
-_WIDTH, _TALL = 480, 120
+_WIDTH, _TALL = 400, 104
 _ROOM = 34  # pixels; narrower parts of a line carry no name
 
 
@@ -82,7 +82,7 @@ def size_histogram(sizes: Sequence[Size]) -> Html | None:
             width=slot - 4,
             height=tall,
         )
-        parts += [column, text(middle, top + _TALL + 14, _range(each), "number", "middle")]
+        parts += [column, text(left + 2, top + _TALL + 14, _least(each), "number")]
         if each.packets:
             label = percent(each.share) if slot > _ROOM else f"{each.share:.0%}"
             parts.append(text(middle, top + _TALL - tall - 5, label, "number", "middle"))
@@ -90,7 +90,12 @@ def size_histogram(sizes: Sequence[Size]) -> Html | None:
     return picture(parts, _WIDTH, top + _TALL + 20)
 
 
+def _least(each: Size) -> str:
+    """What stands at a column's left edge: where it begins."""
+    return str(each.least) if each.most is not None else f"{each.least}+"
+
+
 def _range(each: Size) -> str:
     if each.most is None:
-        return f"{short(each.least)}+" if each.least >= 10_000 else f"{each.least}+"  # noqa: PLR2004 - five digits are too wide
+        return f"{each.least} and more"
     return str(each.least) if each.least == each.most else f"{each.least}-{each.most}"

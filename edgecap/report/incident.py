@@ -216,7 +216,8 @@ def _decision(incident: Overview) -> Html:
         plans.append(("At the start", incident.booked.plan))
     if incident.ended:
         plans.append(("At the end", incident.ended.plan))
-    remarks = [*(incident.record.remarks if incident.record else ())]
+    told = {remark for _, plan in plans for remark in plan.remarks}
+    remarks = [each for each in (incident.record.remarks if incident.record else ()) if each not in told]
     remarks += [
         f"the {order.event} is not at Prefect yet"
         + (f", which refuses it: {order.refused}" if order.refused else "")

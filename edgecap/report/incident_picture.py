@@ -18,6 +18,7 @@ from edgecap.report.units import clock, duration
 
 _LETTER = 6.2  # pixels, about
 _BAR = 3  # pixels of a bar at least
+_PLACE = 14  # letters
 _LEVEL = 14  # pixels of a line of labels
 _CHART = 38  # pixels that a capture's bars may be tall
 
@@ -82,11 +83,11 @@ def _words(row: Row, layout: _Layout, top: float) -> list[Html]:
     if layout.beside:
         parts += [
             text(0, floor - 20, row.name, "strong"),
-            text(0, floor - 6, row.place),
+            text(0, floor - 6, shortened(row.place, _PLACE)),
             text(layout.width, floor - 20, row.peak, "number", "end"),
         ]
     else:
-        about = ", ".join(filter(None, (row.name, row.place, row.peak)))
+        about = ", ".join(filter(None, (row.name, shortened(row.place, _PLACE), row.peak)))
         parts.append(text(layout.left, top + 12, about, "over strong"))
     return parts
 

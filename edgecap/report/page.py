@@ -10,10 +10,11 @@ from edgecap.report.theme import STYLE
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
 """The content security policy of every page: whatever got into one, it loads and runs nothing."""
 
-_NUMBER, _ADDRESS, _METER, _LEAST, _TIGHT, _FILE = ">", "@", "=", "-", "!", "/"
+_NUMBER, _ADDRESS, _ENDPOINT, _METER, _LEAST, _TIGHT, _FILE = ">", "@", ":", "=", "-", "!", "/"
 _CLASSES = {
     _NUMBER: "number",
     _ADDRESS: "address",
+    _ENDPOINT: "endpoint",
     _METER: "meter",
     _LEAST: "least",
     _TIGHT: "tight",
@@ -73,8 +74,8 @@ def facts(rows: Iterable[tuple[str, Child]], *, wide: Iterable[str] = ()) -> Htm
 def table(columns: Sequence[str], rows: Iterable[Sequence[Child]]) -> Html:
     """A table. What a column's name begins with says how it is set.
 
-    `>` numbers, to the right; `@` addresses; `=` a meter; `-` not on phones; `!` never broken over lines;
-    `/` names of files with their hashes.
+    `>` numbers, to the right; `@` addresses, `:` with ports; `=` a meter; `-` not on phones; `!` never broken
+    over lines; `/` names of files with their hashes.
     """
     classes = [_CLASSES.get(column[:1]) for column in columns]
     names = [column[1:] if class_ else column for column, class_ in zip(columns, classes, strict=True)]

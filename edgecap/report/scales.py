@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import pairwise
 
 from edgecap.report.units import clock
 
@@ -72,8 +73,9 @@ class TimeScale:
     @property
     def gaps(self) -> list[Gap]:
         """What is left out."""
-        pairs = zip(self.stretches, self.stretches[1:], strict=False)
-        return [Gap(one.right, other.left, other.begins - one.ends) for one, other in pairs]
+        return [
+            Gap(one.right, other.left, other.begins - one.ends) for one, other in pairwise(self.stretches)
+        ]
 
     def ticks(self, apart: float) -> list[Tick]:
         """Marks at round times, UTC, at least so many pixels apart from each other."""

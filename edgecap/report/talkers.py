@@ -39,7 +39,8 @@ def mix_section(summary: Summary) -> Html:
             block("Protocols", figure(bar) if bar else None, _kinds((*summary.protocols, *_not_ip(summary))))
         )
     if histogram:
-        caption = f"Bytes on the wire: {sizes.smallest:,} to {sizes.largest:,}, {sizes.mean:,.0f} on average"
+        spread = f"{sizes.smallest:,} to {sizes.largest:,}, {sizes.mean:,.0f} on average"
+        caption = f"Each column from so many bytes on the wire up; they are {spread}"
         blocks.append(block("Packet sizes", figure(histogram, caption=caption)))
     if summary.tcp_flags:
         blocks.append(block("TCP flags", _kinds(summary.tcp_flags)))
@@ -63,7 +64,7 @@ def flows_section(summary: Summary) -> Html:
     return section(
         "Flows",
         table(
-            ("!", "@from", "@to", ">packets", ">bytes", ">lasted", "-Community ID"),
+            ("!", ":from", ":to", ">packets", ">bytes", ">lasted", "-Community ID"),
             [_flow(flow) for flow in shown],
         ),
         note(more, "all of them are in ", code("flows.parquet"), ".", exact),

@@ -75,6 +75,7 @@ a{color:var(--link)}
 h1{font-size:1.55rem;line-height:1.28;margin:.1em 0 .35em;font-weight:650;overflow-wrap:anywhere;\
 text-wrap:balance}
 h2{font-size:1.02rem;margin:0 0 .5em;font-weight:650}
+h2,h3{overflow-wrap:anywhere}
 h3{font-size:.86rem;margin:0 0 .35em;font-weight:600;color:var(--soft)}
 p{margin:.3em 0 .6em;max-width:78ch;overflow-wrap:anywhere}
 section{border-top:1px solid var(--line);padding-top:14px;margin-top:22px}
@@ -115,11 +116,12 @@ td .mono{overflow-wrap:anywhere}
 td.number,th.number{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums;overflow-wrap:normal}
 th.number{font-family:inherit;white-space:normal}
 td.address{min-width:9.5em}
+td.endpoint{min-width:11.6em}
 td.file{min-width:15em}
 td.tight{white-space:nowrap;overflow-wrap:normal}
 td.meter{width:76px;vertical-align:middle}
 td.meter svg{width:64px;height:8px}
-.pairs th{border:0;white-space:nowrap;width:1%;padding-right:18px}
+.pairs th{border:0;width:44%;padding-right:18px;overflow-wrap:anywhere}
 .pairs td{border:0}
 .hash{display:block;color:var(--soft);overflow-wrap:anywhere}
 pre{white-space:pre-wrap;overflow-wrap:anywhere;background:var(--wash);padding:10px 12px;margin:.4em 0}

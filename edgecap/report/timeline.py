@@ -13,7 +13,7 @@ from edgecap.report.series import KINDS, NAMES, Bar, Series, series
 from edgecap.report.theme import COLOURS, PICTURE
 from edgecap.report.units import bit_rate, clock, packet_rate, short
 
-BROAD, NARROW = 1032, 362  # pixels: of a page, and of a phone
+BROAD, NARROW = 880, 362  # pixels: about the middle of a screen and of paper; of a phone
 _LETTER = 6.6  # pixels, about, of a letter of this size
 _LEFT, _RIGHT = 46, 26
 _TALL, _LOW = 168, 52  # pixels of the upper and of the lower panel

@@ -1,5 +1,6 @@
 """Incidents as real ones are: one that is over, with a capture missing, and one that has just begun."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 from edgecap.alerts.model import Alert, derive
@@ -7,8 +8,8 @@ from edgecap.alerts.policy import decide, read_policy
 from edgecap.incidents.overview import Overview
 from edgecap.incidents.part import summary_of
 from edgecap.incidents.record import HeldBack, Noted, Part, closed_record
-from edgecap.report.incident import incident_html
 from edgecap.report.reading import Pictured
+from tests.edgecap.report.hostile import hostile_entry, hostile_summary
 from tests.edgecap.report.summaries import START, TARGET, entry_of, flood, quiet, reflection
 
 POLICY = read_policy(
@@ -129,9 +130,17 @@ def just_begun():
     return Overview(ID, opened=opened), found
 
 
-def attack_page():
-    return incident_html(*attack())
-
-
-def open_page():
-    return incident_html(*just_begun())
+def hostile(name):
+    """One in which everything that others choose is `name`."""
+    opened = noted(alert(title=name, kind=name, source=name, notes=(name,)))
+    captures = [
+        replace(
+            each,
+            part=each.part.model_copy(update={"reason": name, "why": name, "request": name}),
+            entry=hostile_entry(name) if each.entry else None,
+            summary=hostile_summary(name) if each.summary else None,
+            remark=name,
+        )
+        for each in attack()[1]
+    ]
+    return Overview(ID, opened=opened), captures

@@ -5,6 +5,7 @@ import random
 from datetime import UTC, datetime, timedelta
 
 from edgecap.archive.entries import Entry
+from edgecap.archive.layout import safe_name
 from edgecap.archive.manifest import FileRecord, Manifest, Times, Totals, Versions
 from edgecap.packets.summary import (
     Amplification,
@@ -357,7 +358,7 @@ def nothing():
 
 
 def file_record(name, *, packets=None, role="raw", flags=(), size=None, **more):
-    digest = hashlib.sha256(name.encode()).hexdigest()
+    digest = hashlib.sha256(name.encode("utf-8", "replace")).hexdigest()
     return FileRecord(
         name=name, size=(packets or 40) * 90 if size is None else size, sha256=digest, role=role,
         packets=packets, flags=flags, **more,
@@ -394,7 +395,8 @@ def entry_of(
             file_record("summary.json", role="summary", size=41_020),
             file_record("flows.parquet", role="flows", size=1_204_117),
         ]
-    prefix = f"captures/{start:%Y/%m/%d}/{start:%Y-%m-%dT%H-%M-%SZ}_{type}_{colo or 'all'}_{capture_id}/"
+    where = f"{type}_{safe_name(colo or 'all')}_{capture_id}"
+    prefix = f"captures/{start:%Y/%m/%d}/{start:%Y-%m-%dT%H-%M-%SZ}_{where}/"
     manifest = Manifest(
         entry_id=capture_id,
         prefix=prefix,

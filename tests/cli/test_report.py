@@ -1,0 +1,125 @@
+"""`edgecap report`: which file it writes, which it leaves alone, and what it says."""
+
+import json
+from datetime import timedelta
+
+import pytest
+
+from edgecap.incidents.record import Incidents
+from tests.edgecap.report.archive import keep_summary
+from tests.edgecap.report.hostile import Seen
+from tests.edgecap.report.incidents import ID, attack
+from tests.edgecap.report.summaries import FLOOD, START, flood, quiet
+
+
+@pytest.fixture
+def entry(store):
+    return keep_summary(store, flood())
+
+
+@pytest.fixture
+def incident(store):
+    found, _ = attack()
+    incidents = Incidents(store)
+    incidents.open(found.opened)
+    incidents.end(found.ended)
+    return incidents.close(found.record)
+
+
+def test_it_writes_a_page_here_and_says_its_name(call, shell, entry):
+    done = call("report", FLOOD[:6])
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"edgecap-{FLOOD}.html\n", "")
+    page = (shell.folder / f"edgecap-{FLOOD}.html").read_text()
+    assert f"<h1>{flood().verdict}</h1>" in page
+    Seen(page).check()
+    assert [path.name for path in shell.folder.iterdir() if path.name.startswith((".", "edgecap-"))] == [
+        f"edgecap-{FLOOD}.html"
+    ]
+
+
+def test_a_file_that_is_there_stays_unless_force_is_given(call, shell, entry):
+    target = shell.folder / "mine.html"
+    target.write_text("mine")
+    done = call("report", FLOOD, "-o", "mine.html")
+    assert done.returncode == 2
+    assert (
+        done.stderr
+        == "edgecap: mine.html is there already (--output); --force replaces it, -o names another file\n"
+    )
+    assert target.read_text() == "mine"
+    assert call("report", FLOOD, "--output", "mine.html", "--force").returncode == 0
+    assert target.read_text().startswith("<!doctype html>")
+    assert not list(shell.folder.glob(".*"))
+
+
+def test_a_minus_is_stdout(call, shell, entry):
+    done = call("report", FLOOD, "-o", "-")
+    assert done.returncode == 0
+    assert done.stdout.startswith("<!doctype html>")
+    assert done.stdout.endswith("</html>\n")
+    assert not list(shell.folder.glob("*.html"))
+
+
+def test_scripts_get_one_document(call, entry):
+    done = call("report", FLOOD, "--json")
+    assert json.loads(done.stdout) == {"file": f"edgecap-{FLOOD}.html", "kind": "capture", "id": FLOOD}
+    assert call("report", FLOOD, "--json", "-o", "-").returncode == 2
+
+
+def test_an_entry_is_found_by_its_path(call, entry):
+    assert call("report", entry.where, "-o", "-").stdout.startswith("<!doctype html>")
+
+
+def test_an_entry_without_a_summary_is_reported_from_its_manifest_and_that_is_said(call, store, keep):
+    keep(store, "7be2" * 8)
+    done = call("report", "7be2")
+    assert done.returncode == 0
+    assert done.stderr.startswith("This capture has no summary")
+
+
+def test_an_incident_is_reported_with_its_captures(call, shell, incident):
+    done = call("report", ID[:8])
+    assert done.stdout == f"edgecap-{ID}.html\n"
+    page = (shell.folder / f"edgecap-{ID}.html").read_text()
+    assert "during 2 is missing" in page
+    assert "its entry is no longer in the archive" in page
+    Seen(page).check()
+
+
+def test_links_lead_to_the_receiver_if_its_address_is_set(call, store, incident):
+    kept = keep_summary(store, quiet(START - timedelta(minutes=10)), capture_id="99aa" * 8)
+    moved = incident.captures[0].model_copy(update={"entry": kept.prefix})
+    newer = incident.model_copy(update={"incident": "ab" * 16, "captures": (moved,)})
+    Incidents(store).close(newer)
+    done = call("report", "abab", "-o", "-", EDGECAP_RECEIVER__REPORT_URL="https://edgecap.example.net/")
+    Seen(done.stdout).check(links={f"https://edgecap.example.net/captures/{'99aa' * 8}"})
+
+
+def test_what_is_not_there_is_one_clear_line(call, entry):
+    done = call("report", "ffff")
+    assert done.returncode == 13
+    assert done.stderr.startswith("edgecap: there is no entry and no incident 'ffff'")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_beginning_that_two_things_have_is_refused(call, store, incident):
+    keep_summary(store, flood(), capture_id=ID[:4] + "0" * 28)
+    done = call("report", ID[:4])
+    assert done.returncode == 13
+    assert "give more of the id" in done.stderr
+    assert call("report", ID[:4] + "0" * 28, "-o", "-").returncode == 0
+    assert call("report", ID, "-o", "-").returncode == 0
+
+
+@pytest.mark.parametrize(("target", "code"), [("missing/report.html", 2), (".", 2), ("--force", 2)])
+def test_a_place_that_cannot_be_written_is_one_clear_line(call, shell, entry, target, code):
+    done = call("report", FLOOD, "-o", target)
+    assert done.returncode == code
+    assert done.stderr.count("\n") == 1
+    assert not list(shell.folder.glob(".*"))
+
+
+def test_the_command_itself_does_it(shell, entry):
+    done = shell.run("report", FLOOD, "-o", "-")
+    assert done.returncode == 0, done.stderr
+    assert "SYN flood" in done.stdout

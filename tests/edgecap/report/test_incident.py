@@ -1,0 +1,175 @@
+import re
+from dataclasses import replace
+from datetime import timedelta
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from edgecap.incidents.overview import Overview
+from edgecap.report.incident import incident_html, incident_verdict
+from edgecap.report.incident_picture import incident_chart, shortened
+from edgecap.report.links import HERE
+from edgecap.report.scene import scene_of
+from edgecap.report.timeline import BROAD, NARROW
+from tests.edgecap.report.hostile import NAMES, Seen
+from tests.edgecap.report.incidents import ID, NO_PACKETS, alert, attack, hostile, just_begun, noted
+from tests.edgecap.report.summaries import START, TARGET
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def picture(incident, captures, width=BROAD):
+    return ET.fromstring(incident_chart(scene_of(incident, captures), width=width).encode())
+
+
+def texts(drawn):
+    return ["".join(each.itertext()) for each in drawn.iter(f"{SVG}text")]
+
+
+def test_a_page_is_whole_and_asks_nobody_for_anything():
+    for incident, captures in (attack(), just_begun(), (Overview(ID), [])):
+        Seen(incident_html(incident, captures)).check()
+
+
+def test_the_verdict_is_that_of_the_most_telling_packets():
+    page = incident_html(*attack())
+    assert re.search("<h1>(.*?)</h1>", page)[1].startswith("SYN flood on 203.0.113.7:443")
+    text = Seen(page).text
+    assert "It is over since 2026-11-23 07:14:46 UTC, after 41 min 21 s." in text
+    assert "4 of 5 captures archived, 1 missing." in text
+
+
+def test_without_packets_the_verdict_is_what_the_alert_says():
+    opened = noted(alert(title="L4 attack"))
+    assert incident_verdict(Overview(ID, opened=opened), []) == f"L4 attack: {TARGET}:443"
+    assert incident_verdict(Overview(ID), []) == "An incident of which little is known"
+
+
+def test_what_is_missing_is_said_at_the_top_and_why():
+    page = incident_html(*attack())
+    assert f'<b class="alarm">during 2 is missing</b>: {NO_PACKETS}' in page
+    assert page.index("is missing") < page.index("<svg")
+
+
+def test_the_picture_has_a_row_for_each_capture_and_a_line_for_each_event():
+    drawn = picture(*attack())
+    said = texts(drawn)
+    assert [name for name in said if re.fullmatch(r"(before|during|after) \d", name)] == [
+        *("before 1", "before 2", "during 1", "during 2", "after 1"),
+    ]
+    assert {"ORD", "AMS"} <= set(said)
+    for mark in ("attack begins 06:33:25", "alert 06:34:06", "decided 06:34:07", "attack ends 07:14:46"):
+        assert mark in said
+    assert f"missing: {NO_PACKETS}" in said
+    classes = [each.get("class") for each in drawn.iter()]
+    assert (classes.count("edge"), classes.count("absent"), classes.count("attack")) == (2, 1, 1)
+
+
+def test_captures_stand_where_they_were_taken():
+    incident, captures = attack()
+    drawn = picture(incident, captures)
+    windows = [each for each in drawn.iter(f"{SVG}rect") if each.get("class") in ("window", "absent")]
+    left = [float(each.get("x")) for each in windows]
+    attack_ground = next(each for each in drawn.iter(f"{SVG}rect") if each.get("class") == "attack")
+    begins = float(attack_ground.get("x"))
+    ends = begins + float(attack_ground.get("width"))
+    assert left[0] < left[1] < begins < left[2] < ends
+    assert left[4] >= ends - 0.5
+
+
+@pytest.mark.parametrize("width", [BROAD, NARROW])
+def test_labels_of_lines_do_not_hide_each_other(width):
+    drawn = picture(*attack(), width=width)
+    labels = [
+        each for each in drawn.iter(f"{SVG}text") if re.search(r"\d\d:\d\d:\d\d$", "".join(each.itertext()))
+    ]
+    places = [
+        (float(each.get("y")), float(each.get("x")), len("".join(each.itertext())) * 5.5) for each in labels
+    ]
+    for one in places:
+        for other in places:
+            if one is not other and one[0] == other[0]:
+                assert one[1] + one[2] <= other[1] or other[1] + other[2] <= one[1]
+
+
+def test_hours_without_captures_are_left_out_and_said():
+    assert any(re.fullmatch(r"3\d min( \d+ s)?", said) for said in texts(picture(*attack())))
+
+
+def test_an_incident_that_goes_on_says_what_it_waits_for():
+    incident, captures = just_begun()
+    text = Seen(incident_html(incident, captures)).text
+    assert "No end was told yet. 1 of 4 captures archived, 3 pending." in text
+    assert "pending: waits for the full lane" in text
+    assert [each.get("class") for each in picture(incident, captures).iter()].count("waiting") == 3
+
+
+def test_phases_are_compared_samples_apart_from_all_packets():
+    text = Seen(incident_html(*attack())).text
+    assert "before, samples" in text
+    assert "during, all packets" in text
+    assert "after, samples" in text
+    assert "TCP with SYN alone" in text
+    assert "Before, during, after" not in Seen(incident_html(*just_begun())).text
+
+
+def test_captures_link_to_their_reports_where_they_are_served():
+    incident, captures = attack()
+    Seen(incident_html(incident, captures)).check()
+    ids = {each.entry.manifest.entry_id for each in captures if each.entry}
+    Seen(incident_html(incident, captures, links=HERE)).check(links={f"/captures/{each}" for each in ids})
+
+
+def test_an_alert_of_a_newer_version_does_not_hide_the_incident():
+    incident, captures = attack()
+    newer = incident.opened.model_copy(update={"alert": {"source": "cloudflare", "new": 1}})
+    record = incident.record.model_copy(update={"alert": {"source": "cloudflare", "new": 1}})
+    seen = Seen(incident_html(replace(incident, opened=newer, record=record, ended=None), captures))
+    assert "SYN flood" in seen.text
+
+
+def test_an_entry_that_is_gone_is_said():
+    incident, captures = attack()
+    gone = replace(captures[2], entry=None, summary=None, remark="its entry is no longer in the archive")
+    text = Seen(incident_html(incident, [*captures[:2], gone, *captures[3:]])).text
+    assert "its entry is no longer in the archive" in text
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_that_others_chose_stay_text(name):
+    Seen(incident_html(*hostile(name))).check()
+
+
+def test_two_hundred_captures_over_a_week_are_one_picture():
+    incident, (first, *_) = just_begun()
+    many = [
+        replace(
+            first,
+            part=first.part.model_copy(update={"number": number}),
+            planned=None,
+            summary=None,
+            entry=replace(
+                first.entry,
+                manifest=first.entry.manifest.model_copy(
+                    update={
+                        "totals": first.entry.manifest.totals.model_copy(
+                            update={
+                                "first": START + timedelta(hours=number),
+                                "last": START + timedelta(hours=number, seconds=60),
+                            }
+                        )
+                    }
+                ),
+            ),
+        )
+        for number in range(1, 201)
+    ]
+    page = incident_html(incident, many)
+    Seen(page).check()
+    assert len(page) < 1_000_000
+
+
+def test_words_are_cut_between_words():
+    assert shortened("one two  three", 20) == "one two three"
+    assert shortened("one two, three", 12) == "one two..."
+    assert shortened("x" * 50, 10) == "x" * 7 + "..."
