@@ -13,6 +13,7 @@ from cli.options import Archive, Json
 from cli.output import console, print_json, say, table
 from cli.values import parse_when
 from edgecap.archive.entries import Entry, find_entry, list_entries
+from edgecap.archive.series import read_summary
 from edgecap.archive.verify import HARMLESS, Verdict, verify_archive, verify_entry
 from edgecap.errors import Damaged, InvalidRequest
 from edgecap.settings import DEFAULT, load_settings
@@ -81,11 +82,13 @@ def show(
         archive: Name of the archive in the settings.
         json: Print one JSON document.
     """
-    entry = find_entry(_store(archive), entry_id)
+    store = _store(archive)
+    entry = find_entry(store, entry_id)
+    summary = read_summary(store, entry)
     if json:
-        print_json(entry_details(entry))
+        print_json(entry_details(entry, summary))
     else:
-        console().print(entry_page(entry))
+        console().print(entry_page(entry, summary))
 
 
 def verify(

@@ -12,6 +12,7 @@ from rich.table import Table
 from cli.output import console, pairs, print_table, table
 from edgecap.archive.entries import Entry
 from edgecap.archive.manifest import ENTRY_FLAGS, FileRecord
+from edgecap.packets.summary import Summary
 from edgecap.requests import rfc3339
 
 COLUMNS = ("submitted", "id", "type", "colo", ">packets", ">bytes", ">files", "state", "path")
@@ -45,11 +46,14 @@ def entry_json(entry: Entry) -> dict[str, Any]:
     }
 
 
-def entry_details(entry: Entry) -> dict[str, Any]:
-    """All that `show --json` says: `entry_json`, and the request, capture and times of the manifest."""
+def entry_details(entry: Entry, summary: Summary | None) -> dict[str, Any]:
+    """All that `show --json` says: `entry_json`, the verdict, and what the manifest has."""
     manifest = entry.manifest.model_dump(mode="json")
     return {
         **entry_json(entry),
+        "verdict": summary.verdict if summary else None,
+        "difference": summary.difference.verdict if summary and summary.difference else None,
+        "residual": manifest["residual"],
         "request": manifest["request"] or None,
         "capture": manifest["capture"],
         "times": manifest["times"],
@@ -63,10 +67,14 @@ def print_entries(entries: Iterable[Entry]) -> None:
     print_table(console(), COLUMNS, [_row(entry) for entry in entries])
 
 
-def entry_page(entry: Entry) -> RenderableType:
+def entry_page(entry: Entry, summary: Summary | None) -> RenderableType:
     """Everything about one entry, for people."""
     manifest, totals = entry.manifest, entry.manifest.totals
+    residual = manifest.residual
     rows = [
+        *([("verdict", summary.verdict)] if summary else []),
+        *([("difference", summary.difference.verdict)] if summary and summary.difference else []),
+        *([("no summary", manifest.trouble)] if manifest.trouble else []),
         ("capture", manifest.entry_id),
         ("type", manifest.type),
         ("place", manifest.colo or "all data centres"),
@@ -79,6 +87,7 @@ def entry_page(entry: Entry) -> RenderableType:
         ("submitted", _time(manifest.times.submitted) or "-"),
         ("packets from", f"{_time(totals.first)} to {_time(totals.last)}" if totals.first else "-"),
         ("packets", f"{totals.packets:,} ({totals.bytes_on_wire:,} bytes on the wire)"),
+        *([("filtered", f"{residual.kept:,} of them match {residual.expression}")] if residual else []),
         ("kept", f"{totals.size:,} bytes in {totals.files} file{'' if totals.files == 1 else 's'}"),
         ("Cloudflare said", _fields(manifest.capture)),
         ("made by", f"edgecap {manifest.versions.edgecap}, {_time(manifest.times.committed) or '-'}"),
