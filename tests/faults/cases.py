@@ -27,6 +27,7 @@ POINTS: dict[str, Step | None] = {
     "while polling": Step(CLIENT, "Client.get_capture", "return"),
     "in mid-download": Step("edgecap.stores.landing", "Landing.write", "return"),
     "between the archive's files": Step(COMMIT, "put_file", "return"),
+    "merged, not archived": Step("edgecap.deriving", "_make", "return"),
     "before the manifest": Step(COMMIT, "commit"),
     "after the manifest": Step(COMMIT, "commit", "return"),
 }
@@ -54,7 +55,8 @@ def short(seed: int) -> list[Case]:
         dice.shuffle(each)
     # A dead holder's slot comes back after a minute: the points within it are for the whole matrix.
     early = ["after the journal", "while polling"]
-    late = ["in mid-download", "between the archive's files", "before the manifest", "after the manifest"]
+    late = ["in mid-download", "between the archive's files", "merged, not archived"]
+    late += ["before the manifest", "after the manifest"]
     points = [dice.choice(early), *dice.sample(late, 2)]
     points.sort(key=list(POINTS).index)
     alone = dice.choice([*early, *late])
