@@ -47,7 +47,7 @@ COLUMNS: Final = {
 
 _SCHEMA = arrow.Schema([arrow.Field(name, kind, nullable=False) for name, kind in COLUMNS.items()])
 _TEXTS = {"community_id", "source", "destination"}
-_ROWS = 1 << 16  # of a batch and a row group: a reader skips groups that do not hold what it looks for
+_ROWS = 1 << 15  # of a batch and a row group: a reader skips groups that do not hold what it looks for
 
 
 class FlowWriter:
@@ -119,6 +119,7 @@ class FlowWriter:
                 arrow.RecordBatchReader.from_batches(_SCHEMA, iter(self._batches.get, None)),
                 cast("IO[bytes]", self._file),  # what it uses of one
                 compression="zstd(3)",
+                column_dictionary_enabled={"community_id": False},  # hardly one comes twice
                 max_row_group_size=_ROWS,
                 created_by=f"edgecap {__version__}",
             )

@@ -85,8 +85,8 @@ _BUILT = (_tally.COUNTS_SIZE, _tally.BIN_SIZE, _tally.FLOW_SIZE, _tally.TALKER_S
 if (COUNTS.itemsize, BIN.itemsize, FLOW.itemsize, TALKER.itemsize) != _BUILT:
     raise ImportError("edgecap.packets._tally was built from another version; run `make setup`")
 
-FLOWS = 1 << 18  # records in the table: 21 MB
-TALKERS = 1 << 18  # addresses on one side: 10 MB
+FLOWS = 1 << 17  # records in the table: 10 MB
+TALKERS = 1 << 17  # addresses on one side: 5 MB
 _BINS = 1 << 17  # a second each for a day, a millisecond each for two minutes
 TOP_FLOWS = 20
 _TCP, _UDP = 6, 17
