@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from edgecap.archive.entries import Entry
@@ -16,7 +17,7 @@ _WIDTH = 600  # pixels; the newer UI gives an artifact about so many
 _FILES = 50  # rows
 _SHOWN = 5  # rows of the largest
 _CHANGES = 6
-_SPECIAL = frozenset("\\`*_{}[]<>()#+!|~&$")
+_SPECIAL = re.compile(r"[\\`*\[\]<>|~&$]|(?<!\w)_|_(?!\w)|^[#+-]|^\d+(?=[.)])")
 # What a Markdown reader makes a link of without being asked to.
 _LINKING = ("://", "www.", "@")
 _WORD = "\N{WORD JOINER}"
@@ -51,10 +52,15 @@ def entry_markdown(entry: Entry, summary: Summary | None, *, title: str = "", li
 
 def plain(words: str) -> str:
     """`words` as Markdown that shows them, also in a table: they may come from a packet or a bucket."""
-    shown = "".join(f"\\{letter}" if letter in _SPECIAL else letter for letter in visible(words))
+    shown = _SPECIAL.sub(_escaped, visible(words))
     for mark in _LINKING:
         shown = shown.replace(mark, mark[0] + _WORD + mark[1:] if len(mark) > 1 else _WORD + mark)
     return shown
+
+
+def _escaped(match: re.Match[str]) -> str:
+    # A backslash before a digit is only a backslash; `1.` begins a list only if nothing is in between.
+    return f"{match[0]}{_WORD}" if match[0].isdigit() else f"\\{match[0]}"
 
 
 def code(words: str) -> str:
