@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from edgecap.incidents.record import Incident, Noted, Part
 from edgecap.report.links import NOWHERE, Links
+from edgecap.report.markdown import plain
+from edgecap.report.markup import visible
 
 
 def incident_page(
@@ -19,9 +21,9 @@ def incident_page(
         record: the incident once it is closed.
         links: where reports are; if nowhere, the command that makes one is named.
     """
-    lines = [f"# {opened.plan.alert}", ""]
+    lines = [f"# {plain(opened.plan.alert)}", ""]
     if record:
-        lines += [f"**{record}**", ""]
+        lines += [f"**{plain(str(record))}**", ""]
     shown = parts or [
         Part(
             phase=planned.phase,
@@ -39,7 +41,7 @@ def incident_page(
     if record and (record.held_back.repeated or record.held_back.joined):
         counts = record.held_back
         lines += ["", f"{counts.joined} other alerts joined it, {counts.repeated} were the same sent again."]
-    lines += ["", "```", opened.plan.explain(), "```", "", _report(opened.incident, links)]
+    lines += ["", "```", *_fenced(opened.plan.explain()), "```", "", _report(opened.incident, links)]
     return "\n".join(lines)
 
 
@@ -52,5 +54,10 @@ def _report(incident: str, links: Links) -> str:
 
 def _row(part: Part) -> str:
     packets = "-" if part.packets is None else f"{part.packets:,}"
-    where = (part.entry or part.reason).replace("|", "\\|")
-    return f"| {part.phase} {part.number} | {part.request} | {packets} | {where} |"
+    where = plain(part.entry or part.reason)
+    return f"| {part.phase} {part.number} | {plain(part.request)} | {packets} | {where} |"
+
+
+def _fenced(words: str) -> list[str]:
+    """Lines for between two fences: what came with the alert cannot end them."""
+    return [visible(line).replace("```", "'''") for line in words.splitlines()]

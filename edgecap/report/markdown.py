@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from edgecap.archive.entries import Entry
@@ -12,11 +13,11 @@ from edgecap.report.timeline import as_image, timeline_chart
 from edgecap.report.units import bit_rate, duration, packet_rate, percent, period, plural, size
 from edgecap.report.words import flags, headline, incident_of, verdict
 
-_WIDTH = 820  # pixels; an artifact's page is about as wide
+_WIDTH = 600  # pixels; the newer UI gives an artifact about so many
 _FILES = 50  # rows
 _SHOWN = 5  # rows of the largest
 _CHANGES = 6
-_SPECIAL = frozenset("\\`*_{}[]<>()#+!|~&$")
+_SPECIAL = re.compile(r"[\\`*\[\]<>|~&$]|(?<!\w)_|_(?!\w)|^[#+-]|^\d+(?=[.)])")
 # What a Markdown reader makes a link of without being asked to.
 _LINKING = ("://", "www.", "@")
 _WORD = "\N{WORD JOINER}"
@@ -51,10 +52,15 @@ def entry_markdown(entry: Entry, summary: Summary | None, *, title: str = "", li
 
 def plain(words: str) -> str:
     """`words` as Markdown that shows them, also in a table: they may come from a packet or a bucket."""
-    shown = "".join(f"\\{letter}" if letter in _SPECIAL else letter for letter in visible(words))
+    shown = _SPECIAL.sub(_escaped, visible(words))
     for mark in _LINKING:
         shown = shown.replace(mark, mark[0] + _WORD + mark[1:] if len(mark) > 1 else _WORD + mark)
     return shown
+
+
+def _escaped(match: re.Match[str]) -> str:
+    # A backslash before a digit is only a backslash; `1.` begins a list only if nothing is in between.
+    return f"{match[0]}{_WORD}" if match[0].isdigit() else f"\\{match[0]}"
 
 
 def code(words: str) -> str:
@@ -102,37 +108,67 @@ def _facts(entry: Entry, summary: Summary | None, links: Links) -> Iterator[tupl
             f"at most, for {duration(rates.peak_seconds)}",
             (f"{packet_rate(rates.peak_packets)}, {bit_rate(rates.peak_bits)}{word}"),
         )
+        about = "" if summary.sources.exact and summary.destinations.exact else "about "
+        yield (
+            "addresses",
+            (
+                f"{about}{plural(summary.sources.distinct, 'source')}, "
+                f"{plural(summary.destinations.distinct, 'destination')}"
+            ),
+        )
+        yield (
+            "ports",
+            (f"{summary.source_ports.distinct:,} source, {summary.destination_ports.distinct:,} destination"),
+        )
+        yield "flows", f"{summary.flows.records:,}"
     incident, alert = incident_of(manifest)
     if incident:
         href = links.incident(incident)
         shown = f"[{code(incident[:8])}]({href})" if href else code(incident[:8])
         yield "incident", f"{shown} {plain(alert)}".rstrip()
-    yield "kept at", code(entry.where)
 
 
 def _largest(summary: Summary) -> Iterator[str]:
     """The largest of everything, in one table: side by side there is no room in an artifact."""
     rows: list[tuple[str, ...]] = []
     for name, talkers in (("source", summary.sources), ("destination", summary.destinations)):
-        about = "" if talkers.exact else "about "
         for place, each in enumerate(talkers.top[:_SHOWN]):
-            label = f"{name}, of {about}{talkers.distinct:,}" if not place else ""
+            label = name if not place else ""
             rows.append(
-                (label, code(each.address), f"{each.packets:,}", percent(each.share), size(each.bytes))
+                (
+                    label,
+                    code(each.address),
+                    f"{each.packets:,}",
+                    percent(each.share),
+                    _together(size(each.bytes)),
+                )
             )
     for name, ports in (
         ("source port", summary.source_ports),
         ("destination port", summary.destination_ports),
     ):
         for place, port in enumerate(ports.top[:_SHOWN]):
-            label = f"{name}, of {ports.distinct:,}" if not place else ""
+            label = name if not place else ""
             what = f"{port.protocol} {port.port}" + (f" {plain(port.service)}" if port.service else "")
-            rows.append((label, what, f"{port.packets:,}", percent(port.share), size(port.bytes)))
+            rows.append((label, what, f"{port.packets:,}", percent(port.share), _together(size(port.bytes))))
     for name, kinds in (("protocol", summary.protocols), ("TCP flags", summary.tcp_flags)):
         for place, kind in enumerate(kinds[:_SHOWN]):
             label = name if not place else ""
-            rows.append((label, plain(kind.name), f"{kind.packets:,}", percent(kind.share), size(kind.bytes)))
+            rows.append(
+                (
+                    label,
+                    plain(kind.name),
+                    f"{kind.packets:,}",
+                    percent(kind.share),
+                    _together(size(kind.bytes)),
+                )
+            )
     yield from _table(("largest", "", ">packets", ">share", ">bytes"), rows)
+
+
+def _together(words: str) -> str:
+    """`words` that are not broken over lines, however narrow a column is."""
+    return words.replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def _files(entry: Entry) -> Iterator[str]:
@@ -162,7 +198,10 @@ def _ending(entry: Entry, links: Links) -> str:
     whole = (
         f"[The whole report]({href})" if href else f"{code(f'edgecap report {short}')} makes the whole report"
     )
-    return f"{whole}; {code(f'edgecap show {short}')} shows the entry in a terminal."
+    return (
+        f"{whole}; {code(f'edgecap show {short}')} shows the entry in a terminal. It is kept at "
+        f"{code(entry.where)}."
+    )
 
 
 def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:

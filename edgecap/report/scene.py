@@ -16,6 +16,7 @@ from edgecap.report.units import packet_rate
 from edgecap.report.words import verdict
 from edgecap.requests import SimpleRequest
 
+_FURTHEST = timedelta(days=8)  # captures of an incident are hours apart, and look a day back
 Window = tuple[datetime, datetime]
 
 
@@ -154,8 +155,9 @@ def _window(each: Pictured, incident: Overview) -> Window | None:
 
 def _windows(each: Pictured, incident: Overview) -> Iterator[Window]:
     totals = each.entry.manifest.totals if each.entry else None
-    seen = totals is not None and totals.first is not None and totals.last is not None
-    if totals and totals.first and totals.last:
+    seen = False
+    if totals and totals.first and totals.last and _near(incident, totals.first, totals.last):
+        seen = True
         yield totals.first, totals.last
     if each.planned is None:
         return
@@ -170,6 +172,12 @@ def _windows(each: Pictured, incident: Overview) -> Iterator[Window]:
         begins = each.planned.not_before or decided
         if begins:
             yield begins, begins + length
+
+
+def _near(incident: Overview, *moments: datetime) -> bool:
+    """Whether times can be right: a clock that is wrong must not make a line of time of half a century."""
+    began = incident.began
+    return began is None or all(abs(moment - began) <= _FURTHEST for moment in moments)
 
 
 def _firsts(windows: Iterable[Window]) -> list[datetime]:

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 import pytest
+from markdown_it import MarkdownIt
 
 from edgecap.alerts.model import Alert, derive
 from edgecap.alerts.policy import decide, read_policy
@@ -10,12 +11,16 @@ from edgecap.incidents.page import incident_page
 from edgecap.incidents.part import IncidentPart, summary_of
 from edgecap.incidents.record import HeldBack, Incidents, Noted, Part, closed_record
 from edgecap.intents import decide as decide_intent
+from edgecap.report.links import links_to
 from edgecap.requests import SimpleRequest
 from edgecap.settings import Settings
 from edgecap.stores.folder import FolderStore
+from tests.edgecap.report.hostile import NAMES, Seen
 
 NOW = datetime(2026, 11, 23, 6, 40, tzinfo=UTC)
 INCIDENT = derive("an incident")
+READER = MarkdownIt("commonmark", {"html": True}).enable("table")
+READER.validateLink = lambda _: True
 POLICY = """
 [[rules]]
 name = "test"
@@ -86,10 +91,27 @@ def test_the_record_says_what_is_missing_and_why_and_its_page_does(incidents):
     expected = "1 of 2 captures archived, 1,204 packets; missing: during 1: missing, no packets | matched"
     assert str(record) == expected
     page = incident_page(noted(), parts, record)
-    assert f"**{expected}**" in page
+    assert "**{}**".format(expected.replace("|", "\\|")) in page
     assert "| during 1 | simple 60s | - | no packets \\| matched |" in page
     assert "3 other alerts joined it, 2 were the same sent again." in page
     assert "rule      test" in page
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_alert_cannot_put_anything_into_its_page(name):
+    opened = noted(kind=name, source=name, notes=(name,))
+    page = incident_page(
+        opened, (part("during", state="missing", reason=name).model_copy(update={"request": name}),)
+    )
+    seen = Seen(READER.render(page))
+    assert seen.tags <= {"h1", "p", "table", "thead", "tbody", "tr", "th", "td", "pre", "code"}
+    assert set(seen.attributes) <= {"style"}
+
+
+def test_a_page_ends_with_where_the_report_is():
+    assert f"`edgecap report {INCIDENT[:8]}` makes the whole report, " in incident_page(noted(), ())
+    there = incident_page(noted(), (), links=links_to("https://edgecap.example.net"))
+    assert f"[The whole report](https://edgecap.example.net/incidents/{INCIDENT})" in there
 
 
 def test_a_page_without_outcomes_shows_the_plan():

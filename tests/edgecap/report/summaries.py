@@ -85,7 +85,7 @@ def named(packets, *parts, size=74):
 
 
 def talkers(packets, addresses, *, distinct=None, exact=True, size=74, falling=0.6):
-    shares = [0.42 * falling**place for place in range(len(addresses))]
+    shares = [0.95 * (1 - falling) * falling**place for place in range(len(addresses))]
     return Talkers(
         distinct=distinct or len(addresses),
         exact=exact,

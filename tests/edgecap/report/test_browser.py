@@ -151,4 +151,4 @@ def test_the_picture_of_an_artifact_is_shown_with_its_colours(browser, tmp_path)
             "c.width = i.naturalWidth; c.height = i.naturalHeight; const g = c.getContext('2d');"
             "g.drawImage(i, 0, 0); return [i.naturalWidth, ...g.getImageData(3, 3, 1, 1).data]; })()"
         )
-    assert shown == [844, 0x14, 0x17, 0x1B, 255]
+    assert shown == [624, 0x14, 0x17, 0x1B, 255]

@@ -169,6 +169,18 @@ def test_two_hundred_captures_over_a_week_are_one_picture():
     assert len(page) < 1_000_000
 
 
+def test_a_clock_that_is_wrong_does_not_make_a_line_of_half_a_century():
+    incident, captures = attack()
+    manifest = captures[2].entry.manifest
+    totals = manifest.totals.model_copy(update={"first": START.replace(year=1970)})
+    wrong = replace(
+        captures[2],
+        entry=replace(captures[2].entry, manifest=manifest.model_copy(update={"totals": totals})),
+    )
+    spans = scene_of(incident, [*captures[:2], wrong, *captures[3:]]).spans
+    assert min(first for first, _ in spans) > START - timedelta(hours=1)
+
+
 def test_words_are_cut_between_words():
     assert shortened("one two  three", 20) == "one two three"
     assert shortened("one two, three", 12) == "one two..."

@@ -5,10 +5,13 @@ import re
 from xml.etree import ElementTree as ET
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from edgecap.report.links import links_to
-from edgecap.report.markdown import entry_markdown
+from edgecap.report.markdown import entry_markdown, plain
+from edgecap.report.markup import visible
 from tests.edgecap.report.hostile import NAMES, Seen, hostile_entry, hostile_summary
 from tests.edgecap.report.summaries import FLOOD, TARGET, entry_of, file_record, flood, nothing, reflection
 
@@ -103,3 +106,28 @@ def test_many_files_are_counted_not_listed():
 def test_its_incident_is_named():
     entry = entry_of(intent={"incident": "e3fb" * 8, "alert": {"source": "cloudflare", "targets": [TARGET]}})
     assert f"| incident | `e3fbe3fb` cloudflare {TARGET} |" in entry_markdown(entry, None)
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        ("advanced_ddos_attack_l4 (high), 3 + 4 = 7!", "advanced_ddos_attack_l4 (high), 3 + 4 = 7!"),
+        ("_it_ *b* `c`", "\\_it\\_ \\*b\\* \\`c\\`"),
+        ("a | b", "a \\| b"),
+        ("# one", "\\# one"),
+        ("1. one", "1\N{WORD JOINER}. one"),
+        ("- one", "\\- one"),
+    ],
+)
+def test_what_is_no_markup_stays_readable_where_nobody_renders_it(words, shown):
+    """Notifications carry the same text as the artifacts."""
+    assert plain(words) == shown
+
+
+@given(st.text(min_size=1, max_size=60))
+def test_any_words_are_one_paragraph_that_says_them(words):
+    seen = Seen(READER.render(f"x {plain(words)} x\n\n{plain(words)}"))
+    assert seen.tags <= {"p", "pre", "code"}
+    assert not seen.attributes
+    said = " ".join(seen.text.replace("\N{WORD JOINER}", "").split())
+    assert said.startswith(" ".join(f"x {visible(words)} x".split()))
