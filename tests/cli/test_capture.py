@@ -33,7 +33,7 @@ def running(shell, edge, prefect_database):
             yield f"http://127.0.0.1:{port}"
         finally:
             up.send_signal(signal.SIGTERM)
-            out, err = up.communicate(timeout=60)
+            out, err = up.communicate(timeout=240)
     assert up.returncode == 0, err
     assert out == ""
     assert "Stopping." in err
@@ -46,8 +46,8 @@ def test_the_whole_way_beside_a_running_setup(shell, edge, store, running):
     done = shell.run("capture", "simple", "--seconds", "20", "--proto", "udp", "--json")
     assert done.returncode == 0, done.stderr
     entry = json.loads(done.stdout)
-    [kept] = list_entries(store)
-    assert entry["id"] == kept.manifest.entry_id
+    # The schedule of every ten minutes may have its time during the test.
+    [kept] = [kept for kept in list_entries(store) if kept.manifest.entry_id == entry["id"]]
     assert entry["packets"] == kept.manifest.totals.packets > 0
     assert f"Watch it at {running}/v2/runs/flow-run/" in done.stderr
     assert "Traceback" not in done.stderr
@@ -59,31 +59,31 @@ def test_the_whole_way_beside_a_running_setup(shell, edge, store, running):
     assert "Traceback" not in nothing.stderr
 
     assert shell.run("bucket", "register").returncode == 0
-    with shell.start("capture", "full", "--colo", "ORD", "--seconds", "3000") as capture:
+    with shell.start("capture", "full", "--colo", "ORD", "--seconds", "30000") as capture:
         for line in capture.stderr:
             if "Watch it at" in line:
                 run_id = line.strip().rpartition("/")[2]
             if "Cloudflare accepted" in line:
                 break
         assert shell.run("cancel", run_id).returncode == 0
-        out, err = capture.communicate(timeout=60)
+        out, err = capture.communicate(timeout=240)
     assert (capture.returncode, out) == (130, "")
     assert err.splitlines()[-1].startswith("edgecap: cancelled in Prefect;"), err
     assert httpx.get(f"{running}/api/flow_runs/{run_id}").json()["state"]["type"] == "CANCELLED"
     # The worker's own run stops it, frees the lane, and keeps what there is.
-    deadline = time.monotonic() + 120
-    while len(list(list_entries(store))) < 2:
+    deadline = time.monotonic() + 300
+    while not (full := [kept for kept in list_entries(store) if kept.manifest.type == "full"]):
         assert time.monotonic() < deadline, list(Journal(store).open())
         time.sleep(0.5)
-    [stopped] = [kept for kept in list_entries(store) if kept.manifest.entry_id != entry["id"]]
+    [stopped] = full
     assert STOPPED in stopped.manifest.flags
 
-    with shell.start("capture", "full", "--colo", "ORD", "--seconds", "3000") as capture:
+    with shell.start("capture", "full", "--colo", "ORD", "--seconds", "30000") as capture:
         for line in capture.stderr:
             if "Cloudflare accepted" in line:
                 break
         capture.send_signal(signal.SIGINT)
-        out, err = capture.communicate(timeout=60)
+        out, err = capture.communicate(timeout=240)
     assert (capture.returncode, out) == (130, "")
     [record] = [each for each in Journal(store).open() if each.intent.request.type == "full"]
     last = err.splitlines()[-1]
