@@ -64,7 +64,7 @@ FLOW: Final = np.dtype(
         ("protocol", "u1"),
         ("version", "u1"),
         ("tunnel", "u1"),  # IP protocol of the outermost tunnel, 0 for none
-        ("zero", "u1"),
+        ("ports", "u1"),  # 1 if there were ports, or a type and code: none in later fragments, or if cut off
         ("packets", "u8"),
         ("bytes", "u8"),
         ("first", "i8"),
@@ -137,7 +137,7 @@ class Addresses:
         """Keep the larger half. What is forgotten may come again, and then counts from there."""
         self.exact = False
         half = self._used // 2
-        order = np.argpartition(self._table["packets"][: self._used], self._used - half)
+        order = np.argpartition(self._table["packets"][: self._used], self._used - half - 1)
         self._table[:half] = self._table[order[self._used - half :]]
         self._used = half
         _tally.reindex(self._table, half, self._index, self._seed)
@@ -158,7 +158,7 @@ class Addresses:
 
 @dataclass(slots=True)
 class PortCounts:
-    """Packets and bytes by port of one protocol, on one side; index 0 is not counted for later fragments."""
+    """Packets and bytes by port of one protocol, on one side, of packets whose ports are known."""
 
     packets: NDArray[np.uint64] = field(default_factory=lambda: np.zeros(65_536, "u8"))
     bytes: NDArray[np.uint64] = field(default_factory=lambda: np.zeros(65_536, "u8"))
@@ -261,7 +261,7 @@ class Tally:
         self.sources.gather(flows)
         self.destinations.gather(flows)
         for protocol, (sources, destinations) in self.ports.items():
-            mine = flows[flows["protocol"] == protocol]
+            mine = flows[(flows["protocol"] == protocol) & (flows["ports"] == 1)]
             sources.gather(mine["source_port"], mine["packets"], mine["bytes"])
             destinations.gather(mine["destination_port"], mine["packets"], mine["bytes"])
         self._top = largest(np.concatenate([self._top, flows]), TOP_FLOWS, "bytes", "packets")
