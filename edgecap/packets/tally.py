@@ -146,10 +146,13 @@ class Addresses:
         """How many different addresses there were; an estimate within a few per cent if not `exact`."""
         if self.exact:
             return self._used
-        # HyperLogLog (Flajolet et al., 2007); so many addresses need neither of its corrections.
+        # HyperLogLog (Flajolet et al., 2007), with its correction for few.
         count = len(self._registers)
-        bias = 0.7213 / (1 + 1.079 / count)
-        return max(self._used, round(bias * count**2 / float(np.sum(2.0 ** -self._registers.astype(float)))))
+        estimate = 0.7213 / (1 + 1.079 / count) * count**2 / float(np.sum(2.0 ** -self._registers.astype(float)))
+        free = count - int(np.count_nonzero(self._registers))
+        if estimate <= 2.5 * count and free:  # noqa: PLR2004 - theirs
+            estimate = count * math.log(count / free)
+        return max(self._used, round(estimate))
 
     def top(self, count: int) -> Rows:
         """The `TALKER`s with the most packets, the most first; of equals, those with more bytes."""
