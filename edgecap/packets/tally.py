@@ -148,7 +148,9 @@ class Addresses:
             return self._used
         # HyperLogLog (Flajolet et al., 2007), with its correction for few.
         count = len(self._registers)
-        estimate = 0.7213 / (1 + 1.079 / count) * count**2 / float(np.sum(2.0 ** -self._registers.astype(float)))
+        estimate = (
+            0.7213 / (1 + 1.079 / count) * count**2 / float(np.sum(2.0 ** -self._registers.astype(float)))
+        )
         free = count - int(np.count_nonzero(self._registers))
         if estimate <= 2.5 * count and free:  # noqa: PLR2004 - theirs
             estimate = count * math.log(count / free)
