@@ -152,7 +152,7 @@ class Addresses:
             0.7213 / (1 + 1.079 / count) * count**2 / float(np.sum(2.0 ** -self._registers.astype(float)))
         )
         free = count - int(np.count_nonzero(self._registers))
-        if estimate <= 2.5 * count and free:  # noqa: PLR2004 - theirs
+        if estimate <= 2.5 * count and free:  # theirs
             estimate = count * math.log(count / free)
         return max(self._used, round(estimate))
 
