@@ -17,7 +17,7 @@ ALERTMANAGER := $(VENV)/debian/usr/bin/prometheus-alertmanager
 export DO_NOT_TRACK := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
-.PHONY: help setup setup-dev apt demo test test-fast search lint types bench bench-fetch bench-overhead bench-lanes bench-receiver bench-alerts faults lock clean
+.PHONY: help setup setup-dev apt demo test test-fast search lint types bench bench-fetch bench-packets bench-overhead bench-lanes bench-receiver bench-alerts faults lock clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -88,10 +88,13 @@ lint: setup-dev
 types: setup-dev
 	@$(BIN)/mypy
 
-bench: bench-fetch bench-overhead ## fetching beside s5cmd, and what edgecap adds to a capture
+bench: bench-fetch bench-packets bench-overhead ## fetching beside s5cmd, packets beside capinfos, tshark and mergecap, and what edgecap adds to a capture
 
 bench-fetch: setup-dev
 	@$(BIN)/python -m benches.fetch
+
+bench-packets: setup-dev apt
+	@$(BIN)/python -m benches.packets
 
 bench-overhead: setup-dev
 	@$(BIN)/python -m benches.overhead

@@ -3,9 +3,11 @@
  * All memory is Python's: NumPy arrays handed in, of the layouts that tally.py repeats and checks on import. A
  * table that is full, or a row that points outside of its data, ends a run; Python decides what follows. Tables
  * are hashed with a secret seed, since what is counted comes from people who might like a hash to be slow.
+ * Whatever is handed in, nothing outside of it is touched: sizes, places and alignment are checked first.
  */
 #include "_packets.h"
 #include <arpa/inet.h>
+#include <stdio.h>
 
 enum { LONGEST = 2048, BASE_WIDTH = 1000000, REGISTERS = 4096 }; /* bytes; nanoseconds; of an estimate */
 
@@ -30,7 +32,8 @@ struct bin { uint64_t packets, bytes, tcp, udp, icmp; };
 struct flow {
     uint8_t source[16], destination[16];
     uint16_t source_port, destination_port; /* of ICMP: type and code */
-    uint8_t protocol, version, tunnel, zero;
+    uint8_t protocol, version, tunnel;
+    uint8_t ports; /* 1 if there are ports, or ICMP's type, and they were there to be read */
     uint64_t packets, bytes;
     int64_t first, last;
     uint32_t fragments;
@@ -54,24 +57,28 @@ INLINE uint64_t hash_of(const uint64_t *key, int words, uint64_t seed) {
     return fold(hash, 0xe7037ed1a0b428dbu);
 }
 
-/* The place of a key in a table, or where it is to be put: *found tells. The table must not be full. */
-INLINE uint64_t find(uint64_t *index, uint64_t mask, const uint8_t *table, size_t size, const uint64_t *key,
-                     int words, uint64_t hash, int *found) {
+enum { MISSING, FOUND, BROKEN };
+
+/* The place of a key in a table of `used` rows, or where it is to be put in the index: *what tells. */
+INLINE uint64_t find(const uint64_t *index, uint64_t mask, const uint8_t *table, uint64_t used, size_t size,
+                     const uint64_t *key, int words, uint64_t hash, int *what) {
     uint64_t tag = hash >> 32 << 32, at = hash & mask;
-    for (;; at = (at + 1) & mask) {
+    for (uint64_t tries = 0; tries <= mask; tries++, at = (at + 1) & mask) {
         uint64_t entry = index[at];
         if (!entry) {
-            *found = 0;
+            *what = MISSING;
             return at;
         }
         if ((entry ^ tag) >> 32 == 0) {
             uint64_t place = (entry & 0xffffffffu) - 1;
-            if (!memcmp(table + place * size, key, (size_t)words * 8)) {
-                *found = 1;
+            if (place < used && !memcmp(table + place * size, key, (size_t)words * 8)) {
+                *what = FOUND;
                 return place;
             }
         }
     }
+    *what = BROKEN; /* an index without a free entry is none of this table */
+    return 0;
 }
 
 INLINE void add(struct pair *to, uint64_t bytes) {
@@ -135,7 +142,9 @@ struct tables {
     uint64_t flow_room, *index, mask, seed;
 };
 
-/* Counts a packet; 0 if the table of flows must be emptied first. */
+enum { COUNTED, FULL, BAD };
+
+/* Counts a packet, unless the table of flows is full and must be emptied first. */
 static int count_one(const struct tables *t, const struct row *row, const struct headers *h) {
     struct counts *c = t->c;
     uint64_t wire = row->wire;
@@ -143,23 +152,26 @@ static int count_one(const struct tables *t, const struct row *row, const struct
     if (l->version) {
         struct flow key;
         uint64_t words[5];
-        memcpy(key.source, l->source, 32);
-        int icmp = (l->protocol == ICMP || l->protocol == ICMP6) && l->fragment != 2;
+        memcpy(key.source, l->source, 16);
+        memcpy(key.destination, l->destination, 16);
+        /* Where this layer is cut, it is cut before the end of the header that it leads to. */
+        int icmp = (l->protocol == ICMP || l->protocol == ICMP6) && l->fragment != 2 && !h->cut;
         key.source_port = icmp ? l->icmp_type : l->source_port;
         key.destination_port = icmp ? l->icmp_code : l->destination_port;
         key.protocol = l->protocol;
         key.version = l->version;
         key.tunnel = h->tunnel;
-        key.zero = 0;
+        key.ports = icmp || l->ports;
         memcpy(words, &key, 40);
-        int found;
+        int what;
         uint64_t hash = hash_of(words, 5, t->seed);
-        uint64_t at = find(t->index, t->mask, (const uint8_t *)t->flows, sizeof key, words, 5, hash, &found);
+        uint64_t at = find(t->index, t->mask, (const uint8_t *)t->flows, c->flows, sizeof key, words, 5, hash, &what);
         struct flow *flow;
-        if (found) {
+        if (what == BROKEN) return BAD;
+        if (what == FOUND) {
             flow = t->flows + at;
         } else {
-            if (c->flows >= t->flow_room) return 0;
+            if (c->flows >= t->flow_room) return FULL;
             t->index[at] = hash >> 32 << 32 | (c->flows + 1);
             flow = t->flows + c->flows++;
             memset(flow, 0, sizeof *flow);
@@ -184,11 +196,8 @@ static int count_one(const struct tables *t, const struct row *row, const struct
             c->fragments++;
             c->later += l->fragment == 2;
         }
-        if (l->fragment != 2) {
-            if (l->protocol == TCP && l->ports) add(c->tcp_flags + l->tcp_flags, wire);
-            if (l->protocol == ICMP) add(c->icmp4 + l->icmp_type, wire);
-            if (l->protocol == ICMP6) add(c->icmp6 + l->icmp_type, wire);
-        }
+        if (l->protocol == TCP && l->ports && !h->cut) add(c->tcp_flags + l->tcp_flags, wire);
+        if (icmp) add((l->protocol == ICMP ? c->icmp4 : c->icmp6) + l->icmp_type, wire);
     } else {
         add(c->version + 2, wire);
         add(c->ether + h->ether_type, wire);
@@ -214,10 +223,23 @@ static int count_one(const struct tables *t, const struct row *row, const struct
     c->size[wire < LONGEST ? wire : LONGEST]++;
     c->wire += wire;
     c->captured += row->captured;
-    return 1;
+    return COUNTED;
 }
 
-static int is_power_of_two(uint64_t value) { return value && !(value & (value - 1)); }
+/* Whether an index of `length` bytes has at least twice as many entries as its table has rows. */
+static int index_fits(const Py_buffer *index, uint64_t room) {
+    uint64_t entries = (uint64_t)index->len / 8;
+    return index->len % 8 == 0 && entries && !(entries & (entries - 1)) && room && room <= entries / 2 &&
+           room < UINT32_MAX;
+}
+
+static int aligned(const Py_buffer *buffer) { return (uintptr_t)buffer->buf % 8 == 0; }
+
+/* Whether a timeline is one that this module may have made: its numbers can be added without overflow. */
+static int timeline_fits(const struct counts *c, uint64_t room) {
+    if (room < 16 || room > 1 << 30 || c->bins > room || c->width < BASE_WIDTH || c->width > INT64_MAX / 4) return 0;
+    return !c->bins || (c->base >= INT64_MIN / c->width - 1 && c->base <= INT64_MAX / c->width);
+}
 
 /* tally(data, rows, begin, link_types, counts, bins, flows, index, seed) -> how many rows were counted in all */
 static PyObject *tally(PyObject *self, PyObject *args) {
@@ -231,12 +253,13 @@ static PyObject *tally(PyObject *self, PyObject *args) {
     Py_ssize_t count = rows.len / (Py_ssize_t)sizeof(struct row), known = links.len / 4, i = begin;
     struct tables t = {counts.buf, bins.buf, (uint64_t)bins.len / sizeof(struct bin), flows.buf,
                        (uint64_t)flows.len / sizeof(struct flow), index.buf, (uint64_t)index.len / 8 - 1, seed};
-    if (counts.len != sizeof(struct counts) || t.bin_room < 16 || !is_power_of_two(t.mask + 1) ||
-        t.flow_room > (t.mask + 1) / 2 || begin < 0 || t.c->flows > t.flow_room || t.c->bins > t.bin_room ||
-        t.c->width < BASE_WIDTH) {
+    if (!aligned(&rows) || (uintptr_t)links.buf % 4 || !aligned(&counts) || !aligned(&bins) || !aligned(&flows) ||
+        !aligned(&index) || rows.len % sizeof(struct row) || counts.len != sizeof(struct counts) ||
+        bins.len % sizeof(struct bin) || flows.len % sizeof(struct flow) || !index_fits(&index, t.flow_room) ||
+        !timeline_fits(t.c, t.bin_room) || t.c->flows > t.flow_room || begin < 0 || begin > count) {
         PyErr_SetString(PyExc_ValueError, "the tables do not fit each other");
     } else {
-        int bad = 0;
+        int bad = 0, went = COUNTED;
         Py_BEGIN_ALLOW_THREADS
         const uint32_t *link = links.buf;
         for (; i < count; i++) {
@@ -248,11 +271,13 @@ static PyObject *tally(PyObject *self, PyObject *args) {
             const uint8_t *at = (const uint8_t *)data.buf + row->start;
             struct headers h;
             dissect_one(&h, at, at + row->captured, link[row->interface]);
-            if (!count_one(&t, row, &h)) break;
+            if ((went = count_one(&t, row, &h)) != COUNTED) break;
         }
         Py_END_ALLOW_THREADS
         if (bad)
             PyErr_SetString(PyExc_ValueError, "a row points outside of its data or interfaces");
+        else if (went == BAD)
+            PyErr_SetString(PyExc_ValueError, "the index is not that of the flows");
         else
             result = PyLong_FromSsize_t(i);
     }
@@ -281,8 +306,10 @@ static PyObject *gather(PyObject *self, PyObject *args) {
     Py_ssize_t count = flows.len / (Py_ssize_t)sizeof(struct flow), i = begin;
     Py_ssize_t room = talkers.len / (Py_ssize_t)sizeof(struct talker);
     uint64_t mask = (uint64_t)index.len / 8 - 1;
-    if (!is_power_of_two(mask + 1) || (uint64_t)room > (mask + 1) / 2 || used > room || used < 0 || begin < 0 ||
-        registers.len != REGISTERS) {
+    int what = MISSING;
+    if (!aligned(&flows) || !aligned(&talkers) || !aligned(&index) || flows.len % sizeof(struct flow) ||
+        talkers.len % sizeof(struct talker) || !index_fits(&index, (uint64_t)room) || used > room || used < 0 ||
+        begin < 0 || begin > count || registers.len != REGISTERS) {
         PyErr_SetString(PyExc_ValueError, "the tables do not fit each other");
     } else {
         Py_BEGIN_ALLOW_THREADS
@@ -293,9 +320,9 @@ static PyObject *gather(PyObject *self, PyObject *args) {
             uint64_t key[2];
             memcpy(key, destination ? flow->destination : flow->source, 16);
             uint64_t hash = hash_of(key, 2, seed);
-            int found;
-            uint64_t at = find(index.buf, mask, talkers.buf, sizeof *table, key, 2, hash, &found);
-            if (!found) {
+            uint64_t at = find(index.buf, mask, talkers.buf, (uint64_t)used, sizeof *table, key, 2, hash, &what);
+            if (what == BROKEN) break;
+            if (what == MISSING) {
                 if (used >= room) break;
                 ((uint64_t *)index.buf)[at] = hash >> 32 << 32 | ((uint64_t)used + 1);
                 at = (uint64_t)used++;
@@ -310,7 +337,10 @@ static PyObject *gather(PyObject *self, PyObject *args) {
             if (rank > register_of[spread >> 52]) register_of[spread >> 52] = rank;
         }
         Py_END_ALLOW_THREADS
-        result = Py_BuildValue("(nn)", i, used);
+        if (what == BROKEN)
+            PyErr_SetString(PyExc_ValueError, "the index is not that of the addresses");
+        else
+            result = Py_BuildValue("(nn)", i, used);
     }
     PyBuffer_Release(&registers);
     PyBuffer_Release(&index);
@@ -326,9 +356,9 @@ static PyObject *reindex(PyObject *self, PyObject *args) {
     unsigned long long seed;
     PyObject *result = NULL;
     if (!PyArg_ParseTuple(args, "y*nw*K", &talkers, &used, &index, &seed)) return NULL;
-    uint64_t mask = (uint64_t)index.len / 8 - 1;
-    if (!is_power_of_two(mask + 1) || used < 0 || (uint64_t)used > (mask + 1) / 2 ||
-        used > talkers.len / (Py_ssize_t)sizeof(struct talker)) {
+    uint64_t mask = (uint64_t)index.len / 8 - 1, room = (uint64_t)talkers.len / sizeof(struct talker);
+    if (!aligned(&talkers) || !aligned(&index) || talkers.len % sizeof(struct talker) || !index_fits(&index, room) ||
+        used < 0 || (uint64_t)used > room) {
         PyErr_SetString(PyExc_ValueError, "the tables do not fit each other");
     } else {
         const struct talker *table = talkers.buf;
@@ -354,13 +384,20 @@ static int is_mapped(const uint8_t *address) {
     return !memcmp(address, head, 12);
 }
 
+/* RFC 4291, 2.5.5.1: deprecated long ago, but a forged address may look so. */
+static int is_compatible(const uint8_t *address) {
+    static const uint8_t head[12] = {0};
+    return !memcmp(address, head, 12) && net16(address + 12);
+}
+
 /* addresses(buffer, offset, stride, count) -> list of str */
 static PyObject *addresses(PyObject *self, PyObject *args) {
     Py_buffer buffer;
     Py_ssize_t offset, stride, count;
     PyObject *list = NULL;
     if (!PyArg_ParseTuple(args, "y*nnn", &buffer, &offset, &stride, &count)) return NULL;
-    if (offset < 0 || stride < 16 || count < 0 || (count && offset + (count - 1) * stride + 16 > buffer.len)) {
+    if (offset < 0 || stride < 16 || count < 0 ||
+        (count && (offset > buffer.len - 16 || count - 1 > (buffer.len - 16 - offset) / stride))) {
         PyErr_SetString(PyExc_ValueError, "there are fewer addresses");
     } else if ((list = PyList_New(count))) {
         for (Py_ssize_t i = 0; i < count; i++) {
@@ -368,6 +405,8 @@ static PyObject *addresses(PyObject *self, PyObject *args) {
             char text[INET6_ADDRSTRLEN] = "";
             if (is_mapped(address))
                 inet_ntop(AF_INET, address + 12, text, sizeof text);
+            else if (is_compatible(address)) /* the C library would write ::1.2.3.4, as nobody else does any more */
+                snprintf(text, sizeof text, "::%x:%x", net16(address + 12), net16(address + 14));
             else
                 inet_ntop(AF_INET6, address, text, sizeof text);
             PyObject *made = PyUnicode_FromString(text);
@@ -411,8 +450,8 @@ static void sha1_short(const uint8_t *text, int length, uint8_t digest[20]) {
 }
 
 /* The type that answers an ICMP type, as Community ID pairs them; -1: it has no answer, and so one direction. */
-static int counterpart(int version, int type) {
-    if (version == 4) switch (type) {
+static int counterpart(int protocol, int type) {
+    if (protocol == ICMP) switch (type) {
         case 0: return 8;
         case 8: return 0;
         case 9: return 10;
@@ -447,8 +486,10 @@ static void community_id(const struct flow *flow, char text[31]) {
     int skip = flow->version == 4 ? 12 : 0, size = 16 - skip, one_way = 0, ports = 0;
     const uint8_t *from = flow->source + skip, *to = flow->destination + skip;
     int from_port = flow->source_port, to_port = flow->destination_port;
-    if ((flow->protocol == ICMP && flow->version == 4) || (flow->protocol == ICMP6 && flow->version == 6)) {
-        int other = counterpart(flow->version, from_port);
+    if (!flow->ports) {
+        /* Later fragments, or cut short: what the definition has for protocols without ports. */
+    } else if (flow->protocol == ICMP || flow->protocol == ICMP6) {
+        int other = counterpart(flow->protocol, from_port);
         ports = 1;
         if (other < 0)
             one_way = 1;
@@ -492,7 +533,7 @@ static PyObject *community_ids(PyObject *self, PyObject *args) {
     Py_ssize_t count;
     PyObject *list = NULL;
     if (!PyArg_ParseTuple(args, "y*n", &flows, &count)) return NULL;
-    if (count < 0 || count > flows.len / (Py_ssize_t)sizeof(struct flow)) {
+    if (!aligned(&flows) || count < 0 || count > flows.len / (Py_ssize_t)sizeof(struct flow)) {
         PyErr_SetString(PyExc_ValueError, "there are fewer flows");
     } else if ((list = PyList_New(count))) {
         for (Py_ssize_t i = 0; i < count; i++) {

@@ -64,7 +64,7 @@ FLOW: Final = np.dtype(
         ("protocol", "u1"),
         ("version", "u1"),
         ("tunnel", "u1"),  # IP protocol of the outermost tunnel, 0 for none
-        ("zero", "u1"),
+        ("ports", "u1"),  # 1 if there were ports, or a type and code: none in later fragments, or if cut off
         ("packets", "u8"),
         ("bytes", "u8"),
         ("first", "i8"),
@@ -137,7 +137,7 @@ class Addresses:
         """Keep the larger half. What is forgotten may come again, and then counts from there."""
         self.exact = False
         half = self._used // 2
-        order = np.argpartition(self._table["packets"][: self._used], self._used - half)
+        order = np.argpartition(self._table["packets"][: self._used], self._used - half - 1)
         self._table[:half] = self._table[order[self._used - half :]]
         self._used = half
         _tally.reindex(self._table, half, self._index, self._seed)
@@ -146,10 +146,15 @@ class Addresses:
         """How many different addresses there were; an estimate within a few per cent if not `exact`."""
         if self.exact:
             return self._used
-        # HyperLogLog (Flajolet et al., 2007); so many addresses need neither of its corrections.
+        # HyperLogLog (Flajolet et al., 2007), with its correction for few.
         count = len(self._registers)
-        bias = 0.7213 / (1 + 1.079 / count)
-        return max(self._used, round(bias * count**2 / float(np.sum(2.0 ** -self._registers.astype(float)))))
+        estimate = (
+            0.7213 / (1 + 1.079 / count) * count**2 / float(np.sum(2.0 ** -self._registers.astype(float)))
+        )
+        free = count - int(np.count_nonzero(self._registers))
+        if estimate <= 2.5 * count and free:  # theirs
+            estimate = count * math.log(count / free)
+        return max(self._used, round(estimate))
 
     def top(self, count: int) -> Rows:
         """The `TALKER`s with the most packets, the most first; of equals, those with more bytes."""
@@ -158,7 +163,7 @@ class Addresses:
 
 @dataclass(slots=True)
 class PortCounts:
-    """Packets and bytes by port of one protocol, on one side; index 0 is not counted for later fragments."""
+    """Packets and bytes by port of one protocol, on one side, of packets whose ports are known."""
 
     packets: NDArray[np.uint64] = field(default_factory=lambda: np.zeros(65_536, "u8"))
     bytes: NDArray[np.uint64] = field(default_factory=lambda: np.zeros(65_536, "u8"))
@@ -261,7 +266,7 @@ class Tally:
         self.sources.gather(flows)
         self.destinations.gather(flows)
         for protocol, (sources, destinations) in self.ports.items():
-            mine = flows[flows["protocol"] == protocol]
+            mine = flows[(flows["protocol"] == protocol) & (flows["ports"] == 1)]
             sources.gather(mine["source_port"], mine["packets"], mine["bytes"])
             destinations.gather(mine["destination_port"], mine["packets"], mine["bytes"])
         self._top = largest(np.concatenate([self._top, flows]), TOP_FLOWS, "bytes", "packets")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from edgecap.packets.names import ACK, FIN, RST, SYN
+from edgecap.packets.names import ACK, CWR, ECE, FIN, PSH, RST, SYN, URG
 from edgecap.packets.summary import Finding, Named, Summary, Talker
 
 ENOUGH = 100  # packets; fewer say nothing
@@ -18,8 +18,11 @@ _MUCH = 0.2
 _ONE_TARGET = 0.7  # of packets that go to one address: it is meant
 _SPREAD = 1.5  # packets in a flow: each comes from another port or address
 _SCANNED = 100  # endpoints that one source tries
+_SEEN = 0.01  # of packets: less is the background of the Internet
 _LARGE = 400  # bytes: an answer that was made to be long
 _MANY = 100  # sources
+# What scanners send: SYN, and what no connection begins with (nmap's NULL, FIN and Xmas scans).
+_PROBES = (SYN, 0, FIN, FIN | PSH | URG)
 
 
 def find(summary: Summary) -> tuple[Finding, ...]:
@@ -57,6 +60,9 @@ def _syn_flood(summary: Summary) -> Iterator[Finding]:
     tcp = _named(summary.protocols, "tcp")
     syn = _flags(summary, lambda flags: flags & (SYN | ACK | RST | FIN) == SYN)
     if not tcp or syn < ENOUGH or syn < _MUCH * summary.packets or syn < _MOSTLY * tcp.packets:
+        return
+    scanner = _scanner(summary)
+    if scanner and scanner.flows >= _MOSTLY * syn:
         return
     likely = syn >= _LIKELY * tcp.packets and syn >= _MOSTLY * summary.packets
     evidence = [
@@ -168,21 +174,20 @@ def _other_protocol(summary: Summary) -> Iterator[Finding]:
 
 
 def _scan(summary: Summary) -> Iterator[Finding]:
-    for each in summary.sources.top:
-        if each.flows < _SCANNED or each.packets > _SPREAD * each.flows or each.share < 0.01:  # noqa: PLR2004
-            continue
-        wide = max(summary.destinations.distinct, summary.destination_ports.distinct)
-        if wide < _SCANNED:
-            continue  # a busy client of one service
-        evidence = [
-            f"{each.address} sent {_count(each.packets)} packets in {_count(each.flows)} flows",
-            (
-                f"{_count(summary.destinations.distinct)} destinations and "
-                f"{_count(summary.destination_ports.distinct)} destination ports in all"
-            ),
-        ]
-        yield _finding("scan", f"a scan by {each.address}", likely=False, evidence=evidence)
+    each = _scanner(summary)
+    if each is None:
         return
+    evidence = [
+        (
+            f"{each.address} sent {_count(each.packets)} packets in {_count(each.flows)} flows: "
+            f"{_percent(each.share)} of all packets"
+        ),
+        (
+            f"{_count(summary.destinations.distinct)} destinations and "
+            f"{_count(summary.destination_ports.distinct)} destination ports in all"
+        ),
+    ]
+    yield _finding("scan", f"a scan by {each.address}", likely=each.share >= _MUCH, evidence=evidence)
 
 
 _RULES: tuple[Callable[[Summary], Iterator[Finding]], ...] = (
@@ -209,6 +214,21 @@ def _named(kinds: tuple[Named, ...], name: str) -> Named | None:
 
 def _flags(summary: Summary, wanted: Callable[[int], bool]) -> int:
     return sum(each.packets for each in summary.tcp_flags if wanted(each.number or 0))
+
+
+def _scanner(summary: Summary) -> Talker | None:
+    """An address that tries many others or many ports, once or twice each."""
+    probes = _flags(summary, lambda flags: flags & ~(ECE | CWR) in _PROBES)
+    probes += sum(each.packets for each in summary.icmp if each.name.startswith("echo request"))
+    wide = max(summary.destinations.distinct, summary.destination_ports.distinct)
+    if wide < _SCANNED:
+        return None  # at most busy clients of a few services
+    for each in summary.sources.top:
+        few = each.packets <= _SPREAD * each.flows
+        # A server whose answers go to a new port each time has as many flows, but nobody sent probes.
+        if each.flows >= _SCANNED and few and each.share >= _SEEN and each.flows <= probes / _MOSTLY:
+            return each
+    return None
 
 
 def _target(summary: Summary) -> Talker | None:

@@ -19,6 +19,7 @@ from edgecap.errors import InvalidRequest, ObjectChanged, ObjectExists, ObjectMi
 from edgecap.packets.inspect import inspect_file
 from edgecap.packets.merging import MergeSource, merge
 from edgecap.packets.reading import open_packets
+from edgecap.packets.tally import Tally
 from edgecap.packets.unzstd import zstd
 from tests.edgecap.packets.files import (
     REAL,
@@ -274,6 +275,64 @@ def test_a_source_that_is_replaced_meanwhile_is_an_error(tmp_path):
             [MergeSource(Replacing(tmp_path / "a.pcap")), sources[1]], tmp_path / "target" / "merged.pcapng"
         )
     assert list((tmp_path / "target").iterdir()) == []
+
+
+@pytest.mark.parametrize("expression", ["tcp", "udp port 53", "ip6", "icmp or arp", "not ip", "len > 1000"])
+def test_what_matches_is_what_tcpdump_keeps_and_what_is_counted(tmp_path, expression):
+    """Each source is filtered by its own link type; the tally sees what is written, and nothing else."""
+    ours, tally = tmp_path / "ours.pcapng", Tally()
+    sources = [each for each in REAL if each.suffix == ".pcap"]
+    done = merge([MergeSource(each) for each in sources], ours, expression=expression, tally=tally)
+    tally.finish()
+    theirs = Counter()
+    for each in sources:
+        kept = tmp_path / f"{each.stem}.pcap"
+        subprocess.run(
+            ["tcpdump", "-r", each, "-w", kept, *nanoseconds(each), expression],
+            check=True,
+            capture_output=True,
+        )
+        theirs += Counter((time, data, wire) for time, data, wire, _ in packets_in(kept))
+    merged = packets_in(ours)
+    assert Counter((time, data, wire) for time, data, wire, _ in merged) == theirs
+    assert done.packets == tally.packets == len(merged) > 0
+    assert tally.counts["wire"] == sum(wire for _, _, wire, _ in merged)
+    assert [each.inspection.packets for each in done.sources] == [81] * len(sources)
+
+
+def nanoseconds(path):
+    return ["--time-stamp-precision=nano"] if "nano" in path.name else []
+
+
+def test_a_tally_counts_the_same_merged_or_file_by_file(tmp_path):
+    merged, apart = Tally(), Tally()
+    merge([MergeSource(each) for each in REAL], tmp_path / "merged.pcapng", tally=merged)
+    for each in REAL:
+        with open_packets(each) as reader:
+            for batch in reader:
+                apart.feed(batch, reader.interfaces)
+    merged.finish()
+    apart.finish()
+    assert merged.counts == apart.counts
+    assert merged.packets == 405
+    assert merged.sources.distinct() == apart.sources.distinct()
+
+
+def test_an_expression_that_nothing_matches_gives_a_file_without_packets(tmp_path):
+    tally = Tally()
+    done = merge([MergeSource(REAL[0])], tmp_path / "merged.pcapng", expression="tcp port 1", tally=tally)
+    tally.finish()
+    assert (done.packets, tally.packets) == (0, 0)
+    assert packets_in(tmp_path / "merged.pcapng") == []
+
+
+@pytest.mark.parametrize("packets", [[], [(START, bytes(60), 60)]])
+def test_an_expression_that_libpcap_does_not_take_is_refused_and_nothing_is_left(tmp_path, packets):
+    """Also where there is no packet that it would be tried on."""
+    (source,) = put(tmp_path, {"a.pcap": pcap(packets)})
+    with pytest.raises(InvalidRequest, match=r"the filter is not valid.*a\.pcap"):
+        merge([source], tmp_path / "merged.pcapng", expression="no such thing")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.pcap"]
 
 
 def test_nothing_to_merge_is_said(tmp_path):
