@@ -13,7 +13,7 @@ from cli.options import Archive, Json
 from cli.output import console, print_json, say, table
 from cli.values import parse_when
 from edgecap.archive.entries import Entry, find_entry, list_entries
-from edgecap.archive.series import read_summary
+from edgecap.archive.summaries import read_summary
 from edgecap.archive.verify import HARMLESS, Verdict, verify_archive, verify_entry
 from edgecap.errors import Damaged, InvalidRequest
 from edgecap.settings import DEFAULT, load_settings

@@ -14,12 +14,13 @@ from cli.options import Archive, Json
 from cli.output import print_json, say
 from edgecap.archive.entries import Entry, find_entry
 from edgecap.archive.layout import safe_name
+from edgecap.archive.summaries import find_summary
 from edgecap.errors import EntryMissing, InvalidRequest
 from edgecap.incidents.overview import Overview, Overviews
 from edgecap.report.entry import entry_html
 from edgecap.report.incident import incident_html
 from edgecap.report.links import links_to
-from edgecap.report.reading import find_summary, pictured
+from edgecap.report.reading import pictured
 from edgecap.settings import DEFAULT, load_settings
 from edgecap.stores import Store, open_store
 from edgecap.stores.durable import explained, rename_new

@@ -26,6 +26,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from edgecap.archive.entries import find_entry
+from edgecap.archive.summaries import find_summary
 from edgecap.errors import Damaged, EdgecapError, EntryMissing
 from edgecap.incidents.book import Book
 from edgecap.incidents.overview import Overviews
@@ -33,7 +34,7 @@ from edgecap.report.entry import entry_html
 from edgecap.report.incident import incident_html
 from edgecap.report.links import CAPTURES, HERE, INCIDENTS
 from edgecap.report.page import POLICY, message_html
-from edgecap.report.reading import find_summary, pictured
+from edgecap.report.reading import pictured
 from edgecap.stores.base import Store
 
 AT_WORK = 2  # pages that are made at a time; alerts have the rest of the processor

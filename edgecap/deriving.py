@@ -7,10 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,6 +29,7 @@ from edgecap.packets.summary import Residual, Source, Summary
 from edgecap.packets.tally import Tally
 from edgecap.stores.base import Store
 from edgecap.stores.durable import explained
+from edgecap.stores.staging import working_folder
 from edgecap.stores.transfer import fetch_many
 
 _log = logging.getLogger(__name__)
@@ -115,7 +113,7 @@ def derive(
         StoreError: the archive cannot be read or written, or the disk is full.
     """
     try:
-        with _working(archive) as folder:
+        with working_folder(archive, "derive") as folder:
             local = _local(archive, prefix, raw, folder)
             made = _make(local, raw, folder, sampled=sampled, expression=expression)
             summary = made.summary
@@ -210,15 +208,3 @@ def _local(archive: Store, prefix: str, raw: Sequence[FileRecord], folder: Path)
 def _sha256(path: Path) -> str:
     with explained(path), path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-@contextmanager
-def _working(archive: Store) -> Iterator[Path]:
-    """A folder for what is being made; it is removed whatever happens."""
-    staging = archive.staging()
-    with explained(staging):
-        folder = Path(tempfile.mkdtemp(prefix="derive-", dir=staging))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

@@ -7,12 +7,8 @@ Fetching again, after a crash, finds what is there and leaves it alone.
 from __future__ import annotations
 
 import asyncio
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from edgecap.archive.commit import put_file
 from edgecap.archive.layout import RAW, SIMPLE_NAME, raw_names
@@ -28,6 +24,7 @@ from edgecap.stores.base import ObjectInfo, Store
 from edgecap.stores.durable import explained
 from edgecap.stores.integrity import Verdict
 from edgecap.stores.landing import GZIP, Fetched, Landing
+from edgecap.stores.staging import working_folder
 from edgecap.stores.transfer import fetch_many
 
 ERROR_PAGES = {Kind.HTML, Kind.JSON, Kind.XML}
@@ -61,7 +58,7 @@ async def fetch_simple(
         UnexpectedAnswer: what came is an error page.
         StoreError: the archive cannot be written.
     """
-    with _staged(archive) as folder, explained(folder):
+    with working_folder(archive, "fetch") as folder, explained(folder):
         landing = Landing(folder / SIMPLE_NAME)
         try:
             head = b""
@@ -141,7 +138,7 @@ def _fetch_all(
     prefix: str,
     on_bytes: OnBytes | None,
 ) -> list[FileRecord]:
-    with _staged(archive) as folder:
+    with working_folder(archive, "fetch") as folder:
         targets = [folder / names[info.key] for info in infos]
         fetched = fetch_many(bucket, infos, targets, parallel=PARALLEL, on_bytes=on_bytes)
         return [_keep(archive, prefix, got, info.key) for info, got in zip(infos, fetched, strict=True)]
@@ -170,15 +167,3 @@ def _keep(archive: Store, prefix: str, fetched: Fetched, source_key: str) -> Fil
         encoding=GZIP if fetched.encoding == GZIP else "",  # a damaged one is flagged by its inspection
         verified_by=fetched.verified_by,
     )
-
-
-@contextmanager
-def _staged(archive: Store) -> Iterator[Path]:
-    """A folder for files on their way into the archive; it is removed whatever happens."""
-    staging = archive.staging()
-    with explained(staging):
-        folder = Path(tempfile.mkdtemp(prefix="fetch-", dir=staging))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

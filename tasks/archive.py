@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from edgecap.archive.commit import commit
 from edgecap.archive.journal import Ended, Journal
 from edgecap.archive.manifest import Times, make_manifest
-from edgecap.archive.series import read_summary
+from edgecap.archive.summaries import read_summary
 from edgecap.cloudflare.models import Capture
 from edgecap.deriving import Derived
 from edgecap.errors import CaptureFailed, EdgecapError

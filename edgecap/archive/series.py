@@ -8,9 +8,8 @@ from itertools import islice
 from typing import Any
 
 from edgecap.archive.entries import Entry, list_entries
-from edgecap.archive.layout import SUMMARY
-from edgecap.archive.text import read_json
-from edgecap.errors import Damaged, EntryMissing, StoreError
+from edgecap.archive.summaries import read_summary
+from edgecap.errors import StoreError
 from edgecap.packets.summary import Summary
 from edgecap.stores.base import Store
 
@@ -35,21 +34,8 @@ def earlier(
     try:
         entries = islice(list_entries(store, since=before - _REACH, until=before), _LOOKED_AT)
         return list(islice(_summaries(store, series, _asked(request), entries), most))
-    except (StoreError, EntryMissing):
+    except StoreError:
         return []  # nothing to compare with is no reason to fail
-
-
-def read_summary(store: Store, entry: Entry) -> Summary | None:
-    """The summary of an entry; None if it has none, or none that can be read.
-
-    Raises:
-        StoreError: the archive cannot be read.
-    """
-    name = next((file.name for file in entry.manifest.files if file.role == "summary"), SUMMARY)
-    try:
-        return read_json(store, entry.prefix + name, Summary)
-    except (StoreError, Damaged):
-        return None
 
 
 def _summaries(

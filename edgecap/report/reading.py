@@ -7,15 +7,12 @@ from dataclasses import dataclass
 
 from edgecap.alerts.policy import Planned
 from edgecap.archive.entries import Entry, read_entry
-from edgecap.archive.text import read_json
-from edgecap.errors import Damaged, EntryMissing, ObjectMissing
+from edgecap.archive.summaries import find_summary
+from edgecap.errors import Damaged, EntryMissing
 from edgecap.incidents.overview import Overview, Overviews
 from edgecap.incidents.record import Part
 from edgecap.packets.summary import Summary
-from edgecap.report.words import NO_SUMMARY
 from edgecap.stores.base import Store
-
-ROLE = "summary"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,32 +32,6 @@ class Pictured:
     entry: Entry | None = None
     summary: Summary | None = None
     remark: str = ""
-
-
-def read_summary(store: Store, entry: Entry) -> Summary | None:
-    """The summary of an entry; None if it has none, or one that cannot be read.
-
-    Raises:
-        StoreError: the store does not answer, or does not let us.
-    """
-    return find_summary(store, entry)[0]
-
-
-def find_summary(store: Store, entry: Entry) -> tuple[Summary | None, str]:
-    """The summary of an entry, and if there is none, why.
-
-    Raises:
-        StoreError: the store does not answer, or does not let us.
-    """
-    name = next((file.name for file in entry.manifest.files if file.role == ROLE), "")
-    if not name:
-        return None, NO_SUMMARY
-    try:
-        return read_json(store, entry.prefix + name, Summary), ""
-    except ObjectMissing:
-        return None, f"The summary, {name}, is missing from the archive. What follows is from the manifest."
-    except Damaged as error:
-        return None, f"The summary cannot be read ({error.what}). What follows is from the manifest."
 
 
 def pictured(store: Store, overviews: Overviews, incident: Overview) -> Iterator[Pictured]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from edgecap.packets.names import protocol_name
 from edgecap.packets.summary import Flow, Named, Port, Ports, Summary, Talkers
 from edgecap.report.charts import meter, protocol_bar, protocol_class, size_histogram
 from edgecap.report.markup import Child, Html, tag
 from edgecap.report.page import block, code, figure, note, section, table, two
 from edgecap.report.units import duration, percent, plural, short, size
-from edgecap.report.words import PROTOCOLS
 
 _SHOWN = 10  # rows of a table; the summary has twice as many, the flow table all
 
@@ -180,7 +180,7 @@ def _wrapping(summary: Summary) -> Html:
 
 def _flow(flow: Flow) -> tuple[Child, ...]:
     return (
-        PROTOCOLS.get(flow.protocol, str(flow.protocol)),
+        protocol_name(flow.protocol),
         tag("span", _endpoint(flow.source, flow.source_port), class_="mono"),
         tag("span", _endpoint(flow.destination, flow.destination_port), class_="mono"),
         f"{flow.packets:,}",

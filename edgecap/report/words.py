@@ -8,15 +8,9 @@ from typing import Any
 from edgecap.archive.entries import Entry
 from edgecap.archive.manifest import ENTRY_FLAGS, LIMIT_REACHED, STOPPED, Manifest
 from edgecap.packets.inspection import EMPTY
+from edgecap.packets.names import protocol_name
 from edgecap.packets.summary import Summary
 from edgecap.report.units import plural, size
-
-NO_SUMMARY = (
-    "This capture has no summary: it is older than summaries, or its packets could not be read. "
-    "What follows is from its manifest."
-)
-PROTOCOLS = {1: "icmp", 2: "igmp", 6: "tcp", 17: "udp", 47: "gre", 50: "esp", 58: "icmp6", 132: "sctp"}
-"""Names of the IP protocols that are seen most."""
 
 _MILD = {EMPTY, LIMIT_REACHED, STOPPED}
 
@@ -46,7 +40,7 @@ def asked_for(manifest: Manifest) -> str:
     if not isinstance(wanted, Mapping):
         return "" if not manifest.request else "everything"
     number = wanted.get("protocol")
-    parts = [PROTOCOLS.get(number, f"protocol {number}")] if number else []
+    parts = [protocol_name(number)] if number else []
     source = _end(wanted.get("source_address"), wanted.get("source_port"))
     destination = _end(wanted.get("destination_address"), wanted.get("destination_port"))
     if source:

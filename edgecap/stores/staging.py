@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from edgecap.errors import StoreUnwritable
-from edgecap.stores.base import Swept
+from edgecap.stores.base import Store, Swept
 from edgecap.stores.durable import explained
 
 
@@ -29,6 +29,26 @@ def local_staging() -> Path:
         if folder.is_symlink() or folder.stat().st_uid != os.getuid():
             raise StoreUnwritable("it belongs to someone else", where=str(folder), todo="set TMPDIR")
     return folder
+
+
+@contextlib.contextmanager
+def working_folder(store: Store, purpose: str) -> Iterator[Path]:
+    """A folder for files on their way into `store`; it is removed whatever happens.
+
+    Args:
+        store: where they go; putting them there from here, with `move`, is cheap.
+        purpose: the beginning of its name, for whoever finds it after a crash.
+
+    Raises:
+        StoreError: it cannot be made.
+    """
+    staging = store.staging()
+    with explained(staging):
+        folder = Path(tempfile.mkdtemp(prefix=f"{purpose}-", dir=staging))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def sweep_folder(folder: Path, older_than: timedelta) -> Swept:

@@ -12,7 +12,7 @@ from edgecap.archive.commit import commit, put_file
 from edgecap.archive.journal import Intent
 from edgecap.archive.layout import RAW, entry_prefix
 from edgecap.archive.manifest import UNSUMMARISED, FileRecord, Times, make_manifest
-from edgecap.archive.series import read_summary
+from edgecap.archive.summaries import read_summary
 from edgecap.archive.verify import verify_entry
 from edgecap.cloudflare.models import Capture
 from edgecap.deriving import derive, derive_for

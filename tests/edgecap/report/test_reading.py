@@ -2,10 +2,11 @@
 
 import pytest
 
+from edgecap.archive.summaries import find_summary, read_summary
 from edgecap.errors import StoreMissing
 from edgecap.incidents.overview import Overviews
 from edgecap.incidents.record import Incidents
-from edgecap.report.reading import find_summary, pictured, read_summary
+from edgecap.report.reading import pictured
 from tests.edgecap.report.archive import damage_manifest, keep_summary, open_archive
 from tests.edgecap.report.incidents import ID, attack
 from tests.edgecap.report.summaries import FLOOD, REFLECTION, entry_of, flood, reflection

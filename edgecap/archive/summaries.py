@@ -1,0 +1,41 @@
+"""Reading the summaries of entries: an entry may have none, and one that cannot be read stops nobody."""
+
+from __future__ import annotations
+
+from edgecap.archive.entries import Entry
+from edgecap.archive.text import read_json
+from edgecap.errors import Damaged, ObjectMissing
+from edgecap.packets.summary import Summary
+from edgecap.stores.base import Store
+
+ROLE = "summary"
+NO_SUMMARY = (
+    "This capture has no summary: it is older than summaries, or its packets could not be read. "
+    "What follows is from its manifest."
+)
+
+
+def read_summary(store: Store, entry: Entry) -> Summary | None:
+    """The summary of an entry; None if it has none, or one that cannot be read.
+
+    Raises:
+        StoreError: the store does not answer, or does not let us.
+    """
+    return find_summary(store, entry)[0]
+
+
+def find_summary(store: Store, entry: Entry) -> tuple[Summary | None, str]:
+    """The summary of an entry, and if there is none, why.
+
+    Raises:
+        StoreError: the store does not answer, or does not let us.
+    """
+    name = next((file.name for file in entry.manifest.files if file.role == ROLE), "")
+    if not name:
+        return None, NO_SUMMARY
+    try:
+        return read_json(store, entry.prefix + name, Summary), ""
+    except ObjectMissing:
+        return None, f"The summary, {name}, is missing from the archive. What follows is from the manifest."
+    except Damaged as error:
+        return None, f"The summary cannot be read ({error.what}). What follows is from the manifest."
