@@ -9,6 +9,7 @@ from prefect.runtime import flow_run as this_run
 
 from edgecap.archive.entries import list_entries
 from edgecap.archive.journal import Journal
+from edgecap.archive.summaries import read_summary
 from edgecap.archive.verify import verify_entry
 from edgecap.errors import (
     BadCredentials,
@@ -61,6 +62,10 @@ async def test_a_simple_capture_ends_in_the_archive(world, store):
     assert verify_entry(store, entry) == []
     [path] = raw_files(world)
     assert packets_by_capinfos(path) == summary.packets
+    assert packets_by_capinfos(world.archive / entry.prefix / "packets.pcapng") == summary.packets
+    found = read_summary(store, entry)
+    assert (found.packets, found.sampled, found.verdict) == (summary.packets, True, summary.verdict)
+    assert summary.verdict in state.message
     assert len(world.posts()) == 1
     [record] = Journal(store).records()
     assert record.capture_id == summary.capture_id
@@ -79,6 +84,9 @@ async def test_the_api_is_asked_for_what_it_can_do_of_an_expression(world, store
     assert entry.manifest.request["expression"] == "tcp and less 100"
     assert entry.manifest.intent["residual"] == "less 100"
     assert summary.packets == entry.manifest.totals.packets > 0
+    residual = entry.manifest.residual
+    assert 0 < residual.kept < residual.packets == summary.packets
+    assert packets_by_capinfos(world.archive / entry.prefix / "packets.pcapng") == residual.kept
 
 
 @pytest.mark.parametrize("world", [((), name) for name in VARIANTS], indirect=True, ids=list(VARIANTS))
