@@ -34,9 +34,11 @@ class Gunzip(Unpacker):
                 if not self._begins(data):
                     return
                 self._member = zlib.decompressobj(wbits=31)
+            before = self._member.copy()
             try:
                 piece = self._member.decompress(data, self._piece)
             except zlib.error as error:
+                yield from _salvaged(before, data)
                 self._damaged(error)
                 return
             if piece:
@@ -57,3 +59,26 @@ class Gunzip(Unpacker):
         else:
             self._foreign()
         return False
+
+
+def _salvaged(member: zlib._Decompress, data: bytes) -> Iterator[bytes]:
+    """What comes before the damage in `data`: of a call that fails, zlib gives nothing."""
+    while len(data) > 1:
+        half = data[: len(data) // 2]
+        attempt = member.copy()
+        try:
+            piece = attempt.decompress(half)
+        except zlib.error:
+            data = half
+            continue
+        yield piece
+        member, data = attempt, data[len(half) :]
+    while True:
+        try:
+            piece = member.decompress(data, 1)
+        except zlib.error:
+            return
+        if not piece:
+            return
+        yield piece
+        data = member.unconsumed_tail
