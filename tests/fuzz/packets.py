@@ -121,7 +121,9 @@ def search(options: argparse.Namespace) -> None:
         "artifact_prefix": f"{KEPT}{os.sep}",
         "print_final_stats": 1,
     }
-    atheris.Setup(["packets", *(f"-{name}={value}" for name, value in flags.items()), str(options.corpus)], judge)
+    atheris.Setup(
+        ["packets", *(f"-{name}={value}" for name, value in flags.items()), str(options.corpus)], judge
+    )
     atheris.Fuzz()
 
 

@@ -31,7 +31,11 @@ def test_what_it_would_fail_on_it_fails_on(tmp_path):
         "packets.judge(Path(sys.argv[1]).read_bytes())"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, tmp_path / "input"], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "-c", code, tmp_path / "input"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 1
     assert "AssertionError: other pieces, other findings" in done.stderr
