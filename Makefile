@@ -17,7 +17,7 @@ ALERTMANAGER := $(VENV)/debian/usr/bin/prometheus-alertmanager
 export DO_NOT_TRACK := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
-.PHONY: help setup setup-dev apt demo test test-fast search lint types bench bench-fetch bench-packets bench-overhead bench-lanes bench-receiver bench-alerts faults lock clean
+.PHONY: help setup setup-dev apt demo test test-fast search fuzz lint types bench bench-fetch bench-packets bench-overhead bench-lanes bench-receiver bench-alerts faults lock clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -80,6 +80,9 @@ test-fast: setup-dev ## the tests that need no server
 
 search: setup-dev ## the tests of properties and state machines on inputs of their own making, for an hour
 	@$(BIN)/pytest -n 2 --dist loadgroup --hypothesis-profile=long -m "not prefect and not e2e" -k 'not ceph' $(ONLY)
+
+fuzz: setup-dev ## any bytes as files of packets, for SECONDS=600 (needs atheris: Python below 3.14)
+	@$(BIN)/python -m tests.fuzz.packets --seconds $(or $(SECONDS),600) --seed $(or $(SEED),1)
 
 lint: setup-dev
 	@$(BIN)/ruff format --check --quiet .

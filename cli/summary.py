@@ -13,7 +13,6 @@ from cli.options import Json
 from cli.output import console, print_json
 from cli.summary_page import print_summary
 from edgecap.errors import Damaged, InvalidRequest
-from edgecap.packets.flow_file import new_flow_file
 from edgecap.packets.inspection import Inspection
 from edgecap.packets.merging import MergedSource, MergeSource, merge
 from edgecap.packets.reading import PacketReader, open_packets
@@ -110,7 +109,11 @@ def _named(files: tuple[str, ...], nothing: str) -> tuple[str, ...]:
 
 def _summarised(files: tuple[str, ...], expression: str, flows: Path | None, *, sampled: bool) -> Summary:
     with ExitStack() as stack:
-        writer = stack.enter_context(new_flow_file(flows)) if flows else None
+        writer = None
+        if flows:
+            from edgecap.packets.flow_file import new_flow_file  # noqa: PLC0415 - as long to import as a small file
+
+            writer = stack.enter_context(new_flow_file(flows))
         tally = Tally(writer.write if writer else None)
         found = [(name, _counted(name, expression, tally)) for name in files]
         tally.finish()

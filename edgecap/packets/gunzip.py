@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 
 from edgecap.packets.sniff import GZIP_MAGIC
 from edgecap.packets.unpacking import PIECE, Unpacker
+
+_STEP = 256  # packed bytes that can become a quarter of a megabyte at most
 
 
 class Gunzip(Unpacker):
@@ -26,7 +29,10 @@ class Gunzip(Unpacker):
         return self._member is not None or (bool(self._held) and GZIP_MAGIC.startswith(self._held))
 
     def _unpack(self, data: bytes) -> Iterator[bytes]:
-        while data:
+        # A state that has nothing to give before it gets `begun`, of which `given` bytes came so far.
+        clean, begun, given = self._member.copy() if self._member else None, data, 0
+        more = False
+        while data or more:
             if self._member is None:
                 if len(data) < len(GZIP_MAGIC) and GZIP_MAGIC.startswith(data) and not self._padding:
                     self._held = data
@@ -34,19 +40,22 @@ class Gunzip(Unpacker):
                 if not self._begins(data):
                     return
                 self._member = zlib.decompressobj(wbits=31)
+                clean, begun, given = None, data, 0
             try:
                 piece = self._member.decompress(data, self._piece)
             except zlib.error as error:
+                yield from _salvaged(clean or zlib.decompressobj(wbits=31), begun, given)
                 self._damaged(error)
                 return
             if piece:
+                given += len(piece)
                 yield piece
             if self._member.eof:
-                data = self._member.unused_data
+                data, more = self._member.unused_data, False
                 self._member = None
                 self._members += 1
             else:
-                data = self._member.unconsumed_tail
+                data, more = self._member.unconsumed_tail, len(piece) == self._piece
 
     def _begins(self, data: bytes) -> bool:
         """True if a member begins here; else it is padding, or a problem."""
@@ -57,3 +66,26 @@ class Gunzip(Unpacker):
         else:
             self._foreign()
         return False
+
+
+def _salvaged(member: zlib._Decompress, data: bytes, given: int) -> Iterator[bytes]:
+    """What comes before the damage in `data`, behind `given` bytes: of a call that fails, zlib gives nothing."""
+    for step in (_STEP, 1):
+        for start in range(0, len(data), step):
+            attempt = member.copy()
+            try:
+                piece = attempt.decompress(data[start : start + step])
+            except zlib.error:
+                data = data[start : start + step]
+                break
+            member = attempt
+            yield piece[given:]
+            given = max(0, given - len(piece))
+        else:
+            return
+    # Now it is a single byte, whose bits may say more than one thing.
+    with suppress(zlib.error):
+        while piece := member.decompress(data, 1):
+            yield piece[given:]
+            given = max(0, given - len(piece))
+            data = member.unconsumed_tail

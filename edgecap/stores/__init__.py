@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from edgecap.settings import Place
 from edgecap.stores.base import CHUNK, ObjectInfo, Reader, Store, Swept
 from edgecap.stores.folder import FolderStore
 from edgecap.stores.uri import parse_uri
+
+if TYPE_CHECKING:  # what needs no settings, such as a summary of a file, starts a tenth of a second sooner
+    from edgecap.settings import Place
 
 __all__ = ["CHUNK", "ObjectInfo", "Reader", "Store", "Swept", "open_store"]
 

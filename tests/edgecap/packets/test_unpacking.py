@@ -113,3 +113,13 @@ def test_a_window_beyond_128_mib_is_refused_and_not_allocated():
 @forms
 def test_nothing_is_no_stream(form):
     assert f"no {form.unpacker.form}" in unpack(form, b"")[1]
+
+
+@given(st.lists(st.integers(0, 255), min_size=50, max_size=400), st.integers(0, 1 << 16), st.integers(1, 255))
+def test_of_a_damaged_gzip_all_comes_that_stands_before_the_damage(content, place, change):
+    """Also in the call that meets it, of whatever size; the library alone would give nothing of that."""
+    packed = bytearray(gzip.compress(bytes(content) * 3, mtime=0))
+    packed[10 + place % (len(packed) - 10)] ^= change
+    out, problem = unpack(GZIP, bytes(packed))
+    assert (out, problem) == unpack(GZIP, bytes(packed), 1)
+    assert (out, problem) == unpack(GZIP, bytes(packed), 7)

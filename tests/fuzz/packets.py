@@ -1,0 +1,131 @@
+"""Any bytes as a file of packets: read, taken apart, filtered, counted and summarised. `make fuzz SECONDS=600`.
+
+Atheris looks for bytes that reach new code of the readers. A run fails if anything raises, takes ten seconds, or
+if the process grows; if readers disagree with themselves when the bytes come in other pieces; or if a number of
+the summary does not add up. The input that did it is kept in `.fuzz/`, and can be given again: `--again FILE`.
+"""
+
+import argparse
+import gzip
+import io
+import os
+import struct
+import subprocess
+import sys
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+import atheris
+
+from edgecap.errors import InvalidRequest
+
+with atheris.instrument_imports(include=["edgecap.packets"]):
+    from edgecap.packets.headers import dissect
+    from edgecap.packets.inspect import Inspector
+    from edgecap.packets.inspection import ZSTD_DAMAGED
+    from edgecap.packets.output import PacketWriter
+    from edgecap.packets.reading import PacketReader
+    from edgecap.packets.sieve import Sieve
+    from edgecap.packets.summarise import summarise
+    from edgecap.packets.tally import Tally
+
+ROOT = Path(__file__).parents[2]
+DATA = ROOT / "tests" / "data" / "packets"
+KEPT = ROOT / ".fuzz"
+MEMORY = 700  # megabytes; what is instrumented needs more than usual
+SLOW = 10  # seconds for one input
+LONGEST = 20_000  # bytes of an input
+SIZES = (1, 3, 16, 29, 100, 1_000, 1 << 20, 1 << 22)
+EXPRESSIONS = ("", "udp port 53", "not tcp", "len > 100")
+
+
+def judge(data: bytes) -> None:
+    """Do everything with these bytes; the first of them chooses how."""
+    if not data:
+        return
+    how, file = data[0], data[1:]
+    size, expression = SIZES[how & 7], EXPRESSIONS[how >> 3 & 3]
+    records = []
+    tally = Tally(lambda flows: records.append(int(flows["packets"].sum())), room=2 if how & 32 else 64)
+    reader = PacketReader(io.BytesIO(file), read_size=size)
+    sieve = Sieve(expression, "the input") if expression else None
+    kept = 0
+    with tempfile.TemporaryFile() as target:
+        writer = PacketWriter(target.fileno())
+        for batch in reader:
+            assert len(dissect(batch, reader.interfaces)) == len(batch.rows)
+            chosen = batch
+            if sieve:
+                with suppress(InvalidRequest):  # libpcap has no filters for this link type
+                    chosen = sieve.keep(batch, reader.interfaces)
+            tally.feed(chosen, reader.interfaces)
+            kept += len(chosen.rows)
+            writer.append(chosen.data, chosen.rows)
+        assert writer.packets == kept
+    tally.finish()
+    found = reader.inspection()
+    inspector = Inspector()
+    inspector.feed(file)
+    # Of a call that fails, the zstd library gives nothing: what it loses depends on the pieces.
+    assert ZSTD_DAMAGED in found.flags or inspector.finish() == found, "other pieces, other findings"
+    assert tally.packets == kept <= found.packets
+    assert sieve or kept == found.packets
+    summary = summarise(tally)
+    assert sum(summary.timeline.packets) == summary.packets == kept
+    assert sum(records) == sum(each.packets for each in summary.versions if each.name in ("ipv4", "ipv6"))
+    summary.model_dump_json()
+
+
+def seeds() -> list[bytes]:
+    """Real captures, whole and broken in the ways that files break."""
+    real = [path.read_bytes()[: LONGEST // 2] for path in sorted(DATA.rglob("*.pcap*"))]
+    few = [each[:600] for each in real]
+    absurd = real[0][:24] + struct.pack("<IIII", 1, 1, 0xFFFF_FFFF, 1)
+    backwards = real[0][:24] + b"".join(struct.pack("<IIII", 1 << 31 >> at, 0, 0, 60) for at in range(31))
+    packed = [gzip.compress(each) for each in few]
+    odd = [b"", b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"<html>", absurd, backwards, packed[0] + packed[0][:50]]
+    return [bytes([how]) + each for each in (*real, *few, *packed, *odd) for how in (6, 0x2A)]
+
+
+def main() -> None:
+    """Search for so many seconds; or judge one file again."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=int, default=600)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--again", type=Path)
+    parser.add_argument("--corpus", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.again:
+        judge(options.again.read_bytes())
+    elif options.corpus:
+        search(options)
+    else:
+        KEPT.mkdir(exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="edgecap-fuzz-") as corpus:
+            for number, each in enumerate(seeds()):
+                (Path(corpus) / str(number)).write_bytes(each)
+            # The search ends its process, so that nothing could be cleaned up there.
+            command = [sys.executable, "-m", "tests.fuzz.packets", *sys.argv[1:], "--corpus", corpus]
+            raise SystemExit(subprocess.run(command, cwd=ROOT, check=False).returncode)
+
+
+def search(options: argparse.Namespace) -> None:
+    """Let atheris search; it does not return."""
+    flags = {
+        "max_total_time": options.seconds,
+        "seed": options.seed,
+        "rss_limit_mb": MEMORY,
+        "timeout": SLOW,
+        "max_len": LONGEST,
+        "artifact_prefix": f"{KEPT}{os.sep}",
+        "print_final_stats": 1,
+    }
+    atheris.Setup(
+        ["packets", *(f"-{name}={value}" for name, value in flags.items()), str(options.corpus)], judge
+    )
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()
