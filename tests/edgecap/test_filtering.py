@@ -66,7 +66,7 @@ def asked(draw):
     return request, draw(st.sampled_from([NARROW, WIDE])), link, data, expected, taken
 
 
-@settings(max_examples=1000)
+@settings(max_examples=250)
 @given(asked=asked())
 def test_no_packet_is_lost_that_the_fields_and_the_expression_describe(asked):
     request, bounds, link, data, _, taken = asked
@@ -77,7 +77,7 @@ def test_no_packet_is_lost_that_the_fields_and_the_expression_describe(asked):
     assert compiled(residual(request, bounds), link).matches(data)
 
 
-@settings(max_examples=1000)
+@settings(max_examples=250)
 @given(asked=asked())
 def test_api_and_residual_together_keep_what_the_fields_and_the_expression_describe(asked):
     request, bounds, link, data, expected, taken = asked

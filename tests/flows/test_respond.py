@@ -27,6 +27,7 @@ from edgecap.archive.verify import verify_entry
 from edgecap.incidents.record import Incidents
 from flows.register_bucket import register_bucket
 from tasks.outcomes import tag_of
+from tests.flows.conftest import forget_runs
 
 pytestmark = [pytest.mark.prefect, pytest.mark.xdist_group("prefect")]
 
@@ -64,6 +65,7 @@ def warm(deployed, world, monkeypatch, tmp_path):
     with PrefectApi(deployed.api_url) as prefect:
         for name in ("capture/simple-every-10-min", "reconcile/every-10-min"):
             prefect.pause(name)
+    forget_runs(deployed.api_url)
     try:
         for program in programs:
             program.start()

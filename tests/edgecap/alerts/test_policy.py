@@ -389,7 +389,7 @@ class TestPlan:
             "residual  greater 100 and less 900: applied after the download",
         ]
         assert explained[9].startswith(
-            "before   1 simple 300s tcp 203.0.113.7:443 and greater 100 and less 900: 06:27:00"
+            "before  1 simple 300s tcp 203.0.113.7:443 and greater 100 and less 900: 06:27:00"
         )
 
     def test_a_built_in_rule_is_told_as_such(self):
