@@ -1,8 +1,8 @@
-"""Any bytes as a file of packets: read, taken apart, filtered, counted and summarised. `make fuzz SECONDS=600`.
+"""Any bytes as a file of packets: read, taken apart, filtered, counted and summarised: `make fuzz SECONDS=600`.
 
-Atheris looks for bytes that reach new code of the readers. A run fails if anything raises, takes ten seconds, or
-if the process grows; if readers disagree with themselves when the bytes come in other pieces; or if a number of
-the summary does not add up. The input that did it is kept in `.fuzz/`, and can be given again: `--again FILE`.
+Atheris looks for bytes that reach new code of the readers. A run fails if anything raises or takes ten seconds,
+or if the process grows; if readers disagree with themselves when the bytes come in other pieces; or if a number
+of the summary does not add up. What did it is kept in `.fuzz/`, and can be given again: `--again FILE`.
 """
 
 import argparse
