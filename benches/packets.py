@@ -1,9 +1,9 @@
 """How fast packets are summarised and merged, beside capinfos, tshark and mergecap: `make bench-packets`.
 
 Two files of a gigabyte, one of large packets and one of small, made here; the programs take turns, each
-result is the best of the rounds, with a warm page cache. What tshark is asked takes minutes for such files: it
-gets the first packets of them, and what that takes beyond its start is scaled by their number. Our merge ends
-with its file on the disk (fsync); mergecap does not wait for that, so ours is also told without.
+result is the best of the rounds, with a warm page cache. What tshark is asked takes minutes for such files:
+it gets the first packets of them, and what that takes beyond its start is scaled by their number. Our merge
+ends with its file on the disk (fsync); mergecap does not wait for that, so ours is also told without.
 """
 
 from __future__ import annotations
