@@ -122,4 +122,4 @@ lock: $(BIN)/uv ## resolve the lock files anew
 	  --extra demo -c requirements-dev.lock -o requirements.lock
 
 clean: ## forget the environment and all state of demo and tests
-	@rm -rf $(VENV) .edgecap .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+	@rm -rf $(VENV) .edgecap .fuzz .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

@@ -10,6 +10,7 @@
 #include <stdio.h>
 
 enum { LONGEST = 2048, BASE_WIDTH = 1000000, REGISTERS = 4096 }; /* bytes; nanoseconds; of an estimate */
+enum { AHEAD = 16 }; /* packets that are looked at before they are counted */
 
 struct pair { uint64_t packets, bytes; };
 
@@ -140,42 +141,77 @@ struct tables {
     uint64_t bin_room;
     struct flow *flows;
     uint64_t flow_room, *index, mask, seed;
+    struct bin *bin; /* of the last packet: most often, that of the next; NULL: none yet */
+    int64_t bin_begin; /* its first nanosecond */
 };
+
+INLINE struct bin *bin_of(struct tables *t, int64_t time) {
+    struct counts *c = t->c;
+    if (t->bin && time >= t->bin_begin && (uint64_t)time - (uint64_t)t->bin_begin < (uint64_t)c->width) return t->bin;
+    struct bin *found = bin_at(c, t->bins, t->bin_room, time);
+    int64_t number = floor_div(time, c->width);
+    t->bin = number >= INT64_MIN / c->width ? found : NULL; /* else it begins before all times */
+    if (t->bin) t->bin_begin = number * c->width;
+    return found;
+}
+
+/* A packet taken apart, and where its flow is looked for: known some packets ahead, so that memory is fetched. */
+struct looked {
+    struct headers h;
+    const struct layer *layer; /* the innermost; without a version, it is not IP */
+    uint64_t key[5], hash; /* the first 40 bytes of its flow */
+    int icmp; /* whether its type was there to be read */
+};
+
+INLINE void look(struct looked *p, const uint8_t *at, const uint8_t *end, uint32_t link, uint64_t seed) {
+    dissect_one(&p->h, at, end, link);
+    const struct layer *l = p->layer = p->h.inner.version ? &p->h.inner : &p->h.outer;
+    if (!l->version) return;
+    /* Where this layer is cut, it is cut before the end of the header that it leads to. */
+    p->icmp = (l->protocol == ICMP || l->protocol == ICMP6) && l->fragment != 2 && !p->h.cut;
+    struct flow key;
+    memcpy(key.source, l->source, 16);
+    memcpy(key.destination, l->destination, 16);
+    key.source_port = p->icmp ? l->icmp_type : l->source_port;
+    key.destination_port = p->icmp ? l->icmp_code : l->destination_port;
+    key.protocol = l->protocol;
+    key.version = l->version;
+    key.tunnel = p->h.tunnel;
+    key.ports = p->icmp || l->ports;
+    memcpy(p->key, &key, 40);
+    p->hash = hash_of(p->key, 5, seed);
+}
+
+INLINE void fetch_flow(const struct tables *t, const struct looked *p) {
+    uint64_t place = (t->index[p->hash & t->mask] & 0xffffffffu) - 1;
+    if (place < t->c->flows) {
+        __builtin_prefetch(t->flows + place, 1);
+        __builtin_prefetch((const uint8_t *)(t->flows + place) + 64, 1);
+    }
+}
 
 enum { COUNTED, FULL, BAD };
 
 /* Counts a packet, unless the table of flows is full and must be emptied first. */
-static int count_one(const struct tables *t, const struct row *row, const struct headers *h) {
+static int count_one(struct tables *t, const struct row *row, const struct looked *p) {
     struct counts *c = t->c;
     uint64_t wire = row->wire;
-    const struct layer *l = h->inner.version ? &h->inner : &h->outer;
+    const struct headers *h = &p->h;
+    const struct layer *l = p->layer;
     if (l->version) {
-        struct flow key;
-        uint64_t words[5];
-        memcpy(key.source, l->source, 16);
-        memcpy(key.destination, l->destination, 16);
-        /* Where this layer is cut, it is cut before the end of the header that it leads to. */
-        int icmp = (l->protocol == ICMP || l->protocol == ICMP6) && l->fragment != 2 && !h->cut;
-        key.source_port = icmp ? l->icmp_type : l->source_port;
-        key.destination_port = icmp ? l->icmp_code : l->destination_port;
-        key.protocol = l->protocol;
-        key.version = l->version;
-        key.tunnel = h->tunnel;
-        key.ports = icmp || l->ports;
-        memcpy(words, &key, 40);
-        int what;
-        uint64_t hash = hash_of(words, 5, t->seed);
-        uint64_t at = find(t->index, t->mask, (const uint8_t *)t->flows, c->flows, sizeof key, words, 5, hash, &what);
+        int what, icmp = p->icmp;
+        uint64_t at = find(t->index, t->mask, (const uint8_t *)t->flows, c->flows, sizeof(struct flow), p->key, 5,
+                           p->hash, &what);
         struct flow *flow;
         if (what == BROKEN) return BAD;
         if (what == FOUND) {
             flow = t->flows + at;
         } else {
             if (c->flows >= t->flow_room) return FULL;
-            t->index[at] = hash >> 32 << 32 | (c->flows + 1);
+            t->index[at] = p->hash >> 32 << 32 | (c->flows + 1);
             flow = t->flows + c->flows++;
             memset(flow, 0, sizeof *flow);
-            memcpy(flow, words, 40);
+            memcpy(flow, p->key, 40);
             flow->first = flow->last = row->time;
             flow->ttl_low = flow->ttl_high = l->ttl;
         }
@@ -204,7 +240,7 @@ static int count_one(const struct tables *t, const struct row *row, const struct
     }
     if (h->vlan) c->vlan[h->vlan & 0xfff]++;
     c->cut += h->cut;
-    struct bin *bin = bin_at(c, t->bins, t->bin_room, row->time);
+    struct bin *bin = bin_of(t, row->time);
     bin->packets++;
     bin->bytes += wire;
     if (l->version) {
@@ -252,7 +288,7 @@ static PyObject *tally(PyObject *self, PyObject *args) {
         return NULL;
     Py_ssize_t count = rows.len / (Py_ssize_t)sizeof(struct row), known = links.len / 4, i = begin;
     struct tables t = {counts.buf, bins.buf, (uint64_t)bins.len / sizeof(struct bin), flows.buf,
-                       (uint64_t)flows.len / sizeof(struct flow), index.buf, (uint64_t)index.len / 8 - 1, seed};
+                       (uint64_t)flows.len / sizeof(struct flow), index.buf, (uint64_t)index.len / 8 - 1, seed, NULL, 0};
     if (!aligned(&rows) || (uintptr_t)links.buf % 4 || !aligned(&counts) || !aligned(&bins) || !aligned(&flows) ||
         !aligned(&index) || rows.len % sizeof(struct row) || counts.len != sizeof(struct counts) ||
         bins.len % sizeof(struct bin) || flows.len % sizeof(struct flow) || !index_fits(&index, t.flow_room) ||
@@ -262,16 +298,27 @@ static PyObject *tally(PyObject *self, PyObject *args) {
         int bad = 0, went = COUNTED;
         Py_BEGIN_ALLOW_THREADS
         const uint32_t *link = links.buf;
-        for (; i < count; i++) {
-            const struct row *row = (const struct row *)rows.buf + i;
-            if (row->interface >= known || (Py_ssize_t)row->start + (Py_ssize_t)row->captured > data.len) {
-                bad = 1;
-                break;
+        const struct row *row = (const struct row *)rows.buf;
+        struct looked ahead[AHEAD];
+        while (i < count && went == COUNTED && !bad) {
+            int ready = 0, done = 0;
+            for (; ready < AHEAD && i + ready < count; ready++) {
+                const struct row *r = row + i + ready;
+                if (r->interface >= known || (Py_ssize_t)r->start + (Py_ssize_t)r->captured > data.len) {
+                    bad = 1;
+                    break;
+                }
+                __builtin_prefetch((const uint8_t *)data.buf + r->start);
             }
-            const uint8_t *at = (const uint8_t *)data.buf + row->start;
-            struct headers h;
-            dissect_one(&h, at, at + row->captured, link[row->interface]);
-            if ((went = count_one(&t, row, &h)) != COUNTED) break;
+            for (int k = 0; k < ready; k++) {
+                const uint8_t *at = (const uint8_t *)data.buf + row[i + k].start;
+                look(ahead + k, at, at + row[i + k].captured, link[row[i + k].interface], seed);
+                if (ahead[k].layer->version) __builtin_prefetch(t.index + (ahead[k].hash & t.mask));
+            }
+            for (int k = 0; k < ready; k++)
+                if (ahead[k].layer->version) fetch_flow(&t, ahead + k);
+            while (done < ready && (went = count_one(&t, row + i + done, ahead + done)) == COUNTED) done++;
+            i += done;
         }
         Py_END_ALLOW_THREADS
         if (bad)

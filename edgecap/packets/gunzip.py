@@ -69,7 +69,10 @@ class Gunzip(Unpacker):
 
 
 def _salvaged(member: zlib._Decompress, data: bytes, given: int) -> Iterator[bytes]:
-    """What comes before the damage in `data`, behind `given` bytes: of a call that fails, zlib gives nothing."""
+    """What comes before the damage in `data`, without the first `given` bytes.
+
+    Of a call that fails, zlib gives nothing: so it is asked again, for less and less.
+    """
     for step in (_STEP, 1):
         for start in range(0, len(data), step):
             attempt = member.copy()

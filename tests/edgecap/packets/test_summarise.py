@@ -126,7 +126,7 @@ def test_tcp_flags_sizes_and_hops_are_those_that_tshark_reads(path):
 
 
 def test_what_dig_asked_is_seen_as_dns():
-    """Its six answers come from UDP port 53, which reflection attacks abuse too; nothing more is made of it."""
+    """Its six answers come from UDP port 53, which reflection attacks abuse; no more is made of it."""
     summary = summary_of(DATA / "programs" / "dig.pcap")[0]
     (to,) = [each for each in summary.destination_ports.top if each.port == 53]
     assert (to.protocol, to.service, to.packets) == ("udp", "dns", 6)

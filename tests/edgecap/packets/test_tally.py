@@ -172,7 +172,7 @@ def test_counts_flows_addresses_and_the_timeline_are_those_of_the_reference(give
 @settings(max_examples=60)
 @given(batches(), st.integers(1, 5))
 def test_tables_that_overflow_lose_nothing_of_the_totals_and_say_so(given_batches, room):
-    """Flows come in several records that add up; addresses may be forgotten, and are then not called exact."""
+    """Flows come in records that add up; addresses may be forgotten, and are then not called exact."""
     tally, records, reference = tallied(given_batches, room)
     assert_counts(tally, reference)
     assert_timeline(tally, reference)
@@ -212,7 +212,8 @@ def test_a_summary_of_anything_adds_up_and_reads_back(given_batches, room):
     if reference.packets and timeline.start:
         start = round(timeline.start.timestamp() * 1e3)
         assert start <= min(reference.times) // 1_000_000
-    assert summary.rates.peak_packets * summary.rates.peak_seconds <= summary.packets + 0.01
+    # Rounded to a thousandth.
+    assert (summary.rates.peak_packets - 0.0005) * summary.rates.peak_seconds <= summary.packets
 
 
 def at(*moments):

@@ -1,6 +1,7 @@
 """Unpacking gzip and zstd piece by piece."""
 
 import gzip
+import random
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -115,11 +116,29 @@ def test_nothing_is_no_stream(form):
     assert f"no {form.unpacker.form}" in unpack(form, b"")[1]
 
 
-@given(st.lists(st.integers(0, 255), min_size=50, max_size=400), st.integers(0, 1 << 16), st.integers(1, 255))
-def test_of_a_damaged_gzip_all_comes_that_stands_before_the_damage(content, place, change):
-    """Also in the call that meets it, of whatever size; the library alone would give nothing of that."""
-    packed = bytearray(gzip.compress(bytes(content) * 3, mtime=0))
+def packed_damaged(form: Form, content: bytes, place: int, change: int) -> bytes:
+    packed = bytearray(form.pack(content))
     packed[10 + place % (len(packed) - 10)] ^= change
-    out, problem = unpack(GZIP, bytes(packed))
-    assert (out, problem) == unpack(GZIP, bytes(packed), 1)
-    assert (out, problem) == unpack(GZIP, bytes(packed), 7)
+    return bytes(packed)
+
+
+@forms
+@given(st.lists(st.integers(0, 255), min_size=50, max_size=400), st.integers(0, 1 << 16), st.integers(1, 255))
+def test_of_a_damaged_file_all_comes_that_stands_before_the_damage(form, content, place, change):
+    """Also in the call that meets it, of whatever size; the libraries alone would give nothing of that."""
+    packed = packed_damaged(form, bytes(content) * 3, place, change)
+    at_once = unpack(form, packed)
+    assert at_once == unpack(form, packed, 1)
+    assert at_once == unpack(form, packed, 7)
+
+
+def test_of_a_damaged_zstd_the_blocks_before_the_damage_come():
+    """A block has 128 KiB; noise is not packed at all. The header of the fourth is one that cannot be."""
+    noise = random.Random(1).randbytes(500_000)
+    packed = bytearray(ZSTD.pack(noise))
+    header = packed.index(noise[3 * 131_072 :][:50]) - 3
+    packed[header : header + 3] = b"\xff" * 3
+    out, problem = unpack(ZSTD, bytes(packed))
+    assert out == noise[: 3 * 131_072]
+    assert f"is damaged after {3 * 131_072} unpacked bytes" in problem
+    assert (out, problem) == unpack(ZSTD, bytes(packed), 1000)
