@@ -16,7 +16,7 @@ else:
 _MAGIC = 4  # bytes of the number that begins a frame
 _HEADER = 18  # bytes of the longest frame header
 _SKIPPABLE = b"\x2a\x4d\x18"  # behind the first byte of a frame that holds nothing of the content
-_REPEATED = 1  # the type of a block that is one byte, again and again
+_RAW, _REPEATED = 0, 1  # the types of blocks that are not packed, and that are one byte again and again
 
 
 class Unzstd(Unpacker):
@@ -107,8 +107,12 @@ def _steps() -> Generator[tuple[int, bool], bytes, None]:
         while not last:
             block = int.from_bytes((yield 3, True), "little")
             last = block & 1
-            size = 1 if block >> 1 & 3 == _REPEATED else block >> 3
+            kind, size = block >> 1 & 3, block >> 3
+            if last and kind == _RAW and size > 1:
+                # It comes byte by byte, until the last tells that there are too few or too many in the frame.
+                yield size - 1, False
+                size = 1
             if size:
-                yield size, False
+                yield 1 if kind == _REPEATED else size, False
     while True:
         yield 1 << 30, False  # a checksum, or what is not of this frame
