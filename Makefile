@@ -32,7 +32,7 @@ $(BIN)/uv:
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 
 # Compiled here, since each run is a process of its own: without bytecode it takes seconds more to start.
-$(VENV)/.installed: requirements.lock pyproject.toml setup.py edgecap/packets/_kernel.c edgecap/packets/_tally.c edgecap/packets/_packets.h | $(BIN)/uv
+$(VENV)/.installed: requirements.lock pyproject.toml setup.py $(wildcard edgecap/packets/_*.c edgecap/packets/_*.h) | $(BIN)/uv
 	@echo '#include <Python.h>' | cc -fsyntax-only -x c $$($(BIN)/python -c 'import sysconfig; print("-I" + sysconfig.get_path("include"))') - 2>/dev/null || { \
 	  echo "setup: installing a C compiler and Python's headers from Debian"; \
 	  sudo=""; [ "$$(id -u)" = 0 ] || sudo=sudo; \

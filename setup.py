@@ -8,11 +8,11 @@ setup(
         Extension(
             f"edgecap.packets.{name}",
             [f"edgecap/packets/{name}.c"],
-            depends=["edgecap/packets/_packets.h"],
+            depends=["edgecap/packets/_packets.h", "edgecap/packets/_dissect.h"],
             extra_compile_args=["-O3", "-std=gnu11"],
             py_limited_api=True,
         )
-        for name in ("_kernel", "_tally")
+        for name in ("_kernel", "_tally", "_text")
     ],
     options={"bdist_wheel": {"py_limited_api": "cp311"}},
 )

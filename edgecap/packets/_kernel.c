@@ -4,7 +4,7 @@
  * is said. A loop here goes on while records are plain and good, and returns to Python at the first that is not.
  * Nothing is read outside the buffers handed in, and nothing is allocated but the heap of a merge.
  */
-#include "_packets.h"
+#include "_dissect.h"
 
 struct interface { /* as pcapng describes it; a zero numerator leaves the packets to Python */
     uint64_t numerator, denominator; /* time = stamp * numerator / denominator + offset */

@@ -19,7 +19,7 @@ import arro3.io
 import numpy as np
 
 from edgecap import __version__
-from edgecap.packets import _tally
+from edgecap.packets import _text
 from edgecap.packets.columns import Rows
 from edgecap.stores.durable import new_file
 
@@ -180,9 +180,9 @@ def _batch(flows: Rows) -> arrow.RecordBatch:
     count, size = len(flows), flows.itemsize
     flows = np.ascontiguousarray(flows)
     texts = {
-        "community_id": _tally.community_ids(flows, count),
-        "source": _tally.addresses(flows, 0, size, count),
-        "destination": _tally.addresses(flows, 16, size, count),
+        "community_id": _text.community_ids(flows, count),
+        "source": _text.addresses(flows, 0, size, count),
+        "destination": _text.addresses(flows, 16, size, count),
     }
     columns = [
         arrow.Array(texts[name], kind) if name in _TEXTS else _numbers(flows[name], kind)

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecap.packets import _tally
+from edgecap.packets import _text
 from edgecap.packets.inspection import moment
 from edgecap.packets.names import (
     AMPLIFIERS,
@@ -152,7 +152,7 @@ def _icmp(counts: Any, shares: _Shares) -> tuple[Named, ...]:
 
 def _talkers(addresses: Addresses, shares: _Shares) -> Talkers:
     rows = addresses.top(TOP)
-    texts = _tally.addresses(rows, 0, rows.itemsize, len(rows))
+    texts = _text.addresses(rows, 0, rows.itemsize, len(rows))
     return Talkers(
         distinct=addresses.distinct(),
         exact=addresses.exact,
@@ -210,9 +210,9 @@ def _amplification(sources: PortCounts, shares: _Shares) -> tuple[Amplification,
 
 def _flows(tally: Tally) -> Flows:
     rows = tally.top_flows()
-    ids = _tally.community_ids(rows, len(rows))
-    sources = _tally.addresses(rows, 0, rows.itemsize, len(rows))
-    destinations = _tally.addresses(rows, 16, rows.itemsize, len(rows))
+    ids = _text.community_ids(rows, len(rows))
+    sources = _text.addresses(rows, 0, rows.itemsize, len(rows))
+    destinations = _text.addresses(rows, 16, rows.itemsize, len(rows))
     top = []
     for row, community_id, source, destination in zip(rows, ids, sources, destinations, strict=True):
         first, last = moment(int(row["first"])), moment(int(row["last"]))

@@ -16,7 +16,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecap.packets import _tally
+from edgecap.packets import _tally, _text
 from edgecap.packets.columns import Batch, Interface, Rows
 
 _PAIR: Final = np.dtype([("packets", "u8"), ("bytes", "u8")])
@@ -81,9 +81,9 @@ FLOW: Final = np.dtype(
 TALKER: Final = np.dtype([("address", "u1", (16,)), ("packets", "u8"), ("bytes", "u8"), ("flows", "u8")])
 """An address on one side of flows."""
 
-_BUILT = (_tally.COUNTS_SIZE, _tally.BIN_SIZE, _tally.FLOW_SIZE, _tally.TALKER_SIZE)
-if (COUNTS.itemsize, BIN.itemsize, FLOW.itemsize, TALKER.itemsize) != _BUILT:
-    raise ImportError("edgecap.packets._tally was built from another version; run `make setup`")
+_BUILT = (_tally.COUNTS_SIZE, _tally.BIN_SIZE, _tally.FLOW_SIZE, _tally.TALKER_SIZE, _text.FLOW_SIZE)
+if (COUNTS.itemsize, BIN.itemsize, FLOW.itemsize, TALKER.itemsize, FLOW.itemsize) != _BUILT:
+    raise ImportError("edgecap.packets._tally or _text was built from another version; run `make setup`")
 
 FLOWS = 1 << 17  # records in the table: 10 MB
 TALKERS = 1 << 17  # addresses on one side: 5 MB

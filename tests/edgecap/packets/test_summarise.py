@@ -7,7 +7,7 @@ from functools import cache
 
 import pytest
 
-from edgecap.packets import _tally
+from edgecap.packets import _text
 from edgecap.packets.columns import Interface
 from edgecap.packets.reading import open_packets
 from edgecap.packets.summarise import summarise
@@ -65,7 +65,7 @@ class TestBesideTshark:
                 theirs |= {(two, one): int(back), (one, two): int(there)}
         ours = Counter()
         for flow in summary_of(path)[1]:
-            ends = _tally.addresses(flow.tobytes(), 0, 16, 2)
+            ends = _text.addresses(flow.tobytes(), 0, 16, 2)
             ours[tuple(ends)] += int(flow["packets"])
         assert ours == theirs
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgecap.packets import _tally
+from edgecap.packets import _tally, _text
 from edgecap.packets.columns import PACKET
 from edgecap.packets.tally import BIN, COUNTS, FLOW, TALKER, Tally
 
@@ -206,13 +206,13 @@ HUGE = 1 << 62
 )
 def test_addresses_outside_of_a_buffer_are_refused(offset, stride, count):
     with pytest.raises(ValueError, match="fewer addresses"):
-        _tally.addresses(np.zeros(48, "u1"), offset, stride, count)
+        _text.addresses(np.zeros(48, "u1"), offset, stride, count)
 
 
 @pytest.mark.parametrize("count", [-1, 4, HUGE])
 def test_more_community_ids_than_flows_are_refused(count):
     with pytest.raises(ValueError, match="fewer flows"):
-        _tally.community_ids(np.zeros(3, FLOW), count)
+        _text.community_ids(np.zeros(3, FLOW), count)
 
 
 parts = st.sampled_from([b"\0\0", b"\0\0", b"\0\1", b"\xff\xff", b"\x12\x34", b"\x0a\xbc"])
@@ -232,7 +232,7 @@ def text(address: bytes) -> str:
 @given(st.lists(packed, max_size=6), st.integers(0, 3), st.integers(0, 40))
 def test_addresses_read_as_python_writes_them(given_addresses, offset, between):
     buffer = bytes(offset) + b"".join(each + bytes(between) for each in given_addresses)
-    found = _tally.addresses(np.frombuffer(buffer, "u1"), offset, 16 + between, len(given_addresses))
+    found = _text.addresses(np.frombuffer(buffer, "u1"), offset, 16 + between, len(given_addresses))
     assert found == [text(each) for each in given_addresses]
 
 
@@ -266,7 +266,7 @@ POOLS = {
 )
 def test_community_ids_are_those_of_the_reference(ends, protocol, first, second):
     version, source, destination = ends
-    found = _tally.community_ids(flow(protocol, version, source, destination, first, second), 1)
+    found = _text.community_ids(flow(protocol, version, source, destination, first, second), 1)
     assert found == [reference_id(protocol, source, destination, first, second)]
 
 
@@ -278,15 +278,15 @@ def test_community_ids_of_every_icmp_type_are_those_of_the_reference(protocol, v
     for source, destination in ((one, two), (two, one), (one, one)):
         for kind in range(256):
             for code in (0, 3):
-                found = _tally.community_ids(flow(protocol, version, source, destination, kind, code), 1)
+                found = _text.community_ids(flow(protocol, version, source, destination, kind, code), 1)
                 assert found == [reference_id(protocol, source, destination, kind, code)], (kind, code)
 
 
 def test_a_request_and_its_reply_share_an_id_and_an_unreachable_does_not():
     one, two, _ = POOLS[4]
     request, reply = flow(1, 4, one, two, 8, 0), flow(1, 4, two, one, 0, 0)
-    assert _tally.community_ids(request, 1) == _tally.community_ids(reply, 1)
-    assert _tally.community_ids(flow(1, 4, one, two, 3, 1), 1) != _tally.community_ids(
+    assert _text.community_ids(request, 1) == _text.community_ids(reply, 1)
+    assert _text.community_ids(flow(1, 4, one, two, 3, 1), 1) != _text.community_ids(
         flow(1, 4, two, one, 3, 1), 1
     )
 
@@ -295,9 +295,9 @@ def test_a_request_and_its_reply_share_an_id_and_an_unreachable_does_not():
 def test_fragments_have_the_id_of_a_protocol_without_ports(protocol):
     """The definition knows no ports that cannot be read: both directions of later fragments share an id."""
     one, two, _ = POOLS[4]
-    there = _tally.community_ids(flow(protocol, 4, one, two, 0, 0, ports=0), 1)
-    back = _tally.community_ids(flow(protocol, 4, two, one, 0, 0, ports=0), 1)
-    assert there == back != _tally.community_ids(flow(protocol, 4, one, two, 0, 0), 1)
+    there = _text.community_ids(flow(protocol, 4, one, two, 0, 0, ports=0), 1)
+    back = _text.community_ids(flow(protocol, 4, two, one, 0, 0, ports=0), 1)
+    assert there == back != _text.community_ids(flow(protocol, 4, one, two, 0, 0), 1)
 
 
 def test_a_seed_makes_other_hashes():
