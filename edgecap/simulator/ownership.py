@@ -188,27 +188,31 @@ class Ownerships:
             known = list(self._known.values())
         due = []
         for ownership in known:
-            if ownership.write_at is not None:
-                if ownership.write_at > now:
-                    due.append(ownership.write_at)
+            if (write_at := ownership.write_at) is not None:
+                if write_at > now:
+                    due.append(write_at)
                 else:
                     self._write_late(ownership)
-            if ownership.settles_at is not None and ownership.status == "pending":
-                if ownership.settles_at > now:
-                    due.append(ownership.settles_at)
+            if (settles_at := ownership.settles_at) is not None and ownership.status == "pending":
+                if settles_at > now:
+                    due.append(settles_at)
                 else:
                     with self._lock:
-                        ownership.status, ownership.validated = "success", ownership.settles_at
+                        ownership.status, ownership.validated = "success", settles_at
                         ownership.settles_at = None
                     self._note(ownership, "validated")
         return min(due, default=None)
 
     def _write_late(self, ownership: Ownership) -> None:
+        with self._lock:
+            if ownership.write_at is None:
+                return  # another thread writes it: a second time, the file would be there already
+            ownership.write_at = None
         try:
             self._write(ownership, self._buckets(ownership.destination_conf))
         except EdgecapError as error:
             with self._lock:
-                ownership.write_at, ownership.status = None, "failed"
+                ownership.status = "failed"
             self._note(ownership, f"challenge not written: {redact(str(error))}")
 
     def _write(self, ownership: Ownership, store: Store) -> None:

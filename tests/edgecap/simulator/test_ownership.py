@@ -1,6 +1,10 @@
 """The proof that a bucket is the customer's, under every variant."""
 
 import shutil
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 import pytest
 
@@ -174,3 +178,32 @@ def test_an_r2_destination_is_echoed_with_its_keys_only_by_an_api_that_does_so(m
     assert "wJalrXUtnFEMI" not in logged
     assert "AKIDEXAMPLE" not in logged
     assert "wJalrXUtnFEMI" not in repr(world.edge.state()) or shown
+
+
+def test_a_challenge_that_is_due_is_written_once_however_many_look_at_the_clock(make_world):
+    """The edge's own thread and one that answers a request may both find that it is time."""
+    world = make_world("lagging")
+    world.buckets.make("caps")
+    put = []
+
+    class Slow(FolderStore):
+        def put(self, key, source, *, move=False):
+            put.append(key)
+            time.sleep(0.05)
+            return super().put(key, source, move=move)
+
+    created = create(world)
+    later = world.edge.clock.now() + timedelta(seconds=world.edge.variant.challenge_after + 1)
+    ownerships = world.edge.ownerships
+    ownerships._buckets = lambda uri: Slow(world.buckets(uri)._root)
+    start = threading.Barrier(8)
+
+    def tick(_):
+        start.wait()
+        ownerships.tick(later)
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(tick, range(8)))
+    assert len(put) == 1
+    assert challenge(world, created)
+    assert world.call("GET", "/ownership").json()["result"][0]["status"] == "pending"
