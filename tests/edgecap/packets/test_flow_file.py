@@ -1,7 +1,9 @@
 """Flow tables are whole or not there, and other programs read them."""
 
+import re
 import threading
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import arro3.io
 import numpy as np
@@ -142,3 +144,9 @@ def test_a_writer_says_how_far_it_is(tmp_path):
     with new_flow_file(tmp_path / "flows.parquet") as writer:
         writer.write(random_flows(3))
         assert repr(writer) == "<FlowWriter [3 rows]>"
+
+
+def test_the_page_on_flow_tables_names_each_column_in_their_order():
+    page = (Path(__file__).parents[3] / "docs" / "flows.md").read_text()
+    named = re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)
+    assert named == list(COLUMNS)
