@@ -17,7 +17,8 @@ from cli.output import colourful, console, print_table, program, say, table
 from cli.signals import ending_well
 from deployments.demo import Demo, Watched
 from deployments.local import running_setup
-from edgecap.archive.entries import list_entries
+from edgecap.archive.entries import list_entries, read_entry
+from edgecap.archive.summaries import read_summary
 from edgecap.archive.verify import verify_entry
 from edgecap.errors import CaptureFailed, Damaged, SetupError
 from edgecap.incidents.record import Incidents
@@ -108,17 +109,27 @@ def _show_incident(setup: Demo, archive: Store) -> None:
         console().print(f"\nIncident {incident_id}: {opened.plan.alert if opened else record.rule}")
         print_table(
             console(),
-            ("phase", "capture", ">packets", "entry"),
+            ("phase", "capture", ">packets", "looks like", "entry"),
             [
-                (part.phase, part.request, "-" if part.packets is None else f"{part.packets:,}",
-                 part.entry or part.reason)
+                (
+                    part.phase,
+                    part.request,
+                    "-" if part.packets is None else f"{part.packets:,}",
+                    _looks_like(archive, part.entry),
+                    part.entry or part.reason,
+                )
                 for part in record.captures
             ],
-        )  # fmt: skip
+        )
         if record.missing or {part.phase for part in record.captures} != {"before", "during", "after"}:
             raise CaptureFailed(f"the incident is not whole: {record}", where=str(setup.home / "logs"))
         return
     raise CaptureFailed("the alert led to no incident", where=str(setup.home / "logs"))
+
+
+def _looks_like(archive: Store, prefix: str) -> str:
+    summary = read_summary(archive, read_entry(archive, prefix)) if prefix else None
+    return summary.verdict if summary else "-"
 
 
 def _short(where: str) -> str:
@@ -130,6 +141,7 @@ def _short(where: str) -> str:
 
 def _show_next(setup: Demo, hidden: list[str]) -> None:
     edgecap = shlex.quote(program())
+    incident = Incidents(open_store(load_settings().archive())).ids()[0]
     lines = [
         f"Prefect's UI: {setup.setup.ui_url}",
         "",
@@ -138,7 +150,7 @@ def _show_next(setup: Demo, hidden: list[str]) -> None:
         f"  export EDGECAP_CONFIG={shlex.quote(_short(str(setup.config)))}",
         f"  {edgecap} list",
         f"  {edgecap} verify",
-        f"  {edgecap} incident list",
+        f"  {edgecap} report {incident[:8]}",
         f"  {edgecap} capture simple --dst 203.0.113.7 --dry-run",
         f"  {edgecap} capture simple --at 2m --proto udp",
         f"  {edgecap} capture full --colo ORD --seconds 20",

@@ -14,6 +14,7 @@ from edgecap.packets.summary import Finding, Named, Summary, Talker
 ENOUGH = 100  # packets; fewer say nothing
 _MOSTLY = 0.5  # of all packets: what a capture is mostly made of
 _LIKELY = 0.8
+_FLOODED = 0.7  # of TCP: connections that are used have at least as many packets after their SYN
 _MUCH = 0.2
 _ONE_TARGET = 0.7  # of packets that go to one address: it is meant
 _SPREAD = 1.5  # packets in a flow: each comes from another port or address
@@ -64,7 +65,7 @@ def _syn_flood(summary: Summary) -> Iterator[Finding]:
     scanner = _scanner(summary)
     if scanner and scanner.flows >= _MOSTLY * syn:
         return
-    likely = syn >= _LIKELY * tcp.packets and syn >= _MOSTLY * summary.packets
+    likely = syn >= _FLOODED * tcp.packets and syn >= _MOSTLY * summary.packets
     evidence = [
         (
             f"{_count(syn)} packets ask for a connection (SYN without ACK): "

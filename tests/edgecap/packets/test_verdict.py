@@ -142,8 +142,8 @@ class TestThresholds:
     @pytest.mark.parametrize(
         ("syn", "tcp", "expected"),
         [
-            (800, 1_000, "likely"),
-            (799, 1_000, "possible"),
+            (700, 1_000, "likely"),
+            (699, 1_000, "possible"),
             (500, 1_000, "possible"),
             (499, 1_000, None),
             (200, 250, "possible"),
