@@ -28,6 +28,12 @@ setup-dev: $(VENV)/.installed-dev
 $(BIN)/uv:
 	@echo "setup: creating $(VENV)"
 	@$(PYTHON) -c 'import sys; sys.exit("edgecap needs Python 3.11 or later, this is " + sys.version) if sys.version_info < (3, 11) else 0'
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { \
+	  echo "setup: installing python3-venv from Debian"; \
+	  sudo=""; [ "$$(id -u)" = 0 ] || sudo=sudo; \
+	  $$sudo apt-get update -qq; \
+	  DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -qq --no-install-recommends python3-venv >/dev/null; \
+	}
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 
@@ -121,5 +127,5 @@ lock: $(BIN)/uv ## resolve the lock files anew
 	@$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --quiet \
 	  --extra demo -c requirements-dev.lock -o requirements.lock
 
-clean: ## forget the environment and all state of demo and tests
-	@rm -rf $(VENV) .edgecap .fuzz .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+clean: ## forget the environment and all state of demo and tests; that of `edgecap up` stays
+	@rm -rf $(VENV) .edgecap/demo .edgecap/demo-prefect.db .fuzz .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

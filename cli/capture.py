@@ -88,8 +88,7 @@ def simple(
     Args:
         seconds: Seconds to look back, 1 to 300.
         packets: Packets at most, 1 to 10000.
-        at: End of the window: a time such as 2026-11-23T06:30:00Z, or 10m for ten minutes ago; at most 24
-            hours back, and now if not given.
+        at: End of the window: 10m for ten minutes ago, or a time such as 2026-11-23T06:30:00Z.
         which: Which packets.
         how: Where from, where to, and what to print.
     """

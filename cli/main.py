@@ -68,8 +68,8 @@ COMMANDS = (
         """See the main job on this machine: no account, no cloud, nothing to set up.
 
         Starts a Prefect server, a worker, an S3 server and a simulated Cloudflare edge on loopback,
-        takes a simple capture by a schedule and a full one at ORD, and shows what was archived.
-        Stays up until Ctrl-C.""",
+        takes a simple capture by a schedule and a full one at ORD, answers an attack's alert with an
+        incident, and shows what was archived. Stays up until Ctrl-C.""",
     ),
     (
         "up",
@@ -96,6 +96,14 @@ COMMANDS = (
         The filter is one as for tcpdump. Where it has an `or`, the captures that would let the API do more
         are named, as command lines. Needs neither an account nor Prefect; `bounds` of the settings count.
         Ends with exit code 2 and libpcap's words if it is wrong.""",
+    ),
+    (
+        "deploy",
+        "cli.deploy:deploy",
+        """Make a Prefect server of your own ready: the pool, its queues, the deployments of prefect.yaml.
+
+        The server is the one that PREFECT_API_URL names. `edgecap up` runs one of its own, and does
+        this for it.""",
     ),
     (
         "simulate",

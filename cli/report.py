@@ -89,6 +89,8 @@ def _find(store: Store, known: Overviews, wanted: str) -> Entry | Overview:
     """
     beginning = wanted.strip().lower()
     incidents = known.ids(beginning) if beginning.isalnum() else []
+    if incidents == [beginning]:
+        return known.find(beginning)  # no need to look for a capture of that id in the whole archive
     try:
         entry = find_entry(store, wanted)
     except EntryMissing:

@@ -66,6 +66,11 @@ def merge_command(
         json: Print one JSON document.
     """
     sources = [MergeSource(Path(each), name=each) for each in _named(files, "nothing to merge")]
+    for each in sources:
+        if each.path.is_fifo():  # sources are read side by side, a piece of each at a time
+            raise InvalidRequest(
+                "a pipe cannot be merged", field="FILE", where=str(each.path), todo="write it to a file"
+            )
     merged = merge(sources, output, expression=filter)
     if json:
         print_json(
@@ -79,7 +84,7 @@ def merge_command(
     else:
         count = f"{len(sources)} file{'' if len(sources) == 1 else 's'}"
         console().print(f"{merged.packets:,} packets of {count} in {output}, {merged.size:,} bytes.")
-    _complain({each.source.label: each.inspection.lost for each in merged.damaged})
+    _complain({each.source.label: each.lost for each in merged.damaged})
 
 
 def _complain(damaged: dict[str, str]) -> None:
@@ -97,7 +102,7 @@ def _source_json(merged: MergedSource) -> dict[str, Any]:
         "interfaces": list(merged.interfaces),
         "packets": found.packets,
         "flags": list(found.flags),
-        "damage": found.lost or None,
+        "damage": merged.lost or None,
     }
 
 
@@ -131,7 +136,9 @@ def _summarised(files: tuple[str, ...], expression: str, flows: Path | None, *, 
             )
             for name, each in found
         ],
-        residual=Residual(expression=expression, packets=packets, kept=tally.packets) if expression else None,
+        residual=Residual(expression=expression, packets=packets, kept=tally.packets)
+        if expression.strip()
+        else None,
     )
 
 

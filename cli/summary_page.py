@@ -77,7 +77,7 @@ def _contents(summary: Summary) -> Iterator[tuple[str, object]]:
     sources = _many(summary.sources.distinct, exact=summary.sources.exact)
     destinations = _many(summary.destinations.distinct, exact=summary.destinations.exact)
     yield "addresses", f"{sources} sources, {destinations} destinations"
-    yield "flows", f"{summary.flows.records:,}" + ("" if summary.flows.exact else " records")
+    yield "flows", _many(summary.flows.distinct, exact=summary.flows.exact)
     if summary.ttls.distinct:
         top = ", ".join(f"{each.ttl} ({_percent(each.share)})" for each in summary.ttls.top[:3])
         yield "TTL", f"{summary.ttls.distinct} values, {summary.ttls.lowest} to {summary.ttls.highest}: {top}"
@@ -145,7 +145,8 @@ def _many(number: int, *, exact: bool) -> str:
 
 
 def _percent(share: float) -> str:
-    return f"{share:.1%}"
+    # What is not all of it must not be called all of it.
+    return f"{min(share, 0.999) if share < 1 else 1:.1%}"
 
 
 def _bits(rate: float) -> str:

@@ -21,7 +21,7 @@ from tasks.responder import ADDRESS
 PROJECT = Path(__file__).resolve().parents[1]
 POOL = "edgecap"
 # Alerts go before what people start, and that before schedules; what keeps the rest going is never held up.
-QUEUES = {"upkeep": 1, "alerts": 1, "manual": 2, "schedules": 3}
+QUEUES = {"upkeep": 1, "alerts": 2, "manual": 3, "schedules": 4}  # Prefect keeps no two alike
 RUNNING = "running.json"
 
 
@@ -207,6 +207,24 @@ class LocalSetup(Stoppable):
             return any(known["name"] == worker and known["status"] == "ONLINE" for known in answer.json())
         except (httpx.HTTPError, ValueError):
             return False
+
+
+def deploy_to(api_url: str, *, log: Path) -> None:
+    """Make the pool, its queues and every deployment of `prefect.yaml` on any Prefect server.
+
+    Args:
+        api_url: the server's API.
+        log: where Prefect's own words go.
+
+    Raises:
+        SetupError: the server does not answer, or refuses one.
+    """
+    with PrefectApi(api_url) as prefect:
+        prefect.check()
+        prefect.make_pool(POOL, QUEUES)
+    command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"]
+    env = {"PREFECT_API_URL": api_url}
+    Program("deploy", command, log=log, env=env, folder=PROJECT).run(timeout=300)
 
 
 def running_setup(home: Path) -> dict[str, Any] | None:

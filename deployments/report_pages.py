@@ -143,6 +143,9 @@ class ReportPages:
         except EdgecapError as error:
             _log.warning("a report could not be made: %s", error)
             return _said(503, f"The archive cannot be read: {error.what}.", **{"Retry-After": "5"})
+        except Exception as error:  # noqa: BLE001 - what nobody foresaw is a page with our headers, too
+            _log.error("a report could not be made: %s", type(error).__name__)
+            return _said(500, "The report could not be made.")
         return _page(200, page)
 
     def _capture(self, wanted: str) -> str:

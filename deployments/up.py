@@ -66,6 +66,11 @@ class Up(Stoppable):
             StoreError: an archive cannot be written.
             SetupError: it runs already, or the port is taken.
         """
+        receiver = self._settings.receiver
+        if receiver.report_token and not self.alerts:
+            self._say("receiver.report_token is set, but no source of alerts is: nothing serves reports.")
+        if receiver.report_url and not receiver.report_token:
+            self._say("receiver.report_url is set without receiver.report_token: its links lead nowhere.")
         for name in self._settings.accounts or [DEFAULT]:
             self._settings.account(name)
         for name in self._settings.archives or [DEFAULT]:

@@ -15,20 +15,21 @@ from pathlib import Path
 from edgecap.archive.commit import put_file
 from edgecap.archive.journal import Intent
 from edgecap.archive.layout import FLOWS, PACKETS, SUMMARY, entry_prefix
-from edgecap.archive.manifest import FileRecord, Filtered
+from edgecap.archive.manifest import FileRecord
 from edgecap.archive.series import earlier
 from edgecap.archive.text import to_json
 from edgecap.cloudflare.models import Capture
 from edgecap.errors import EdgecapError, StoreError
 from edgecap.packets.difference import LAST, compare
 from edgecap.packets.flow_file import new_flow_file
-from edgecap.packets.inspect import inspect_file
+from edgecap.packets.inspect import Inspector
+from edgecap.packets.inspection import Inspection
 from edgecap.packets.merging import Merged, MergedSource, MergeSource, merge
+from edgecap.packets.source import chunks, opened
 from edgecap.packets.summarise import summarise
 from edgecap.packets.summary import Residual, Source, Summary
 from edgecap.packets.tally import Tally
 from edgecap.stores.base import Store
-from edgecap.stores.durable import explained
 from edgecap.stores.staging import working_folder
 from edgecap.stores.transfer import fetch_many
 
@@ -50,7 +51,7 @@ class Derived:
     """
 
     files: tuple[FileRecord, ...] = ()
-    residual: Filtered | None = None
+    residual: Residual | None = None
     verdict: str = ""
     trouble: str = ""
 
@@ -112,6 +113,8 @@ def derive(
     Raises:
         StoreError: the archive cannot be read or written, or the disk is full.
     """
+    # However they arrived: what is made of them is the same each time.
+    raw = sorted(raw, key=lambda file: (file.source_key, file.name))
     try:
         with working_folder(archive, "derive") as folder:
             local = _local(archive, prefix, raw, folder)
@@ -125,20 +128,21 @@ def derive(
                 residual=made.residual,
                 verdict=summary.verdict,
             )
-    except StoreError:
+    except (StoreError, MemoryError):
         raise
     except EdgecapError as error:
         return Derived(trouble=str(error))
     except Exception as error:  # noqa: BLE001 - a fault of ours must not cost the capture
         _log.exception("the packets of %s cannot be summarised", prefix)
-        return Derived(trouble=f"a fault of edgecap's own: {type(error).__name__}: {error}")
+        told = " ".join(f"{type(error).__name__}: {error}".split())
+        return Derived(trouble=f"a fault of edgecap's own: {told}")
 
 
 @dataclass(frozen=True, slots=True)
 class _Made:
     merged: Merged
     summary: Summary
-    residual: Filtered | None
+    residual: Residual | None
 
 
 def _make(
@@ -155,12 +159,12 @@ def _make(
     readable = sum(each.inspection.packets for each in merged.sources)
     filtered = None
     if expression.strip():
-        filtered = Filtered(expression=expression, packets=readable, kept=merged.packets)
+        filtered = Residual(expression=expression, packets=readable, kept=merged.packets)
     summary = summarise(
         tally,
         sampled=sampled,
         files=tuple(_sources(merged.sources, raw, readable)),
-        residual=Residual.model_validate(filtered.model_dump()) if filtered else None,
+        residual=filtered,
     )
     return _Made(merged, summary, filtered)
 
@@ -173,7 +177,7 @@ def _sources(merged: Sequence[MergedSource], raw: Sequence[FileRecord], readable
             packets=found.packets,
             bytes=found.bytes_on_wire,
             share=round(found.packets / readable, 6) if readable else 0,
-            damage=found.lost,
+            damage=source.lost,
         )
 
 
@@ -181,8 +185,7 @@ def _put(archive: Store, prefix: str, folder: Path, merged: Merged, summary: Sum
     if merged.packets:
         for name, role in ((PACKETS, "merged"), (FLOWS, "flows")):
             path = folder / name
-            size, sha256 = path.stat().st_size, _sha256(path)
-            found = inspect_file(path) if role == "merged" else None
+            size, sha256, found = _read(path, inspect=role == "merged")
             kept = put_file(archive, prefix, name, path, size=size, sha256=sha256, move=True)
             yield FileRecord.of(kept, size=size, sha256=sha256, found=found, role=role)
     text = to_json(summary)
@@ -205,6 +208,13 @@ def _local(archive: Store, prefix: str, raw: Sequence[FileRecord], folder: Path)
     ]
 
 
-def _sha256(path: Path) -> str:
-    with explained(path), path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _read(path: Path, *, inspect: bool) -> tuple[int, str, Inspection | None]:
+    """Size, SHA-256 and, if asked for, what is in a file of packets; read once."""
+    digest, inspector, size = hashlib.sha256(), Inspector(), 0
+    with opened(path) as file:
+        for chunk in chunks(file, path):
+            digest.update(chunk)
+            size += len(chunk)
+            if inspect:
+                inspector.feed(chunk)
+    return size, digest.hexdigest(), inspector.finish() if inspect else None

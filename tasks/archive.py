@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from contextlib import suppress
 from datetime import UTC, datetime
 
@@ -25,6 +26,8 @@ from edgecap.requests import FullRequest, SimpleRequest
 from edgecap.settings import load_settings
 from edgecap.stores import open_store
 from tasks.retrying import DELAYS, PASSING, TRIES, passing
+
+_KEY = re.compile(r"[^a-z0-9]+")  # what Prefect does not take in an artifact's key
 
 
 class EntrySummary(BaseModel):
@@ -101,8 +104,8 @@ async def archive_entry(
     summary = await asyncio.to_thread(read_summary, store, entry)
     await acreate_markdown_artifact(
         entry_markdown(entry, summary, title=str(request), links=links_to(settings.receiver.report_url)),
-        key=f"entry-{capture.id[:12]}",
-        description=derived.verdict or str(request),
+        key=f"entry-{_KEY.sub('-', capture.id.lower())[:12]}",
+        description=summary.verdict if summary else str(request),
     )
     get_run_logger().info("Archived %d packets at %s", entry.manifest.totals.packets, entry.where)
     return EntrySummary(
@@ -113,7 +116,7 @@ async def archive_entry(
         files=entry.manifest.totals.files,
         packets=entry.manifest.totals.packets,
         bytes=entry.manifest.totals.size,
-        verdict=derived.verdict,
+        verdict=summary.verdict if summary else entry.manifest.trouble,
     )
 
 

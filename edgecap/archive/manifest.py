@@ -23,6 +23,7 @@ from edgecap.packets.inspection import (
     ZSTD_DAMAGED,
     Inspection,
 )
+from edgecap.packets.summary import Residual
 
 FORMAT = "edgecap/1"
 RAW_ROLE = "raw"
@@ -147,14 +148,6 @@ class Times(_Record):
     committed: AwareDatetime | None = None
 
 
-class Filtered(_Record):
-    """What was filtered after the download. The merged file holds what matched, the raw ones all packets."""
-
-    expression: str = Field(description="In pcap-filter's language")
-    packets: int = Field(description="Packets of the raw files that could be read")
-    kept: int = Field(description="Those of them that matched")
-
-
 class Manifest(_Record):
     """An entry's record. Without secrets, and readable without edgecap."""
 
@@ -170,7 +163,7 @@ class Manifest(_Record):
     intent: Json | None = Field(None, description="The journal's record of the decision")
     files: tuple[FileRecord, ...] = ()
     totals: Totals
-    residual: Filtered | None = Field(None, description="Null: nothing was filtered after the download")
+    residual: Residual | None = Field(None, description="Null: nothing was filtered after the download")
     trouble: str = Field("", description="Why there is no summary; empty if there is one")
     times: Times
     versions: Versions = Field(default_factory=Versions)
@@ -191,7 +184,7 @@ def make_manifest(
     request: BaseModel | None = None,
     intent: BaseModel | None = None,
     missing: bool = False,
-    residual: Filtered | None = None,
+    residual: Residual | None = None,
     trouble: str = "",
 ) -> Manifest:
     """The manifest of a finished capture, with state, flags and totals as they follow from its files.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
@@ -31,11 +32,19 @@ def earlier(
         before: when it was submitted, aware.
         most: captures at most.
     """
-    try:
-        entries = islice(list_entries(store, since=before - _REACH, until=before), _LOOKED_AT)
-        return list(islice(_summaries(store, series, _asked(request), entries), most))
-    except StoreError:
-        return []  # nothing to compare with is no reason to fail
+    before = before.replace(microsecond=0)  # as in an entry's place, so that it is not found itself
+    kind = str(request.get("type") or "")
+    entries = list_entries(
+        store, since=before - _REACH, until=before, type=kind or None, colo=str(request.get("colo") or "")
+    )
+    found: list[tuple[str, Summary]] = []
+    # What cannot be read, or not now, is no reason to fail, nor to forget what could be.
+    with suppress(StoreError):
+        for each in _summaries(store, series, _asked(request), islice(entries, _LOOKED_AT)):
+            found.append(each)
+            if len(found) == most:
+                break
+    return found
 
 
 def _summaries(
@@ -50,4 +59,7 @@ def _summaries(
 
 
 def _asked(request: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in request.items() if name != "offset_time"}
+    # What is left out and what is empty ask for the same.
+    return {
+        name: value for name, value in request.items() if name != "offset_time" and value not in ("", None)
+    }

@@ -32,10 +32,15 @@ def find_summary(store: Store, entry: Entry) -> tuple[Summary | None, str]:
     """
     name = next((file.name for file in entry.manifest.files if file.role == ROLE), "")
     if not name:
-        return None, NO_SUMMARY
+        return None, _why(entry)
     try:
         return read_json(store, entry.prefix + name, Summary), ""
     except ObjectMissing:
         return None, f"The summary, {name}, is missing from the archive. What follows is from the manifest."
     except Damaged as error:
         return None, f"The summary cannot be read ({error.what}). What follows is from the manifest."
+
+
+def _why(entry: Entry) -> str:
+    trouble = entry.manifest.trouble
+    return f"This capture has no summary: {trouble}" if trouble else NO_SUMMARY

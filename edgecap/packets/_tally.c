@@ -324,6 +324,36 @@ static PyObject *tally(PyObject *self, PyObject *args) {
     return result;
 }
 
+/* Note a key in the registers of an estimate; without a seed, so that it is the same each time. */
+INLINE void note(uint8_t *registers, const uint64_t *key, int words) {
+    uint64_t spread = fold(hash_of(key, words, 0), 0x8ebc6af09c88c6e3u);
+    uint8_t rank = (uint8_t)(1 + __builtin_clzll(spread << 12 | 0x800));
+    if (rank > registers[spread >> 52]) registers[spread >> 52] = rank;
+}
+
+/* mark(flows, registers): note each flow, for an estimate of how many there are (HyperLogLog) */
+static PyObject *mark(PyObject *self, PyObject *args) {
+    Py_buffer flows, registers;
+    PyObject *result = NULL;
+    if (!PyArg_ParseTuple(args, "y*w*", &flows, &registers)) return NULL;
+    if (!aligned(&flows) || flows.len % sizeof(struct flow) || registers.len != REGISTERS) {
+        PyErr_SetString(PyExc_ValueError, "the tables do not fit each other");
+    } else {
+        Py_BEGIN_ALLOW_THREADS
+        const struct flow *flow = flows.buf;
+        for (Py_ssize_t left = flows.len / (Py_ssize_t)sizeof *flow; left > 0; left--, flow++) {
+            uint64_t key[5];
+            memcpy(key, flow, 40);
+            note(registers.buf, key, 5);
+        }
+        Py_END_ALLOW_THREADS
+        result = Py_NewRef(Py_None);
+    }
+    PyBuffer_Release(&registers);
+    PyBuffer_Release(&flows);
+    return result;
+}
+
 /* gather(flows, begin, destination, talkers, used, index, registers, seed) -> (flows gathered in all, talkers used)
  *
  * Adds up flows by one of their addresses. `registers` estimates how many addresses there are (HyperLogLog). */
@@ -365,9 +395,7 @@ static PyObject *gather(PyObject *self, PyObject *args) {
             table[at].packets += flow->packets;
             table[at].bytes += flow->bytes;
             table[at].flows++;
-            uint64_t spread = fold(hash, 0x8ebc6af09c88c6e3u);
-            uint8_t rank = (uint8_t)(1 + __builtin_clzll(spread << 12 | 0x800));
-            if (rank > register_of[spread >> 52]) register_of[spread >> 52] = rank;
+            note(register_of, key, 2);
         }
         Py_END_ALLOW_THREADS
         if (what == BROKEN)
@@ -413,6 +441,7 @@ static PyObject *reindex(PyObject *self, PyObject *args) {
 static PyMethodDef methods[] = {
     {"tally", tally, METH_VARARGS, "Count packets, until all are or the table of flows is full."},
     {"gather", gather, METH_VARARGS, "Add up flows by address, until all are or the table is full."},
+    {"mark", mark, METH_VARARGS, "Note flows for an estimate of how many there are."},
     {"reindex", reindex, METH_VARARGS, "Make the index of a table of addresses anew."},
     {NULL, NULL, 0, NULL},
 };

@@ -89,7 +89,7 @@ def _new_talkers(now: Talkers, before: Sequence[Talkers], side: str) -> Iterator
     known = {each.address for one in before for each in one.top}
     for each in now.top:
         if each.share >= _NEW and each.address not in known:
-            line = f"{each.address} is new among {side}s, with {each.share:.0%} of packets"
+            line = f"{each.address} was not among the largest {side}s before; {each.share:.0%} now"
             yield Change(
                 kind="new-source" if side == "source" else "new-destination",
                 what=each.address,
@@ -103,7 +103,7 @@ def _new_ports(summary: Summary, before: Sequence[Summary]) -> Iterator[Change]:
     known = {_key(each) for one in before for each in one.destination_ports.top}
     for each in summary.destination_ports.top:
         if each.share >= _NEW and _key(each) not in known:
-            line = f"{_port(each)} is a new destination, with {each.share:.0%} of packets"
+            line = f"{_port(each)} was not among the largest destinations before; {each.share:.0%} now"
             yield Change(
                 kind="new-destination-port",
                 what=f"{each.protocol} {each.port}",
@@ -114,7 +114,7 @@ def _new_ports(summary: Summary, before: Sequence[Summary]) -> Iterator[Change]:
     known = {_key(each) for one in before for each in one.source_ports.top}
     for each in summary.source_ports.top:
         if each.share >= _NEW and _key(each) not in known and (each.port < _WELL_KNOWN or each.service):
-            line = f"{_port(each)} is a new source, with {each.share:.0%} of packets"
+            line = f"{_port(each)} was not among the largest sources before; {each.share:.0%} now"
             yield Change(
                 kind="new-source-port",
                 what=f"{each.protocol} {each.port}",

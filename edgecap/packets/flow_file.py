@@ -111,7 +111,8 @@ class FlowWriter:
         if self._file.broken:
             raise self._file.broken
         if self._failed:
-            raise self._failed
+            # A panic of the library's is none of Python's exceptions; it must not end more than this file.
+            raise RuntimeError(f"the flow table cannot be written: {self._failed}") from self._failed
 
     def _run(self) -> None:
         try:

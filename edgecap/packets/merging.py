@@ -56,11 +56,19 @@ class MergedSource:
         source: the file.
         interfaces: the numbers of its interface blocks in the merged file; none if it is no file of packets.
         inspection: what was in it; `damage` says what was lost, and from which byte on.
+        refused: why the expression does not apply to packets of its link type, so that none of them was
+            merged; empty if it does.
     """
 
     source: MergeSource
     interfaces: tuple[int, ...]
     inspection: Inspection
+    refused: str = ""
+
+    @property
+    def lost(self) -> str:
+        """What of it is not in the merged file for another reason than the expression; empty if nothing."""
+        return "; ".join(filter(None, (self.inspection.lost, self.refused)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +89,8 @@ class Merged:
 
     @property
     def damaged(self) -> tuple[MergedSource, ...]:
-        """The sources that could not be read to their end."""
-        return tuple(each for each in self.sources if each.inspection.damage)
+        """The sources that are not in the merged file to their end."""
+        return tuple(each for each in self.sources if each.lost)
 
 
 def merge(
@@ -96,11 +104,12 @@ def merge(
     stands at the latest before it; a time before 1970 becomes 1970. Comments and other options of packets are
     not kept; the sources stay as they are.
 
-    Memory does not grow with the files' sizes, and hardly with their number; no file is kept open. Of several
-    sources packed with zstd, unnamed unpacked copies lie beside `target` while it works, since each would
-    need megabytes of memory for its window.
+    Memory does not grow with the files' sizes, and hardly with their number. No source is kept open, but of
+    several that are packed with zstd an unnamed unpacked copy each, beside `target`, since each would need
+    megabytes of memory for its window.
 
-    What is damaged is merged as far as it can be read; the result says what was lost.
+    What is damaged is merged as far as it can be read; the result says what was lost. Nothing of a source is
+    merged if libpcap does not take the expression for its link type, but others are.
 
     Args:
         sources: what to merge.
@@ -109,7 +118,7 @@ def merge(
         tally: counts what is merged, on the way.
 
     Raises:
-        InvalidRequest: there is no source, or libpcap does not take the expression.
+        InvalidRequest: there is no source, or libpcap takes the expression for none of them.
         ObjectExists: `target` is taken.
         ObjectMissing: a source does not exist.
         ObjectChanged: a source was replaced by another file meanwhile.
@@ -131,6 +140,9 @@ def merge(
             feed.sieve = Sieve(expression, str(feed.source.path)) if expression.strip() else None
             feed.tally = tally
         _merge(feeds, writer)
+        refused = [feed.refused for feed in feeds if feed.refused]
+        if refused and not any(feed.is_described and not feed.refused for feed in feeds):
+            raise refused[0]
         done = tuple(feed.result() for feed in feeds)
         packets, size = writer.packets, writer.size
     return Merged(target, packets, size, done)
@@ -169,6 +181,7 @@ class _Feed:
         self.source = source
         self.sieve: Sieve | None = None
         self.tally: Tally | None = None
+        self.refused: InvalidRequest | None = None
         self._copied = copied
         self._writer = writer
         self._reader = PacketReader(file, where=source.path, read_size=read_size)
@@ -177,19 +190,27 @@ class _Feed:
 
     def next(self) -> Batch | None:
         """The next packets that are to be merged; None at the end."""
-        for batch in self._batches:
+        try:
+            for batch in self._batches:
+                self._describe()
+                kept = self.sieve.keep(batch, self._reader.interfaces) if self.sieve else batch
+                if not len(kept.rows):
+                    continue
+                if self.tally:
+                    self.tally.feed(kept, self._reader.interfaces)
+                kept.rows["interface"] = self._numbers[kept.rows["interface"]]
+                return kept
             self._describe()
-            kept = self.sieve.keep(batch, self._reader.interfaces) if self.sieve else batch
-            if not len(kept.rows):
-                continue
-            if self.tally:
-                self.tally.feed(kept, self._reader.interfaces)
-            kept.rows["interface"] = self._numbers[kept.rows["interface"]]
-            return kept
-        self._describe()
-        if self.sieve:
-            self.sieve.check(self._reader.interfaces)
+            if self.sieve:
+                self.sieve.check(self._reader.interfaces)
+        except InvalidRequest as error:
+            self.refused = error
         return None
+
+    @property
+    def is_described(self) -> bool:
+        """Whether it has interfaces, and so may have packets."""
+        return len(self._numbers) > 0
 
     def _describe(self) -> None:
         described = self._reader.interfaces
@@ -203,7 +224,8 @@ class _Feed:
     def result(self) -> MergedSource:
         # Of an unpacked copy, the reader knows nothing about the packing and its damage.
         found = inspect_file(self.source.path) if self._copied else self._reader.inspection()
-        return MergedSource(self.source, tuple(self._numbers.tolist()), found)
+        refused = str(self.refused) if self.refused else ""
+        return MergedSource(self.source, tuple(self._numbers.tolist()), found, refused)
 
 
 class _Revisited:

@@ -46,6 +46,7 @@ from edgecap.packets.verdict import find, verdict
 
 STEPS = 240  # of a timeline at most: what a screen shows
 _SECOND = 1_000_000_000
+_MILLISECOND = 0.001  # seconds; the timeline's shortest step, so that no rate within it is known
 _EDGES = (0, 65, 128, 256, 512, 1024, 1519)  # the buckets of RMON, RFC 2819
 _FEW = 10  # entries of lists that are short by nature
 _TCP, _UDP = 6, 17
@@ -231,7 +232,9 @@ def _flows(tally: Tally) -> Flows:
                     last=last,
                 )
             )
-    return Flows(records=tally.records, exact=tally.exact_flows, top=tuple(top))
+    return Flows(
+        records=tally.records, distinct=tally.distinct_flows(), exact=tally.exact_flows, top=tuple(top)
+    )
 
 
 def _sizes(counts: Any, packets: int, shares: _Shares) -> Sizes:
@@ -264,7 +267,7 @@ def _ttls(ttls: NDArray[np.uint64], shares: _Shares) -> Ttls:
 
 def _rates(tally: Tally, seconds: float) -> Rates:
     counts, bins = tally.counts, tally.bins()
-    if seconds <= 0:
+    if seconds < _MILLISECOND:
         return Rates()
     width = int(counts["width"])
     # A second, or what comes nearest to it from below in a capture that is shorter.

@@ -93,6 +93,7 @@ class Flows(_Record):
     """Flows: same protocol, addresses and ports, one direction. All of them are in `flows.parquet`."""
 
     records: int = Field(description="Rows of the flow table")
+    distinct: int = Field(0, description="How many different ones there are; an estimate if not `exact`")
     exact: bool = Field(
         True, description="False: there were too many to hold; one that went on long has several rows"
     )
@@ -135,7 +136,7 @@ class Ttls(_Record):
 
 
 class Rates(_Record):
-    """How much a second. Zero for fewer than two packets."""
+    """How much a second. Zero for what lasted less than a millisecond."""
 
     packets: float = Field(0, description="Packets a second, on average")
     bits: float = Field(0, description="Bits a second, on average")
@@ -201,7 +202,9 @@ class Change(_Record):
     ]
     what: str = Field(description="The address, port, protocol or measure")
     now: float = Field(description="Its share of packets, or the measure's value")
-    before: float = Field(description="Likewise, on average over the captures before")
+    before: float = Field(
+        description="Likewise, on average over the captures before; 0 for what was not among the largest"
+    )
     line: str = Field(description="In words")
 
 
@@ -225,11 +228,11 @@ class Source(_Record):
 
 
 class Residual(_Record):
-    """What was filtered after the download."""
+    """What was filtered after the download: the raw files hold all packets, the merged one what matched."""
 
     expression: str = Field(description="In pcap-filter's language")
     packets: int = Field(description="Packets before")
-    kept: int = Field(description="Packets that matched; all other numbers are about these")
+    kept: int = Field(description="Packets that matched; a summary's other numbers are about these")
 
 
 class Summary(_Record):

@@ -144,17 +144,7 @@ class Addresses:
 
     def distinct(self) -> int:
         """How many different addresses there were; an estimate within a few per cent if not `exact`."""
-        if self.exact:
-            return self._used
-        # HyperLogLog (Flajolet et al., 2007), with its correction for few.
-        count = len(self._registers)
-        estimate = (
-            0.7213 / (1 + 1.079 / count) * count**2 / float(np.sum(2.0 ** -self._registers.astype(float)))
-        )
-        free = count - int(np.count_nonzero(self._registers))
-        if estimate <= 2.5 * count and free:  # theirs
-            estimate = count * math.log(count / free)
-        return max(self._used, round(estimate))
+        return self._used if self.exact else max(self._used, _estimated(self._registers))
 
     def top(self, count: int) -> Rows:
         """The `TALKER`s with the most packets, the most first; of equals, those with more bytes."""
@@ -197,6 +187,7 @@ class Tally:
         self.ports = {protocol: (PortCounts(), PortCounts()) for protocol in (_TCP, _UDP)}
         self.records = 0
         self.drains = 0
+        self._registers = np.zeros(_tally.REGISTERS, "u1")
         self._top: Rows = np.empty(0, FLOW)
 
     def __repr__(self) -> str:
@@ -251,6 +242,10 @@ class Tally:
         """The `FLOW` records with the most bytes, the most first."""
         return self._top
 
+    def distinct_flows(self) -> int:
+        """How many different flows there were; an estimate within a few per cent if not `exact_flows`."""
+        return self.records if self.exact_flows else min(self.records, _estimated(self._registers))
+
     @property
     def exact_flows(self) -> bool:
         """Whether each flow has one record."""
@@ -263,6 +258,7 @@ class Tally:
         flows = self._flows[:used]
         self.records += used
         self.drains += 1
+        _tally.mark(flows, self._registers)
         self.sources.gather(flows)
         self.destinations.gather(flows)
         for protocol, (sources, destinations) in self.ports.items():
@@ -274,6 +270,16 @@ class Tally:
             self._on_flows(flows)
         self._counts["flows"] = 0
         self._index[:] = 0
+
+
+def _estimated(registers: NDArray[np.uint8]) -> int:
+    """How many keys these registers were shown: HyperLogLog (Flajolet et al., 2007)."""
+    count = len(registers)
+    estimate = 0.7213 / (1 + 1.079 / count) * count**2 / float(np.sum(2.0 ** -registers.astype(float)))
+    free = count - int(np.count_nonzero(registers))
+    if estimate <= 2.5 * count and free:  # their correction for few
+        estimate = count * math.log(count / free)
+    return round(estimate)
 
 
 def largest(rows: Rows, count: int, first: str, then: str) -> Rows:

@@ -40,7 +40,8 @@ def find(summary: Summary) -> tuple[Finding, ...]:
 def verdict(summary: Summary, findings: tuple[Finding, ...]) -> str:
     """One line for somebody in a hurry."""
     if not summary.packets:
-        return "No packets."
+        before = summary.residual.packets if summary.residual else 0
+        return f"None of {_count(before)} packets matches the filter." if before else "No packets."
     if findings:
         first = findings[0]
         more = len(findings) - 1
@@ -80,22 +81,17 @@ def _syn_flood(summary: Summary) -> Iterator[Finding]:
 def _tcp_flood(summary: Summary) -> Iterator[Finding]:
     """Floods of other TCP packets: out of nowhere, so that hardly any flow has a second packet."""
     tcp = _named(summary.protocols, "tcp")
-    if not tcp or tcp.share < _MOSTLY or not summary.flows.records:
+    if not tcp or tcp.share < _MOSTLY or not summary.flows.distinct:
         return
+    in_a_flow = summary.packets / summary.flows.distinct
     for each in summary.tcp_flags[:1]:
         flags = each.number or 0
         plain_syn = flags & (SYN | ACK | RST | FIN) == SYN
-        each_from_elsewhere = summary.packets / summary.flows.records <= _SPREAD
-        if (
-            plain_syn
-            or each.packets < _LIKELY * tcp.packets
-            or not each_from_elsewhere
-            or not _target(summary)
-        ):
+        if plain_syn or each.packets < _LIKELY * tcp.packets or in_a_flow > _SPREAD or not _target(summary):
             continue
         evidence = [
             f"{_count(each.packets)} packets with {each.name}: {_part(each.packets, tcp.packets)} of TCP",
-            f"{summary.packets / summary.flows.records:.1f} packets in a flow: no connections",
+            f"{in_a_flow:.1f} packets in a flow: no connections",
             *_where(summary),
             *_spoofing(summary),
         ]
@@ -224,6 +220,8 @@ def _scanner(summary: Summary) -> Talker | None:
     wide = max(summary.destinations.distinct, summary.destination_ports.distinct)
     if wide < _SCANNED:
         return None  # at most busy clients of a few services
+    if summary.flows.records > _SPREAD * summary.flows.distinct:
+        return None  # flows that went on were counted several times, also those of each address
     for each in summary.sources.top:
         few = each.packets <= _SPREAD * each.flows
         # A server whose answers go to a new port each time has as many flows, but nobody sent probes.

@@ -189,7 +189,10 @@ def _facts(entry: Entry, summary: Summary | None, links: Links) -> Iterator[tupl
             ],
         )
         yield "sources", ("" if summary.sources.exact else "about ") + f"{summary.sources.distinct:,}"
-        yield "flows", f"{summary.flows.records:,}"
+        yield (
+            "flows",
+            f"{summary.flows.distinct:,}" if summary.flows.exact else f"about {summary.flows.distinct:,}",
+        )
     yield "asked for", asked_for(manifest) or "not known: it was started elsewhere"
     if summary and summary.residual:
         kept = summary.residual

@@ -120,7 +120,10 @@ def _facts(entry: Entry, summary: Summary | None, links: Links) -> Iterator[tupl
             "ports",
             (f"{summary.source_ports.distinct:,} source, {summary.destination_ports.distinct:,} destination"),
         )
-        yield "flows", f"{summary.flows.records:,}"
+        yield (
+            "flows",
+            f"{summary.flows.distinct:,}" if summary.flows.exact else f"about {summary.flows.distinct:,}",
+        )
     incident, alert = incident_of(manifest)
     if incident:
         href = links.incident(incident)

@@ -8,7 +8,7 @@ from edgecap.packets.names import protocol_name
 from edgecap.packets.summary import Flow, Named, Port, Ports, Summary, Talkers
 from edgecap.report.charts import meter, protocol_bar, protocol_class, size_histogram
 from edgecap.report.markup import Child, Html, tag
-from edgecap.report.page import block, code, figure, note, section, table, two
+from edgecap.report.page import block, figure, note, section, table, two
 from edgecap.report.units import duration, percent, plural, short, size
 
 _SHOWN = 10  # rows of a table; the summary has twice as many, the flow table all
@@ -59,7 +59,7 @@ def flows_section(summary: Summary) -> Html:
     """The largest flows."""
     flows = summary.flows
     shown = flows.top[:_SHOWN]
-    more = f"The {len(shown)} largest of {flows.records:,} by bytes; " if flows.records > len(shown) else ""
+    more = f"The {len(shown)} largest of {flows.distinct:,} by bytes; " if flows.distinct > len(shown) else ""
     exact = "" if flows.exact else " There were too many to hold, so one that went on long has several rows."
     return section(
         "Flows",
@@ -67,7 +67,7 @@ def flows_section(summary: Summary) -> Html:
             ("!", ":from", ":to", ">packets", ">bytes", ">lasted", "-Community ID"),
             [_flow(flow) for flow in shown],
         ),
-        note(more, "all of them are in ", code("flows.parquet"), ".", exact),
+        note(more, "the manifest says where the table of all of them is.", exact),
         name="flows",
     )
 

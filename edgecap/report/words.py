@@ -35,25 +35,27 @@ def headline(manifest: Manifest) -> str:
 def asked_for(manifest: Manifest) -> str:
     """The filter in a line, such as `udp 198.51.100.9:53 > 203.0.113.7`; empty if nobody knows it."""
     wanted = manifest.request.get("filter")
+    expression = " ".join(str(manifest.request.get("expression") or "").split())
     if not isinstance(wanted, Mapping):
         wanted = manifest.capture.get("filter_v1")
     if not isinstance(wanted, Mapping):
-        return "" if not manifest.request else "everything"
+        return expression or ("everything" if manifest.request else "")
     number = wanted.get("protocol")
-    parts = [protocol_name(number)] if number else []
+    parts = [protocol_name(number)] if isinstance(number, int) else []
     source = _end(wanted.get("source_address"), wanted.get("source_port"))
     destination = _end(wanted.get("destination_address"), wanted.get("destination_port"))
     if source:
         parts.append(f"from {source}")
     if destination:
         parts.append(f"to {destination}")
-    return " ".join(parts) or "everything"
+    fields = " ".join(parts)
+    return " and ".join(each for each in (fields, expression) if each) or "everything"
 
 
 def _end(address: Any, port: Any) -> str:
-    if address and port:
+    if address and port is not None:
         return f"[{address}]:{port}" if ":" in str(address) else f"{address}:{port}"
-    return str(address or "") or (f"port {port}" if port else "")
+    return str(address or "") or (f"port {port}" if port is not None else "")
 
 
 def flags(manifest: Manifest) -> Iterator[tuple[str, str, bool]]:

@@ -168,6 +168,34 @@ def test_a_filter_that_a_link_type_does_not_know_costs_the_summary_and_not_the_e
     assert read_summary(store, entry) is None
 
 
+def test_one_file_of_another_link_type_costs_only_itself(store):
+    """The filter is applied to the others, and what was left out is said."""
+    capture = job()
+    files = {"a.pcap": recorded("ord02-s1"), "b.pcap": recorded("ord02-s2", link_type=101)}
+    raw = put_raw(store, capture, files)
+    derived = derive(store, entry_prefix(capture), raw, sampled=False, expression="ether host 2:0:0:0:1:0")
+    entry = archived(store, capture, raw, derived)
+    assert (derived.trouble, UNSUMMARISED in entry.manifest.flags) == ("", False)
+    summary = read_summary(store, entry)
+    assert [bool(each.damage) for each in summary.files] == [False, True]
+    assert "link type 101" in summary.files[1].damage
+
+
+def test_nothing_that_matches_is_told_from_nothing_captured(store):
+    capture = job()
+    raw = put_raw(store, capture, {"a.pcap": recorded("ord02-s1")})
+    derived = derive(store, entry_prefix(capture), raw, sampled=False, expression="tcp port 9")
+    assert derived.verdict == f"None of {raw[0].packets:,} packets matches the filter."
+
+
+def test_files_in_another_order_make_the_same(store):
+    """A retried run may see at once what came late before."""
+    capture = job()
+    raw = put_raw(store, capture, {f"ord02-s{n}.pcap": recorded(f"ord02-s{n}") for n in (1, 2, 3)})
+    first = derive(store, entry_prefix(capture), raw, sampled=False)
+    assert derive(store, entry_prefix(capture), raw[::-1], sampled=False) == first
+
+
 def test_a_full_disk_is_a_failure_that_can_be_tried_again(small_disk):
     """A megabyte holds the raw file and not what is made of it; nothing half-made stays."""
     store = open_store(Place(uri=f"file:{small_disk}"))
@@ -214,6 +242,14 @@ class TestSeries:
             found = take(number).difference
         assert found.captures == tuple(f"{number:032x}" for number in range(14, 4, -1))
         assert found.series == SERIES
+
+    def test_an_unreadable_manifest_costs_only_itself(self, store, take):
+        for number in (1, 2, 3):
+            take(number)
+        prefix = entry_prefix(job(2, START + timedelta(minutes=20), "simple"))
+        store.delete(prefix + "manifest.json")
+        store.put(prefix + "manifest.json", b"{}")
+        assert take(4).difference.captures == (f"{3:032x}", f"{1:032x}")
 
     def test_a_new_talker_shows(self, take):
         """The same traffic, and then a flood from one address."""

@@ -288,3 +288,20 @@ def test_a_tally_and_its_addresses_say_what_they_hold():
     flows["destination"][:, 0] = [1, 2, 3]
     addresses.gather(flows)
     assert repr(addresses) == "<Addresses [2 held, not exact]>"
+
+
+def test_flows_of_a_table_that_overflows_are_estimated():
+    """Six packets each of 3,000 flows, one after the other: never two of a flow in one table."""
+    tcp = bytes.fromhex("450000280000000040060000") + bytes([198, 51, 100, 9]) + bytes([203, 0, 113, 7])
+    tally = Tally(room=256)
+    for round_ in range(6):
+        rows = [
+            (at * 10**6 + round_, tcp + at.to_bytes(2, "big") + bytes(9) + b"\x10" + bytes(6), 90, 101)
+            for at in range(3_000)
+        ]
+        tally.feed(batch_of(rows, [101]), [Interface(101, 0)])
+    tally.finish()
+    summary = summarise(tally)
+    assert (summary.flows.exact, summary.flows.records) == (False, 18_000)
+    assert 2_700 < summary.flows.distinct < 3_300
+    assert summary.findings == ()

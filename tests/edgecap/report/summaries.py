@@ -147,6 +147,7 @@ def rates_of(line):
 def flows(start, packets, addresses, *, records, protocol=6, port=443, size=74):
     return Flows(
         records=records,
+        distinct=records,
         top=tuple(
             Flow(
                 community_id="1:" + hashlib.sha256(address.encode()).hexdigest()[:27] + "=",
