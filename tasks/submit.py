@@ -196,6 +196,7 @@ class _InLine:
         self._kind = request.type
         self._waiter = waiter_of(run, request)
         self._said = Waiting("", datetime.now(UTC), "")
+        self._waited = 0.0  # seconds
 
     @property
     def me(self) -> Waiter:
@@ -208,13 +209,16 @@ class _InLine:
         at = datetime.now(UTC) + timedelta(seconds=nap)
         waiting = Waiting(WAITING_FOR_LANE, at, f"Waiting for the {self._kind} lane: {turn.reason}")
         await self._queue.join(self._run, self._waiter)
-        if nap > patience(self._run, is_first=not turn.ahead):
+        # All waits of this process together: somebody who is faster each time must not keep it for ever.
+        if self._waited + nap > patience(self._run, is_first=not turn.ahead):
             return waiting
         if waiting.reason != self._said.reason or abs(at - self._said.at) > GRACE / 2:
             get_run_logger().info("%s; next look at %s", waiting.reason, rfc3339(at))
             await show(self._run.id, waiting)
             self._said = waiting
-        await asyncio.sleep(min(nap, LONGEST_NAP))
+        nap = min(nap, LONGEST_NAP)
+        self._waited += nap
+        await asyncio.sleep(nap)
         return None
 
     async def started(self, outcome: Started) -> None:
