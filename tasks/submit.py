@@ -196,7 +196,7 @@ class _InLine:
         self._kind = request.type
         self._waiter = waiter_of(run, request)
         self._said = Waiting("", datetime.now(UTC), "")
-        self._waited = 0.0  # seconds
+        self._waited = 0.0  # seconds, since it is the first
 
     @property
     def me(self) -> Waiter:
@@ -209,8 +209,10 @@ class _InLine:
         at = datetime.now(UTC) + timedelta(seconds=nap)
         waiting = Waiting(WAITING_FOR_LANE, at, f"Waiting for the {self._kind} lane: {turn.reason}")
         await self._queue.join(self._run, self._waiter)
-        # All waits of this process together: somebody who is faster each time must not keep it for ever.
-        if self._waited + nap > patience(self._run, is_first=not turn.ahead):
+        is_first = not turn.ahead
+        # All waits as the first together: somebody who is faster each time must not make it wait for ever.
+        self._waited = self._waited if is_first else 0.0
+        if self._waited + nap > patience(self._run, is_first=is_first):
             return waiting
         if waiting.reason != self._said.reason or abs(at - self._said.at) > GRACE / 2:
             get_run_logger().info("%s; next look at %s", waiting.reason, rfc3339(at))
