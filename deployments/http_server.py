@@ -81,7 +81,9 @@ def listen(host: str, port: int) -> socket.socket:
         )[0]
     except OSError as error:
         raise _cannot(host, port, error) from None
-    listener = socket.socket(family)
+    # With its protocol by name: asyncio switches Nagle's delay off only for sockets that say TCP, and an
+    # answer in two pieces would wait 40 ms for the acknowledgement of its first.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind(address)

@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from deployments.group_commit import GroupCommit
+from deployments.http_server import listen
 from deployments.quiet_log import MOST, log_quietly
 from deployments.receiver import MOST_BODY, MOST_SURPLUS, PING, Health, Receiver
 from deployments.receiver_metrics import Metrics
@@ -69,6 +70,23 @@ def test_an_alert_is_answered_202_and_in_the_book(address, book):
     (kept,) = book.pending()
     assert answer.json() == {"id": kept.id}
     assert (kept.source, json.loads(kept.body)["alert_correlation_id"]) == ("cloudflare", "attack-1")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+async def test_answers_do_not_wait_for_the_acknowledgement_of_their_first_piece(host):
+    """asyncio switches Nagle's delay off for connections of a listener that names TCP, and for no other."""
+    listener = listen(host, 0)
+    seen = asyncio.get_running_loop().create_future()
+
+    async def connected(_, writer):
+        accepted = writer.get_extra_info("socket")
+        seen.set_result(accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        writer.close()
+
+    async with await asyncio.start_server(connected, sock=listener):
+        _, writer = await asyncio.open_connection(*listener.getsockname()[:2])
+        assert await seen
+        writer.close()
 
 
 def test_a_signed_alert_is_taken_and_one_with_another_body_is_not(address, book):
