@@ -30,6 +30,7 @@
     ├── DeadlinePassed                  12   not final, or not delivered, in time
     ├── WindowTooOld                    14   the packets asked for are older than the API keeps
     ├── TooLate                         17   a full capture's time has passed, and late ones are not wanted
+    ├── NotStopped                      18   a full capture was to be stopped, and may go on at Cloudflare
     ├── EntryMissing                    13   no such entry in the archive
     ├── SetupError                      15   a program of the local setup did not start
     └── AlertNotUnderstood              16   an alert's body is not what its source sends
@@ -250,6 +251,12 @@ class TooLate(EdgecapError):
     """A full capture should have started long ago, and its deployment says to skip it then."""
 
     exit_code = 17
+
+
+class NotStopped(EdgecapError):
+    """A full capture was to be stopped, and Cloudflare did not do it, or could not be asked."""
+
+    exit_code = 18
 
 
 class EntryMissing(EdgecapError):

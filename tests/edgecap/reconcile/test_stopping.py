@@ -1,0 +1,153 @@
+"""Stopping an intent's capture, judged by a simulated edge's log: at each step, and in spite of trouble."""
+
+import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from edgecap.archive.journal import Ended
+from edgecap.errors import NotStopped, ServerTrouble
+from edgecap.simulator.variants import VARIANTS
+from edgecap.stopping import Stopped, Stopping, stop_capture, stop_intent, stop_within
+from tests.edgecap.reconcile.world import FULL, LONG, both, with_faults
+
+LOST = "reset,method=PUT,path=*/stop,after=true"
+ALWAYS = "error,method=PUT,path=*/stop,count=always,value=503,after=false"
+
+
+def stops(world):
+    return [event["capture_id"] for event in world.edge.log.events("stop")]
+
+
+async def stop(world, intent):
+    async with world.client() as client:
+        return await stop_intent(client, world.journal, intent.intent_id)
+
+
+@both
+async def test_a_capture_that_the_journal_knows_is_stopped(world):
+    intent, capture = await world.accepted(LONG)
+    assert await stop(world, intent) == Stopped(Stopping.ASKED, capture.id)
+    assert stops(world) == [capture.id]
+    assert (await stop(world, intent)).outcome in (Stopping.ASKED, Stopping.OVER)
+    assert stops(world) == [capture.id]
+
+
+@both
+async def test_a_capture_that_was_accepted_and_not_journalled_is_found_in_the_list_and_stopped(world):
+    intent = world.begin(LONG)
+    capture = await world.post(intent)
+    async with world.client() as client:
+        stopped = await stop_within(60, lambda: stop_intent(client, world.journal, intent.intent_id))
+    assert stopped == Stopped(Stopping.ASKED, capture.id)
+    assert stops(world) == [capture.id]
+
+
+async def test_a_post_that_arrives_while_it_is_looked_for_is_stopped(world):
+    intent = world.begin(LONG)
+    looks = 0
+
+    async def attempt():
+        nonlocal looks
+        looks += 1
+        if looks == 2:
+            await world.post(intent)
+        return await stop(world, intent)
+
+    stopped = await stop_within(60, attempt, settled=lambda: looks > 1)
+    assert stopped.outcome is Stopping.ASKED
+    assert stops(world) == [stopped.capture_id]
+
+
+async def test_a_capture_of_another_intent_is_left_alone(world):
+    _, other = await world.accepted(LONG, run="other")
+    mine = world.begin(LONG, run="mine")
+    assert (await stop(world, mine)).outcome is Stopping.UNSEEN
+    assert stops(world) == []
+    async with world.client() as client:
+        assert not (await client.get_capture(other.id)).stop_requested
+
+
+async def test_what_was_never_posted_or_is_over_is_not_asked_to_stop(world):
+    simple, _ = await world.accepted()
+    assert (await stop(world, simple)).outcome is Stopping.NOTHING
+    given_up = world.begin(LONG, run="given up")
+    said = Ended(outcome="never-accepted", reason="refused", at=datetime.now(UTC))
+    world.journal.end(given_up.intent_id, said)
+    assert (await stop(world, given_up)).outcome is Stopping.NOTHING
+    done, capture = await world.accepted(FULL, run="done")
+    await world.final(capture)
+    assert await stop(world, done) == Stopped(Stopping.OVER, capture.id)
+    assert stops(world) == []
+
+
+@with_faults(LOST)
+async def test_a_stop_whose_answer_is_lost_counts_as_asked(world):
+    intent, capture = await world.accepted(LONG)
+    await world.running(capture)
+    assert await stop(world, intent) == Stopped(Stopping.ASKED, capture.id)
+
+
+@pytest.mark.parametrize(
+    "world",
+    [(replace(VARIANTS["documented"], stop_takes=600.0), ("error,method=PUT,value=503",))],
+    indirect=True,
+)
+async def test_a_stop_that_is_refused_for_a_while_is_asked_for_again(world):
+    intent, capture = await world.accepted(LONG)
+    await world.running(capture)
+    assert (await stop_within(60, lambda: stop(world, intent))).outcome is Stopping.ASKED
+    assert stops(world) == [capture.id]
+
+
+@with_faults(ALWAYS)
+async def test_a_capture_that_cannot_be_stopped_is_told_as_such(world):
+    intent, capture = await world.accepted(LONG)
+    await world.running(capture)
+    with pytest.raises(NotStopped, match=f"does not stop capture {capture.id}, which is running"):
+        await stop_within(2.5, lambda: stop(world, intent))
+
+
+async def test_no_attempt_takes_longer_than_all_of_them_may():
+    async def hang():
+        await asyncio.sleep(3600)
+
+    with pytest.raises(NotStopped, match="no answer within"):
+        await stop_within(1, hang)
+
+
+async def test_nothing_is_final_only_once_nothing_more_is_posted():
+    clock, looks = [0.0], [0]
+
+    async def sleep(seconds):
+        clock[0] += seconds
+
+    async def attempt():
+        looks[0] += 1
+        return Stopped(Stopping.NOTHING)
+
+    timing = {"sleep": sleep, "clock": lambda: clock[0]}
+    assert (await stop_within(30, attempt, settled=lambda: clock[0] >= 5, **timing)).outcome == "nothing"
+    assert clock[0] == 5
+
+    async def unseen():
+        return Stopped(Stopping.UNSEEN)
+
+    clock[0] = 0.0
+    stopped = await stop_within(30, unseen, settled=lambda: clock[0] >= 5, unseen_for=4, **timing)
+    assert (stopped.outcome, clock[0]) == (Stopping.UNSEEN, 9)
+
+
+async def test_trouble_of_the_last_attempt_is_the_reason():
+    async def attempt():
+        raise ServerTrouble("the API answers 503", where="PUT /stop")
+
+    with pytest.raises(NotStopped, match="could not be stopped: the API answers 503"):
+        await stop_within(0.5, attempt)
+
+
+async def test_stopping_a_capture_that_the_api_does_not_know_says_so(world):
+    async with world.client() as client:
+        with pytest.raises(Exception, match="not found"):
+            await stop_capture(client, "f" * 32)
