@@ -20,5 +20,6 @@ def deploy() -> None:
             todo="set it; `edgecap up` runs a server of its own and needs none of this",
         )
     deploy_to(address, log=load_settings().home.resolve() / "logs" / "deploy.log")
-    say("The pool edgecap, its queues and the deployments are there. Start workers where the settings are:")
-    say("  PREFECT_FLOWS_HEARTBEAT_FREQUENCY=30 prefect worker start --pool edgecap --type process --limit 8")
+    say("The pool edgecap, its queues and the deployments are there.")
+    say("Start workers, each in the folder that has its edgecap.toml, or with EDGECAP_CONFIG set:")
+    say("  edgecap worker")

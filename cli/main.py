@@ -106,6 +106,14 @@ COMMANDS = (
         this for it.""",
     ),
     (
+        "worker",
+        "cli.worker:worker",
+        """Run a worker for a Prefect server of your own, in the folder with edgecap.toml.
+
+        Checks the settings, the archives and the server first. PREFECT_API_URL names the server, on which
+        `edgecap deploy` was run once. `edgecap up` has its own workers. Stays up until Ctrl-C or SIGTERM.""",
+    ),
+    (
         "simulate",
         "cli.simulate:simulate",
         """Be a Cloudflare edge on this machine.

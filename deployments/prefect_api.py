@@ -67,6 +67,11 @@ class PrefectApi:
             if not self._create(f"/work_pools/{name}/queues", {"name": queue, "priority": priority}):
                 self._call("PATCH", f"/work_pools/{name}/queues/{queue}", json={"priority": priority})
 
+    def queues(self, pool: str) -> set[str]:
+        """The names of a work pool's queues."""
+        found = self._call("POST", f"/work_pools/{pool}/queues/filter", json={})
+        return {queue["name"] for queue in found}
+
     def deployment(self, name: str) -> dict[str, Any]:
         """The deployment called `flow/deployment`."""
         found: dict[str, Any] = self._call("GET", f"/deployments/name/{name}")

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 from deployments.local import LocalSetup, running_setup
 from deployments.processes import Stoppable, answers
 from deployments.watching import Watch
+from deployments.worker import check_settings
 from edgecap.alerts.doors import doors
 from edgecap.alerts.rules import load_policy
 from edgecap.alerts.settings import AlertSettings
 from edgecap.errors import ConfigError, SetupError
-from edgecap.settings import DEFAULT, Settings, config_file
-from edgecap.stores import open_store
-from edgecap.stores.uri import parse_uri
+from edgecap.settings import FOLDER, Settings, base_folder, config_file
 
 PORT = 4200
 
@@ -71,18 +69,7 @@ class Up(Stoppable):
             self._say("receiver.report_token is set, but no source of alerts is: nothing serves reports.")
         if receiver.report_url and not receiver.report_token:
             self._say("receiver.report_url is set without receiver.report_token: its links lead nowhere.")
-        for name in self._settings.accounts or [DEFAULT]:
-            self._settings.account(name)
-        for name in self._settings.archives or [DEFAULT]:
-            place = self._settings.archive(name)
-            address = parse_uri(place.uri)
-            if address.scheme == "file" and not Path(address.path).is_absolute():
-                raise ConfigError(
-                    f"archive {name!r} is a folder relative to wherever a program runs",
-                    where=place.uri,
-                    todo=f"write file:{Path(address.path).resolve()}",
-                )
-            open_store(place).check(write=True)
+        check_settings(self._settings)
         if self.alerts:
             doors(self._settings.alerts)
             load_policy(self._settings.receiver.policy, self._settings.bounds)
@@ -145,9 +132,7 @@ class Up(Stoppable):
 
 def _environment(home: Path) -> dict[str, str]:
     """For programs that run in another folder: where the settings and the state are."""
-    env = {"EDGECAP_HOME": str(home)}
+    env = {"EDGECAP_HOME": str(home), FOLDER: str(base_folder().resolve())}
     if config_file().is_file():
         env["EDGECAP_CONFIG"] = str(config_file().resolve())
-    elif os.environ.get("EDGECAP_CONFIG"):
-        env["EDGECAP_CONFIG"] = os.environ["EDGECAP_CONFIG"]
     return env

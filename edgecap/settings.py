@@ -4,6 +4,9 @@ Read, later ones winning, from `edgecap.toml` (or the file that `EDGECAP_CONFIG`
 environment: `EDGECAP_ARCHIVES__MAIN__URI=s3://...`, and for the account `default` the
 official SDK's own `CLOUDFLARE_API_TOKEN`, `CLOUDFLARE_ACCOUNT_ID`, `CLOUDFLARE_EMAIL`, `CLOUDFLARE_API_KEY`,
 `CLOUDFLARE_BASE_URL`.
+
+Relative paths count from the current folder, or from the one that `EDGECAP_FOLDER` names: a flow run does not
+run in its worker's folder.
 """
 
 from __future__ import annotations
@@ -30,6 +33,8 @@ from edgecap.redact import redact
 from edgecap.requests import Bounds
 
 DEFAULT = "default"
+CONFIG = "edgecap.toml"
+FOLDER = "EDGECAP_FOLDER"
 _T = TypeVar("_T")
 _KEYS = ("access-key-id", "secret-access-key")
 
@@ -190,13 +195,21 @@ class Settings(BaseSettings):
 def _named(kind: str, table: dict[str, _T], name: str, todo: str) -> _T:
     if name not in table:
         known = ", ".join(sorted(table)) or "none"
-        raise ConfigError(f"no {kind[:-1]} is called {name!r} (known: {known})", where=kind, todo=todo)
+        missing = "" if table or config_file().is_file() else f"; there is no {config_file().absolute()}"
+        raise ConfigError(
+            f"no {kind[:-1]} is called {name!r} (known: {known}){missing}", where=kind, todo=todo
+        )
     return table[name]
+
+
+def base_folder() -> Path:
+    """The folder from which relative paths count: `EDGECAP_FOLDER`, or the current one."""
+    return Path(os.environ.get(FOLDER, ""))
 
 
 def config_file() -> Path:
     """The settings file, whether it exists or not: `EDGECAP_CONFIG`, or `edgecap.toml` in this folder."""
-    return Path(os.environ.get("EDGECAP_CONFIG") or "edgecap.toml")
+    return base_folder() / (os.environ.get("EDGECAP_CONFIG") or CONFIG)
 
 
 def load_settings() -> Settings:
@@ -205,10 +218,11 @@ def load_settings() -> Settings:
     Raises:
         ConfigError: the file cannot be read, or a value in it or in the environment is wrong.
     """
-    named = os.environ.get("EDGECAP_CONFIG")
-    if named and not Path(named).is_file():
+    if os.environ.get("EDGECAP_CONFIG") and not config_file().is_file():
         raise ConfigError(
-            "the settings file does not exist", where=named, todo="create it, or unset EDGECAP_CONFIG"
+            "the settings file does not exist",
+            where=str(config_file()),
+            todo="create it, or unset EDGECAP_CONFIG",
         )
     try:
         settings = Settings()
@@ -229,7 +243,42 @@ def load_settings() -> Settings:
             f"the settings cannot be read: {error}", where=str(config_file()), todo="correct the file"
         ) from None
     _take_sdk_variables(settings)
+    if os.environ.get(FOLDER):
+        _make_absolute(settings, base_folder())
     return settings
+
+
+def check_places(settings: Settings) -> None:
+    """Refuse archives and buckets whose place depends on the folder in which a program runs.
+
+    Raises:
+        ConfigError: one is a relative folder.
+    """
+    for kind, places in (("archive", settings.archives), ("bucket", settings.buckets)):
+        for name, place in places.items():
+            if folder := _relative(place):
+                raise ConfigError(
+                    f"{kind} {name!r} is a folder relative to wherever a program runs",
+                    where=place.uri,
+                    todo=f"write file:{folder.resolve()}",
+                )
+
+
+def _relative(place: Place) -> Path | None:
+    scheme, _, path = place.uri.partition(":")
+    return Path(path) if scheme.lower() == "file" and path and not path.startswith("/") else None
+
+
+def _make_absolute(settings: Settings, folder: Path) -> None:
+    settings.home = folder / settings.home
+    if settings.receiver.policy:
+        policy = folder / settings.receiver.policy
+        settings.receiver = settings.receiver.model_copy(update={"policy": policy})
+    for place in [*settings.archives.values(), *settings.buckets.values()]:
+        if path := _relative(place):
+            place.uri = f"file:{folder / path}"
+        if place.credentials_file:
+            place.credentials_file = folder / place.credentials_file
 
 
 def _filled(value: str | SecretStr | None) -> bool:

@@ -1,0 +1,52 @@
+"""`edgecap worker`: a worker for a Prefect server of one's own, in this folder, until Ctrl-C or SIGTERM."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+from cli.output import say
+from deployments.processes import heed_interrupts
+from deployments.worker import check_server, check_settings, command, environment
+from edgecap.errors import SetupError
+from edgecap.settings import config_file, load_settings
+
+
+def worker(
+    *,
+    name: str = "",
+    limit: Annotated[int, Parameter(validator=Number(gte=1))] = 8,
+    queue: tuple[Literal["upkeep", "alerts", "manual", "schedules"], ...] = (),
+) -> None:
+    """Run a worker here.
+
+    Args:
+        name: What Prefect's UI calls it. Default: the host's and the folder's name.
+        limit: Flow runs at a time.
+        queue: Take runs of this queue only; can be given more than once. Default: all, by their priority.
+    """
+    address = os.environ.get("PREFECT_API_URL", "")
+    if not address:
+        raise SetupError(
+            "no Prefect server is named",
+            where="PREFECT_API_URL",
+            todo="set it; `edgecap up` runs a server and a worker of its own",
+        )
+    settings = load_settings()
+    check_settings(settings)
+    check_server(address)
+    name = name or f"{socket.gethostname()}-{Path.cwd().name or 'root'}"
+    file = config_file().resolve()
+    say(f"Settings  {file if file.is_file() else 'of the environment; there is no ' + str(file)}")
+    say(f"Server    {address}")
+    say(f"Worker    {name}, {limit} runs at a time, queues: {', '.join(queue) or 'all'}. Ctrl-C ends it.")
+    heed_interrupts()
+    argv = command(name, limit, queue)
+    env = environment(settings, os.environ)
+    os.execve(shutil.which(argv[0]) or argv[0], argv, env)  # noqa: S606 - no shell is wanted

@@ -1,0 +1,39 @@
+"""The pull step of `prefect.yaml`: go to edgecap's own folder, and remember where the worker was started.
+
+Prefect runs each flow in a folder of its own, so `edgecap.toml` and the state folder would be looked for in
+the wrong place. A flow's code is where this module lies, on every machine: workers need not have the
+checkout at the same path.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from edgecap.settings import CONFIG, FOLDER
+
+PROJECT = Path(__file__).resolve().parents[1]
+_ENGINE = "PREFECT__FLOW_RUN_ID"  # which Prefect sets for a flow run's process
+
+
+def enter() -> dict[str, str]:
+    """Set `EDGECAP_FOLDER` for this process, if it is not set, and say which folder Prefect is to enter."""
+    os.environ.setdefault(FOLDER, str(_settings_folder()))
+    return {"directory": str(PROJECT)}
+
+
+def _settings_folder() -> Path:
+    """The worker's folder; the checkout if only that one has a settings file."""
+    worker = worker_folder()
+    return PROJECT if not (worker / CONFIG).is_file() and (PROJECT / CONFIG).is_file() else worker
+
+
+def worker_folder() -> Path:
+    """The folder in which the worker was started."""
+    if _ENGINE not in os.environ:
+        # Prefect also takes this step in the worker itself, before it calls the hooks of a run that crashed.
+        return Path.cwd()
+    try:
+        return Path(f"/proc/{os.getppid()}/cwd").readlink()
+    except OSError:  # not Linux, or the worker is another user's
+        return Path(os.environ.get("PWD") or Path.cwd())

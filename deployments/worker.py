@@ -1,0 +1,94 @@
+"""A worker for a Prefect server of one's own: checked before it starts, and sure to find its settings."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from deployments.local import POOL, QUEUES
+from deployments.prefect_api import PrefectApi, status
+from edgecap.errors import SetupError
+from edgecap.settings import DEFAULT, FOLDER, Settings, check_places, config_file
+from edgecap.stores import open_store
+
+RECONCILE = "reconcile/every-10-min"
+# What a worker adds to the environment unless it is set there. Heartbeats as often as Prefect allows: when they
+# stop, the run has died with its machine. Results on disk: a run that is taken up again does nothing twice.
+PREFECT = {
+    "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
+    "PREFECT_WORKER_QUERY_SECONDS": "5",
+    "PREFECT_RESULTS_PERSIST_BY_DEFAULT": "true",
+    "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
+    "DO_NOT_TRACK": "1",
+}
+
+
+def check_settings(settings: Settings) -> None:
+    """Refuse settings with which no run could do its work.
+
+    Raises:
+        ConfigError: no account or no archive is set, or one of them is wrong.
+        StoreError: an archive cannot be written.
+    """
+    for name in settings.accounts or [DEFAULT]:
+        settings.account(name)
+    check_places(settings)
+    for name in settings.archives or [DEFAULT]:
+        open_store(settings.archive(name)).check(write=True)
+
+
+def check_server(api_url: str) -> None:
+    """Refuse a Prefect server that is not ready for workers.
+
+    Raises:
+        SetupError: it does not answer, does not know us, or `edgecap deploy` was not run on it.
+    """
+    with PrefectApi(api_url) as prefect:
+        prefect.check()
+        try:
+            missing = sorted(set(QUEUES) - prefect.queues(POOL))
+            prefect.deployment(RECONCILE)
+        except SetupError as error:
+            if status(error) != 404:  # noqa: PLR2004 - not found
+                raise
+            missing = [POOL]
+        if missing:
+            raise SetupError(
+                f"the Prefect server has no {', '.join(missing)}",
+                where=api_url,
+                todo="run `edgecap deploy` first, with the same PREFECT_API_URL",
+            )
+
+
+def environment(settings: Settings, given: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a worker: that of this process, with the settings' places absolute.
+
+    Args:
+        settings: whose home is used.
+        given: the variables of this process.
+    """
+    here = {FOLDER: str(Path.cwd()), "EDGECAP_HOME": str(settings.home.resolve())}
+    if config_file().is_file():
+        here["EDGECAP_CONFIG"] = str(config_file().resolve())
+    # Runs are started with the `python` of the path: the one that has edgecap.
+    path = os.pathsep.join([str(Path(sys.executable).parent), given.get("PATH", os.defpath)])
+    return {**PREFECT, **given, **here, "PATH": path}
+
+
+def command(name: str, limit: int, queues: Sequence[str]) -> list[str]:
+    """Prefect's own command for a process worker.
+
+    Args:
+        name: as the UI shows it; empty for one that Prefect chooses.
+        limit: flow runs at a time.
+        queues: only these; all, by their priority, if empty.
+    """
+    argv = [sys.executable, "-m", "prefect", "worker", "start", "--pool", POOL, "--type", "process"]
+    argv += ["--limit", str(limit)]
+    if name:
+        argv += ["--name", name]
+    for queue in queues:
+        argv += ["--work-queue", queue]
+    return argv
