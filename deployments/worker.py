@@ -14,8 +14,8 @@ from edgecap.settings import DEFAULT, FOLDER, Settings, check_places, config_fil
 from edgecap.stores import open_store
 
 RECONCILE = "reconcile/every-10-min"
-# What a worker adds to the environment unless it is set there. Heartbeats as often as Prefect allows: when they
-# stop, the run has died with its machine. Results on disk: a run that is taken up again does nothing twice.
+# What a worker adds to the environment unless it is set there. Heartbeats as often as Prefect allows: when
+# they stop, the run has died with its machine. Results on disk: a run taken up again does nothing twice.
 PREFECT = {
     "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
     "PREFECT_WORKER_QUERY_SECONDS": "5",
