@@ -11,7 +11,8 @@ BIN := $(VENV)/bin
 # Independent judges of our own packet code, programs that make real traffic, a browser that looks at reports.
 TEST_PROGRAMS := capinfos tshark tcpdump ping chromium
 TEST_PACKAGES := wireshark-common tshark tcpdump iputils-ping chromium
-ALERTMANAGER := $(VENV)/debian/usr/bin/prometheus-alertmanager
+ALERTMANAGER := $(VENV)/debian/.alertmanager
+INSTALL := $(BIN)/python deployments/install.py
 
 # Neither the Prefect server nor its client reports home from a test or a demo.
 export DO_NOT_TRACK := 1
@@ -28,51 +29,38 @@ setup-dev: $(VENV)/.installed-dev
 $(BIN)/uv:
 	@echo "setup: creating $(VENV)"
 	@$(PYTHON) -c 'import sys; sys.exit("edgecap needs Python 3.11 or later, this is " + sys.version) if sys.version_info < (3, 11) else 0'
-	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { \
-	  echo "setup: installing python3-venv from Debian"; \
-	  sudo=""; [ "$$(id -u)" = 0 ] || sudo=sudo; \
-	  $$sudo apt-get update -qq; \
-	  DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -qq --no-install-recommends python3-venv >/dev/null; \
-	}
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || deployments/debian.sh "Python's venv" python3-venv
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 
 # Compiled here, since each run is a process of its own: without bytecode it takes seconds more to start.
 $(VENV)/.installed: requirements.lock pyproject.toml setup.py $(wildcard edgecap/packets/_*.c edgecap/packets/_*.h) | $(BIN)/uv
-	@echo '#include <Python.h>' | cc -fsyntax-only -x c $$($(BIN)/python -c 'import sysconfig; print("-I" + sysconfig.get_path("include"))') - 2>/dev/null || { \
-	  echo "setup: installing a C compiler and Python's headers from Debian"; \
-	  sudo=""; [ "$$(id -u)" = 0 ] || sudo=sudo; \
-	  $$sudo apt-get update -qq; \
-	  DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -qq --no-install-recommends gcc libc6-dev python3-dev >/dev/null; \
-	}
+	@echo '#include <Python.h>' | cc -fsyntax-only -x c $$($(BIN)/python -c 'import sysconfig; print("-I" + sysconfig.get_path("include"))') - 2>/dev/null || \
+	  deployments/debian.sh "a C compiler with Python's headers" gcc libc6-dev python3-dev
 	@echo "setup: installing the locked packages"
-	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r requirements.lock
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps -e .
+	@$(INSTALL) --compile-bytecode --require-hashes -r requirements.lock
+	@$(INSTALL) --no-deps -e .
 	@$(BIN)/python -m compileall -q cli deployments edgecap flows tasks
 	@touch $@
 
 $(VENV)/.installed-dev: requirements-dev.lock $(VENV)/.installed
 	@echo "setup: installing what the tests need"
-	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r requirements-dev.lock
+	@$(INSTALL) --compile-bytecode --require-hashes -r requirements-dev.lock
 	@touch $@
 
 apt: $(ALERTMANAGER) ## Debian packages the tests need (tshark, capinfos, tcpdump, ping, chromium, Alertmanager)
 	@missing=""; for p in $(TEST_PROGRAMS); do command -v $$p >/dev/null || missing="$$missing $$p"; done; \
-	if [ -n "$$missing" ]; then \
-	  echo "setup: installing$$missing from Debian"; \
-	  sudo=""; [ "$$(id -u)" = 0 ] || sudo=sudo; \
-	  $$sudo apt-get update -qq; \
-	  DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -qq --no-install-recommends $(TEST_PACKAGES) >/dev/null; \
-	fi
+	[ -z "$$missing" ] || deployments/debian.sh "$${missing# }" $(TEST_PACKAGES)
 
-# Unpacked and not installed: the package's service would listen on this machine from then on.
+# Unpacked and not installed: the package's service would listen on this machine from then on. The program reads
+# its templates at a fixed place of an installed package; of the same length, the place is below the folder it runs in.
 $(ALERTMANAGER): | $(BIN)/uv
 	@echo "setup: fetching prometheus-alertmanager from Debian"
 	@mkdir -p $(VENV)/debian; cd $(VENV)/debian; \
-	sudo=""; [ "$$(id -u)" = 0 ] || sudo=sudo; \
-	apt-get download -qq prometheus-alertmanager 2>/dev/null || { \
-	  $$sudo apt-get update -qq; apt-get download -qq prometheus-alertmanager 2>/dev/null; }; \
-	dpkg-deb -x prometheus-alertmanager_*.deb .; rm prometheus-alertmanager_*.deb
+	get="apt-get download -qq -o APT::Sandbox::User=root prometheus-alertmanager"; \
+	$$get 2>/dev/null || { ../../deployments/debian.sh "apt's list of packages"; $$get; }; \
+	dpkg-deb -x prometheus-alertmanager_*.deb .; rm prometheus-alertmanager_*.deb; \
+	LC_ALL=C sed -i 's|/usr/share/prometheus/alertmanager|usr//share/prometheus/alertmanager|g' usr/bin/prometheus-alertmanager
 	@touch $@
 
 demo: setup ## the main job, for real, on this machine (ONCE=1: run it once and leave)

@@ -17,7 +17,8 @@ from tests.deployments.conftest import http, until
 PAGE = Path(__file__).parents[2] / "docs/alerts/alertmanager.md"
 SECRET = "what-alertmanager-knows"
 # `make apt` unpacks it into the environment: installed, it would listen on this machine from then on.
-PLACES = os.pathsep.join([os.environ.get("PATH", ""), str(Path(sys.prefix) / "debian/usr/bin")])
+UNPACKED = Path(sys.prefix) / "debian"
+PLACES = os.pathsep.join([str(UNPACKED / "usr/bin"), os.environ.get("PATH", "")])
 ALERTMANAGER = shutil.which("prometheus-alertmanager", path=PLACES)
 AMTOOL = shutil.which("amtool", path=PLACES)
 
@@ -57,6 +58,7 @@ def alertmanager(command, prefect, tmp_path):
             "--cluster.listen-address=",
         ],
         log=tmp_path / "alertmanager.log",
+        folder=UNPACKED if UNPACKED.exists() else None,
     )
     program.start()
     try:
