@@ -16,8 +16,9 @@ from prefect.settings import (
     temporary_settings,
 )
 
-from deployments.local import LocalSetup
+from deployments.local import POOL, QUEUES, LocalSetup
 from deployments.prefect_api import PrefectApi
+from edgecap.archive.journal import Journal
 from edgecap.errors import SetupError
 from edgecap.settings import load_settings
 from edgecap.simulator.buckets import EdgeBuckets
@@ -26,13 +27,15 @@ from edgecap.simulator.credentials import Credential
 from edgecap.simulator.edge import Edge
 from edgecap.simulator.faults import Faults, parse_fault
 from edgecap.simulator.serve import SimulatorServer
-from edgecap.simulator.traffic import LiveTraffic, SyntheticTraffic
+from edgecap.simulator.traffic import SyntheticTraffic
 from edgecap.simulator.variants import VARIANTS
 from edgecap.stores import open_store
 from tests.prefect_database import place_database
+from tests.raw_sockets import live_traffic
 
 TOKEN = "token-of-the-flow-tests"
 SPEED = 30
+UNFINISHED = ["SCHEDULED", "PENDING", "RUNNING", "CANCELLING", "CRASHED"]
 
 
 @pytest.fixture(scope="session")
@@ -55,15 +58,28 @@ def prefect_server(tmp_path_factory, prefect_database):
             yield setup
 
 
+@pytest.fixture(scope="session")
+def deployed(prefect_server):
+    """The deployments of `prefect.yaml`; nobody works on their runs, and their schedules rest."""
+    with PrefectApi(prefect_server.api_url) as prefect:
+        prefect.make_pool(POOL, QUEUES)
+    prefect_server.deploy()
+    forget_runs(prefect_server.api_url)
+    return prefect_server
+
+
 def forget_runs(api_url):
-    """Delete the runs that are not over: a worker would take up an earlier test's, in this one's world."""
-    open_ = ["SCHEDULED", "PENDING", "RUNNING", "CANCELLING", "CRASHED"]
+    """Let all schedules rest, and delete the runs that are not over: a worker would take them up.
+
+    A schedule's run whose time has come is among them: pausing makes Prefect delete only those to come.
+    """
     with PrefectApi(api_url) as prefect:
-        for run in prefect._runs({"state": {"type": {"any_": open_}}}):
-            # Those of schedules go when their deployment is paused.
-            if "auto-scheduled" not in run["tags"]:
-                with suppress(SetupError):  # gone already: an answer that came late, and a second try
-                    prefect._call("DELETE", f"/flow_runs/{run['id']}")
+        for deployment in prefect._call("POST", "/deployments/filter", json={}):
+            if deployment["schedules"] and not deployment["paused"]:
+                prefect._call("PATCH", f"/deployments/{deployment['id']}", json={"paused": True})
+        for run in prefect._runs({"state": {"type": {"any_": UNFINISHED}}}):
+            with suppress(SetupError):  # gone already: an answer that came late, and a second try
+                prefect._call("DELETE", f"/flow_runs/{run['id']}")
 
 
 @dataclass
@@ -83,6 +99,17 @@ class World:
             lines.append(f"[{name}]")
             lines += [f"{key} = {json.dumps(value)}" for key, value in table.items()]
         self.config.write_text("\n".join(lines) + "\n")
+
+    def accepted(self):
+        """The ids of the captures that the edge accepted, each with the journal's intents for it.
+
+        More than one capture for an intent is the fault that must never be; a capture without one is somebody
+        else's.
+        """
+        intents = {}
+        for record in Journal(open_store(load_settings().archive())).records():
+            intents.setdefault(record.capture_id, []).append(record.intent)
+        return {post["capture_id"]: intents.get(post["capture_id"], []) for post in self.posts()}
 
     def posts(self, outcome="accepted"):
         """The capture requests that the edge accepted or refused, from its own log."""
@@ -105,7 +132,7 @@ def world(prefect_server, object_store, tmp_path, monkeypatch, request):
     bucket = object_store.make_bucket(f"flows-{account_id}")
     place = object_store.place(bucket, "captures")
     edge = Edge(
-        traffic=LiveTraffic("lo", history_bytes=1 << 30) if live else SyntheticTraffic(7),
+        traffic=live_traffic("lo", history_bytes=1 << 30) if live else SyntheticTraffic(7),
         buckets=EdgeBuckets(
             object_store.endpoint_url,
             None,

@@ -40,11 +40,13 @@ async def test_pings_on_lo_are_captured_as_they_happen_and_looked_back_at(world)
     """A full capture has each of the pings, a simple one afterwards looks back at them."""
     await register_bucket()
     icmp = Filter(protocol=1, destination_address="127.0.0.1")
-    running = asyncio.create_task(capture(FullRequest(colo="ORD", time_limit=8, filter=icmp)))
-    async with asyncio.timeout(30):
+    running = asyncio.create_task(capture(FullRequest(colo="ORD", time_limit=600, filter=icmp)))
+    async with asyncio.timeout(120):
         while not any(event["after"] == "running" for event in world.edge.log.events("state")):  # noqa: ASYNC110 - another thread's
             await asyncio.sleep(0.1)
     await ping()
+    [accepted] = world.posts()
+    world.edge.stop(world.account_id, accepted["capture_id"])  # however long the pings took
     full = await running
     paths = sorted(world.archive.rglob("*full*/raw/*.pcap"))
     assert requests_by_tshark(paths) == PINGS

@@ -6,7 +6,6 @@ from dataclasses import replace
 import pytest
 
 from deployments.dispatch import EVENT, Dispatch, OrderRefused
-from deployments.local import POOL, QUEUES
 from deployments.prefect_api import PrefectApi
 from edgecap.alerts.model import derive
 from edgecap.incidents.book import Order
@@ -16,11 +15,9 @@ pytestmark = [pytest.mark.prefect, pytest.mark.xdist_group("prefect")]
 
 
 @pytest.fixture
-def api(prefect_server):
+def api(deployed):
     """The server, with the deployments of `prefect.yaml`."""
-    with PrefectApi(prefect_server.api_url) as api:
-        api.make_pool(POOL, QUEUES)
-        prefect_server.deploy()
+    with PrefectApi(deployed.api_url) as api:
         yield api
 
 

@@ -17,7 +17,7 @@ from prefect.blocks.notifications import CustomWebhookNotificationBlock
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State, StateType
 
-from deployments.local import POOL, QUEUES
+from deployments.local import POOL
 from deployments.prefect_api import PrefectApi
 from deployments.processes import LOOPBACK, answers, free_port
 from edgecap.alerts.model import Alert, derive
@@ -27,7 +27,7 @@ from edgecap.archive.verify import verify_entry
 from edgecap.incidents.record import Incidents
 from flows.register_bucket import register_bucket
 from tasks.outcomes import tag_of
-from tests.flows.conftest import forget_runs
+from tests.flows.conftest import UNFINISHED, forget_runs
 
 pytestmark = [pytest.mark.prefect, pytest.mark.xdist_group("prefect")]
 
@@ -43,15 +43,6 @@ colos = ["ORD"]
 """
 
 
-@pytest.fixture(scope="session")
-def deployed(prefect_server):
-    """The deployments of `prefect.yaml`."""
-    with PrefectApi(prefect_server.api_url) as prefect:
-        prefect.make_pool(POOL, QUEUES)
-    prefect_server.deploy()
-    return prefect_server
-
-
 @pytest.fixture
 def warm(deployed, world, monkeypatch, tmp_path):
     """The warm process and a worker, for the settings of this test."""
@@ -62,9 +53,6 @@ def warm(deployed, world, monkeypatch, tmp_path):
         deployed.program("responder", "deployments.responder"),
         deployed.program("worker", "prefect", "worker", "start", "--pool", POOL, "--type", "process"),
     ]
-    with PrefectApi(deployed.api_url) as prefect:
-        for name in ("capture/simple-every-10-min", "reconcile/every-10-min"):
-            prefect.pause(name)
     forget_runs(deployed.api_url)
     try:
         for program in programs:
@@ -152,7 +140,21 @@ async def test_an_attack_is_shown_from_before_its_start_to_after_its_end(deploye
         assert verify_entry(store, entry) == []
         assert entry.manifest.intent["incident"] == incident
         assert entry.manifest.totals.packets == part.packets
-    assert len(world.posts()) == 3
+    accepted = world.accepted()
+    assert len(accepted) == 3
+    assert sorted(intent.intent_id for [intent] in accepted.values()) == sorted(
+        read_entry(store, part.entry).manifest.intent["intent_id"] for part in record.captures
+    )
+
+
+async def test_no_run_that_a_schedule_left_behind_is_taken_up_by_a_test_s_worker(deployed):
+    """Deploying takes a while; the time of a schedule's run may come before the schedule is paused."""
+    with PrefectApi(deployed.api_url) as prefect:
+        deployment = prefect.deployment("capture/simple-every-10-min")["id"]
+        run = prefect.start_run(deployment, {}, tags=["auto-scheduled"])["id"]
+        forget_runs(deployed.api_url)
+        assert run not in [left["id"] for left in prefect._runs({"state": {"type": {"any_": UNFINISHED}}})]
+        assert prefect.deployment("capture/simple-every-10-min")["paused"]
 
 
 async def test_the_same_order_twice_and_both_taken_up_at_once_capture_once(deployed, warm, world, store):

@@ -9,23 +9,12 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterTags
 from prefect.client.schemas.objects import StateType
 
-from deployments.local import POOL, QUEUES
-from deployments.prefect_api import PrefectApi
 from edgecap.incidents.record import Incidents
 from flows.respond_to import respond_to
 from tasks.outcomes import tag_of
 from tests.deployments.conftest import attack
 
 pytestmark = [pytest.mark.prefect, pytest.mark.xdist_group("prefect")]
-
-
-@pytest.fixture(scope="session")
-def deployed(prefect_server):
-    """The deployments of `prefect.yaml`; nobody works on their runs."""
-    with PrefectApi(prefect_server.api_url) as prefect:
-        prefect.make_pool(POOL, QUEUES)
-    prefect_server.deploy()
-    return prefect_server
 
 
 def payload(event="START"):

@@ -57,11 +57,12 @@ class LiveTraffic:
         what a
             clock that runs faster needs. None: the kernel's own time stamps.
         city: the city whose servers the packets come to.
+        opened: a socket from `open_interface`, which another process with that right may have opened; closed
+            here. One is opened here if none is given.
 
     Raises:
         ConfigError: there is no such interface or city, the interface is not like Ethernet, or this process
-        lacks
-            CAP_NET_RAW.
+            lacks CAP_NET_RAW.
     """
 
     link_type = ETHERNET
@@ -75,6 +76,7 @@ class LiveTraffic:
         history_bytes: int = 256 << 20,
         clock: Callable[[], datetime] | None = None,
         city: str = "ORD",
+        opened: socket.socket | None = None,
     ) -> None:
         self._interface = interface
         self._keep = (int(history_seconds * SECOND), history_packets, history_bytes)
@@ -86,7 +88,8 @@ class LiveTraffic:
         self._size = 0
         self._lock = threading.Lock()
         self._ended = threading.Event()
-        self._socket = _open(interface)
+        self._socket = opened or open_interface(interface)
+        self._socket.setblocking(False)
         self._loopback = self._socket.getsockname()[3] == _LOOPBACK
         self._thread = threading.Thread(target=self._read, name=f"live-{interface}", daemon=True)
         self._thread.start()
@@ -188,7 +191,12 @@ class LiveTraffic:
             self._size -= len(self._history.popleft().data)
 
 
-def _open(interface: str) -> socket.socket:
+def open_interface(interface: str) -> socket.socket:
+    """A raw packet socket that takes all packets of an interface, stamped by the kernel.
+
+    Raises:
+        ConfigError: there is no such interface, it is not like Ethernet, or this process lacks CAP_NET_RAW.
+    """
     try:
         # Without a protocol nothing is received before the socket is bound to the interface.
         raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
@@ -201,7 +209,6 @@ def _open(interface: str) -> socket.socket:
     except (OSError, AttributeError) as error:
         raise ConfigError(f"this system has no raw packet sockets: {error}", where=interface) from None
     try:
-        raw.setblocking(False)
         raw.setsockopt(socket.SOL_SOCKET, _TIMESTAMP_NS, 1)
         raw.setsockopt(_SOL_PACKET, _AUXDATA, 1)
         try:

@@ -1,7 +1,6 @@
 """Independent judges of packets, and traffic to judge."""
 
 import shutil
-import socket
 import subprocess
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
@@ -10,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from edgecap.simulator.traffic import Packet, PcapWriter, SyntheticTraffic
+from tests.raw_sockets import may_capture
 
 Run = Callable[..., list[str]]
 
@@ -57,11 +57,8 @@ def ping() -> Run:
 
 @pytest.fixture(scope="session")
 def raw_sockets() -> None:
-    """Skips the test where this process may not open raw sockets."""
-    try:
-        socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0).close()
-    except (OSError, AttributeError):
-        pytest.skip("no right to capture packets here (CAP_NET_RAW)")
+    """Skips the test where this process may not capture packets, not through sudo either."""
+    may_capture()
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ from edgecap.errors import ConfigError
 from edgecap.requests import Filter
 from edgecap.simulator.traffic import LiveTraffic, Packet, compile_filter
 from edgecap.simulator.traffic.times import nanoseconds
+from tests.raw_sockets import live_traffic
 
 FAST = ("-i", "0.01")
 BODY = bytes(range(256)) * 2000
@@ -23,7 +24,7 @@ BODY = bytes(range(256)) * 2000
 
 @pytest.fixture
 def live(raw_sockets) -> Iterator[LiveTraffic]:
-    with LiveTraffic("lo") as traffic:
+    with live_traffic("lo") as traffic:
         yield traffic
 
 
@@ -114,7 +115,7 @@ def test_ipv6_is_captured_as_well(live, ping):
 
 
 def test_history_is_bounded_by_packets_and_by_bytes(raw_sockets, ping):
-    with LiveTraffic("lo", history_packets=4) as few, LiveTraffic("lo", history_bytes=300_000) as small:
+    with live_traffic("lo", history_packets=4) as few, live_traffic("lo", history_bytes=300_000) as small:
         start = now()
         ping("-c10", *FAST, "-s50000", "127.0.9.3")
         end = now() + timedelta(minutes=1)
@@ -127,7 +128,7 @@ def test_history_is_bounded_by_time(raw_sockets, ping):
     """The clock here jumps a minute with each packet, and three minutes are kept."""
     minutes = iter(range(10_000))
     start = datetime(2026, 11, 23, tzinfo=UTC)
-    with LiveTraffic(
+    with live_traffic(
         "lo", history_seconds=180, clock=lambda: start + timedelta(minutes=next(minutes))
     ) as live:
         ping("-c10", *FAST, "127.0.9.4")
@@ -137,7 +138,7 @@ def test_history_is_bounded_by_time(raw_sockets, ping):
 
 
 def test_it_says_what_it_holds_and_forgets_when_closed(raw_sockets, ping):
-    live = LiveTraffic("lo")
+    live = live_traffic("lo")
     start = now()
     ping("-c3", *FAST, "127.0.9.5")
     assert list(live.packets(start, now()))
@@ -149,7 +150,7 @@ def test_it_says_what_it_holds_and_forgets_when_closed(raw_sockets, ping):
 
 def test_an_unknown_interface_is_refused_with_the_ones_there_are(raw_sockets):
     with pytest.raises(ConfigError, match=r"the interface 'nope0' cannot be captured from.*give one of .*lo"):
-        LiveTraffic("nope0")
+        live_traffic("nope0")
 
 
 def test_an_unknown_city_is_refused():

@@ -1,4 +1,6 @@
+import os
 import subprocess
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -124,19 +126,22 @@ def test_nothing_to_replay_and_nowhere_to_replay_are_refused(recorded):
 def test_what_tcpdump_recorded_of_a_ping_is_replayed(tmp_path, raw_sockets, tcpdump, tshark, ping):
     """Requests and answers of one ping come to one server, in order, with tcpdump's gaps between them."""
     path = tmp_path / "lo.pcap"
-    program = subprocess.Popen(
-        ["tcpdump", "-i", "lo", "-U", "-w", str(path), "-c", "6", "icmp and host 127.0.7.3"],
-        stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+    through = [] if os.getuid() == 0 else ["sudo", "-n"]
+    with path.open("wb") as taken:
+        program = subprocess.Popen(
+            [*through, "tcpdump", "-i", "lo", "-U", "-w", "-", "-c", "6", "icmp and host 127.0.7.3"],
+            stdout=taken, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
     try:
         assert program.stderr is not None
         while "listening on" not in program.stderr.readline():
             assert program.poll() is None
         ping("-c3", "-i", "0.05", "127.0.7.3")
-        assert program.wait(10) == 0
+        assert program.wait(60) == 0
     finally:
-        program.kill()
-        program.communicate()
+        with suppress(PermissionError):  # it is root's, and ends by itself
+            program.kill()
+        program.communicate(timeout=60)
     traffic = ReplayTraffic([path], epoch=EPOCH)
     played = list(traffic.packets(EPOCH, EPOCH + timedelta(milliseconds=90)))
     recorded_times = tshark("-r", path, "-T", "fields", "-e", "frame.time_relative")
