@@ -5,6 +5,7 @@ from __future__ import annotations
 import cypcap
 
 from edgecap.errors import InvalidRequest
+from edgecap.packets.filter_numbers import numbered
 
 ETHERNET = 1
 _SNAPLEN = 262_144
@@ -31,7 +32,7 @@ class Program:
             self._program = cypcap.compile(
                 _COMPILED_AS.get(link_type, link_type),
                 _SNAPLEN,
-                expression,
+                numbered(expression),
                 optimize=len(expression) <= _OPTIMIZED,
                 netmask=cypcap.NETMASK_UNKNOWN,
             )

@@ -52,15 +52,25 @@ def looked_up(expression: str) -> tuple[str, ...]:
     Only an expression without any means the same wherever and whenever it is compiled.
     """
     found: list[str] = []
-    at, local = 0, False
-    while at < len(expression):
-        text = _longest(expression, at)
-        at += max(len(text), 1)
+    local = False
+    for _, text in words(expression):
         if text in KEYWORDS:
             local = local if text in _JOINING else text in _LOCAL
-        elif text and not local and not _address(text):
+        elif not local and not _address(text):
             found.append(text)
     return tuple(dict.fromkeys(found))
+
+
+def words(expression: str) -> list[tuple[int, str]]:
+    """The words of an expression, each with the place where it begins; operators are none."""
+    found: list[tuple[int, str]] = []
+    at = 0
+    while at < len(expression):
+        text = _longest(expression, at)
+        if text:
+            found.append((at, text))
+        at += max(len(text), 1)
+    return found
 
 
 def _longest(expression: str, at: int) -> str:

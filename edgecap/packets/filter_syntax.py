@@ -9,9 +9,10 @@ Language: https://www.tcpdump.org/manpages/pcap-filter.7.html. `and` and `or` bi
 from __future__ import annotations
 
 import re
-import socket
 from dataclasses import dataclass
 from ipaddress import ip_network
+
+from edgecap.packets.service_names import service_ports
 
 Fields = dict[str, str | int]
 """Fields of `filter_v1` that must all be equal."""
@@ -245,10 +246,8 @@ def _directed(direction: str, name: str, value: str | int, more: Fields) -> tupl
 def _port(word: str, protocol: str) -> int | None:
     if word.isdecimal():
         return int(word)
-    try:
-        found = {socket.getservbyname(word, name) for name in ([protocol] if protocol else ["tcp", "udp"])}
-    except (OSError, ValueError):
-        return None
+    ports = service_ports(word)
+    found = {ports.get(name) for name in ([protocol] if protocol else ["tcp", "udp"])}
     return found.pop() if len(found) == 1 else None
 
 
