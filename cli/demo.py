@@ -27,6 +27,7 @@ from edgecap.stores import open_store
 from edgecap.stores.base import Store
 
 COLUMNS = ("id", "type", "colo", ">packets", ">bytes", ">files", "SHA-256", "path")
+_SILENT = 30.0  # seconds without a change, after which a line says what is waited for
 # What a person has set up for real work must not leak into a demonstration, nor the other way round.
 _REAL = ("EDGECAP_", "CLOUDFLARE_", "PREFECT_", "AWS_", "GOOGLE_", "STORAGE_EMULATOR_")
 
@@ -36,7 +37,7 @@ def demo(*, once: Annotated[bool, Parameter(show_default=False)] = False) -> Non
 
     Args:
         once: Leave after the tables; the exit code is 0 only if all captures are archived and verified, those
-            of the incident too.
+            of the incident too, and the attack is seen in those during it and not in those after it.
     """
     home = (load_settings().home / "demo").resolve()
     if running := running_setup(home):
@@ -99,7 +100,7 @@ def _show_archive(setup: Demo, runs: list[Watched]) -> None:
 
 
 def _show_incident(setup: Demo, archive: Store) -> None:
-    """The incident's three phases; raises unless each has its packets."""
+    """The incident's three phases; raises unless each has its packets, and they show what happened."""
     incidents = Incidents(archive)
     for incident_id in incidents.ids():
         record = incidents.closed(incident_id)
@@ -123,6 +124,10 @@ def _show_incident(setup: Demo, archive: Store) -> None:
         )
         if record.missing or {part.phase for part in record.captures} != {"before", "during", "after"}:
             raise CaptureFailed(f"the incident is not whole: {record}", where=str(setup.home / "logs"))
+        for part in record.captures:
+            seen = _looks_like(archive, part.entry)
+            if wrong := setup.attack.contradicted(part.phase, seen):
+                raise CaptureFailed(f"{wrong}: {seen}", where=part.entry)
         return
     raise CaptureFailed("the alert led to no incident", where=str(setup.home / "logs"))
 
@@ -162,13 +167,17 @@ def _show_next(setup: Demo, hidden: list[str]) -> None:
 
 
 class _Board:
-    """Both runs, live: a table that is redrawn on a terminal, else a line whenever something changes."""
+    """All runs, live: a table that is redrawn on a terminal, else a line whenever something changes.
+
+    Where nothing has changed for a while, a line says what is waited for.
+    """
 
     def __init__(self) -> None:
         self._live: Live | None = None
         if colourful(sys.stderr):
             self._live = Live(console=console(sys.stderr), refresh_per_second=4)
         self._said: dict[str, str] = {}
+        self._began = self._last = time.monotonic()
 
     def __enter__(self) -> Self:
         if self._live:
@@ -183,11 +192,22 @@ class _Board:
         if self._live:
             self._live.update(_board(runs))
             return
+        now = time.monotonic()
         for run in runs:
             news = f"{run.label}: {run.state}" + (f" ({run.name})" if run.name else "")
             if self._said.get(run.label) != news:
                 self._said[run.label] = news
+                self._last = now
                 say(news)
+        if now - self._last > _SILENT:
+            self._last = now
+            waiting = [f"{run.label}, {_why(run)}" for run in runs if not run.ended]
+            say(f"Still waiting, {now - self._began:.0f} s in all: {'; '.join(waiting)}")
+
+
+def _why(run: Watched) -> str:
+    """What a run that is not over waits for, as far as its state says."""
+    return " ".join(f"{run.state}: {run.message}".split())[:160].rstrip(": ")
 
 
 def _board(runs: list[Watched]) -> RenderableType:
@@ -197,8 +217,9 @@ def _board(runs: list[Watched]) -> RenderableType:
             run.name or "-",
             run.state,
             "-" if run.progress is None else f"{run.progress:.0f}%",
+            "" if run.ended else _why(run).partition(": ")[2],
             run.url,
         )
         for run in runs
     )
-    return table(("capture", "run", "state", ">progress", "page"), rows)
+    return table(("capture", "run", "state", ">progress", "waits for", "page"), rows)

@@ -12,6 +12,9 @@ import httpx
 from edgecap.errors import SetupError
 
 AGO = timedelta(seconds=10)
+LONGEST = timedelta(days=1)
+QUIET = 2.5  # seconds
+_PATIENCE = 300.0  # seconds
 TARGET, PORT = "203.0.113.7", 443
 POLICY = """\
 # Written by `edgecap demo`, anew each time. Shorter than you would have it, so that nobody has to wait.
@@ -30,13 +33,11 @@ colos = ["ORD"]
 class Attack:
     """One SYN flood: what the simulated edge sees of it, and what Cloudflare's notifications tell.
 
-    Args:
-        lasts: seconds from now until it ends. It began a moment ago.
+    It began a moment ago, and goes on until `end`.
     """
 
-    def __init__(self, lasts: float) -> None:
+    def __init__(self) -> None:
         self._started = (datetime.now(UTC) - AGO).replace(microsecond=0)
-        self._ends = datetime.now(UTC) + timedelta(seconds=lasts)
         self._id = secrets.token_hex(16)
 
     def __repr__(self) -> str:
@@ -44,14 +45,38 @@ class Attack:
 
     @property
     def traffic(self) -> str:
-        """The simulated edge's traffic with this attack in it."""
-        seconds = (self._ends - self._started).total_seconds()
-        return f"synthetic:syn_flood,{self._started:%Y-%m-%dT%H:%M:%SZ},{seconds:.0f}"
+        """The simulated edge's traffic with this attack in it, for as long as the demonstration can last."""
+        return f"synthetic:syn_flood,{self._started:%Y-%m-%dT%H:%M:%SZ},{LONGEST.total_seconds():.0f}"
 
-    @property
-    def is_over(self) -> bool:
-        """Whether its last packet has been sent."""
-        return datetime.now(UTC) > self._ends
+    def end(self, edge: str) -> None:
+        """Have the simulated edge send no more of it; returns a moment after its last packet.
+
+        Args:
+            edge: the root URL of the simulated edge.
+
+        Raises:
+            SetupError: the edge does not answer.
+        """
+        try:
+            answer = httpx.post(f"{edge}/_edge/attacks/end", timeout=60)
+            answer.raise_for_status()
+        except httpx.HTTPError as error:
+            raise SetupError(f"the simulated edge does not end its attack: {error}", where=edge) from None
+        # Cloudflare tells times in whole seconds: what comes after that must be free of the attack.
+        time.sleep(QUIET)
+
+    def contradicted(self, phase: str, verdict: str) -> str:
+        """What is wrong about a capture's verdict; empty if it shows what happened.
+
+        Args:
+            phase: `before`, `during` or `after`. What precedes the alert begins calm: anything can be said.
+            verdict: what its packets look like.
+        """
+        if phase == "during" and not ("SYN flood" in verdict and TARGET in verdict):
+            return "the capture during the attack does not show it"
+        if phase == "after" and "flood" in verdict:
+            return "the attack is over, and the capture after it shows one"
+        return ""
 
     def payload(self, event: Literal["START", "END"]) -> dict[str, Any]:
         """The body of an `advanced_ddos_attack_l4_alert` notification."""
@@ -84,18 +109,27 @@ class Attack:
         }
 
     def tell(self, address: str, secret: str, event: Literal["START", "END"]) -> None:
-        """Send it to the receiver, as Cloudflare does.
+        """Send it to the receiver, as Cloudflare does: again and again while that does not answer.
 
         Raises:
-            SetupError: the receiver does not take it.
+            SetupError: the receiver refuses it, or has not answered for minutes.
         """
-        try:
-            answer = httpx.post(
-                f"{address}/alerts/cloudflare",
-                json=self.payload(event),
-                headers={"cf-webhook-auth": secret},
-                timeout=10,
-            )
-            answer.raise_for_status()
-        except httpx.HTTPError as error:
-            raise SetupError(f"the receiver does not take the alert: {error}", where=address) from None
+        deadline = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                answer = httpx.post(
+                    f"{address}/alerts/cloudflare",
+                    json=self.payload(event),
+                    headers={"cf-webhook-auth": secret},
+                    timeout=60,
+                )
+                answer.raise_for_status()
+            except httpx.HTTPError as error:
+                refused = isinstance(error, httpx.HTTPStatusError) and error.response.is_client_error
+                if refused or time.monotonic() > deadline:
+                    raise SetupError(
+                        f"the receiver does not take the alert: {error}", where=address
+                    ) from None
+                time.sleep(1)
+            else:
+                return

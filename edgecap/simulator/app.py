@@ -1,7 +1,7 @@
 """The PCAPs API over HTTP: nine operations, with Cloudflare's paths, envelopes and codes.
 
-Besides there is a control path that the real edge has not: `/_edge/faults` (GET, POST, DELETE), `/_edge/log`
-and `/_edge/state`.
+Besides there is a control path that the real edge has not: `/_edge/faults` (GET, POST, DELETE), `/_edge/log`,
+`/_edge/state`, and `/_edge/attacks/end` (POST), after which the made-up attacks of now are over.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Match, Route
 
+from edgecap.requests import rfc3339
 from edgecap.simulator.edge import Edge
 from edgecap.simulator.envelope import Problem, Refused, failure, no_route, wrapped
 from edgecap.simulator.exchange import Exchange
@@ -48,6 +49,7 @@ def create_app(edge: Edge) -> Starlette:
             Route("/_edge/faults", control.faults, methods=["GET", "POST", "DELETE"]),
             Route("/_edge/log", control.log, methods=["GET"]),
             Route("/_edge/state", control.state, methods=["GET"]),
+            Route("/_edge/attacks/end", control.end_attacks, methods=["POST"]),
         ],
         middleware=[Middleware(Pipeline, edge=edge)],
         exception_handlers={Refused: _refused, HTTPException: _lost},
@@ -157,6 +159,10 @@ class _Control:
         since = request.query_params.get("since", "0")
         event = request.query_params.get("event", "")
         return JSONResponse(self._edge.log.events(event, since=int(since) if since.isdigit() else 0))
+
+    async def end_attacks(self, _: Request) -> Response:
+        end = self._edge.end_attacks()
+        return JSONResponse({"end": rfc3339(end) if end else None})
 
     async def state(self, _: Request) -> Response:
         return JSONResponse(self._edge.state())

@@ -19,16 +19,18 @@ from edgecap.simulator.buckets import Buckets
 from edgecap.simulator.captures import Capture, keyless, listed, shown, steps_of
 from edgecap.simulator.clock import Clock
 from edgecap.simulator.credentials import Credential, Gate
-from edgecap.simulator.envelope import Refused
+from edgecap.simulator.envelope import Problem, Refused
 from edgecap.simulator.faults import Faults
 from edgecap.simulator.lifecycle import Lifecycle
 from edgecap.simulator.limits import RequestLimit
 from edgecap.simulator.log import EdgeLog
 from edgecap.simulator.ownership import Ownerships
 from edgecap.simulator.traffic.base import Traffic
+from edgecap.simulator.traffic.synthetic import SyntheticTraffic
 from edgecap.simulator.variants import VARIANTS, Variant
 
 SIMPLE_SPACING = 60.0  # "one request a minute"
+HOLD_AT_MOST = 4_000_000_000  # bytes: a few full captures of the API's most
 
 
 class Edge:
@@ -48,6 +50,8 @@ class Edge:
         simple_spacing: seconds between two simple captures of an account.
         sample_one_in: a simple capture sees one packet in so many.
         seed: of everything that is left to chance, but ids and challenges.
+        hold_at_most: bytes of packets that it keeps on this machine at a time. A full capture that would
+            exceed it ends there, and no other is accepted.
     """
 
     def __init__(
@@ -63,6 +67,7 @@ class Edge:
         simple_spacing: float = SIMPLE_SPACING,
         sample_one_in: int = 10,
         seed: int = 1,
+        hold_at_most: int = HOLD_AT_MOST,
     ) -> None:
         self.traffic = traffic
         self.clock = clock or Clock()
@@ -90,7 +95,9 @@ class Edge:
             folder=self._folder,
             sample_one_in=sample_one_in,
             seed=seed,
+            hold_at_most=hold_at_most,
         )
+        self._hold_at_most = hold_at_most
         self._wake = threading.Event()
         self._stopping = False
         self._thread: threading.Thread | None = None
@@ -113,7 +120,7 @@ class Edge:
         """Accept a capture.
 
         Raises:
-            Refused: a field is wrong, the bucket is not validated, or the lane is not free.
+            Refused: a field is wrong, the bucket is not validated, the lane is not free, or too much is held.
         """
         reader = BodyReader(body, self.variant)
         wanted = reader.capture(self.clock.now())
@@ -121,6 +128,9 @@ class Edge:
             if not self.traffic.servers(wanted.colo):
                 raise reader.wrong("colo_name", f"colo_name {wanted.colo!r} is not a known data center")
             self.ownerships.require(account_id, reader)
+        if (held := self._lifecycle.held) >= self._hold_at_most:
+            problem = Problem(1000, f"the simulator holds {held:,} bytes of packets, and takes no more")
+            raise Refused(503, (problem,))
         with self._lock:
             now = self.clock.now()
             self._take_lane(account_id, wanted.type, now)
@@ -165,6 +175,14 @@ class Edge:
                 raise Refused.by(self.variant.not_stoppable)
             self._lifecycle.stop(capture, self.clock.now())
         self._wake_up()
+
+    def end_attacks(self) -> datetime | None:
+        """Let the made-up attacks that go on now end; return when they do, None if there are none."""
+        if not isinstance(self.traffic, SyntheticTraffic):
+            return None
+        end = self.traffic.end_attacks(self.clock.now())
+        self.log.write("attacks", end=rfc3339(end) if end else None)
+        return end
 
     def tick(self) -> datetime | None:
         """Do everything that is due; return when the next thing is, on the simulator's clock."""

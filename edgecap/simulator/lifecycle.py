@@ -12,6 +12,7 @@ from typing import Any
 
 from edgecap.errors import EdgecapError
 from edgecap.redact import redact
+from edgecap.simulator.bodies import BYTE_LIMIT
 from edgecap.simulator.buckets import Buckets, Delivery, prepare
 from edgecap.simulator.captures import NO_PACKETS, Capture
 from edgecap.simulator.clock import Clock
@@ -51,6 +52,8 @@ class Lifecycle:
         folder: for files of captures; one folder for each is made in it.
         sample_one_in: a simple capture sees one packet in so many.
         seed: of the sampling.
+        hold_at_most: bytes of packets that are kept on this machine at a time; the full capture that would
+            exceed it ends there.
     """
 
     def __init__(
@@ -66,6 +69,7 @@ class Lifecycle:
         folder: Path,
         sample_one_in: int,
         seed: int,
+        hold_at_most: int,
     ) -> None:
         self._traffic = traffic
         self._buckets = buckets
@@ -77,6 +81,8 @@ class Lifecycle:
         self._folder = folder
         self._one_in = sample_one_in
         self._seed = seed
+        self._hold_at_most = hold_at_most
+        self._sizes: dict[str, int] = {}
         self._recorders: dict[str, Recorder] = {}
         self._seen_until: dict[str, datetime] = {}
         self._late: list[_Late] = []
@@ -85,6 +91,12 @@ class Lifecycle:
 
     def __repr__(self) -> str:
         return f"<Lifecycle [{len(self._recorders)} recording, {len(self._late)} files to come]>"
+
+    @property
+    def held(self) -> int:
+        """Bytes of packets kept here: of simple captures, and of full ones until they are delivered."""
+        with self._lock:
+            return sum(self._sizes.values())
 
     def look_back_with(self, pool: Executor) -> None:
         """Have simple captures' look back done by `pool`, so that full captures need not wait for it."""
@@ -170,6 +182,7 @@ class Lifecycle:
         [file] = recorder.finish()
         with self._lock:
             capture.packets, capture.size, capture.file = recorder.packets, recorder.size, file.path
+            self._sizes[capture.id] = file.path.stat().st_size
 
     def _start_running(self, capture: Capture, moment: datetime) -> None:
         wanted = capture.wanted
@@ -178,7 +191,8 @@ class Lifecycle:
             self._traffic.link_type,
             compile_filter(wanted.filter, self._traffic.link_type),
             packet_limit=wanted.packet_limit,
-            byte_limit=wanted.byte_limit,
+            # Without a limit of its own it has the most that the API gives; so a forgotten one ends, too.
+            byte_limit=wanted.byte_limit or BYTE_LIMIT,
         )
         self._seen_until[capture.id] = moment
         capture.step_ends = None
@@ -193,12 +207,14 @@ class Lifecycle:
         with self._lock:
             assert capture.until is not None
             end = capture.until
+            recorder.room = self._hold_at_most - self.held + self._sizes.get(capture.id, 0)
         start = self._seen_until[capture.id]
         upto = max(start, min(now, end))
         reached = recorder.take(self._traffic.packets(start, upto, colo=capture.wanted.colo))
         self._seen_until[capture.id] = upto
         with self._lock:
             capture.packets, capture.size = recorder.packets, recorder.size
+            self._sizes[capture.id] = recorder.size
         if reached is not None:
             return datetime.fromtimestamp(reached / 1_000_000_000, UTC)
         return end if upto >= end else None
@@ -280,6 +296,8 @@ class Lifecycle:
         """Remove a full capture's files once it is final and none of them is still to come."""
         if capture.full and capture.final and not any(late.capture is capture for late in self._late):
             self._recorders.pop(capture.id, None)
+            with self._lock:
+                self._sizes.pop(capture.id, None)
             self._seen_until.pop(capture.id, None)
             shutil.rmtree(self._folder / capture.id, ignore_errors=True)
 

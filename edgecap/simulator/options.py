@@ -14,7 +14,7 @@ from edgecap.errors import ConfigError
 from edgecap.simulator.buckets import EdgeBuckets
 from edgecap.simulator.clock import Clock
 from edgecap.simulator.credentials import Credential
-from edgecap.simulator.edge import SIMPLE_SPACING, Edge
+from edgecap.simulator.edge import HOLD_AT_MOST, SIMPLE_SPACING, Edge
 from edgecap.simulator.faults import Faults, parse_fault
 from edgecap.simulator.log import EdgeLog
 from edgecap.simulator.serve import LOOPBACK, serve
@@ -89,6 +89,9 @@ class SimulatorOptions(BaseModel):
         SIMPLE_SPACING, ge=0, description="Seconds between two simple captures, on the simulator's clock"
     )
     sample_one_in: int = Field(10, ge=1, description="A simple capture sees one packet in so many")
+    hold_at_most: int = Field(
+        HOLD_AT_MOST, ge=1, description="Bytes of packets to keep here at a time, before they are delivered"
+    )
 
 
 def make_edge(options: SimulatorOptions) -> Edge:
@@ -123,6 +126,7 @@ def make_edge(options: SimulatorOptions) -> Edge:
         simple_spacing=options.simple_spacing,
         sample_one_in=options.sample_one_in,
         seed=options.seed,
+        hold_at_most=options.hold_at_most,
     )
 
 

@@ -62,6 +62,8 @@ class Recorder:
         self.packets = 0
         self.size = 0
         self.limit = ""
+        self.room: int | None = None
+        """Frame bytes that the simulator has room for, over all files; None: any number."""
 
     def __repr__(self) -> str:
         return f"<Recorder [{self.packets} packets, {self.size} bytes, {len(self._open)} files]>"
@@ -78,6 +80,9 @@ class Recorder:
             size = len(packet.data)
             if self._byte_limit is not None and self.size + size > self._byte_limit:
                 self.limit = "byte_limit"
+                return packet.time_ns
+            if self.room is not None and self.size + size > self.room:
+                self.limit = "hold_at_most"
                 return packet.time_ns
             self.open_file(packet.server)[2].write(packet)
             self.packets += 1

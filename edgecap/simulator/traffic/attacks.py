@@ -32,6 +32,7 @@ class Attack:
         target: the customer's address that it hits; IPv4.
         port: the port that a SYN flood hits, or that reflectors answer to.
         rate: packets a second at each of a busy city's servers; quieter cities get less, as of all traffic.
+        until: aware; from then on it is over for good. None: that comes by itself, or never.
     """
 
     kind: Kind
@@ -41,6 +42,7 @@ class Attack:
     target: str = _TARGET
     port: int = 443
     rate: float = 240.0
+    until: datetime | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot be generated.
@@ -76,6 +78,8 @@ class Attack:
             earliest = (start - length - first) // period
             latest = (end - first) // period
             beginnings = [first + count * period for count in range(earliest, latest + 1)]
+        if self.until is not None:
+            end = min(end, nanoseconds(self.until))
         cut = [(max(begin, start), min(begin + length, end)) for begin in beginnings]
         return [(begin, finish) for begin, finish in cut if begin < finish]
 
@@ -103,9 +107,9 @@ def occurrences(
     for attack in attacks:
         length = span(attack.duration)
         for begin, _ in attack.spans(lower - length, upper + length):
-            finish = begin + length
-            if attack.spans(begin, finish) == [(begin, finish)] and begin < upper and finish > lower:
-                found.append((attack, _moment(begin), _moment(finish)))
+            for whole, finish in attack.spans(begin, begin + length):
+                if whole == begin and begin < upper and finish > lower:
+                    found.append((attack, _moment(begin), _moment(finish)))
     return sorted(found, key=lambda each: each[1])
 
 

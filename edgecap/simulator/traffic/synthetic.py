@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 from functools import lru_cache
 from operator import attrgetter, itemgetter
 from random import Random
@@ -95,6 +96,25 @@ class SyntheticTraffic:
     def attacks(self, start: datetime, end: datetime) -> list[tuple[Attack, datetime, datetime]]:
         """The attacks that touch `start <= t < end`, each with its begin and end (UTC), in order of time."""
         return occurrences(self._attacks, start, end)
+
+    def end_attacks(self, now: datetime) -> datetime | None:
+        """Let the attacks that go on at `now` end with its second; they do not come again.
+
+        Windows that have passed stay as they were.
+
+        Args:
+            now: aware; no window that reaches beyond it has been asked for.
+
+        Returns:
+            When they end, UTC; None if none goes on.
+
+        Raises:
+            InvalidRequest: the time has no time zone.
+        """
+        end = UNIX_EPOCH + timedelta(seconds=nanoseconds(now) // SECOND + 1)
+        ended = {attack for attack, _, _ in self.attacks(now, now + timedelta(microseconds=1))}
+        self._attacks = tuple(replace(each, until=end) if each in ended else each for each in self._attacks)
+        return end if ended else None
 
     def close(self) -> None:
         """Forget what was made; it can be made again."""

@@ -3,13 +3,14 @@
 import gzip
 import re
 import subprocess
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from edgecap.requests import Filter
 from edgecap.simulator.captures import NO_PACKETS
-from edgecap.simulator.traffic import compile_filter, sample
+from edgecap.simulator.traffic import Attack, SyntheticTraffic, compile_filter, sample
 from edgecap.simulator.variants import VARIANTS
 
 HTTPS = {"protocol": 6, "destination_port": 443}
@@ -189,6 +190,48 @@ def test_byte_limit_is_not_exceeded_and_ends_a_full_capture(world, tmp_path):
     size = sum(int(info["Data size (bytes)"]) for info in infos)
     assert 20_000 - 1600 < size <= 20_000
     assert world.edge.log.events("captured")[0]["why"] == "byte_limit"
+
+
+def test_a_full_capture_without_a_byte_limit_stops_at_the_api_s_most(make_world, monkeypatch):
+    """A forgotten one would fill the customer's bucket, and the memory of a test's S3 server, for a day."""
+    monkeypatch.setattr("edgecap.simulator.lifecycle.BYTE_LIMIT", 20_000)
+    world = make_world()
+    world.register()
+    capture_id = world.full(time_limit=86_400).json()["result"]["id"]
+    answer = world.finish(capture_id)
+    assert answer["status"] == "success"
+    assert "byte_limit" not in answer
+    assert world.edge.log.events("captured")[0]["why"] == "byte_limit"
+
+
+def test_it_holds_no_more_than_it_may_and_takes_no_captures_meanwhile(make_world):
+    world = make_world(hold_at_most=30_000, variant=replace(VARIANTS["documented"], lane_until="captured"))
+    world.register()
+    first = world.full(time_limit=3600).json()["result"]["id"]
+    for _ in range(60):
+        world.advance(0.5)
+        if captured := world.edge.log.events("captured"):
+            break
+    assert captured[0]["why"] == "hold_at_most"
+    assert 25_000 < captured[0]["bytes"] <= 30_000
+    world.edge._lifecycle._hold_at_most = world.edge._hold_at_most = captured[0]["bytes"]
+    refused = world.full(time_limit=5)
+    assert refused.status_code == 503
+    assert "bytes of packets, and takes no more" in refused.json()["errors"][0]["message"]
+    # Delivered, they are held no longer.
+    assert world.finish(first)["status"] == "success"
+    assert world.full(time_limit=5).status_code == 200
+
+
+def test_made_up_attacks_end_when_they_are_told_to(make_world):
+    attack = Attack("syn_flood", datetime(2026, 11, 23, 6, 33, tzinfo=UTC), timedelta(days=1))
+    world = make_world(traffic=SyntheticTraffic(7, rate=12.0, attacks=[attack]))
+    world.advance(10)
+    assert world.raw("POST", "/_edge/attacks/end").json() == {"end": "2026-11-23T06:34:17.000000Z"}
+    later = world.now + timedelta(seconds=1)
+    assert world.edge.traffic.attacks(later, later + timedelta(hours=1)) == []
+    world.advance(2)
+    assert world.raw("POST", "/_edge/attacks/end").json() == {"end": None}
 
 
 def test_full_packets_are_whole_and_of_the_time_and_place_asked_for(world):

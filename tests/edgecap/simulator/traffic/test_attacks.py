@@ -104,3 +104,18 @@ def test_listed_bounds_are_where_the_packets_are(synthetic, some_day):
 def test_an_impossible_attack_is_refused(changes, message, some_day):
     with pytest.raises(InvalidRequest, match=message):
         Attack(**{"kind": "syn_flood", "start": some_day, "duration": SECOND, **changes})
+
+
+def test_an_attack_that_is_ended_stops_with_the_second_and_what_has_passed_stays(some_day):
+    """Also of one that recurs: those that were before are there, and no more will come."""
+    attack = Attack("syn_flood", some_day, 60 * SECOND, 300 * SECOND, target="203.0.113.9")
+    traffic = SyntheticTraffic(5, rate=0, attacks=[attack])
+    now = some_day + timedelta(seconds=310.4)
+    passed = (some_day, now)
+    before = list(traffic.packets(*passed, colo="ORD"))
+    assert traffic.end_attacks(now) == some_day + 311 * SECOND
+    assert list(traffic.packets(*passed, colo="ORD")) == before
+    last = max(packet.time_ns for packet in traffic.packets(now, now + timedelta(hours=1), colo="ORD"))
+    assert nanoseconds(some_day + 310 * SECOND) < last < nanoseconds(some_day + 311 * SECOND)
+    assert traffic.attacks(now, now + SECOND)[0][1:] == (some_day + 300 * SECOND, some_day + 311 * SECOND)
+    assert traffic.end_attacks(now + 60 * SECOND) is None
