@@ -17,6 +17,7 @@ from cli.output import colourful, console, print_table, program, say, table
 from cli.signals import ending_well
 from deployments.demo import Demo, Watched
 from deployments.local import running_setup
+from deployments.processes import check_room
 from edgecap.archive.entries import list_entries, read_entry
 from edgecap.archive.summaries import read_summary
 from edgecap.archive.verify import verify_entry
@@ -44,6 +45,7 @@ def demo(*, once: Annotated[bool, Parameter(show_default=False)] = False) -> Non
         raise SetupError(
             "a demonstration runs already", where=running["ui_url"], todo="look there, or end it with Ctrl-C"
         )
+    check_room(home)
     hidden = _forget_real_settings()
     with Demo(home, say) as setup, ending_well():
         setup.start()

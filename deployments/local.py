@@ -14,8 +14,17 @@ from typing import Any
 import httpx
 
 from deployments.prefect_api import PrefectApi
-from deployments.processes import LOOPBACK, MARK, Program, Stoppable, answers, free_port, kill_marked
-from edgecap.errors import SetupError
+from deployments.processes import (
+    LOOPBACK,
+    MARK,
+    Program,
+    Stoppable,
+    answers,
+    check_port,
+    free_port,
+    kill_marked,
+)
+from edgecap.stores.staging import own_folder
 from tasks.responder import ADDRESS
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -84,6 +93,8 @@ class LocalSetup(Stoppable):
         # Runs are started with the `python` of the path: the one that has edgecap.
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
         self.env = {**prefect_settings(home, self.port), MARK: self.mark, "PATH": path, **(env or {})}
+        # Prefect's runner keeps a folder with a fixed name in the temporary one, which is the first user's.
+        self.env["TMPDIR"] = str(own_folder("edgecap-prefect"))
         self.limit = limit
         self.responder: Program | None = None
         if warm:
@@ -128,12 +139,7 @@ class LocalSetup(Stoppable):
         Raises:
             SetupError: its port is taken.
         """
-        if answers(self.port):
-            raise SetupError(
-                f"port {self.port} is taken",
-                where=self.ui_url,
-                todo="stop what listens there, or give another --port",
-            )
+        check_port(self.port, todo="stop what listens there, or give another --port")
         (self.home / "prefect").mkdir(parents=True, exist_ok=True)
         self.server.start()
 

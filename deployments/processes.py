@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import signal
@@ -13,11 +14,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import BinaryIO, Self
 
 from edgecap.errors import SetupError
 
 LOOPBACK = "127.0.0.1"
+ROOM = 200_000_000  # bytes: the Prefect server's database and logs, and a little for the first captures
+_FULL = 1_000_000  # bytes: with less than that, whatever failed, failed for it
 
 
 def free_port() -> int:
@@ -37,6 +40,57 @@ def answers(port: int, host: str = LOOPBACK) -> bool:
             return True
     except OSError:
         return False
+
+
+def check_port(port: int, host: str = LOOPBACK, *, todo: str) -> None:
+    """Return if this machine lets us listen at a port.
+
+    Args:
+        port: TCP.
+        host: an address of this machine.
+        todo: what to do otherwise, for the message.
+
+    Raises:
+        SetupError: something listens there, we may not, or the address is no one of this machine.
+    """
+    try:
+        [(family, kind, protocol, _, address), *_] = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        with socket.socket(family, kind, protocol) as probe:
+            # As servers do it: what an earlier one left in TIME_WAIT is no hindrance, what listens is.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+            probe.listen(1)
+    except OSError as error:
+        taken = error.errno == errno.EADDRINUSE
+        what = f"port {port} is taken" if taken else f"nothing can listen at port {port}: {error.strerror}"
+        raise SetupError(what, where=f"{host}:{port}", todo=todo) from None
+
+
+def check_room(folder: Path, *, least: int = ROOM) -> None:
+    """Return if there is room for a setup's state on the disk.
+
+    Args:
+        folder: where the state goes; it need not be there yet.
+        least: bytes.
+
+    Raises:
+        SetupError: the disk is full, or nearly so.
+    """
+    there = next(path for path in [folder, *folder.parents] if path.exists())
+    free = free_space(there)
+    if free < least:
+        raise SetupError(
+            f"the disk is full: {free / 1e6:,.0f} MB are free, and a start takes {least / 1e6:,.0f} MB",
+            where=str(folder),
+            todo="make room, or set another home",
+        )
+
+
+def free_space(folder: Path) -> int:
+    """Bytes that this user can write on the disk of a folder that is there."""
+    found = os.statvfs(folder)
+    # Some file systems count no files; then both numbers are 0.
+    return 0 if found.f_files and not found.f_favail else found.f_bavail * found.f_frsize
 
 
 class Stoppable(ABC):
@@ -102,14 +156,13 @@ class Program:
         """Start it.
 
         Raises:
-            SetupError: there is no such program.
+            SetupError: there is no such program, or its log cannot be written.
         """
-        self.log.parent.mkdir(parents=True, exist_ok=True)
         argv = self.argv
         if setpriv := shutil.which("setpriv"):
             # A parent that was killed outright cannot stop its children: the kernel then does.
             argv = [setpriv, "--pdeathsig", "TERM", "--", *argv]
-        with self.log.open("ab") as log:
+        with self._opened_log() as log:
             try:
                 self._process = subprocess.Popen(
                     argv,
@@ -126,6 +179,17 @@ class Program:
                     where=self.argv[0],
                     todo="run `make setup`",
                 ) from error
+
+    def _opened_log(self) -> BinaryIO:
+        try:
+            self.log.parent.mkdir(parents=True, exist_ok=True)
+            return self.log.open("ab")
+        except OSError as error:
+            raise SetupError(
+                f"{self.name} does not start: its log cannot be written: {error.strerror}",
+                where=str(self.log),
+                todo="make room, or set another home",
+            ) from error
 
     def wait_ready(self, ready: Callable[[], bool], *, timeout: float = 60.0) -> None:
         """Return when `ready()` is true.
@@ -170,12 +234,14 @@ class Program:
             raise SetupError(f"{self.name} {how}: {self.last_line()}", where=str(self.log))
 
     def last_line(self) -> str:
-        """The last line of its log that is not empty."""
+        """The last line of its log that is not empty; and that the disk is full, if it is."""
         try:
             lines = self.log.read_text(errors="replace").strip().splitlines()
+            full = free_space(self.log.parent) < _FULL
         except OSError:
             return ""
-        return lines[-1].strip() if lines else ""
+        said = lines[-1].strip() if lines else ""
+        return f"the disk is full ({said})" if full else said
 
     def stop(self, *, grace: float = 5.0) -> None:
         """Ask it to end, wait `grace` seconds, then kill whatever is left of its process group."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from deployments.local import LocalSetup, running_setup
-from deployments.processes import Stoppable, answers
+from deployments.processes import Stoppable, answers, check_port, check_room
 from deployments.watching import Watch
 from deployments.worker import check_settings
 from edgecap.alerts.doors import doors
@@ -62,7 +62,7 @@ class Up(Stoppable):
         Raises:
             ConfigError: no account or no archive is set, one of them is wrong, or a source of alerts is.
             StoreError: an archive cannot be written.
-            SetupError: it runs already, or the port is taken.
+            SetupError: it runs already, a port is taken, or the disk is full.
         """
         receiver = self._settings.receiver
         if receiver.report_token and not self.alerts:
@@ -86,6 +86,10 @@ class Up(Stoppable):
                 where=f"{running['ui_url']}, process {running['pid']}",
                 todo="end that one first, or set another home",
             )
+        check_room(self.home)
+        check_port(self.setup.port, todo="stop what listens there, or give another --port")
+        if self.alerts:
+            check_port(receiver.port, receiver.host, todo="stop what listens there, or set receiver.port")
 
     def start(self) -> None:
         """Start everything and register the deployments.
@@ -118,12 +122,6 @@ class Up(Stoppable):
 
     def _start_receiver(self) -> None:
         given = self._settings.receiver
-        if answers(given.port, given.host):
-            raise SetupError(
-                f"port {given.port} is taken",
-                where=f"http://{given.host}:{given.port}",
-                todo="stop what listens there, or set receiver.port",
-            )
         self.receiver.start()
         self.receiver.wait_ready(lambda: answers(given.port, given.host), timeout=60)
         for name in doors(self._settings.alerts):

@@ -12,6 +12,7 @@ from deployments.prefect_api import PrefectApi, status
 from edgecap.errors import SetupError
 from edgecap.settings import DEFAULT, FOLDER, Settings, check_places, config_file
 from edgecap.stores import open_store
+from edgecap.stores.staging import own_folder
 
 RECONCILE = "reconcile/every-10-min"
 # What a worker adds to the environment unless it is set there. Heartbeats as often as Prefect allows: when
@@ -74,7 +75,8 @@ def environment(settings: Settings, given: Mapping[str, str]) -> dict[str, str]:
         here["EDGECAP_CONFIG"] = str(config_file().resolve())
     # Runs are started with the `python` of the path: the one that has edgecap.
     path = os.pathsep.join([str(Path(sys.executable).parent), given.get("PATH", os.defpath)])
-    return {**PREFECT, **given, **here, "PATH": path}
+    # Prefect's runner keeps a folder with a fixed name in the temporary one, which is the first user's.
+    return {**PREFECT, **given, **here, "PATH": path, "TMPDIR": str(own_folder("edgecap-prefect"))}
 
 
 def command(name: str, limit: int, queues: Sequence[str]) -> list[str]:

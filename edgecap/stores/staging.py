@@ -23,7 +23,17 @@ def local_staging() -> Path:
         StoreUnwritable: it cannot be made, or belongs to someone else.
         StoreFull: there is no space for it.
     """
-    folder = Path(tempfile.gettempdir()) / f"edgecap-{os.getuid()}"
+    return own_folder("edgecap")
+
+
+def own_folder(name: str) -> Path:
+    """A folder called `name` and this user's number, below TMPDIR; made if missing. Nobody else may look in.
+
+    Raises:
+        StoreUnwritable: it cannot be made, or belongs to someone else.
+        StoreFull: there is no space for it.
+    """
+    folder = Path(tempfile.gettempdir()) / f"{name}-{os.getuid()}"
     with explained(folder):
         folder.mkdir(mode=0o700, exist_ok=True)
         if folder.is_symlink() or folder.stat().st_uid != os.getuid():

@@ -3,11 +3,16 @@
 import json
 import os
 import socket
+import sys
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
 from deployments.local import RUNNING
+from deployments.processes import Program, check_port, free_port
 from deployments.up import Up
+from edgecap.alerts.settings import AlertSettings, GenericSettings, ReceiverSettings
 from edgecap.errors import ConfigError, SetupError, StoreError
 from edgecap.settings import Account, Place, Settings
 
@@ -25,7 +30,7 @@ def make(tmp_path, monkeypatch):
             "archives": {"default": Place(uri=f"file:{tmp_path / 'archive'}")},
             "home": tmp_path / "home",
         }
-        return Up(Settings(**{**values, **more}), print)
+        return Up(Settings(**{**values, **more}), print, port=free_port())
 
     return up
 
@@ -70,6 +75,50 @@ def test_one_that_runs_already(make, tmp_path):
         with pytest.raises(SetupError, match="it runs already"):
             make().check()
     make().check()  # what is left of one that was killed stands in nobody's way
+
+
+def test_a_port_that_is_taken_is_told_before_anything_is_started(make, tmp_path):
+    """The receiver's, too, which is started last."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        alerts = AlertSettings(generic=GenericSettings(secret="secret" * 8))
+        with pytest.raises(SetupError, match=f"port {port} is taken .*set receiver.port"):
+            make(alerts=alerts, receiver=ReceiverSettings(port=port)).check()
+        up = make()
+        up.setup.port = port
+        with pytest.raises(SetupError, match=f"port {port} is taken .*another --port"):
+            up.check()
+    with pytest.raises(SetupError, match=r"nothing can listen at port 4280: .* \(192.0.2.1:4280\)"):
+        make(alerts=alerts, receiver=ReceiverSettings(host="192.0.2.1")).check()
+    assert not (tmp_path / "home").exists()
+
+
+def test_what_an_earlier_one_left_at_the_port_is_no_hindrance():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        with socket.create_connection(("127.0.0.1", port)), listener.accept()[0]:
+            listener.close()
+    check_port(port, todo="")
+
+
+def test_a_full_disk_is_told_as_such(make, small_disk):
+    with pytest.raises(SetupError, match=r"the disk is full: 1 MB are free.*make room"):
+        make(home=small_disk / "home").check()
+
+
+def test_a_program_that_fails_on_a_full_disk_says_so(small_disk):
+    with suppress(OSError):
+        (small_disk / "file").write_bytes(bytes(2_000_000))
+    program = Program("trial", [sys.executable, "-c", "raise SystemExit(1)"], log=small_disk / "trial.log")
+    with pytest.raises(SetupError, match="trial ended with exit code 1: the disk is full"):
+        program.run()
+
+
+def test_each_user_of_a_machine_has_a_temporary_folder_of_its_own(make):
+    """Prefect's runner keeps one with a fixed name, in which a second user could not write."""
+    folder = Path(make().setup.env["TMPDIR"])
+    assert folder.name == f"edgecap-prefect-{os.getuid()}"
+    assert (folder.stat().st_uid, folder.stat().st_mode & 0o777) == (os.getuid(), 0o700)
 
 
 def test_its_programs_find_the_settings_from_any_folder(make, tmp_path):
