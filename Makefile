@@ -14,11 +14,15 @@ TEST_PACKAGES := wireshark-common tshark tcpdump iputils-ping chromium
 ALERTMANAGER := $(VENV)/debian/.alertmanager
 INSTALL := $(BIN)/python deployments/install.py
 
+# The tests with real servers and real time, by which a busy machine is felt.
+SLOW := tests/flows tests/e2e tests/deployments tests/cli/test_capture.py tests/edgecap/reconcile \
+  tests/edgecap/test_submission.py tests/edgecap/cloudflare tests/edgecap/simulator tests/edgecap/stores
+
 # Neither the Prefect server nor its client reports home from a test or a demo.
 export DO_NOT_TRACK := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
-.PHONY: help setup setup-dev apt demo test test-fast search fuzz lint types bench bench-fetch bench-packets bench-overhead bench-lanes bench-receiver bench-alerts faults lock clean
+.PHONY: help setup setup-dev apt demo test test-fast stress-test search fuzz lint types bench bench-fetch bench-packets bench-overhead bench-lanes bench-receiver bench-alerts faults lock clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -71,6 +75,10 @@ test: setup-dev apt lint types ## lint, types and all tests
 
 test-fast: setup-dev ## the tests that need no server
 	@$(BIN)/pytest -n 2 -m "not prefect and not e2e"
+
+stress-test: setup-dev apt ## the tests that run servers, three times, beside programs that keep the machine busy (TIMES=3, LOAD=6)
+	@$(BIN)/python -m tests.stress $(if $(TIMES),--times $(TIMES)) $(if $(LOAD),--load $(LOAD)) \
+	  $(BIN)/pytest -n 2 --dist loadgroup $(or $(ONLY),$(SLOW))
 
 search: setup-dev ## the tests of properties and state machines on inputs of their own making, for an hour
 	@$(BIN)/pytest -n 2 --dist loadgroup --hypothesis-profile=long -m "not prefect and not e2e" -k 'not ceph' $(ONLY)

@@ -76,7 +76,7 @@ class FlakyProxy:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        assert self._ready.wait(10)
+        assert self._ready.wait(240)
         return self
 
     def __exit__(self, *_: object) -> None:

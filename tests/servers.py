@@ -50,7 +50,7 @@ class FakeGcs:
     def __enter__(self) -> Self:
         self.program.start()
         try:
-            self.program.wait_ready(lambda: answers(self.port), timeout=20)
+            self.program.wait_ready(lambda: answers(self.port), timeout=240)
         except BaseException:
             self.program.stop()
             raise
@@ -138,12 +138,12 @@ class Ceph:
         self._run("ceph", "osd", "new", (self.folder / "osd" / "fsid").read_text().strip(), "0")
         self._run("ceph", "osd", "crush", "add", "osd.0", "1.0", "root=default", "host=localhost")
         self._program("ceph-osd", "-i", "0", "-f")
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 240
         while "1 up" not in self._run("ceph", "osd", "stat"):
             assert time.monotonic() < deadline, "the OSD does not come up"
             time.sleep(0.1)
         gateway = self._program("radosgw", "-n", "client.rgw", "-f")
-        gateway.wait_ready(lambda: answers(self.port), timeout=60)
+        gateway.wait_ready(lambda: answers(self.port), timeout=240)
         self._run(
             *("radosgw-admin", "user", "create", "--uid=test", "--display-name=test", "--max-buckets=0"),
             *(f"--access-key={self.access_key_id}", f"--secret-key={self.secret_access_key}"),

@@ -29,7 +29,7 @@ def test_its_lines_point_a_client_at_it(shell, number):
             assert answer.json()["success"] is True
         finally:
             running.send_signal(number)
-            out, err = running.communicate(timeout=20)
+            out, err = running.communicate(timeout=240)
     assert running.returncode == 0
     assert out == ""
     assert "Ctrl-C ends it" in err

@@ -26,7 +26,7 @@ from edgecap.requests import Bounds
 from tests.deployments.prefect_stand_in import PrefectStandIn
 
 # One for all: each client of its own would read the machine's certificates first.
-http = httpx.Client(verify=False, timeout=20)
+http = httpx.Client(verify=False, timeout=240)
 SECRET = "a-secret-that-nobody-may-see"
 ATTACK = json.loads(
     (Path(__file__).parents[1] / "data/alerts/cloudflare/advanced-ddos-l4-start.json").read_text()
@@ -47,7 +47,7 @@ def attack(number, *, event="START", **more):
     }
 
 
-def until(true, *, timeout=20.0):
+def until(true, *, timeout=240.0):
     """Return when `true()` is."""
     deadline = time.monotonic() + timeout
     while not true():

@@ -63,7 +63,7 @@ def alertmanager(command, prefect, tmp_path):
     program.start()
     try:
         program.wait_ready(
-            lambda: answers(port) and http.get(f"http://{LOOPBACK}:{port}/-/ready").is_success, timeout=30
+            lambda: answers(port) and http.get(f"http://{LOOPBACK}:{port}/-/ready").is_success, timeout=240
         )
         yield f"http://{LOOPBACK}:{port}"
     finally:

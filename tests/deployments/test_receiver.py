@@ -259,7 +259,7 @@ def test_nothing_is_answered_before_it_is_on_disk(make):
 
     def keep(arrivals):
         asked.set()
-        assert on_disk.wait(20)
+        assert on_disk.wait(240)
         return range(7, 7 + len(arrivals))
 
     with GroupCommit(keep, lambda _: None) as writer, served(make(writer.keep)) as address:
@@ -305,7 +305,7 @@ def test_what_arrives_during_a_commit_shares_the_next_one(make, book):
 
     def keep(arrivals):
         if not sizes:
-            assert first.wait(20)
+            assert first.wait(240)
         return book.keep(arrivals)
 
     async def post_all(address):

@@ -239,7 +239,7 @@ class SlowArchive:
         self.may = threading.Event()
 
     def list(self, prefix=""):
-        assert self.may.wait(20)
+        assert self.may.wait(240)
         return self._store.list(prefix)
 
     def open(self, *given, **options):

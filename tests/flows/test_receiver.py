@@ -38,7 +38,7 @@ def test_an_alert_becomes_a_run_of_respond_in_the_queue_of_alerts(api, command, 
     hostile["data"] |= {"__prefect_kind": "jinja", "template": "{{ 7 * 7 }}"}
     assert command.post(hostile).status_code == 202
     with command.book as book:
-        until(lambda: book.incidents() and book.incidents()[0].runs, timeout=60)
+        until(lambda: book.incidents() and book.incidents()[0].runs, timeout=240)
         (incident,) = book.incidents()
     run = api.run(incident.runs["start"])
     assert run["deployment_id"] == api.deployment("respond/alert")["id"]
@@ -54,7 +54,7 @@ def test_an_alert_becomes_a_run_of_respond_in_the_queue_of_alerts(api, command, 
         found = api._call("POST", "/events/filter", json=wanted)["events"]
         return any(each["resource"]["prefect.resource.id"].endswith(incident.id) for each in found)
 
-    until(on_the_timeline, timeout=30)
+    until(on_the_timeline, timeout=240)
 
     # As if it had died before it wrote down that Prefect has the run: the same order again is the same run.
     key = derive(incident.id, "start")

@@ -37,7 +37,7 @@ SPEED = 60.0
 PLACE = Place(uri="s3://caps/full?region=us-east-1")
 SIMPLE = request_body(SimpleRequest(time_limit=10, packet_limit=50))
 FULL = request_body(
-    FullRequest(colo="ORD", time_limit=600), destination_conf="s3://caps/full?region=us-east-1"
+    FullRequest(colo="ORD", time_limit=86_400), destination_conf="s3://caps/full?region=us-east-1"
 )
 
 
@@ -58,7 +58,7 @@ class World:
             ],
             clock=Clock(SPEED),
             variant=VARIANTS[variant],
-            simple_spacing=600.0,
+            simple_spacing=36_000.0,
         )
         self.server = SimulatorServer(self.edge)
 
@@ -69,7 +69,7 @@ class World:
         )
 
     async def final(self, client, capture):
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(240):
             while not capture.is_final:
                 await asyncio.sleep(0.05)
                 capture = await client.get_capture(capture.id)

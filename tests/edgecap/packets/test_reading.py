@@ -250,7 +250,7 @@ def test_a_pipe_is_read_while_it_is_written():
     def write():
         with os.fdopen(theirs, "wb", buffering=0) as pipe:
             pipe.write(pcap(SAMPLE))
-            first_batch.wait(10)
+            first_batch.wait(240)
             pipe.write(pcap(SAMPLE)[24:])
 
     writer = threading.Thread(target=write)

@@ -61,7 +61,7 @@ def test_it_prints_where_it_is_and_ends_cleanly(start, tmp_path, number):
         events = [json.loads(line) for line in log.read_text().splitlines()]
         assert [e["event"] for e in events if e["event"] in ("request", "start")] == ["start", "request"]
         program.send_signal(number)  # with a connection still open
-        assert program.wait(10) == 0
+        assert program.wait(240) == 0
     assert program.stderr.read() == ""
     assert json.loads(log.read_text().splitlines()[-1])["event"] == "end"
     assert TOKEN not in log.read_text()

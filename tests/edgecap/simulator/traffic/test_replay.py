@@ -137,11 +137,11 @@ def test_what_tcpdump_recorded_of_a_ping_is_replayed(tmp_path, raw_sockets, tcpd
         while "listening on" not in program.stderr.readline():
             assert program.poll() is None
         ping("-c3", "-i", "0.05", "127.0.7.3")
-        assert program.wait(60) == 0
+        assert program.wait(240) == 0
     finally:
         with suppress(PermissionError):  # it is root's, and ends by itself
             program.kill()
-        program.communicate(timeout=60)
+        program.communicate(timeout=240)
     traffic = ReplayTraffic([path], epoch=EPOCH)
     played = list(traffic.packets(EPOCH, EPOCH + timedelta(milliseconds=90)))
     recorded_times = tshark("-r", path, "-T", "fields", "-e", "frame.time_relative")
