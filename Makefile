@@ -118,9 +118,9 @@ faults: setup-dev apt ## the whole fault matrix, and docs/faults.md from it (SEE
 	  $(if $(ONLY),--only '$(ONLY)',--report docs/faults.md)
 
 lock: $(BIN)/uv ## resolve the lock files anew
-	@$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --quiet \
+	@$(INSTALL) --uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --quiet \
 	  --extra demo --group dev -o requirements-dev.lock
-	@$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --quiet \
+	@$(INSTALL) --uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --quiet \
 	  --extra demo -c requirements-dev.lock -o requirements.lock
 
 clean: ## forget the environment and all state of demo and tests; that of `edgecap up` stays

@@ -1,6 +1,7 @@
 """Installs Python packages for `make`: with uv, set up as this machine's pip is, or else with pip itself.
 
-Standard library only: it runs before anything is installed. Its arguments are those of `uv pip install`.
+Standard library only: it runs before anything is installed. Its arguments are those of `uv pip install`, or,
+after `--uv`, those of uv itself, for which pip cannot stand in.
 """
 
 from __future__ import annotations
@@ -81,14 +82,17 @@ def main(arguments: list[str]) -> int:
     """Install, and return the exit code of the program that tried last."""
     said = subprocess.run([*_PIP, "config", "list"], capture_output=True, text=True, check=False)
     more = uv_environment(pip_settings(said.stdout if not said.returncode else ""), os.environ)
-    command = [str(_UV), "pip", "install", "--quiet", "--python", sys.executable, *arguments]
+    plainly = arguments[:1] == ["--uv"]
+    command = (
+        arguments[1:] if plainly else ["pip", "install", "--quiet", "--python", sys.executable, *arguments]
+    )
     try:
-        done = subprocess.run(command, env={**os.environ, **more}, check=False)
+        code = subprocess.run([str(_UV), *command], env={**os.environ, **more}, check=False).returncode
     except OSError as error:
         sys.stderr.write(f"setup: uv does not start: {error}\n")
-    else:
-        if not done.returncode:
-            return 0
+        code = 1
+    if plainly or not code:
+        return code
     sys.stderr.write("setup: uv could not install the packages; trying pip\n")
     plain = ["--compile" if argument == "--compile-bytecode" else argument for argument in arguments]
     return subprocess.run([*_PIP, "install", "--quiet", *plain], check=False).returncode

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import shutil
 import sys
 from pathlib import Path
 from typing import Self
@@ -19,6 +20,7 @@ from edgecap.settings import Place
 
 REGION = "us-east-1"
 _USER = "edgecap"
+MEMORY = 8 << 30  # bytes
 _ATTEMPTS = 3
 
 
@@ -31,11 +33,14 @@ class ObjectStore(Stoppable):
     Args:
         folder: where its log goes.
         port: a free port is chosen if none is given.
+        memory: bytes that it may take, so that it never takes the whole machine's. What would need more is
+            refused with 500.
     """
 
-    def __init__(self, folder: Path, *, port: int | None = None) -> None:
+    def __init__(self, folder: Path, *, port: int | None = None, memory: int = MEMORY) -> None:
         self._log = folder / "ministack.log"
         self._wanted_port = port
+        self._memory = memory
         self._port = 0
         self.access_key_id = ""
         self.secret_access_key = ""
@@ -136,7 +141,7 @@ class ObjectStore(Stoppable):
     def _program(self, port: int, root_secret: str) -> Program:
         return Program(
             "MiniStack",
-            [str(Path(sys.executable).with_name("ministack"))],
+            [*_limited(self._memory), str(Path(sys.executable).with_name("ministack"))],
             log=self._log,
             env={
                 "AUTH": "true",
@@ -172,6 +177,11 @@ class ObjectStore(Stoppable):
         finally:
             iam.close()
         self.access_key_id, self.secret_access_key = key["AccessKeyId"], key["SecretAccessKey"]
+
+
+def _limited(memory: int) -> list[str]:
+    """A command's beginning that bounds its memory in bytes, where Debian's util-linux is there."""
+    return ["prlimit", f"--data={memory}", "--"] if shutil.which("prlimit") else []
 
 
 def _config() -> Config:

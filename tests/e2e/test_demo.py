@@ -48,7 +48,7 @@ def once(home, prefect_database):
         env=environment(home),
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=1200,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
