@@ -51,6 +51,14 @@ def destination_conf(place: Place, *, with_secrets: bool) -> str:
     return f"{address.scheme}://{address.bucket}{path}" + (f"?{query}" if query else "")
 
 
+def without_keys(destination: str) -> str:
+    """A `destination_conf` without the keys that an R2 one may carry."""
+    bucket, _, query = destination.partition("?")
+    names = ("access-key-id", "secret-access-key")
+    kept = [item for item in query.split("&") if item and item.partition("=")[0].lower() not in names]
+    return bucket + (f"?{'&'.join(kept)}" if kept else "")
+
+
 def same_bucket(one: Address, other: Address) -> bool:
     """Both lie in one bucket, whatever their folders. What only one of them states is no difference."""
     return (one.scheme, one.bucket) == (other.scheme, other.bucket) and all(

@@ -29,6 +29,7 @@
     ├── CaptureFailed                   11   accepted, but ended without packets
     ├── DeadlinePassed                  12   not final, or not delivered, in time
     ├── WindowTooOld                    14   the packets asked for are older than the API keeps
+    ├── OutcomeUnknown                  18   whether Cloudflare accepted the request cannot be told
     ├── TooLate                         17   a full capture's time has passed, and late ones are not wanted
     ├── NotStopped                      18   a full capture was to be stopped, and may go on at Cloudflare
     ├── EntryMissing                    13   no such entry in the archive
@@ -245,6 +246,21 @@ class WindowTooOld(EdgecapError):
     """The window asked for is older than the API can look back (24 hours)."""
 
     exit_code = 14
+
+
+class OutcomeUnknown(EdgecapError):
+    """Whether Cloudflare accepted an intent's request cannot be told, so it is not posted again.
+
+    `candidates` are ids of captures that may be its own.
+    """
+
+    exit_code = 18
+
+    def __init__(
+        self, what: str, *, where: str = "", todo: str = "", candidates: tuple[str, ...] = ()
+    ) -> None:
+        super().__init__(what, where=where, todo=todo)
+        self.candidates = candidates
 
 
 class TooLate(EdgecapError):

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from edgecap.cloudflare.models import Capture
-from edgecap.requests import FullRequest, SimpleRequest, rfc3339
+from edgecap.requests import rfc3339
 
 Kind = Literal["simple", "full"]
 
@@ -137,56 +137,3 @@ def _simple_turn(captures: list[Capture], now: datetime, spacing: timedelta, mem
         return Turn(now)
     what = f"simple capture {capture_id}" if capture_id else "a simple capture"
     return Turn(free, f"{what} was requested {rfc3339(newest)}, and only one a minute is allowed")
-
-
-def find_ours(
-    body: dict[str, object],
-    request: SimpleRequest | FullRequest,
-    captures: Iterable[Capture],
-    *,
-    decided: datetime,
-    taken: Iterable[str] = (),
-) -> Capture | None:
-    """The capture that an earlier life of this intent started, if the list shows it.
-
-    A simple one is known by the fingerprint in its `offset_time`, also if the API rounds it. A full one is
-    known by its fields and time, since only the lane's holder can have started it.
-
-    Args:
-        body: what the intent posts.
-        request: what it asks for.
-        captures: what `GET /pcaps` shows.
-        decided: when the intent was decided, on the server's clock.
-        taken: ids of captures that belong to other intents.
-    """
-    others = set(taken)
-    slack = timedelta(minutes=1)  # between the clock that decided and the one that wrote `submitted`
-    for capture in captures:
-        if capture.type != request.type or capture.id in others:
-            continue
-        if capture.submitted and capture.submitted < decided - slack:
-            continue
-        if capture.time_limit not in (None, request.time_limit):
-            continue
-        if capture.filter_v1 and capture.filter_v1 != body.get("filter_v1"):
-            continue
-        if isinstance(request, FullRequest):
-            if capture.colo in ("", request.colo):
-                return capture
-        elif (
-            request.offset_time
-            and capture.offset_time
-            and _same_up_to_rounding(request.offset_time, capture.offset_time)
-        ):
-            return capture
-    return None
-
-
-def _same_up_to_rounding(asked: datetime, answered: datetime) -> bool:
-    """Equal, or equal once the digits that the answer lacks are dropped or rounded."""
-    if asked == answered:
-        return True
-    micros = answered.microsecond
-    if micros % 1000 == 0 and micros:
-        return abs(asked - answered) < timedelta(milliseconds=1)
-    return micros == 0 and abs(asked - answered) < timedelta(seconds=1)

@@ -1,21 +1,23 @@
 """Starting captures: the only place that does, and the only one that knows the lanes.
 
 The order is what makes one intent lead to at most one accepted capture, whatever is killed and whenever:
-the intent is journalled, then the list is looked at inside the lane, then the request is posted, then its
-id is journalled. Who finds an intent without an id looks for its capture before posting again.
+the intent is journalled, then the list is looked at inside the lane, then it is journalled that the request
+is about to be posted, then it is posted, then the capture's id is journalled. A POST without an id is not
+made again before it is proven that it started nothing: `edgecap.adoption` says when.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol
+from typing import Protocol
 
 from edgecap.adoption import look_for
-from edgecap.archive.journal import Intent, Journal
+from edgecap.archive.journal import Answer, Intent, Journal, JournalRecord
 from edgecap.checking import check_window
 from edgecap.cloudflare.client import Client, Listing
 from edgecap.cloudflare.models import Capture
@@ -23,15 +25,23 @@ from edgecap.errors import (
     ApiError,
     Busy,
     CaptureFailed,
-    NetworkTrouble,
+    OutcomeUnknown,
     RateLimited,
     RequestRefused,
-    ServerTrouble,
-    UnexpectedAnswer,
 )
 from edgecap.lanes import Kind, Memory, Turn, next_turn
 from edgecap.line import CHANGE_OVER, Waiter, in_order, place_of
+from edgecap.posting import (
+    about_to_post,
+    begin_repeat,
+    had_arrived,
+    proves_nothing_accepted,
+    repeat_of,
+    undecided,
+)
 from edgecap.settings import Timing
+
+STALE = 20.0  # seconds after the look at the list in which the POST must follow; else look again
 
 
 class LaneHold(Protocol):
@@ -54,9 +64,10 @@ Lane = Callable[[Kind], AbstractAsyncContextManager[LaneHold]]
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """The intent's capture. `adopted` if an earlier life had started it."""
+    """A capture and the intent that it is for. `adopted` if an earlier POST or life had started it."""
 
     capture: Capture
+    intent: Intent
     adopted: bool = False
 
 
@@ -100,63 +111,129 @@ class Submitter:
                 journalled.
             me: who asks, if others may wait too.
 
+        Returns:
+            The capture, and the intent that it is for: a simple one of which nobody can tell whether it was
+            accepted is asked for again by an intent of its own. Or when to try again, and why.
+
         Raises:
-            ApiError: the API refused for good, or its answer was lost and the list does not show the capture.
-                Trying again is safe: the journal knows.
+            ApiError: the API refused for good, or it is away. Trying again is safe: the journal knows.
             CaptureFailed: the journal says that the intent was given up, so nothing may be posted for it.
+            OutcomeUnknown: it was posted, and whether it was accepted cannot be told. It is not posted again.
             WindowTooOld: a simple capture waited until the API had forgotten its window.
         """
-        if earlier := await self._accepted(intent):
+        record = await asyncio.to_thread(self._journal.follow, intent.intent_id)
+        intent = record.intent if record else await asyncio.to_thread(self._journal.begin, intent)
+        try:
+            return await self._attempt(intent, destination_conf, me)
+        except OutcomeUnknown as unknown:
+            repeat = repeat_of(intent, now=self._client.server_now())
+            if repeat is None:
+                raise
+            intent = await asyncio.to_thread(begin_repeat, self._journal, intent, repeat, unknown)
+        return await self._attempt(intent, destination_conf, me)
+
+    async def _attempt(
+        self, intent: Intent, destination_conf: str | None, me: Waiter | None
+    ) -> Started | Turn:
+        if earlier := _accepted(await self._record(intent)):
             return earlier
-        intent = await asyncio.to_thread(self._journal.begin, intent)
-        kind = intent.request.type
-        async with self._lane(kind) as hold:
+        async with self._lane(intent.request.type) as hold:
             # Again: while this life waited for the lane, another one of the same run may have been here.
-            if earlier := await self._accepted(intent):
+            record = await self._record(intent)
+            if earlier := _accepted(record):
                 return earlier
+            looked = time.monotonic()
             listing = await self._client.list_captures()
-            if found := await look_for(self._journal, intent, listing):
-                return await self._adopt(intent, found)
-            turn = self._turn(kind, listing, hold.memory)
-            urgent = False
+            sought = await look_for(self._journal, record, listing, self._client)
+            if sought.capture:
+                return await self._adopt(intent, sought.capture)
+            if not sought.absent:
+                return undecided(intent, sought)
+            turn, urgent = self._turn(intent.request.type, listing, hold.memory), False
             if me:
                 turn, urgent = self._in_line(turn, me, hold, listing.server_time)
             if not turn.now:
                 return turn
             check_window(intent.request, now=listing.server_time)
-            body = dict(intent.body)
-            if destination_conf:
-                body["destination_conf"] = destination_conf
             # Before the POST: who dies in it must not leave a lane that looks free.
             # With the time of the answer that this builds on, which no jump of our own clock can spoil.
             await hold.remember(Memory("", listing.server_time, urgent))
-            try:
-                outcome = await self._post(intent, body)
-            except ApiError as error:
-                known = not error.sent or isinstance(error, RequestRefused)
-                await self._not_started(hold, kind, listing.server_time, known=known)
-                raise
+            outcome = await self._post(hold, record, listing, looked, destination_conf)
             if isinstance(outcome, Started):
                 submitted = outcome.capture.submitted or self._client.server_now()
                 await hold.remember(Memory(outcome.capture.id, submitted, urgent))
-            else:
-                await self._not_started(hold, kind, listing.server_time, known=True)
             return outcome
 
-    async def _accepted(self, intent: Intent) -> Started | None:
-        """The intent's capture, if the journal names one."""
+    async def _record(self, intent: Intent) -> JournalRecord:
         record = await asyncio.to_thread(self._journal.find, intent.intent_id)
-        if record is None:
-            return None
-        if record.capture_id:
-            return Started(await self._client.get_capture(record.capture_id), adopted=True)
-        if record.ended:
-            raise CaptureFailed(
-                f"this run's request was given up: {record.ended.reason}",
-                where=f"intent {intent.intent_id}",
-                todo="start a new run if it is still wanted",
+        return record or JournalRecord(intent)
+
+    async def _post(
+        self,
+        hold: LaneHold,
+        record: JournalRecord,
+        listing: Listing,
+        looked: float,
+        destination_conf: str | None,
+    ) -> Started | Turn:
+        """Journal that the POST is about to be made, and make it."""
+        intent = record.intent
+        body = dict(intent.body)
+        if destination_conf:
+            body["destination_conf"] = destination_conf
+        number = 0
+        try:
+            number = await asyncio.to_thread(
+                about_to_post, self._journal, record, listing, destination_conf or ""
             )
-        return None
+            if number and time.monotonic() - looked > STALE:
+                await self._answered(intent, number, listing, "not made: too late", refused=True)
+                number = 0
+        finally:
+            if not number:
+                await self._not_started(hold, intent.request.type, listing.server_time, known=True)
+        if not number:
+            return Turn(listing.server_time + self._look_again, "another process of this run is at it")
+        try:
+            capture = await self._client.create_capture(body)
+        except ApiError as error:
+            return await self._failed(hold, intent, number, listing, error)
+        await asyncio.to_thread(self._journal.accept, intent.intent_id, capture.raw)
+        return Started(capture, intent)
+
+    async def _answered(
+        self, intent: Intent, number: int, listing: Listing, what: str, *, refused: bool
+    ) -> None:
+        at = max(listing.server_time, self._client.server_now())
+        answer = Answer(number=number, at=at, refused=refused, what=what)
+        await asyncio.to_thread(self._journal.answer, intent.intent_id, answer)
+
+    async def _failed(
+        self, hold: LaneHold, intent: Intent, number: int, listing: Listing, error: ApiError
+    ) -> Started | Turn:
+        """What follows from a POST that named no capture: nothing was accepted, or only the list can tell."""
+        kind = intent.request.type
+        refused = proves_nothing_accepted(error)
+        await self._not_started(hold, kind, listing.server_time, known=refused)
+        if refused or had_arrived(error):
+            await self._answered(intent, number, listing, error.what, refused=refused)
+        if isinstance(error, RequestRefused | RateLimited | Busy):
+            turn = await self._refused(kind, error)
+            if turn.now:  # the lane is free, so it is the request that the API does not like
+                raise error
+            return turn
+        if refused:
+            raise error
+        try:
+            now = await self._client.list_captures()
+        except ApiError as unseen:
+            raise error from unseen  # that the list was not seen either does not make the POST unsent
+        sought = await look_for(self._journal, await self._record(intent), now, self._client)
+        if sought.capture:
+            return await self._adopt(intent, sought.capture)
+        if sought.absent:
+            raise error
+        return undecided(intent, sought)
 
     async def _not_started(self, hold: LaneHold, kind: Kind, looked: datetime, *, known: bool) -> None:
         """Leave what a POST that started nothing, as far as is known, means for the next one.
@@ -193,35 +270,10 @@ class Submitter:
         reason = f"{reason}; {turn.reason}" if turn.reason else reason
         return Turn(turn.expected + wait, reason, ahead=len(place.ahead)), urgent
 
-    async def _post(self, intent: Intent, body: dict[str, Any]) -> Started | Turn:
-        try:
-            capture = await self._client.create_capture(body)
-        except (RateLimited, Busy) as refused:
-            return await self._refused(intent, refused)
-        except RequestRefused as refused:
-            turn = await self._refused(intent, refused)
-            if turn.now:  # the lane is free, so it is the request that the API does not like
-                raise
-            return turn
-        except (NetworkTrouble, ServerTrouble, UnexpectedAnswer) as lost:
-            if not lost.sent:
-                raise
-            # It may have been accepted: only the list can tell.
-            try:
-                listing = await self._client.list_captures()
-            except ApiError as unseen:
-                raise lost from unseen  # that the list was not seen either does not make the POST unsent
-            found = await look_for(self._journal, intent, listing)
-            if found is None:
-                raise
-            return await self._adopt(intent, found)
-        await asyncio.to_thread(self._journal.accept, intent.intent_id, capture.raw)
-        return Started(capture)
-
-    async def _refused(self, intent: Intent, refused: ApiError) -> Turn:
+    async def _refused(self, kind: Kind, refused: ApiError) -> Turn:
         """The code of a refused capture is not documented, so the list decides what a refusal means."""
         listing = await self._client.list_captures()
-        turn = self._turn(intent.request.type, listing, None)
+        turn = self._turn(kind, listing, None)
         if not turn.now:
             return Turn(max(turn.at, refused.retry_at or turn.at), turn.reason)
         if isinstance(refused, RequestRefused):
@@ -241,7 +293,21 @@ class Submitter:
 
     async def _adopt(self, intent: Intent, capture: Capture) -> Started:
         await asyncio.to_thread(self._journal.accept, intent.intent_id, capture.raw)
-        return Started(capture, adopted=True)
+        return Started(capture, intent, adopted=True)
+
+
+def _accepted(record: JournalRecord) -> Started | None:
+    """The intent's capture, if the journal names one."""
+    if record.accepted:
+        known = Capture.model_validate({**record.accepted.capture, "id": record.capture_id})
+        return Started(known, record.intent, adopted=True)
+    if record.ended:
+        raise CaptureFailed(
+            f"this run's request was given up: {record.ended.reason}",
+            where=f"intent {record.intent.intent_id}",
+            todo="start a new run if it is still wanted",
+        )
+    return None
 
 
 def seconds_until(turn: Turn, server_now: datetime, speed: float) -> float:

@@ -1,6 +1,7 @@
-"""The journal: what was decided, what was accepted and how it ended.
+"""The journal: what was decided, what was posted, what was accepted and how it ended.
 
-Decisions and acceptances are written before anything depends on them, an ending after everything else.
+Decisions, postings and acceptances are written before anything depends on them, an ending after everything
+else. An intent without a posting was never posted, so no capture is its own.
 
 Every record is create-only, so whoever comes second, after a crash or at the same time, learns what the
 first one wrote and goes on from there.
@@ -9,6 +10,7 @@ first one wrote and goes on from there.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
@@ -16,7 +18,14 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator
 
-from edgecap.archive.layout import INTENTS, accepted_key, ended_key, intent_key
+from edgecap.archive.layout import (
+    INTENTS,
+    accepted_key,
+    answer_key,
+    ended_key,
+    intent_key,
+    posting_key,
+)
 from edgecap.archive.text import Json, read_json, to_json
 from edgecap.errors import Damaged, ObjectExists, ObjectMissing, UnexpectedAnswer
 from edgecap.requests import CaptureRequest
@@ -48,11 +57,38 @@ class Intent(BaseModel):
     series: str = ""  # the deployment whose schedule started it: what its captures are compared within
     alert: Json | None = None
     incident: str | None = None
+    repeats: str = Field(
+        "", description="The intent whose window this one asks for again, since what became of it is unknown"
+    )
 
     @field_validator("body")
     @classmethod
     def _without_destination(cls, body: dict[str, Any]) -> dict[str, Any]:
         return {name: value for name, value in body.items() if name != "destination_conf"}
+
+
+class Posting(BaseModel):
+    """A POST that was about to be made; this alone does not say that it was."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    number: int = Field(ge=1, description="The intent's first POST is 1")
+    at: AwareDatetime = Field(description="The server's time of the list that was looked at just before")
+    destination: str = Field("", description="Bucket of a full capture, without keys")
+    listed: tuple[str, ...] = Field(
+        (), description="Captures of its type that the list showed then: none of them is the intent's"
+    )
+
+
+class Answer(BaseModel):
+    """The answer to a POST, if it named no capture."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    number: int = Field(ge=1, description="Of the posting")
+    at: AwareDatetime = Field(description="When it came, on the server's clock")
+    refused: bool = Field(description="It proves that nothing was accepted; else only the list can tell")
+    what: str = ""
 
 
 class Accepted(BaseModel):
@@ -69,10 +105,11 @@ class Ended(BaseModel):
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
-    outcome: Literal["archived", "failed", "cancelled", "never-accepted"]
+    outcome: Literal["archived", "failed", "cancelled", "never-accepted", "repeated"]
     reason: str = Field(description="One line for people")
     error: str = Field("", description="Name of the class of the EdgecapError that ended it, if one did")
     entry: str = Field("", description="Prefix of the entry, if there is one")
+    repeated_by: str = Field("", description="The intent that asks for its window again")
     at: AwareDatetime
 
 
@@ -80,12 +117,15 @@ class Ended(BaseModel):
 class JournalRecord:
     """What the journal knows of an intent.
 
-    `accepted` is None until the API's answer is known, `ended` until all is over.
+    `accepted` is None until the API's answer is known, `ended` until all is over. Once it is accepted or
+    over, `postings` and `answers` are left out: nothing depends on them any more.
     """
 
     intent: Intent
     accepted: Accepted | None = None
     ended: Ended | None = None
+    postings: tuple[Posting, ...] = ()
+    answers: tuple[Answer, ...] = ()
 
     @property
     def capture_id(self) -> str:
@@ -117,6 +157,24 @@ class Journal:
         except ObjectExists:
             return read_json(self._store, key, Intent)
         return intent
+
+    def post(self, intent_id: str, posting: Posting) -> None:
+        """Write down that a POST is about to be made.
+
+        Raises:
+            ObjectExists: another life of the same run is making its POST with this number; only one may.
+            StoreError: it cannot be written; then nothing may be posted.
+        """
+        self._store.put(posting_key(intent_id, posting.number), to_json(posting))
+
+    def answer(self, intent_id: str, answer: Answer) -> None:
+        """Write down what the answer to a POST says; what was said first stands.
+
+        Raises:
+            StoreError: it cannot be written.
+        """
+        with suppress(ObjectExists):
+            self._store.put(answer_key(intent_id, answer.number), to_json(answer))
 
     def accept(self, intent_id: str, capture_raw: Mapping[str, Any]) -> Accepted:
         """Write down which capture the API accepted for the intent. Saying the same id again changes nothing.
@@ -174,7 +232,21 @@ class Journal:
         except ObjectMissing:
             return None
         accepted = self._read(accepted_key(intent_id), Accepted)
-        return JournalRecord(intent, accepted, self._read(ended_key(intent_id), Ended))
+        return self._record(intent, accepted, self._read(ended_key(intent_id), Ended))
+
+    def follow(self, intent_id: str) -> JournalRecord | None:
+        """What is known of the intent, or of the last one that asks for its window again.
+
+        Raises:
+            Damaged: a record cannot be read.
+        """
+        record = self.find(intent_id)
+        while record and record.ended and record.ended.repeated_by:
+            following = self.find(record.ended.repeated_by)
+            if following is None:
+                break
+            record = following
+        return record
 
     def records(self, *, since: datetime | None = None) -> Iterator[JournalRecord]:
         """Every intent, with its capture if one was accepted and its ending if it has one.
@@ -213,18 +285,31 @@ class Journal:
                 # It may have been accepted since the listing, which matters; that it has ended does not.
                 accepted = self._read(found.folder + _ACCEPTED, Accepted)
                 ended = self._read(found.folder + _ENDED, Ended) if found.ended else None
+                record = self._record(intent, accepted, ended)
             except ObjectMissing:
                 continue  # removed since it was listed
             except Damaged as error:
                 unreadable.append(error.where)
             else:
-                yield JournalRecord(intent, accepted, ended)
+                yield record
         if unreadable:
             raise Damaged(
                 f"{len(unreadable)} records of the journal cannot be read",
                 where=", ".join(unreadable[:_SHOWN]),
                 todo="update edgecap if a newer one wrote them; else restore them from a copy",
             )
+
+    def _record(self, intent: Intent, accepted: Accepted | None, ended: Ended | None) -> JournalRecord:
+        if accepted or ended:
+            return JournalRecord(intent, accepted, ended)
+        postings: list[Posting] = []
+        answers: list[Answer] = []
+        # Numbered without gaps, since each is written by who holds the lane and has read those before.
+        while posting := self._read(posting_key(intent.intent_id, len(postings) + 1), Posting):
+            postings.append(posting)
+            if answer := self._read(answer_key(intent.intent_id, posting.number), Answer):
+                answers.append(answer)
+        return JournalRecord(intent, postings=tuple(postings), answers=tuple(answers))
 
     def _read(self, key: str, model: type[_Record]) -> _Record | None:
         try:

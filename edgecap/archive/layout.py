@@ -2,7 +2,7 @@
 
 ::
 
-    intents/<intent id>/{intent,accepted,ended}.json
+    intents/<intent id>/{intent,posting-1,answer-1,accepted,ended}.json
     captures/2026/11/23/2026-11-23T06-34-06Z_full_ORD_<capture id>/
         raw/<server or key>.pcap
         packets.pcapng  summary.json  flows.parquet
@@ -156,6 +156,16 @@ def _part(text: str) -> str:
 def intent_key(intent_id: str) -> str:
     """Where an intent is journalled."""
     return f"{INTENTS}{safe_name(intent_id)}/intent.json"
+
+
+def posting_key(intent_id: str, number: int) -> str:
+    """Where it is journalled that an intent's POST is about to be made, for the `number`th time."""
+    return f"{INTENTS}{safe_name(intent_id)}/posting-{number}.json"
+
+
+def answer_key(intent_id: str, number: int) -> str:
+    """Where it is journalled what the answer to that POST says, if it names no capture."""
+    return f"{INTENTS}{safe_name(intent_id)}/answer-{number}.json"
 
 
 def accepted_key(intent_id: str) -> str:

@@ -21,11 +21,12 @@ from pydantic import SecretStr
 from edgecap import __version__
 from edgecap.cloudflare.answers import Call, described, error_of, result_of, unexpected
 from edgecap.cloudflare.download import Download
+from edgecap.cloudflare.envelope import read_envelope
 from edgecap.cloudflare.headers import RateLimit, rate_limit, server_date
-from edgecap.cloudflare.models import Answer, Capture, Listing, Ownership
+from edgecap.cloudflare.models import PAGE, Answer, Capture, Listing, Ownership
 from edgecap.cloudflare.network import HTTPX_ERRORS, network_trouble
 from edgecap.cloudflare.retry import Backoff, Random, retried
-from edgecap.errors import ConfigError, InvalidRequest
+from edgecap.errors import ConfigError, InvalidRequest, RequestRefused, UnexpectedAnswer, UnknownToApi
 from edgecap.redact import HIDDEN, redact
 from edgecap.settings import Account
 
@@ -34,6 +35,7 @@ __all__ = ["Client", "Download", "Listing"]
 _T = TypeVar("_T")
 _A = TypeVar("_A", bound=Answer)
 _ID = re.compile(r"[0-9a-f]{32}", re.IGNORECASE)
+PAGES_MOST = 20  # of the list: a thousand captures
 _SHORTEST_SECRET = 8  # real ones have 37 or more; replacing a short word would only garble messages
 _IN_A_HEADER = re.compile(r"[\x21-\x7e]+")
 
@@ -138,10 +140,30 @@ class Client:
     async def list_captures(self) -> Listing:
         """The up to 50 latest captures of the account, whoever started them."""
         call = self._call("GET", "/pcaps")
-        response = await self._try_again(lambda: self._send(call))
-        items = _items(call, response.status_code, self._result(call, response))
-        captures = [Capture.model_validate(item) for item in items]
-        return Listing(captures, server_date(response.headers) or self._clock())
+        return await self._list(call, {})
+
+    async def list_back_to(self, listing: Listing, moment: datetime) -> Listing:
+        """`listing` with further pages of it, until it reaches back to `moment` or there are no more.
+
+        Whether the API has pages is not known: one that ignores the question shows the same captures again,
+        and one that refuses it has none.
+        """
+        found = {capture.id: capture for capture in listing.captures}
+        total = listing.total
+        for page in range(2, PAGES_MOST + 1):
+            joined = Listing(list(found.values()), listing.server_time, total)
+            if joined.reaches_back_to(moment):
+                return joined
+            try:
+                further = await self._list(self._call("GET", "/pcaps"), {"page": page, "per_page": PAGE})
+            except (RequestRefused, UnknownToApi, UnexpectedAnswer):
+                return joined
+            news = [capture for capture in further.captures if capture.id not in found]
+            found |= {capture.id: capture for capture in news}
+            total = max(filter(None, (total, further.total)), default=None)
+            if not news:
+                return joined
+        return Listing(list(found.values()), listing.server_time, total)
 
     async def create_capture(self, body: dict[str, Any]) -> Capture:
         """Ask for a capture, once; `body` is what `edgecap.body.request_body` makes.
@@ -204,6 +226,14 @@ class Client:
         """Remove a bucket from the registered ones; nothing in the bucket changes."""
         await self._change("DELETE", f"/pcaps/ownership/{_checked(ownership_id, 'ownership_id')}")
 
+    async def _list(self, call: Call, query: dict[str, int]) -> Listing:
+        response = await self._try_again(lambda: self._send(call, query=query))
+        items = _items(call, response.status_code, self._result(call, response))
+        captures = [Capture.model_validate(item) for item in items]
+        envelope = read_envelope(response.content)
+        total = envelope.total if envelope else None
+        return Listing(captures, server_date(response.headers) or self._clock(), total)
+
     async def _change(self, method: str, path: str) -> None:
         call = self._call(method, path)
         self._result(call, await self._send(call))
@@ -226,9 +256,11 @@ class Client:
             operation, self._backoff, sleep=self._sleep, clock=self.server_now, rng=self._rng
         )
 
-    async def _send(self, call: Call, body: dict[str, Any] | None = None) -> httpx.Response:
+    async def _send(
+        self, call: Call, body: dict[str, Any] | None = None, *, query: Mapping[str, int] | None = None
+    ) -> httpx.Response:
         """Make the call once; the answer is read whole, and is a success as far as its status goes."""
-        request = self._request(call, body)
+        request = self._request(call, body, query=query)
         try:
             response = await self._http.send(request)
         except HTTPX_ERRORS as error:
@@ -260,11 +292,17 @@ class Client:
         raise unexpected(call, response.status_code, f"a download was answered with {body}, not with packets")
 
     def _request(
-        self, call: Call, body: dict[str, Any] | None, headers: Mapping[str, str] | None = None
+        self,
+        call: Call,
+        body: dict[str, Any] | None,
+        headers: Mapping[str, str] | None = None,
+        query: Mapping[str, int] | None = None,
     ) -> httpx.Request:
         self._requests += 1
         try:
-            return self._http.build_request(call.method, call.path, json=body, headers=headers)
+            return self._http.build_request(
+                call.method, call.path, json=body, headers=headers, params=query or None
+            )
         except (TypeError, ValueError) as error:
             raise InvalidRequest(
                 f"the request cannot be written as JSON: {self._hide(str(error))}", where=str(call)

@@ -50,6 +50,7 @@ class Envelope:
         codes: of the errors and of what they carry in `error_chain`, in order.
         messages: the same errors' texts.
         pointed_field: the request's field that a `source.pointer` names, or empty.
+        total: of a collection with pages, how many items it has, if the answer says so.
     """
 
     success: bool | None
@@ -58,6 +59,7 @@ class Envelope:
     codes: tuple[int, ...]
     messages: tuple[str, ...]
     pointed_field: str
+    total: int | None = None
 
     @property
     def text(self) -> str:
@@ -90,7 +92,13 @@ def read_envelope(body: bytes) -> Envelope | None:
         codes=tuple(code for code in map(_code, errors) if code is not None),
         messages=tuple(str(error["message"]) for error in errors if isinstance(error.get("message"), str)),
         pointed_field=next(filter(None, map(_pointed, errors)), ""),
+        total=_total(answer.get("result_info")),
     )
+
+
+def _total(info: object) -> int | None:
+    total = info.get("total_count") if isinstance(info, dict) else None
+    return total if isinstance(total, int) and not isinstance(total, bool) else None
 
 
 def _errors(value: object, depth: int) -> Iterator[dict[str, Any]]:

@@ -26,6 +26,7 @@ from edgecap.redact import redact
 SUCCEEDED = frozenset({"success", "complete"})
 FAILED = frozenset({"failed"})
 PENDING = "pending"
+PAGE = 50  # captures that the list shows at most
 _FILTER_NUMBERS = ("source_port", "destination_port", "protocol")
 
 
@@ -204,7 +205,18 @@ class Listing:
     Attributes:
         captures: what the account has, whoever started it.
         server_time: the server's clock when it answered, aware, UTC; ours if the answer had no `Date`.
+        total: how many captures there are, if the answer says so: there may be further pages.
     """
 
     captures: list[Capture]
     server_time: datetime
+    total: int | None = None
+
+    def reaches_back_to(self, moment: datetime) -> bool:
+        """Whether everything that was submitted since `moment` must be in it, but for what the list lags.
+
+        A total of one page proves nothing: it may count no more than what the API is willing to list.
+        """
+        count, total = len(self.captures), self.total or 0
+        whole = total <= count and (count < PAGE or total > PAGE)
+        return whole or any(capture.submitted and capture.submitted < moment for capture in self.captures)

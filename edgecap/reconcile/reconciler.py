@@ -14,12 +14,13 @@ from functools import partial
 from itertools import groupby
 from typing import Literal
 
-from edgecap.adoption import look_for
+from edgecap.adoption import Sought, look_for
 from edgecap.archive.journal import Journal, JournalRecord
 from edgecap.archive.layout import CAPTURES, MANIFEST, Place, parse_prefix, safe_name
 from edgecap.cloudflare.client import Client
 from edgecap.cloudflare.models import Capture
 from edgecap.errors import EdgecapError, StoreError
+from edgecap.posting import unknown_outcome
 from edgecap.reconcile.bringing import Bringer
 from edgecap.reconcile.findings import Action, Finding, Kind, Life, Limits, Reconciled
 from edgecap.reconcile.settling import Settler
@@ -134,15 +135,27 @@ class Reconciler:
         """None if nothing shows that the intent was accepted, and it is old enough for that to count."""
         accepted = one.accepted
         if accepted is None:
-            found = await look_for(self._journal, one.intent, survey.listing)
-            if found and survey.is_contested(found):
-                return self._waits(one, f"capture {found.id} may be its, or that of a run at work")
-            if found is None:
-                if survey.listing.server_time - one.intent.decided < self._limits.list_lag:
-                    return self._waits(one, "the list of captures does not show it, and may lag")
-                return None
-            accepted = await asyncio.to_thread(self._journal.accept, one.intent.intent_id, found.raw)
+            sought = await look_for(
+                self._journal, one.record, survey.listing, self._client, lag=self._limits.list_lag
+            )
+            if sought.capture is None:
+                return await self._not_seen(one, sought, survey)
+            if survey.is_contested(sought.capture):
+                return self._waits(one, f"capture {sought.capture.id} may be its, or that of a run at work")
+            accepted = await asyncio.to_thread(self._journal.accept, one.intent.intent_id, sought.capture.raw)
         return await self._settler.settle(one.intent, accepted, one.life)
+
+    async def _not_seen(self, one: Open, sought: Sought, survey: Survey) -> Finding | None:
+        """None if it is sure, as far as one look goes, that nothing was accepted."""
+        age = survey.listing.server_time - one.intent.decided
+        if sought.until or (sought.absent and age < self._limits.list_lag):
+            return self._waits(one, sought.doubt or "the list of captures does not show it, and may lag")
+        if sought.absent:
+            return None
+        unknown = unknown_outcome(one.intent, sought)
+        if one.intent.request.type == "simple" and age > self._limits.give_up:
+            return await self._settler.given_up(one.intent, unknown)
+        return Finding("intent", one.intent.intent_id, Action.REPORTED, str(unknown))
 
     def _waits(self, one: Open, detail: str) -> Finding:
         return Finding("intent", one.intent.intent_id, Action.WAITING, detail)

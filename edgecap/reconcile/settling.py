@@ -81,6 +81,10 @@ class Settler:
         reason = f"{why} before Cloudflare accepted it: the list of captures does not show it"
         return await self._ended(intent, "never-accepted", reason)
 
+    async def given_up(self, intent: Intent, error: EdgecapError) -> Finding:
+        """Say that nobody has found out what became of the intent, and that its packets are gone by now."""
+        return await self._ended(intent, "failed", error.args[0], type(error))
+
     async def _entry(self, capture: Capture, intent: Intent) -> Entry | None:
         return await self._bringer.entry_of(capture, decided=intent.decided)
 

@@ -7,11 +7,11 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
+from edgecap.adoption import best_match
 from edgecap.archive.journal import Accepted, Intent, Journal, JournalRecord
 from edgecap.cloudflare.client import Client, Listing
 from edgecap.cloudflare.models import Capture
 from edgecap.errors import Damaged
-from edgecap.lanes import find_ours
 from edgecap.reconcile.findings import Action, Finding, Life
 from edgecap.requests import LOOK_BACK
 
@@ -23,9 +23,18 @@ LifeOf = Callable[[Intent], Awaitable[Life]]
 class Open:
     """An intent without an ending, and what became of its run."""
 
-    intent: Intent
-    accepted: Accepted | None
+    record: JournalRecord
     life: Life
+
+    @property
+    def intent(self) -> Intent:
+        """What was decided."""
+        return self.record.intent
+
+    @property
+    def accepted(self) -> Accepted | None:
+        """What the API accepted, if that is known."""
+        return self.record.accepted
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +55,7 @@ class Survey:
     def is_contested(self, capture: Capture) -> bool:
         """Whether a run at work, which does not know its capture yet, may have started this one."""
         return any(
-            one.life is Life.ALIVE
-            and one.accepted is None
-            and find_ours(one.intent.body, one.intent.request, [capture], decided=one.intent.decided)
+            one.life is Life.ALIVE and one.accepted is None and best_match(one.record, capture)
             for one in self.open
         )
 
@@ -72,7 +79,7 @@ async def look_around(client: Client, journal: Journal, account: str, life_of: L
             detail = f"whether its run lives cannot be told: {_said(error)}"
             trouble.append(Finding("intent", record.intent.intent_id, Action.FAILED, detail))
             life = Life.ALIVE
-        found.append(Open(record.intent, record.accepted, life))
+        found.append(Open(record, life))
     return Survey(listing, tuple(found), tuple(trouble))
 
 

@@ -15,13 +15,14 @@ import httpx
 
 from edgecap.archive.journal import Intent, Journal
 from edgecap.cloudflare.client import Client
-from edgecap.errors import ApiError, WindowTooOld
+from edgecap.errors import ApiError, OutcomeUnknown, WindowTooOld
 from edgecap.lanes import Memory
 from edgecap.line import Priority, Waiter
 from edgecap.settings import Timing
 from edgecap.submission import Started, Submitter, seconds_until
 
 LEASE = timedelta(seconds=60)
+FLIGHTS = {"in flight": 7.0, "late": 100.0}  # seconds that the POST of a dead life is under way
 
 POINTS = (
     "before find",
@@ -33,6 +34,8 @@ POINTS = (
     "after GET",
     "before remember",
     "after remember",
+    "before posting",
+    "after posting",
     "before POST",
     "after POST",
     "before accept",
@@ -57,6 +60,8 @@ class Run:
     jumps: int = 0  # how often the clock had jumped when `wakes` was set
     started: Started | None = None
     too_old: bool = False
+    unknown: bool = False  # a person must find out what became of its POST
+    archive: int = 0
 
     @property
     def kind(self):
@@ -64,7 +69,7 @@ class Run:
 
     @property
     def over(self):
-        return bool(self.started) or self.too_old
+        return bool(self.started) or self.too_old or self.unknown
 
     def as_waiter(self, now):
         holds = timedelta(seconds=self.intent.request.time_limit if self.kind == "full" else 0)
@@ -91,7 +96,7 @@ class GatedJournal(Journal):
     """A journal at which an attempt can be stopped."""
 
     def __init__(self, attempt):
-        super().__init__(attempt.world.store)
+        super().__init__(attempt.world.stores[attempt.run.archive])
         self._attempt = attempt
 
     def find(self, intent_id):
@@ -103,6 +108,11 @@ class GatedJournal(Journal):
         found = super().begin(intent)
         self._attempt.thread_gate("after begin")
         return found
+
+    def post(self, intent_id, posting):
+        self._attempt.thread_gate("before posting")
+        super().post(intent_id, posting)
+        self._attempt.thread_gate("after posting")
 
     def accept(self, intent_id, capture_raw):
         self._attempt.thread_gate("before accept")
@@ -173,11 +183,11 @@ class Attempt:
     def die(self, how="killed"):
         """End it where it stands.
 
-        "killed": nothing of it goes on. "in flight": the POST that it was about to make arrives all the same,
-        later. "cancelled": the slot is given back in good order, if code of its own is there to do so.
+        "killed": nothing of it goes on. "in flight", "late": the POST that it was about to make arrives all
+        the same, later. "cancelled": the slot is given back in good order, if code of its own is there to do so.
         """
-        if how == "in flight" and self.at == "before POST":
-            self.world.fly(self.request, self.run, 7)
+        if how in FLIGHTS and self.at == "before POST":
+            self.world.fly(self.request, self.run, FLIGHTS[how])
         self.world.run_loop(self._end(cancel=how == "cancelled" and self.at in ASYNC_POINTS))
         self.world.attempts.remove(self)
 
@@ -257,11 +267,14 @@ class Attempt:
             now = world.machine_now()
             me = replace(run.as_waiter(now), wakes=now)
             self.since = me.since
-            destination = world.bucket if run.kind == "full" else None
+            destination = world.buckets[run.archive] if run.kind == "full" else None
             try:
                 outcome = await submitter.attempt(run.intent, destination_conf=destination, me=me)
             except WindowTooOld:
                 run.too_old = True
+                return
+            except OutcomeUnknown:
+                run.unknown = True
                 return
             except ApiError:
                 wait = 10.0
@@ -277,5 +290,7 @@ class Attempt:
 
 
 ASYNC_POINTS = frozenset(
-    point for point in (*POINTS, "lane taken") if point.split()[-1] not in ("find", "begin", "accept")
+    point
+    for point in (*POINTS, "lane taken")
+    if point.split()[-1] not in ("find", "begin", "posting", "accept")
 )

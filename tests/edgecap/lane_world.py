@@ -38,6 +38,7 @@ from tests.edgecap.lane_runs import LEASE, Attempt, Run
 ACCOUNT = "a" * 32
 TOKEN = "a-token-for-the-tests"
 BUCKET = "s3://captures/edge?region=us-east-1"
+OTHER_BUCKET = "s3://captures/colleague?region=us-east-1"  # of a second archive, and of people
 START = datetime(2026, 11, 23, 6, 30, 0, 250_000, tzinfo=UTC)
 MOMENTS = timedelta(seconds=25)  # a living holder of a lane is not there for longer
 
@@ -78,10 +79,10 @@ class World:
     def __init__(self, variant: Variant):
         self.loop = asyncio.new_event_loop()
         self.folder = Path(tempfile.mkdtemp(prefix="edgecap-world-"))
-        for name in ("bucket", "archive"):
+        for name in ("bucket", "archive", "other"):
             (self.folder / name).mkdir()
         self.variant = variant
-        self.bucket = BUCKET
+        self.buckets = (BUCKET, OTHER_BUCKET)
         self.seconds = 0.0
         self.skew, self.jumps = timedelta(), 0
         self.edge = Edge(
@@ -96,16 +97,16 @@ class World:
         self.account = Account(
             account_id=ACCOUNT, api_token=SecretStr(TOKEN), base_url=f"http://edge{PREFIX}"
         )
-        self.store = FolderStore(self.folder / "archive")
-        self.journal = Journal(self.store)
+        self.stores = (FolderStore(self.folder / "archive"), FolderStore(self.folder / "other"))
         self.slots = {"simple": Slot(), "full": Slot()}
         self.runs: list[Run] = []
         self.attempts: list[Attempt] = []
         self.people: dict[str, str] = {}  # capture id to type
-        self.flying: list[tuple[float, httpx.Request, Run]] = []
+        self.flying: list[tuple[float, httpx.Request, Run, bool]] = []
         self.wire_trouble: list[Any] = []
         self.judge = Judge(self)
-        self._register_bucket()
+        for uri in self.buckets:
+            self._register(uri)
 
     def close(self):
         for attempt in [attempt for attempt in self.attempts if not attempt.done]:
@@ -126,13 +127,19 @@ class World:
         self.judge.moved = True
         return self.loop.run_until_complete(coroutine)
 
-    def decide(self, request: SimpleRequest | FullRequest, priority: Priority, *, ago: float = 0) -> Run:
+    def record(self, run: Run):
+        """What the journal knows of a run's intent, or of the one that asks for its window again."""
+        return Journal(self.stores[run.archive]).follow(run.intent.intent_id)
+
+    def decide(
+        self, request: SimpleRequest | FullRequest, priority: Priority, *, ago: float = 0, archive: int = 0
+    ) -> Run:
         now = self.now().replace(microsecond=0)  # of the header `Date`
         names = {"run_name": "", "account": "default", "archive": "default"}
         scheduled = now - timedelta(seconds=ago) if ago else None
         number = len(self.runs)
         intent = decide(request, Settings(), run_id=f"run {number}", scheduled=scheduled, now=now, **names)
-        run = Run(number, intent, priority)
+        run = Run(number, intent, priority, archive=archive)
         self.runs.append(run)
         return run
 
@@ -152,12 +159,14 @@ class World:
 
     async def pass_time(self, seconds):
         until = self.seconds + seconds
-        while due := sorted(flight for flight in self.flying if flight[0] <= until)[:1]:
-            self.flying.remove(due[0])
-            self.seconds = max(self.seconds, due[0][0])
+        while due := [flight for flight in self.flying if flight[0] <= until]:
+            first = min(due, key=lambda flight: flight[0])
+            self.flying.remove(first)
+            at, request, run, late = first
+            self.seconds = max(self.seconds, at)
             self.edge.tick()
             with suppress(httpx.HTTPError):  # nobody is there to hear it
-                await self.arrive(due[0][1], due[0][2])
+                await self.arrive(request, run, late=late)
         self.seconds = max(self.seconds, until)
         self.edge.tick()
 
@@ -175,9 +184,17 @@ class World:
         self.people[made["id"]] = body["type"]
         self.edge.tick()
 
+    def crowd(self, body, count=52):
+        """Others start so many captures that the list of 50 shows nothing else, faster than they may."""
+        spacing, self.edge._spacing = self.edge._spacing, timedelta()
+        for _ in range(count):
+            self.person(body)
+        self.edge._spacing = spacing
+
     def fly(self, request, run, seconds):
         """The request is under way for so long, and nobody waits for its answer."""
-        self.flying.append((self.seconds + seconds, request, run))
+        late = seconds > LEASE.total_seconds()  # others may have had the lane meanwhile
+        self.flying.append((self.seconds + seconds, request, run, late))
 
     def enter(self, slot, attempt):
         if slot.holder and not (slot.lease_ends and slot.lease_ends <= self.now()):
@@ -185,7 +202,7 @@ class World:
         slot.holder, slot.entered, slot.lease_ends = attempt, self.now(), None
         return True
 
-    async def arrive(self, request, run):
+    async def arrive(self, request, run, *, late=False):
         """The request reaches the edge; raises what httpx would if the connection breaks."""
         log = self.edge.log
         seen = log.events()[-1]["number"]
@@ -198,7 +215,7 @@ class World:
         finally:
             [event] = log.events("request", since=seen)
             if request.method == "POST":
-                self.judge.post(run, event, before)
+                self.judge.post(run, event, before, late=late)
             elif request.url.path.endswith("/pcaps"):
                 self.judge.looked[run] = self.now()
         return httpx.Response(response.status_code, headers=response.headers, content=response.content)
@@ -226,11 +243,12 @@ class World:
             return 0.0
         return min(max(0.0, (run.wakes - self.machine_now()).total_seconds()), 1200.0)
 
-    def _register_bucket(self):
+    def _register(self, uri):
         owned = self.edge.ownerships
-        owned.create(ACCOUNT, {"destination_conf": BUCKET})
+        before = set((self.folder / "bucket").glob("ownership-challenge-*"))
+        owned.create(ACCOUNT, {"destination_conf": uri})
         self.advance(self.variant.challenge_after + 1)
-        [challenge] = (self.folder / "bucket").glob("ownership-challenge-*")
-        answer = {"destination_conf": BUCKET, "ownership_challenge": challenge.read_text()}
+        [challenge] = set((self.folder / "bucket").glob("ownership-challenge-*")) - before
+        answer = {"destination_conf": uri, "ownership_challenge": challenge.read_text()}
         owned.validate(ACCOUNT, answer)
         self.advance(self.variant.validation_takes + 1)

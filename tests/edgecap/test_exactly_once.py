@@ -27,7 +27,7 @@ NOWHERE = ("", 1)
 AROUND_THE_POST = [("before POST", 1), ("after POST", 1), ("before accept", 1), ("after accept", 1)]
 STOPS = [*AROUND_THE_POST, *((point, nth) for point in POINTS for nth in (1, 2))]
 stops = st.sampled_from([*[NOWHERE] * 12, *AROUND_THE_POST, *STOPS])
-fates = st.sampled_from(["stays", "killed", "in flight", "cancelled"])
+fates = st.sampled_from(["stays", "killed", "in flight", "late", "cancelled"])
 pick = st.integers(0, MOST_RUNS - 1)
 
 runs = st.one_of(
@@ -35,6 +35,7 @@ runs = st.one_of(
         st.builds(SimpleRequest, time_limit=st.sampled_from([5, 60])),
         st.sampled_from(Priority),
         st.sampled_from([0, 0, 90, 3600]),
+        st.just(0),
     ),
     st.tuples(
         st.builds(
@@ -45,14 +46,16 @@ runs = st.one_of(
         ),
         st.sampled_from(Priority),
         st.just(0),
+        st.sampled_from([0, 0, 1]),
     ),
 )
-posts = st.builds(
-    Fault,
-    kind=st.sampled_from(["reset", "truncate", "garbage", "error", "rate_limit"]),
-    method=st.just("POST"),
-    path=st.just("*/pcaps"),
-    after=st.booleans(),
+POST = {"method": st.just("POST"), "path": st.just("*/pcaps")}
+posts = st.one_of(
+    st.builds(
+        Fault, kind=st.sampled_from(["reset", "truncate", "garbage", "error"]), after=st.booleans(), **POST
+    ),
+    # An answer that refuses, and lies, would be the only sign of the capture: this is taken at its word.
+    st.builds(Fault, kind=st.just("rate_limit"), after=st.just(False), **POST),
 )
 lists = st.builds(
     Fault,
@@ -63,14 +66,15 @@ lists = st.builds(
 )
 LIST_IS_GONE = ["refused"] * 4
 wires = st.one_of(
-    st.lists(st.sampled_from([None, "refused", 2.0, 10.0]), min_size=1, max_size=5),
-    st.sampled_from([[None, 2.0, *LIST_IS_GONE], [10.0, *LIST_IS_GONE], [None, None, *LIST_IS_GONE]]),
+    st.lists(st.sampled_from([None, "refused", 2.0, 10.0, 100.0]), min_size=1, max_size=5),
+    st.sampled_from([[None, 2.0, *LIST_IS_GONE], [100.0, *LIST_IS_GONE], [None, None, *LIST_IS_GONE]]),
 )
 happenings = st.one_of(
     st.none(),
     st.tuples(st.just("run"), runs),
-    st.tuples(st.just("death"), st.sampled_from(["killed", "in flight", "cancelled"])),
-    st.tuples(st.just("person"), st.sampled_from(["simple", "full"])),
+    st.tuples(st.just("death"), st.sampled_from(["killed", "in flight", "late", "cancelled"])),
+    st.tuples(st.just("person"), st.sampled_from(["simple", "full", "same", "other limit"])),
+    st.tuples(st.just("crowd"), st.none()),
     st.tuples(
         st.just("time"), st.one_of(st.floats(0, 100), st.sampled_from([1.0, 30.0, 61.0, 600.0, 7200.0]))
     ),
@@ -99,8 +103,8 @@ class Submissions(RuleBasedStateMachine):
     )
     def begin(self, name, lag, lane_until, wanted):
         self.world = World(dataclasses.replace(VARIANTS[name], list_lag=lag, lane_until=lane_until))
-        for request, priority, ago in wanted:
-            self.world.decide(request, priority, ago=ago)
+        for request, priority, ago, archive in wanted:
+            self.world.decide(request, priority, ago=ago, archive=archive)
 
     @property
     def waiting(self):
@@ -159,16 +163,29 @@ class Submissions(RuleBasedStateMachine):
         pass
 
     def happens_run(self, run):
-        request, priority, ago = run
+        request, priority, ago, archive = run
         if len(self.world.runs) < MOST_RUNS:
-            self.world.decide(request, priority, ago=ago)
+            self.world.decide(request, priority, ago=ago, archive=archive)
 
     def happens_death(self, fate):
         if self.world.attempts:
             self.world.attempts[0].die(fate)
 
     def happens_person(self, kind):
-        self.world.person({**PERSON, **(FULL if kind == "full" else {})})
+        """Somebody's own; or a colleague's that is like a run's, but for its bucket or a limit."""
+        full = [run for run in self.world.runs if run.kind == "full"]
+        if kind in ("simple", "full"):
+            self.world.person({**PERSON, **(FULL if kind == "full" else {})})
+        elif full and kind == "same":
+            bucket = self.world.buckets[1 - full[0].archive]
+            if not any(run.archive != full[0].archive for run in full):  # else it is the other archive's
+                self.world.person({**full[0].intent.body, "destination_conf": bucket})
+        elif full:
+            bucket = self.world.buckets[full[0].archive]
+            self.world.person({**full[0].intent.body, "destination_conf": bucket, "byte_limit": 77_777})
+
+    def happens_crowd(self, _):
+        self.world.crowd(PERSON)
 
     def happens_time(self, seconds):
         self.world.advance(seconds)

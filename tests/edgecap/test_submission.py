@@ -12,6 +12,7 @@ from edgecap.cloudflare.client import Client
 from edgecap.errors import CaptureFailed, NetworkTrouble, RequestRefused
 from edgecap.intents import decide
 from edgecap.lanes import Turn
+from edgecap.posting import about_to_post
 from edgecap.requests import SimpleRequest
 from edgecap.settings import Account, Settings, Timing
 from edgecap.simulator.clock import Clock
@@ -124,6 +125,8 @@ async def test_an_intent_that_was_posted_by_a_life_that_died_is_adopted(world):
     """Killed between the acceptance and its journalling: the next life finds it in the list."""
     intent = world.journal.begin(world.intent("crashed"))
     async with Client(world.account) as client:
+        listing = await client.list_captures()
+        about_to_post(world.journal, world.journal.find(intent.intent_id), listing, "")
         lost = await client.create_capture(dict(intent.body))
     world.time.seconds += world.edge.variant.list_lag
     started = await world.submit(intent)

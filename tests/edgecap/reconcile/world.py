@@ -16,6 +16,7 @@ from edgecap.cloudflare.client import Client
 from edgecap.delivery import matching
 from edgecap.destinations import destination_conf
 from edgecap.intents import decide
+from edgecap.posting import about_to_post
 from edgecap.reconcile import Life, Limits, Reconciler
 from edgecap.requests import FullRequest, SimpleRequest
 from edgecap.settings import Account, Settings, Timing
@@ -78,6 +79,11 @@ class World:
 
     async def post(self, intent):
         """POST, and no more: the run was killed before it could journal the id."""
+        full = isinstance(intent.request, FullRequest)
+        place = destination_conf(self.place, with_secrets=False) if full else ""
+        async with self.client() as client:
+            listing = await client.list_captures()
+        about_to_post(self.journal, self.journal.find(intent.intent_id), listing, place)
         return await self.start(dict(intent.body), full=isinstance(intent.request, FullRequest))
 
     async def start(self, body, *, full=False, place=None):
