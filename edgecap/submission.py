@@ -80,6 +80,7 @@ class Submitter:
         lane: enters the account's lane of a type.
         timing: spacing, look-again times, and when a waiter counts as urgent.
         clock: the clock of those who wait, aware, UTC.
+        monotonic: seconds that never jump.
     """
 
     def __init__(
@@ -90,11 +91,13 @@ class Submitter:
         timing: Timing,
         *,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client = client
         self._journal = journal
         self._lane = lane
         self._clock = clock
+        self._monotonic = monotonic
         self._spacing = timedelta(seconds=timing.simple_spacing)
         self._look_again = timedelta(seconds=timing.full_retry)
         self._patience = timedelta(seconds=timing.urgent_after)
@@ -142,7 +145,7 @@ class Submitter:
             record = await self._record(intent)
             if earlier := _accepted(record):
                 return earlier
-            looked = time.monotonic()
+            looked = self._monotonic()
             listing = await self._client.list_captures()
             sought = await look_for(self._journal, record, listing, self._client)
             if sought.capture:
@@ -186,7 +189,7 @@ class Submitter:
             number = await asyncio.to_thread(
                 about_to_post, self._journal, record, listing, destination_conf or ""
             )
-            if number and time.monotonic() - looked > STALE:
+            if number and self._monotonic() - looked > STALE:
                 await self._answered(intent, number, listing, "not made: too late", refused=True)
                 number = 0
         finally:

@@ -20,6 +20,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Match, Route
 
 from edgecap.requests import rfc3339
+from edgecap.simulator.captures import LISTED
 from edgecap.simulator.edge import Edge
 from edgecap.simulator.envelope import Problem, Refused, failure, no_route, wrapped
 from edgecap.simulator.exchange import Exchange
@@ -66,7 +67,13 @@ class _Api:
 
     async def list(self, request: Request) -> Response:
         account = self._enter(request, write=False)
-        return self._collection(self._edge.list(account))
+        if not self._edge.variant.pages:
+            return self._collection(self._edge.list(account))
+        page, per_page = _number(request, "page", 1), min(LISTED, _number(request, "per_page", LISTED))
+        found = self._edge.list(account, page=page, per_page=per_page)
+        total = self._edge.count(account)
+        info = {"page": page, "per_page": per_page, "count": len(found), "total_count": total}
+        return self._collection(found, result_info=info)
 
     async def create(self, request: Request) -> Response:
         account = self._enter(request, write=True)
@@ -82,6 +89,8 @@ class _Api:
     async def download(self, request: Request) -> Response:
         account = self._enter(request, write=False)
         capture_id = _id(request, "pcap_id")
+        if self._edge.variant.download_redirects and "file" not in request.query_params:
+            return Response(status_code=302, headers={"location": f"{request.url.path}?file=1"})
         path = self._edge.download(account, capture_id)
         content = await run_in_threadpool(path.read_bytes)
         disposition = f'attachment; filename="pcap_{capture_id}.pcap"'
@@ -127,9 +136,9 @@ class _Api:
             exchange.capture_id = _id(request, "pcap_id")
         return account
 
-    def _collection(self, found: Sequence[Any]) -> Response:
-        variant, more = self._edge.variant, {}
-        if variant.extra_fields:
+    def _collection(self, found: Sequence[Any], **more: Any) -> Response:
+        variant = self._edge.variant
+        if variant.extra_fields and not more:
             count = len(found)
             more["result_info"] = {"page": 1, "per_page": 50, "count": count, "total_count": count}
         result = None if not found and variant.empty_list == "null" else found
@@ -178,6 +187,11 @@ def _id(request: Request, name: str) -> str:
     if not _ID.fullmatch(value):
         raise no_route(request.url.path, status=400)
     return value
+
+
+def _number(request: Request, name: str, usual: int) -> int:
+    value = request.query_params.get(name, "")
+    return max(1, int(value)) if value.isascii() and value.isdigit() else usual
 
 
 def _body(request: Request) -> Any:

@@ -129,11 +129,27 @@ def shown(capture: Capture, variant: Variant) -> dict[str, Any]:
 
 
 def listed(
-    captures: Iterable[Capture], variant: Variant, now: datetime, dice: random.Random
+    captures: Iterable[Capture],
+    variant: Variant,
+    now: datetime,
+    dice: random.Random,
+    *,
+    page: int = 1,
+    per_page: int = LISTED,
 ) -> list[Capture]:
-    """The latest captures, those that the list knows of already, in the variant's order."""
+    """The latest captures, those that the list knows of already, in the variant's order.
+
+    Args:
+        captures: all of the account.
+        variant: its lag and order, and whether there is more than one page.
+        now: the time.
+        dice: for an order without order.
+        page: which part of them, from 1.
+        per_page: how many that is.
+    """
     seen = [c for c in captures if now - c.submitted >= timedelta(seconds=variant.list_lag)]
-    seen = sorted(seen, key=lambda capture: capture.submitted, reverse=True)[:LISTED]
+    seen = sorted(seen, key=lambda capture: capture.submitted, reverse=True)
+    seen = seen[(page - 1) * per_page :][:per_page]
     if variant.list_order == "oldest":
         seen.reverse()
     elif variant.list_order == "shuffled":

@@ -16,7 +16,7 @@ from typing import Any
 from edgecap.requests import rfc3339
 from edgecap.simulator.bodies import BodyReader
 from edgecap.simulator.buckets import Buckets
-from edgecap.simulator.captures import Capture, keyless, listed, shown, steps_of
+from edgecap.simulator.captures import LISTED, Capture, keyless, listed, shown, steps_of
 from edgecap.simulator.clock import Clock
 from edgecap.simulator.credentials import Credential, Gate
 from edgecap.simulator.envelope import Problem, Refused
@@ -109,12 +109,17 @@ class Edge:
             f"<Edge {self.clock.now():%Y-%m-%dT%H:%M:%SZ} [{len(self._captures)} captures, {active} active]>"
         )
 
-    def list(self, account_id: str) -> list[dict[str, Any]]:
+    def list(self, account_id: str, *, page: int = 1, per_page: int = LISTED) -> list[dict[str, Any]]:
         """The account's latest captures, as far as the list knows of them."""
         with self._lock:
             mine = [capture for capture in self._captures.values() if capture.account_id == account_id]
-            latest = listed(mine, self.variant, self.clock.now(), self._dice)
+            latest = listed(mine, self.variant, self.clock.now(), self._dice, page=page, per_page=per_page)
             return [shown(capture, self.variant) for capture in latest]
+
+    def count(self, account_id: str) -> int:
+        """How many captures the account has, those included that the list does not know yet."""
+        with self._lock:
+            return sum(capture.account_id == account_id for capture in self._captures.values())
 
     def create(self, account_id: str, body: Any) -> dict[str, Any]:
         """Accept a capture.
@@ -149,7 +154,10 @@ class Edge:
             Refused: there is no such capture.
         """
         with self._lock:
-            return shown(self._find(account_id, capture_id), self.variant)
+            capture = self._find(account_id, capture_id)
+            if self.clock.now() - capture.submitted < timedelta(seconds=self.variant.shown_after):
+                raise Refused.by(self.variant.missing)
+            return shown(capture, self.variant)
 
     def download(self, account_id: str, capture_id: str) -> Path:
         """The file of a finished simple capture.
@@ -160,6 +168,10 @@ class Edge:
         with self._lock:
             capture = self._find(account_id, capture_id)
             if capture.file is None or not capture.final or capture.failed is not None:
+                raise Refused.by(self.variant.not_ready)
+            age = self.clock.now() - capture.submitted
+            ready = sum(seconds for _, seconds in capture.steps) + self.variant.download_after
+            if self.variant.download_after and age.total_seconds() < ready:
                 raise Refused.by(self.variant.not_ready)
             return capture.file
 

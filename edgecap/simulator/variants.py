@@ -61,6 +61,11 @@ class Variant:
         files_after: files come so many seconds after the final state; 0 means before it.
         list_order: of `GET /pcaps`.
         list_lag: a new capture is missing from the list for so long.
+        pages: whether the list has further pages, with `page`, `per_page` and `result_info`; if not, both are
+            ignored.
+        shown_after: a new capture is not known by its id for so long.
+        download_after: a finished simple capture's file cannot be downloaded for so long.
+        download_redirects: whether a download is answered with 302, to another path.
         offset_digits: digits of a second that `offset_time` keeps.
         colo_field: what the data centre is called in answers.
         empty_list: what `result` is when there is nothing to list.
@@ -101,6 +106,10 @@ class Variant:
     files_after: float = 0.0
     list_order: Literal["newest", "oldest", "shuffled"] = "newest"
     list_lag: float = 0.0
+    pages: bool = False
+    shown_after: float = 0.0
+    download_after: float = 0.0
+    download_redirects: bool = False
     offset_digits: Literal[0, 3, 6] = 6
     colo_field: Literal["colo_name", "colo", "both"] = "colo_name"
     empty_list: Literal["array", "null"] = "array"

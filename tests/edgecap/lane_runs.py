@@ -184,7 +184,7 @@ class Attempt:
         """End it where it stands.
 
         "killed": nothing of it goes on. "in flight", "late": the POST that it was about to make arrives all
-        the same, later. "cancelled": the slot is given back in good order, if code of its own is there to do so.
+        the same, later. "cancelled": the slot is given back in good order, if its own code can do so.
         """
         if how in FLIGHTS and self.at == "before POST":
             self.world.fly(self.request, self.run, FLIGHTS[how])
@@ -263,7 +263,14 @@ class Attempt:
             clock=world.machine_now,
             rng=random.Random(run.number),
         ) as client:
-            submitter = Submitter(client, GatedJournal(self), self.lane, Timing(), clock=world.machine_now)
+            submitter = Submitter(
+                client,
+                GatedJournal(self),
+                self.lane,
+                Timing(),
+                clock=world.machine_now,
+                monotonic=lambda: world.seconds,
+            )
             now = world.machine_now()
             me = replace(run.as_waiter(now), wakes=now)
             self.since = me.since

@@ -4,10 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgecap.body import request_body
 from edgecap.cloudflare.models import Capture
-from edgecap.lanes import Memory, find_ours, next_turn
-from edgecap.requests import Filter, FullRequest, SimpleRequest, rfc3339
+from edgecap.lanes import Memory, next_turn
+from edgecap.requests import rfc3339
 
 NOW = datetime(2026, 11, 23, 6, 30, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -85,53 +84,3 @@ def test_a_request_whose_answer_nobody_knows_counts_for_a_minute():
     assert turn("full", [], memory).at == NOW + timedelta(seconds=50)
     assert turn("full", [], Memory("", NOW - timedelta(seconds=60))).now
     assert turn("simple", [], Memory("", NOW - timedelta(seconds=60))).now
-
-
-SIMPLE = SimpleRequest(
-    time_limit=60, offset_time=NOW.replace(microsecond=123_456), filter=Filter(protocol=17)
-)
-FULL = FullRequest(colo="ORD", time_limit=60, filter=Filter(destination_port=443))
-
-
-@pytest.mark.parametrize(
-    ("echo", "ours"),
-    [
-        ("2026-11-23T06:30:00.123456Z", True),
-        ("2026-11-23T06:30:00.123Z", True),
-        ("2026-11-23T06:30:00Z", True),
-        ("2026-11-23T06:30:00.123457Z", False),
-        ("2026-11-23T06:30:00.125Z", False),
-        ("2026-11-23T06:31:00Z", False),
-    ],
-)
-def test_a_simple_capture_is_known_by_its_fingerprint_even_if_the_api_rounds(echo, ours):
-    listed = capture(time_limit=60, offset_time=echo, filter_v1={"protocol": 17})
-    found = find_ours(request_body(SIMPLE), SIMPLE, [listed], decided=NOW)
-    assert (found is not None) == ours
-
-
-@pytest.mark.parametrize(
-    "difference",
-    [
-        {"filter_v1": {"protocol": 6}},
-        {"time_limit": 61},
-        {"type": "full"},
-        {"offset_time": None},
-        {"submitted": rfc3339(NOW - timedelta(minutes=5))},
-    ],
-)
-def test_another_simple_capture_is_not_taken_for_ours(difference):
-    fields = {"time_limit": 60, "offset_time": rfc3339(SIMPLE.offset_time), "filter_v1": {"protocol": 17}}
-    assert find_ours(request_body(SIMPLE), SIMPLE, [capture(**fields)], decided=NOW)
-    other = Capture.model_validate({**capture(**fields).raw, **difference})
-    assert find_ours(request_body(SIMPLE), SIMPLE, [other], decided=NOW) is None
-
-
-@pytest.mark.parametrize("name", ["colo", "colo_name"])
-def test_a_full_capture_is_known_by_its_fields(name):
-    fields = {"time_limit": 60, "filter_v1": {"destination_port": 443}}
-    body = request_body(FULL)
-    assert find_ours(body, FULL, [capture("full", **fields, **{name: "ORD"})], decided=NOW)
-    assert not find_ours(body, FULL, [capture("full", **fields, **{name: "AMS"})], decided=NOW)
-    taken = capture("full", **fields, **{name: "ORD"})
-    assert not find_ours(body, FULL, [taken], decided=NOW, taken=[taken.id])

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from edgecap.archive.journal import Ended, Intent, Journal
+from edgecap.archive.journal import Answer, Ended, Intent, Journal, Posting
 from edgecap.errors import Damaged, ObjectExists, UnexpectedAnswer
 from edgecap.requests import FullRequest, SimpleRequest
 from edgecap.stores.folder import FolderStore
@@ -56,6 +56,35 @@ def test_accepting_the_same_capture_again_changes_nothing_and_another_is_refused
     with pytest.raises(ObjectExists, match="intent i1 led to capture c1, and now to c2 too"):
         journal.accept("i1", {"id": "c2"})
     assert journal.find("i1").capture_id == "c1"
+
+
+def test_a_posting_is_written_once_and_says_what_its_answer_proved(store):
+    """Two lives of a run that both think that they hold the lane: only one may post."""
+    journal = Journal(store)
+    journal.begin(intent())
+    first = Posting(number=1, at=NOW, destination="r2://b?account-id=1", listed=("c0",))
+    journal.post("i1", first)
+    with pytest.raises(ObjectExists):
+        journal.post("i1", Posting(number=1, at=NOW + timedelta(seconds=1)))
+    journal.answer("i1", Answer(number=1, at=NOW, refused=True, what="busy"))
+    journal.answer("i1", Answer(number=1, at=NOW, refused=False))
+    journal.post("i1", Posting(number=2, at=NOW))
+    record = journal.find("i1")
+    assert record.postings == (first, Posting(number=2, at=NOW))
+    assert record.answers == (Answer(number=1, at=NOW, refused=True, what="busy"),)
+    assert [each.postings for each in journal.open()] == [record.postings]
+    journal.accept("i1", {"id": "c1"})
+    assert journal.find("i1").postings == ()
+
+
+def test_an_intent_that_is_asked_for_again_is_followed_to_the_one_that_does(store):
+    journal = Journal(store)
+    assert journal.follow("i1") is None
+    journal.begin(intent())
+    journal.end("i1", Ended(outcome="repeated", reason="unknown", repeated_by="i2", at=NOW))
+    assert journal.follow("i1").intent.intent_id == "i1"
+    journal.begin(intent("i2", repeats="i1"))
+    assert journal.follow("i1").intent.repeats == "i1"
 
 
 @pytest.mark.parametrize("answer", [{}, {"id": ""}, {"id": None}, {"id": 7}])
@@ -163,7 +192,8 @@ def test_intents_that_ended_cost_no_read(tmp_path):
     store.reads.clear()
     assert [record.intent.intent_id for record in journal.open()] == ["open"]
     assert store.listings == 1
-    assert store.reads == ["intents/open/intent.json", "intents/open/accepted.json"]
+    names = ("intent", "accepted", "posting-1")
+    assert store.reads == [f"intents/open/{name}.json" for name in names]
 
 
 def test_an_ending_that_cannot_be_read_still_ends_and_is_not_silent_to_who_asks_for_it(folder):

@@ -53,11 +53,14 @@ async def test_a_capture_whose_id_was_never_journalled_is_adopted(world, request
 
 
 @pytest.mark.parametrize("world", [(replace(VARIANTS["lagging"], list_lag=120.0), ())], indirect=True)
-async def test_a_capture_that_the_list_shows_late_is_found_by_the_second_look(world):
+async def test_a_capture_that_the_list_shows_late_is_waited_for(world):
     """Two seconds of this machine late."""
     intent = world.begin()
     capture = await world.post(intent)
-    report = await world.reconcile(limits=Limits(list_lag=timedelta(0), second_look=timedelta(seconds=4)))
+    limits = Limits(list_lag=timedelta(minutes=5), second_look=timedelta(seconds=0.3))
+    assert kinds(await world.reconcile(limits=limits)) == [("intent", Action.WAITING)]
+    await world.listed()
+    report = await world.reconcile(limits=limits)
     assert kinds(report) == [("intent", Action.ARCHIVED)]
     assert world.journal.find(intent.intent_id).capture_id == capture.id
     assert world.ending(intent).outcome == "archived"

@@ -3,14 +3,21 @@
 People's own captures are brought in when that is asked for.
 """
 
+import asyncio
 import os
 import time
 import uuid
+from dataclasses import replace
+from datetime import timedelta
 
+import pytest
+
+from edgecap.adoption import ARRIVES_WITHIN
 from edgecap.body import request_body
+from edgecap.cloudflare.models import PAGE
 from edgecap.reconcile import Action, Life
 from edgecap.requests import SimpleRequest
-from tests.edgecap.reconcile.world import FULL, GONE, LONG, both, kinds
+from tests.edgecap.reconcile.world import FULL, GONE, LONG, QUICK, SPEED, both, kinds
 
 
 async def test_what_a_living_run_works_on_is_left_alone(world):
@@ -32,10 +39,36 @@ async def test_people_s_own_is_not_taken_for_what_a_living_run_just_posted(world
 
 async def test_a_dead_intent_does_not_take_the_capture_of_a_living_one_that_looks_alike(world):
     dead, alive = world.begin(FULL, "dead"), world.begin(FULL, "alive")
+    world.about_to_post(dead)
     await world.final(await world.post(alive))
     world.lives = {alive.intent_id: Life.ALIVE}
     assert kinds(await world.reconcile()) == [("intent", Action.WAITING)]
     assert world.journal.find(dead.intent_id).capture_id == ""
+
+
+async def test_a_dead_intent_that_never_posted_takes_no_capture_however_alike(world):
+    """A colleague's, of the same place, length and bucket."""
+    dead = world.begin(FULL, "dead")
+    await world.final(await world.start(dict(dead.body), full=True))
+    assert kinds(await world.reconcile()) == [("intent", Action.ENDED)]
+    assert world.ending(dead).outcome == "never-accepted"
+
+
+@pytest.mark.parametrize(("request_", "outcome"), [(None, "failed"), (FULL, None)], ids=["simple", "full"])
+async def test_what_may_or_may_not_be_a_dead_intents_own_is_reported_for_a_person(world, request_, outcome):
+    """The list is full of others' captures. Of a simple one nothing is left to be had after a day."""
+    dead = world.begin(request_, "dead")
+    world.about_to_post(dead)
+    world.edge._spacing = timedelta()
+    for _ in range(PAGE):
+        world.edge.create(world.settings.account().account_id, request_body(SimpleRequest(time_limit=5)))
+    await asyncio.sleep(ARRIVES_WITHIN.total_seconds() / SPEED + 0.2)
+    [finding] = (await world.reconcile()).findings
+    assert (finding.subject, finding.action) == (dead.intent_id, Action.REPORTED)
+    assert f"edgecap resolve {dead.intent_id} --capture ID" in finding.detail
+    assert world.ending(dead) is None
+    await world.reconcile(limits=replace(QUICK, give_up=timedelta(seconds=1)))
+    assert (world.ending(dead) and world.ending(dead).outcome) == outcome
 
 
 async def test_intents_of_other_accounts_are_left_alone(world):

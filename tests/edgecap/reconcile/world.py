@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from edgecap.archive.entries import list_entries
 from edgecap.archive.journal import Journal
-from edgecap.cloudflare.client import Client
+from edgecap.cloudflare.client import Client, Listing
 from edgecap.delivery import matching
 from edgecap.destinations import destination_conf
 from edgecap.intents import decide
@@ -79,12 +79,15 @@ class World:
 
     async def post(self, intent):
         """POST, and no more: the run was killed before it could journal the id."""
+        self.about_to_post(intent)
+        return await self.start(dict(intent.body), full=isinstance(intent.request, FullRequest))
+
+    def about_to_post(self, intent):
+        """The POST is journalled, and no more."""
         full = isinstance(intent.request, FullRequest)
         place = destination_conf(self.place, with_secrets=False) if full else ""
-        async with self.client() as client:
-            listing = await client.list_captures()
+        listing = Listing([], self.edge.clock.now().replace(microsecond=0))
         about_to_post(self.journal, self.journal.find(intent.intent_id), listing, place)
-        return await self.start(dict(intent.body), full=isinstance(intent.request, FullRequest))
 
     async def start(self, body, *, full=False, place=None):
         """A capture that nobody journalled."""
