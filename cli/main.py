@@ -146,6 +146,15 @@ COMMANDS = (
         `edgecap up` does so every ten minutes, and whenever a run dies.""",
     ),
     (
+        "resolve",
+        "cli.resolve:resolve",
+        """Say what became of a request, where Cloudflare's list of captures cannot tell.
+
+        For a run that failed with exit code 18: its POST was cut off, and so many captures were taken since
+        that the list does not show its own any more. Without an option, the captures that may be its own are
+        shown. It is never posted again by itself.""",
+    ),
+    (
         "summary",
         "cli.summary:summary_command",
         """Say what is in files of packets: what it looks like, who talks, how much, when.

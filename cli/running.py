@@ -183,7 +183,7 @@ def _left_behind(request: SimpleRequest | FullRequest, settings: Settings, archi
     record: JournalRecord | None = None
     try:
         if run_id:
-            record = Journal(open_store(settings.archive(archive))).find(identity.intent_id(run_id))
+            record = Journal(open_store(settings.archive(archive))).follow(identity.intent_id(run_id))
     except EdgecapError as error:
         return f"interrupted, and the journal cannot say what was asked of Cloudflare: {error}"
     if record is None:

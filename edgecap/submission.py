@@ -145,6 +145,7 @@ class Submitter:
             record = await self._record(intent)
             if earlier := _accepted(record):
                 return earlier
+            intent = record.intent  # another life may have had to ask for its window again
             looked = self._monotonic()
             listing = await self._client.list_captures()
             sought = await look_for(self._journal, record, listing, self._client)
@@ -168,7 +169,7 @@ class Submitter:
             return outcome
 
     async def _record(self, intent: Intent) -> JournalRecord:
-        record = await asyncio.to_thread(self._journal.find, intent.intent_id)
+        record = await asyncio.to_thread(self._journal.follow, intent.intent_id)
         return record or JournalRecord(intent)
 
     async def _post(

@@ -18,7 +18,7 @@ from edgecap.archive.manifest import Times, make_manifest
 from edgecap.archive.summaries import read_summary
 from edgecap.cloudflare.models import Capture
 from edgecap.deriving import Derived
-from edgecap.errors import CaptureFailed, EdgecapError
+from edgecap.errors import CaptureFailed, EdgecapError, OutcomeUnknown
 from edgecap.fetching import Fetching
 from edgecap.report.links import links_to
 from edgecap.report.markdown import entry_markdown
@@ -128,8 +128,8 @@ async def conclude(intent_id: str, archive: str, error: EdgecapError) -> None:
     """
     with suppress(EdgecapError):  # the run fails for the reason that it has, not for this
         journal = Journal(open_store(load_settings().archive(archive)))
-        record = await asyncio.to_thread(journal.find, intent_id)
-        if record is None or isinstance(error, PASSING):
+        record = await asyncio.to_thread(journal.follow, intent_id)
+        if record is None or record.ended or isinstance(error, (*PASSING, OutcomeUnknown)):
             return
         if record.accepted and not isinstance(error, CaptureFailed):
             return
@@ -139,4 +139,4 @@ async def conclude(intent_id: str, archive: str, error: EdgecapError) -> None:
             error=type(error).__name__,
             at=datetime.now(UTC),
         )
-        await asyncio.to_thread(journal.end, intent_id, ended)
+        await asyncio.to_thread(journal.end, record.intent.intent_id, ended)

@@ -160,7 +160,7 @@ async def make_room(noted: Noted, archive: str) -> str:
 
 
 def _waits(journal: Journal, part: IncidentPart) -> bool:
-    record = journal.find(part.intent_id)
+    record = journal.follow(part.intent_id)
     return record is None or not (record.accepted or record.ended)
 
 

@@ -64,7 +64,7 @@ class Outcomes:
         return parts
 
     def _look(self, part: IncidentPart, planned: Planned, run: FlowRun | None) -> Part:
-        record = self._journal.find(part.intent_id)
+        record = self._journal.follow(part.intent_id)
         return _outcome(self._store, part, planned, record, run)
 
 
@@ -91,9 +91,16 @@ def _outcome(
             return known.model_copy(update=kept)  # taken elsewhere since; that it was kept is known
         return known.model_copy(update=kept | {"packets": totals.packets, "bytes": totals.size})
     # What was begun is finished by its run, or else by `reconcile`, which says how it ended.
-    if record is None and state and _is_over(state.type, state.timestamp):
+    if state and _is_over(state.type, state.timestamp) and _is_lost(record, state.timestamp):
         return known.model_copy(update={"state": "missing", "reason": words or "its run is over"})
     return known.model_copy(update={"reason": words or "no run yet"})
+
+
+def _is_lost(record: JournalRecord | None, since: datetime) -> bool:
+    """Whether nothing more will come of a request whose run is over, unless a person sees to it."""
+    if record is None:
+        return True
+    return record.accepted is None and datetime.now(UTC) - since > TAKEN_UP_WITHIN
 
 
 def _is_over(kind: StateType, since: datetime) -> bool:

@@ -99,7 +99,7 @@ async def submit(
     async with get_client() as prefect:
         run = await prefect.read_flow_run(UUID(run_id))
     async with Client(sign_in) as client:
-        record = await asyncio.to_thread(Journal(store).find, identity_of(run_id, part))
+        record = await asyncio.to_thread(Journal(store).follow, identity_of(run_id, part))
         if record:
             intent = record.intent
         else:
@@ -114,8 +114,8 @@ async def submit(
             outcome = await submitter.attempt(intent, destination_conf=destination, me=line.me)
             if isinstance(outcome, Started):
                 await line.started(outcome)
-                prefix = entry_prefix(outcome.capture, decided=intent.decided)
-                return Submitted(intent.intent_id, outcome.capture, prefix)
+                prefix = entry_prefix(outcome.capture, decided=outcome.intent.decided)
+                return Submitted(outcome.intent.intent_id, outcome.capture, prefix)
             if long := await line.wait(outcome):
                 return long
 
@@ -228,6 +228,13 @@ class _InLine:
         capture = outcome.capture
         log = get_run_logger()
         log.info("%s capture %s", "Adopted" if outcome.adopted else "Cloudflare accepted", capture.id)
+        if outcome.intent.repeats:
+            log.warning(
+                "Capture %s repeats intent %s: nobody can tell whether that one was accepted, so its window "
+                "is asked for again",
+                capture.id,
+                outcome.intent.repeats,
+            )
         if self._said.name:
             await go_on(self._run.id)
         await self._queue.leave(self._run)

@@ -209,7 +209,7 @@ class Overviews:
                 )
 
     def _part(self, journal: Journal, intent_id: str, known: dict[str, Any]) -> Part:
-        record = journal.find(intent_id)
+        record = journal.follow(intent_id)
         if record is None:
             return Part(**known, state="pending", reason="not asked for yet")
         known["capture_id"] = record.capture_id
