@@ -94,8 +94,10 @@ async def stop_intent(
         return await stop_capture(client, record.capture_id)
     if record.ended:
         return Stopped(Stopping.NOTHING)
-    found = await look_for(journal, record.intent, listing or await client.list_captures())
-    return await stop_capture(client, found.id) if found else Stopped(Stopping.UNSEEN)
+    sought = await look_for(journal, record, listing or await client.list_captures(), client)
+    if sought.capture:
+        return await stop_capture(client, sought.capture.id)
+    return Stopped(Stopping.NOTHING if sought.absent else Stopping.UNSEEN)
 
 
 async def stop_within(

@@ -63,6 +63,8 @@ async def test_a_post_that_arrives_while_it_is_looked_for_is_stopped(world):
 async def test_a_capture_of_another_intent_is_left_alone(world):
     _, other = await world.accepted(LONG, run="other")
     mine = world.begin(LONG, run="mine")
+    assert (await stop(world, mine)).outcome is Stopping.NOTHING  # it never posted
+    world.about_to_post(mine)
     assert (await stop(world, mine)).outcome is Stopping.UNSEEN
     assert stops(world) == []
     async with world.client() as client:
