@@ -12,17 +12,33 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 MOST_LIVES = 5
-STARTING = timedelta(minutes=3)  # from a worker's taking a run to its running; longer, and the worker is dead
+STARTING = timedelta(
+    minutes=5
+)  # from a worker's taking a run to its running; longer, and it has lost the run
+UNSEEN = timedelta(seconds=90)  # a worker that is alive says so every 30 seconds
 SETTLING = timedelta(seconds=10)  # in which a run that begins has said which process it is
 ENDING = timedelta(minutes=1)  # in which a process that is asked to end has ended
 TOO_OLD = timedelta(hours=24)  # who crashed longer ago is not taken up: what it wanted is past
+
+
+@dataclass(frozen=True, slots=True)
+class Taker:
+    """The worker that took a run and is starting it.
+
+    Attributes:
+        seen: when it last gave a sign of life, aware; None if it is not known at all.
+        started: when a worker of its name last started, aware; None if that is not known.
+    """
+
+    seen: datetime | None
+    started: datetime | None = None
 
 
 class Verdict(StrEnum):
     """What to do about a run."""
 
     LEAVE = "leave"  # it lives, waits, or is over
-    LOOK_AGAIN = "look again"  # it began moments ago: it may be dead, or has not said yet which process it is
+    LOOK_AGAIN = "look again"  # it is beginning: it may be dead, or has not said yet which process it is
     TAKE_UP = "take up"
     GIVE_UP = "give up"  # say that it crashed, and leave it at that
     CANCEL = "cancel"  # somebody wanted it cancelled, and no process is left that could obey
@@ -60,6 +76,7 @@ def judge(
     gone: bool | None,
     silent: bool,
     can_restart: bool,
+    taker: Taker | None = None,
 ) -> Verdict:
     """What to do about a run.
 
@@ -69,6 +86,7 @@ def judge(
         gone: whether the process of its present life has ended; None if nobody here can tell.
         silent: whether it has given no sign of life for too long; counts where `gone` is not known.
         can_restart: whether a worker could take it up.
+        taker: the worker that is starting it; None if none has said so. Counts for a run that is PENDING.
     """
     states = sorted(history, key=lambda state: state.at)
     if not states:
@@ -76,16 +94,27 @@ def judge(
     state, age = states[-1], now - states[-1].at
     dead = {
         "CRASHED": age < TOO_OLD,
-        "PENDING": age > STARTING,
+        "PENDING": age > SETTLING and _never_begins(state.at, now, taker),
         "RUNNING": age > SETTLING and (silent if gone is None else gone),
         "CANCELLING": (age > SETTLING and gone is True) or age > ENDING,
     }.get(state.type, False)
     if not dead:
-        young = state.type in ("RUNNING", "CANCELLING") and age <= SETTLING
-        return Verdict.LOOK_AGAIN if young and gone else Verdict.LEAVE
+        young = state.type in ("RUNNING", "CANCELLING") and age <= SETTLING and gone
+        starting = state.type == "PENDING" and age <= UNSEEN + SETTLING
+        return Verdict.LOOK_AGAIN if young or starting else Verdict.LEAVE
     if state.type == "CANCELLING":
         return Verdict.CANCEL
     reported = state.type == "CRASHED"
     if can_restart and crashes(states) + (not reported) < MOST_LIVES:
         return Verdict.TAKE_UP
     return Verdict.LEAVE if reported else Verdict.GIVE_UP
+
+
+def _never_begins(since: datetime, now: datetime, taker: Taker | None) -> bool:
+    """Whether no process will come of a run that has been PENDING since `since`."""
+    if now - since > STARTING:
+        return True
+    if taker is None or taker.seen is None:
+        return now - since > UNSEEN
+    # Its worker is another process now, or has gone silent.
+    return (taker.started is not None and taker.started > since) or now - taker.seen > UNSEEN

@@ -1,16 +1,25 @@
 """Flow `reconcile`: whatever died is taken up again, whatever was left behind is finished or cleaned."""
 
 # No `from __future__ import annotations`: Prefect makes the form of the UI from the real types.
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import cast
 
 from prefect import flow
 from prefect.artifacts import acreate_markdown_artifact
+from prefect.runtime import deployment
+from prefect.runtime import flow_run as this_run
 from prefect.states import Completed
 
 from edgecap.reconcile import Adopt, Reconciled
 from edgecap.settings import load_settings
-from tasks.runs import TakenUp, take_up
+from tasks.runs import TakenUp, look_again, sign, take_up
 from tasks.settle import settle
+from tasks.upkeep import NOTHING_NEW, forget_quiet, is_awaited, take_turn
+
+# A trigger fires once in ten seconds (prefect.yaml): what happens in the rest of them is this run's, too.
+COLLECTING = timedelta(seconds=11)
+LONGEST = timedelta(minutes=2)  # of looking again at what is starting
 
 
 @flow(name="reconcile", flow_run_name="reconcile", persist_result=True)
@@ -21,20 +30,52 @@ async def reconcile(adopt: Adopt = "ours") -> str:
     brought into the archive; those of cancelled runs are stopped first, and what they have is kept. Nothing
     that holds packets is ever deleted.
 
+    One runs at a time. One that changes nothing is deleted when the next one ends.
+
     Args:
         adopt: Bring in what edgecap started, or all captures of the account, people's own too
     """
+    run_id = str(this_run.id)
+    await sign(run_id)
+    if other := await take_turn(run_id):
+        line = f"left to run {other}"
+        return cast("str", Completed(name=NOTHING_NEW, message=line, data=line))
+    began = datetime.now(UTC)
+    was_triggered = bool(deployment.id) and "auto-scheduled" not in this_run.tags
+    until = began + COLLECTING if was_triggered else began
     taken = await take_up()
-    settings = load_settings()
-    found: dict[str, Reconciled] = {}
-    for account in sorted(settings.accounts):
-        for archive in sorted(settings.archives):
-            found[f"account {account}, archive {archive}"] = await settle(account, archive, adopt)
+    looked = datetime.now(UTC)
+    found = await _settle_all(adopt, {})
+    ended = True
+    while ended:
+        more, ended = await look_again(
+            since=looked, until=until, deadline=began + LONGEST, wanted=partial(is_awaited, run_id)
+        )
+        taken += more
+        if ended:
+            taken += await take_up()
+            looked = datetime.now(UTC)
+            found = await _settle_all(adopt, found)
     if taken or any(each.findings for each in found.values()):
         await acreate_markdown_artifact(
             _page(taken, found), key="reconcile", description="What was left behind, and what became of it"
         )
-    return cast("str", Completed(message=_line(taken, found), data=_line(taken, found)))
+    await forget_quiet(run_id)
+    line = _line(taken, found)
+    changed = taken or any(each.finished or each.removed for each in found.values())
+    return cast("str", Completed(name=None if changed else NOTHING_NEW, message=line, data=line))
+
+
+async def _settle_all(adopt: Adopt, before: dict[str, Reconciled]) -> dict[str, Reconciled]:
+    """What is found in every archive for every account, after what was found before."""
+    settings = load_settings()
+    found = {}
+    for account in sorted(settings.accounts):
+        for archive in sorted(settings.archives):
+            where = f"account {account}, archive {archive}"
+            earlier = before[where].findings if where in before else ()
+            found[where] = Reconciled((*earlier, *(await settle(account, archive, adopt)).findings))
+    return found
 
 
 def _line(taken: list[TakenUp], found: dict[str, Reconciled]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -15,25 +15,28 @@ from prefect.client.schemas.filters import (
     FlowFilter,
     FlowFilterName,
     FlowRunFilter,
+    FlowRunFilterEndTime,
     FlowRunFilterState,
     FlowRunFilterStateType,
 )
 from prefect.client.schemas.objects import FlowRun, State, StateType
-from prefect.events.filters import EventFilter, EventNameFilter, EventOccurredFilter, EventResourceFilter
 from prefect.exceptions import ObjectNotFound
+from prefect.runtime import flow_run as this_run
 from prefect.settings import get_current_settings
 
 from edgecap.archive.journal import Intent
 from edgecap.liveness import ProcessMark, is_gone, this_process
-from edgecap.lives import MOST_LIVES, SETTLING, RunState, Verdict, crashes, judge
+from edgecap.lives import MOST_LIVES, SETTLING, TOO_OLD, RunState, Verdict, crashes, judge
 from edgecap.reconcile import Life
 from tasks.retrying import DELAYS, TRIES, insist, passing
+from tasks.takers import Takers, newest_event
 from tasks.waiting import Waiting, put_off
 
 PROCESS = "edgecap.process"  # the label by which a run says which process works on it
 TAKEN_UP = ("capture", "register-bucket", "respond", "respond-to")  # flows that go on where they were
 MISSED_BEATS = 3  # of a process that must be dead, if it is on another machine
-_MIGHT_BE_DEAD = [StateType.PENDING, StateType.RUNNING, StateType.CANCELLING, StateType.CRASHED]
+RECONCILE = "reconcile"
+_UNFINISHED = [StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]
 _PAGE = 200
 
 
@@ -67,42 +70,91 @@ async def sign(run_id: str) -> None:
     retry_condition_fn=passing,
 )
 async def take_up() -> list[TakenUp]:
-    """Have every run that died taken up again by a worker, and give up those that died too often.
+    """Have every run that is surely dead taken up again by a worker, and give up those that died too often.
 
-    A run is never forced into a state: one that was completed stays so. One that may have died in its first
-    seconds is waited for, since nothing tells of it again before its silence does.
+    A run is never forced into a state: one that was completed stays so.
     """
     async with get_client() as client:
-        done, look_again = await _see_to_all(client)
-        if look_again:
-            await asyncio.sleep(SETTLING.total_seconds())
-            more, _ = await _see_to_all(client)
-            done += more
+        done, _ = await _see_to_all(client)
     return done
+
+
+@task(
+    name="look again",
+    task_run_name="look again at what is starting",
+    cache_policy=NO_CACHE,
+    retries=TRIES,
+    retry_delay_seconds=DELAYS,
+    retry_condition_fn=passing,
+)
+async def look_again(
+    *, since: datetime, until: datetime, deadline: datetime, wanted: Callable[[], Awaitable[bool]]
+) -> tuple[list[TakenUp], bool]:
+    """Take up runs of which it was too early to say that they are dead: nothing tells of them again.
+
+    Args:
+        since: a run that ended after this, aware, calls for another look at everything.
+        until: keep looking until then, aware, even if no run is starting.
+        deadline: end by then, aware.
+        wanted: whether somebody else is about to look, so that this need not.
+
+    Returns:
+        What was done, and whether a run ended meanwhile.
+    """
+    done: list[TakenUp] = []
+    async with get_client() as client:
+        while True:
+            more, again = await _see_to_all(client)
+            done += more
+            if await _ended(client, since):
+                return done, True
+            now = datetime.now(UTC)
+            if not (again or now < until) or now > deadline or await wanted():
+                return done, False
+            await asyncio.sleep(SETTLING.total_seconds() / 3)
+
+
+async def _ended(client: PrefectClient, since: datetime) -> bool:
+    """Whether a run crashed or was cancelled after `since`."""
+    ended = FlowRunFilter(
+        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.CRASHED, StateType.CANCELLED])),
+        end_time=FlowRunFilterEndTime(after_=since),
+    )
+    flows = FlowFilter(name=FlowFilterName(any_=list(TAKEN_UP)))
+    return bool(await client.read_flow_runs(flow_filter=flows, flow_run_filter=ended, limit=1))
 
 
 async def _see_to_all(client: PrefectClient) -> tuple[list[TakenUp], bool]:
     """What was done about the dead, and whether some may be dead of whom it is too early to say so."""
     log = get_run_logger()
-    done, look_again = [], False
-    for run in await _suspects(client):
+    done, again = [], False
+    takers = Takers(client)
+    # A dead `reconcile` is only given up: this run does its work.
+    upkeep = {run.id: run for run in await _runs(client, (RECONCILE,), _UNFINISHED)}
+    upkeep.pop(UUID(this_run.id), None)
+    suspects = await _runs(client, TAKEN_UP, [*_UNFINISHED, StateType.CRASHED])
+    too_old = datetime.now(UTC) - TOO_OLD
+    for run in [*suspects, *upkeep.values()]:
+        if run.state is None or (run.state.type == StateType.CRASHED and run.state.timestamp < too_old):
+            continue
         history = [
             RunState(state.type.value, state.timestamp) for state in await client.read_flow_run_states(run.id)
         ]
         verdict = judge(
             history,
             now=datetime.now(UTC),
-            gone=_gone(run),
+            gone=process_is_gone(run),
             silent=await _silent(client, run),
-            can_restart=bool(run.deployment_id and run.work_queue_id),
+            can_restart=bool(run.deployment_id and run.work_queue_id) and run.id not in upkeep,
+            taker=await takers.of(run),
         )
         if verdict == Verdict.LOOK_AGAIN:
-            look_again = True
+            again = True
         elif verdict != Verdict.LEAVE:
             detail = await _act(client, run, verdict, history)
             log.warning("%s: %s", run.name, detail)
             done.append(TakenUp(str(run.id), run.name, verdict, detail))
-    return done, look_again
+    return done, again
 
 
 async def life_of(intent: Intent) -> Life:
@@ -122,20 +174,21 @@ async def life_of(intent: Intent) -> Life:
             return Life.ALIVE
 
 
-async def _suspects(client: PrefectClient) -> list[FlowRun]:
-    flows = FlowFilter(name=FlowFilterName(any_=list(TAKEN_UP)))
-    states = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=_MIGHT_BE_DEAD)))
+async def _runs(client: PrefectClient, flows: Iterable[str], states: list[StateType]) -> list[FlowRun]:
+    named = FlowFilter(name=FlowFilterName(any_=list(flows)))
+    wanted = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=states)))
     found: list[FlowRun] = []
     while True:
         page = await client.read_flow_runs(
-            flow_filter=flows, flow_run_filter=states, limit=_PAGE, offset=len(found)
+            flow_filter=named, flow_run_filter=wanted, limit=_PAGE, offset=len(found)
         )
         found += page
         if len(page) < _PAGE:
             return found
 
 
-def _gone(run: FlowRun) -> bool | None:
+def process_is_gone(run: FlowRun) -> bool | None:
+    """Whether the process that said it works on the run has ended; None if nobody here can tell."""
     mark = ProcessMark.parse(str(run.labels.get(PROCESS, "")))
     return is_gone(mark) if mark else None
 
@@ -148,16 +201,11 @@ async def _silent(client: PrefectClient, run: FlowRun) -> bool:
     since = datetime.now(UTC) - timedelta(seconds=MISSED_BEATS * every)
     if run.state.timestamp > since:
         return False
-    wanted = EventFilter(
-        event=EventNameFilter(name=["prefect.flow-run.heartbeat"]),
-        resource=EventResourceFilter(id=[f"prefect.flow-run.{run.id}"]),
-        occurred=EventOccurredFilter(since=since),
+    beat = await newest_event(
+        client, "prefect.flow-run.heartbeat", {"prefect.resource.id": f"prefect.flow-run.{run.id}"}
     )
-    answer = await client.request(
-        "POST", "/events/filter", json={"filter": wanted.model_dump(mode="json"), "limit": 1}
-    )
-    answer.raise_for_status()
-    return not answer.json()["events"]
+    # One that never gave a sign may not be set up to give any.
+    return beat is not None and beat < since
 
 
 async def _act(client: PrefectClient, run: FlowRun, verdict: Verdict, history: Iterable[RunState]) -> str:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from edgecap.lives import MOST_LIVES, RunState, Verdict, crashes, judge
+from edgecap.lives import MOST_LIVES, RunState, Taker, Verdict, crashes, judge
 
 NOW = datetime(2026, 11, 23, 6, 30, tzinfo=UTC)
 
@@ -14,11 +14,18 @@ def history(*types, age=60.0, step=100):
     return [RunState(kind, first + timedelta(seconds=step * n)) for n, kind in enumerate(types)]
 
 
-def verdict(*types, age=60.0, gone=None, silent=False, can_restart=True):
-    return judge(history(*types, age=age), now=NOW, gone=gone, silent=silent, can_restart=can_restart)
+def verdict(*types, age=60.0, gone=None, silent=False, can_restart=True, taker=None):
+    return judge(
+        history(*types, age=age), now=NOW, gone=gone, silent=silent, can_restart=can_restart, taker=taker
+    )
 
 
-LIFE = ("SCHEDULED", "PENDING", "RUNNING")
+def ago(seconds):
+    return NOW - timedelta(seconds=seconds)
+
+
+STARTING = ("SCHEDULED", "PENDING")
+LIFE = (*STARTING, "RUNNING")
 
 
 @pytest.mark.parametrize(
@@ -37,8 +44,20 @@ LIFE = ("SCHEDULED", "PENDING", "RUNNING")
         (LIFE, {"gone": False, "silent": True}, Verdict.LEAVE),
         (LIFE, {"gone": None, "silent": True}, Verdict.TAKE_UP),
         (LIFE, {"gone": None, "silent": False, "age": 50_000}, Verdict.LEAVE),
-        (("SCHEDULED", "PENDING"), {"age": 60}, Verdict.LEAVE),
-        (("SCHEDULED", "PENDING"), {"age": 200}, Verdict.TAKE_UP),
+        # No worker has said that it is starting it: within 90 seconds one does.
+        (STARTING, {"age": 60}, Verdict.LOOK_AGAIN),
+        (STARTING, {"age": 91}, Verdict.TAKE_UP),
+        # Its worker was started anew since.
+        (STARTING, {"age": 60, "taker": Taker(ago(1), started=ago(50))}, Verdict.TAKE_UP),
+        (STARTING, {"age": 60, "taker": Taker(ago(1), started=ago(70))}, Verdict.LOOK_AGAIN),
+        (STARTING, {"age": 5, "taker": Taker(ago(1), started=ago(2))}, Verdict.LOOK_AGAIN),
+        # Its worker has gone silent.
+        (STARTING, {"age": 80, "taker": Taker(ago(89))}, Verdict.LOOK_AGAIN),
+        (STARTING, {"age": 80, "taker": Taker(ago(91))}, Verdict.TAKE_UP),
+        (STARTING, {"age": 95, "taker": Taker(ago(91)), "can_restart": False}, Verdict.GIVE_UP),
+        # Its worker lives, and the machine is slow; in the end it has lost it.
+        (STARTING, {"age": 200, "taker": Taker(ago(20), started=ago(900))}, Verdict.LEAVE),
+        (STARTING, {"age": 301, "taker": Taker(ago(20), started=ago(900))}, Verdict.TAKE_UP),
         ((*LIFE, "CANCELLING"), {"gone": True, "age": 11}, Verdict.CANCEL),
         ((*LIFE, "CANCELLING"), {"gone": False, "age": 30}, Verdict.LEAVE),
         ((*LIFE, "CANCELLING"), {"gone": None, "age": 61}, Verdict.CANCEL),

@@ -3,7 +3,7 @@
 import asyncio
 import subprocess
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import httpx
@@ -11,7 +11,9 @@ import pytest
 from prefect import flow
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.client.schemas.filters import FlowRunFilter
 from prefect.client.schemas.objects import State, StateType
+from prefect.flow_engine import run_flow
 
 from edgecap.archive.entries import list_entries
 from edgecap.archive.journal import Journal
@@ -24,7 +26,9 @@ from edgecap.requests import SimpleRequest
 from edgecap.settings import load_settings
 from flows.capture import capture
 from flows.reconcile import reconcile
-from tasks.runs import PROCESS, take_up
+from tasks.runs import PROCESS, look_again, take_up
+from tasks.upkeep import LOOKING, NOTHING_NEW
+from tests.flows.conftest import forget_runs
 
 pytestmark = [pytest.mark.prefect, pytest.mark.xdist_group("prefect")]
 
@@ -67,7 +71,38 @@ async def dead_run(client, ended, *, deployment=None, lives=1):
 
 @flow
 async def taking_up():
-    return await take_up()
+    done = await take_up()
+    began, ended = datetime.now(UTC), True
+    while ended:
+        since = datetime.now(UTC)
+        more, ended = await look_again(
+            since=since, until=began, deadline=began + timedelta(minutes=2), wanted=never
+        )
+        done += more
+    return done
+
+
+async def never():
+    return False
+
+
+async def start_by_a_worker_that_died(client, run_id):
+    """Leave the run as a worker does that is killed while it starts it; a new one has its name."""
+    pool = await client.create_work_pool(WorkPoolCreate(name=f"pool-{uuid4().hex}", type="process"))
+    name = f"worker-{uuid4().hex}"
+    await client.send_worker_heartbeat(pool.name, name)
+    await client.update_flow_run_labels(
+        run_id, {"prefect.worker.name": name, "prefect.work-pool.name": pool.name}
+    )
+    submitting = State[None](type=StateType.PENDING, name="Submitting")
+    await client.set_flow_run_state(run_id, submitting, force=True)
+    event = {
+        "id": str(uuid4()),
+        "event": "prefect.worker.started",
+        "occurred": datetime.now(UTC).isoformat(),
+        "resource": {"prefect.resource.id": f"prefect.worker.process.{name}", "prefect.resource.name": name},
+    }
+    (await client.request("POST", "/events", json=[event])).raise_for_status()
 
 
 async def test_a_dead_run_is_taken_up_again_as_often_as_is_sensible(deployment, ended):
@@ -78,7 +113,11 @@ async def test_a_dead_run_is_taken_up_again_as_often_as_is_sensible(deployment, 
         unwanted = await dead_run(client, ended, deployment=deployment)
         await set_state(client, unwanted, StateType.CANCELLING)
         alive = await dead_run(client, str(this_process()), deployment=deployment)
-        ours = {str(run) for run in (once, too_often, by_hand, unwanted, alive)}
+        unborn = (await client.create_flow_run_from_deployment(deployment)).id
+        await start_by_a_worker_that_died(client, unborn)
+        upkeep = (await client.create_flow_run(reconcile)).id
+        await start_by_a_worker_that_died(client, upkeep)
+        ours = {str(run) for run in (once, too_often, by_hand, unwanted, alive, unborn, upkeep)}
         # They have only just begun: the same look waits until it can tell that they are dead.
         done = {each.run_id: each.verdict for each in await taking_up() if each.run_id in ours}
         assert done == {
@@ -86,6 +125,8 @@ async def test_a_dead_run_is_taken_up_again_as_often_as_is_sensible(deployment, 
             str(too_often): Verdict.GIVE_UP,
             str(by_hand): Verdict.GIVE_UP,
             str(unwanted): Verdict.CANCEL,
+            str(unborn): Verdict.TAKE_UP,
+            str(upkeep): Verdict.GIVE_UP,
         }
         states = [
             (await client.read_flow_run(run)).state for run in (once, too_often, by_hand, unwanted, alive)
@@ -99,6 +140,40 @@ async def test_a_dead_run_is_taken_up_again_as_often_as_is_sensible(deployment, 
         ]
         assert states[0].state_details.scheduled_time <= datetime.now(UTC)
         assert not [each for each in await taking_up() if each.run_id in ours], "once is enough"
+
+
+async def test_of_many_at_once_one_looks_one_waits_for_it_and_the_others_leave(world, prefect_server):
+    forget_runs(prefect_server.api_url)
+    async with get_client() as client:
+        pool = await client.create_work_pool(WorkPoolCreate(name=f"pool-{uuid4().hex}", type="process"))
+        deployment = await client.create_deployment(
+            await client.create_flow(reconcile), name=uuid4().hex, work_pool_name=pool.name
+        )
+
+        async def start():
+            run = await client.create_flow_run_from_deployment(deployment, parameters={"adopt": "ours"})
+            end = asyncio.create_task(
+                run_flow(reconcile, run, parameters={"adopt": "ours"}, return_type="state")
+            )
+            while (await client.read_flow_run(run.id)).state.is_scheduled():  # noqa: ASYNC110 - Prefect's time
+                await asyncio.sleep(0.05)
+            return run.id, end
+
+        async def runs():
+            wanted = FlowRunFilter(deployment_id={"any_": [deployment]})
+            return {run.id for run in await client.read_flow_runs(flow_run_filter=wanted)}
+
+        first, end_of_first = await start()
+        while LOOKING not in (await client.read_flow_run(first)).labels:  # noqa: ASYNC110 - Prefect's time
+            await asyncio.sleep(0.05)
+        second, end_of_second = await start()
+        third, end_of_third = await start()
+        assert (await end_of_third).message == f"left to run {second}"
+        assert LOOKING not in (await client.read_flow_run(second)).labels, "it waits"
+        assert {third, second} <= await runs()
+        assert (await end_of_first).message == "nothing was left behind"
+        assert (await end_of_second).name == NOTHING_NEW
+        assert await runs() == {second}
 
 
 async def test_a_completed_run_stays_completed_whoever_wants_it_again(world):
