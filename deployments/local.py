@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -143,13 +143,17 @@ class LocalSetup(Stoppable):
         (self.home / "prefect").mkdir(parents=True, exist_ok=True)
         self.server.start()
 
-    def wait_for_server(self, *, timeout: float = 90.0) -> None:
+    def wait_for_server(self, *, timeout: float = 90.0, tell: Callable[[str], None] | None = None) -> None:
         """Return when the server answers.
 
+        Args:
+            timeout: seconds in which it may stand still.
+            tell: called with a line now and then, if it takes long.
+
         Raises:
-            SetupError: it ended or did not answer within `timeout` seconds.
+            SetupError: it ended, or stands still and does not answer.
         """
-        self.server.wait_ready(self._healthy, timeout=timeout)
+        self.server.wait_ready(self._healthy, timeout=timeout, tell=tell)
 
     def start_workers(self) -> None:
         """Make the pool and its queues, and start the workers and the warm process."""
@@ -167,17 +171,21 @@ class LocalSetup(Stoppable):
         program = self.program("deploy", "prefect", "--no-prompt", "deploy", "--all")
         program.run(timeout=120)
 
-    def wait_for_workers(self, *, timeout: float = 60.0) -> None:
+    def wait_for_workers(self, *, timeout: float = 60.0, tell: Callable[[str], None] | None = None) -> None:
         """Return when every worker has reported to the server.
 
+        Args:
+            timeout: seconds in which one may stand still.
+            tell: called with a line now and then, if it takes long.
+
         Raises:
-            SetupError: one ended or did not report within `timeout` seconds.
+            SetupError: one ended, or stands still and does not report.
         """
         for number, worker in enumerate(self.workers, 1):
             name = f"edgecap-{number}"
-            worker.wait_ready(partial(self._reported, name), timeout=timeout)
+            worker.wait_ready(partial(self._reported, name), timeout=timeout, tell=tell)
         if self.responder:
-            self.responder.wait_ready(lambda: answers(self.responder_port), timeout=timeout)
+            self.responder.wait_ready(lambda: answers(self.responder_port), timeout=timeout, tell=tell)
 
     def announce(self) -> None:
         """Leave word in the state folder, so that other commands find this setup while it runs."""

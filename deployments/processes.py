@@ -16,6 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
+from deployments.progress import Patience, signs_of
 from edgecap.errors import SetupError
 
 LOOPBACK = "127.0.0.1"
@@ -191,47 +192,66 @@ class Program:
                 todo="make room, or set another home",
             ) from error
 
-    def wait_ready(self, ready: Callable[[], bool], *, timeout: float = 60.0) -> None:
-        """Return when `ready()` is true.
+    def wait_ready(
+        self,
+        ready: Callable[[], bool],
+        *,
+        timeout: float = 60.0,
+        tell: Callable[[str], None] | None = None,
+    ) -> None:
+        """Return when `ready()` is true; a slow machine is waited for, as long as the program gets on.
 
         Args:
             ready: asked about ten times a second.
-            timeout: seconds.
+            timeout: seconds in which it may do nothing: write no line, and hardly work.
+            tell: called with a line now and then, if it takes long.
 
         Raises:
-            SetupError: the program ended, or was not ready in time; the message has the log's last line.
+            SetupError: the program ended, or stands still; the message has the log's last line.
         """
-        deadline = time.monotonic() + timeout
+        patience = self._patience(timeout, tell)
         while not ready():
             if not self.running:
                 raise SetupError(f"{self.name} ended at once: {self.last_line()}", where=str(self.log))
-            if time.monotonic() > deadline:
+            if patience.is_over():
                 raise SetupError(
-                    f"{self.name} was not ready within {timeout:.0f} s: {self.last_line()}",
+                    f"{self.name} is not ready, and did nothing for {timeout:.0f} s: {self.last_line()}",
                     where=str(self.log),
                 )
             time.sleep(0.1)
 
-    def run(self, *, timeout: float = 60.0) -> None:
-        """Start it and wait for its end.
+    def run(self, *, timeout: float = 60.0, tell: Callable[[str], None] | None = None) -> None:
+        """Start it and wait for its end, as long as it gets on.
 
         Args:
-            timeout: seconds.
+            timeout: seconds in which it may do nothing: write no line, and hardly work.
+            tell: called with a line now and then, if it takes long.
 
         Raises:
-            SetupError: it did not end in time, or not with exit code 0; the message has the log's last line.
+            SetupError: it stands still, or did not end with exit code 0; the message has the log's last line.
         """
         self.start()
         assert self._process is not None
+        patience = self._patience(timeout, tell)
+        code = None
         try:
-            code = self._process.wait(timeout)
-        except subprocess.TimeoutExpired:
-            code = None
+            while code is None and not patience.is_over():
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    code = self._process.wait(0.2)
         finally:
             self.stop(grace=1)
         if code != 0:
-            how = "did not end in time" if code is None else f"ended with exit code {code}"
+            how = f"did nothing for {timeout:.0f} s" if code is None else f"ended with exit code {code}"
             raise SetupError(f"{self.name} {how}: {self.last_line()}", where=str(self.log))
+
+    def _patience(self, window: float, tell: Callable[[str], None] | None) -> Patience:
+        pid = self.pid
+        assert pid is not None
+        return Patience(
+            lambda: signs_of(pid, self.log),
+            window,
+            (lambda line: tell(f"{self.name} {line}")) if tell else None,
+        )
 
     def last_line(self) -> str:
         """The last line of its log that is not empty; and that the disk is full, if it is."""

@@ -98,12 +98,12 @@ class Up(Stoppable):
             SetupError: a program did not start.
         """
         self.setup.start_server()
-        self.setup.wait_for_server()
+        self.setup.wait_for_server(tell=self._say)
         self._say(f"Prefect server    {self.setup.ui_url}")
         self.setup.start_workers()
         self.setup.deploy()
         self._say("Deployments       of prefect.yaml registered")
-        self.setup.wait_for_workers()
+        self.setup.wait_for_workers(tell=self._say)
         self._say(
             f"Workers           {len(self.setup.workers)} online, {self.setup.limit} runs at a time each"
         )
@@ -123,7 +123,7 @@ class Up(Stoppable):
     def _start_receiver(self) -> None:
         given = self._settings.receiver
         self.receiver.start()
-        self.receiver.wait_ready(lambda: answers(given.port, given.host), timeout=60)
+        self.receiver.wait_ready(lambda: answers(given.port, given.host), tell=self._say)
         for name in doors(self._settings.alerts):
             self._say(f"Alerts            http://{given.host}:{given.port}/alerts/{name}")
 
