@@ -56,7 +56,7 @@ def lanes(*, account: Account | None = None, json: Json = False) -> None:
     for name, sign_in in accounts.items():
         listing = asyncio.run(_list(settings, name))
         for kind in get_args(Kind):
-            runs = _waiting(address, lane_tag(kind, sign_in.account_id))
+            runs = _waiting(address, lane_tag(kind, sign_in.lanes))
             views.append(view(name, kind, listing, runs, settings.timing, now=datetime.now(UTC)))
     if json:
         print_json([_as_json(each) for each in views])

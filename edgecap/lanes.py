@@ -18,6 +18,9 @@ Kind = Literal["simple", "full"]
 
 LAG = timedelta(minutes=5)  # a list that does not show a capture by then will not show it at all
 UNANSWERED = timedelta(minutes=1)  # whether a POST without an answer was accepted can be seen by then
+AHEAD = timedelta(
+    seconds=5
+)  # what is remembered to lie further in the future is of another clock: not trusted
 LOOK_MOST = timedelta(minutes=5)  # between two looks at a capture that still has time
 LOOK_OVERDUE = timedelta(minutes=1)  # between two looks at one that is over and not final
 
@@ -83,8 +86,12 @@ def next_turn(
         now: the server's time of that answer.
         spacing: between two simple requests.
         look_again: the shortest wait before looking at a busy full lane again.
-        memory: what the last holder did.
+        memory: what the last holder did. It counts only where the list may not show it yet, and never if it
+            lies in the future: the clock that it was written by was another one.
     """
+    captures = list(captures)
+    if memory and memory.submitted > now + AHEAD:
+        memory = None
     ours = [capture for capture in captures if capture.type == kind]
     if kind == "simple":
         return _simple_turn(ours, now, spacing, memory)
@@ -95,15 +102,23 @@ def next_turn(
         reason = f"full capture {last.id} is {last.status or 'not final'}"
         return Turn(now + _look_at(over - now, look_again), reason, over)
     if memory:
-        listed = {capture.id for capture in ours}
         age = now - memory.submitted
-        if memory.capture_id and memory.capture_id not in listed and age < LAG:
+        if memory.capture_id and age < LAG and not _has_caught_up(captures, memory):
             return Turn(now + look_again, f"full capture {memory.capture_id} was just started")
         if not memory.capture_id and age < UNANSWERED:
             return Turn(
-                memory.submitted + UNANSWERED, "a full capture was requested, and its answer is not known"
+                min(memory.submitted, now) + UNANSWERED,
+                "a full capture was requested, and its answer is not known",
             )
     return Turn(now)
+
+
+def _has_caught_up(captures: Iterable[Capture], memory: Memory) -> bool:
+    """Whether the list shows the remembered capture, or would if there were one: it shows a later one."""
+    return any(
+        capture.id == memory.capture_id or (capture.submitted and capture.submitted > memory.submitted)
+        for capture in captures
+    )
 
 
 def ends(capture: Capture, now: datetime) -> datetime:
@@ -132,7 +147,7 @@ def _simple_turn(captures: list[Capture], now: datetime, spacing: timedelta, mem
     if not starts:
         return Turn(now)
     newest, capture_id = max(starts)
-    free = newest + spacing
+    free = min(newest, now) + spacing
     if free <= now:
         return Turn(now)
     what = f"simple capture {capture_id}" if capture_id else "a simple capture"

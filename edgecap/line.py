@@ -21,9 +21,9 @@ CHANGE_OVER = timedelta(seconds=15)  # of a full lane: converting, delivering, a
 SINCE, PRIORITY, HOLDS = "edgecap.waiting-since", "edgecap.priority", "edgecap.holds"
 
 
-def lane_tag(kind: str, account_id: str) -> str:
-    """The tag of runs that wait for a lane."""
-    return f"lane:{kind}:{account_id}"
+def lane_tag(kind: str, lanes: str) -> str:
+    """The tag of runs that wait for a lane of an account, whose lanes are known by `lanes`."""
+    return f"lane:{kind}:{lanes}"
 
 
 class Priority(IntEnum):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 from edgecap import identity
 from edgecap.adoption import Sought
@@ -28,6 +30,32 @@ REFUSALS = (RequestRefused, RateLimited, Busy, BadCredentials, NoPermission, Unk
 """Answers to a POST that prove that nothing was accepted."""
 # Trouble of what stands before the API, which may still pass the request on; 52x are Cloudflare's own.
 GATEWAY = frozenset({408, 502, 504, *range(520, 531)})
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A look at the list, and how long ago it was, whatever the clocks of this machine do.
+
+    Attributes:
+        listing: what it showed.
+        at: when the answer came, by `monotonic`.
+        monotonic: seconds that never jump.
+        speed: of the server's clock.
+    """
+
+    listing: Listing
+    at: float
+    monotonic: Callable[[], float]
+    speed: float
+
+    @property
+    def age(self) -> float:
+        """Seconds of this machine since then."""
+        return self.monotonic() - self.at
+
+    def now(self) -> datetime:
+        """The server's time, a little late at most."""
+        return self.listing.server_time + timedelta(seconds=self.age * self.speed)
 
 
 def about_to_post(journal: Journal, record: JournalRecord, listing: Listing, destination_conf: str) -> int:

@@ -11,6 +11,7 @@ run in its worker's folder.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tomllib
 from collections.abc import Iterator
@@ -51,6 +52,17 @@ class Account(BaseModel):
     email: str | None = Field(None, description="The older way: the user's e-mail, together with `api_key`")
     api_key: SecretStr | None = Field(None, description="The user's global API key")
     base_url: str = Field(BASE_URL, description="Where the API answers")
+
+    @property
+    def lanes(self) -> str:
+        """What the account's lanes are known by: its id, and the API's address if it is not Cloudflare's.
+
+        Simulators of one account id have lanes of their own: their clocks and captures differ.
+        """
+        address = self.base_url.strip().rstrip("/")
+        if address == BASE_URL:
+            return self.account_id
+        return f"{self.account_id}_{hashlib.sha256(address.encode()).hexdigest()[:8]}"
 
 
 class Place(BaseModel):

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -28,10 +28,13 @@ from edgecap.errors import (
     OutcomeUnknown,
     RateLimited,
     RequestRefused,
+    UnexpectedAnswer,
+    UnknownToApi,
 )
 from edgecap.lanes import Kind, Memory, Turn, next_turn
 from edgecap.line import CHANGE_OVER, Waiter, in_order, place_of
 from edgecap.posting import (
+    Look,
     about_to_post,
     begin_repeat,
     had_arrived,
@@ -146,14 +149,18 @@ class Submitter:
             if earlier := _accepted(record):
                 return earlier
             intent = record.intent  # another life may have had to ask for its window again
-            looked = self._monotonic()
             listing = await self._client.list_captures()
+            look = Look(listing, self._monotonic(), self._monotonic, self._speed)
             sought = await look_for(self._journal, record, listing, self._client)
             if sought.capture:
                 return await self._adopt(intent, sought.capture)
             if not sought.absent:
                 return undecided(intent, sought)
-            turn, urgent = self._turn(intent.request.type, listing, hold.memory), False
+            hidden = await self._hidden(intent.request.type, listing, hold.memory)
+            turn, urgent = (
+                self._turn(intent.request.type, [*listing.captures, *hidden], listing, hold.memory),
+                False,
+            )
             if me:
                 turn, urgent = self._in_line(turn, me, hold, listing.server_time)
             if not turn.now:
@@ -162,11 +169,21 @@ class Submitter:
             # Before the POST: who dies in it must not leave a lane that looks free.
             # With the time of the answer that this builds on, which no jump of our own clock can spoil.
             await hold.remember(Memory("", listing.server_time, urgent))
-            outcome = await self._post(hold, record, listing, looked, destination_conf)
+            outcome = await self._post(hold, record, look, destination_conf)
             if isinstance(outcome, Started):
-                submitted = outcome.capture.submitted or self._client.server_now()
+                submitted = outcome.capture.submitted or look.now()
                 await hold.remember(Memory(outcome.capture.id, submitted, urgent))
             return outcome
+
+    async def _hidden(self, kind: Kind, listing: Listing, memory: Memory | None) -> list[Capture]:
+        """The last holder's full capture, if the list does not show it: newer ones may fill the list."""
+        if kind != "full" or not memory or not memory.capture_id:
+            return []
+        if any(capture.id == memory.capture_id for capture in listing.captures):
+            return []
+        with suppress(UnknownToApi, UnexpectedAnswer):
+            return [await self._client.get_capture(memory.capture_id)]
+        return []
 
     async def _record(self, intent: Intent) -> JournalRecord:
         record = await asyncio.to_thread(self._journal.follow, intent.intent_id)
@@ -176,8 +193,7 @@ class Submitter:
         self,
         hold: LaneHold,
         record: JournalRecord,
-        listing: Listing,
-        looked: float,
+        look: Look,
         destination_conf: str | None,
     ) -> Started | Turn:
         """Journal that the POST is about to be made, and make it."""
@@ -188,39 +204,36 @@ class Submitter:
         number = 0
         try:
             number = await asyncio.to_thread(
-                about_to_post, self._journal, record, listing, destination_conf or ""
+                about_to_post, self._journal, record, look.listing, destination_conf or ""
             )
-            if number and self._monotonic() - looked > STALE:
-                await self._answered(intent, number, listing, "not made: too late", refused=True)
+            if number and look.age > STALE:
+                await self._answered(intent, number, look, "not made: too late", refused=True)
                 number = 0
         finally:
             if not number:
-                await self._not_started(hold, intent.request.type, listing.server_time, known=True)
+                await self._not_started(hold, intent.request.type, look, known=True)
         if not number:
-            return Turn(listing.server_time + self._look_again, "another process of this run is at it")
+            return Turn(look.now() + self._look_again, "another process of this run is at it")
         try:
             capture = await self._client.create_capture(body)
         except ApiError as error:
-            return await self._failed(hold, intent, number, listing, error)
+            return await self._failed(hold, intent, number, look, error)
         await asyncio.to_thread(self._journal.accept, intent.intent_id, capture.raw)
         return Started(capture, intent)
 
-    async def _answered(
-        self, intent: Intent, number: int, listing: Listing, what: str, *, refused: bool
-    ) -> None:
-        at = max(listing.server_time, self._client.server_now())
-        answer = Answer(number=number, at=at, refused=refused, what=what)
+    async def _answered(self, intent: Intent, number: int, look: Look, what: str, *, refused: bool) -> None:
+        answer = Answer(number=number, at=look.now(), refused=refused, what=what)
         await asyncio.to_thread(self._journal.answer, intent.intent_id, answer)
 
     async def _failed(
-        self, hold: LaneHold, intent: Intent, number: int, listing: Listing, error: ApiError
+        self, hold: LaneHold, intent: Intent, number: int, look: Look, error: ApiError
     ) -> Started | Turn:
         """What follows from a POST that named no capture: nothing was accepted, or only the list can tell."""
         kind = intent.request.type
         refused = proves_nothing_accepted(error)
-        await self._not_started(hold, kind, listing.server_time, known=refused)
+        await self._not_started(hold, kind, look, known=refused)
         if refused or had_arrived(error):
-            await self._answered(intent, number, listing, error.what, refused=refused)
+            await self._answered(intent, number, look, error.what, refused=refused)
         if isinstance(error, RequestRefused | RateLimited | Busy):
             turn = await self._refused(kind, error)
             if turn.now:  # the lane is free, so it is the request that the API does not like
@@ -239,16 +252,15 @@ class Submitter:
             raise error
         return undecided(intent, sought)
 
-    async def _not_started(self, hold: LaneHold, kind: Kind, looked: datetime, *, known: bool) -> None:
+    async def _not_started(self, hold: LaneHold, kind: Kind, look: Look, *, known: bool) -> None:
         """Leave what a POST that started nothing, as far as is known, means for the next one.
 
-        A simple request that was refused was a request all the same, and one a minute is allowed. It was made
-        after the list was `looked` at, whatever our own clock says since.
+        A simple request that was refused was a request all the same, and one a minute is allowed.
         """
         if known and kind == "full":
             await hold.remember(hold.memory)
         else:
-            await hold.remember(Memory("", max(looked, self._client.server_now())))
+            await hold.remember(Memory("", look.now()))
 
     def _in_line(self, turn: Turn, me: Waiter, hold: LaneHold, server_now: datetime) -> tuple[Turn, bool]:
         """The turn of `me`, given who goes first; and whether it has it for having waited so long."""
@@ -277,7 +289,7 @@ class Submitter:
     async def _refused(self, kind: Kind, refused: ApiError) -> Turn:
         """The code of a refused capture is not documented, so the list decides what a refusal means."""
         listing = await self._client.list_captures()
-        turn = self._turn(kind, listing, None)
+        turn = self._turn(kind, listing.captures, listing, None)
         if not turn.now:
             return Turn(max(turn.at, refused.retry_at or turn.at), turn.reason)
         if isinstance(refused, RequestRefused):
@@ -285,10 +297,10 @@ class Submitter:
         later = refused.retry_at or listing.server_time + self._look_again
         return Turn(later, f"the API says: {refused.what}")
 
-    def _turn(self, kind: Kind, listing: Listing, memory: Memory | None) -> Turn:
+    def _turn(self, kind: Kind, captures: Sequence[Capture], listing: Listing, memory: Memory | None) -> Turn:
         return next_turn(
             kind,
-            listing.captures,
+            captures,
             now=listing.server_time,
             spacing=self._spacing,
             look_again=self._look_again,

@@ -50,24 +50,24 @@ class Hold:
         await Variable.aset(self.variable, value, overwrite=True)
 
 
-def lane_of(account_id: str, *, myself: str) -> Lane:
+def lane_of(lanes: str, *, myself: str) -> Lane:
     """How a flow run enters the lanes of a Cloudflare account.
 
     Args:
-        account_id: the account's id.
+        lanes: what the account's lanes are known by (`Account.lanes`).
         myself: the flow run's id; it is not among the others who wait.
     """
     made: set[str] = set()
 
     @asynccontextmanager
     async def enter(kind: Kind) -> AsyncIterator[LaneHold]:
-        name = slot_name(kind, account_id)
+        name = slot_name(kind, lanes)
         if name not in made:
             await _make(name)
             made.add(name)
         async with _slot(name):
             memory = _memory(await Variable.aget(name, default={}))
-            yield Hold(name, memory, await Queue(kind, account_id).others(myself))
+            yield Hold(name, memory, await Queue(kind, lanes).others(myself))
 
     return enter
 
@@ -81,9 +81,9 @@ async def _make(name: str) -> None:
             await client.upsert_global_concurrency_limit_by_name(name, 1)
 
 
-def slot_name(kind: Kind, account_id: str) -> str:
+def slot_name(kind: Kind, lanes: str) -> str:
     """What a lane's global concurrency limit and its variable are called."""
-    return f"edgecap_{kind}_{account_id}"
+    return f"edgecap_{kind}_{lanes}"
 
 
 @asynccontextmanager

@@ -56,11 +56,11 @@ class Queue:
 
     Args:
         kind: the lane's type.
-        account_id: the lane's account.
+        lanes: what the account's lanes are known by (`Account.lanes`).
     """
 
-    def __init__(self, kind: Kind, account_id: str) -> None:
-        self.tag = lane_tag(kind, account_id)
+    def __init__(self, kind: Kind, lanes: str) -> None:
+        self.tag = lane_tag(kind, lanes)
 
     def __repr__(self) -> str:
         return f"<Queue {self.tag}>"

@@ -106,7 +106,7 @@ async def poll(
         await aupdate_progress_artifact(artifact, 100.0, description=f"{request}: {now.status}")
         if isinstance(request, FullRequest):
             with suppress(httpx.HTTPError):  # the next one looks by itself, only later
-                await Queue("full", sign_in.account_id).call_next(
+                await Queue("full", sign_in.lanes).call_next(
                     at=datetime.now(UTC), patience=timedelta(seconds=timing.urgent_after)
                 )
         log.info("Capture %s ended: %s", capture.id, now.status)

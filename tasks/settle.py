@@ -52,5 +52,5 @@ async def settle(account: str, archive: str, adopt: Adopt) -> Reconciled:
     if found.findings:
         # What was stopped or given up may have freed the lane long before anybody expects it.
         patience = timedelta(seconds=settings.timing.urgent_after)
-        await Queue("full", sign_in.account_id).call_next(at=datetime.now(UTC), patience=patience)
+        await Queue("full", sign_in.lanes).call_next(at=datetime.now(UTC), patience=patience)
     return found

@@ -106,10 +106,8 @@ async def submit(
             _check_time(request, scheduled, if_late, settings.timing)
             await _check(request, settings, store, client)
             intent = await _decide(request, settings, client, run, account, archive, scheduled, part, series)
-        line = _InLine(client, settings.timing, Queue(request.type, sign_in.account_id), run, request)
-        submitter = Submitter(
-            client, Journal(store), lane_of(sign_in.account_id, myself=run_id), settings.timing
-        )
+        line = _InLine(client, settings.timing, Queue(request.type, sign_in.lanes), run, request)
+        submitter = Submitter(client, Journal(store), lane_of(sign_in.lanes, myself=run_id), settings.timing)
         while True:
             outcome = await submitter.attempt(intent, destination_conf=destination, me=line.me)
             if isinstance(outcome, Started):

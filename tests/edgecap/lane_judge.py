@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from edgecap.cloudflare.models import PAGE
 from edgecap.line import GRACE
 from edgecap.requests import FullRequest
 from edgecap.settings import Timing
@@ -74,7 +75,8 @@ class Judge:
             blockers = [c for c in others if now - datetime.fromisoformat(c["submitted"]) < MINUTE]
         else:
             blockers = [c for c in others if c["status"] not in FINISHED]
-        ours = [capture["id"] for capture in blockers if capture["id"] not in self.world.people]
+        listed = {c["id"] for c in sorted(before, key=lambda c: c["submitted"])[-PAGE:]}  # if none lags
+        ours = [c["id"] for c in blockers if c["id"] not in self.world.people and c["id"] in listed]
         if post.late or {p.accepted_id for p in self.posts if p.late} & set(ours):
             return  # nobody could know that it was still under way
         if post.accepted_id:

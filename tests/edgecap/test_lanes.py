@@ -1,3 +1,4 @@
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -5,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgecap.cloudflare.models import Capture
-from edgecap.lanes import Memory, next_turn
+from edgecap.lanes import AHEAD, LAG, Memory, next_turn
 from edgecap.requests import rfc3339
+from edgecap.settings import BASE_URL, Account
 
 NOW = datetime(2026, 11, 23, 6, 30, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -84,3 +86,45 @@ def test_a_request_whose_answer_nobody_knows_counts_for_a_minute():
     assert turn("full", [], memory).at == NOW + timedelta(seconds=50)
     assert turn("full", [], Memory("", NOW - timedelta(seconds=60))).now
     assert turn("simple", [], Memory("", NOW - timedelta(seconds=60))).now
+
+
+def test_what_is_remembered_of_the_future_is_of_another_clock_and_not_trusted():
+    """A clock that jumped back, or another simulator with a faster one: a run waited for ever."""
+    hour = timedelta(hours=1)
+    assert turn("full", [], Memory("f" * 32, NOW + hour)).now
+    assert turn("full", [], Memory("", NOW + hour)).now
+    assert turn("simple", [], Memory("", NOW + hour)).now
+    assert not turn("simple", [], Memory("", NOW + AHEAD)).now
+    assert not turn("full", [], Memory("f" * 32, NOW + AHEAD)).now
+
+
+@given(st.floats(-86_400, 86_400), st.floats(-86_400, 86_400), st.sampled_from(["", "f" * 32]))
+def test_nobody_waits_longer_than_the_rule_itself_could_ask_for(listed, remembered, capture_id):
+    memory = Memory(capture_id, NOW + timedelta(seconds=remembered))
+    assert turn("simple", [capture(ago=listed)], memory).at <= NOW + MINUTE
+    found = turn("full", [], memory)
+    assert found.at <= NOW + MINUTE
+    if not found.now:
+        assert timedelta(seconds=remembered) > -LAG
+
+
+def test_a_list_that_shows_something_later_goes_before_what_is_remembered():
+    memory = Memory("f" * 32, NOW - timedelta(seconds=30))
+    assert not turn("full", [capture(ago=31)], memory).now
+    assert turn("full", [capture(ago=29)], memory).now
+
+
+def test_another_api_for_the_same_account_has_lanes_of_its_own():
+    accounts = [
+        Account(account_id="a" * 32, **address)
+        for address in (
+            {},
+            {"base_url": f"{BASE_URL}/"},
+            {"base_url": "http://127.0.0.1:1"},
+            {"base_url": "http://127.0.0.1:2"},
+        )
+    ]
+    names = [account.lanes for account in accounts]
+    assert names[0] == names[1] == "a" * 32
+    assert len(set(names)) == 3
+    assert all(re.fullmatch("[0-9a-f_]+", name) for name in names)

@@ -90,3 +90,12 @@ def test_who_sleeps_past_the_turn_keeps_the_place_and_loses_the_turn():
 def test_who_should_have_looked_long_ago_holds_nobody_up():
     dead = waiter("a", Priority.ALERT, waited=900, wakes=-GRACE.total_seconds() - 1)
     assert place(waiter("me"), dead).ahead == ()
+
+
+def test_who_is_only_a_little_late_still_goes_first():
+    """Starting a process takes seconds: without this grace the others would overtake it."""
+    late = waiter("a", Priority.ALERT, waited=900, wakes=-GRACE.total_seconds() + 1)
+    assert place(waiter("me"), late).yields
+    soon = waiter("a", Priority.ALERT, waited=900, wakes=GRACE.total_seconds() - 1)
+    assert place(waiter("me"), soon).yields
+    assert not place(waiter("me"), waiter("a", Priority.ALERT, wakes=GRACE.total_seconds() + 1)).yields

@@ -113,6 +113,19 @@ def test_further_pages_of_the_list_are_looked_at_if_there_are_any(request_):
         assert [post.accepted_id for post in posts(world)] == [run.started.capture.id]
 
 
+def test_a_full_capture_that_a_full_list_does_not_show_holds_its_lane_all_the_same():
+    """Its id is known, so it is asked for by that."""
+    with a_world() as world:
+        first = world.decide(FULL.model_copy(update={"time_limit": 3600}), Priority.MANUAL)
+        world.attempt(first).go()
+        world.crowd(OTHERS)
+        world.advance(600)
+        second = world.decide(FULL, Priority.MANUAL)
+        world.attempt(second).go()
+        assert not second.started
+        assert len(world.judge.posts) == 1
+
+
 @both
 def test_a_post_that_arrives_100_seconds_late_is_waited_for(request_):
     with a_world() as world:

@@ -1,5 +1,6 @@
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -44,3 +45,38 @@ def test_a_long_capture_is_looked_at_every_fifteen_seconds():
 @given(plans, st.integers(-100, 10_000))
 def test_progress_is_never_100_before_the_status_is_final(plan, seconds):
     assert 0 <= plan.progress(START + timedelta(seconds=seconds)) < 100
+
+
+def test_waits_grow_anew_from_the_end_of_the_time_limit():
+    """A capture of an hour is looked at every 15 s by then, and what follows its end takes seconds."""
+    plan = Poll(START, time_limit=3600, first=1, most=15, margin=60)
+    now, after = START, []
+    for wait in plan.waits(START):
+        now += timedelta(seconds=wait)
+        if now >= plan.ends:
+            after.append(round(wait, 2))
+    assert after[1:6] == [1, 1.5, 2.25, 3.38, 5.06]
+
+
+@pytest.mark.parametrize("last", [1.0, 15.0])
+def test_the_growth_starts_anew_only_when_the_end_was_crossed_just_now(last):
+    plan = Poll(START, time_limit=60, first=1, most=15, margin=600)
+    assert plan.wait(last, plan.ends + timedelta(seconds=1)) == 1
+    assert plan.wait(last, plan.ends + timedelta(seconds=1 + last)) == min(15, last * 1.5)
+
+
+@pytest.mark.parametrize(
+    ("age", "time_limit", "pause"),
+    [
+        (30, 3600, 0),
+        (60, 3600, 60),
+        (300, 3600, 300),
+        (900, 3600, 600),
+        (3500, 3600, 101),
+        (3550, 3600, 0),
+        (0, 0, 0),
+    ],
+)
+def test_a_long_capture_is_left_alone_for_ever_longer_and_watched_at_both_ends(age, time_limit, pause):
+    plan = Poll(START, time_limit=time_limit, first=1, most=15, margin=600)
+    assert plan.pause(START + timedelta(seconds=age)) == pause

@@ -15,6 +15,7 @@ from deployments.prefect_api import PrefectApi
 from edgecap.archive.journal import Journal
 from edgecap.line import Priority, Waiter
 from edgecap.requests import Filter, FullRequest, SimpleRequest
+from edgecap.settings import load_settings
 from flows.capture import capture
 from flows.register_bucket import register_bucket
 from tasks.line import Queue
@@ -50,7 +51,7 @@ async def test_a_full_capture_waits_for_the_one_before_it_and_its_state_says_so(
     waiting = asyncio.create_task(
         capture(FullRequest(colo="ORD", time_limit=20, filter=DNS), return_state=True)
     )
-    while not await Queue("full", world.account_id).others(""):  # noqa: ASYNC110 - Prefect's server tells
+    while not await Queue("full", load_settings().account().lanes).others(""):  # noqa: ASYNC110 - Prefect's server tells
         await asyncio.sleep(0.05)
     world.edge.stop(world.account_id, busy[0]["capture_id"])
     first, second = await running, await waiting
@@ -82,7 +83,7 @@ async def test_an_alert_goes_before_what_waited_longer(world, store):
             return await capture(SimpleRequest(time_limit=5), return_state=True)
 
     async def in_line(count):
-        while len(await Queue("simple", world.account_id).others("")) < count:  # noqa: ASYNC110 - Prefect's server tells
+        while len(await Queue("simple", load_settings().account().lanes).others("")) < count:  # noqa: ASYNC110 - Prefect's server tells
             await asyncio.sleep(0.05)
 
     await take("first")
