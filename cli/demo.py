@@ -15,7 +15,8 @@ from rich.live import Live
 
 from cli.output import colourful, console, print_table, program, say, table
 from cli.signals import ending_well
-from deployments.demo import Demo, Watched
+from deployments.demo import Demo
+from deployments.demo_runs import Watched
 from deployments.local import running_setup
 from deployments.processes import check_room
 from edgecap.archive.entries import list_entries, read_entry

@@ -13,17 +13,18 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
+import httpx
 from pydantic import SecretStr
 
 from deployments.demo_attack import POLICY, Attack
+from deployments.demo_runs import ENDED, SIMPLE, Watched, first_on, schedule, start_full, starts, was_given_up
 from deployments.local import PROJECT, LocalSetup
 from deployments.object_store import ObjectStore
-from deployments.prefect_api import PrefectApi
+from deployments.prefect_api import PrefectApi, status
 from deployments.processes import LOOPBACK, Program, Stoppable, answers, free_port
 from edgecap.cloudflare.client import Client
 from edgecap.errors import SetupError
@@ -31,6 +32,7 @@ from edgecap.ownership import register
 from edgecap.settings import Account, Place
 from edgecap.stores import open_store
 
+_T = TypeVar("_T")
 BUCKET = "packet-captures"
 SPACING = 15  # seconds between two simple captures instead of sixty, so that nobody has to wait long
 # Likewise shorter than real: what the edge takes for what. Its clock is the real one.
@@ -46,49 +48,9 @@ QUICK = {
         ]
     ),
 }
-SIMPLE = "capture/simple-every-10-min"
-FULL = "capture/now"
 INCIDENT = "incident, by an alert"
-FULL_REQUEST = {
-    "type": "full",
-    "colo": "ORD",
-    "bucket": "default",
-    "time_limit": 10,
-    "filter": {"destination_address": "203.0.113.7", "destination_port": 443},
-}
-EVERY = 30  # seconds between two runs of the demonstration's schedule
 HEAD_START = 10  # seconds before its first: Prefect's scheduler looks at new schedules every five
 STARTS_WITHIN = 1800.0  # seconds; a program that runs and is not ready yet may be on a very busy machine
-# A crashed run is taken up again by itself. For good it stays so only when it was given up, which is logged.
-_ENDED = {"COMPLETED", "FAILED", "CANCELLED"}
-_GIVEN_UP = timedelta(minutes=15)  # crashed for so long, it is not taken up again: reconcile looks every ten
-
-
-@dataclass
-class Watched:
-    """A run of the demonstration as last seen.
-
-    Attributes:
-        label: what it shows.
-        run_id: the run's id, once there is one.
-        name: the run's name in the UI.
-        state: Prefect's state name, such as `Running`.
-        message: the state's message.
-        ended: whether it is over, well or not.
-        good: whether it completed.
-        progress: per cent, or None before it has any.
-        url: its page.
-    """
-
-    label: str
-    run_id: str = ""
-    name: str = ""
-    state: str = "Waiting for its time"
-    message: str = ""
-    ended: bool = False
-    good: bool = False
-    progress: float | None = None
-    url: str = ""
 
 
 class Demo(Stoppable):
@@ -173,26 +135,24 @@ class Demo(Stoppable):
         with PrefectApi(self.setup.api_url) as prefect:
             since = datetime.now(UTC)
             self._tell("START")
-            deployment = prefect.deployment(SIMPLE)["id"]
+            deployment: str = self._insist(lambda: prefect.deployment(SIMPLE)["id"])
             anchor = since + timedelta(seconds=HEAD_START)
-            prefect.add_interval_schedule(deployment, seconds=EVERY, anchor=anchor, slug="demo-every-30-s")
-            run = prefect.start_run(prefect.deployment(FULL)["id"], {"request": FULL_REQUEST}, tags=["demo"])
-            full.run_id = run["id"]
+            self._insist(lambda: schedule(prefect, deployment, anchor))
+            full.run_id = self._insist(lambda: start_full(prefect))
             goes_on = True
             while not all(watched.ended for watched in every):
                 try:
                     if not simple.run_id:
-                        simple.run_id = _first_on(prefect.scheduled_runs(deployment, since=anchor), anchor)
+                        simple.run_id = first_on(prefect.scheduled_runs(deployment, since=anchor), anchor)
                     alerted = prefect.tagged("alert") if goes_on or not incident.run_id else []
-                    for run in _starts(alerted):
+                    for run in starts(alerted):
                         incident.run_id = run["id"]
-                    recorded = any("during" in run["tags"] and run["state_type"] in _ENDED for run in alerted)
+                    recorded = any("during" in run["tags"] and run["state_type"] in ENDED for run in alerted)
                     for watched in every:
                         if watched.run_id and not watched.ended:
                             self._look(prefect, watched)
                 except SetupError as error:
-                    # A server that is too busy to answer will answer later; one that has ended does not.
-                    self.check()
+                    self._only_busy(error)
                     incident.message, recorded = str(error), False
                 if recorded and goes_on:
                     self.attack.end(self._edge_url)
@@ -202,6 +162,21 @@ class Demo(Stoppable):
                 self.check()
                 time.sleep(0.5)
         return every
+
+    def _insist(self, call: Callable[[], _T]) -> _T:
+        """What a call to the Prefect server gives, however busy it is."""
+        while True:
+            try:
+                return call()
+            except SetupError as error:
+                self._only_busy(error)
+                time.sleep(1)
+
+    def _only_busy(self, error: SetupError) -> None:
+        """Return if the Prefect server may answer later; else raise."""
+        self.check()
+        if (answer := status(error)) and httpx.codes.is_client_error(answer):
+            raise error
 
     def _tell(self, event: Literal["START", "END"]) -> None:
         self.attack.tell(f"http://{LOOPBACK}:{self.receiver_port}", self._secret, event)
@@ -230,7 +205,7 @@ class Demo(Stoppable):
         watched.name = run["name"]
         watched.state = state.get("name") or "Scheduled"
         watched.message = state.get("message") or ""
-        watched.ended = state.get("type") in _ENDED or _was_given_up(state)
+        watched.ended = state.get("type") in ENDED or was_given_up(state)
         watched.good = state.get("type") == "COMPLETED"
         watched.progress = 100.0 if watched.good else prefect.progress(watched.run_id)
         watched.url = f"{self.setup.ui_url}/v2/runs/flow-run/{watched.run_id}"
@@ -299,27 +274,3 @@ class Demo(Stoppable):
         async with Client(self.account) as client:
             await register(client, open_store(self._place()), self._place())
         self._say("Bucket            registered through Cloudflare's ownership challenge")
-
-
-def _starts(alerted: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The runs that opened an incident, of all that an alert started."""
-    return [run for run in alerted if run["parameters"].get("event") == "start"]
-
-
-def _first_on(runs: list[dict[str, Any]], anchor: datetime) -> str:
-    """The first of a deployment's runs that the demonstration's schedule made; its own goes on besides."""
-    ours = [run["id"] for run in runs if _is_on(run["expected_start_time"], anchor)]
-    return ours[0] if ours else ""
-
-
-def _was_given_up(state: dict[str, Any]) -> bool:
-    """Whether a run crashed so long ago that it is not taken up again."""
-    if state.get("type") != "CRASHED":
-        return False
-    return datetime.now(UTC) - datetime.fromisoformat(state["timestamp"]) > _GIVEN_UP
-
-
-def _is_on(expected: str, anchor: datetime) -> bool:
-    """Whether a run's time is one that the demonstration's schedule made."""
-    seconds = (datetime.fromisoformat(expected) - anchor).total_seconds() % EVERY
-    return min(seconds, EVERY - seconds) < 1e-3  # noqa: PLR2004 - Prefect keeps microseconds

@@ -19,6 +19,7 @@ from edgecap.simulator.faults import Faults, parse_fault
 from edgecap.simulator.log import EdgeLog
 from edgecap.simulator.serve import LOOPBACK, serve
 from edgecap.simulator.traffic import open_traffic
+from edgecap.simulator.traffic.synthetic import RATE
 from edgecap.simulator.variants import VARIANTS, make_variant
 
 ACCOUNT_ID = "023e105f4ecef8ad9ca31a8372d0c353"
@@ -38,6 +39,11 @@ class SimulatorOptions(BaseModel):
     traffic: str = Field(
         "synthetic",
         description="synthetic, replay:FILE,... (PCAP files) or live:INTERFACE (this machine's packets)",
+    )
+    rate: float = Field(
+        RATE,
+        ge=0,
+        description="Made-up packets a second at each server of ORD, without attacks; less elsewhere",
     )
     variant: str = Field(
         "documented", description=f"Which of the plausible APIs to be: {', '.join(VARIANTS)}"
@@ -105,7 +111,7 @@ def make_edge(options: SimulatorOptions) -> Edge:
     clock = Clock(options.speed)
     # At the pace of this machine, the kernel's own time stamps are the better ones.
     own = clock.now if options.speed != 1 else None
-    traffic = open_traffic(options.traffic, seed=options.seed, clock=own)
+    traffic = open_traffic(options.traffic, seed=options.seed, rate=options.rate, clock=own)
     try:
         log = EdgeLog(clock, options.log)
     except OSError as error:

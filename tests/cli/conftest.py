@@ -145,6 +145,7 @@ def edge(shell, store, object_store, bucket):
         account_id=ACCOUNT,
         api_token=TOKEN,
         speed=30,
+        rate=25.0,  # enough to see; the tests are not about packets
         s3_endpoint=object_store.endpoint_url,
         s3_access_key_id=object_store.access_key_id,
         s3_secret_access_key=object_store.secret_access_key,

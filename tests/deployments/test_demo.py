@@ -5,12 +5,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from cli.demo import _why
-from deployments.demo import Demo, Watched, _was_given_up
+from deployments.demo import Demo
 from deployments.demo_attack import Attack
+from deployments.demo_runs import Watched, was_given_up
 from edgecap.errors import SetupError
 from edgecap.simulator.traffic import open_traffic
 
 NOW = datetime.now(UTC)
+BUSY = SetupError("the Prefect server answers 503", where="POST /flow_runs/filter")
 
 
 @pytest.mark.parametrize(
@@ -23,7 +25,7 @@ NOW = datetime.now(UTC)
     ],
 )
 def test_a_crashed_run_is_waited_for_until_nobody_takes_it_up_any_more(state, given_up):
-    assert _was_given_up(state) == given_up
+    assert was_given_up(state) == given_up
 
 
 @pytest.mark.parametrize(
@@ -61,6 +63,7 @@ class Server:
 
     def __init__(self, *states):
         self.states = list(states)
+        self.busy = [BUSY, BUSY]
 
     def __enter__(self):
         return self
@@ -72,7 +75,8 @@ class Server:
         return {"id": name}
 
     def add_interval_schedule(self, *_, **__):
-        pass
+        if self.busy:
+            raise self.busy.pop()
 
     def start_run(self, *_, **__):
         return {"id": "full"}
@@ -107,8 +111,7 @@ class Server:
 
 
 def test_a_busy_server_and_a_crash_that_is_taken_up_again_end_nothing(tmp_path, monkeypatch):
-    busy = SetupError("the Prefect server answers 503", where="POST /flow_runs/filter")
-    server = Server(busy, "RUNNING", busy, "CRASHED", "CRASHED", "SCHEDULED", "RUNNING", "COMPLETED")
+    server = Server(BUSY, "RUNNING", BUSY, "CRASHED", "CRASHED", "SCHEDULED", "RUNNING", "COMPLETED")
     monkeypatch.setattr("deployments.demo.PrefectApi", lambda _: server)
     monkeypatch.setattr("deployments.demo.time.sleep", lambda _: None)
     demo = Demo(tmp_path / "demo", lambda _: None)

@@ -35,6 +35,7 @@ from tests.raw_sockets import live_traffic
 
 TOKEN = "token-of-the-flow-tests"
 SPEED = 30
+RATE = 25.0  # packets a second at a server: a capture of a minute is some thousands
 UNFINISHED = ["SCHEDULED", "PENDING", "RUNNING", "CANCELLING", "CRASHED"]
 
 
@@ -132,7 +133,7 @@ def world(prefect_server, object_store, tmp_path, monkeypatch, request):
     bucket = object_store.make_bucket(f"flows-{account_id}")
     place = object_store.place(bucket, "captures")
     edge = Edge(
-        traffic=live_traffic("lo", history_bytes=1 << 30) if live else SyntheticTraffic(7),
+        traffic=live_traffic("lo", history_bytes=1 << 30) if live else SyntheticTraffic(7, rate=RATE),
         buckets=EdgeBuckets(
             object_store.endpoint_url,
             None,

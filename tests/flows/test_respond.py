@@ -19,7 +19,7 @@ from prefect.client.schemas.objects import State, StateType
 
 from deployments.local import POOL
 from deployments.prefect_api import PrefectApi
-from deployments.processes import LOOPBACK, answers, free_port
+from deployments.processes import LOOPBACK, MARK, answers, free_port, kill_marked
 from edgecap.alerts.model import Alert, derive
 from edgecap.alerts.policy import decide, read_policy
 from edgecap.archive.entries import list_entries, read_entry
@@ -47,8 +47,11 @@ colos = ["ORD"]
 def warm(deployed, world, monkeypatch, tmp_path):
     """The warm process and a worker, for the settings of this test."""
     port = free_port()
-    env = {"EDGECAP_CONFIG": str(world.config), "EDGECAP_RESPONDER": f"http://{LOOPBACK}:{port}"}
-    deployed.env |= env
+    env = {
+        "EDGECAP_CONFIG": str(world.config),
+        "EDGECAP_RESPONDER": f"http://{LOOPBACK}:{port}",
+        MARK: uuid4().hex,
+    }
     programs = [
         deployed.program("responder", "deployments.responder"),
         deployed.program("worker", "prefect", "worker", "start", "--pool", POOL, "--type", "process"),
@@ -56,12 +59,14 @@ def warm(deployed, world, monkeypatch, tmp_path):
     forget_runs(deployed.api_url)
     try:
         for program in programs:
+            program.env = {**program.env, **env}
             program.start()
-        programs[0].wait_ready(lambda: answers(port), timeout=120)
+        programs[0].wait_ready(lambda: answers(port), timeout=240)
         yield env["EDGECAP_RESPONDER"]
     finally:
         for program in programs:
-            program.stop(grace=5)
+            program.stop(grace=0)  # there is nothing in them to save, and a worker takes its time
+        kill_marked(env[MARK])
 
 
 def alert(event="start", *, ago=timedelta(), **more):

@@ -12,10 +12,12 @@ from edgecap.simulator.traffic.attacks import Attack, Kind
 from edgecap.simulator.traffic.base import Traffic
 from edgecap.simulator.traffic.live import LiveTraffic
 from edgecap.simulator.traffic.replay import ReplayTraffic
-from edgecap.simulator.traffic.synthetic import SyntheticTraffic
+from edgecap.simulator.traffic.synthetic import RATE, SyntheticTraffic
 
 
-def open_traffic(spec: str, *, seed: int = 1, clock: Callable[[], datetime] | None = None) -> Traffic:
+def open_traffic(
+    spec: str, *, seed: int = 1, rate: float = RATE, clock: Callable[[], datetime] | None = None
+) -> Traffic:
     """The traffic that `spec` names.
 
     Its forms::
@@ -29,6 +31,7 @@ def open_traffic(spec: str, *, seed: int = 1, clock: Callable[[], datetime] | No
     Args:
         spec: one of these.
         seed: for `synthetic`.
+        rate: for `synthetic`: ordinary packets a second at each server of the busy city.
         clock: for `live`: the simulator's clock if it does not run as this machine's does.
 
     Raises:
@@ -36,9 +39,9 @@ def open_traffic(spec: str, *, seed: int = 1, clock: Callable[[], datetime] | No
     """
     kind, _, rest = spec.partition(":")
     if kind == "synthetic" and not rest:
-        return SyntheticTraffic(seed)
+        return SyntheticTraffic(seed, rate=rate)
     if kind == "synthetic":
-        return SyntheticTraffic(seed, attacks=[_attack(rest)])
+        return SyntheticTraffic(seed, rate=rate, attacks=[_attack(rest)])
     if kind == "replay" and rest:
         return ReplayTraffic([Path(name) for name in rest.split(",") if name])
     if kind == "live" and rest:

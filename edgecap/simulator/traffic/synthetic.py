@@ -30,6 +30,7 @@ _FLOWS: tuple[tuple[Callable[[Scene], None], float], ...] = (
 )
 _MAKERS = [flow for flow, _ in _FLOWS]
 _SHARES = [sum(share for _, share in _FLOWS[: number + 1]) for number in range(len(_FLOWS))]
+RATE = 250.0  # packets a second
 _BUSY, _QUIET = 1.0, 0.3
 _BUSY_CITY = "ORD"
 _TIME, _TIME_OF_PACKET = itemgetter(0), attrgetter("time_ns")
@@ -65,7 +66,7 @@ class SyntheticTraffic:
         self,
         seed: int = 1,
         *,
-        rate: float = 250.0,
+        rate: float = RATE,
         attacks: Sequence[Attack] | None = None,
         epoch: datetime = UNIX_EPOCH,
     ) -> None:

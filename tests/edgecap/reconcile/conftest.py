@@ -24,7 +24,7 @@ async def world(object_store, tmp_path, request):
     account_id = uuid.uuid4().hex
     place = object_store.place(object_store.make_bucket(f"reconcile-{account_id}"), "captures")
     edge = Edge(
-        traffic=SyntheticTraffic(1),
+        traffic=SyntheticTraffic(1, rate=25.0),
         buckets=EdgeBuckets(object_store.endpoint_url, None, place.access_key_id, place.secret_access_key),
         credentials=[Credential("token", frozenset({account_id}), token=TOKEN)],
         clock=Clock(SPEED),
