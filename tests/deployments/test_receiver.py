@@ -308,16 +308,24 @@ def test_what_arrives_during_a_commit_shares_the_next_one(make, book):
             assert first.wait(240)
         return book.keep(arrivals)
 
+    arrived = []
+
     async def post_all(address):
-        async with httpx.AsyncClient(verify=False) as client:
+        async with httpx.AsyncClient(verify=False, timeout=240) as client:
             posts = [client.post(f"{address}/alerts/generic", json={"id": str(n)}) for n in range(40)]
             answers = asyncio.gather(*posts)
-            await asyncio.sleep(0.5)
+            await asyncio.to_thread(until, lambda: len(arrived) == 40)
             first.set()
             return await answers
 
-    with GroupCommit(keep, sizes.append) as writer, served(make(writer.keep)) as address:
-        answers = asyncio.run(post_all(address))
+    with GroupCommit(keep, sizes.append) as writer:
+
+        async def noted(*arrival):
+            arrived.append(arrival)
+            return await writer.keep(*arrival)
+
+        with served(make(noted)) as address:
+            answers = asyncio.run(post_all(address))
     assert [answer.status_code for answer in answers] == [202] * 40
     assert sum(sizes) == 40
     assert len(sizes) < 10

@@ -226,4 +226,4 @@ def test_a_megabyte_of_anything_in_every_field_is_read_in_a_moment(word):
     holds("cloudflare", {"alert_type": text, "data": dict.fromkeys(fields, text)})
     holds("pagerduty", {"event": {"event_type": "incident.triggered", "data": {"title": text, "id": text}}})
     holds("datadog", {"title": text, "tags": text})
-    assert time.process_time() - began < 5
+    assert time.process_time() - began < 60  # minutes and more, where an expression backtracks

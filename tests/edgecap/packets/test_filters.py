@@ -205,7 +205,7 @@ def test_hundreds_of_addresses_take_a_moment():
     many = " or ".join(f"host 10.0.{number // 250}.{number % 250}" for number in range(500))
     before = time.process_time()
     assert explain(many).residual == many
-    assert time.process_time() - before < 10  # a minute, if libpcap is let
+    assert time.process_time() - before < 40  # a minute, if libpcap is let
 
 
 @given(st.text(symbols, max_size=40) | st.lists(st.sampled_from(pieces), max_size=12).map(" ".join))

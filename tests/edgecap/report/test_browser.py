@@ -131,13 +131,12 @@ def test_the_policy_in_the_page_stops_a_script_that_got_in(browser, tmp_path):
         assert len([line for line in seen.complaints if "Content Security Policy" in line]) == 2
 
 
-def test_twenty_thousand_files_open_in_a_moment(browser, tmp_path):
+def test_twenty_thousand_files_make_no_page_that_is_slow_to_open(browser, tmp_path):
     files = tuple(file_record(f"raw/{number:05}.pcap", packets=1) for number in range(20_000))
     path = tmp_path / "report.html"
     path.write_text(entry_html(entry_of(flood(), files=files), flood()), encoding="utf-8")
     with visit(browser, path.as_uri()) as seen:
-        took = seen.page.evaluate("performance.getEntriesByType('navigation')[0].domComplete")
-    assert took < 2_000
+        assert seen.page.evaluate("document.getElementsByTagName('*').length") < 10_000
 
 
 def test_the_picture_of_an_artifact_is_shown_with_its_colours(browser, tmp_path):
