@@ -50,7 +50,7 @@ QUICK = {
 }
 INCIDENT = "incident, by an alert"
 HEAD_START = 10  # seconds before its first: Prefect's scheduler looks at new schedules every five
-STARTS_WITHIN = 1800.0  # seconds; a program that runs and is not ready yet may be on a very busy machine
+STANDS_STILL = 300.0  # seconds without a sign of life, after which a program that starts is given up
 
 
 class Demo(Stoppable):
@@ -106,16 +106,16 @@ class Demo(Stoppable):
         self.setup.announce()
 
     def _start_prefect(self) -> None:
-        self.setup.wait_for_server(timeout=STARTS_WITHIN)
+        self.setup.wait_for_server(timeout=STANDS_STILL, tell=self._say)
         if not self._template.exists():
             shutil.copy(self.home / "prefect" / "prefect.db", self._template)
         self._say(f"Prefect server    {self.setup.ui_url}")
         self.setup.start_workers()
         self.receiver.start()
         self.setup.deploy()
-        self.setup.wait_for_workers(timeout=STARTS_WITHIN)
+        self.setup.wait_for_workers(timeout=STANDS_STILL, tell=self._say)
         self._say("Worker            online, deployments of prefect.yaml registered")
-        self.receiver.wait_ready(lambda: answers(self.receiver_port), timeout=STARTS_WITHIN)
+        self.receiver.wait_ready(lambda: answers(self.receiver_port), timeout=STANDS_STILL, tell=self._say)
         self._say(f"Alert receiver    http://{LOOPBACK}:{self.receiver_port}/alerts/cloudflare")
 
     def run(self, show: Callable[[list[Watched]], None]) -> list[Watched]:
@@ -233,7 +233,7 @@ class Demo(Stoppable):
             folder=PROJECT,
         )
         self.edge.start()
-        self.edge.wait_ready(lambda: answers(port), timeout=STARTS_WITHIN)
+        self.edge.wait_ready(lambda: answers(port), timeout=STANDS_STILL, tell=self._say)
 
     def _place(self) -> Place:
         return self.objects.place(BUCKET, "full")
