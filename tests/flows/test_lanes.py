@@ -75,8 +75,8 @@ async def test_a_full_capture_waits_for_the_one_before_it_and_its_state_says_so(
 
 
 async def test_an_alert_goes_before_what_waited_longer(world, store):
-    # Ten minutes of the edge's are twenty seconds here: time enough to stand in line.
-    world.write(timing={**world.values["timing"], "simple_spacing": 600})
+    # Twenty minutes of the edge's are forty seconds here: time enough to stand in line.
+    world.write(timing={**world.values["timing"], "simple_spacing": 1200})
 
     async def take(tag):
         with tags(tag):
