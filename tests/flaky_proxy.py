@@ -41,6 +41,7 @@ class FlakyProxy:
         self.refused_header = b""
         self.requests: list[bytes] = []  # the heads of all requests
         self.went_off = 0
+        self.away = False  # whoever asks finds nobody, as if the server's machine were off
         self.port = 0
         self._ready = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
@@ -95,6 +96,10 @@ class FlakyProxy:
             task.cancel()
 
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self.away:
+            self.went_off += 1
+            writer.transport.abort()
+            return
         try:
             up_reader, up_writer = await asyncio.open_connection(LOOPBACK, self.upstream)
         except OSError:
@@ -119,6 +124,9 @@ class FlakyProxy:
         answer: _Answer,
     ) -> None:
         while data := await reader.read(1 << 16):
+            if self.away:
+                self.went_off += 1
+                raise ConnectionError
             head = data.partition(b"\r\n\r\n")[0]
             if re.match(rb"[A-Z]+ /", head):
                 self.requests.append(head)

@@ -1,16 +1,23 @@
-"""The whole matrix: `python -m tests.faults --seed N --only PATTERN --sites K --report docs/faults.md`."""
+"""The whole matrix: `python -m tests.faults --seed N --only PATTERN --sites K --report docs/faults.md`.
+
+With `--results FILE` each case leaves a line there as soon as it is over, with the commit that was played.
+`--resume` leaves out what that file has already, unless the case is another one now, so that a run may be
+done in parts; the report is made from all of them.
+"""
 
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 import os
-import queue
+import subprocess
 import sys
 import tempfile
 import threading
 import time
 import traceback
+from collections import deque
 from contextlib import ExitStack
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -19,12 +26,13 @@ from deployments.object_store import ObjectStore
 from deployments.processes import heed_interrupts
 from tests.faults.cases import matrix, short
 from tests.faults.play import Case, Result, play
+from tests.faults.points import POINTS_OF_ALL
+from tests.faults.postgres import Postgres
 from tests.faults.report import page, summary
 from tests.faults.site import Site
 from tests.prefect_database import make_database
 
 NO_SITE = "no site started that could play it"
-ENDED = "the run was ended before"
 _STARTING = threading.Lock()  # starting all servers at once makes each of them late
 
 
@@ -33,96 +41,194 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     parser.add_argument("--seed", type=int, default=1, help="decides which API variant meets which case")
     parser.add_argument("--only", action="append", help="pattern for names of cases; may be repeated")
+    parser.add_argument("--skip", action="append", default=[], help="pattern for names left for another time")
     parser.add_argument("--short", action="store_true", help="the part that `make test` plays")
-    parser.add_argument("--sites", type=int, default=4, help="cases at a time")
-    parser.add_argument("--report", type=Path, help="write the page there")
+    parser.add_argument("--sites", type=int, default=6, help="cases at a time")
+    parser.add_argument("--results", type=Path, help="append a line for each case to this file")
+    parser.add_argument("--resume", action="store_true", help="do not play again what the results have")
+    parser.add_argument("--again", choices=["violations"], help="play these again, too")
+    parser.add_argument("--report", type=Path, help="write the page there, from all results")
     parser.add_argument("--keep", type=Path, help="folder for logs, kept")
-    parser.add_argument("--list", action="store_true", help="only name the cases")
+    parser.add_argument("--list", action="store_true", help="only name the cases that would be played")
     options = parser.parse_args()
-    cases = short(options.seed) if options.short else matrix(options.seed)
-    if options.only:
-        cases = [case for case in cases if any(fnmatchcase(case.name, each) for each in options.only)]
-    if options.list or not cases:
-        _tell("\n".join(case.name for case in cases) or "no case has such a name")
-        return 0 if cases else 2
+    every = short(options.seed) if options.short else matrix(options.seed)
+    known = read_results(options.results, every) if options.results and options.resume else {}
+    cases = [case for case in every if _wanted(case.name, options.only or ["*"], options.skip)]
+    again = {name for name, result in known.items() if options.again and result.violations}
+    cases = [case for case in cases if case.name not in known or case.name in again]
+    if options.list:
+        _tell("\n".join(case.name for case in cases))
+        return 0
+    if options.only and not cases and not known:
+        _tell("no case has such a name")
+        return 2
     heed_interrupts()
     logging.getLogger("httpx").setLevel(logging.WARNING)
     os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
-    began = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="edgecap-faults-", ignore_cleanup_errors=True) as temporary:
-        results = play_all(cases, options.keep or Path(temporary), min(options.sites, len(cases)))
-    seconds = time.monotonic() - began
+    ended = False
+    if cases:
+        with tempfile.TemporaryDirectory(prefix="edgecap-faults-", ignore_cleanup_errors=True) as temporary:
+            match = Match(cases, options.keep or Path(temporary), options.results)
+            ended = match.play(min(options.sites, len(cases)))
+        known |= match.done
+    results = [known[case.name] for case in every if case.name in known]
     if options.report:
-        options.report.write_text(page(results, seed=options.seed, sites=options.sites, seconds=seconds))
-    _tell(f"{summary(results)}; in {seconds:.0f} s")
-    return 1 if any(result.violations or result.skipped == ENDED for result in results) else 0
+        options.report.write_text(page(results, seed=options.seed, sites=options.sites, of=len(every)))
+    _tell(f"{summary(results)}; {len(every) - len(results)} not played yet")
+    return 1 if ended or any(result.violations for result in results) else 0
 
 
-def play_all(cases: list[Case], home: Path, sites: int) -> list[Result]:
-    """Play all cases, some at a time; their results in the order of the cases.
+def read_results(path: Path, cases: list[Case]) -> dict[str, Result]:
+    """What is known of cases that are still what they were; the last line of each counts."""
+    if not path.exists():
+        return {}
+    by_name = {case.name: case for case in cases}
+    found = {}
+    for line in path.read_text().splitlines():
+        record = json.loads(line)
+        case = by_name.get(record["name"])
+        if case and record["definition"] == case.definition:
+            found[case.name] = Result.read(case, record)
+    return found
 
-    Ctrl-C ends it early; the results so far are kept.
+
+def _wanted(name: str, only: list[str], skip: list[str]) -> bool:
+    return any(fnmatchcase(name, each) for each in only) and not any(fnmatchcase(name, each) for each in skip)
+
+
+class Match:
+    """All cases, played on some sites at a time.
+
+    Args:
+        cases: to play.
+        home: folder for everything.
+        results: where each leaves a line.
     """
-    todo: queue.SimpleQueue[int] = queue.SimpleQueue()
-    # What takes longest comes first, or it would be waited for at the end.
-    for number in sorted(range(len(cases)), key=lambda n: -cases[n].limit):
-        todo.put(number)
-    done: dict[int, Result] = {}
-    database = make_database(home / "database") if sites > 1 else None
-    places = [Site(home / f"site-{number}", database) for number in range(sites)]
-    with ObjectStore(home) as store:
-        threads = [
-            threading.Thread(target=_work, args=[site, store, cases, todo, done], daemon=True)
-            for site in places
-        ]
-        for thread in threads:
-            thread.start()
-        try:
+
+    def __init__(self, cases: list[Case], home: Path, results: Path | None) -> None:
+        self.done: dict[str, Result] = {}
+        self._cases = cases
+        self._home = home
+        self._results = results
+        self._commit = commit()
+        self._lock = threading.Lock()
+        self._ended = False
+        self._sites: list[Site] = []
+        self._busy: dict[str, int] = {}
+        # What takes longest comes first, or it would be waited for at the end.
+        self._todo: dict[str, deque[Case]] = {}
+        for case in sorted(cases, key=lambda case: -case.limit):
+            self._todo.setdefault(case.flavour, deque()).append(case)
+
+    def play(self, sites: int) -> bool:
+        """Play them; whether somebody ended it early."""
+        # A case that lasts an hour mostly sleeps: it has a site of its own besides.
+        long = [case for case in self._cases if case.long]
+        with ExitStack() as stack:
+            store = stack.enter_context(ObjectStore(self._home))
+            database = make_database(self._home / "database") if len(self._cases) > 1 else None
+            postgres = None
+            if "postgres" in self._todo:
+                postgres = stack.enter_context(Postgres())
+                postgres.prepare(self._home / "postgres")
+            threads = [
+                threading.Thread(target=self._work, args=[number, store, database, postgres], daemon=True)
+                for number in range(sites + len(long))
+            ]
             for thread in threads:
-                thread.join()
-        except KeyboardInterrupt:
-            results = dict(done)  # what is played from now on counts no more
-            for site in places:
-                site.setup.stop()
-            return [results.get(n) or Result(case, skipped=ENDED) for n, case in enumerate(cases)]
-    return [done.get(n) or Result(case, violations=[NO_SITE]) for n, case in enumerate(cases)]
-
-
-def _work(
-    site: Site,
-    store: ObjectStore,
-    cases: list[Case],
-    todo: queue.SimpleQueue[int],
-    done: dict[int, Result],
-) -> None:
-    played: list[Result] = []
-    with ExitStack() as stack:
-        with _STARTING:
-            stack.enter_context(site)
-        while True:
+                thread.start()
             try:
-                number = todo.get_nowait()
-            except queue.Empty:
-                break
-            case = cases[number]
+                for thread in threads:
+                    thread.join()
+            except KeyboardInterrupt:
+                self._ended = True  # what is played from now on counts no more
+                for site in self._sites:
+                    site.setup.stop()
+            for case in self._cases:
+                if case.name not in self.done and not self._ended:
+                    self.done[case.name] = Result(case, violations=[NO_SITE])
+        return self._ended
+
+    def _next_flavour(self) -> str | None:
+        """That of which most is left to do for each site that does it."""
+        with self._lock:
+            left = {flavour: len(cases) for flavour, cases in self._todo.items() if cases}
+            if not left:
+                return None
+            flavour = max(left, key=lambda each: left[each] / (1 + self._busy.get(each, 0)))
+            self._busy[flavour] = self._busy.get(flavour, 0) + 1
+            return flavour
+
+    def _take(self, flavour: str) -> Case | None:
+        with self._lock:
+            cases = self._todo[flavour]
+            return cases.popleft() if cases else None
+
+    def _work(
+        self, number: int, store: ObjectStore, database: Path | None, postgres: Postgres | None
+    ) -> None:
+        turn = 0
+        while flavour := self._next_flavour():
+            turn += 1
+            site = Site(
+                self._home / f"site-{number}-{turn}",
+                database,
+                flavour=flavour,
+                postgres=postgres if flavour == "postgres" else None,
+                points=POINTS_OF_ALL,
+            )
+            self._sites.append(site)
             try:
-                result = play(case, site, store, site.home / f"case-{number}")
-            except Exception:  # noqa: BLE001 - one case's trouble must not end the others
+                self._play_on(site, store, flavour)
+            except Exception:  # noqa: BLE001 - a site that does not start must not end the others
                 traceback.print_exc()
-                result = Result(case, violations=[f"the harness failed: {sys.exc_info()[1]!r}"])
-            done[number] = result
-            played.append(result)
-            _say(result, len(done), len(cases))
-        _completed_stays(site, played)
+            with self._lock:
+                self._busy[flavour] -= 1
+
+    def _play_on(self, site: Site, store: ObjectStore, flavour: str) -> None:
+        played: list[Result] = []
+        with ExitStack() as stack:
+            with _STARTING:
+                stack.enter_context(site)
+            while (case := self._take(flavour)) and not self._ended:
+                try:
+                    result = play(case, site, store, site.home / f"case-{len(played)}")
+                except Exception:  # noqa: BLE001 - one case's trouble must not end the others
+                    traceback.print_exc()
+                    result = Result(case, violations=[f"the harness failed: {sys.exc_info()[1]!r}"])
+                if self._ended:
+                    return
+                result.commit, result.at = self._commit, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+                played.append(result)
+                self._note(result)
+            self._completed_stays(site, played)
+
+    def _note(self, result: Result) -> None:
+        with self._lock:
+            self.done[result.case.name] = result
+            if self._results:
+                with self._results.open("a") as file:
+                    file.write(result.record() + "\n")
+        _say(result, len(self.done), len(self._cases))
+
+    def _completed_stays(self, site: Site, played: list[Result]) -> None:
+        """Held-back events come minutes later: look again whether a completed run ran once more."""
+        for result in played:
+            for run_id in result.run_ids:
+                types = [state.type for state in site.history(run_id)]
+                if "COMPLETED" in types[:-1]:
+                    result.violations.append(f"a completed run went on later: {' '.join(types)}")
+                    self._note(result)
 
 
-def _completed_stays(site: Site, played: list[Result]) -> None:
-    """Held-back events come minutes later: look at the end again whether a completed run ran once more."""
-    for result in played:
-        for run_id in result.run_ids:
-            types = [state.type for state in site.history(run_id)]
-            if "COMPLETED" in types[:-1]:
-                result.violations.append(f"a completed run went on later: {' '.join(types)}")
+def commit() -> str:
+    """What is being played: the commit, and whether files differ from it."""
+
+    def git(*words: str) -> str:
+        return subprocess.run(["git", *words], capture_output=True, text=True, check=False).stdout.strip()
+
+    changed = git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!docs/faults.md")
+    return (git("rev-parse", "--short", "HEAD") or "unknown") + ("+changes" if changed else "")
 
 
 def _say(result: Result, done: int, of: int) -> None:

@@ -7,35 +7,15 @@ import random
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 from edgecap.simulator.variants import VARIANTS
+from tests.faults import beside, cancels, kills, outages
+from tests.faults.cancels import somebody_asks
 from tests.faults.play import UPKEEP_LIMIT, Case, Stage
+from tests.faults.points import CLIENT, DEATHS, JOURNAL, KINDS, LAGS, LANE, POINTS, SLOW
 from tests.faults.site import Step
 from tests.faults.world import Place
-
-KINDS = ("simple", "full")
-JOURNAL, LANE = "edgecap.archive.journal", "tasks.lane"
-COMMIT, CLIENT = "edgecap.archive.commit", "edgecap.cloudflare.client"
-
-# Where a run dies. None: as soon as the edge has accepted, before its answer leaves.
-POINTS: dict[str, Step | None] = {
-    "before the journal": Step(JOURNAL, "Journal.begin"),
-    "after the journal": Step(JOURNAL, "Journal.begin", "return"),
-    "slot held, before the POST": Step(LANE, "Hold.remember"),
-    "accepted, no answer yet": None,
-    "answered, not journalled": Step(JOURNAL, "Journal.accept"),
-    "while polling": Step(CLIENT, "Client.get_capture", "return"),
-    "in mid-download": Step("edgecap.stores.landing", "Landing.write", "return"),
-    "between the archive's files": Step(COMMIT, "put_file", "return"),
-    "merged, not archived": Step("edgecap.deriving", "_make", "return"),
-    "before the manifest": Step(COMMIT, "commit"),
-    "after the manifest": Step(COMMIT, "commit", "return"),
-}
-DEATHS = {"kill": "process", "both": "process and worker"}
-
-# A slow clock makes the edge's delays long enough to be there still when a run is taken up again.
-SLOW = 4.0
-LAGS = Place(variant="lagging", changes={"list_lag": 45.0}, speed=SLOW)
 
 
 def matrix(seed: int) -> list[Case]:
@@ -44,7 +24,8 @@ def matrix(seed: int) -> list[Case]:
     random.Random(seed).shuffle(variants)
     turn = itertools.cycle(variants)
     cases = [*_crashes(variants), *_crashes_while_the_list_lags(), *_crashes_again_and_again()]
-    return [*cases, *_api(turn), *_files(turn), *_disks(), *_prefect(), *_people()]
+    cases += [*_api(turn), *_files(turn), *_disks(), *_prefect(), *_people(), *_on_postgres(variants)]
+    return [*cases, *cancels.cases(turn), *kills.cases(), *beside.cases(turn), *outages.cases(turn)]
 
 
 def short(seed: int) -> list[Case]:
@@ -60,12 +41,25 @@ def short(seed: int) -> list[Case]:
     points = [dice.choice(early), *dice.sample(late, 2)]
     points.sort(key=list(POINTS).index)
     alone = dice.choice([*early, *late])
+    lost = Case("connection reset", "after acceptance", kinds[0], Place(variant=variants[2]), faults=(LOST,))
+    light = [case for case in matrix(seed) if case.name.startswith(LIGHT) and case.who == "worker"]
+    light = [case for case in light if case.flavour == "sqlite"]
     return [
         _lives(points, kinds[0], Place(archives[0], variants[0])),
         _crash(alone, POINTS[alone], kinds[1], "both", Place(archives[1], variants[1])),
-        Case("connection reset", "after acceptance", kinds[0], Place(variant=variants[2]), faults=(LOST,)),
+        dice.choice([lost, *light]),
         Case("read-only archive", "", kinds[1], Place("disk"), READ_ONLY, accepts=0, drive=_read_only),
     ]
+
+
+LIGHT = (
+    "a colleague's full capture is finished just before",
+    "cancelled while it polls / full / folder",
+    "cancelled, POST under way",
+    "two archives want the same",
+    "POST accepted, its answer lost, then 49 others",
+)
+"""Cases that take no longer than a lost answer does."""
 
 
 def _crashes(variants: list[str]) -> Iterator[Case]:
@@ -82,11 +76,29 @@ def _crashes_while_the_list_lags() -> Iterator[Case]:
         yield _crash(point, step, kind, death, LAGS, ", list lags 45 s")
 
 
-def _crash(point: str, step: Step | None, kind: str, death: str, place: Place, more: str = "") -> Case:
+def _on_postgres(variants: list[str]) -> Iterator[Case]:
+    """Every point once with each way to die, and what leans on the database most."""
+    for number, (point, step) in enumerate(POINTS.items()):
+        for turn, death in enumerate(DEATHS):
+            place = Place(("folder", "s3")[turn], variants[(number + turn) % len(variants)])
+            yield _crash(point, step, KINDS[(number + turn) % 2], death, place, flavour="postgres")
+    for case in [*_prefect(), *_people()]:
+        yield replace(case, flavour="postgres")
+
+
+def _crash(
+    point: str,
+    step: Step | None,
+    kind: str,
+    death: str,
+    place: Place,
+    more: str = "",
+    flavour: str = "sqlite",
+) -> Case:
     group, detail = f"crash {point}", DEATHS[death] + more
     if step is None:
-        return Case(group, detail, kind, place, on_accept=death)
-    return Case(group, detail, kind, place, steps=(_dying(step, death),))
+        return Case(group, detail, kind, place, on_accept=death, flavour=flavour)
+    return Case(group, detail, kind, place, steps=(_dying(step, death),), flavour=flavour)
 
 
 def _dying(step: Step, death: str) -> Step:
@@ -296,24 +308,6 @@ def _lock(stage: Stage) -> None:
 def _people() -> Iterator[Case]:
     for kind in KINDS:
         yield Case(
-            "cancelled while it waits for its lane",
-            "in its process",
-            kind,
-            Place(speed=SLOW if kind == "simple" else 30.0),
-            "cancelled",
-            accepts=0,
-            drive=_cancel_in_line,
-        )
-        yield Case(
-            "cancelled while it waits for its lane",
-            "without a process",
-            kind,
-            Place(speed=1.5 if kind == "simple" else SLOW),
-            "cancelled",
-            accepts=0,
-            drive=_cancel_asleep,
-        )
-        yield Case(
             "six runs in one lane",
             "of mixed priority, people between",
             kind,
@@ -322,106 +316,11 @@ def _people() -> Iterator[Case]:
             drive=_contend,
             limit=UPKEEP_LIMIT,
         )
-    kept = r"cancelled, archived \(stopped\)"
-    yield Case(
-        "cancelled while its capture runs",
-        "in its process",
-        "full",
-        Place(),
-        kept,
-        request={"time_limit": 6000},
-        drive=_cancel_running,
-        limit=UPKEEP_LIMIT,
-    )
-    yield Case(
-        "cancelled while its capture runs",
-        "without a process",
-        "full",
-        Place("s3", speed=SLOW),
-        kept,
-        request={"time_limit": 2400},
-        drive=_cancel_running_asleep,
-        limit=UPKEEP_LIMIT,
-    )
-
-
-def _somebody(stage: Stage) -> dict[str, object]:
-    if stage.case.kind == "simple":
-        return {"type": "simple", "time_limit": 10, "packet_limit": 10}
-    return {"type": "full", "colo_name": "ord02", "time_limit": 3600}
-
-
-def _cancel_in_line(stage: Stage) -> None:
-    stop = _keep_the_lane_busy(stage)
-    run_id = stage.start()
-    stage.in_state("WaitingForLane")
-    stage.site.cancel(run_id)
-    stage.in_state("CANCELLED")
-    stop()
-
-
-def _cancel_asleep(stage: Stage) -> None:
-    stop = _keep_the_lane_busy(stage)
-    run_id = stage.start()
-    stage.in_state("SCHEDULED")
-    stage.wait(
-        lambda: (now := stage.site.state(run_id)).type == "SCHEDULED" and now.name == "WaitingForLane",
-        "the run to wait without a process",
-    )
-    stage.site.cancel(run_id)
-    stage.in_state("CANCELLED")
-    stop()
-
-
-def _keep_the_lane_busy(stage: Stage):
-    """Somebody uses the lane all the time; returns what makes him stop."""
-    ended = threading.Event()
-    taken = [stage.world.person_asks(_somebody(stage))]
-
-    def ask() -> None:
-        while not ended.wait(0.5):
-            if stage.case.kind == "simple" and (more := stage.world.person_asks(_somebody(stage))):
-                taken.append(more)
-
-    thread = threading.Thread(target=ask, daemon=True)
-    thread.start()
-
-    def stop() -> None:
-        ended.set()
-        thread.join()
-
-    return stop
-
-
-def _cancel_running(stage: Stage) -> None:
-    run_id = stage.start()
-    _runs_at_the_edge(stage)
-    time.sleep(1)
-    stage.site.cancel(run_id)
-    stage.in_state("CANCELLED")
-
-
-def _cancel_running_asleep(stage: Stage) -> None:
-    run_id = stage.start()
-    _runs_at_the_edge(stage)
-    stage.wait(
-        lambda: (now := stage.site.state(run_id)).type == "SCHEDULED" and now.name == "WaitingForCapture",
-        "the run to wait without a process",
-    )
-    stage.site.cancel(run_id)
-    stage.in_state("CANCELLED")
-
-
-def _runs_at_the_edge(stage: Stage) -> None:
-    stage.wait(
-        lambda: any(event["after"] == "running" for event in stage.world.states("full")),
-        "the capture to run at the edge",
-    )
 
 
 def _contend(stage: Stage) -> None:
     """Six runs at once from three queues; twice somebody takes the lane before them."""
-    somebody = {**_somebody(stage), "time_limit": 10 if stage.case.kind == "simple" else 60}
+    somebody = {**somebody_asks(stage), "time_limit": 10 if stage.case.kind == "simple" else 60}
     for number, queue in enumerate(["schedules", "manual", "alerts"] * 2):
         # Each asks for something of its own, so that the edge's log tells them apart.
         stage.start(queue=queue, time_limit=21 + number)

@@ -13,6 +13,7 @@ import subprocess
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -21,6 +22,9 @@ from typing import Any, Protocol
 
 SPACING = 60.0  # seconds between two simple requests, by the server's clock
 FREED = 90.0  # seconds in which a dead holder's lane must be free again
+STOPPED = 15.0  # seconds in which a cancelled run's full capture must have been stopped
+ENDED = 120.0  # seconds in which a cancelled run must be over
+CAPTURING = ("unknown", "pending", "running")  # states of a full capture that still collects packets
 UNTYPED = "Flow run encountered an exception"
 GZIP = b"\x1f\x8b"
 
@@ -70,10 +74,14 @@ class Evidence:
         lag: seconds for which the edge's list does not show a new capture.
         speed: of the edge's clock.
         archive: every file of the archive under its final name.
+        other: likewise of a second archive on the same account.
         deliveries: by the capture's id, what the edge handed over.
         lost: captures of which the edge kept a file back for good.
         runs: those of the case.
         freed: for each kill, after how many seconds nobody held the lane's slot; None if that was never seen.
+        cancels: when somebody asked for the end of our captures, in seconds since 1970.
+        back: for each kill, after how many seconds the run went on; None if it never did.
+        back_within: the most that these may be; None where that is not the question.
     """
 
     events: Sequence[Mapping[str, Any]]
@@ -85,6 +93,10 @@ class Evidence:
     lost: frozenset[str] | set[str] = frozenset()
     runs: Sequence[RunSeen] = ()
     freed: Sequence[float | None] = ()
+    other: Mapping[str, bytes] = field(default_factory=dict)
+    cancels: Sequence[float] = ()
+    back: Sequence[float | None] = ()
+    back_within: float | None = None
 
     def posts(self, outcome: str) -> list[Mapping[str, Any]]:
         """Requests for a capture, whoever made them, that were `accepted` or `refused`, in order."""
@@ -102,23 +114,31 @@ class Evidence:
         """Our requests that were accepted."""
         return [event for event in self.posts("accepted") if event.get("caller") == self.ours]
 
+    @property
+    def files(self) -> dict[str, bytes]:
+        """Those of both archives; ids tell them apart."""
+        return {**self.archive, **self.other}
+
     def manifests(self) -> dict[str, dict[str, Any]]:
         """By its key, every manifest that can be read as JSON."""
         return {
             key: json.loads(data)
-            for key, data in self.archive.items()
+            for key, data in self.files.items()
             if key.startswith("captures/") and key.endswith("/manifest.json")
         }
 
     def endings(self) -> dict[str, dict[str, Any]]:
         """How intents ended, by the journal: under the capture's id, and under the run's."""
         found = {}
-        for key, data in self.archive.items():
+        for key, data in self.files.items():
             if match := re.fullmatch(r"intents/([^/]+)/ended\.json", key):
-                accepted = self.archive.get(f"intents/{match[1]}/accepted.json")
-                intent = json.loads(self.archive[f"intents/{match[1]}/intent.json"])
+                accepted = self.files.get(f"intents/{match[1]}/accepted.json")
+                intent = json.loads(self.files[f"intents/{match[1]}/intent.json"])
                 run_id = intent["run"].partition(" ")[0]
                 found[run_id] = json.loads(data)
+                captures = [event for event in self.accepted if _asks(intent, event["body"])]
+                for capture_id in {event["capture_id"] for event in captures}:
+                    found.setdefault(capture_id, json.loads(data))
                 if accepted:
                     found[json.loads(accepted)["capture_id"]] = json.loads(data)
         return found
@@ -128,6 +148,7 @@ def judge(evidence: Evidence) -> list[str]:
     """Every rule that was broken, one line each; empty if none was."""
     return [
         *_once(evidence),
+        *_ours(evidence),
         *_spaced(evidence),
         *_one_full_at_a_time(evidence),
         *_not_refused(evidence),
@@ -136,6 +157,8 @@ def judge(evidence: Evidence) -> list[str]:
         *_true(evidence),
         *_over(evidence),
         *_freed(evidence),
+        *_stopped(evidence),
+        *_back(evidence),
     ]
 
 
@@ -170,13 +193,113 @@ def outcome_of(run: RunSeen, evidence: Evidence) -> str:
 
 
 def _once(evidence: Evidence) -> Iterator[str]:
-    """One intent, one accepted capture. Two intents never post the same body: the cases see to that."""
+    """One intent, one accepted capture; a repeat of a simple one that the journal announces counts apart."""
     bodies = Counter(json.dumps(event["body"], sort_keys=True) for event in evidence.accepted)
     for body, count in bodies.items():
-        if count > 1:
+        # Two runs may want the same full capture; each simple one has a mark of its own.
+        wanting = [intent for intent in intents(evidence).values() if _asks(intent, json.loads(body))]
+        if count > max(1, len(wanting)):
             yield f"one intent led to {count} accepted captures: {body}"
-    if len(evidence.accepted) > len(evidence.runs):
+    if len(evidence.accepted) > len(evidence.runs) + repeats(evidence):
         yield f"{len(evidence.accepted)} captures were accepted for {len(evidence.runs)} runs"
+
+
+def intents(evidence: Evidence) -> dict[str, dict[str, Any]]:
+    """By its folder, what the journals say was decided."""
+    found = {}
+    for key, data in evidence.files.items():
+        if key.startswith("intents/") and key.endswith("/intent.json"):
+            with suppress(ValueError):  # that it is torn is told elsewhere
+                found[key.removesuffix("intent.json")] = json.loads(data)
+    return found
+
+
+def repeats(evidence: Evidence) -> int:
+    """How many windows the journal says were asked for again, as nobody knew what came of a POST."""
+    return sum(bool(intent.get("repeats")) for intent in intents(evidence).values())
+
+
+def _asks(intent: Mapping[str, Any], body: Mapping[str, Any]) -> bool:
+    """Whether an intent's body is what was posted; where the packets go is not journalled."""
+    posted = {name: value for name, value in body.items() if name != "destination_conf"}
+    return bool(intent.get("body") == posted)
+
+
+def _ours(evidence: Evidence) -> Iterator[str]:
+    """An intent has only a capture that the edge accepted of us, that it asked for, and that no other has."""
+    posted = {event["capture_id"]: event for event in evidence.accepted}
+    owners: dict[str, str] = {}
+    for folder, intent in intents(evidence).items():
+        record = evidence.files.get(f"{folder}accepted.json")
+        if record is None:
+            continue
+        capture_id = json.loads(record)["capture_id"]
+        if capture_id not in posted:
+            yield f"capture {capture_id} was taken for ours, and somebody else had asked for it"
+        elif not _same_wish(intent["body"], posted[capture_id]["body"]):
+            yield f"capture {capture_id} is not what its intent asks for"
+        if owner := owners.get(capture_id):
+            yield f"capture {capture_id} is that of two intents: {owner} and {folder}"
+        owners[capture_id] = folder
+    for key, manifest in evidence.manifests().items():
+        if manifest["entry_id"] not in posted:
+            yield f"{key} keeps a capture that we never asked for"
+    for key in evidence.archive.keys() & evidence.other.keys():
+        yield f"{key} lies in both archives"
+
+
+def _same_wish(wanted: Mapping[str, Any], posted: Mapping[str, Any]) -> bool:
+    """All but the window of a repeat, which is marked anew."""
+    left_out = ("destination_conf", "offset_time")
+    return {n: v for n, v in wanted.items() if n not in left_out} == {
+        n: v for n, v in posted.items() if n not in left_out
+    }
+
+
+def _stopped(evidence: Evidence) -> Iterator[str]:
+    """15 s after a cancel, or after the POST, the edge was asked to stop the capture or that was over."""
+    if not evidence.cancels:
+        return
+    cancel = min(evidence.cancels)
+    for event in evidence.accepted:
+        if event["body"]["type"] != "full":
+            continue
+        at, capture_id = _wall(event), event["capture_id"]
+        if at > cancel + STOPPED:
+            yield f"capture {capture_id} was started {at - cancel:.0f} s after the cancel"
+        over = [
+            _wall(each)
+            for each in evidence.events
+            if each.get("capture_id") == capture_id and (each["event"] in ("stop", "captured") or _past(each))
+        ]
+        late = min(over, default=float("inf")) - max(cancel, at)
+        if late > STOPPED:
+            when = "never" if late == float("inf") else f"only {late:.0f} s after the cancel"
+            yield f"capture {capture_id} was {when} stopped"
+    for run in evidence.runs:
+        # A run that no longer has to do with Cloudflare ends, too.
+        last = run.last.at.timestamp() - cancel
+        if run.last.type == "CANCELLED" and last > ENDED:
+            yield f"run {run.run_id} was over {last:.0f} s after the cancel only"
+
+
+def _past(event: Mapping[str, Any]) -> bool:
+    return event["event"] == "state" and event["after"] not in CAPTURING
+
+
+def _wall(event: Mapping[str, Any]) -> float:
+    return _time(event["wall"]).timestamp()
+
+
+def _back(evidence: Evidence) -> Iterator[str]:
+    """A dead run is taken up again in time, where the case says what that is."""
+    if evidence.back_within is None:
+        return
+    for seconds in evidence.back:
+        if seconds is None:
+            yield "a dead run was never taken up again"
+        elif seconds > evidence.back_within:
+            yield f"a dead run was taken up again after {seconds:.0f} s only"
 
 
 def _spaced(evidence: Evidence) -> Iterator[str]:
@@ -240,6 +363,8 @@ def has_reason(evidence: Evidence, capture_id: str) -> bool:
     ending = evidence.endings().get(capture_id, {})
     if ending.get("outcome") == "failed" and ending.get("error") and ending.get("reason"):
         return True
+    if ending.get("outcome") == "repeated" and ending.get("repeated_by"):
+        return True
     return any(
         _failed_with_reason(run) and _belongs(evidence, capture_id, run.run_id) for run in evidence.runs
     )
@@ -252,9 +377,9 @@ def _failed_with_reason(run: RunSeen) -> bool:
 
 def _belongs(evidence: Evidence, capture_id: str, run_id: str) -> bool:
     """Whether the journal, or for want of it the number of runs, says that a capture is a run's."""
-    for key, data in evidence.archive.items():
+    for key, data in evidence.files.items():
         if key.startswith("intents/") and key.endswith("/accepted.json"):
-            intent = json.loads(evidence.archive[key.replace("accepted.json", "intent.json")])
+            intent = json.loads(evidence.files[key.replace("accepted.json", "intent.json")])
             if json.loads(data)["capture_id"] == capture_id:
                 return str(intent["run"]).startswith(run_id)
     return len(evidence.runs) == 1
@@ -272,7 +397,7 @@ def _complete(evidence: Evidence, capture_id: str, manifest: Mapping[str, Any]) 
     packets = sum(each.packets for each in delivered)
     if manifest["totals"]["packets"] != packets:
         yield f"entry {capture_id} claims {manifest['totals']['packets']} packets of {packets} delivered"
-    counted = sum(count_packets(evidence.archive.get(manifest["prefix"] + file["name"], b"")) for file in raw)
+    counted = sum(count_packets(evidence.files.get(manifest["prefix"] + file["name"], b"")) for file in raw)
     if counted != packets:
         yield f"entry {capture_id} holds {counted} packets of {packets} delivered"
     partial = manifest["state"] == "partial"
@@ -286,7 +411,7 @@ def _whole(evidence: Evidence) -> Iterator[str]:
         if not key.startswith(manifest["prefix"]):
             yield f"{key} says that it lies at {manifest['prefix']}"
         for file in manifest["files"]:
-            data = evidence.archive.get(manifest["prefix"] + file["name"])
+            data = evidence.files.get(manifest["prefix"] + file["name"])
             if data is None:
                 yield f"{manifest['prefix']}{file['name']} is not there"
             elif (len(data), hashlib.sha256(data).hexdigest()) != (file["size"], file["sha256"]):
@@ -300,7 +425,7 @@ def _true(evidence: Evidence) -> Iterator[str]:
         for each in (each for many in evidence.deliveries.values() for each in many)
         for data in (each.data, each.plain)
     }
-    for key, data in evidence.archive.items():
+    for key, data in evidence.files.items():
         if key.startswith("captures/") and "/raw/" in key:
             if hashlib.sha256(data).hexdigest() not in delivered:
                 yield f"{key} is nothing that the edge delivered"

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
+import inspect
+import json
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +19,8 @@ import httpx
 from deployments.object_store import ObjectStore
 from tests.faults.judge import RunSeen, has_reason, judge, outcome_of
 from tests.faults.site import OVER, Site, State, Step
-from tests.faults.world import OURS, CannotPlay, Place, World
+from tests.faults.terminal import Terminal
+from tests.faults.world import OURS, PERSON, CannotPlay, Place, World
 
 LOOK = 1.0  # seconds between two looks; each costs the Prefect server some
 SETTLED = 1.5  # seconds for which nothing may change any more
@@ -34,7 +40,8 @@ class Case:
         kind: "simple" or "full".
         place: where it plays.
         expect: a pattern that the outcome of each of its runs must match.
-        accepts: captures that the edge must have accepted of edgecap, no more and no fewer.
+        accepts: captures that the edge must have accepted of edgecap, no more and no fewer; None where it
+            depends on the moment.
         request: fields of the request besides.
         steps: what happens to the lives of its run, one after the other.
         on_accept: "kill" the run's process, or "both", when the edge has accepted and not yet answered.
@@ -42,6 +49,11 @@ class Case:
         drive: what else is done; starts the runs if it is given.
         given_up: whether the run ends as crashed.
         limit: seconds.
+        who: what its run works in: a "worker"'s process, a "terminal" (also "script", without a tty), or the
+            "warm" process.
+        flavour: of the site, one of `FLAVOURS`.
+        back_within: seconds in which a dead run must go on.
+        long: whether it lasts an hour in which little is done.
     """
 
     group: str
@@ -49,7 +61,7 @@ class Case:
     kind: str
     place: Place
     expect: str = "archived"
-    accepts: int = 1
+    accepts: int | None = 1
     request: dict[str, Any] = field(default_factory=dict)
     steps: tuple[Step, ...] = ()
     on_accept: str = ""
@@ -57,17 +69,42 @@ class Case:
     drive: Drive | None = None
     given_up: bool = False
     limit: float = LIMIT
+    who: str = "worker"
+    flavour: str = "sqlite"
+    back_within: float | None = None
+    long: bool = False
 
     @property
     def name(self) -> str:
         """Unique in the matrix."""
         parts = [self.group, self.kind, self.place.archive, self.place.variant, self.detail]
+        parts.append("" if self.who == "worker" else self.who)
+        parts.append({"postgres": "PostgreSQL", "memory": "leases in memory"}.get(self.flavour, ""))
         return " / ".join(filter(None, parts))
 
     @property
     def deaths(self) -> int:
-        """How often its run's process is killed."""
-        return sum(step.do != "wait" for step in self.steps) + bool(self.on_accept)
+        """How often its run's process is killed by a step, or by the edge's answer."""
+        return sum(step.deadly for step in self.steps) + bool(self.on_accept)
+
+    @property
+    def definition(self) -> str:
+        """Changes when what is played changes, the code of its `drive` included."""
+        parts = [
+            repr(getattr(self, each.name)) for each in fields(self) if each.name not in ("drive", "limit")
+        ]
+        text = "\n".join([*parts, _text(self.drive)])
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _text(value: Any) -> str:
+    """What a function does, as text: its code, and what it was given."""
+    if isinstance(value, functools.partial):
+        given = [_text(each) for each in (*value.args, *value.keywords.items())]
+        return "\n".join([_text(value.func), *given])
+    if inspect.isfunction(value):
+        return inspect.getsource(value)
+    return repr(value)
 
 
 @dataclass
@@ -87,6 +124,9 @@ class Result:
         archived: entries of them.
         failed: those that failed with a reason.
         history: the states of its runs, to look at when something is wrong.
+        run_ids: its runs, as Prefect has them.
+        commit: of the code that was played.
+        at: when it was over, UTC.
     """
 
     case: Case
@@ -103,6 +143,19 @@ class Result:
     failed: int = 0
     history: list[str] = field(default_factory=list)
     run_ids: list[str] = field(default_factory=list)
+    commit: str = ""
+    at: str = ""
+
+    def record(self) -> str:
+        """One line of JSON, for the file of results."""
+        values = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "case"}
+        return json.dumps({"name": self.case.name, "definition": self.case.definition, **values})
+
+    @classmethod
+    def read(cls, case: Case, record: dict[str, Any]) -> Result:
+        """What an earlier run of the matrix found out."""
+        known = {each.name for each in fields(cls)} - {"case"}
+        return cls(case, **{name: value for name, value in record.items() if name in known})
 
 
 class TooLong(Exception):
@@ -117,19 +170,77 @@ class Stage:
         self.site = site
         self.world = world
         self.runs: list[str] = []
+        self.warm: list[str] = []
         self.kills: list[float] = []
+        self.cancels: list[float] = []
+        self.wrong: list[str] = []
+        self.terminal: Terminal | None = None
+        self.then: Callable[[], None] | None = None  # once the edge has accepted, before its answer leaves
         self.deadline = time.monotonic() + case.limit
         self._freed: dict[float, float] = {}
 
-    def start(self, *, tags: tuple[str, ...] = (), queue: str = "", **fields: Any) -> str:
-        """Start a run of the case's kind."""
+    def start(self, *, tags: tuple[str, ...] = (), queue: str = "", archive: str = "", **more: Any) -> str:
+        """Start a run of the case's kind, where the case says."""
         usual: dict[str, Any] = {"type": self.case.kind, "time_limit": 10}
         if self.case.kind == "full":
             usual |= {"colo": "ord02", "time_limit": 40}
-        request = {**usual, **self.case.request, **fields}
+        request = {**usual, **self.case.request, **more}
         steps = list(self.case.steps) if not self.runs else []
-        self.runs.append(self.site.start_run(request, steps, list(tags), queue))
-        return self.runs[-1]
+        match self.case.who:
+            case "terminal" | "script":
+                run_id = self._in_terminal(request, steps)
+            case "warm":
+                run_id = self._in_warm_process(request, steps)
+            case _:
+                parameters = {"archive": archive} if archive else {}
+                run_id = self.site.start_run(request, steps, list(tags), queue, parameters)
+        self.runs.append(run_id)
+        return run_id
+
+    def _in_terminal(self, request: dict[str, Any], steps: list[Step]) -> str:
+        words = ["capture", request["type"], "--seconds", str(request["time_limit"])]
+        words += ["--colo", request["colo"]] if "colo" in request else []
+        since = datetime.now(UTC) - timedelta(seconds=1)
+        self.terminal, key = self.site.start_terminal(words, steps, tty=self.case.who == "terminal")
+        run_id = ""
+        while not run_id:
+            if self.terminal.over or time.monotonic() > self.deadline:
+                raise TooLong(f"the command started no run: {self.terminal.said.strip()[-300:]}")
+            time.sleep(LOOK / 2)
+            run_id = self.site.run_of(key, since)
+        return run_id
+
+    def _in_warm_process(self, request: dict[str, Any], steps: list[Step]) -> str:
+        run_id = self.site.start_warm(request, steps)
+        self.wait(lambda: self.site.state(run_id).type != "SCHEDULED", "the run to be taken")
+        self.warm.append(run_id)
+        return run_id
+
+    def cancel(self, how: str) -> None:
+        """Somebody wants the end of the first run: "in the UI", by "edgecap cancel", or by "Ctrl-C"."""
+        self.cancels.append(time.time())
+        match how:
+            case "in the UI":
+                self.site.cancel(self.runs[0])
+            case "edgecap cancel":
+                self.command("cancel", self.runs[0])
+            case "Ctrl-C":
+                assert self.terminal
+                self.terminal.interrupt()
+            case other:
+                raise AssertionError(other)
+
+    def command(self, *words: str, code: int | None = 0) -> str:
+        """Run a command of edgecap to its end, and return what it says."""
+        terminal = self.site.edgecap(words)
+        try:
+            self.wait(lambda: terminal.over, f"the end of edgecap {words[0]}")
+        finally:
+            terminal.close()
+        if code is not None and terminal.process.returncode != code:
+            said = " ".join(terminal.said.split())[-300:]
+            self.wrong.append(f"edgecap {words[0]} ended with {terminal.process.returncode}: {said}")
+        return terminal.said
 
     def wait(self, until: Callable[[], object], what: str) -> None:
         """Wait until something is true, as long as the case may last."""
@@ -160,8 +271,8 @@ class Stage:
     def all_kills(self) -> list[float]:
         """When processes of its runs were killed."""
         own = []
-        if self.runs and any(step.do != "wait" for step in self.case.steps):
-            own = self.site.struck(self.runs[0])
+        if self.runs and any(step.deadly for step in self.case.steps):
+            own = self.site.struck(self.runs[0], deadly=True)
         return sorted([*self.kills, *own])
 
     def freed(self) -> list[float | None]:
@@ -199,13 +310,16 @@ class Stage:
 
     def watch_edge(self, event: dict[str, Any]) -> None:
         """Called by the edge before an answer leaves."""
-        if not self.case.on_accept or self.kills or not self.runs or event["event"] != "request":
+        if not self.runs or event["event"] != "request" or not event["path"].endswith("/pcaps"):
             return
         if event["method"] != "POST" or event["outcome"] != "accepted" or event.get("caller") != OURS:
             return
-        if event["path"].endswith("/pcaps"):
+        if self.case.on_accept and not self.kills:
             at = self.site.kill(self.runs[0], worker=self.case.on_accept == "both")
             self.kills += [at] if at else []
+        then, self.then = self.then, None
+        if then:
+            then()
 
 
 def play(case: Case, site: Site, store: ObjectStore, folder: Path) -> Result:
@@ -226,11 +340,14 @@ def play(case: Case, site: Site, store: ObjectStore, folder: Path) -> Result:
                 stage.finish()
             except (TooLong, httpx.HTTPError) as error:
                 result.violations.append(" ".join(f"{error}".split()) or type(error).__name__)
+            result.violations += stage.wrong
             result.seconds = time.monotonic() - began
             world.log.watcher = None
             try:
                 _judge(result, stage)
             finally:
+                if stage.terminal:
+                    stage.terminal.close()
                 site.give_up(stage.runs)
     except CannotPlay as reason:
         result.skipped = str(reason)
@@ -240,7 +357,12 @@ def play(case: Case, site: Site, store: ObjectStore, folder: Path) -> Result:
 def _judge(result: Result, stage: Stage) -> None:
     case, world, site = stage.case, stage.world, stage.site
     runs = [RunSeen(run_id, site.history(run_id)) for run_id in stage.runs]
-    evidence = world.evidence(runs, stage.freed())
+    kills = stage.all_kills()
+    begins = [state.at.timestamp() for state in runs[0].history if state.type == "RUNNING"] if runs else []
+    back = [next((at - kill for at in begins if at > kill), None) for kill in kills]
+    evidence = world.evidence(
+        runs, stage.freed(), cancels=stage.cancels, back=back, back_within=case.back_within
+    )
     result.violations += judge(evidence)
     outcomes = [outcome_of(run, evidence) for run in runs]
     result.outcome = _summed(outcomes)
@@ -250,13 +372,15 @@ def _judge(result: Result, stage: Stage) -> None:
         if not re.fullmatch(case.expect, outcome, re.DOTALL)
     ]
     result.accepted = len(evidence.accepted)
-    if result.accepted != case.accepts:
+    if case.accepts is not None and result.accepted != case.accepts:
         result.violations.append(f"{result.accepted} captures were accepted instead of {case.accepts}")
     # A trouble that never came proves nothing.
     result.violations += [f"the fault {kind} never struck" for kind in world.unspent()]
     if world.proxy and not world.proxy.went_off:
         result.violations.append("the proxy did no harm")
-    kills = stage.all_kills()
+    result.violations += [
+        "a worker was faster than the warm process" for run in stage.warm if not site.is_warm(run)
+    ]
     if len(kills) < case.deaths:
         result.violations.append(f"{len(kills)} of {case.deaths} deaths happened")
     entries = {manifest["entry_id"] for manifest in evidence.manifests().values()}
@@ -270,12 +394,31 @@ def _judge(result: Result, stage: Stage) -> None:
     result.run_ids = stage.runs
     for run in runs:
         result.lives += _lives(run.history)
-        begins = [state.at.timestamp() for state in run.history if state.type == "RUNNING"]
         result.history.append(
             " ".join(f"{state.at:%H:%M:%S} {state.type}({state.name})" for state in run.history)
         )
-        for kill in kills if len(runs) == 1 else ():
-            result.back += [at - kill for at in begins if at > kill][:1]
+    if len(runs) == 1:
+        result.back = [seconds for seconds in back if seconds is not None]
+    if result.violations:
+        result.history += [_told(event) for event in evidence.events if _telling(event)][-40:]
+        if stage.terminal:
+            result.history += ["terminal: " + " ".join(stage.terminal.said.split())[-400:]]
+        result.history += [
+            f"{state.name}: {state.message[:300]}" for run in runs for state in run.history[-1:]
+        ]
+
+
+def _telling(event: dict[str, Any]) -> bool:
+    """Whether a line of the edge's log helps to understand what went wrong."""
+    if event["event"] == "request":
+        return event["method"] != "GET" and event.get("caller") in (OURS, PERSON)
+    return event["event"] in ("state", "stop", "captured")
+
+
+def _told(event: dict[str, Any]) -> str:
+    named = ("method", "outcome", "status", "caller", "fault", "type", "after", "lane", "capture_id", "why")
+    said = " ".join(f"{event[name]}" for name in named if event.get(name) is not None)
+    return f"edge {event['wall'][11:19]} {event['event']} {said}"
 
 
 def _lives(history: list[State]) -> int:

@@ -1,7 +1,8 @@
 """A site: a real Prefect server, a real worker and the deployments of `prefect.yaml`, watched and restarted.
 
 One case at a time runs on it. What a case needs of settings is written to the site's `edgecap.toml`, which
-the processes of flow runs read when they start.
+the processes of flow runs read when they start. Its Prefect server keeps its database in SQLite or in
+PostgreSQL, and leases of slots in files, as `edgecap up` has it, or in memory, as Prefect itself does.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ import signal
 import sqlite3
 import threading
 import time
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -23,23 +26,43 @@ import httpx
 from deployments.local import LocalSetup
 from deployments.watching import LOOK, Watch
 from edgecap.errors import SetupError
+from tests.faults.postgres import URL, Postgres
+from tests.faults.terminal import Terminal
 from tests.prefect_database import place_database
 
 CRASH = Path(__file__).parent / "crash"
 PATIENT = 300.0  # seconds for a start or an answer: other programs may want the processors, too
 UPKEEP = "reconcile"  # the flow whose schedule stays on
 OVER = ("COMPLETED", "FAILED", "CANCELLED")
+FLAVOURS = (
+    "sqlite",
+    "postgres",
+    "memory",
+    "warm",
+)  # memory: leases are kept there; warm: a warm process runs
+MEMORY = "prefect.server.concurrency.lease_storage.memory"
+ANY = "*"  # stands for runs of which nobody knows the id before they start
 
 
 @dataclass(frozen=True)
 class Step:
-    """What happens to one life of a run: at `nth` entering of, or return from, a function of a module."""
+    """What happens to one life of a run: at `nth` entering of, or return from, a function of a module.
+
+    The module `start` stands for the first moment of its process.
+    `do` is "kill" for the process, "worker", "both" the worker first and then the process, "wait" until told
+    to go on, or "hold" likewise, while whatever else the process does goes on.
+    """
 
     module: str
     name: str
     when: str = "enter"
     nth: int = 1
-    do: str = "kill"  # "kill" the process, "both" the worker first and then it, or "wait" until told to go on
+    do: str = "kill"
+
+    @property
+    def deadly(self) -> bool:
+        """Whether something is killed."""
+        return self.do not in ("wait", "hold")
 
 
 @dataclass(frozen=True)
@@ -58,18 +81,39 @@ class Site:
     Args:
         home: folder for its state.
         database: a database of Prefect's that is up to date; making one takes 20 seconds of a processor.
+        flavour: one of `FLAVOURS`.
+        postgres: a server for a site with that flavour.
+        points: by module, the functions that steps may name in a process that works on many runs.
     """
 
-    def __init__(self, home: Path, database: Path | None = None) -> None:
+    def __init__(
+        self,
+        home: Path,
+        database: Path | None = None,
+        *,
+        flavour: str = "sqlite",
+        postgres: Postgres | None = None,
+        points: Mapping[str, Sequence[str]] | None = None,
+    ) -> None:
         self.home = home
+        self.flavour = flavour
         self._database = database
+        self._postgres = postgres
         self.config = home / "edgecap.toml"
         self.faults = home / "faults"
         self.faults.mkdir(parents=True)
         path = os.pathsep.join(filter(None, [str(CRASH), os.environ.get("PYTHONPATH", "")]))
         env = {"EDGECAP_CONFIG": str(self.config), "EDGECAP_FAULTS": str(self.faults), "PYTHONPATH": path}
-        self.setup = LocalSetup(home, env=env)
+        if flavour == "memory":
+            env["PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE"] = MEMORY
+        if postgres:
+            self._base = f"site_{uuid.uuid4().hex}"
+            env[URL] = postgres.url(self._base)
+        (self.faults / "points.json").write_text(json.dumps({**(points or {})}))
+        self.setup = LocalSetup(home, env=env, warm=flavour == "warm")
+        self.api = httpx.Client(trust_env=False)
         self._plan: dict[str, list[dict[str, Any]]] = {}
+        self._key: dict[str, str] = {}
         self._watch: Watch | None = None
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._look, name=f"watch {home.name}", daemon=True)
@@ -81,7 +125,9 @@ class Site:
     def __enter__(self) -> Self:
         self.write_plan()
         self.config.write_text("")
-        if self._database:
+        if self._postgres:
+            self._postgres.database(self._base)
+        elif self._database:
             place_database(self._database, self.home)
         try:
             self.setup.start_server()
@@ -102,6 +148,7 @@ class Site:
         if self._thread.is_alive():
             self._thread.join()
         self.setup.stop()
+        self.api.close()
 
     def watch_anew(self) -> None:
         """Forget earlier deaths: here a program dies far more often than `Watch` takes for healthy."""
@@ -122,14 +169,67 @@ class Site:
 
     # -- runs ---------------------------------------------------------------------------------------------
 
-    def start_run(self, request: dict[str, Any], steps: list[Step], tags: list[str], queue: str = "") -> str:
+    def start_run(
+        self,
+        request: dict[str, Any],
+        steps: list[Step],
+        tags: list[str],
+        queue: str = "",
+        parameters: dict[str, Any] | None = None,
+    ) -> str:
         """Start a run of `capture/now`; its steps are in place before its process can have started."""
-        body: dict[str, Any] = {"parameters": {"request": request}, "tags": tags}
+        body: dict[str, Any] = {"parameters": {"request": request, **(parameters or {})}, "tags": tags}
         body |= {"state": {"type": "SCHEDULED"}, **({"work_queue_name": queue} if queue else {})}
         run_id: str = self.rest("POST", f"/deployments/{self._deployment}/create_flow_run", body)["id"]
-        self._plan[run_id] = [asdict(step) for step in steps]
-        self.write_plan()
+        self.plan(run_id, steps)
         return run_id
+
+    def start_warm(self, request: dict[str, Any], steps: list[Step]) -> str:
+        """Start a run in the warm process, as an alert does."""
+        # In a queue of its own it would be no different; a worker looks every two seconds, this is at once.
+        run_id = self.start_run(request, steps, ["alert"], "alerts")
+        self.api.post(f"http://127.0.0.1:{self.setup.responder_port}/runs/{run_id}", timeout=10)
+        return run_id
+
+    def is_warm(self, run_id: str) -> bool:
+        """Whether no worker was faster than the warm process."""
+        return not (self.faults / f"{run_id}.pid").exists()
+
+    def start_terminal(
+        self, arguments: Sequence[str], steps: list[Step], *, tty: bool
+    ) -> tuple[Terminal, str]:
+        """Start `edgecap capture ...` beside this site's server; it, and the key of its steps."""
+        key = f"terminal-{uuid.uuid4().hex}"
+        self.plan(key, steps)
+        return self.edgecap(arguments, tty=tty, env={"EDGECAP_FAULTS_KEY": key}), key
+
+    def edgecap(
+        self, arguments: Sequence[str], *, tty: bool = False, env: Mapping[str, str] | None = None
+    ) -> Terminal:
+        """Run a command of edgecap as somebody on this machine would."""
+        return Terminal(arguments, {**self.setup.env, "EDGECAP_HOME": str(self.home), **(env or {})}, tty=tty)
+
+    def run_of(self, key: str, since: datetime) -> str:
+        """The run that a terminal has started; empty if it has not yet."""
+        wanted = {
+            "flow_runs": {
+                "deployment_id": {"is_null_": True},
+                "expected_start_time": {"after_": since.isoformat()},
+            },
+            "flows": {"name": {"any_": ["capture"]}},
+        }
+        found = self.rest("POST", "/flow_runs/filter", wanted)
+        if found:
+            self._key[found[0]["id"]] = key
+        return found[0]["id"] if found else ""
+
+    def plan(self, key: str, steps: Sequence[Step]) -> None:
+        """Have something happen to the lives of a run."""
+        self._plan[key] = [asdict(step) for step in steps]
+        if key == ANY:
+            for number in range(9):
+                (self.faults / f"{ANY}.{number}").unlink(missing_ok=True)
+        self.write_plan()
 
     def write_plan(self) -> None:
         """Let the processes of runs see what shall happen to them."""
@@ -137,34 +237,81 @@ class Site:
         aside.write_text(json.dumps(self._plan))
         aside.replace(self.faults / "plan.json")
 
-    def struck(self, run_id: str) -> list[float]:
-        """When each step of the run happened, in seconds since 1970."""
-        times = []
-        for number in range(len(self._plan.get(run_id, ()))):
-            with contextlib.suppress(FileNotFoundError, ValueError):
-                times.append(float((self.faults / f"{run_id}.{number}").read_text()))
+    def struck(self, run_id: str, *, deadly: bool = False) -> list[float]:
+        """When each step of the run happened, or each that kills, in seconds since 1970."""
+        key, times = self._key.get(run_id, run_id), []
+        for number, step in enumerate(self._plan.get(key, ())):
+            if not deadly or step["do"] not in ("wait", "hold"):
+                with contextlib.suppress(FileNotFoundError, ValueError):
+                    times.append(float((self.faults / f"{key}.{number}").read_text()))
         return times
 
     def let_go(self, run_id: str, number: int = 0) -> None:
         """Let a run go on that waits at a step."""
-        (self.faults / f"{run_id}.{number}.go").touch()
+        (self.faults / f"{self._key.get(run_id, run_id)}.{number}.go").touch()
 
     def kill(self, run_id: str, *, worker: bool = False) -> float | None:
         """Kill the run's process, with the worker first if it shall; when, or None if there is no process."""
+        now = time.time()
+        if worker:
+            self.kill_worker()
         try:
-            pid = int((self.faults / f"{run_id}.pid").read_text())
-            now = time.time()
-            if worker:
-                os.kill(int((self.faults / "worker.pid").read_text()), signal.SIGKILL)
-            os.kill(pid, signal.SIGKILL)
+            os.kill(int((self.faults / f"{self._key.get(run_id, run_id)}.pid").read_text()), signal.SIGKILL)
         except (FileNotFoundError, ProcessLookupError, ValueError):
             return None
+        return now
+
+    def has_process(self, run_id: str) -> bool:
+        """Whether a process of its own works on the run."""
+        try:
+            pid = int((self.faults / f"{self._key.get(run_id, run_id)}.pid").read_text())
+            return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        except (FileNotFoundError, ValueError):
+            return False
+
+    def kill_worker(self) -> float:
+        """Kill the worker alone; it is started again by the watch. When."""
+        now = time.time()
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError, ValueError):
+            os.kill(int((self.faults / "worker.pid").read_text()), signal.SIGKILL)
+        return now
+
+    def kill_warm(self) -> float:
+        """Kill the warm process; it is started again by the watch. When."""
+        now = time.time()
+        assert self.setup.responder
+        assert self.setup.responder.pid
+        os.kill(self.setup.responder.pid, signal.SIGKILL)
         return now
 
     def kill_server(self) -> None:
         """Kill the Prefect server; it is started again by the watch."""
         assert self.setup.server.pid
         os.kill(self.setup.server.pid, signal.SIGKILL)
+
+    @contextlib.contextmanager
+    def without_server(self) -> Iterator[None]:
+        """The Prefect server is down meanwhile, and nobody starts it again."""
+        self._watch = None
+        self.setup.server.stop(grace=0)
+        try:
+            yield
+        finally:
+            self.setup.server.start()
+            self.wait_for_server(seconds=PATIENT)
+            self.watch_anew()
+
+    @contextlib.contextmanager
+    def without_worker(self) -> Iterator[None]:
+        """The worker is dead meanwhile."""
+        self._watch = None
+        self.kill_worker()
+        try:
+            yield
+        finally:
+            self.setup.workers[0].stop()
+            self.setup.workers[0].start()
+            self.watch_anew()
 
     def wait_for_server(self, *, seconds: float = 90.0) -> None:
         """Return when the server answers again.
@@ -175,7 +322,7 @@ class Site:
         deadline = time.monotonic() + seconds
         while True:
             with contextlib.suppress(httpx.HTTPError):
-                if httpx.get(f"{self.setup.api_url}/health", timeout=2).is_success:
+                if self.api.get(f"{self.setup.api_url}/health", timeout=2).is_success:
                     return
             if time.monotonic() > deadline:
                 raise SetupError(f"the Prefect server did not come back: {self.setup.server.last_line()}")
@@ -183,6 +330,9 @@ class Site:
 
     def lock_database(self, seconds: float) -> None:
         """Keep everybody else from Prefect's database for so long."""
+        if self._postgres:
+            self._postgres.lock(self._base, seconds)
+            return
         base = sqlite3.connect(self.setup.home / "prefect" / "prefect.db", timeout=30, isolation_level=None)
         try:
             base.execute("BEGIN EXCLUSIVE")
@@ -207,7 +357,7 @@ class Site:
     def holders(self, kind: str, account_id: str) -> int:
         """How many hold the lane's slot."""
         try:
-            answer = httpx.get(
+            answer = self.api.get(
                 f"{self.setup.api_url}/v2/concurrency_limits/edgecap_{kind}_{account_id}", timeout=5
             )
         except httpx.HTTPError:
@@ -215,6 +365,17 @@ class Site:
         if answer.status_code == httpx.codes.NOT_FOUND:
             return 0
         return int(answer.json()["active_slots"]) if answer.is_success else -1
+
+    def reconciling(self, *, before: float) -> list[str]:
+        """The states of runs of `reconcile` that started before, and are not over."""
+        wanted = {
+            "flow_runs": {
+                "state": {"type": {"any_": ["PENDING", "RUNNING", "CANCELLING"]}},
+                "expected_start_time": {"before_": datetime.fromtimestamp(before, UTC).isoformat()},
+            },
+            "flows": {"name": {"any_": [UPKEEP]}},
+        }
+        return [run["state"]["name"] for run in self.rest("POST", "/flow_runs/filter", wanted)]
 
     def give_up(self, run_ids: list[str]) -> None:
         """End what a case that failed has left, so that the next one is alone."""
@@ -230,7 +391,7 @@ class Site:
         deadline = time.monotonic() + PATIENT
         while True:
             try:
-                answer = httpx.request(method, f"{self.setup.api_url}{path}", json=body, timeout=60)
+                answer = self.api.request(method, f"{self.setup.api_url}{path}", json=body, timeout=60)
                 if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE or time.monotonic() > deadline:
                     answer.raise_for_status()
                     return answer.json() if answer.content else None

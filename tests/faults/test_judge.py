@@ -39,6 +39,7 @@ def post(seconds, capture_id, *, kind="simple", body=None, caller="edgecap", out
     return {
         **request,
         "received": at(seconds),
+        "wall": at(seconds),
         "outcome": outcome,
         "status": 200,
         "capture_id": capture_id,
@@ -47,8 +48,13 @@ def post(seconds, capture_id, *, kind="simple", body=None, caller="edgecap", out
 
 
 def lane(seconds, capture_id, change, *, kind="simple"):
-    state = {"event": "state", "type": kind, "capture_id": capture_id, "time": at(seconds)}
-    return {**state, "after": "x", **({"lane": change} if change else {})}
+    state = {"event": "state", "type": kind, "capture_id": capture_id}
+    state |= {
+        "time": at(seconds),
+        "wall": at(seconds),
+        "after": "running" if change == "taken" else "success",
+    }
+    return {**state, **({"lane": change} if change else {})}
 
 
 def simple(seconds, capture_id, **more):
@@ -67,7 +73,7 @@ def history(*types, message="it says why"):
     ]
 
 
-def entry(capture_id, files, run=RUN, *, state="complete", packets=None, folder="e"):
+def entry(capture_id, files, run=RUN, *, state="complete", packets=None, folder="e", kind="simple", **more):
     """An entry as edgecap would leave it, and its intent."""
     prefix = f"captures/2026/11/23/{folder}_{capture_id}/"
     count = sum(count_packets(data) for data in files.values()) if packets is None else packets
@@ -86,12 +92,13 @@ def entry(capture_id, files, run=RUN, *, state="complete", packets=None, folder=
     return {
         **{prefix + name: data for name, data in files.items()},
         prefix + "manifest.json": json.dumps(manifest).encode(),
-        **intent(capture_id, run),
+        **intent(capture_id, run, kind=kind, **more),
     }
 
 
-def intent(capture_id, run=RUN, ended=None):
-    records = {"intent": {"run": f"{run} a run"}, "accepted": {"capture_id": capture_id}, "ended": ended}
+def intent(capture_id, run=RUN, ended=None, *, kind="simple", **more):
+    decided = {"run": f"{run} a run", "body": {"type": kind, "offset_time": capture_id}, **more}
+    records = {"intent": decided, "accepted": {"capture_id": capture_id}, "ended": ended}
     return {f"intents/i-{run}/{n}.json": json.dumps(value).encode() for n, value in records.items() if value}
 
 
@@ -118,11 +125,11 @@ def changed(evidence, key, data):
     return replace(evidence, archive=rest if data is None else {**rest, full_key: data})
 
 
-def two_runs(evidence, events):
+def two_runs(evidence, events, *, kind="simple"):
     return replace(
         evidence,
         events=events,
-        archive={**evidence.archive, **entry(OTHER_CAPTURE, {"raw/all.pcap": FILE}, OTHER_RUN)},
+        archive={**evidence.archive, **entry(OTHER_CAPTURE, {"raw/all.pcap": FILE}, OTHER_RUN, kind=kind)},
         deliveries={**evidence.deliveries, OTHER_CAPTURE: [Delivery("", FILE, 3)]},
         runs=[*evidence.runs, RunSeen(OTHER_RUN, history("COMPLETED"))],
     )
@@ -156,10 +163,13 @@ def test_two_simple_captures_within_the_minute_also_with_a_person(good):
 
 def test_two_full_captures_in_the_lane(good):
     one_by_one = [*full(0, 50, CAPTURE), *full(51, 99, OTHER_CAPTURE)]
-    assert judge(two_runs(good, one_by_one)) == []
+    fulls = replace(good, archive=entry(CAPTURE, {"raw/all.pcap": FILE}, kind="full"))
+    assert judge(two_runs(fulls, one_by_one, kind="full")) == []
     first, second = full(0, 50, CAPTURE), full(20, 99, OTHER_CAPTURE)
     both = [*first[:2], *second[:2], first[2], second[2]]
-    assert any("while" in found and "held the lane" in found for found in judge(two_runs(good, both)))
+    assert any(
+        "while" in found and "held the lane" in found for found in judge(two_runs(fulls, both, kind="full"))
+    )
 
 
 def test_a_refused_request_unless_a_person_was_faster_or_it_was_the_fault(good):
@@ -278,3 +288,100 @@ def test_a_lane_that_is_not_free_within_ninety_seconds(good, freed):
 )
 def test_how_a_run_ended_in_words(good, types, archive, words):
     assert outcome_of(RunSeen(RUN, history(*types)), replace(good, archive=archive)) == words
+
+
+def test_a_colleagues_capture_that_was_taken_for_ours(good):
+    theirs = replace(good, events=simple(0, CAPTURE, caller="a person"))
+    found = judge(theirs)
+    assert any("was taken for ours" in each for each in found)
+    assert any("keeps a capture that we never asked for" in each for each in found)
+
+
+def test_a_capture_of_ours_that_is_not_what_its_intent_asks_for(good):
+    other = {**good.archive, **intent(CAPTURE, body={"type": "simple", "time_limit": 99})}
+    assert any("is not what its intent asks for" in found for found in judge(replace(good, archive=other)))
+    # A full capture's destination is not journalled, and no difference.
+    asked = {"type": "full", "colo_name": "ord02"}
+    files = entry(CAPTURE, {"raw/all.pcap": FILE}, body=asked)
+    posted = full(0, 50, CAPTURE, body={**asked, "destination_conf": "s3://bucket"})
+    assert judge(replace(good, events=posted, archive=files)) == []
+
+
+def test_a_capture_that_two_intents_have(good):
+    both = {**good.archive, **intent(CAPTURE, OTHER_RUN)}
+    assert any("is that of two intents" in found for found in judge(replace(good, archive=both)))
+    other = intent(CAPTURE, OTHER_RUN)
+    assert any("is that of two intents" in found for found in judge(replace(good, other=other)))
+
+
+def test_two_intents_may_want_the_same_full_capture_and_one_may_not_have_it_twice(good):
+    asked = {"type": "full", "colo_name": "ord02"}
+    events = [*full(0, 50, CAPTURE, body=asked), *full(51, 99, OTHER_CAPTURE, body=asked)]
+    one = entry(CAPTURE, {"raw/all.pcap": FILE}, body=asked)
+    two = entry(OTHER_CAPTURE, {"raw/all.pcap": FILE}, OTHER_RUN, body=asked)
+    fair = replace(
+        two_runs(good, events),
+        archive=one,
+        other=two,
+    )
+    assert judge(fair) == []
+    assert any("one intent led to 2 accepted" in found for found in judge(replace(fair, other={})))
+
+
+def test_a_window_that_was_asked_for_again_without_a_mark(good):
+    twice = [*simple(0, OTHER_CAPTURE), *simple(61, CAPTURE)]
+    unmarked = replace(good, events=twice)
+    assert any("2 captures were accepted for 1 runs" in found for found in judge(unmarked))
+    first = intent(
+        "",
+        "first",
+        {"outcome": "repeated", "error": "OutcomeUnknown", "reason": "unknown", "repeated_by": "i"},
+    )
+    decided = json.loads(first["intents/i-first/intent.json"])
+    first["intents/i-first/intent.json"] = json.dumps(
+        {**decided, "run": RUN, "body": {"type": "simple", "offset_time": OTHER_CAPTURE}}
+    ).encode()
+    del first["intents/i-first/accepted.json"]
+    again = entry(CAPTURE, {"raw/all.pcap": FILE}, repeats="i-first")
+    assert judge(replace(good, events=twice, archive={**first, **again})) == []
+
+
+def test_a_key_that_lies_in_both_archives(good):
+    assert any("lies in both archives" in found for found in judge(replace(good, other=good.archive)))
+
+
+def cancelled(good, events, seconds):
+    """A run of a full capture that was cancelled so many seconds after the start."""
+    ended = {"outcome": "cancelled", "error": "", "reason": "cancelled"}
+    files = intent(CAPTURE, ended=ended, kind="full") | entry(CAPTURE, {"raw/all.pcap": FILE}, kind="full")
+    runs = [RunSeen(RUN, history("CANCELLING", "CANCELLED"))]
+    cancels = [(START + timedelta(seconds=seconds)).timestamp()]
+    return replace(good, events=events, archive=files, runs=runs, cancels=cancels)
+
+
+def test_a_cancel_after_which_the_full_capture_goes_on(good):
+    late, soon = cancelled(good, full(0, 50, CAPTURE), 30), cancelled(good, full(0, 50, CAPTURE), 40)
+    assert any("was only 20 s after the cancel stopped" in found for found in judge(late))
+    assert judge(soon) == []
+    stop = {"event": "stop", "capture_id": CAPTURE, "wall": at(40), "time": at(40)}
+    assert judge(replace(late, events=[*late.events, stop])) == []
+    never = replace(late, events=full(0, 50, CAPTURE)[:-1])
+    assert any("was never stopped" in found for found in judge(never))
+
+
+def test_a_cancel_after_which_a_full_capture_is_started(good):
+    found = judge(cancelled(good, full(20, 22, CAPTURE), 0))
+    assert any("was started 20 s after the cancel" in each for each in found)
+    # A POST that was under way may be accepted a moment later, and then has its own fifteen seconds.
+    assert judge(cancelled(good, full(10, 24, CAPTURE), 0)) == []
+
+
+def test_a_cancelled_run_that_is_not_over_in_time(good):
+    asked = cancelled(good, full(0, 50, CAPTURE), -200)
+    assert any("was over" in found and "after the cancel only" in found for found in judge(asked))
+
+
+@pytest.mark.parametrize(("back", "words"), [(121.0, "after 121 s only"), (None, "never taken up")])
+def test_a_dead_run_that_is_taken_up_too_late(good, back, words):
+    assert any(words in found for found in judge(replace(good, back=[9.0, back], back_within=120.0)))
+    assert judge(replace(good, back=[9.0, back])) == []

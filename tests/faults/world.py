@@ -6,8 +6,11 @@ import asyncio
 import json
 import shutil
 import subprocess
+import threading
+import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,11 +25,12 @@ from deployments.object_store import REGION, ObjectStore
 from edgecap.cloudflare.client import Client
 from edgecap.ownership import register
 from edgecap.settings import Account
+from edgecap.settings import Place as StorePlace
 from edgecap.simulator.buckets import EdgeBuckets
 from edgecap.simulator.clock import Clock
 from edgecap.simulator.credentials import Credential
 from edgecap.simulator.edge import Edge
-from edgecap.simulator.faults import Faults, parse_fault
+from edgecap.simulator.faults import Fault, Faults, parse_fault
 from edgecap.simulator.log import EdgeLog
 from edgecap.simulator.serve import SimulatorServer
 from edgecap.simulator.traffic import SyntheticTraffic
@@ -40,6 +44,7 @@ TOKENS = {OURS: "token-of-edgecap-in-the-fault-matrix", PERSON: "token-of-a-pers
 PREFIX = "archive"
 RATE = 20.0  # packets a second at a server: made in this process, which others wait for
 SMALL_DISK = 1 << 20
+OTHER = "other"  # name of the second archive, where there is one
 ROOM = 96 << 10  # bytes that are left on a small disk: enough for the journal, too little for the packets
 
 
@@ -55,6 +60,30 @@ class WatchedLog(EdgeLog):
             self.watcher({"event": event, **fields})
 
 
+class JumpingClock(Clock):
+    """The edge's clock, and somebody who sets it."""
+
+    _jumped = timedelta()
+
+    def now(self) -> datetime:
+        """The simulator's time."""
+        return super().now() + self._jumped
+
+    @contextmanager
+    def bucket_away(self) -> Iterator[None]:
+        """Nobody of ours reaches the bucket meanwhile; the edge writes to it."""
+        assert self.proxy
+        self.proxy.away = True
+        try:
+            yield
+        finally:
+            self.proxy.away = False
+
+    def jump(self, seconds: float) -> None:
+        """Set it forwards, or back."""
+        self._jumped += timedelta(seconds=seconds)
+
+
 @dataclass(frozen=True)
 class Place:
     """Where and how a case plays.
@@ -66,6 +95,9 @@ class Place:
         speed: of the edge's clock.
         ahead: seconds that its clock is ahead at the start.
         proxied: whether the bucket is reached through a proxy that can be told to do harm.
+        archive_proxied: likewise for an archive on S3.
+        second: whether there is another archive, called "other", on the same account.
+        dashboard: whether people write to a bucket of their own.
     """
 
     archive: str = "folder"
@@ -74,6 +106,9 @@ class Place:
     speed: float = 30.0
     ahead: float = 0.0
     proxied: bool = False
+    archive_proxied: bool = False
+    second: bool = False
+    dashboard: bool = False
 
 
 class CannotPlay(Exception):
@@ -98,14 +133,19 @@ class World:
         self._config = config
         self._mounted: Path | None = None
         self.proxy: FlakyProxy | None = None
+        self.archive_proxy: FlakyProxy | None = None
         self.bucket = f"case-{self.account_id}"
-        clock = Clock(place.speed, start=datetime.now(UTC) + timedelta(seconds=place.ahead))
+        clock = JumpingClock(place.speed, start=datetime.now(UTC) + timedelta(seconds=place.ahead))
+        self.clock = clock
         self.log = WatchedLog(clock)
+        self._over: list[Fault] = []
+        self._late: list[threading.Thread] = []
         variant = replace(
             VARIANTS[place.variant], **{"validation_takes": 0.0, "challenge_after": 0.0, **place.changes}
         )
         target = store.place(self.bucket, "captures")
         self._target = target
+        self._dashboard = store.place(self.bucket, "dashboard") if place.dashboard else target
         self.edge = Edge(
             traffic=SyntheticTraffic(7, rate=RATE, attacks=()),
             buckets=EdgeBuckets(store.endpoint_url, None, target.access_key_id, target.secret_access_key),
@@ -133,6 +173,8 @@ class World:
     def __enter__(self) -> Self:
         self._folder.mkdir(parents=True)
         self._store.make_bucket(self.bucket)
+        if self.place.second:
+            (self._folder / OTHER).mkdir()
         if self.place.archive in ("small disk", "disk"):
             self._mount()
         elif self.place.archive == "folder":
@@ -140,17 +182,24 @@ class World:
         if self.place.proxied:
             self.proxy = FlakyProxy(int(self._store.endpoint_url.rpartition(":")[2]))
             self.proxy.__enter__()
+        if self.place.archive == "s3" and self.place.archive_proxied:
+            self.archive_proxy = FlakyProxy(int(self._store.endpoint_url.rpartition(":")[2]))
+            self.archive_proxy.__enter__()
         self.server.__enter__()
-        asyncio.run(self._register())
+        asyncio.run(self._register(self._target))
+        if self.place.dashboard:
+            asyncio.run(self._register(self._dashboard))
         self.write_settings()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        for thread in self._late:
+            thread.join()
         self.server.__exit__(kind, error, trace)
-        if self.proxy:
-            self.proxy.__exit__()
+        for proxy in filter(None, [self.proxy, self.archive_proxy]):
+            proxy.__exit__()
         self._s3.close()
         if self._mounted:
             subprocess.run(["umount", "--lazy", self._mounted], check=False)
@@ -171,7 +220,8 @@ class World:
         archive: dict[str, Any] = {"uri": f"file:{self.root}"}
         if self.place.archive == "s3":
             uri = self._store.place(self.bucket, PREFIX).uri
-            archive = {"uri": uri, "endpoint_url": self._store.endpoint_url, **keys}
+            server = self.archive_proxy.url if self.archive_proxy else self._store.endpoint_url
+            archive = {"uri": uri, "endpoint_url": server, **keys}
         tables: dict[str, dict[str, Any]] = {
             "accounts.default": {
                 "account_id": self.account_id,
@@ -180,13 +230,14 @@ class World:
             },
             "buckets.default": {"uri": self._target.uri, "endpoint_url": endpoint, **keys},
             "archives.default": archive,
+            **({f"archives.{OTHER}": {"uri": f"file:{self._folder / OTHER}"}} if self.place.second else {}),
             # The margin is on the edge's clock, which runs on while a busy machine starts processes.
             "timing": {
                 "server_speed": self.place.speed,
                 "settle": 1.0,
                 "delivery": 20,
                 "poll_most": 1.0,
-                "margin": 36_000,
+                "margin": 36_000 if self.place.speed > 1 else 900,
             },
         }
         lines = []
@@ -204,19 +255,101 @@ class World:
 
     def unspent(self) -> list[str]:
         """Troubles that never happened."""
-        return [fault["kind"] for fault in self.edge.faults.state() if not fault["struck"]]
+        over = [fault.kind for fault in self._over if not fault.struck]
+        return over + [fault["kind"] for fault in self.edge.faults.state() if not fault["struck"]]
+
+    @contextmanager
+    def outage(self, *faults: str) -> Iterator[None]:
+        """The edge answers like this meanwhile."""
+        plan = [parse_fault(text) for text in faults]
+        for fault in plan:
+            self.edge.faults.add(fault)
+        try:
+            yield
+        finally:
+            self.edge.faults.clear()
+            self._over += plan
+
+    @contextmanager
+    def token_refused(self) -> Iterator[None]:
+        """Our token is good for nothing meanwhile."""
+        gate, known = self.edge.gate, self.edge.gate._credentials
+        gate._credentials = tuple(each for each in known if each.name != OURS)
+        try:
+            yield
+        finally:
+            gate._credentials = known
+
+    @contextmanager
+    def archive_away(self) -> Iterator[None]:
+        """The archive cannot be reached meanwhile."""
+        if self.archive_proxy:
+            self.archive_proxy.away = True
+        else:
+            self.root.rename(self._folder / "away")
+        try:
+            yield
+        finally:
+            if self.archive_proxy:
+                self.archive_proxy.away = False
+            else:
+                shutil.rmtree(self.root, ignore_errors=True)
+                (self._folder / "away").rename(self.root)
+
+    @contextmanager
+    def bucket_away(self) -> Iterator[None]:
+        """Nobody of ours reaches the bucket meanwhile; the edge writes to it."""
+        assert self.proxy
+        self.proxy.away = True
+        try:
+            yield
+        finally:
+            self.proxy.away = False
+
+    def jump(self, seconds: float) -> None:
+        """Set the edge's clock forwards, or back."""
+        self.clock.jump(seconds)
+        self.edge._wake_up()
+
+    def push_out(self, count: int = 52) -> None:
+        """So many simple captures of a person, one a minute, which the edge's clock jumps over."""
+        for number in range(count):
+            self.jump(61)
+            # At the edge itself: this may be called while it is about to answer.
+            body = {"type": "simple", "system": "magic-transit", "time_limit": 1 + number, "packet_limit": 10}
+            self.edge.create(self.account_id, body)
+
+    def deliver_late(self, seconds: float) -> None:
+        """Break the connection of our next POST, and deliver what it said so many real seconds later."""
+        fault = parse_fault("reset,method=POST,path=*/pcaps,after=false")
+        self.edge.faults.add(fault)
+
+        def later() -> None:
+            while not fault.struck:
+                time.sleep(0.1)
+            event = next(e for e in self.log.events("request") if "reset" in (e.get("fault") or ()))
+            time.sleep(seconds)
+            self._post(OURS, event["body"])
+
+        thread = threading.Thread(target=later, daemon=True)
+        self._late.append(thread)
+        thread.start()
+
+    def _post(self, who: str, body: dict[str, Any]) -> httpx.Response:
+        return httpx.post(
+            f"{self.server.base_url}/accounts/{self.account_id}/pcaps",
+            json=body,
+            headers={"Authorization": f"Bearer {TOKENS[who]}"},
+            timeout=30,
+            trust_env=False,
+        )
 
     def person_asks(self, request: dict[str, Any]) -> str:
         """Somebody starts a capture in the dashboard; its id, or nothing if it was refused."""
         body = {"system": "magic-transit", **request}
         if request["type"] == "full":
-            body["destination_conf"] = self._target.uri
-        answer = httpx.post(
-            f"{self.server.base_url}/accounts/{self.account_id}/pcaps",
-            json=body,
-            headers={"Authorization": f"Bearer {TOKENS[PERSON]}"},
-            timeout=30,
-        )
+            body["destination_conf"] = self._dashboard.uri
+        answer = self._post(PERSON, body)
         return answer.json()["result"]["id"] if answer.is_success else ""
 
     def person_stops(self, capture_id: str) -> None:
@@ -248,27 +381,28 @@ class World:
         """Every file of the archive under its final name, read as any program would."""
         if self.place.archive == "s3":
             return self._objects(f"{PREFIX}/")
-        found = {}
-        for path in sorted(self.root.rglob("*")):
-            key = path.relative_to(self.root).as_posix()
-            if path.is_file() and not key.startswith(".tmp/"):
-                found[key] = path.read_bytes()
-        return found
+        return _files(self.root)
 
     def names(self) -> set[str]:
         """The names of the archive's files."""
         if self.place.archive == "s3":
             return {key.removeprefix(f"{PREFIX}/") for key in self._keys(f"{PREFIX}/")}
-        return {p.relative_to(self.root).as_posix() for p in self.root.rglob("*") if p.is_file()}
+        return {
+            p.relative_to(root).as_posix()
+            for root in (self.root, self._folder / OTHER)  # the second is there in few worlds
+            for p in root.rglob("*")
+            if p.is_file()
+        }
 
-    def evidence(self, runs: list[RunSeen], freed: list[float | None]) -> Evidence:
+    def evidence(self, runs: list[RunSeen], freed: list[float | None], **more: Any) -> Evidence:
         """Everything that there is to judge by."""
         captures = {capture["id"]: capture for capture in self.edge.state()["captures"]}
         deliveries: dict[str, list[Delivery]] = {}
         bucket = self._objects("captures/")
         for event in self.log.events("delivery"):
             key, capture_id = event["key"], event["capture_id"]
-            if event["outcome"] == "delivered":
+            # What went to a person's own bucket is nobody's business.
+            if event["outcome"] == "delivered" and (not self.place.dashboard or key in bucket):
                 delivery = Delivery(key, bucket[key], event["packets"])
                 deliveries.setdefault(capture_id, []).append(delivery)
         lost = {e["capture_id"] for e in self.log.events("delivery") if e["outcome"] == "missing"}
@@ -282,10 +416,12 @@ class World:
             lag=self.edge.variant.list_lag,
             speed=self.place.speed,
             archive=self.archived(),
+            other=_files(self._folder / OTHER) if self.place.second else {},
             deliveries=deliveries,
             lost=lost,
             runs=runs,
             freed=freed,
+            **more,
         )
 
     def _keys(self, prefix: str) -> list[str]:
@@ -313,7 +449,7 @@ class World:
         if self.place.archive == "small disk":
             (folder / "filler").write_bytes(b"x" * (SMALL_DISK - ROOM))
 
-    async def _register(self) -> None:
+    async def _register(self, target: StorePlace) -> None:
         account = Account.model_validate(
             {
                 "account_id": self.account_id,
@@ -322,4 +458,14 @@ class World:
             }
         )
         async with Client(account) as client:
-            await register(client, open_store(self._target), self._target)
+            await register(client, open_store(target), target)
+
+
+def _files(root: Path) -> dict[str, bytes]:
+    """What lies under final names."""
+    found = {}
+    for path in sorted(root.rglob("*")):
+        key = path.relative_to(root).as_posix()
+        if path.is_file() and not key.startswith(".tmp/"):
+            found[key] = path.read_bytes()
+    return found

@@ -1,10 +1,15 @@
 """Makes the process of a flow run die, or wait, at a chosen point, once. Every Python of a site loads this.
 
 The product has no hooks for it. The folder that `EDGECAP_FAULTS` names holds `plan.json`: for a flow run's
-id a list of steps, one for each of its lives; step N is armed until its marker file `<run id>.<N>` exists. A
-step names a function, which is wrapped when its module has been imported. Standard library only.
+id, or for the key of a run that a terminal starts, a list of steps, one for each of its lives; step N is
+armed until its marker file `<key>.<N>` exists. A step names a function, which is wrapped when its module has
+been imported. The steps under `*` are for runs that have none of their own: nobody knows the id of the next
+run of `reconcile`. Where one process works on many runs (the warm one, and the worker before a run has a
+process), every function that a step may name is wrapped, and each call asks for the plan of the run that it
+is about. Standard library only.
 """
 
+import asyncio
 import functools
 import inspect
 import json
@@ -15,6 +20,13 @@ import time
 from pathlib import Path
 
 _OURS = "tasks.lane"  # imported by flow runs' processes only, and not by what supervises them
+START = "start"  # instead of a module: as soon as the process begins
+_LONGEST = 180.0  # seconds that anything waits to be told to go on
+# What the worker does about a run before that has a process.
+_WORKER = {
+    "prefect.workers.base": ["BaseWorker._propose_pending_state", "BaseWorker._propose_submitting_state"],
+    "prefect.workers.process": ["ProcessWorker.run"],
+}
 
 
 class _Loader:
@@ -54,19 +66,23 @@ class _Finder:
 class _Step:
     """What is to happen, and where."""
 
-    def __init__(self, folder, run_id, number, plan):
-        self.marker = folder / f"{run_id}.{number}"
-        self.go = folder / f"{run_id}.{number}.go"
+    def __init__(self, folder, key, number, plan):
+        self.marker = folder / f"{key}.{number}"
+        self.go = folder / f"{key}.{number}.go"
         self.worker = folder / "worker.pid"
         self.module, self.name, self.when = plan["module"], plan["name"], plan["when"]
         self.nth, self.do = plan["nth"], plan["do"]
         self.calls = 0
 
-    def due(self):
-        """Whether it happens at this call; then the marker says when."""
+    def due(self, when, *_):
+        """This step, if it happens at this call; then the marker says when."""
+        if when != self.when:
+            return None
         self.calls += 1
-        if self.calls != self.nth:
-            return False
+        return self if self.calls == self.nth and self.mark() else None
+
+    def mark(self):
+        """Whether nobody was faster."""
         try:
             descriptor = os.open(self.marker, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
         except FileExistsError:
@@ -75,66 +91,140 @@ class _Step:
         os.close(descriptor)
         return True
 
+    def over(self, began):
+        """Whether what waits may go on."""
+        return self.go.exists() or time.monotonic() > began + _LONGEST
+
     def strike(self):
         """Die, with the worker first if it shall; or wait until told to go on."""
-        if self.do == "wait":
-            deadline = time.monotonic() + 120
-            while not self.go.exists() and time.monotonic() < deadline:
+        if self.do in ("wait", "hold"):
+            began = time.monotonic()
+            while not self.over(began):
                 time.sleep(0.05)
             return
-        if self.do == "both":
+        if self.do in ("both", "worker"):
             os.kill(int(self.worker.read_text()), signal.SIGKILL)
-        os.kill(os.getpid(), signal.SIGKILL)
+        if self.do != "worker":
+            os.kill(os.getpid(), signal.SIGKILL)
 
-    def wrap(self, module):
-        *owners, last = self.name.split(".")
-        owner = functools.reduce(getattr, owners, module)
-        setattr(owner, last, self._wrapped(getattr(owner, last)))
-
-    def _wrapped(self, function):
-        if inspect.iscoroutinefunction(function):
-
-            @functools.wraps(function)
-            async def around(*args, **kwargs):
-                if self.when == "enter" and self.due():
-                    self.strike()
-                result = await function(*args, **kwargs)
-                if self.when == "return" and self.due():
-                    self.strike()
-                return result
-
-        else:
-
-            @functools.wraps(function)
-            def around(*args, **kwargs):
-                if self.when == "enter" and self.due():
-                    self.strike()
-                result = function(*args, **kwargs)
-                if self.when == "return" and self.due():
-                    self.strike()
-                return result
-
-        return around
+    async def strike_among_others(self):
+        """The same, but while it holds, all else in this process goes on."""
+        began = time.monotonic()
+        while self.do == "hold" and not self.over(began):  # noqa: ASYNC110 - a file tells it
+            await asyncio.sleep(0.05)
+        if self.do != "hold":
+            self.strike()
 
 
-def _install():
-    run_id, place = os.environ.get("PREFECT__FLOW_RUN_ID"), os.environ.get("EDGECAP_FAULTS")
-    if not run_id or not place:
-        return
-    folder = Path(place)
+class _Planned:
+    """Steps of whatever run a call is about, for a process that works on many."""
+
+    def __init__(self, folder, module, name):
+        self.folder, self.module, self.name = folder, module, name
+
+    def due(self, when, args, kwargs):
+        key = _run_of([*args, *kwargs.values()])
+        plan = json.loads((self.folder / "plan.json").read_text()).get(key, []) if key else []
+        for number, step in enumerate(plan):
+            found = _Step(self.folder, key, number, step)
+            if found.marker.exists():
+                continue
+            if (found.module, found.name, found.when) == (self.module, self.name, when) and found.mark():
+                return found
+            return None
+        return None
+
+
+def _run_of(arguments):
+    """The id of the flow run that a call is about: it is given, or this task works on it."""
+    for each in arguments:
+        if type(each).__name__ == "FlowRun":
+            return str(each.id)
+    context = sys.modules.get("prefect.context")
+    if context is None:
+        return ""
+    if (task := context.TaskRunContext.get()) and task.task_run.flow_run_id:
+        return str(task.task_run.flow_run_id)
+    flow = context.FlowRunContext.get()
+    return str(flow.flow_run.id) if flow and flow.flow_run else ""
+
+
+def _wrap(module, name, step):
+    *owners, last = name.split(".")
+    owner = functools.reduce(getattr, owners, module)
+    setattr(owner, last, _wrapped(getattr(owner, last), step))
+
+
+def _wrapped(function, step):
+    if inspect.iscoroutinefunction(function):
+
+        @functools.wraps(function)
+        async def around(*args, **kwargs):
+            if now := step.due("enter", args, kwargs):
+                await now.strike_among_others()
+            result = await function(*args, **kwargs)
+            if now := step.due("return", args, kwargs):
+                await now.strike_among_others()
+            return result
+
+    else:
+
+        @functools.wraps(function)
+        def around(*args, **kwargs):
+            if now := step.due("enter", args, kwargs):
+                now.strike()
+            result = function(*args, **kwargs)
+            if now := step.due("return", args, kwargs):
+                now.strike()
+            return result
+
+    return around
+
+
+def _install_many(folder, points):
+    """In a process that works on many runs."""
+
+    def wrapper(name):
+        def then(module):
+            for point in points[name]:
+                _wrap(module, point, _Planned(folder, name, point))
+
+        return then
+
+    sys.meta_path.insert(0, _Finder({name: wrapper(name) for name in points}))
+
+
+def _install(folder, key):
+    """In the process of one run."""
 
     def say_so(_module):
-        (folder / f"{run_id}.pid").write_text(str(os.getpid()))
+        (folder / f"{key}.pid").write_text(str(os.getpid()))
 
     wanted = {_OURS: say_so}
-    plan = json.loads((folder / "plan.json").read_text()).get(run_id, [])
-    steps = [_Step(folder, run_id, number, step) for number, step in enumerate(plan)]
+    plans = json.loads((folder / "plan.json").read_text())
+    mine = key if key in plans else "*"
+    steps = [_Step(folder, mine, number, step) for number, step in enumerate(plans.get(mine, []))]
     step = next((step for step in steps if not step.marker.exists()), None)
-    if step and step.module == _OURS:
-        wanted[_OURS] = lambda module: (say_so(module), step.wrap(module))
+    if step and step.module == START:
+        (folder / f"{key}.pid").write_text(str(os.getpid()))
+        if step.mark():
+            step.strike()
+    elif step and step.module == _OURS:
+        wanted[_OURS] = lambda module: (say_so(module), _wrap(module, step.name, step))
     elif step:
-        wanted[step.module] = step.wrap
+        wanted[step.module] = lambda module: _wrap(module, step.name, step)
     sys.meta_path.insert(0, _Finder(wanted))
 
 
-_install()
+def _begin():
+    if not (place := os.environ.get("EDGECAP_FAULTS")):
+        return
+    folder = Path(place)
+    key = os.environ.get("PREFECT__FLOW_RUN_ID") or os.environ.get("EDGECAP_FAULTS_KEY")
+    if key:
+        _install(folder, key)
+    elif (points := folder / "points.json").exists():
+        _install_many(folder, {**json.loads(points.read_text()), **_WORKER})
+
+
+_begin()
