@@ -22,7 +22,7 @@ SLOW := tests/flows tests/e2e tests/deployments tests/cli/test_capture.py tests/
 export DO_NOT_TRACK := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
-.PHONY: help setup setup-dev apt demo test test-fast stress-test search fuzz lint types bench bench-fetch bench-packets bench-overhead bench-lanes bench-receiver bench-alerts faults lock clean
+.PHONY: help setup setup-dev apt demo test test-fast stress-test search fuzz lint types bench bench-fetch bench-packets bench-overhead bench-lanes bench-receiver bench-alerts faults postgresql lock clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -113,9 +113,22 @@ bench-receiver: setup-dev ## alerts: how soon they are answered 202, at 200 a se
 bench-alerts: setup-dev ## alerts: how soon one becomes a capture, and after Prefect was away
 	@$(BIN)/python -m benches.alerts
 
-faults: setup-dev apt ## the whole fault matrix, and docs/faults.md from it (SEED=1, SITES=4, ONLY='pattern')
-	@$(BIN)/python -m tests.faults --seed $(or $(SEED),1) --sites $(or $(SITES),4) \
-	  $(if $(ONLY),--only '$(ONLY)',--report docs/faults.md)
+# RESULTS=FILE keeps what was played there and goes on where the last run ended, at whatever commit that was.
+faults: setup-dev apt postgresql ## the whole fault matrix, and docs/faults.md from it (SEED=1, SITES=6, ONLY='pattern', RESULTS=file)
+	@$(BIN)/python -m tests.faults --seed $(or $(SEED),1) --sites $(or $(SITES),6) \
+	  $(if $(RESULTS),--results '$(RESULTS)' --resume) $(if $(ONLY),--only '$(ONLY)',--report docs/faults.md)
+
+# Without a service of its own: the matrix starts one in a folder that goes afterwards.
+postgresql:
+	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || { \
+	  echo "setup: installing PostgreSQL from Debian"; \
+	  sudo=""; [ "$$(id -u)" = 0 ] || sudo=sudo; \
+	  $$sudo mkdir -p /etc/postgresql-common; \
+	  conf=/etc/postgresql-common/createcluster.conf; \
+	  [ -e $$conf ] || echo "create_main_cluster = false" | $$sudo tee $$conf >/dev/null; \
+	  $$sudo apt-get update -qq; \
+	  DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -qq --no-install-recommends postgresql >/dev/null; \
+	}
 
 lock: $(BIN)/uv ## resolve the lock files anew
 	@$(INSTALL) --uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --quiet \

@@ -93,7 +93,9 @@ class Postgres:
         self._sql(f"BEGIN; LOCK TABLE flow_run IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep({seconds})", name)
 
     def _sql(self, text: str, name: str = USER) -> None:
-        command = ["psql", "-h", LOOPBACK, "-p", str(self.port), "-U", USER, "-d", name, "-q", "-c", text]
+        home = programs()
+        assert home
+        command = [str(home / "psql"), "-h", LOOPBACK, "-p", str(self.port), "-U", USER, "-d", name, "-q", "-c", text]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise SetupError(f"PostgreSQL refuses: {done.stderr.strip()}", where=text)
