@@ -26,6 +26,7 @@ WISHES: dict[str, tuple[dict[str, Any], bool]] = {
     "the same with a filter": ({"filter_v1": {"protocol": 17}}, False),
     "the very same": ({}, False),
 }
+HUNDRED = 100.0  # seconds: as long as proxies wait for an answer
 WHENS = ("runs just before", "is finished just before", "comes while ours waits", "comes just after")
 
 
@@ -209,14 +210,14 @@ def _others_come(stage: Stage, count: int) -> None:
 
 def _late_posts() -> Iterator[Case]:
     for kind in KINDS:
-        for seconds in (20.0, 100.0):
+        for seconds in (20.0, HUNDRED):
             # Long enough to be there still when what was late arrives.
             yield Case(
                 f"a POST is delivered {seconds:.0f} s late",
                 "its connection broke",
                 kind,
-                Place(speed=1.0),
-                request={"time_limit": 150} if kind == "full" else {},
+                Place(speed=1.0 if seconds == HUNDRED else SLOW),
+                request={"time_limit": 600} if kind == "full" else {},
                 drive=partial(_late, seconds=seconds),
                 limit=UPKEEP_LIMIT,
             )

@@ -95,7 +95,20 @@ class Postgres:
     def _sql(self, text: str, name: str = USER) -> None:
         home = programs()
         assert home
-        command = [str(home / "psql"), "-h", LOOPBACK, "-p", str(self.port), "-U", USER, "-d", name, "-q", "-c", text]
+        command = [
+            str(home / "psql"),
+            "-h",
+            LOOPBACK,
+            "-p",
+            str(self.port),
+            "-U",
+            USER,
+            "-d",
+            name,
+            "-q",
+            "-c",
+            text,
+        ]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise SetupError(f"PostgreSQL refuses: {done.stderr.strip()}", where=text)
