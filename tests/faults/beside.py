@@ -217,7 +217,7 @@ def _late_posts() -> Iterator[Case]:
                 "its connection broke",
                 kind,
                 Place(speed=1.0 if seconds == HUNDRED else SLOW),
-                request={"time_limit": 600} if kind == "full" else {},
+                request={"time_limit": 150} if kind == "full" else {},
                 drive=partial(_late, seconds=seconds),
                 limit=UPKEEP_LIMIT,
             )
