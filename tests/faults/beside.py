@@ -27,6 +27,8 @@ WISHES: dict[str, tuple[dict[str, Any], bool]] = {
     "the very same": ({}, False),
 }
 HUNDRED = 100.0  # seconds: as long as proxies wait for an answer
+BESIDE = 2.0  # speed of the clock: theirs and ours come within a minute of it, also on a busy machine
+LENGTH = {"time_limit": 12}
 WHENS = ("runs just before", "is finished just before", "comes while ours waits", "comes just after")
 
 
@@ -50,7 +52,8 @@ def _colleagues(turn: Iterator[str]) -> Iterator[Case]:
                 f"a colleague's full capture {when}",
                 what,
                 "full",
-                Place(variant=next(turn), dashboard=own_bucket),
+                Place(variant=next(turn), dashboard=own_bucket, speed=BESIDE),
+                request=LENGTH,
                 drive=partial(_beside, when=when, more=more),
                 limit=UPKEEP_LIMIT,
             )
@@ -60,7 +63,8 @@ def _colleagues(turn: Iterator[str]) -> Iterator[Case]:
                     "a colleague's full capture comes while ours is dead",
                     f"{what}; {where}",
                     "full",
-                    Place(variant=next(turn), dashboard=own_bucket),
+                    Place(variant=next(turn), dashboard=own_bucket, speed=BESIDE),
+                    request=LENGTH,
                     on_accept="both" if where.startswith("accepted") else "",
                     steps=() if where.startswith("accepted") else (Step(LANE, "Hold.remember", do="both"),),
                     drive=partial(_while_dead, more=more),
@@ -81,7 +85,8 @@ def _colleagues(turn: Iterator[str]) -> Iterator[Case]:
             "a colleague's full capture is finished just before",
             "the same, to another bucket",
             "full",
-            Place(dashboard=True),
+            Place(dashboard=True, speed=BESIDE),
+            request=LENGTH,
             drive=partial(_beside, when="is finished just before", more={}),
             who=who,
             flavour="warm" if who == "warm" else "sqlite",
@@ -90,7 +95,7 @@ def _colleagues(turn: Iterator[str]) -> Iterator[Case]:
 
 def _theirs(stage: Stage, more: dict[str, Any]) -> dict[str, Any]:
     if stage.case.kind == "full":
-        return {"type": "full", "colo_name": "ord02", "time_limit": 40, **more}
+        return {"type": "full", "colo_name": "ord02", **LENGTH, **more}
     now = stage.world.clock.now().replace(microsecond=0)
     return {"type": "simple", "time_limit": 10, "packet_limit": 10_000, "offset_time": rfc3339(now), **more}
 
