@@ -170,7 +170,6 @@ class Stage:
         self.site = site
         self.world = world
         self.runs: list[str] = []
-        self.warm: list[str] = []
         self.kills: list[float] = []
         self.cancels: list[float] = []
         self.wrong: list[str] = []
@@ -212,8 +211,10 @@ class Stage:
 
     def _in_warm_process(self, request: dict[str, Any], steps: list[Step]) -> str:
         run_id = self.site.start_warm(request, steps)
-        self.wait(lambda: self.site.state(run_id).type != "SCHEDULED", "the run to be taken")
-        self.warm.append(run_id)
+        self.wait(lambda: self.site.state(run_id).type not in ("SCHEDULED", "PENDING"), "the run to be taken")
+        # Prefect lets only one have it, and a worker that looked in the same moment may have been faster.
+        if not self.site.is_warm(run_id):
+            self.wrong.append("a worker was faster than the warm process")
         return run_id
 
     def cancel(self, how: str) -> None:
@@ -378,9 +379,6 @@ def _judge(result: Result, stage: Stage) -> None:
     result.violations += [f"the fault {kind} never struck" for kind in world.unspent()]
     if world.proxy and not world.proxy.went_off:
         result.violations.append("the proxy did no harm")
-    result.violations += [
-        "a worker was faster than the warm process" for run in stage.warm if not site.is_warm(run)
-    ]
     if len(kills) < case.deaths:
         result.violations.append(f"{len(kills)} of {case.deaths} deaths happened")
     entries = {manifest["entry_id"] for manifest in evidence.manifests().values()}
@@ -400,7 +398,7 @@ def _judge(result: Result, stage: Stage) -> None:
     if len(runs) == 1:
         result.back = [seconds for seconds in back if seconds is not None]
     if result.violations:
-        result.history += [_told(event) for event in evidence.events if _telling(event)][-40:]
+        result.history += [_told(event) for event in evidence.events if _telling(event, case.kind)][-40:]
         if stage.terminal:
             result.history += ["terminal: " + " ".join(stage.terminal.said.split())[-400:]]
         result.history += [
@@ -408,11 +406,12 @@ def _judge(result: Result, stage: Stage) -> None:
         ]
 
 
-def _telling(event: dict[str, Any]) -> bool:
+def _telling(event: dict[str, Any], kind: str) -> bool:
     """Whether a line of the edge's log helps to understand what went wrong."""
     if event["event"] == "request":
-        return event["method"] != "GET" and event.get("caller") in (OURS, PERSON)
-    return event["event"] in ("state", "stop", "captured")
+        known = event.get("caller") in (OURS, PERSON, None)
+        return known and event["method"] != "GET" and "ownership" not in event["path"]
+    return event["event"] in ("state", "stop", "captured") and event.get("type") == kind
 
 
 def _told(event: dict[str, Any]) -> str:
