@@ -143,7 +143,7 @@ class Match:
             except KeyboardInterrupt:
                 self._ended = True  # what is played from now on counts no more
                 for site in self._sites:
-                    site.setup.stop()
+                    site.abandon()
             for case in self._cases:
                 if case.name not in self.done and not self._ended:
                     self.done[case.name] = Result(case, violations=[NO_SITE])

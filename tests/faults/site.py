@@ -150,16 +150,24 @@ class Site:
         self.setup.stop()
         self.api.close()
 
+    def abandon(self) -> None:
+        """Stop everything at once, from another thread; nothing is started again."""
+        self._watch = None
+        self._stopping.set()
+        self.setup.stop()
+
     def watch_anew(self) -> None:
         """Forget earlier deaths: here a program dies far more often than `Watch` takes for healthy."""
         self._drop_scheduled()
         self._note_worker()
+        if self._stopping.is_set():
+            return
         self._watch = Watch(self.setup.programs, lambda _line: None)
 
     def _look(self) -> None:
         while not self._stopping.wait(LOOK):
-            if self._watch:
-                self._watch.look()
+            if watch := self._watch:
+                watch.look()
             self._note_worker()
 
     def _note_worker(self) -> None:
