@@ -165,6 +165,12 @@ def _download(turn: Iterator[str]) -> Iterator[Case]:
                 faults=(f"error,method=GET,path=*/download,value={status},count={count}",),
             )
 
+        for name, changes in (
+            ("redirects", {"download_redirects": True}),
+            ("answers 404 for a minute after success", {"download_after": 60.0}),
+        ):
+            yield Case(f"the download {name}", "", "simple", Place(archive, next(turn), changes=changes))
+
 
 def _archive(turn: Iterator[str]) -> Iterator[Case]:
     steps = {

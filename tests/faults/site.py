@@ -305,9 +305,10 @@ class Site:
         try:
             yield
         finally:
-            self.setup.server.start()
-            self.wait_for_server(seconds=PATIENT)
-            self.watch_anew()
+            if not self._stopping.is_set():
+                self.setup.server.start()
+                self.wait_for_server(seconds=PATIENT)
+                self.watch_anew()
 
     @contextlib.contextmanager
     def without_worker(self) -> Iterator[None]:
@@ -317,9 +318,10 @@ class Site:
         try:
             yield
         finally:
-            self.setup.workers[0].stop()
-            self.setup.workers[0].start()
-            self.watch_anew()
+            if not self._stopping.is_set():
+                self.setup.workers[0].stop()
+                self.setup.workers[0].start()
+                self.watch_anew()
 
     def wait_for_server(self, *, seconds: float = 90.0) -> None:
         """Return when the server answers again.

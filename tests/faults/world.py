@@ -96,7 +96,7 @@ class Place:
         ahead: seconds that its clock is ahead at the start.
         proxied: whether the bucket is reached through a proxy that can be told to do harm.
         archive_proxied: likewise for an archive on S3.
-        second: whether there is another archive, called "other", on the same account.
+        second: whether there is another archive, called "other", on the same account, with another bucket.
         dashboard: whether people write to a bucket of their own.
     """
 
@@ -145,6 +145,7 @@ class World:
         )
         target = store.place(self.bucket, "captures")
         self._target = target
+        self._second = store.place(self.bucket, OTHER)
         self._dashboard = store.place(self.bucket, "dashboard") if place.dashboard else target
         self.edge = Edge(
             traffic=SyntheticTraffic(7, rate=RATE, attacks=()),
@@ -187,6 +188,8 @@ class World:
             self.archive_proxy.__enter__()
         self.server.__enter__()
         asyncio.run(self._register(self._target))
+        if self.place.second:
+            asyncio.run(self._register(self._second))
         if self.place.dashboard:
             asyncio.run(self._register(self._dashboard))
         self.write_settings()
@@ -222,6 +225,10 @@ class World:
             uri = self._store.place(self.bucket, PREFIX).uri
             server = self.archive_proxy.url if self.archive_proxy else self._store.endpoint_url
             archive = {"uri": uri, "endpoint_url": server, **keys}
+        second = {
+            f"archives.{OTHER}": {"uri": f"file:{self._folder / OTHER}"},
+            f"buckets.{OTHER}": {"uri": self._second.uri, "endpoint_url": endpoint, **keys},
+        }
         tables: dict[str, dict[str, Any]] = {
             "accounts.default": {
                 "account_id": self.account_id,
@@ -230,7 +237,7 @@ class World:
             },
             "buckets.default": {"uri": self._target.uri, "endpoint_url": endpoint, **keys},
             "archives.default": archive,
-            **({f"archives.{OTHER}": {"uri": f"file:{self._folder / OTHER}"}} if self.place.second else {}),
+            **(second if self.place.second else {}),
             # The margin is on the edge's clock, which runs on while a busy machine starts processes.
             "timing": {
                 "server_speed": self.place.speed,
@@ -398,7 +405,7 @@ class World:
         """Everything that there is to judge by."""
         captures = {capture["id"]: capture for capture in self.edge.state()["captures"]}
         deliveries: dict[str, list[Delivery]] = {}
-        bucket = self._objects("captures/")
+        bucket = {**self._objects("captures/"), **self._objects(f"{OTHER}/")}
         for event in self.log.events("delivery"):
             key, capture_id = event["key"], event["capture_id"]
             # What went to a person's own bucket is nobody's business.
