@@ -135,6 +135,21 @@ def _by_the_capture(turn: Iterator[str]) -> Iterator[Case]:
         limit=UPKEEP_LIMIT,
     )
 
+    for words, answer, detail in ((("--detach",), "", "--detach"), ((), "n", "and the answer is no")):
+        yield Case(
+            "left with Ctrl-C, and its capture goes on",
+            detail,
+            "full",
+            Place(variant=next(turn)),
+            r"given up, archived",
+            request={"time_limit": 900},
+            words=words,
+            drive=partial(_left, answer=answer),
+            given_up=True,
+            limit=UPKEEP_LIMIT,
+            who="terminal",
+        )
+
 
 def somebody_asks(stage: Stage) -> dict[str, object]:
     """What a person takes at the dashboard, of the case's kind."""
@@ -255,3 +270,11 @@ def _colleagues(stage: Stage) -> None:
         lambda: any(event["capture_id"] == theirs for event in stage.world.log.events("stop")),
         "the colleague's capture to be stopped",
     )
+
+
+def _left(stage: Stage, answer: str) -> None:
+    stage.start()
+    runs_at_the_edge(stage)
+    stage.interrupt(answer)
+    assert stage.terminal
+    stage.wait(lambda: stage.terminal and stage.terminal.over, "the end of the command")

@@ -24,6 +24,7 @@ from tests.faults.world import OURS, PERSON, CannotPlay, Place, World
 
 LOOK = 1.0  # seconds between two looks; each costs the Prefect server some
 SETTLED = 1.5  # seconds for which nothing may change any more
+ASKED = 10.0  # seconds in which a command that was interrupted asks what to do, if it does
 LIMIT = 600.0  # seconds for a case to end by itself, however busy the machine is
 UPKEEP_LIMIT = 1200.0  # likewise, where only the schedule of `reconcile`, every 10 minutes, is sure to come
 
@@ -53,6 +54,7 @@ class Case:
             "warm" process.
         flavour: of the site, one of `FLAVOURS`.
         back_within: seconds in which a dead run must go on.
+        words: more of the command, for a terminal.
         long: whether it lasts an hour in which little is done.
     """
 
@@ -72,6 +74,7 @@ class Case:
     who: str = "worker"
     flavour: str = "sqlite"
     back_within: float | None = None
+    words: tuple[str, ...] = ()
     long: bool = False
 
     @property
@@ -199,6 +202,7 @@ class Stage:
     def _in_terminal(self, request: dict[str, Any], steps: list[Step]) -> str:
         words = ["capture", request["type"], "--seconds", str(request["time_limit"])]
         words += ["--colo", request["colo"]] if "colo" in request else []
+        words += self.case.words
         since = datetime.now(UTC) - timedelta(seconds=1)
         self.terminal, key = self.site.start_terminal(words, steps, tty=self.case.who == "terminal")
         run_id = ""
@@ -226,10 +230,21 @@ class Stage:
             case "edgecap cancel":
                 self.command("cancel", self.runs[0])
             case "Ctrl-C":
-                assert self.terminal
-                self.terminal.interrupt()
+                self.interrupt("y")
             case other:
                 raise AssertionError(other)
+
+    def interrupt(self, answer: str) -> None:
+        """Ctrl-C, and an answer if there is a question; what is wanted is known only then."""
+        assert self.terminal
+        self.terminal.interrupt()
+        deadline = time.monotonic() + ASKED
+        while "[Y/n]" not in self.terminal.said and time.monotonic() < deadline and not self.terminal.over:
+            time.sleep(0.1)
+        if "[Y/n]" in self.terminal.said:
+            if self.cancels:
+                self.cancels[-1] = time.time()
+            self.terminal.type(f"{answer}\n")
 
     def command(self, *words: str, code: int | None = 0) -> str:
         """Run a command of edgecap to its end, and return what it says."""
