@@ -103,7 +103,7 @@ class Case:
 def _text(value: Any) -> str:
     """What a function does, as text: its code, and what it was given."""
     if isinstance(value, functools.partial):
-        given = [_text(each) for each in (*value.args, *value.keywords.items())]
+        given = [_text(each) for each in (*value.args, *value.keywords, *value.keywords.values())]
         return "\n".join([_text(value.func), *given])
     if inspect.isfunction(value):
         return inspect.getsource(value)

@@ -1,11 +1,15 @@
 """A seeded handful of the fault matrix, on one site: `make faults` plays all of it."""
 
 import os
+from dataclasses import replace
+from functools import partial
 
 import pytest
 
+from tests.faults.__main__ import read_results
 from tests.faults.cases import matrix, short
-from tests.faults.play import play
+from tests.faults.play import Result, _text, play
+from tests.faults.report import page
 from tests.faults.site import Site
 
 SEED = int(os.environ.get("FAULTS_SEED", "1"))
@@ -39,3 +43,46 @@ def test_every_variant_of_the_api_meets_every_crash_point():
             met.setdefault(case.group, set()).add(case.place.variant)
     assert len(met) == 11
     assert all(len(variants) == 5 for variants in met.values()), met
+
+
+def test_a_run_goes_on_from_its_results_and_plays_again_what_is_another_case_now(tmp_path):
+    first, second, third = matrix(SEED)[:3]
+    results = [
+        Result(first, outcome="archived", violations=["a rule"], commit="a1"),
+        Result(first, outcome="archived", back=[3.5], commit="b2"),
+        Result(second, outcome="archived", commit="b2"),
+        Result(third, outcome="archived", commit="b2"),
+    ]
+    file = tmp_path / "results.jsonl"
+    file.write_text("".join(result.record() + "\n" for result in results))
+    other = replace(third, accepts=7)
+    found = read_results(file, [first, second, other])
+    assert found == {first.name: results[1], second.name: results[2]}
+    assert read_results(tmp_path / "none", [first]) == {}
+
+
+def test_what_is_done_to_a_case_is_part_of_its_definition():
+    case = matrix(SEED)[0]
+
+    def one(stage, seconds):
+        stage.start(time_limit=seconds)
+
+    def other(stage, seconds):
+        stage.start(time_limit=seconds + 1)
+
+    drives = [one, other, partial(one, seconds=1), partial(one, seconds=2), None]
+    assert len({replace(case, drive=drive).definition for drive in drives}) == len(drives)
+    # Where something lies in memory is no part of it.
+    assert not [each.name for each in matrix(SEED) if " at 0x" in _text(each.drive)]
+    assert replace(case, drive=partial(one, seconds=1)).definition == (
+        replace(case, drive=partial(one, seconds=1)).definition
+    )
+
+
+def test_the_report_says_what_was_played_at_which_commit_and_what_was_not():
+    first, second = matrix(SEED)[:2]
+    done = [Result(first, commit="a1", at="2026-11-28T01:00:00Z"), Result(second, commit="b2", at="x")]
+    text = page(done, seed=1, sites=2, of=5)
+    assert "| a1 | 1 | 2026-11-28T01:00:00Z |" in text
+    assert "| b2 | 1 |" in text
+    assert "3 of 5 cases have not been played yet" in text
