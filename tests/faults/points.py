@@ -14,6 +14,7 @@ POINTS: dict[str, Step | None] = {
     "before the journal": Step(JOURNAL, "Journal.begin"),
     "after the journal": Step(JOURNAL, "Journal.begin", "return"),
     "slot held, before the POST": Step(LANE, "Hold.remember"),
+    "POST journalled, not made": Step(JOURNAL, "Journal.post", "return"),
     "accepted, no answer yet": None,
     "answered, not journalled": Step(JOURNAL, "Journal.accept"),
     "while polling": Step(CLIENT, "Client.get_capture", "return"),
