@@ -264,7 +264,7 @@ class Stage:
             if time.monotonic() > self.deadline:
                 raise TooLong(f"in {self.case.limit:.0f} s this did not come: {what}")
             self.watch_lane()
-            time.sleep(LOOK / 2)
+            time.sleep(LOOK)
 
     def reached(self, number: int = 0) -> None:
         """Wait until the first run waits at a step."""
