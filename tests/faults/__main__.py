@@ -22,6 +22,7 @@ from contextlib import ExitStack
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from deployments.local import LocalSetup
 from deployments.object_store import ObjectStore
 from deployments.processes import heed_interrupts
 from tests.faults.cases import matrix, short
@@ -29,7 +30,7 @@ from tests.faults.play import Case, Result, play
 from tests.faults.points import POINTS_OF_ALL
 from tests.faults.postgres import Postgres
 from tests.faults.report import page, summary
-from tests.faults.site import Site
+from tests.faults.site import Site, deploy_once
 from tests.prefect_database import make_database
 
 NO_SITE = "no site started that could play it"
@@ -126,11 +127,14 @@ class Match:
         long = [case for case in self._cases if case.long]
         with ExitStack() as stack:
             store = stack.enter_context(ObjectStore(self._home))
-            database = make_database(self._home / "database") if len(self._cases) > 1 else None
+            database = None
+            if set(self._todo) - {"postgres"}:
+                database = make_database(self._home / "database")
+                deploy_once(LocalSetup(self._home / "database"))
             postgres = None
             if "postgres" in self._todo:
                 postgres = stack.enter_context(Postgres())
-                postgres.prepare(self._home / "postgres")
+                postgres.prepare(self._home / "postgres", deploy_once)
             threads = [
                 threading.Thread(target=self._work, args=[number, store, database, postgres], daemon=True)
                 for number in range(sites + len(long))
@@ -173,6 +177,7 @@ class Match:
             site = Site(
                 self._home / f"site-{number}-{turn}",
                 database,
+                deployed=True,
                 flavour=flavour,
                 postgres=postgres if flavour == "postgres" else None,
                 points=POINTS_OF_ALL,

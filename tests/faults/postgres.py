@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
@@ -72,16 +73,17 @@ class Postgres:
         """What Prefect calls a database of this server."""
         return f"postgresql+asyncpg://{USER}@{LOOPBACK}:{self.port}/{name}"
 
-    def prepare(self, home: Path, *, timeout: float = 300) -> None:
-        """Make the database that all others are copies of: making one takes 20 seconds of a processor.
+    def prepare(self, home: Path, deploy_once: Callable[[LocalSetup], None], *, timeout: float = 300) -> None:
+        """Make the database that all others are copies of, with the deployments in it.
 
         Raises:
-            SetupError: Prefect does not make it within `timeout` seconds.
+            SetupError: Prefect does not make it within `timeout` seconds, or refuses a deployment.
         """
         self._sql(f'CREATE DATABASE "{_TEMPLATE}"')
         setup = LocalSetup(home, env={URL: self.url(_TEMPLATE)})
         (home / "prefect").mkdir(parents=True)
         setup.program("database", "prefect", "server", "database", "upgrade", "--yes").run(timeout=timeout)
+        deploy_once(setup)
 
     def database(self, name: str) -> str:
         """A new database that is up to date; its URL."""

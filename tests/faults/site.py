@@ -23,7 +23,8 @@ from typing import Any, Self
 
 import httpx
 
-from deployments.local import LocalSetup
+from deployments.local import POOL, QUEUES, LocalSetup
+from deployments.prefect_api import PrefectApi
 from deployments.watching import LOOK, Watch
 from edgecap.errors import SetupError
 from tests.faults.postgres import URL, Postgres
@@ -81,6 +82,7 @@ class Site:
     Args:
         home: folder for its state.
         database: a database of Prefect's that is up to date; making one takes 20 seconds of a processor.
+        deployed: whether the deployments are in it, too, which takes as long again.
         flavour: one of `FLAVOURS`.
         postgres: a server for a site with that flavour.
         points: by module, the functions that steps may name in a process that works on many runs.
@@ -91,6 +93,7 @@ class Site:
         home: Path,
         database: Path | None = None,
         *,
+        deployed: bool = False,
         flavour: str = "sqlite",
         postgres: Postgres | None = None,
         points: Mapping[str, Sequence[str]] | None = None,
@@ -98,6 +101,7 @@ class Site:
         self.home = home
         self.flavour = flavour
         self._database = database
+        self._deployed = deployed
         self._postgres = postgres
         self.config = home / "edgecap.toml"
         self.faults = home / "faults"
@@ -133,7 +137,8 @@ class Site:
             self.setup.start_server()
             self.setup.wait_for_server(timeout=PATIENT)
             self.setup.start_workers()
-            self.setup.deploy()
+            if not self._deployed:
+                self.setup.deploy()
             self._only_upkeep()
             self.setup.wait_for_workers(timeout=PATIENT)
             self.watch_anew()
@@ -436,3 +441,24 @@ class Site:
 
 def _state(raw: dict[str, Any]) -> State:
     return State(raw["type"], raw["name"], raw["message"] or "", datetime.fromisoformat(raw["timestamp"]))
+
+
+def deploy_once(setup: LocalSetup) -> None:
+    """Have the deployments in the database of a setup, of which sites start with copies.
+
+    Raises:
+        SetupError: its server does not start, or refuses one.
+    """
+    setup.start_server()
+    try:
+        setup.wait_for_server(timeout=PATIENT)
+        with PrefectApi(setup.api_url) as prefect:
+            prefect.make_pool(POOL, QUEUES)
+        setup.deploy()
+    finally:
+        setup.stop()
+    file = setup.home / "prefect" / "prefect.db"
+    if file.exists():  # what lies beside it is not copied
+        base = sqlite3.connect(file)
+        base.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        base.close()
