@@ -110,6 +110,7 @@ def full(
     packets: int | None = None,
     bytes: str | None = None,  # noqa: A002 - the option's name
     bucket: str = DEFAULT,
+    detach: Annotated[bool, Parameter(show_default=False)] = False,
     which: Which = _EVERYTHING,
     how: How = _AS_USUAL,
 ) -> None:
@@ -121,6 +122,7 @@ def full(
         packets: Packets at most, 1 to 10000; no limit if not given.
         bytes: Bytes at most, such as 100MB, up to 1GB; no limit if not given.
         bucket: Name of the bucket in the settings that Cloudflare writes to.
+        detach: Let Ctrl-C end this command only; the capture goes on at Cloudflare.
         which: Which packets.
         how: Where from, where to, and what to print.
     """
@@ -135,16 +137,17 @@ def full(
             expression=which.expression,
         ),
         how,
+        detach=detach,
     )
 
 
-def _take(request: SimpleRequest | FullRequest, how: How) -> None:
+def _take(request: SimpleRequest | FullRequest, how: How, *, detach: bool = False) -> None:
     settings = load_settings()
     _check(request, settings, how)
     if how.dry_run:
         dry_run(request, settings, account=how.account, archive=how.archive, json=how.json)
         return
-    summary = run_capture(request, settings, account=how.account, archive=how.archive)
+    summary = run_capture(request, settings, account=how.account, archive=how.archive, detach=detach)
     entry = find_entry(open_store(settings.archive(how.archive)), summary.where)
     if how.json:
         print_json(entry_json(entry))

@@ -49,7 +49,7 @@ def exits() -> list[Exit]:
         Exit(DONE, "", "all went well"),
         Exit(FAULT, "", "a fault of edgecap's own; EDGECAP_DEBUG=1 shows where"),
         Exit(USAGE, "", "the command line is wrong: an unknown command or option, or an unreadable value"),
-        Exit(INTERRUPTED, "", "Ctrl-C; the line says what goes on at Cloudflare"),
+        Exit(INTERRUPTED, "", "Ctrl-C, or cancelled in Prefect; the line says what goes on at Cloudflare"),
     ]
     return sorted([*ours, *drawn], key=lambda each: each.code)
 

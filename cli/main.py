@@ -133,10 +133,12 @@ COMMANDS = (
     (
         "cancel",
         "cli.cancel:cancel",
-        """Cancel a run that waits or captures.
+        """Cancel a run that waits or captures, or stop a full capture.
 
-        A full capture that runs for it is stopped at Cloudflare, what it has is fetched and kept, and its
-        lane is free again. The button in Prefect's UI does the same.""",
+        A run's full capture is stopped at Cloudflare, which may lose what is not saved yet; what Cloudflare
+        saved is fetched and kept, and the lane is free again. The button in Prefect's UI does the same. A
+        capture's id will do as well, also where no Prefect server runs, and for a capture that somebody
+        started in the dashboard: then it asks first. Ends with exit code 19 if the capture may go on.""",
     ),
     (
         "reconcile",
@@ -202,7 +204,8 @@ CAPTURE_COMMANDS = (
         """Record every packet, whole, at one data centre from now on.
 
         Cloudflare writes the packets to your bucket (`edgecap bucket register` once before), from
-        where they are fetched. One at a time is allowed for an account; this waits for its turn.""",
+        where they are fetched. One at a time is allowed for an account; this waits for its turn. Ctrl-C
+        asks at a terminal whether to stop it at Cloudflare, and stops it where there is none.""",
     ),
 )
 BUCKET_COMMANDS = (

@@ -1,12 +1,17 @@
-"""A capture in this process, which Prefect's UI shows too: its progress, and what Ctrl-C leaves behind."""
+"""A capture in this process, which Prefect's UI shows too: its progress, and what Ctrl-C does about it.
+
+The run has a thread of its own, so that this one can always heed a signal, ask and answer.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import signal
 import sys
+import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -15,21 +20,25 @@ from uuid import UUID
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Column
 
+from cli.interrupting import Signalled, asks, leave_now, left_behind, signals, stop_wanted
 from cli.output import colourful, console, printable, say
 from cli.prefect_client import point_at_prefect
-from edgecap import identity
-from edgecap.archive.journal import Journal, JournalRecord
-from edgecap.errors import EdgecapError
+from edgecap.errors import EdgecapError, NotStopped
 from edgecap.redact import redact
 from edgecap.requests import FullRequest, SimpleRequest
 from edgecap.settings import Settings
-from edgecap.stores import open_store
 
 if TYPE_CHECKING:
     from tasks.archive import EntrySummary
+    from tasks.cancelling import Watched
 
 LOOK = 1.0  # seconds between two looks at the run's progress
+REPORTED = 5.0  # seconds for Prefect to hear of the end of a run that was interrupted
 _OURS = {"tasks", "flows"}
+
+
+class CancelledInPrefect(Exception):
+    """Somebody cancelled the run, not at this terminal. Its text says what became of the capture."""
 
 
 class _Listener(logging.Handler):
@@ -39,7 +48,6 @@ class _Listener(logging.Handler):
         super().__init__(logging.INFO)
         self._on_line = on_line
         self.run_id = ""
-        self.cancelled = False  # by somebody, in Prefect
 
     def emit(self, record: logging.LogRecord) -> None:
         run_id = str(getattr(record, "flow_run_id", "") or "")
@@ -74,6 +82,10 @@ class _Shown:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.end()
+
+    def end(self) -> None:
+        """Leave the terminal to others."""
         if self._bar:
             self._bar.stop()
 
@@ -89,118 +101,196 @@ class _Shown:
 
 
 def run_capture(
-    request: SimpleRequest | FullRequest, settings: Settings, *, account: str, archive: str
+    request: SimpleRequest | FullRequest,
+    settings: Settings,
+    *,
+    account: str,
+    archive: str,
+    detach: bool = False,
 ) -> EntrySummary:
     """Run the flow `capture` here, against the Prefect server there is, and wait for its end.
 
+    Args:
+        request: what to capture.
+        settings: those in force.
+        account: name of the account.
+        archive: name of the archive.
+        detach: whether Ctrl-C leaves a full capture running at Cloudflare.
+
     Raises:
-        EdgecapError: what the flow ended with.
-        KeyboardInterrupt: Ctrl-C, or somebody cancelled it in Prefect; its text says what goes on at
-            Cloudflare.
+        EdgecapError: what the flow ended with; NotStopped if a capture was to be stopped and may go on.
+        KeyboardInterrupt: Ctrl-C, or somebody cancelled it in Prefect; its text says what became of the
+            capture.
     """
     pages = point_at_prefect(settings.home)
-    with _Shown(str(request)) as shown:
-        listener = _Listener(shown.line)
+    with _Shown(str(request)) as shown, signals():
+        run = _Run(request, account, archive, shown, pages)
         try:
-            return asyncio.run(_run(request, account, archive, listener, shown, pages))
-        except KeyboardInterrupt:
-            if listener.cancelled:
-                _mark_cancelled(listener.run_id)
-                words = "cancelled in Prefect; if Cloudflare captures for it, the capture is stopped within "
-                words += "moments, and what it has is kept"
-            else:
-                words = _left_behind(request, settings, archive, listener.run_id)
-            raise KeyboardInterrupt(words) from None
+            return run.result()
+        except CancelledInPrefect as cancelled:
+            if run.may_go_on:
+                raise NotStopped(str(cancelled)) from None
+            raise KeyboardInterrupt(str(cancelled)) from None
+        except Signalled as signalled:
+            try:
+                shown.end()
+                return _interrupted(run, request, settings, archive, detach=detach, signalled=signalled)
+            except Signalled:
+                leave_now(request, run.capture_id, is_over=run.is_over)
 
 
-async def _run(
+def _interrupted(
+    run: _Run,
     request: SimpleRequest | FullRequest,
-    account: str,
+    settings: Settings,
     archive: str,
-    listener: _Listener,
-    shown: _Shown,
-    pages: str,
+    *,
+    detach: bool,
+    signalled: Signalled,
 ) -> EntrySummary:
-    from prefect.settings import get_current_settings  # noqa: PLC0415 - after the environment is set
-
-    from flows.capture import capture  # noqa: PLC0415 - the same
-
-    if get_current_settings().api.url is None:
-        say("No Prefect server runs, so one is started for this capture alone; `edgecap up` keeps one.")
-    for name in ("prefect.flow_runs", "prefect.task_runs"):
-        logging.getLogger(name).addHandler(listener)
-    watching = asyncio.create_task(_watch(listener, shown, pages))
-    try:
-        state = await capture(request, account, archive, return_state=True)
-        return await state.aresult()
-    finally:
-        watching.cancel()
-
-
-async def _watch(listener: _Listener, shown: _Shown, pages: str) -> None:
-    """Show the run's own progress artifact, which is what the UI shows; end the run if it is cancelled there.
-
-    Prefect leaves that to a worker, and there is none for this process. A signal ends it as Ctrl-C does.
-    """
-    from prefect.client.orchestration import get_client  # noqa: PLC0415 - after the environment is set
-    from prefect.client.schemas.filters import (  # noqa: PLC0415 - the same
-        ArtifactFilter,
-        ArtifactFilterFlowRunId,
-        ArtifactFilterType,
-    )
-
-    while not listener.run_id:  # noqa: ASYNC110 - it is set in whatever thread logs first
-        await asyncio.sleep(0.1)
-    if pages:
-        say(f"Watch it at {pages}/v2/runs/flow-run/{listener.run_id}")
-    mine = ArtifactFilter(
-        flow_run_id=ArtifactFilterFlowRunId(any_=[UUID(listener.run_id)]),
-        type=ArtifactFilterType(any_=["progress"]),
-    )
-    async with get_client() as client:
-        while True:
-            with suppress(Exception):  # for the eye only: a server in trouble ends the run itself
-                for artifact in await client.read_artifacts(artifact_filter=mine):
-                    shown.per_cent(float(str(artifact.data)))
-                state = (await client.read_flow_run(UUID(listener.run_id))).state
-                if state and (state.is_cancelling() or state.is_cancelled()):
-                    listener.cancelled = True
-                    signal.raise_signal(signal.SIGINT)
-                    return
-            await asyncio.sleep(LOOK)
+    """End the run as the person wants it; meanwhile it goes on."""
+    going_on = isinstance(request, FullRequest) and bool(run.capture_id) and not run.is_over
+    leave = detach
+    if going_on and not detach and asks(signalled):
+        leave = not stop_wanted(run.capture_id)
+    if (entry := run.ended_by_itself()) is not None:
+        return entry
+    if going_on and not leave:
+        say(f"Stopping full capture {run.capture_id} at Cloudflare. Ctrl-C again leaves at once.")
+    run.end(leave=leave)
+    if run.may_go_on:
+        raise NotStopped(f"interrupted; {run}")
+    raise KeyboardInterrupt(left_behind(request, settings, archive, run, leave=leave))
 
 
-def _mark_cancelled(run_id: str) -> None:
-    """Say how the run ended: to Prefect, the signal that ended it looks like a crash."""
-    from prefect.client.orchestration import get_client  # noqa: PLC0415 - after the environment is set
-    from prefect.states import Cancelled  # noqa: PLC0415 - the same
+class _Run:
+    """The flow in a thread of its own."""
 
-    with suppress(Exception), get_client(sync_client=True) as client:  # it is over, whatever it is called
-        client.set_flow_run_state(UUID(run_id), Cancelled(message="cancelled by a person"), force=True)
+    def __init__(
+        self,
+        request: SimpleRequest | FullRequest,
+        account: str,
+        archive: str,
+        shown: _Shown,
+        pages: str,
+    ) -> None:
+        self._request, self._account, self._archive = request, account, archive
+        self._shown, self._pages = shown, pages
+        self._listener = _Listener(shown.line)
+        self._future: Future[EntrySummary] = Future()
+        self._watched: Watched | None = None
+        self._unwanted = threading.Event()  # interrupted before the flow began
+        threading.Thread(target=self._work, name="capture", daemon=True).start()
 
+    def __str__(self) -> str:
+        """What became of the capture."""
+        return str(self._watched).removeprefix("cancelled; ") if self._watched else ""
 
-def _left_behind(request: SimpleRequest | FullRequest, settings: Settings, archive: str, run_id: str) -> str:
-    record: JournalRecord | None = None
-    try:
-        if run_id:
-            record = Journal(open_store(settings.archive(archive))).follow(identity.intent_id(run_id))
-    except EdgecapError as error:
-        return f"interrupted, and the journal cannot say what was asked of Cloudflare: {error}"
-    if record is None:
-        return "interrupted before anything was asked of Cloudflare; nothing goes on there"
-    if not record.capture_id:
-        return (
-            f"interrupted while intent {record.intent.intent_id} waited to be accepted; if the dashboard "
-            "shows its capture, it goes on there, else nothing does"
+    @property
+    def run_id(self) -> str:
+        """The flow run's id, once it is known."""
+        return self._listener.run_id
+
+    @property
+    def capture_id(self) -> str:
+        """The capture, once it was accepted."""
+        return self._watched.capture_id if self._watched else ""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the capture is known to have ended at Cloudflare."""
+        return self._watched is not None and self._watched.is_over
+
+    @property
+    def was_stopped(self) -> bool:
+        """Whether stopping the capture was tried."""
+        return self._watched is not None and self._watched.stopped is not None
+
+    @property
+    def may_go_on(self) -> bool:
+        """Whether the capture was to be stopped, and that failed."""
+        return self._watched is not None and isinstance(self._watched.stopped, EdgecapError)
+
+    def result(self) -> EntrySummary:
+        """Wait for the run's end.
+
+        Raises:
+            EdgecapError: what the flow ended with.
+            CancelledInPrefect: somebody cancelled it there.
+        """
+        return self._future.result()
+
+    def ended_by_itself(self) -> EntrySummary | None:
+        """The run's result, if it has ended while the person was asked."""
+        return self._future.result() if self._future.done() else None
+
+    def end(self, *, leave: bool) -> None:
+        """End the run, and wait until its capture is stopped, or is known not to be."""
+        self._unwanted.set()
+        told = False
+        while not self._future.done() and not self.was_stopped:
+            if self._watched and not told:
+                told = True
+                if leave:
+                    self._watched.go()
+                else:
+                    self._watched.cancel()
+            if told and leave:
+                break
+            time.sleep(0.05)
+        until = time.monotonic() + REPORTED  # the capture matters; how Prefect shows the run, less so
+        while not self._future.done() and time.monotonic() < until:
+            time.sleep(0.05)
+
+    def _work(self) -> None:
+        try:
+            self._future.set_result(asyncio.run(self._capture()))
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the other thread waits for it
+            self._future.set_exception(error)
+
+    async def _capture(self) -> EntrySummary:
+        from prefect.settings import get_current_settings  # noqa: PLC0415 - after the environment is set
+
+        from flows.capture import capture  # noqa: PLC0415 - the same
+
+        if get_current_settings().api.url is None:
+            say("No Prefect server runs, so one is started for this capture alone; `edgecap up` keeps one.")
+        for name in ("prefect.flow_runs", "prefect.task_runs"):
+            logging.getLogger(name).addHandler(self._listener)
+        showing = asyncio.create_task(self._show())
+        try:
+            if self._unwanted.is_set():
+                raise CancelledInPrefect("interrupted before anything began")
+            state = await capture(self._request, self._account, self._archive, return_state=True)
+            if self._watched and self._watched.wanted.is_set() and not state.is_completed():
+                raise CancelledInPrefect(f"cancelled in Prefect; {self}")
+            return await state.aresult()
+        finally:
+            showing.cancel()
+
+    async def _show(self) -> None:
+        """Show the run's own progress artifact, which is what the UI shows."""
+        from prefect.client.orchestration import get_client  # noqa: PLC0415 - after the environment is set
+        from prefect.client.schemas.filters import (  # noqa: PLC0415 - the same
+            ArtifactFilter,
+            ArtifactFilterFlowRunId,
+            ArtifactFilterType,
         )
-    if isinstance(request, FullRequest):
-        place = open_store(settings.bucket(request.bucket)).uri
-        return (
-            f"interrupted; full capture {record.capture_id} goes on at Cloudflare until its "
-            f"{request.time_limit} s are over, and its files will be in {place}; the dashboard can stop it"
+
+        from tasks.cancelling import RUNS  # noqa: PLC0415 - the same
+
+        while self.run_id not in RUNS:  # noqa: ASYNC110 - whatever thread logs first sets it
+            await asyncio.sleep(0.05)
+        self._watched = RUNS[self.run_id]
+        if self._pages:
+            say(f"Watch it at {self._pages}/v2/runs/flow-run/{self.run_id}")
+        mine = ArtifactFilter(
+            flow_run_id=ArtifactFilterFlowRunId(any_=[UUID(self.run_id)]),
+            type=ArtifactFilterType(any_=["progress"]),
         )
-    ends = record.intent.body.get("offset_time", "")
-    return (
-        f"interrupted; simple capture {record.capture_id} is done at Cloudflare, and `edgecap capture simple "
-        f"--seconds {request.time_limit} --at {ends}` asks for its window again for 24 hours"
-    )
+        async with get_client() as client:
+            while True:
+                with suppress(Exception):  # for the eye only: a server in trouble ends the run itself
+                    for artifact in await client.read_artifacts(artifact_filter=mine):
+                        self._shown.per_cent(float(str(artifact.data)))
+                await asyncio.sleep(LOOK)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -12,7 +13,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from cli.output import say
-from deployments.processes import heed_interrupts
+from deployments.processes import Program, heed_interrupts
 from deployments.worker import check_server, check_settings, command, environment
 from edgecap.errors import SetupError
 from edgecap.settings import config_file, load_settings
@@ -49,4 +50,7 @@ def worker(
     heed_interrupts()
     argv = command(name, limit, queue)
     env = environment(settings, os.environ)
+    # It ends with this process, which the worker's program takes over.
+    canceller = [sys.executable, "-m", "deployments.canceller"]
+    Program("canceller", canceller, log=settings.home / "logs" / "canceller.log", env=env).start()
     os.execve(shutil.which(argv[0]) or argv[0], argv, env)  # noqa: S606 - no shell is wanted

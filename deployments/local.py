@@ -101,6 +101,7 @@ class LocalSetup(Stoppable):
             self.responder_port = free_port()
             self.env[ADDRESS] = f"http://{LOOPBACK}:{self.responder_port}"
             self.responder = self.program("responder", "deployments.responder")
+        self.canceller = self.program("canceller", "deployments.canceller")
         self.server = self.program(
             "prefect-server", "deployments.prefect_server",
             "server", "start", "--host", LOOPBACK, "--port", str(self.port),
@@ -156,10 +157,10 @@ class LocalSetup(Stoppable):
         self.server.wait_ready(self._healthy, timeout=timeout, tell=tell)
 
     def start_workers(self) -> None:
-        """Make the pool and its queues, and start the workers and the warm process."""
+        """Make the pool and its queues; start the workers and the programs beside them."""
         with PrefectApi(self.api_url) as prefect:
             prefect.make_pool(POOL, QUEUES)
-        for program in filter(None, [*self.workers, self.responder]):
+        for program in filter(None, [*self.workers, self.responder, self.canceller]):
             program.start()
 
     def deploy(self) -> None:
@@ -197,6 +198,7 @@ class LocalSetup(Stoppable):
         (self.home / RUNNING).unlink(missing_ok=True)
         for program in filter(None, [*self.workers, self.responder]):
             program.stop(grace=3)
+        self.canceller.stop(grace=1)
         self.server.stop(grace=3)
         kill_marked(self.mark)
 
@@ -207,7 +209,7 @@ class LocalSetup(Stoppable):
     @property
     def programs(self) -> list[Program]:
         """What should be running."""
-        return [self.server, *self.workers, *([self.responder] if self.responder else [])]
+        return [self.server, *self.workers, *filter(None, [self.responder]), self.canceller]
 
     def _healthy(self) -> bool:
         try:

@@ -143,6 +143,13 @@ class PrefectApi:
         runs = self._runs({"state": {"type": {"any_": _UNFINISHED}}})
         return [run for run in runs if run["state"]["name"] != "Scheduled"]
 
+    def cancelled(self, flow: str, *, since: datetime) -> list[dict[str, Any]]:
+        """The runs of a flow that are being cancelled, and those that were cancelled since then."""
+        of = {"name": {"any_": [flow]}}
+        ended = {"state": {"type": {"any_": ["CANCELLED"]}}, "end_time": {"after_": since.isoformat()}}
+        going = self._runs({"state": {"type": {"any_": ["CANCELLING"]}}}, flows=of)
+        return going + self._runs(ended, flows=of)
+
     def cancel(self, run_id: str) -> str:
         """Ask for the end of a run, as the UI does; its state's name then, such as `Cancelled`."""
         state = {"type": "CANCELLING", "name": "Cancelling"}
@@ -150,10 +157,10 @@ class PrefectApi:
         name: str = self.run(run_id)["state"]["name"]
         return name
 
-    def _runs(self, wanted: dict[str, Any]) -> list[dict[str, Any]]:
+    def _runs(self, wanted: dict[str, Any], *, flows: dict[str, Any] | None = None) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
         while True:
-            body = {"flow_runs": wanted, "offset": len(found), "limit": _PAGE}
+            body = {"flow_runs": wanted, "flows": flows, "offset": len(found), "limit": _PAGE}
             page: list[dict[str, Any]] = self._call("POST", "/flow_runs/filter", json=body)
             found += page
             if len(page) < _PAGE:

@@ -31,7 +31,7 @@
     ├── WindowTooOld                    14   the packets asked for are older than the API keeps
     ├── OutcomeUnknown                  18   whether Cloudflare accepted the request cannot be told
     ├── TooLate                         17   a full capture's time has passed, and late ones are not wanted
-    ├── NotStopped                      18   a full capture was to be stopped, and may go on at Cloudflare
+    ├── NotStopped                      19   a full capture was to be stopped, and may go on at Cloudflare
     ├── EntryMissing                    13   no such entry in the archive
     ├── SetupError                      15   a program of the local setup did not start
     └── AlertNotUnderstood              16   an alert's body is not what its source sends
@@ -272,7 +272,7 @@ class TooLate(EdgecapError):
 class NotStopped(EdgecapError):
     """A full capture was to be stopped, and Cloudflare did not do it, or could not be asked."""
 
-    exit_code = 18
+    exit_code = 19
 
 
 class EntryMissing(EdgecapError):

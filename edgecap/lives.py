@@ -69,6 +69,20 @@ def crashes(history: Iterable[RunState]) -> int:
     return count
 
 
+def is_to_end(history: Iterable[RunState]) -> bool:
+    """Whether somebody has cancelled the run, and it has not been started anew since.
+
+    A crash that is written over `CANCELLING` does not undo the cancel: the history keeps it.
+    """
+    wanted = ended = False
+    for state in sorted(history, key=lambda state: state.at):
+        if ended:
+            wanted = ended = False  # somebody started it again
+        wanted = wanted or state.type in ("CANCELLING", "CANCELLED")
+        ended = state.type in ("CANCELLED", "COMPLETED", "FAILED")
+    return wanted
+
+
 def judge(
     history: Iterable[RunState],
     *,
@@ -102,7 +116,7 @@ def judge(
         young = state.type in ("RUNNING", "CANCELLING") and age <= SETTLING and gone
         starting = state.type == "PENDING" and age <= UNSEEN + SETTLING
         return Verdict.LOOK_AGAIN if young or starting else Verdict.LEAVE
-    if state.type == "CANCELLING":
+    if is_to_end(states):
         return Verdict.CANCEL
     reported = state.type == "CRASHED"
     if can_restart and crashes(states) + (not reported) < MOST_LIVES:

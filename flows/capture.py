@@ -7,7 +7,7 @@ from typing import cast
 from prefect import flow, get_run_logger
 from prefect.runtime import deployment
 from prefect.runtime import flow_run as this_run
-from prefect.states import Cancelled, Completed, Failed
+from prefect.states import Cancelled, Completed, Crashed, Failed
 
 from edgecap.archive.manifest import Times
 from edgecap.errors import EdgecapError, TooLate
@@ -16,6 +16,7 @@ from edgecap.intents import identity_of
 from edgecap.requests import CaptureRequest, FullRequest, SimpleRequest
 from edgecap.settings import DEFAULT
 from tasks.archive import EntrySummary, archive_entry, conclude
+from tasks.cancelling import RunCancelled, RunLeft, Watched, unless_cancelled
 from tasks.fetch import fetch
 from tasks.incident import report_back
 from tasks.poll import poll
@@ -58,8 +59,20 @@ async def capture(
     if "auto-scheduled" in this_run.tags:
         scheduled = this_run.scheduled_start_time
         series = f"{this_run.flow_name}/{deployment.name}"
+    # A simple capture is over at once: there is nothing to stop.
+    intent = identity_of(this_run.id, part) if isinstance(request, FullRequest) else ""
+    watched = Watched(this_run.id, intent, account, archive)
     try:
-        entry = await _take(request, account, archive, scheduled, series, if_late, part)
+        entry = await unless_cancelled(
+            watched, _take(watched, request, account, archive, scheduled, series, if_late, part)
+        )
+    except RunCancelled as cancelled:
+        return cast("EntrySummary", Cancelled(message=str(cancelled)))
+    except RunLeft:
+        # Not cancelled, which would have its capture stopped; `reconcile` brings in what comes of it.
+        return cast(
+            "EntrySummary", Crashed(name="Left", message="its terminal was left; the capture goes on")
+        )
     except TooLate as skipped:
         return cast("EntrySummary", Cancelled(name="Skipped", message=str(skipped), data=skipped))
     except EdgecapError as error:
@@ -75,6 +88,7 @@ async def capture(
 
 
 async def _take(
+    watched: Watched,
     request: SimpleRequest | FullRequest,
     account: str,
     archive: str,
@@ -86,7 +100,9 @@ async def _take(
     submitted = await patiently(
         submit, request, account, archive, this_run.id, scheduled, if_late, part, series
     )
+    watched.capture_id = submitted.capture.id
     ended = await patiently(poll, submitted.capture, request, account, this_run.id)
+    watched.is_over = True
     fetched = await fetch(ended.capture, request, account, archive, submitted.prefix)
     times = Times(final=ended.at, fetched=datetime.now(UTC))
     derived = await summarise(ended.capture, fetched, submitted.intent_id, archive)

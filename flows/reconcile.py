@@ -14,7 +14,7 @@ from prefect.states import Completed
 from edgecap.reconcile import Adopt, Reconciled
 from edgecap.settings import load_settings
 from tasks.runs import TakenUp, look_again, sign, take_up
-from tasks.settle import settle
+from tasks.settle import settle, stop_cancelled
 from tasks.upkeep import NOTHING_NEW, forget_quiet, is_awaited, take_turn
 
 # A trigger fires once in ten seconds (prefect.yaml): what happens in the rest of them is this run's, too.
@@ -27,14 +27,15 @@ async def reconcile(adopt: Adopt = "ours") -> str:
     """Take up runs that died, and bring in or clean what was left behind.
 
     Runs whose process is gone go on where they were. Captures that Cloudflare took and nobody fetched are
-    brought into the archive; those of cancelled runs are stopped first, and what they have is kept. Nothing
-    that holds packets is ever deleted.
+    brought into the archive; those of cancelled runs are stopped before all else, and what Cloudflare saved
+    of them is kept. Nothing that holds packets is ever deleted.
 
     One runs at a time. One that changes nothing is deleted when the next one ends.
 
     Args:
         adopt: Bring in what edgecap started, or all captures of the account, people's own too
     """
+    await stop_cancelled()  # before all else, also out of turn: Cloudflare goes on capturing
     run_id = str(this_run.id)
     await sign(run_id)
     if other := await take_turn(run_id):
@@ -53,6 +54,7 @@ async def reconcile(adopt: Adopt = "ours") -> str:
         )
         taken += more
         if ended:
+            await stop_cancelled()
             taken += await take_up()
             looked = datetime.now(UTC)
             found = await _settle_all(adopt, found)

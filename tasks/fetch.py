@@ -11,6 +11,7 @@ from prefect.cache_policies import INPUTS, RUN_ID
 from edgecap.cloudflare.client import Client
 from edgecap.cloudflare.models import Capture
 from edgecap.fetching import Fetching, fetch_full, fetch_simple
+from edgecap.interruption import Interruption, current
 from edgecap.requests import FullRequest, SimpleRequest
 from edgecap.settings import load_settings
 from edgecap.stores import open_store
@@ -23,9 +24,15 @@ class Meter:
 
     bytes: int = 0
     started: float = field(default_factory=time.monotonic)
+    interruption: Interruption = field(default_factory=current)
 
     def add(self, count: int) -> None:
-        """Count bytes; threads may interleave, and the sum is only for people."""
+        """Count bytes; threads may interleave, and the sum is only for people.
+
+        Raises:
+            Interrupted: the run is cancelled.
+        """
+        self.interruption.check()
         self.bytes += count
 
     def __str__(self) -> str:

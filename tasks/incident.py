@@ -126,8 +126,8 @@ def is_due(run: FlowRun) -> bool:
 async def make_room(noted: Noted, archive: str) -> str:
     """Stop the full capture that a schedule started, if one holds up this incident's.
 
-    Its packets so far are kept and marked. People's own, and those of other incidents, are left alone. What
-    goes wrong is only logged: the incident's capture waits for its turn then.
+    What Cloudflare saved of it by then is kept and marked. People's own, and those of other incidents, are
+    left alone. What goes wrong is only logged: the incident's capture waits for its turn then.
 
     Args:
         noted: the plan.

@@ -6,11 +6,25 @@ from datetime import UTC, datetime, timedelta
 
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import (
+    FlowFilter,
+    FlowFilterName,
+    FlowRunFilter,
+    FlowRunFilterEndTime,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+)
+from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.client.schemas.sorting import FlowRunSort
 
 from edgecap.cloudflare.client import Client
+from edgecap.errors import EdgecapError
 from edgecap.reconcile import Adopt, Limits, Reconciled, Reconciler
 from edgecap.settings import load_settings
+from edgecap.stopping import Stopping
 from edgecap.stores import open_store
+from tasks.cancelled import Cancelled, stop_once
 from tasks.line import Queue
 from tasks.retrying import DELAYS, TRIES, passing
 from tasks.runs import life_of
@@ -18,6 +32,43 @@ from tasks.runs import life_of
 STOP_WAIT = timedelta(
     minutes=2
 )  # for a stopped capture to be converted; what takes longer is the next time's
+
+_MOST = 200  # runs; what Prefect answers at most
+CANCELLED_SINCE = timedelta(minutes=30)  # who was cancelled before is found by the journal
+
+
+@task(name="stop cancelled", task_run_name="stop the captures of cancelled runs", cache_policy=NO_CACHE)
+async def stop_cancelled() -> None:
+    """Stop what Cloudflare still captures for runs that were cancelled moments ago, or are being cancelled.
+
+    One attempt each; what cannot be stopped now is stopped when its intent is settled, or the next time.
+    """
+    log = get_run_logger()
+    for cancelled in await _cancelled(datetime.now(UTC) - CANCELLED_SINCE):
+        try:
+            stopped = await stop_once(cancelled)
+        except EdgecapError as error:
+            log.warning("Run %s is cancelled, and its capture may go on: %s", cancelled.run_id, error)
+        else:
+            if stopped.outcome is Stopping.ASKED:
+                log.info("Run %s is cancelled: %s", cancelled.run_id, stopped)
+
+
+async def _cancelled(since: datetime) -> list[Cancelled]:
+    """The runs for full captures that are being cancelled, and those that were cancelled since then."""
+    flows = FlowFilter(name=FlowFilterName(any_=["capture"]))
+    found: list[FlowRun] = []
+    async with get_client() as client:
+        for kind, ended in (
+            (StateType.CANCELLING, None),
+            (StateType.CANCELLED, FlowRunFilterEndTime(after_=since)),
+        ):
+            state = FlowRunFilterState(type=FlowRunFilterStateType(any_=[kind]))
+            wanted = FlowRunFilter(state=state, end_time=ended)
+            found += await client.read_flow_runs(
+                flow_filter=flows, flow_run_filter=wanted, sort=FlowRunSort.START_TIME_DESC, limit=_MOST
+            )
+    return [cancelled for run in found if (cancelled := Cancelled.of(run.model_dump(mode="json")))]
 
 
 @task(

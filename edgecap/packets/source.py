@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from edgecap.errors import ObjectMissing, StoreDenied, StoreUnreachable
+from edgecap.interruption import check
 
 READ = 1 << 22  # bytes of a file read at a time: the size at which walking measured fastest
 
@@ -43,6 +44,7 @@ def chunks(file: Readable, where: Path | str, size: int = READ) -> Iterator[byte
         StoreUnreachable: reading failed; `where` says of what.
     """
     while True:
+        check()  # a cancelled run must not wait until gigabytes are read
         try:
             chunk = file.read(size)
         except OSError as error:

@@ -101,6 +101,8 @@ class Limits:
             API shows. On the server's clock.
         second_look: the API's list must miss an intent's capture twice, so long apart, before the intent
             counts as never accepted. On this machine's clock.
+        stopped_files: how long after a cancelled run's capture was stopped its files are waited for: a stop
+            may lose them. On the server's clock.
         stop_wait: how long to wait for a capture that was stopped; else it is the next time's.
         orphan: files without a manifest are reported when nothing was added for so long.
         temporary: temporary files to which nothing was written for so long are removed: longer than a live
@@ -111,6 +113,7 @@ class Limits:
     give_up: timedelta = timedelta(hours=24)
     list_lag: timedelta = timedelta(minutes=5)
     second_look: timedelta = timedelta(minutes=1)
+    stopped_files: timedelta = timedelta(hours=1)
     stop_wait: timedelta = timedelta(0)
     orphan: timedelta = timedelta(days=1)
     temporary: timedelta = timedelta(hours=6)

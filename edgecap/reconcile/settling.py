@@ -98,8 +98,20 @@ class Settler:
                 return await self._archived(intent, entry_now, outcome)
             if self._is_over(intent, capture):
                 return await self._ended(intent, "failed", str(error), type(error))
+            if isinstance(error, DeadlinePassed) and self._left_nothing(capture, life):
+                reason = f"capture {capture.id} was stopped, and no file of it came into the bucket since"
+                return await self._ended(intent, "cancelled", reason, type(error))
             return _finding(intent, Action.WAITING, f"capture {capture.id}: {error}")
         return await self._archived(intent, entry, outcome)
+
+    def _left_nothing(self, capture: Capture, life: Life) -> bool:
+        """Whether the files of a capture that was stopped would have come by now, if it had kept any.
+
+        If they come all the same, they are brought in as long as the list shows the capture.
+        """
+        asked = capture.stop_requested
+        late = self._limits.stopped_files
+        return life is Life.CANCELLED and asked is not None and self._client.server_now() - asked > late
 
     async def _forgotten(self, intent: Intent, known: Capture, life: Life, error: UnknownToApi) -> Finding:
         """The API does not know the capture (any more); a full one's files may be in the bucket yet."""

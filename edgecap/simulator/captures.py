@@ -16,6 +16,7 @@ from edgecap.simulator.bodies import Wanted
 from edgecap.simulator.variants import FINISHED, Step, Variant
 
 LISTED = 50
+STOPPED = "The packet capture was stopped before its data was saved."
 NO_PACKETS = "No packets matched the filter in the time limit given. Please modify the filter or try again."
 
 

@@ -14,7 +14,7 @@ from edgecap.errors import EdgecapError
 from edgecap.redact import redact
 from edgecap.simulator.bodies import BYTE_LIMIT
 from edgecap.simulator.buckets import Buckets, Delivery, prepare
-from edgecap.simulator.captures import NO_PACKETS, Capture
+from edgecap.simulator.captures import NO_PACKETS, STOPPED, Capture
 from edgecap.simulator.clock import Clock
 from edgecap.simulator.faults import Faults
 from edgecap.simulator.log import EdgeLog
@@ -110,7 +110,7 @@ class Lifecycle:
             self._start_running(capture, capture.submitted)
 
     def stop(self, capture: Capture, now: datetime) -> None:
-        """Let a full capture end before its time. It goes on for a moment, and keeps what it has."""
+        """Let a full capture end before its time. It goes on for a moment; the variant says what is lost."""
         if capture.stop_requested is None:
             capture.stop_requested = now
             self._log.write("stop", **_of(capture), status=capture.status)
@@ -225,6 +225,8 @@ class Lifecycle:
         self._log.write("captured", **_of(capture), packets=recorder.packets, bytes=recorder.size, why=why)
         if not recorder.packets:
             self.fail(capture, NO_PACKETS)
+        elif why == "stop" and self._variant.stop_keeps == "failed":
+            self.fail(capture, STOPPED)
         else:
             self._leave(capture, moment)
 
@@ -264,7 +266,10 @@ class Lifecycle:
                 recorder.open_file(server)
         store = self._buckets(capture.wanted.destination_conf)
         assert capture.started is not None
-        for delivery in prepare(recorder.finish(), capture.id, capture.started, self._variant, self._faults):
+        files = recorder.finish()
+        if capture.stop_requested is not None and not recorder.limit:
+            files = {"some": files[:1], "nothing": []}.get(self._variant.stop_keeps, files)
+        for delivery in prepare(files, capture.id, capture.started, self._variant, self._faults):
             if delivery.late is None:
                 self._log_delivery(capture, store, delivery, "missing")
                 continue

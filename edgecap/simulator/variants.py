@@ -75,6 +75,9 @@ class Variant:
         challenge_after: a challenge file is in the bucket after so long.
         validation_takes: an ownership stays `pending` for so long after the right answer.
         stop_takes: a capture goes on for so long after it was asked to stop.
+        stop_keeps: what a capture that is stopped delivers. Cloudflare's own command line warns that what is
+            not saved is lost, and nobody says what that is. all: every file; some: the first server's only;
+            nothing: no file, and success all the same; failed: no file, and the capture fails.
         echo_keys: whether an r2 destination is echoed with the keys that it came with.
         full_time_limit: the longest full capture; one page of the documentation says 300.
         lenient_filters: whether IPv6 addresses and networks are accepted in filters.
@@ -119,6 +122,7 @@ class Variant:
     challenge_after: float = 0.0
     validation_takes: float = 20.0
     stop_takes: float = 2.0
+    stop_keeps: Literal["all", "some", "nothing", "failed"] = "all"
     echo_keys: bool = False
     full_time_limit: int = 86_400
     lenient_filters: bool = False

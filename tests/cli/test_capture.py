@@ -1,8 +1,11 @@
 """Captures and `edgecap up`, against a real Prefect server, object store and simulated edge."""
 
 import json
+import os
 import signal
+import subprocess
 import time
+from contextlib import suppress
 
 import httpx
 import pytest
@@ -11,6 +14,7 @@ from deployments.processes import free_port
 from edgecap.archive.entries import list_entries
 from edgecap.archive.journal import Journal
 from edgecap.archive.manifest import STOPPED
+from tests.cli.conftest import EDGECAP
 from tests.prefect_database import place_database
 
 pytestmark = [pytest.mark.prefect, pytest.mark.e2e, pytest.mark.xdist_group("site")]
@@ -59,18 +63,17 @@ def test_the_whole_way_beside_a_running_setup(shell, edge, store, running):
     assert "Traceback" not in nothing.stderr
 
     assert shell.run("bucket", "register").returncode == 0
-    with shell.start("capture", "full", "--colo", "ORD", "--seconds", "30000") as capture:
-        for line in capture.stderr:
-            if "Watch it at" in line:
-                run_id = line.strip().rpartition("/")[2]
-            if "Cloudflare accepted" in line:
-                break
-        assert shell.run("cancel", run_id).returncode == 0
+    with started(shell) as capture:
+        capture_id, run_id = accepted(capture.stderr)
+        done = shell.run("cancel", run_id)
+        assert done.returncode == 0, done.stderr
+        assert f"Cloudflare was asked to stop full capture {capture_id}" in done.stdout
         out, err = capture.communicate(timeout=240)
     assert (capture.returncode, out) == (130, "")
-    assert err.splitlines()[-1].startswith("edgecap: cancelled in Prefect;"), err
+    assert err.splitlines()[-1].startswith(f"edgecap: cancelled in Prefect; {stopped_words(edge)}"), err
+    assert stops(edge) == [capture_id]
     assert httpx.get(f"{running}/api/flow_runs/{run_id}").json()["state"]["type"] == "CANCELLED"
-    # The worker's own run stops it, frees the lane, and keeps what there is.
+    # The worker's own run frees the lane, and fetches what Cloudflare saved.
     deadline = time.monotonic() + 300
     while not (full := [kept for kept in list_entries(store) if kept.manifest.type == "full"]):
         assert time.monotonic() < deadline, list(Journal(store).open())
@@ -78,21 +81,96 @@ def test_the_whole_way_beside_a_running_setup(shell, edge, store, running):
     [stopped] = full
     assert STOPPED in stopped.manifest.flags
 
-    with shell.start("capture", "full", "--colo", "ORD", "--seconds", "30000") as capture:
-        for line in capture.stderr:
-            if "Cloudflare accepted" in line:
-                break
-        capture.send_signal(signal.SIGINT)
-        out, err = capture.communicate(timeout=240)
-    assert (capture.returncode, out) == (130, "")
-    [record] = [each for each in Journal(store).open() if each.intent.request.type == "full"]
-    last = err.splitlines()[-1]
-    assert last.startswith(f"edgecap: interrupted; full capture {record.capture_id} goes on at Cloudflare")
-    assert "s3://" in last
+    ctrl_c_without_a_terminal(shell, edge)
+    ctrl_c_with_detach(shell, edge)
+    ctrl_c_twice_at_a_terminal(shell, edge)
 
     second = shell.run("up", "--port", str(free_port()))
     assert second.returncode == 15
     assert "it runs already" in second.stderr
+
+
+def ctrl_c_without_a_terminal(shell, edge):
+    with started(shell) as capture:
+        capture_id, _ = accepted(capture.stderr)
+        capture.send_signal(signal.SIGINT)
+        out, err = capture.communicate(timeout=240)
+    assert (capture.returncode, out) == (130, "")
+    assert stops(edge)[-1] == capture_id
+    assert err.splitlines()[-1].startswith(f"edgecap: interrupted; {stopped_words(edge)}"), err
+    assert "may be lost" in err
+
+
+def ctrl_c_with_detach(shell, edge):
+    with started(shell, "--detach") as capture:
+        capture_id, _ = accepted(capture.stderr)
+        capture.send_signal(signal.SIGINT)
+        out, err = capture.communicate(timeout=240)
+    assert (capture.returncode, out) == (130, "")
+    last = err.splitlines()[-1]
+    assert last.startswith(f"edgecap: interrupted; full capture {capture_id} goes on at Cloudflare")
+    assert "s3://" in last
+    assert f"`edgecap cancel {capture_id}` stops it" in last
+    stopped_by_hand(shell, edge, capture_id)
+
+
+def ctrl_c_twice_at_a_terminal(shell, edge):
+    ours, theirs = os.openpty()
+    command = [EDGECAP, "capture", "full", "--colo", "ORD", "--seconds", "30000"]
+    env = shell.environment(NO_COLOR="1")
+    with (
+        open(ours, errors="replace") as screen,  # noqa: PTH123 - a terminal has no path
+        subprocess.Popen(command, cwd=shell.folder, env=env, stdin=theirs, stderr=theirs) as capture,
+    ):
+        os.close(theirs)
+        capture_id, _ = accepted(screen)
+        capture.send_signal(signal.SIGINT)
+        asked = ""
+        while not asked.endswith("[Y/n]"):
+            asked += screen.read(1)
+        assert f"Stop full capture {capture_id} at Cloudflare?" in asked
+        capture.send_signal(signal.SIGINT)
+        said = "".join(screen_lines(screen))
+        assert capture.wait(timeout=60) == 130
+    assert "interrupted twice, and left at once" in said
+    assert f"`edgecap cancel {capture_id}` stops it" in said
+    stopped_by_hand(shell, edge, capture_id)
+
+
+def screen_lines(screen):
+    """What a terminal still shows; it has no end of file, but an error."""
+    with suppress(OSError):
+        yield from screen
+
+
+def stopped_by_hand(shell, edge, capture_id):
+    assert capture_id not in stops(edge)
+    done = shell.run("cancel", capture_id)
+    assert done.returncode == 0, done.stderr
+    assert stops(edge)[-1] == capture_id
+
+
+def started(shell, *options):
+    return shell.start("capture", "full", "--colo", "ORD", "--seconds", "30000", *options)
+
+
+def accepted(stderr):
+    """The ids of a started command's capture and run, once Cloudflare accepted it."""
+    run_id = ""
+    for line in stderr:
+        if "Watch it at" in line:
+            run_id = line.strip().rpartition("/")[2]
+        if "Cloudflare accepted" in line:
+            return line.split()[-1], run_id
+    raise AssertionError("it ended before it was accepted")
+
+
+def stops(edge):
+    return [event["capture_id"] for event in edge.log.events("stop")]
+
+
+def stopped_words(edge):
+    return f"Cloudflare was asked to stop full capture {stops(edge)[-1]}, and does"
 
 
 def test_a_prefect_server_that_does_not_answer(shell, edge):

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from edgecap.lives import MOST_LIVES, RunState, Taker, Verdict, crashes, judge
+from edgecap.lives import MOST_LIVES, RunState, Taker, Verdict, crashes, is_to_end, judge
 
 NOW = datetime(2026, 11, 23, 6, 30, tzinfo=UTC)
 
@@ -61,6 +61,10 @@ LIFE = (*STARTING, "RUNNING")
         ((*LIFE, "CANCELLING"), {"gone": True, "age": 11}, Verdict.CANCEL),
         ((*LIFE, "CANCELLING"), {"gone": False, "age": 30}, Verdict.LEAVE),
         ((*LIFE, "CANCELLING"), {"gone": None, "age": 61}, Verdict.CANCEL),
+        # The process wrote its own state over the cancel, or crashed on the way.
+        ((*LIFE, "CANCELLING", "RUNNING"), {"gone": True}, Verdict.CANCEL),
+        ((*LIFE, "CANCELLING", "CRASHED"), {}, Verdict.CANCEL),
+        ((*LIFE, "CANCELLED", "SCHEDULED", "PENDING", "RUNNING", "CRASHED"), {}, Verdict.TAKE_UP),
         ((*LIFE, "COMPLETED"), {"gone": True}, Verdict.LEAVE),
         ((*LIFE, "FAILED"), {"gone": True}, Verdict.LEAVE),
         ((*LIFE, "CANCELLED"), {"gone": True}, Verdict.LEAVE),
@@ -81,3 +85,22 @@ def test_there_is_a_cap_on_lives():
 def test_waiting_is_no_death_and_a_crash_reported_twice_is_one():
     assert crashes(history(*LIFE, "SCHEDULED", "PENDING", "RUNNING", "SCHEDULED")) == 0
     assert crashes(history(*LIFE, "CRASHED", "CRASHED", "SCHEDULED", "CRASHED")) == 1
+
+
+@pytest.mark.parametrize(
+    ("types", "expected"),
+    [
+        ((), False),
+        (LIFE, False),
+        ((*LIFE, "CANCELLING"), True),
+        (("SCHEDULED", "CANCELLED"), True),
+        ((*LIFE, "CANCELLING", "RUNNING"), True),
+        ((*LIFE, "CANCELLING", "SCHEDULED"), True),
+        ((*LIFE, "CANCELLING", "CRASHED"), True),
+        ((*LIFE, "CANCELLING", "CANCELLED"), True),
+        ((*LIFE, "CANCELLED", "SCHEDULED"), False),
+        ((*LIFE, "CANCELLING", "COMPLETED", "SCHEDULED", "RUNNING"), False),
+    ],
+)
+def test_a_cancel_counts_until_the_run_is_started_anew(types, expected):
+    assert is_to_end(history(*types)) is expected

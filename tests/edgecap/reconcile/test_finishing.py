@@ -3,6 +3,7 @@
 A capture is fetched and archived, stopped, waited for or given up, and its intent ends as what became of it.
 """
 
+import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -17,7 +18,7 @@ from edgecap.reconcile import Action, Life, Limits
 from edgecap.requests import Filter, SimpleRequest
 from edgecap.simulator.variants import VARIANTS
 from edgecap.stores import open_store
-from tests.edgecap.reconcile.world import FULL, GONE, LONG, both, kinds, with_faults
+from tests.edgecap.reconcile.world import FULL, GONE, LONG, QUICK, both, kinds, with_faults
 
 
 @both
@@ -97,6 +98,50 @@ async def test_a_cancelled_full_capture_is_stopped_and_what_there_is_is_kept(wor
     ended = world.ending(intent)
     assert (ended.outcome, ended.entry) == ("cancelled", entry.prefix)
     assert len(world.edge.log.events("stop")) == 1
+
+
+def stop_keeps(what):
+    return (replace(VARIANTS["documented"], stop_keeps=what), ())
+
+
+async def stopped_run(world):
+    """A cancelled run's capture, stopped and over."""
+    intent, capture = await world.accepted(LONG)
+    world.lives = {intent.intent_id: Life.CANCELLED}
+    await world.running(capture)
+    await world.reconcile()
+    capture = await world.until(capture, lambda now: now.is_final)
+    return intent, capture
+
+
+@pytest.mark.parametrize("world", [stop_keeps("some")], indirect=True)
+async def test_a_stop_that_loses_files_leaves_an_entry_that_says_so(world):
+    intent, _ = await stopped_run(world)
+    while kinds(await world.reconcile()) == [("intent", Action.WAITING)]:  # noqa: ASYNC110 - the bucket tells
+        await asyncio.sleep(0.2)
+    [entry] = world.entries()
+    assert {"stopped", "partial"} <= set(entry.manifest.flags)
+    assert entry.manifest.totals.packets > 0
+    assert world.ending(intent).outcome == "cancelled"
+
+
+@pytest.mark.parametrize("world", [stop_keeps("nothing")], indirect=True)
+async def test_a_stop_that_loses_all_files_ends_as_such_after_a_while(world):
+    intent, capture = await stopped_run(world)
+    assert kinds(await world.reconcile()) == [("intent", Action.WAITING)]
+    assert world.ending(intent) is None
+    report = await world.reconcile(limits=replace(QUICK, stopped_files=timedelta(0)))
+    assert kinds(report) == [("intent", Action.ENDED)]
+    ended = world.ending(intent)
+    assert ended.outcome == "cancelled"
+    assert ended.reason == f"capture {capture.id} was stopped, and no file of it came into the bucket since"
+
+
+@pytest.mark.parametrize("world", [stop_keeps("failed")], indirect=True)
+async def test_a_stop_that_fails_the_capture_ends_with_cloudflare_s_reason(world):
+    intent, _ = await stopped_run(world)
+    assert kinds(await world.reconcile()) == [("intent", Action.ENDED)]
+    assert "stopped before its data was saved" in world.ending(intent).reason
 
 
 async def test_a_stop_that_is_waited_for_ends_at_once(world):

@@ -8,10 +8,12 @@ import pytest
 
 from edgecap.archive.journal import Ended
 from edgecap.errors import NotStopped, ServerTrouble
+from edgecap.requests import FullRequest
 from edgecap.simulator.variants import VARIANTS
 from edgecap.stopping import Stopped, Stopping, stop_capture, stop_intent, stop_within
-from tests.edgecap.reconcile.world import FULL, LONG, both, with_faults
+from tests.edgecap.reconcile.world import FULL, both, with_faults
 
+LONG = FullRequest(colo="ORD", time_limit=86_000)  # at the edge's pace longer than any test
 LOST = "reset,method=PUT,path=*/stop,after=true"
 ALWAYS = "error,method=PUT,path=*/stop,count=always,value=503,after=false"
 

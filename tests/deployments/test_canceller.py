@@ -1,0 +1,121 @@
+"""The program that stops captures of cancelled runs goes on until it is certain; on a stepped clock."""
+
+import asyncio
+
+import pytest
+
+from deployments.canceller import RECENT, UNSEEN, Canceller
+from edgecap.errors import NotStopped, ServerTrouble, SetupError
+from edgecap.identity import intent_id
+from edgecap.stopping import Stopped, Stopping
+from tasks.cancelled import Cancelled
+
+RUN = Cancelled("run", "intent", is_over=True)
+ASKED, OVER = Stopped(Stopping.ASKED, "c" * 32), Stopped(Stopping.OVER, "c" * 32)
+NOTHING, UNSEEN_YET = Stopped(Stopping.NOTHING), Stopped(Stopping.UNSEEN)
+
+
+class World:
+    """Runs that Prefect shows as cancelled, what each attempt to stop brings, and a clock."""
+
+    def __init__(self, *outcomes, runs=(RUN,)):
+        self.runs = list(runs)
+        self.outcomes = list(outcomes)
+        self.attempts = []
+        self.asked_since = []
+        self.now = 0.0
+        self.canceller = Canceller(self.look, stop=self.stop, sleep=self.sleep, clock=lambda: self.now)
+
+    async def look(self, since):
+        self.asked_since.append(since)
+        return self.runs
+
+    async def stop(self, cancelled):
+        self.attempts.append((self.now, cancelled.run_id))
+        outcome = self.outcomes[0] if len(self.outcomes) == 1 else self.outcomes.pop(0)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    async def sleep(self, seconds):
+        self.now += seconds
+        await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("outcome", [ASKED, OVER, NOTHING])
+async def test_what_is_certain_is_asked_once(outcome):
+    world = World(outcome)
+    for _ in range(3):
+        await world.canceller.once()
+        await world.canceller.settled()
+    assert world.attempts == [(0.0, "run")]
+    assert repr(world.canceller) == "<Canceller [1 cancelled, 0 to stop]>"
+
+
+async def test_trouble_and_refusals_are_tried_again_a_second_later():
+    world = World(ServerTrouble("503"), NotStopped("it goes on"), ValueError("a fault"), ASKED)
+    await world.canceller.once()
+    await world.canceller.settled()
+    assert [at for at, _ in world.attempts] == [0, 1, 2, 3]
+
+
+async def test_a_post_without_an_answer_is_looked_for_until_the_list_must_show_it():
+    world = World(UNSEEN_YET)
+    await world.canceller.once()
+    await world.canceller.settled()
+    times = [at for at, _ in world.attempts]
+    assert times[:3] == [0, 1, 2]
+    assert UNSEEN < times[-1] <= UNSEEN + 20
+    world = World(UNSEEN_YET, UNSEEN_YET, ASKED)
+    await world.canceller.once()
+    await world.canceller.settled()
+    assert len(world.attempts) == 3
+
+
+async def test_a_run_that_still_ends_may_begin_its_intent_yet():
+    ending = Cancelled("run", "intent", is_over=False)
+    world = World(NOTHING, runs=[ending])
+    await world.canceller.once()
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert len(world.attempts) > 2
+    world.runs = [RUN]
+    await world.canceller.once()
+    await world.canceller.settled()
+
+
+async def test_one_that_cannot_be_stopped_does_not_hold_up_another():
+    other = Cancelled("other", "intent 2")
+    world = World(ServerTrouble("503"), runs=[RUN])
+    await world.canceller.once()
+    await asyncio.sleep(0)
+    world.runs, world.outcomes = [RUN, other], [ASKED]
+    await world.canceller.once()
+    await world.canceller.settled()
+    assert {run_id for _, run_id in world.attempts} == {"run", "other"}
+
+
+async def test_the_first_look_reaches_back_further_and_silence_of_prefect_is_no_end():
+    world = World(NOTHING, runs=[])
+    await world.canceller.once()
+    await world.canceller.once()
+    assert world.asked_since[1] - world.asked_since[0] > 100 * RECENT
+    failing = iter([SetupError("away"), SetupError("away"), KeyboardInterrupt()])
+
+    async def look(since):
+        raise next(failing)
+
+    canceller = Canceller(look, sleep=world.sleep)
+    with pytest.raises(KeyboardInterrupt):
+        await canceller.forever()
+
+
+def test_a_run_of_prefect_s_is_read_for_its_intent():
+    run = {"id": "0b0e", "parameters": {"request": {"type": "full"}}, "state": {"type": "CANCELLING"}}
+    assert Cancelled.of(run) == Cancelled("0b0e", intent_id("0b0e"), is_over=False)
+    part = {"incident": "a" * 32, "phase": "during", "number": 2}
+    given = {"request": {"type": "full"}, "part": part, "account": "lab", "archive": "cold"}
+    run = {"id": "0b0e", "parameters": given, "state": {"type": "CANCELLED"}}
+    assert Cancelled.of(run) == Cancelled("0b0e", intent_id("a" * 32, "during", "2"), "lab", "cold")
+    for other in ({"request": {"type": "simple"}}, {}, {"request": {"type": "full"}, "part": {"odd": 1}}):
+        assert Cancelled.of({"id": "0b0e", "parameters": other, "state": {"type": "CANCELLED"}}) is None

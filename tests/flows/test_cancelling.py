@@ -1,0 +1,116 @@
+"""Cancelling at a real Prefect server a run that no worker looks after, judged by the edge's log."""
+
+import asyncio
+from uuid import UUID
+
+import pytest
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import State, StateType
+
+from deployments.prefect_api import PrefectApi
+from edgecap.archive.journal import Journal
+from edgecap.requests import Filter, FullRequest, SimpleRequest
+from flows.capture import capture
+from flows.register_bucket import register_bucket
+from tasks.cancelling import RUNS
+from tasks.line import Queue
+
+pytestmark = [pytest.mark.prefect, pytest.mark.xdist_group("prefect")]
+
+LONG = FullRequest(colo="ORD", time_limit=30_000, filter=Filter(source_port=53, protocol=17))
+
+
+async def wait_for(what):
+    while not (found := what()):  # noqa: ASYNC110 - logs and Prefect's server tell
+        await asyncio.sleep(0.05)
+    return found
+
+
+def cancel(prefect_server, run_id):
+    with PrefectApi(prefect_server.api_url) as prefect:
+        return prefect.cancel(run_id)
+
+
+def stops(world):
+    return [event["capture_id"] for event in world.edge.log.events("stop")]
+
+
+@pytest.fixture
+async def running(world):
+    """A long full capture in this process: its flow, and its run's id."""
+    await register_bucket()
+    flow = asyncio.create_task(capture(LONG, return_state=True))
+    await wait_for(world.posts)
+    [run_id] = await wait_for(lambda: list(RUNS))
+    yield flow, run_id
+    flow.cancel()
+    await asyncio.wait({flow})
+
+
+async def test_a_cancelled_run_stops_its_capture_and_ends(world, store, prefect_server, running):
+    flow, run_id = running
+    assert cancel(prefect_server, run_id) == "Cancelling"
+    state = await flow
+    [post] = world.posts()
+    assert state.type == StateType.CANCELLED
+    assert (
+        state.message
+        == f"cancelled; Cloudflare was asked to stop full capture {post['capture_id']}, and does"
+    )
+    assert stops(world) == [post["capture_id"]]
+    with PrefectApi(prefect_server.api_url) as prefect:
+        assert prefect.run(run_id)["state"]["type"] == "CANCELLED"
+    [record] = Journal(store).records()
+    assert record.ended is None  # `reconcile` fetches what Cloudflare kept
+
+
+async def test_a_cancel_counts_whatever_state_the_run_writes_over_it(world, prefect_server, running):
+    flow, run_id = running
+    async with get_client() as client:
+        for kind in (StateType.CANCELLING, StateType.RUNNING):
+            await client.set_flow_run_state(UUID(run_id), State[None](type=kind), force=True)
+    assert (await flow).type == StateType.CANCELLED
+    assert len(stops(world)) == 1
+
+
+@pytest.mark.parametrize(
+    "world", [(("error,method=PUT,path=*/stop,count=always,value=503",), "documented")], indirect=True
+)
+async def test_a_capture_that_cannot_be_stopped_is_told_of(world, prefect_server, running):
+    flow, run_id = running
+    cancel(prefect_server, run_id)
+    state = await flow
+    assert state.type == StateType.CANCELLED
+    assert "a full capture may go on at Cloudflare" in state.message
+    assert "`edgecap reconcile` tries again" in state.message
+    assert stops(world) == []
+
+
+async def test_a_run_in_line_that_is_cancelled_never_posts(world, prefect_server, running):
+    first, run_id = running
+    waiting = asyncio.create_task(capture(LONG, return_state=True))
+    queue = Queue("full", world.account_id)
+    while not (others := await queue.others("")):  # noqa: ASYNC110 - Prefect's server tells
+        await asyncio.sleep(0.05)
+    cancel(prefect_server, others[0].name)
+    state = await waiting
+    assert (state.type, state.message) == (
+        StateType.CANCELLED,
+        "cancelled; no full capture of it runs at Cloudflare",
+    )
+    assert len(world.posts()) == 1
+    assert stops(world) == []
+    RUNS[run_id].go()  # and the first one's process ends without it
+    left = await first
+    assert (left.type, left.name) == (StateType.CRASHED, "Left")
+    assert stops(world) == []
+
+
+async def test_a_simple_capture_in_line_that_is_cancelled_ends(world, prefect_server):
+    world.write(timing={**world.values["timing"], "simple_spacing": 6000})
+    await capture(SimpleRequest(time_limit=5), return_state=True)
+    waiting = asyncio.create_task(capture(SimpleRequest(time_limit=5), return_state=True))
+    [run_id] = await wait_for(lambda: list(RUNS))
+    cancel(prefect_server, run_id)
+    assert (await waiting).type == StateType.CANCELLED
+    assert len(world.posts()) == 1
