@@ -22,7 +22,7 @@ SLOW := tests/flows tests/e2e tests/deployments tests/cli/test_capture.py tests/
 export DO_NOT_TRACK := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
-.PHONY: help setup setup-dev apt demo test test-fast stress-test search fuzz lint types bench bench-fetch bench-packets bench-overhead bench-lanes bench-receiver bench-alerts faults postgresql lock clean
+.PHONY: help setup setup-dev apt demo test test-fast stress-test search fuzz lint types bench bench-fetch bench-packets bench-overhead bench-lanes bench-receiver bench-alerts bench-cancel faults postgresql lock clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -109,6 +109,9 @@ bench-lanes: setup-dev ## lanes at the real clock: how well they are used, what 
 
 bench-receiver: setup-dev ## alerts: how soon they are answered 202, at 200 a second
 	@$(BIN)/python -m benches.receiver
+
+bench-cancel: setup-dev ## 50 full captures cancelled at random moments under load: seconds to the stop (25 minutes)
+	@$(BIN)/python -m benches.cancel
 
 bench-alerts: setup-dev ## alerts: how soon one becomes a capture, and after Prefect was away
 	@$(BIN)/python -m benches.alerts

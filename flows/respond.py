@@ -11,7 +11,7 @@ from prefect import flow, get_run_logger
 from prefect.artifacts import acreate_markdown_artifact
 from prefect.blocks.core import Block
 from prefect.runtime import flow_run as this_run
-from prefect.states import Completed, Failed
+from prefect.states import Cancelled, Completed, Failed
 
 from edgecap.alerts.model import Alert
 from edgecap.alerts.policy import Plan
@@ -22,6 +22,7 @@ from edgecap.incidents.record import Incident, Incidents, Noted, Part
 from edgecap.report.links import Links, links_to
 from edgecap.settings import DEFAULT, load_settings
 from edgecap.stores import open_store
+from tasks.cancelling import RunCancelled, Watched, unless_cancelled
 from tasks.incident import close, make_room, start_captures, wake_incident, watch, write_down
 from tasks.retrying import PREFECT_AWAY, insist
 from tasks.runs import sign
@@ -62,8 +63,12 @@ async def respond(
     noted = Noted(
         incident=incident, alert=summary_of(alert), plan=plan, account=account, at=datetime.now(UTC)
     )
+    work = _start(noted, archive) if event == "start" else _end(noted, archive)
     try:
-        message = await _start(noted, archive) if event == "start" else await _end(noted, archive)
+        # In the warm process nobody else would notice that the run is cancelled.
+        message = await unless_cancelled(Watched(str(this_run.id), ""), work)
+    except RunCancelled:
+        return cast("str", Cancelled(message="cancelled; captures that it started are runs of their own"))
     except EdgecapError as error:
         # Raised, the message would begin with Prefect's own words.
         return cast("str", Failed(message=str(error), data=error))
