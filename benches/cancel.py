@@ -3,8 +3,8 @@
 Full captures of hours are started in a terminal, on a worker and in the warm process, and cancelled at random
 moments: while they start, around the POST, and afterwards; by `edgecap cancel`, by Prefect's API as the UI
 does it, and by Ctrl-C; beside busy loops, two for each processor. Judged by the simulated edge's log alone:
-the seconds from the request to the stop, or from the capture's acceptance if that came later; and whether one is
-left running. Ends with exit code 1 if one is, or if a stop took longer than `--within` seconds.
+the seconds from the request to the stop, or from the capture's acceptance if that came later, and whether one
+is left running. Ends with exit code 1 if one is, or if a stop took longer than `--within` seconds.
 """
 
 from __future__ import annotations
