@@ -38,8 +38,8 @@ from deployments.processes import LOOPBACK
 from edgecap.errors import SetupError
 
 EDGECAP = Path(sys.executable).with_name("edgecap")
-SPEED = 10  # of the edge's clock, so that a stopped capture leaves the lane soon
-SECONDS = 80_000  # of a capture, on that clock: more than two hours
+SPEED = 5  # of the edge's clock, so that a stopped capture leaves the lane soon
+SECONDS = 80_000  # of a capture, on that clock: hours
 DEPLOYMENT, SCHEDULED = "capture/now", "capture/simple-every-10-min"
 REQUEST = {"type": "full", "colo": "ORD", "time_limit": SECONDS}
 WAYS = [

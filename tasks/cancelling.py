@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, TypeVar
 
+from prefect.exceptions import TerminationSignal
+
 from edgecap.archive.journal import Journal
 from edgecap.cloudflare.client import Client
 from edgecap.errors import EdgecapError, NotStopped
@@ -80,8 +82,8 @@ class Watched:
         self.leave = True
         self.cancel()
 
-    async def stop(self, *, within: float = STOP_WITHIN) -> Stopped:
-        """Stop the run's capture.
+    async def stop(self, *, within: float) -> Stopped:
+        """Stop the run's capture, within so many seconds.
 
         Raises:
             NotStopped: it may go on.
@@ -147,7 +149,7 @@ async def unless_cancelled(watched: Watched, work: Coroutine[Any, Any, _T]) -> _
             await asyncio.wrap_future(watching)
             raise RunCancelled(str(watched))
         return await task
-    except asyncio.CancelledError:
+    except (asyncio.CancelledError, TerminationSignal):
         # The process is to end. If that is how a worker cancels the run, it has half a minute left.
         await _end(watched, task, interruption)
         await asyncio.wait({asyncio.wrap_future(watching)}, timeout=STOP_WITHIN + LOOK)
@@ -186,7 +188,7 @@ async def _watch(watched: Watched, history: RunHistory) -> None:
     if watched.leave:
         return
     try:
-        watched.stopped = await watched.stop()
+        watched.stopped = await watched.stop(within=STOP_WITHIN)
     except EdgecapError as error:
         watched.stopped = error
     except Exception as error:  # noqa: BLE001 - a fault of ours must be told as a capture that may go on

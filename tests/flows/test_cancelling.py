@@ -76,7 +76,8 @@ async def test_a_cancel_counts_whatever_state_the_run_writes_over_it(world, pref
 @pytest.mark.parametrize(
     "world", [(("error,method=PUT,path=*/stop,count=always,value=503",), "documented")], indirect=True
 )
-async def test_a_capture_that_cannot_be_stopped_is_told_of(world, prefect_server, running):
+async def test_a_capture_that_cannot_be_stopped_is_told_of(world, prefect_server, running, monkeypatch):
+    monkeypatch.setattr("tasks.cancelling.STOP_WITHIN", 2.0)
     flow, run_id = running
     cancel(prefect_server, run_id)
     state = await flow
