@@ -21,7 +21,7 @@ import httpx
 from pydantic import SecretStr
 
 from deployments.demo_attack import POLICY, Attack
-from deployments.demo_runs import ENDED, SIMPLE, Watched, first_on, schedule, start_full, starts, was_given_up
+from deployments.demo_runs import SIMPLE, Watched, first_on, is_over, schedule, start_full, starts
 from deployments.local import PROJECT, LocalSetup
 from deployments.object_store import ObjectStore
 from deployments.prefect_api import PrefectApi, status
@@ -147,7 +147,7 @@ class Demo(Stoppable):
                     alerted = prefect.tagged("alert") if goes_on or not incident.run_id else []
                     for run in starts(alerted):
                         incident.run_id = run["id"]
-                    recorded = any("during" in run["tags"] and run["state_type"] in ENDED for run in alerted)
+                    recorded = any("during" in run["tags"] and is_over(run["state"] or {}) for run in alerted)
                     for watched in every:
                         if watched.run_id and not watched.ended:
                             self._look(prefect, watched)
@@ -205,7 +205,7 @@ class Demo(Stoppable):
         watched.name = run["name"]
         watched.state = state.get("name") or "Scheduled"
         watched.message = state.get("message") or ""
-        watched.ended = state.get("type") in ENDED or was_given_up(state)
+        watched.ended = is_over(state)
         watched.good = state.get("type") == "COMPLETED"
         watched.progress = 100.0 if watched.good else prefect.progress(watched.run_id)
         watched.url = f"{self.setup.ui_url}/v2/runs/flow-run/{watched.run_id}"

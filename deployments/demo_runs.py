@@ -90,11 +90,11 @@ def first_on(runs: list[dict[str, Any]], anchor: datetime) -> str:
     return ours[0] if ours else ""
 
 
-def was_given_up(state: dict[str, Any]) -> bool:
-    """Whether a run crashed so long ago that it is not taken up again."""
-    if state.get("type") != "CRASHED":
-        return False
-    return datetime.now(UTC) - datetime.fromisoformat(state["timestamp"]) > _GIVEN_UP
+def is_over(state: dict[str, Any]) -> bool:
+    """Whether nothing more comes of a run: it ended, or crashed so long ago that it is not taken up again."""
+    if state.get("type") == "CRASHED":
+        return datetime.now(UTC) - datetime.fromisoformat(state["timestamp"]) > _GIVEN_UP
+    return state.get("type") in ENDED
 
 
 def _is_on(expected: str, anchor: datetime) -> bool:

@@ -41,7 +41,7 @@ class Shell:
         plain = {name: value for name, value in os.environ.items() if not name.startswith(SETS)}
         return {**plain, **self.env, **more}
 
-    def run(self, *arguments, timeout=300, **env):
+    def run(self, *arguments, timeout=900, **env):
         """Run it to its end; stdin is closed, stdout and stderr are pipes."""
         return subprocess.run(
             [EDGECAP, *arguments],

@@ -7,7 +7,7 @@ import pytest
 from cli.demo import _why
 from deployments.demo import Demo
 from deployments.demo_attack import Attack
-from deployments.demo_runs import Watched, was_given_up
+from deployments.demo_runs import Watched, is_over
 from edgecap.errors import SetupError
 from edgecap.simulator.traffic import open_traffic
 
@@ -21,11 +21,12 @@ BUSY = SetupError("the Prefect server answers 503", where="POST /flow_runs/filte
         ({"type": "CRASHED", "timestamp": (NOW - timedelta(minutes=1)).isoformat()}, False),
         ({"type": "CRASHED", "timestamp": (NOW - timedelta(minutes=16)).isoformat()}, True),
         ({"type": "SCHEDULED", "timestamp": (NOW - timedelta(hours=1)).isoformat()}, False),
+        ({"type": "FAILED", "timestamp": NOW.isoformat()}, True),
         ({}, False),
     ],
 )
 def test_a_crashed_run_is_waited_for_until_nobody_takes_it_up_any_more(state, given_up):
-    assert was_given_up(state) == given_up
+    assert is_over(state) == given_up
 
 
 @pytest.mark.parametrize(
@@ -88,10 +89,10 @@ class Server:
         start = {
             "id": "incident",
             "tags": ["alert"],
-            "state_type": "RUNNING",
+            "state": {"type": "RUNNING"},
             "parameters": {"event": "start"},
         }
-        during = {"id": "d", "tags": ["alert", "during"], "state_type": self.state["type"], "parameters": {}}
+        during = {"id": "d", "tags": ["alert", "during"], "state": self.state, "parameters": {}}
         return [start, during]
 
     def run(self, run_id):
