@@ -6,10 +6,29 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from edgecap.cloudflare.client import Client
+from edgecap.cloudflare.models import Capture
+from edgecap.errors import UnknownToApi
+
 GROWTH = 1.5
+SHOWN_WITHIN = timedelta(minutes=5)  # a capture that was accepted is known by its id by then
 WAKE_AFTER = 1.0  # seconds after the time limit's end; the promise is two at most
 STAY = 60.0  # seconds at the beginning and at the end of a capture in which somebody looks all the time
 PAUSE_MOST = 600.0  # seconds
+
+
+async def look(client: Client, capture: Capture) -> Capture:
+    """The capture as it is now; as it was accepted, if the API does not know it by its id yet.
+
+    Raises:
+        ApiError: it cannot be had.
+    """
+    try:
+        return await client.get_capture(capture.id)
+    except UnknownToApi:
+        if capture.submitted and client.server_now() - capture.submitted < SHOWN_WITHIN:
+            return capture
+        raise
 
 
 @dataclass(frozen=True, slots=True)

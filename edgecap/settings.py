@@ -119,6 +119,12 @@ class Timing(BaseModel):
     late_after: float = Field(
         600.0, gt=0, description="A scheduled full capture that starts so long after its time is late"
     )
+    outage: float = Field(
+        86_400.0,
+        ge=0,
+        description="A run waits so long for Cloudflare, or for a store, that does not answer; "
+        "a simple capture no longer than its window can be asked for",
+    )
     server_speed: float = Field(
         1.0, gt=0, description="How fast the API's clock runs; not 1 for a simulator only"
     )

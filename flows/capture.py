@@ -19,11 +19,11 @@ from tasks.archive import EntrySummary, archive_entry, conclude
 from tasks.cancelling import RunCancelled, RunLeft, Watched, unless_cancelled
 from tasks.fetch import fetch
 from tasks.incident import report_back
+from tasks.patience import patiently, persistently
 from tasks.poll import poll
 from tasks.runs import sign
 from tasks.submit import IfLate, submit
 from tasks.summarise import summarise
-from tasks.waiting import patiently
 
 DEFAULT_REQUEST = SimpleRequest()
 
@@ -41,7 +41,8 @@ async def capture(
     A simple capture looks back at sampled packet headers in all data centres; a scheduled one asks for
     the window it was scheduled for, however late it runs. A full capture records every packet at one
     data centre from now on, into your bucket. The run waits its turn: one simple request a minute, one
-    full capture at a time; meanwhile its state is WaitingForLane.
+    full capture at a time; meanwhile its state is WaitingForLane. Cloudflare or a store that is away is
+    waited for as long as the packets can be had: WaitingForCloudflare, WaitingForArchive.
 
     Which packets is said by the fields that the API filters by, by an expression as for tcpdump, or by
     both. What the API cannot do of an expression is done once the packets are here.
@@ -101,9 +102,11 @@ async def _take(
         submit, request, account, archive, this_run.id, scheduled, if_late, part, series
     )
     watched.capture_id = submitted.capture.id
-    ended = await patiently(poll, submitted.capture, request, account, this_run.id)
+    ended = await persistently(poll, submitted.capture, request, account, this_run.id)
     watched.is_over = True
-    fetched = await fetch(ended.capture, request, account, archive, submitted.prefix)
+    fetched = await persistently(fetch, ended.capture, request, account, archive, submitted.prefix)
     times = Times(final=ended.at, fetched=datetime.now(UTC))
-    derived = await summarise(ended.capture, fetched, submitted.intent_id, archive)
-    return await archive_entry(ended.capture, fetched, derived, request, submitted.intent_id, archive, times)
+    derived = await persistently(summarise, ended.capture, fetched, submitted.intent_id, archive)
+    return await persistently(
+        archive_entry, ended.capture, fetched, derived, request, submitted.intent_id, archive, times
+    )

@@ -1,7 +1,6 @@
 """Flow `respond`: an alert becomes an incident, with packets from before, during and after the attack."""
 
 # No `from __future__ import annotations`: Prefect makes the form of the UI from the real types.
-import asyncio
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -18,15 +17,14 @@ from edgecap.alerts.policy import Plan
 from edgecap.errors import EdgecapError
 from edgecap.incidents.page import incident_page
 from edgecap.incidents.part import summary_of
-from edgecap.incidents.record import Incident, Incidents, Noted, Part
+from edgecap.incidents.record import Incident, Noted, Part
 from edgecap.report.links import Links, links_to
 from edgecap.settings import DEFAULT, load_settings
-from edgecap.stores import open_store
 from tasks.cancelling import RunCancelled, Watched, unless_cancelled
-from tasks.incident import close, make_room, start_captures, wake_incident, watch, write_down
+from tasks.incident import close, how_it_began, make_room, start_captures, wake_incident, watch, write_down
+from tasks.patience import patiently
 from tasks.retrying import PREFECT_AWAY, insist
 from tasks.runs import sign
-from tasks.waiting import patiently
 
 
 def _name() -> str:
@@ -76,7 +74,7 @@ async def respond(
 
 
 async def _start(noted: Noted, archive: str) -> str:
-    noted = await write_down("start", noted, archive)
+    noted = await patiently(write_down, "start", noted, archive)
     await start_captures(noted, archive)
     if noted.plan.preempt:
         await make_room(noted, archive)
@@ -85,13 +83,12 @@ async def _start(noted: Noted, archive: str) -> str:
 
 
 async def _end(noted: Noted, archive: str) -> str:
-    noted = await write_down("end", noted, archive)
+    noted = await patiently(write_down, "end", noted, archive)
     await start_captures(noted, archive)
     if await insist(partial(wake_incident, noted.incident, this_run.id, ended=True)):
         return f"the end is noted, {len(noted.plan.captures)} captures after it are started"
-    incidents = Incidents(open_store(load_settings().archive(archive)))
-    opened = await asyncio.to_thread(incidents.opened, noted.incident)
-    return await _see_out(opened or noted, archive)
+    opened = await patiently(how_it_began, noted, archive)
+    return await _see_out(opened, archive)
 
 
 async def _see_out(opened: Noted, archive: str) -> str:
@@ -99,7 +96,7 @@ async def _see_out(opened: Noted, archive: str) -> str:
     settings = load_settings()
     until = opened.at + timedelta(seconds=settings.incidents.close_after)
     parts = await patiently(watch, opened.incident, archive, until)
-    record, is_ours = await close(opened, parts, archive)
+    record, is_ours = await patiently(close, opened, parts, archive)
     await _show(opened, parts, record)
     if is_ours:
         await _notify(settings.incidents.notify, opened, record)

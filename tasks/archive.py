@@ -25,7 +25,7 @@ from edgecap.report.markdown import entry_markdown
 from edgecap.requests import FullRequest, SimpleRequest
 from edgecap.settings import load_settings
 from edgecap.stores import open_store
-from tasks.retrying import DELAYS, PASSING, TRIES, passing
+from tasks.retrying import DELAYS, PASSING, TRIES, passing_soon
 
 _KEY = re.compile(r"[^a-z0-9]+")  # what Prefect does not take in an artifact's key
 
@@ -57,7 +57,7 @@ class EntrySummary(BaseModel):
     cache_policy=INPUTS + RUN_ID,
     retries=TRIES,
     retry_delay_seconds=DELAYS,
-    retry_condition_fn=passing,
+    retry_condition_fn=passing_soon,
 )
 async def archive_entry(
     capture: Capture,

@@ -15,7 +15,7 @@ from edgecap.interruption import Interruption, current
 from edgecap.requests import FullRequest, SimpleRequest
 from edgecap.settings import load_settings
 from edgecap.stores import open_store
-from tasks.retrying import DELAYS, TRIES, passing
+from tasks.retrying import DELAYS, TRIES, passing_soon
 
 
 @dataclass
@@ -47,7 +47,7 @@ class Meter:
     cache_policy=INPUTS + RUN_ID,
     retries=TRIES,
     retry_delay_seconds=DELAYS,
-    retry_condition_fn=passing,
+    retry_condition_fn=passing_soon,
 )
 async def fetch(
     capture: Capture, request: SimpleRequest | FullRequest, account: str, archive: str, prefix: str

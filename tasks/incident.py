@@ -29,7 +29,7 @@ from edgecap.stores import Store, open_store
 from tasks.line import ALERT
 from tasks.outcomes import Outcomes, tag_of
 from tasks.responder import MAY_KEEP, tell
-from tasks.retrying import DELAYS, PREFECT_AWAY, TRIES, passing
+from tasks.retrying import DELAYS, PREFECT_AWAY, TRIES, passing, passing_soon
 from tasks.waiting import PATIENCE, PREFETCH, Waiting, put_off
 
 DEPLOYMENT = "capture/alert"
@@ -51,7 +51,7 @@ _TO_STOP = ("pending", "running")  # what is being converted makes room by itsel
     cache_policy=NO_CACHE,
     retries=TRIES,
     retry_delay_seconds=DELAYS,
-    retry_condition_fn=passing,
+    retry_condition_fn=passing_soon,
 )
 async def write_down(event: str, noted: Noted, archive: str) -> Noted:
     """Write down how an incident begins, or ends, before anything follows from it; what was first stands.
@@ -66,6 +66,16 @@ async def write_down(event: str, noted: Noted, archive: str) -> Noted:
     """
     incidents = Incidents(open_store(load_settings().archive(archive)))
     return await asyncio.to_thread(incidents.end if event == "end" else incidents.open, noted)
+
+
+async def how_it_began(noted: Noted, archive: str) -> Noted:
+    """How the incident of an end began; the end itself if the archive has no beginning.
+
+    Raises:
+        StoreError: the archive cannot be read.
+    """
+    incidents = Incidents(open_store(load_settings().archive(archive)))
+    return await asyncio.to_thread(incidents.opened, noted.incident) or noted
 
 
 @task(
@@ -177,7 +187,7 @@ def _of_a_schedule(journal: Journal, captures: set[str]) -> str:
     cache_policy=NO_CACHE,
     retries=TRIES,
     retry_delay_seconds=DELAYS,
-    retry_condition_fn=passing,
+    retry_condition_fn=passing_soon,
 )
 async def watch(incident: str, archive: str, until: datetime) -> list[Part] | Waiting:
     """Look until every capture of the incident is over, and the incident is, or nobody will tell any more.
@@ -224,7 +234,7 @@ async def watch(incident: str, archive: str, until: datetime) -> list[Part] | Wa
     cache_policy=NO_CACHE,
     retries=TRIES,
     retry_delay_seconds=DELAYS,
-    retry_condition_fn=passing,
+    retry_condition_fn=passing_soon,
 )
 async def close(opened: Noted, parts: list[Part], archive: str) -> tuple[Incident, bool]:
     """Write the one record of an incident.

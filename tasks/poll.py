@@ -17,11 +17,11 @@ from prefect.client.orchestration import get_client
 from edgecap.cloudflare.client import Client
 from edgecap.cloudflare.models import Capture
 from edgecap.errors import CaptureFailed, DeadlinePassed
-from edgecap.polling import Poll
+from edgecap.polling import Poll, look
 from edgecap.requests import FullRequest, SimpleRequest, rfc3339
 from edgecap.settings import load_settings
 from tasks.line import Queue
-from tasks.retrying import DELAYS, TRIES, passing
+from tasks.retrying import DELAYS, TRIES, passing_soon
 from tasks.waiting import WAITING_FOR_CAPTURE, Waiting, patience
 
 
@@ -40,7 +40,7 @@ class Ended:
     cache_policy=NO_CACHE,
     retries=TRIES,
     retry_delay_seconds=DELAYS,
-    retry_condition_fn=passing,
+    retry_condition_fn=passing_soon,
 )
 async def poll(
     capture: Capture, request: SimpleRequest | FullRequest, account: str, run_id: str
@@ -67,7 +67,7 @@ async def poll(
     async with get_client() as prefect:
         keeps = patience(await prefect.read_flow_run(UUID(run_id)))
     async with Client(sign_in) as client:
-        now = await client.get_capture(capture.id)
+        now = await look(client, capture)
         plan = Poll(
             submitted=capture.submitted or client.server_now(),
             time_limit=request.time_limit if isinstance(request, FullRequest) else 0,
@@ -99,7 +99,7 @@ async def poll(
                 )
             wait = plan.wait(wait, client.server_now())
             await asyncio.sleep(wait / timing.server_speed)
-            now = await client.get_capture(capture.id)
+            now = await look(client, capture)
             await aupdate_progress_artifact(
                 artifact, plan.progress(client.server_now()), description=f"{request}: {now.status}"
             )

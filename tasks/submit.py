@@ -17,23 +17,25 @@ from prefect.client.schemas.objects import FlowRun
 
 from edgecap.archive.journal import Intent, Journal
 from edgecap.archive.layout import entry_prefix
-from edgecap.checking import check_request
+from edgecap.checking import check_request, check_window
 from edgecap.cloudflare.client import Client
 from edgecap.cloudflare.models import Capture
 from edgecap.destinations import destination_conf
-from edgecap.errors import TooLate
+from edgecap.errors import StoreError, TooLate
 from edgecap.incidents.part import IncidentPart
 from edgecap.intents import decide, identity_of
 from edgecap.lanes import Turn, ends
 from edgecap.line import GRACE, Waiter
+from edgecap.outages import AWAY, SHUT_OUT
 from edgecap.ownership import require_validated
 from edgecap.requests import FullRequest, SimpleRequest, rfc3339
 from edgecap.settings import Settings, Timing, load_settings
-from edgecap.stores import Store, open_store
+from edgecap.stores import open_store
 from edgecap.submission import Started, Submitter, seconds_until
 from tasks.lane import lane_of
 from tasks.line import Queue, waiter_of
-from tasks.retrying import DELAYS, PASSING, TRIES, passing
+from tasks.outage import outage_of, wait_out
+from tasks.retrying import DELAYS, PASSING, TRIES, passing_soon
 from tasks.waiting import WAITING_FOR_LANE, Waiting, go_on, patience, show
 
 IfLate = Literal["run", "skip"]
@@ -58,7 +60,7 @@ class Submitted:
     cache_policy=NO_CACHE,
     retries=TRIES,
     retry_delay_seconds=DELAYS,
-    retry_condition_fn=passing,
+    retry_condition_fn=passing_soon,
 )
 async def submit(
     request: SimpleRequest | FullRequest,
@@ -91,6 +93,27 @@ async def submit(
         EdgecapError: bad input, or the API refused for good.
         TooLate: it is late, and late ones are not wanted.
     """
+    try:
+        return await _submit(request, account, archive, run_id, scheduled, if_late, part, series)
+    except AWAY:
+        await _check_still_wanted(request, archive, identity_of(run_id, part), scheduled, if_late)
+        raise
+    except SHUT_OUT as error:
+        if not await _may_have_posted(archive, identity_of(run_id, part)):
+            raise
+        return await wait_out(run_id, error)
+
+
+async def _submit(
+    request: SimpleRequest | FullRequest,
+    account: str,
+    archive: str,
+    run_id: str,
+    scheduled: datetime | None,
+    if_late: IfLate,
+    part: IncidentPart | None,
+    series: str,
+) -> Submitted | Waiting:
     settings = load_settings()
     sign_in = settings.account(account)
     store = open_store(settings.archive(archive))
@@ -100,12 +123,17 @@ async def submit(
         run = await prefect.read_flow_run(UUID(run_id))
     async with Client(sign_in) as client:
         record = await asyncio.to_thread(Journal(store).follow, identity_of(run_id, part))
-        if record:
-            intent = record.intent
-        else:
+        if record is None:
             _check_time(request, scheduled, if_late, settings.timing)
-            await _check(request, settings, store, client)
+            check_request(request, settings.bounds, now=datetime.now(UTC))
+            await asyncio.to_thread(store.check, write=True)
             intent = await _decide(request, settings, client, run, account, archive, scheduled, part, series)
+            # Before what may fail since Cloudflare is away: its window is kept, whenever that is back.
+            intent = await asyncio.to_thread(Journal(store).begin, intent)
+        else:
+            intent = record.intent
+        if record is None or outage_of(run):
+            await _check_bucket(request, settings, client)
         line = _InLine(client, settings.timing, Queue(request.type, sign_in.lanes), run, request)
         submitter = Submitter(client, Journal(store), lane_of(sign_in.lanes, myself=run_id), settings.timing)
         while True:
@@ -116,6 +144,40 @@ async def submit(
                 return Submitted(outcome.intent.intent_id, outcome.capture, prefix)
             if long := await line.wait(outcome):
                 return long
+
+
+async def _may_have_posted(archive: str, intent_id: str) -> bool:
+    """Whether something may have been accepted for the intent, so that it is not given up."""
+    try:
+        store = open_store(load_settings().archive(archive))
+        record = await asyncio.to_thread(Journal(store).follow, intent_id)
+    except StoreError:
+        return True  # for all that is known
+    if record is None:
+        return False
+    refused = {answer.number for answer in record.answers if answer.refused}
+    return bool(record.accepted) or any(posting.number not in refused for posting in record.postings)
+
+
+async def _check_still_wanted(
+    request: SimpleRequest | FullRequest,
+    archive: str,
+    intent_id: str,
+    scheduled: datetime | None,
+    if_late: IfLate,
+) -> None:
+    """Cloudflare or the archive is away: give up what would come too late, unless it may have been posted.
+
+    Raises:
+        WindowTooOld: the packets are forgotten.
+        TooLate: a full capture is late, and late ones are not wanted.
+    """
+    if await _may_have_posted(archive, intent_id):
+        return
+    _check_time(request, scheduled, if_late, load_settings().timing)
+    if isinstance(request, SimpleRequest):
+        ends = request.offset_time or scheduled
+        check_window(request.model_copy(update={"offset_time": ends}), now=datetime.now(UTC))
 
 
 def _check_time(
@@ -133,12 +195,8 @@ def _check_time(
         )
 
 
-async def _check(
-    request: SimpleRequest | FullRequest, settings: Settings, store: Store, client: Client
-) -> None:
-    """Find out what would make the capture useless before it is asked for."""
-    check_request(request, settings.bounds, now=datetime.now(UTC))
-    await asyncio.to_thread(store.check, write=True)
+async def _check_bucket(request: SimpleRequest | FullRequest, settings: Settings, client: Client) -> None:
+    """Find out what would make a full capture useless before it is asked for."""
     if isinstance(request, FullRequest):
         bucket = settings.bucket(request.bucket)
         await asyncio.to_thread(open_store(bucket).check)
@@ -156,9 +214,12 @@ async def _decide(
     part: IncidentPart | None,
     series: str,
 ) -> Intent:
-    listing = await client.list_captures()
     ends = request.offset_time if part and isinstance(request, SimpleRequest) else scheduled
-    if ends and (early := (ends - listing.server_time).total_seconds()) > 0:
+    try:
+        now = (await client.list_captures()).server_time
+    except AWAY:
+        now = datetime.now(UTC)  # the best that is known; the window is kept, and asked for later
+    if ends and (early := (ends - now).total_seconds()) > 0:
         # A worker starts runs ahead of time; the window that was meant ends when the run was scheduled, and
         # that of an incident's capture at a time of its own.
         await asyncio.sleep(min(early / settings.timing.server_speed, EARLIEST))
@@ -170,7 +231,8 @@ async def _decide(
         account=account,
         archive=archive,
         scheduled=scheduled,
-        now=max(listing.server_time, client.server_now()),
+        # What is wanted now was wanted when it could not be written down, too.
+        now=outage.since if (outage := outage_of(run)) else max(now, client.server_now()),
         series=series,
         part=part,
     )

@@ -13,7 +13,7 @@ from edgecap.deriving import Derived, derive_for
 from edgecap.fetching import Fetching
 from edgecap.settings import load_settings
 from edgecap.stores import open_store
-from tasks.retrying import DELAYS, TRIES, passing
+from tasks.retrying import DELAYS, TRIES, passing_soon
 
 
 @task(
@@ -23,7 +23,7 @@ from tasks.retrying import DELAYS, TRIES, passing
     cache_policy=INPUTS + RUN_ID,
     retries=TRIES,
     retry_delay_seconds=DELAYS,
-    retry_condition_fn=passing,
+    retry_condition_fn=passing_soon,
 )
 async def summarise(capture: Capture, fetched: Fetching, intent_id: str, archive: str) -> Derived:
     """Merge the files by time, filter what the API could not, count it all, and put the results beside them.

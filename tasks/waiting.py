@@ -8,22 +8,14 @@ a process takes seconds.
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import partial
-from typing import ParamSpec, TypeVar
 from uuid import UUID
 
-from prefect import get_run_logger
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun, State, StateDetails, StateType
-from prefect.exceptions import Abort
-from prefect.runtime import flow_run as this_run
 
-from edgecap.requests import rfc3339
 from tasks.responder import MAY_KEEP
-from tasks.retrying import insist
 
 WAITING_FOR_LANE = "WaitingForLane"
 WAITING_FOR_CAPTURE = "WaitingForCapture"
@@ -34,9 +26,6 @@ PATIENCE = 20.0  # seconds; shorter waits are not worth a new process
 PATIENCE_OF_THE_FIRST = 65.0
 LEAD = timedelta(seconds=3)  # a run is taken up so much before its time: what is left is waited for exactly
 PREFETCH = timedelta(seconds=20)  # twice what workers look ahead: who wakes sooner may be starting already
-
-_P = ParamSpec("_P")
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,27 +41,6 @@ class Waiting:
     name: str
     at: datetime
     reason: str
-
-
-async def patiently(step: Callable[_P, Awaitable[_T | Waiting]], *args: _P.args, **kwargs: _P.kwargs) -> _T:
-    """Take a step of the running flow until it has its result.
-
-    Raises:
-        Abort: the wait is long, so the run has been put off, and this process has nothing more to do.
-    """
-    while True:
-        outcome = await step(*args, **kwargs)
-        if not isinstance(outcome, Waiting):
-            return outcome
-        at = rfc3339(outcome.at)
-        get_run_logger().info("%s; this process ends, a worker goes on at %s", outcome.reason, at)
-        await insist(partial(_give_back, UUID(this_run.id), outcome))
-        raise Abort(outcome.reason)
-
-
-async def _give_back(run_id: UUID, waiting: Waiting) -> None:
-    async with get_client() as client:
-        await put_off(client, run_id, waiting)
 
 
 def patience(run: FlowRun, *, is_first: bool = False) -> float:

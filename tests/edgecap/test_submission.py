@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -9,11 +10,13 @@ from pydantic import SecretStr
 
 from edgecap.archive.journal import Ended, Journal
 from edgecap.cloudflare.client import Client
-from edgecap.errors import CaptureFailed, NetworkTrouble, RequestRefused
+from edgecap.cloudflare.models import Capture
+from edgecap.errors import CaptureFailed, NetworkTrouble, RequestRefused, UnknownToApi
 from edgecap.intents import decide
 from edgecap.lanes import Turn
+from edgecap.polling import SHOWN_WITHIN, look
 from edgecap.posting import about_to_post
-from edgecap.requests import SimpleRequest
+from edgecap.requests import SimpleRequest, rfc3339
 from edgecap.settings import Account, Settings, Timing
 from edgecap.simulator.clock import Clock
 from edgecap.simulator.credentials import Credential
@@ -101,7 +104,7 @@ def world(tmp_path, request):
         buckets=lambda uri: FolderStore(tmp_path / "bucket"),
         credentials=[Credential("token", frozenset({ACCOUNT}), token=TOKEN)],
         clock=Clock(source=time),
-        variant=VARIANTS[variant],
+        variant=VARIANTS[variant] if isinstance(variant, str) else variant,
         faults=Faults(map(parse_fault, faults)),
     )
     with SimulatorServer(edge) as server:
@@ -191,3 +194,16 @@ async def test_an_edge_that_is_down_is_network_trouble_and_leaves_the_intent_in_
     with pytest.raises(NetworkTrouble):
         await gone.submit(intent)
     assert gone.journal.find(intent.intent_id).capture_id == ""
+
+
+@pytest.mark.parametrize("world", [([], replace(VARIANTS["documented"], shown_after=30.0))], indirect=True)
+async def test_a_capture_that_is_not_known_by_its_id_yet_is_as_it_was_accepted(world):
+    """For some minutes; then the API has forgotten it, or never took it."""
+    started = await world.submit(world.intent("young"))
+    async with Client(world.account) as client:
+        assert (await look(client, started.capture)) == started.capture
+        old = started.capture.submitted - SHOWN_WITHIN
+        with pytest.raises(UnknownToApi):
+            await look(client, Capture.model_validate({**started.capture.raw, "submitted": rfc3339(old)}))
+        await asyncio.sleep(30 / SPEED + 0.1)
+        assert (await look(client, started.capture)).status != ""

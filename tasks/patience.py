@@ -1,0 +1,81 @@
+"""Taking a step of a flow until it has its result, however long that takes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from functools import partial
+from typing import ParamSpec, TypeVar
+from uuid import UUID
+
+from prefect import get_run_logger
+from prefect.client.orchestration import get_client
+from prefect.exceptions import Abort
+from prefect.runtime import flow_run as this_run
+
+from edgecap.errors import EdgecapError
+from edgecap.outages import AWAY, SHUT_OUT, WAITING_FOR_ARCHIVE, WAITING_FOR_BUCKET, WAITING_FOR_CLOUDFLARE
+from edgecap.requests import rfc3339
+from tasks.outage import wait_out
+from tasks.retrying import insist
+from tasks.waiting import Waiting, go_on, patience, put_off, show
+
+_OUTAGES = (WAITING_FOR_CLOUDFLARE, WAITING_FOR_ARCHIVE, WAITING_FOR_BUCKET)
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+async def patiently(step: Callable[_P, Awaitable[_T | Waiting]], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+    """Take a step of the running flow until it has its result; a service that is away is waited for.
+
+    Raises:
+        Abort: the wait is long, so the run has been put off, and this process has nothing more to do.
+        EdgecapError: what the step failed with.
+    """
+    return await _until_done(partial(step, *args, **kwargs), AWAY)
+
+
+async def persistently(
+    step: Callable[_P, Awaitable[_T | Waiting]], *args: _P.args, **kwargs: _P.kwargs
+) -> _T:
+    """The same for a step after a capture was accepted: a token that stops working is waited for, too."""
+    return await _until_done(partial(step, *args, **kwargs), (*AWAY, *SHUT_OUT))
+
+
+async def _until_done(
+    step: Callable[[], Awaitable[_T | Waiting]], waited_for: tuple[type[EdgecapError], ...]
+) -> _T:
+    stayed = False
+    while True:
+        try:
+            outcome = await step()
+        except waited_for as error:
+            outcome = await wait_out(this_run.id, error)
+        if not isinstance(outcome, Waiting):
+            if stayed:
+                await insist(partial(go_on, UUID(this_run.id)))
+            return outcome
+        if outcome.name in _OUTAGES and await insist(partial(_may_stay, outcome)):
+            get_run_logger().warning("%s; asked again at %s", outcome.reason, rfc3339(outcome.at))
+            await insist(partial(show, UUID(this_run.id), outcome))
+            await asyncio.sleep(max(0.0, (outcome.at - datetime.now(UTC)).total_seconds()))
+            stayed = True
+            continue
+        at = rfc3339(outcome.at)
+        get_run_logger().info("%s; this process ends, a worker goes on at %s", outcome.reason, at)
+        await insist(partial(_give_back, UUID(this_run.id), outcome))
+        raise Abort(outcome.reason)
+
+
+async def _may_stay(waiting: Waiting) -> bool:
+    """Whether the wait is so short that the run keeps its process, or no worker could take the run up."""
+    async with get_client() as client:
+        run = await client.read_flow_run(UUID(this_run.id))
+    return (waiting.at - datetime.now(UTC)).total_seconds() <= patience(run)
+
+
+async def _give_back(run_id: UUID, waiting: Waiting) -> None:
+    async with get_client() as client:
+        await put_off(client, run_id, waiting)

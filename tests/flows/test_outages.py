@@ -1,0 +1,121 @@
+"""Cloudflare or the archive is away: the run waits without a process, and loses no window."""
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
+
+import pytest
+from prefect import flow
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.client.schemas.objects import StateType
+from prefect.exceptions import Abort
+from prefect.flow_engine import run_flow
+from prefect.runtime import flow_run as this_run
+
+from edgecap.archive.journal import Journal
+from edgecap.errors import NoPermission, ServerTrouble
+from edgecap.outages import Outage
+from edgecap.requests import FullRequest, SimpleRequest
+from edgecap.simulator.faults import Fault
+from flows.register_bucket import register_bucket
+from tasks.outage import OUTAGE
+from tasks.patience import patiently, persistently
+from tasks.poll import poll
+from tasks.submit import submit
+
+pytestmark = [pytest.mark.prefect, pytest.mark.xdist_group("prefect")]
+
+
+@flow(name="submit patiently")
+async def submitting(request, scheduled=None, if_late="run"):
+    """The first step alone, whose task does not try again by itself."""
+    once = submit.with_options(retries=0)
+    return await patiently(once, request, "default", "default", this_run.id, scheduled, if_late)
+
+
+@flow(name="poll persistently")
+async def polling(capture, request):
+    return await persistently(poll.with_options(retries=0), capture, request, "default", this_run.id)
+
+
+@pytest.fixture
+async def on_a_worker(prefect_server):
+    """Runs a flow as a worker does, for which a service has been away for an hour already."""
+    async with get_client() as client:
+        pool = await client.create_work_pool(WorkPoolCreate(name=f"pool-{uuid4().hex}", type="process"))
+
+        async def run(some_flow, *, of=None, **parameters):
+            if of is None:
+                flow_id = await client.create_flow(some_flow)
+                deployment = await client.create_deployment(
+                    flow_id, name=uuid4().hex, work_pool_name=pool.name
+                )
+                of = (await client.create_flow_run_from_deployment(deployment)).id
+                now = datetime.now(UTC)
+                outage = Outage(now - timedelta(hours=1), now - timedelta(minutes=1))
+                await client.update_flow_run_labels(of, {OUTAGE: str(outage)})
+            started = await client.read_flow_run(UUID(str(of)))
+            try:
+                result = await run_flow(some_flow, started, parameters=parameters)
+            except Abort:
+                result = None
+            return result, await client.read_flow_run(started.id)
+
+        yield run
+
+
+def down(world, **fault):
+    world.edge.faults.add(Fault(**{"kind": "error", "count": None, **fault}))
+
+
+async def test_a_run_waits_for_cloudflare_without_a_process_and_keeps_its_window(world, store, on_a_worker):
+    down(world)
+    result, run = await on_a_worker(submitting, request=SimpleRequest(time_limit=5))
+    assert result is None
+    assert (run.state.type, run.state.name) == (StateType.SCHEDULED, "WaitingForCloudflare")
+    assert "HTTP 503" in run.state.message
+    assert run.state.state_details.scheduled_time > datetime.now(UTC) + timedelta(minutes=4)
+    [record] = Journal(store).open()
+    ends = record.intent.request.offset_time
+    assert datetime.now(UTC) - ends > timedelta(
+        minutes=59
+    )  # when it was wanted, not when it was written down
+    world.edge.faults.clear()
+    result, _ = await on_a_worker(submitting, of=run.id, request=SimpleRequest(time_limit=5))
+    assert result.intent_id == record.intent.intent_id
+    assert datetime.fromisoformat(world.posts()[0]["body"]["offset_time"]) == ends
+    assert len(world.posts()) == 1
+
+
+async def test_a_run_waits_for_the_archive(world, on_a_worker):
+    gone = {"uri": "s3://gone/archive?region=eu-west-1", "endpoint_url": "http://127.0.0.1:1"}
+    world.write(**{"archives.default": {**gone, "access_key_id": "a", "secret_access_key": "b"}})
+    result, run = await on_a_worker(submitting, request=SimpleRequest(time_limit=5))
+    assert (result, run.state.name) == (None, "WaitingForArchive")
+    assert "s3://gone/archive" in run.state.message
+    assert not world.posts()
+
+
+async def test_a_late_full_capture_that_nobody_wants_late_waits_no_longer(world, on_a_worker):
+    await register_bucket()
+    down(world)
+    scheduled = datetime.now(UTC) - timedelta(hours=1)
+    request = FullRequest(colo="ORD", time_limit=5)
+    with pytest.raises(Exception, match="skipped: it was to start at"):
+        await on_a_worker(submitting, request=request, scheduled=scheduled, if_late="skip")
+
+
+async def test_a_token_that_stops_working_is_waited_for_once_a_capture_was_accepted(world, on_a_worker):
+    submitted, _ = await on_a_worker(submitting, request=SimpleRequest(time_limit=5))
+    down(world, value=403)
+    result, run = await on_a_worker(polling, capture=submitted.capture, request=SimpleRequest(time_limit=5))
+    assert (result, run.state.name) == (None, "WaitingForCloudflare")
+    with pytest.raises(NoPermission):
+        await on_a_worker(submitting, request=SimpleRequest(time_limit=6))
+
+
+async def test_the_patience_of_a_run_is_a_setting(world, on_a_worker):
+    world.write(timing={**world.values["timing"], "outage": 600})
+    down(world)
+    with pytest.raises(ServerTrouble):
+        await on_a_worker(submitting, request=SimpleRequest(time_limit=5))
