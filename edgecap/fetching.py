@@ -7,7 +7,7 @@ Fetching again, after a crash, finds what is there and leaves it alone.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from edgecap.archive.commit import put_file
@@ -16,7 +16,7 @@ from edgecap.archive.manifest import FileRecord
 from edgecap.cloudflare.client import Client
 from edgecap.cloudflare.models import Capture
 from edgecap.delivery import delivered
-from edgecap.errors import DeadlinePassed, UnexpectedAnswer
+from edgecap.errors import DeadlinePassed, RequestRefused, UnexpectedAnswer, UnknownToApi
 from edgecap.packets.inspect import inspect_file
 from edgecap.packets.sniff import Kind, sniff
 from edgecap.settings import Timing
@@ -30,6 +30,8 @@ from edgecap.stores.transfer import fetch_many
 ERROR_PAGES = {Kind.HTML, Kind.JSON, Kind.XML}
 PARALLEL = 8  # objects at a time; more gain nothing and cost memory
 
+DOWNLOAD_WITHIN = 120.0  # seconds in which a finished simple capture's file can be downloaded
+
 OnBytes = Callable[[int], None]
 
 
@@ -42,9 +44,16 @@ class Fetching:
 
 
 async def fetch_simple(
-    client: Client, capture: Capture, archive: Store, *, prefix: str, on_bytes: OnBytes | None = None
+    client: Client,
+    capture: Capture,
+    archive: Store,
+    *,
+    prefix: str,
+    on_bytes: OnBytes | None = None,
+    patience: float = DOWNLOAD_WITHIN,
+    sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
 ) -> Fetching:
-    """Download a simple capture from the API.
+    """Download a simple capture from the API, which may have its file only some time after its final status.
 
     Args:
         client: the account's API.
@@ -52,12 +61,29 @@ async def fetch_simple(
         archive: where the packets go.
         prefix: the entry's place in it.
         on_bytes: called with the number of bytes just fetched.
+        patience: seconds for which a file that is not there is asked for again.
+        sleep: waits so many seconds.
 
     Raises:
         ApiError: the download failed; NetworkTrouble if it was cut short.
         UnexpectedAnswer: what came is an error page.
         StoreError: the archive cannot be written.
     """
+    waited, pause = 0.0, 1.0
+    while True:
+        try:
+            return await _download(client, capture, archive, prefix, on_bytes)
+        except (UnknownToApi, RequestRefused):
+            if not capture.succeeded or waited >= patience:
+                raise
+        await sleep(pause)
+        waited += pause
+        pause = min(pause * 1.5, 15.0)
+
+
+async def _download(
+    client: Client, capture: Capture, archive: Store, prefix: str, on_bytes: OnBytes | None
+) -> Fetching:
     with working_folder(archive, "fetch") as folder, explained(folder):
         landing = Landing(folder / SIMPLE_NAME)
         try:

@@ -16,11 +16,11 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import httpx
-from pydantic import SecretStr
 
 from edgecap import __version__
+from edgecap.cloudflare.access import api_address, auth_headers, secret_text
 from edgecap.cloudflare.answers import Call, described, error_of, result_of, unexpected
-from edgecap.cloudflare.download import Download
+from edgecap.cloudflare.download import Download, elsewhere, is_same_host
 from edgecap.cloudflare.envelope import read_envelope
 from edgecap.cloudflare.headers import RateLimit, rate_limit, server_date
 from edgecap.cloudflare.models import PAGE, Answer, Capture, Listing, Ownership
@@ -35,9 +35,9 @@ __all__ = ["Client", "Download", "Listing"]
 _T = TypeVar("_T")
 _A = TypeVar("_A", bound=Answer)
 _ID = re.compile(r"[0-9a-f]{32}", re.IGNORECASE)
+REDIRECTS_MOST = 5  # of a download
 PAGES_MOST = 20  # of the list: a thousand captures
 _SHORTEST_SECRET = 8  # real ones have 37 or more; replacing a short word would only garble messages
-_IN_A_HEADER = re.compile(r"[\x21-\x7e]+")
 
 
 def _utc_now() -> datetime:
@@ -80,11 +80,11 @@ class Client:
                 where="account_id",
                 todo="set CLOUDFLARE_ACCOUNT_ID to the 32 hexadecimal digits that the dashboard shows",
             )
-        credentials = _credentials(account)
-        base = _base_url(account.base_url)
+        credentials = auth_headers(account)
+        base = api_address(account.base_url)
         self._account_id = account.account_id
         self._auth = "token" if "Authorization" in credentials else "key"
-        secrets = map(_secret, (account.api_token, account.api_key))
+        secrets = map(secret_text, (account.api_token, account.api_key))
         self._secrets = [secret for secret in secrets if len(secret) >= _SHORTEST_SECRET]
         self._server = base.netloc.decode("ascii")
         self._backoff = Backoff(attempts)
@@ -92,6 +92,10 @@ class Client:
         self._clock_offset = timedelta()
         self._rate_limit: RateLimit | None = None
         self._requests = 0
+        # What follows a redirect to another host: it has no credentials, and so cannot give them away.
+        self._stranger = httpx.AsyncClient(
+            headers={"User-Agent": f"edgecap/{__version__}"}, transport=transport, timeout=timeout
+        )
         self._http = httpx.AsyncClient(
             base_url=base.join(f"{base.path.rstrip('/')}/accounts/{self._account_id}"),
             headers={
@@ -110,6 +114,7 @@ class Client:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._http.aclose()
+        await self._stranger.aclose()
 
     def __repr__(self) -> str:
         """Such as `<Client 023e… at api.cloudflare.com [token, open, 3 requests, clock -0.4 s]>`."""
@@ -271,11 +276,25 @@ class Client:
         return response
 
     async def _open(self, call: Call) -> httpx.Response:
-        """Start a download; the response's body is still to come."""
+        """Start a download; the response's body is still to come. Redirects are followed, as the SDK does."""
         request = self._request(call, None, {"Accept": "*/*", "Accept-Encoding": "identity"})
+        client = self._http
         try:
-            response = await self._http.send(request, stream=True)
-            self._learn(response.headers)
+            for _ in range(REDIRECTS_MOST + 1):
+                response = await client.send(request, stream=True)
+                if client is self._http:  # the clock of another host is none of the API's
+                    self._learn(response.headers)
+                if not response.has_redirect_location:
+                    break
+                await response.aclose()
+                target = elsewhere(response, call)
+                if not is_same_host(target, self._http.base_url):
+                    client = self._stranger
+                request = client.build_request(
+                    "GET", target, headers={"Accept": "*/*", "Accept-Encoding": "identity"}
+                )
+            else:
+                raise unexpected(call, response.status_code, "a download was redirected without end")
             kind = response.headers.get("content-type", "").lower()
             if response.status_code == httpx.codes.OK and "json" not in kind and "html" not in kind:
                 return response
@@ -343,40 +362,3 @@ def _checked(some_id: str, field: str) -> str:
             f"{redact(some_id)[:80]!r} is no id", field=field, todo="give 32 hexadecimal digits"
         )
     return some_id
-
-
-def _secret(value: SecretStr | None) -> str:
-    return value.get_secret_value().strip() if value else ""
-
-
-def _credentials(account: Account) -> dict[str, str]:
-    token, key, email = _secret(account.api_token), _secret(account.api_key), (account.email or "").strip()
-    headers = {"Authorization": f"Bearer {token}"} if token else {"X-Auth-Email": email, "X-Auth-Key": key}
-    parts = [token] if token else [email, key]
-    if not all(parts):
-        raise ConfigError(
-            "the account has no credentials",
-            where=f"account {account.account_id}",
-            todo="set CLOUDFLARE_API_TOKEN, or CLOUDFLARE_EMAIL and CLOUDFLARE_API_KEY",
-        )
-    if not all(_IN_A_HEADER.fullmatch(part) for part in parts):
-        raise ConfigError(
-            "the credentials hold a space, a line break or a character that HTTP cannot carry",
-            where=f"account {account.account_id}",
-            todo="copy CLOUDFLARE_API_TOKEN, or CLOUDFLARE_EMAIL and CLOUDFLARE_API_KEY, anew",
-        )
-    return headers
-
-
-def _base_url(text: str) -> httpx.URL:
-    try:
-        url = httpx.URL(text.strip())
-    except (httpx.InvalidURL, ValueError):
-        url = httpx.URL()
-    if url.scheme not in ("http", "https") or not url.host or url.userinfo or url.query or url.fragment:
-        raise ConfigError(
-            "the API's address is none that can be used",
-            where=f"base_url {redact(text)}",
-            todo="set CLOUDFLARE_BASE_URL to one such as https://api.cloudflare.com/client/v4",
-        )
-    return url

@@ -6,9 +6,33 @@ from collections.abc import AsyncIterator
 
 import httpx
 
-from edgecap.cloudflare.answers import Call
+from edgecap.cloudflare.answers import Call, unexpected
 from edgecap.cloudflare.network import HTTPX_ERRORS, network_trouble
 from edgecap.errors import NetworkTrouble
+
+
+def is_same_host(one: httpx.URL, other: httpx.URL) -> bool:
+    """Scheme, host and port are the same, so that credentials for one are meant for the other."""
+    return (one.scheme, one.host, one.port) == (other.scheme, other.host, other.port)
+
+
+def elsewhere(response: httpx.Response, call: Call) -> httpx.URL:
+    """Where a redirect leads.
+
+    Raises:
+        UnexpectedAnswer: nowhere that can be followed: another scheme, or from https to plain http.
+    """
+    asked = response.request.url
+    try:
+        target = asked.join(response.headers["location"])
+    except (httpx.InvalidURL, ValueError):
+        target = httpx.URL()
+    safe = target.scheme == "https" or (target.scheme == "http" and asked.scheme == "http")
+    if not safe or not target.host:
+        raise unexpected(
+            call, response.status_code, "a download was redirected to no address that can be used"
+        )
+    return target
 
 
 class Download:

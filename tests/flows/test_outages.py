@@ -22,6 +22,7 @@ from tasks.outage import OUTAGE
 from tasks.patience import patiently, persistently
 from tasks.poll import poll
 from tasks.submit import submit
+from tasks.waiting import Waiting, put_off
 
 pytestmark = [pytest.mark.prefect, pytest.mark.xdist_group("prefect")]
 
@@ -54,6 +55,8 @@ async def on_a_worker(prefect_server):
                 now = datetime.now(UTC)
                 outage = Outage(now - timedelta(hours=1), now - timedelta(minutes=1))
                 await client.update_flow_run_labels(of, {OUTAGE: str(outage)})
+            else:  # its time has come
+                await put_off(client, UUID(str(of)), Waiting("WaitingForCloudflare", datetime.now(UTC), ""))
             started = await client.read_flow_run(UUID(str(of)))
             try:
                 result = await run_flow(some_flow, started, parameters=parameters)
