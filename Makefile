@@ -22,7 +22,7 @@ SLOW := tests/flows tests/e2e tests/deployments tests/cli/test_capture.py tests/
 export DO_NOT_TRACK := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
-.PHONY: help setup setup-dev apt demo test test-fast stress-test search fuzz lint types bench bench-fetch bench-packets bench-overhead bench-lanes bench-receiver bench-alerts bench-cancel faults postgresql lock clean
+.PHONY: help setup setup-dev apt demo test test-fast stress-test search fuzz mutants lint types bench bench-fetch bench-packets bench-overhead bench-lanes bench-receiver bench-alerts bench-cancel faults postgresql lock clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -85,6 +85,9 @@ search: setup-dev ## the tests of properties and state machines on inputs of the
 
 fuzz: setup-dev ## any bytes as files of packets, for SECONDS=600 (needs atheris: Python below 3.14)
 	@$(BIN)/python -m tests.fuzz.packets --seconds $(or $(SECONDS),600) --seed $(or $(SEED),1)
+
+mutants: setup-dev ## what posts, adopts and waits, with one thing wrong at a time: do tests notice? (ONLY=lanes,line MOST=50)
+	@$(BIN)/python -m tests.mutants --only '$(ONLY)' --most $(or $(MOST),0)
 
 lint: setup-dev
 	@$(BIN)/ruff format --check --quiet .

@@ -106,7 +106,8 @@ class Bringer:
 
     async def _fetch(self, capture: Capture, place: Place | None, prefix: str) -> Fetching:
         if capture.type == "simple":
-            return await fetch_simple(self._client, capture, self._archive, prefix=prefix)
+            # A file that is not there yet is the next time's: others shall not have to wait for it.
+            return await fetch_simple(self._client, capture, self._archive, prefix=prefix, patience=0)
         if place is None:
             raise UnexpectedAnswer(
                 f"a capture of type {capture.type or 'unknown'!r} has no bucket",

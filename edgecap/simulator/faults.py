@@ -12,9 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
 from edgecap.errors import ConfigError
 
-ANSWER_KINDS = frozenset({"latency", "rate_limit", "error", "reset", "truncate", "garbage"})
+ANSWER_KINDS = frozenset({"latency", "rate_limit", "error", "reset", "late", "truncate", "garbage"})
 FILE_KINDS = frozenset({"late_file", "missing_file", "flip_byte"})
-_BEFORE = frozenset({"rate_limit", "error"})
+_BEFORE = frozenset({"rate_limit", "error", "late"})
 
 
 class Fault(BaseModel):
@@ -27,6 +27,7 @@ class Fault(BaseModel):
         "rate_limit",
         "error",
         "reset",
+        "late",
         "truncate",
         "garbage",
         "late_file",
@@ -34,8 +35,9 @@ class Fault(BaseModel):
         "flip_byte",
     ] = Field(
         description="latency: the answer waits. rate_limit: 429. error: 5xx. reset: the connection breaks, "
-        "no answer. truncate: the body breaks off. garbage: a body that is no envelope. late_file, "
-        "missing_file, flip_byte: a file of a full capture comes late, never, or with one bit changed"
+        "no answer. late: the same, and the request arrives later. truncate: the body breaks off. "
+        "garbage: a body that is no envelope. late_file, missing_file, flip_byte: a file of a full capture "
+        "comes late, never, or with one bit changed"
     )
     method: str = Field("*", description="HTTP method, or *")
     path: str = Field(
@@ -47,8 +49,8 @@ class Fault(BaseModel):
         None,
         ge=0,
         description="latency: real seconds (1). rate_limit: seconds in retry-after (30). "
-        "error: status (503). truncate: part of the body that is sent (0.5). late_file: seconds (30). "
-        "flip_byte: offset (any)",
+        "error: status (503). truncate: part of the body that is sent (0.5). "
+        "late, late_file: seconds (30). flip_byte: offset (any)",
     )
     after: bool | None = Field(
         None, description="Whether the request takes effect; by default rate_limit and error: no, others: yes"

@@ -42,6 +42,7 @@ class Pipeline:
     def __init__(self, app: ASGIApp, edge: Edge) -> None:
         self._app = app
         self._edge = edge
+        self._under_way: set[asyncio.Task[None]] = set()
         self._dice = random.Random(edge.faults.roll(1 << 30))  # noqa: S311 - must repeat itself for a seed
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -58,6 +59,11 @@ class Pipeline:
             if fault.kind == "latency":
                 await asyncio.sleep(fault.amount(1.0))
         faults = {fault.kind: fault for fault in struck if fault.kind != "latency"}
+        if "late" in faults:
+            self._under_way.add(task := asyncio.create_task(self._arrive(exchange, scope, faults["late"])))
+            task.add_done_callback(self._under_way.discard)
+            await break_connection(scope, receive, reset=True)
+            return
         takes_effect = all(fault.takes_effect for fault in faults.values())
         if takes_effect:
             await self._answer(exchange, scope)
@@ -73,6 +79,14 @@ class Pipeline:
             await break_connection(scope, receive, reset=False)
         else:
             await exchange.reply(send)
+
+    async def _arrive(self, exchange: Exchange, scope: Scope, fault: Fault) -> None:
+        """A request whose connection broke long ago reaches the edge, and nobody hears the answer."""
+        await asyncio.sleep(self._edge.clock.real_seconds(fault.amount(30.0)))
+        exchange.received = self._edge.clock.now()
+        await self._answer(exchange, dict(scope))
+        accepted = 200 <= exchange.status < 300  # noqa: PLR2004 - success
+        self._record(exchange, accepted, [fault.kind], answered=False)
 
     async def _answer(self, exchange: Exchange, scope: Scope) -> None:
         if len(exchange.body) > MOST_BODY:
@@ -109,7 +123,9 @@ class Pipeline:
         exchange.set_header("CF-Ray", f"{secrets.token_hex(8)}-ORD")
         exchange.set_header("Server", "cloudflare")
 
-    def _record(self, exchange: Exchange, accepted: bool, faults: list[str]) -> None:
+    def _record(
+        self, exchange: Exchange, accepted: bool, faults: list[str], *, answered: bool | None = None
+    ) -> None:
         self._edge.log.write(
             "request",
             received=rfc3339(exchange.received),
@@ -122,7 +138,7 @@ class Pipeline:
             capture_id=exchange.capture_id,
             caller=exchange.caller,
             fault=faults or None,
-            answered=False if "reset" in faults else None,
+            answered=False if "reset" in faults else answered,
         )
 
 

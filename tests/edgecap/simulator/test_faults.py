@@ -52,6 +52,21 @@ def test_a_reset_before_the_request_was_accepted(served):
     assert served.client.get(served.url).json()["result"] == []
 
 
+def test_a_request_that_arrives_long_after_its_connection_broke(served):
+    ask_for(served, kind="late", method="POST", path="*/pcaps", value=0.3)
+    with pytest.raises(httpx.ReadError, match="reset"):
+        served.client.post(served.url, json=BODY)
+    assert served.client.get(served.url).json()["result"] == []
+    until = time.monotonic() + 60
+    while not (found := served.client.get(served.url).json()["result"]):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    logged = httpx.get(f"{served.control}/log", params={"event": "request"}).json()
+    [late] = [line for line in logged if line["method"] == "POST"]
+    assert (late["outcome"], late["capture_id"]) == ("accepted", found[0]["id"])
+    assert (late["answered"], late["fault"]) == (False, ["late"])
+
+
 def test_a_truncated_download(served):
     capture_id = served.client.post(served.url, json=BODY).json()["result"]["id"]
     served.seconds += 10

@@ -1,0 +1,118 @@
+"""`make mutants`: make one small thing wrong after the other, and see whether a test fails.
+
+python -m tests.mutants [--only lanes] [--most 100] [--seed 1]
+"""
+
+import argparse
+import importlib.abc
+import importlib.util
+import os
+import random
+import signal
+import sys
+import time
+from collections import Counter
+from contextlib import suppress
+from pathlib import Path
+
+# Imported before the processes part, so that each need not. None of edgecap: that is what differs.
+import httpx  # noqa: F401
+import pydantic_settings  # noqa: F401
+import pytest
+import starlette.applications  # noqa: F401
+import uvicorn  # noqa: F401
+from hypothesis import settings
+
+from tests.mutants.making import Mutant, mutants
+
+TIMEOUT = 120.0  # seconds; what loops for ever is noticed as well
+_OF = "tests/edgecap/"
+TESTS = {  # the quick ones first: the first that fails is enough
+    "polling": ["test_polling.py"],
+    "lives": ["test_lives.py"],
+    "line": ["test_line.py", "test_ours.py"],
+    "lanes": ["test_lanes.py", "test_ours.py"],
+    "adoption": ["test_adoption.py", "test_ours.py"],
+    "posting": ["test_ours.py", "test_exactly_once.py"],
+    "submission": ["test_ours.py", "test_submission.py", "test_exactly_once.py"],
+    "archive.journal": ["archive/test_journal.py"],
+    "outages": ["test_outages.py"],
+}
+NEEDS_STORES = {"archive.journal": ["-k", "folder or not store"]}  # others need no fixture but their own
+
+
+class Changed(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Loads one module from the source of its mutant."""
+
+    def __init__(self, name: str, source: str):
+        self.name, self.source = name, source
+
+    def find_spec(self, name, path, target=None):
+        return importlib.util.spec_from_loader(name, self) if name == self.name else None
+
+    def create_module(self, spec):
+        return None
+
+    def exec_module(self, module):
+        exec(compile(self.source, f"<mutant of {self.name}>", "exec"), module.__dict__)
+
+
+def survives(short: str, mutant: Mutant) -> bool:
+    """Whether no test fails, in a process of its own."""
+    tests = [_OF + test for test in TESTS[short]]
+    options = ["-x", "-q", "-n0", "-p", "no:cacheprovider", *NEEDS_STORES.get(short, ["--noconftest"])]
+    child = os.fork()
+    if child == 0:
+        os.setsid()
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for stream in (1, 2):
+            os.dup2(nowhere, stream)
+        code = 1
+        with suppress(BaseException):
+            sys.meta_path.insert(0, Changed(f"edgecap.{short}", mutant.source))
+            code = pytest.main([*options, *tests])
+        os._exit(0 if code == 0 else 1)
+    until = time.monotonic() + TIMEOUT
+    while time.monotonic() < until:
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            return os.waitstatus_to_exitcode(status) == 0
+        time.sleep(0.05)
+    os.killpg(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return False
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.mutants")
+    parser.add_argument("--only", default="", help="modules, with commas between")
+    parser.add_argument("--most", type=int, default=0, help="of each module; 0 for all")
+    parser.add_argument("--seed", type=int, default=1)
+    given = parser.parse_args()
+    settings.register_profile("mutants", deadline=None, derandomize=True, max_examples=50, database=None)
+    settings.load_profile("mutants")
+    total: Counter[str] = Counter()
+    for short in given.only.split(",") if given.only else TESTS:
+        name = f"edgecap.{short}"
+        source = Path(f"{name.replace('.', '/')}.py").read_text()
+        if not survives(short, Mutant(0, "", source)):
+            sys.exit(f"{name}: its tests fail without any change: {' '.join(TESTS[short])}")
+        made = list(mutants(source))
+        if given.most and len(made) > given.most:
+            made = random.Random(given.seed).sample(made, given.most)
+        lived = 0
+        for mutant in sorted(made, key=lambda each: each.line):
+            if survives(short, mutant):
+                lived += 1
+                sys.stdout.write(f"  survived {name}:{mutant.line} {mutant.what}\n")
+                sys.stdout.flush()
+        total.update(made=len(made), lived=lived)
+        sys.stdout.write(f"{name}: {len(made) - lived} of {len(made)} mutants were noticed\n")
+        sys.stdout.flush()
+    noticed = total["made"] - total["lived"]
+    sys.stdout.write(f"in all: {noticed} of {total['made']}, {100 * noticed / max(1, total['made']):.0f} %\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
