@@ -7,7 +7,6 @@ import os
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -23,7 +22,7 @@ from edgecap.archive.journal import Journal, JournalRecord
 from edgecap.cloudflare.client import Client
 from edgecap.cloudflare.models import Capture
 from edgecap.errors import EntryMissing, InvalidRequest, NotStopped, SetupError, UnknownToApi
-from edgecap.reconcile.survey import owners
+from edgecap.requests import LOOK_BACK
 from edgecap.settings import DEFAULT, Settings, load_settings
 from edgecap.stopping import TIMEOUT, Stopped, Stopping, goes_on, stop_capture, stop_intent, stop_within
 from edgecap.stores import open_store
@@ -35,26 +34,6 @@ UNSEEN = 6.0  # seconds in which a POST that was under way must show in Cloudfla
 _SHORTEST = 4  # letters; fewer name a run by accident
 _WHOLE = 32  # hexadecimal digits of a capture's id
 _LOST = "What Cloudflare had not saved by then may be lost."
-
-
-@dataclass(frozen=True, slots=True)
-class _Target:
-    """What is to be cancelled: a run, an intent, a capture, or several of them that belong together.
-
-    Attributes:
-        run: the run, as Prefect's API shows it.
-        cancelled: the run's intent, or an intent whose run Prefect does not know.
-        capture: a capture that no intent of the archive has.
-    """
-
-    run: dict[str, Any] | None = None
-    cancelled: Cancelled | None = None
-    capture: Capture | None = None
-
-    @property
-    def is_asleep(self) -> bool:
-        """Whether no process works on the run: then nothing is being posted for it."""
-        return bool(self.run) and (self.run or {})["state"]["type"] == "SCHEDULED"
 
 
 def cancel(
@@ -96,17 +75,42 @@ class _Cancelling:
         self._archive = archive
         self._address = address
         self._silent = ""  # why Prefect could not be asked
+        self._is_told = False  # whether Prefect was told that the run is to end, as far as it could be
 
     async def cancel(self, which: str, *, yes: bool) -> dict[str, Any]:
-        target = await self._find(which)
-        if target.capture:
-            return await self._somebody_s(target.capture, yes=yes)
-        assert target.run or target.cancelled
-        # Side by side: neither a slow Prefect nor a slow Cloudflare holds the other up.
-        state, stopped = await asyncio.gather(
-            self._end(target.run), self._stop(target), return_exceptions=True
-        )
-        told = self._told(target, state)
+        """End the run and stop the capture, side by side: a slow Prefect does not hold up the stop."""
+        asking = asyncio.create_task(asyncio.to_thread(self._run, which))
+        record = await asyncio.to_thread(self._record, which)
+        if len(which) < _WHOLE and await asking:
+            record = None  # the beginning of a run's id, even if a capture's id begins so, too
+        stopping = asyncio.create_task(self._stop(self._of(record))) if record else None
+        run = await asking
+        if run is None and record:
+            run = await asyncio.to_thread(self._run, record.intent.run.partition(" ")[0])
+        if run and stopping is None:
+            stopping = asyncio.create_task(self._stop(Cancelled.of(run)))
+        if stopping is None:
+            capture = await self._listed(which)
+            record = await asyncio.to_thread(self._owner, capture)
+            if record is None:
+                return await self._somebody_s(capture, yes=yes)
+            stopping = asyncio.create_task(self._stop(self._of(record)))
+        state, stopped = await asyncio.gather(self._end(run), stopping, return_exceptions=True)
+        return self._told(run, state, stopped)
+
+    def _told(
+        self, run: dict[str, Any] | None, state: str | BaseException | None, stopped: Stopped | BaseException
+    ) -> dict[str, Any]:
+        """What came of it.
+
+        Raises:
+            NotStopped: the capture may go on.
+            SetupError: it does not, but Prefect was not told that the run is to end.
+        """
+        told = f"Prefect was not asked: {self._silent}; " if self._silent else ""
+        if run:
+            told = f"{run['name']} ({run['id']})"
+            told += f" is {state.lower()}; " if isinstance(state, str) else ": "
         if isinstance(stopped, NotStopped):
             more = "; `edgecap reconcile` tries again, and so does `edgecap up` by itself"
             raise NotStopped(f"{told}{stopped}{more}") from stopped
@@ -120,46 +124,17 @@ class _Cancelling:
         if stopped.outcome is Stopping.ASKED:
             told += f". {_LOST} The rest is fetched by `edgecap reconcile`, which `edgecap up` does by itself"
         return {
-            "flow_run_id": target.run["id"] if target.run else None,
-            "name": target.run["name"] if target.run else None,
+            "flow_run_id": run["id"] if run else None,
+            "name": run["name"] if run else None,
             "state": state,
             "capture_id": stopped.capture_id or None,
             "outcome": stopped.outcome,
             "detail": f"{told}.",
         }
 
-    def _told(self, target: _Target, state: object) -> str:
-        if target.run:
-            name = f"{target.run['name']} ({target.run['id']})"
-            return f"{name} is {state.lower()}; " if isinstance(state, str) else f"{name}: "
-        return f"Prefect was not asked: {self._silent}; " if self._silent else ""
-
-    async def _find(self, which: str) -> _Target:
-        run, record = await asyncio.gather(
-            asyncio.to_thread(self._run, which), asyncio.to_thread(self._record, which)
-        )
-        if run is None and record:
-            run = await asyncio.to_thread(self._run, record.intent.run.partition(" ")[0])
-        if run:
-            return _Target(run, Cancelled.of(run))
-        if record:
-            return self._of(record)
-        if capture := await self._listed(which):
-            owned, _ = await owners(self._journal(), [capture], datetime.now(UTC))
-            if record := owned.get(capture.id):
-                return self._of(record)
-            return _Target(capture=capture)
-        silent = f"; Prefect was not asked: {self._silent}" if self._silent else ""
-        raise EntryMissing(
-            f"no unfinished run and no capture of account {self._account} is called {which!r}{silent}",
-            todo="`edgecap lanes` shows those that wait and run",
-        )
-
-    def _of(self, record: JournalRecord) -> _Target:
-        """An intent whose run Prefect does not know, or does not tell of."""
+    def _of(self, record: JournalRecord) -> Cancelled:
         intent = record.intent
-        run_id = intent.run.partition(" ")[0]
-        return _Target(cancelled=Cancelled(run_id, intent.intent_id, intent.account, self._archive))
+        return Cancelled(intent.run.partition(" ")[0], intent.intent_id, intent.account, self._archive)
 
     def _journal(self) -> Journal:
         return Journal(open_store(self._settings.archive(self._archive)))
@@ -189,34 +164,53 @@ class _Cancelling:
         found = [record for record in journal.open() if record.capture_id.startswith(which)]
         return found[0] if len(found) == 1 else None
 
-    async def _listed(self, which: str) -> Capture | None:
-        """A capture that Cloudflare knows."""
+    def _owner(self, capture: Capture) -> JournalRecord | None:
+        """The intent that led to a capture, also one that was given up."""
+        since = (capture.submitted or datetime.now(UTC)) - 2 * LOOK_BACK  # it may have waited for long
+        known = self._journal().records(since=since)
+        return next((record for record in known if record.capture_id == capture.id), None)
+
+    async def _listed(self, which: str) -> Capture:
+        """A capture that Cloudflare knows.
+
+        Raises:
+            EntryMissing: there is none, or several have ids that begin so.
+        """
         async with self._client(self._account) as client:
             found = [each for each in (await client.list_captures()).captures if each.id.startswith(which)]
             if not found and len(which) == _WHOLE:
                 with suppress(UnknownToApi, InvalidRequest):
                     found = [await client.get_capture(which)]
-        return found[0] if len(found) == 1 else None
+        if len(found) == 1:
+            return found[0]
+        silent = f"; Prefect was not asked: {self._silent}" if self._silent else ""
+        raise EntryMissing(
+            f"no unfinished run and no capture of account {self._account} is called {which!r}{silent}",
+            todo="`edgecap lanes` shows those that wait and run",
+        )
 
     async def _end(self, run: dict[str, Any] | None) -> str | None:
         """Tell Prefect that the run is to end; its state then."""
         if run is None:
+            self._is_told = True
             return None
 
         def tell() -> str:
             with PrefectApi(self._address) as prefect:
                 return prefect.cancel(run["id"])
 
-        return await asyncio.to_thread(tell)
+        try:
+            return await asyncio.to_thread(tell)
+        finally:
+            self._is_told = True
 
-    async def _stop(self, target: _Target) -> Stopped:
-        if target.cancelled is None:
+    async def _stop(self, cancelled: Cancelled | None) -> Stopped:
+        if cancelled is None:
             return Stopped(Stopping.NOTHING)
-        journal = Journal(open_store(self._settings.archive(target.cancelled.archive)))
-        async with self._client(target.cancelled.account) as client:
-            intent = target.cancelled.intent_id
+        journal = Journal(open_store(self._settings.archive(cancelled.archive)))
+        async with self._client(cancelled.account) as client:
             return await _within(
-                lambda: stop_intent(client, journal, intent), unseen_for=0 if target.is_asleep else UNSEEN
+                lambda: stop_intent(client, journal, cancelled.intent_id), settled=lambda: self._is_told
             )
 
     async def _somebody_s(self, capture: Capture, *, yes: bool) -> dict[str, Any]:
@@ -246,8 +240,10 @@ class _Cancelling:
         return Client(self._settings.account(account), timeout=TIMEOUT, attempts=2)
 
 
-async def _within(attempt: Callable[[], Awaitable[Stopped]], *, unseen_for: float = 0) -> Stopped:
-    return await stop_within(STOP_WITHIN, attempt, unseen_for=unseen_for)
+async def _within(
+    attempt: Callable[[], Awaitable[Stopped]], *, settled: Callable[[], bool] = lambda: True
+) -> Stopped:
+    return await stop_within(STOP_WITHIN, attempt, settled=settled, unseen_for=UNSEEN)
 
 
 def _ask(capture: Capture, archive: str) -> None:

@@ -69,8 +69,23 @@ async def stop_capture(client: Client, capture_id: str) -> Stopped:
     return Stopped(Stopping.ASKED, capture_id)
 
 
+async def stop_unless_asked(client: Client, capture_id: str) -> Stopped:
+    """As `stop_capture`, but look first: for what may have been stopped long ago."""
+    capture = await client.get_capture(capture_id)
+    if not goes_on(capture):
+        return Stopped(Stopping.OVER, capture_id)
+    if capture.stop_requested is not None:
+        return Stopped(Stopping.ASKED, capture_id)
+    return await stop_capture(client, capture_id)
+
+
 async def stop_intent(
-    client: Client, journal: Journal, intent_id: str, *, listing: Listing | None = None
+    client: Client,
+    journal: Journal,
+    intent_id: str,
+    *,
+    listing: Listing | None = None,
+    how: Callable[[Client, str], Awaitable[Stopped]] = stop_capture,
 ) -> Stopped:
     """Stop the capture that an intent has started, if it has. One attempt.
 
@@ -79,6 +94,7 @@ async def stop_intent(
         journal: where the intent is.
         intent_id: whose capture to stop.
         listing: what `GET /pcaps` shows, if it was just asked.
+        how: stops a capture.
 
     Raises:
         NotStopped: Cloudflare refuses, and the capture goes on.
@@ -91,12 +107,12 @@ async def stop_intent(
     if record.ended and record.ended.outcome == "archived":
         return Stopped(Stopping.OVER, record.capture_id)
     if record.capture_id:
-        return await stop_capture(client, record.capture_id)
+        return await how(client, record.capture_id)
     if record.ended:
         return Stopped(Stopping.NOTHING)
     sought = await look_for(journal, record, listing or await client.list_captures(), client)
     if sought.capture:
-        return await stop_capture(client, sought.capture.id)
+        return await how(client, sought.capture.id)
     return Stopped(Stopping.NOTHING if sought.absent else Stopping.UNSEEN)
 
 

@@ -11,7 +11,7 @@ from edgecap.archive.journal import Journal
 from edgecap.cloudflare.client import Client
 from edgecap.incidents.part import IncidentPart
 from edgecap.settings import DEFAULT, load_settings
-from edgecap.stopping import TIMEOUT, Stopped, stop_intent
+from edgecap.stopping import TIMEOUT, Stopped, stop_intent, stop_unless_asked
 from edgecap.stores import open_store
 
 
@@ -55,7 +55,7 @@ class Cancelled:
 
 
 async def stop_once(cancelled: Cancelled) -> Stopped:
-    """Try to stop a cancelled run's capture, once.
+    """Try to stop a cancelled run's capture, once, unless it was asked to stop before.
 
     Raises:
         EdgecapError: it cannot be told, or it may go on.
@@ -63,4 +63,4 @@ async def stop_once(cancelled: Cancelled) -> Stopped:
     settings = load_settings()
     journal = Journal(open_store(settings.archive(cancelled.archive)))
     async with Client(settings.account(cancelled.account), timeout=TIMEOUT, attempts=1) as client:
-        return await stop_intent(client, journal, cancelled.intent_id)
+        return await stop_intent(client, journal, cancelled.intent_id, how=stop_unless_asked)

@@ -10,7 +10,7 @@ from edgecap.archive.journal import Ended
 from edgecap.errors import NotStopped, ServerTrouble
 from edgecap.requests import FullRequest
 from edgecap.simulator.variants import VARIANTS
-from edgecap.stopping import Stopped, Stopping, stop_capture, stop_intent, stop_within
+from edgecap.stopping import Stopped, Stopping, stop_capture, stop_intent, stop_unless_asked, stop_within
 from tests.edgecap.reconcile.world import FULL, both, with_faults
 
 LONG = FullRequest(colo="ORD", time_limit=86_000)  # at the edge's pace longer than any test
@@ -149,6 +149,15 @@ async def test_trouble_of_the_last_attempt_is_the_reason():
 
     with pytest.raises(NotStopped, match="could not be stopped: the API answers 503"):
         await stop_within(0.5, attempt)
+
+
+async def test_what_was_asked_to_stop_before_is_not_asked_again(world):
+    _, capture = await world.accepted(LONG)
+    await world.running(capture)
+    async with world.client() as client:
+        outcomes = [(await stop_unless_asked(client, capture.id)).outcome for _ in range(3)]
+    assert outcomes[0] is Stopping.ASKED
+    assert len([event for event in world.edge.log.events("request") if event["method"] == "PUT"]) == 1
 
 
 async def test_stopping_a_capture_that_the_api_does_not_know_says_so(world):
