@@ -7,10 +7,11 @@ import uuid
 import pytest
 
 from edgecap.archive.journal import Journal
-from edgecap.cloudflare.client import Client
+from edgecap.cloudflare.client import Client, Listing
 from edgecap.destinations import destination_conf
 from edgecap.intents import decide
 from edgecap.ownership import register
+from edgecap.posting import about_to_post
 from edgecap.requests import FullRequest, SimpleRequest
 from edgecap.settings import load_settings
 from edgecap.simulator.faults import parse_fault
@@ -64,10 +65,14 @@ def decided(settings, edge, store, run_id, request=LONG):
 
 def accepted(settings, edge, store, run_id, *, journalled=True):
     intent = decided(settings, edge, store, run_id)
+    journal = Journal(store)
+    listing = Listing([], edge.clock.now().replace(microsecond=0))
+    place = destination_conf(settings.bucket(), with_secrets=False)
+    about_to_post(journal, journal.find(intent.intent_id), listing, place)
     bucket = destination_conf(settings.bucket(), with_secrets=True)
     capture = post(settings, {**intent.body, "destination_conf": bucket})
     if journalled:
-        Journal(store).accept(intent.intent_id, capture.raw)
+        journal.accept(intent.intent_id, capture.raw)
     return capture
 
 
