@@ -47,7 +47,11 @@ def main() -> int:
     parser.add_argument("--sites", type=int, default=6, help="cases at a time")
     parser.add_argument("--results", type=Path, help="append a line for each case to this file")
     parser.add_argument("--resume", action="store_true", help="do not play again what the results have")
-    parser.add_argument("--again", choices=["violations"], help="play these again, too")
+    parser.add_argument(
+        "--again",
+        choices=["violations", "older", "all"],
+        help="play these again, too: those with a violation, those of another commit, all that match",
+    )
     parser.add_argument("--report", type=Path, help="write the page there, from all results")
     parser.add_argument("--keep", type=Path, help="folder for logs, kept")
     parser.add_argument("--list", action="store_true", help="only name the cases that would be played")
@@ -55,7 +59,7 @@ def main() -> int:
     every = short(options.seed) if options.short else matrix(options.seed)
     known = read_results(options.results, every) if options.results and options.resume else {}
     cases = [case for case in every if _wanted(case.name, options.only or ["*"], options.skip)]
-    again = {name for name, result in known.items() if options.again and result.violations}
+    again = {name for name, result in known.items() if _is_asked_again(result, options.again)}
     cases = [case for case in cases if case.name not in known or case.name in again]
     if options.list:
         _tell("\n".join(case.name for case in cases))
@@ -91,6 +95,16 @@ def read_results(path: Path, cases: list[Case]) -> dict[str, Result]:
         if case and record["definition"] == case.definition:
             found[case.name] = Result.read(case, record)
     return found
+
+
+def _is_asked_again(result: Result, which: str | None) -> bool:
+    match which:
+        case "violations":
+            return bool(result.violations)
+        case "older":
+            return result.commit != commit()
+        case _:
+            return which == "all"
 
 
 def _wanted(name: str, only: list[str], skip: list[str]) -> bool:
