@@ -80,8 +80,8 @@ class Evidence:
         runs: those of the case.
         freed: for each kill, after how many seconds nobody held the lane's slot; None if that was never seen.
         cancels: when somebody asked for the end of our captures, in seconds since 1970.
-        back: for each kill, after how many seconds the run went on; None if it never did.
-        back_within: the most that these may be; None where that is not the question.
+        noticed: for each kill, after how many seconds the run had another state; None if it never had.
+        noticed_within: the most that these may be; None where that is not the question.
     """
 
     events: Sequence[Mapping[str, Any]]
@@ -95,8 +95,8 @@ class Evidence:
     freed: Sequence[float | None] = ()
     other: Mapping[str, bytes] = field(default_factory=dict)
     cancels: Sequence[float] = ()
-    back: Sequence[float | None] = ()
-    back_within: float | None = None
+    noticed: Sequence[float | None] = ()
+    noticed_within: float | None = None
 
     def posts(self, outcome: str) -> list[Mapping[str, Any]]:
         """Requests for a capture, whoever made them, that were `accepted` or `refused`, in order."""
@@ -158,7 +158,7 @@ def judge(evidence: Evidence) -> list[str]:
         *_over(evidence),
         *_freed(evidence),
         *_stopped(evidence),
-        *_back(evidence),
+        *_noticed(evidence),
     ]
 
 
@@ -291,15 +291,15 @@ def _wall(event: Mapping[str, Any]) -> float:
     return _time(event["wall"]).timestamp()
 
 
-def _back(evidence: Evidence) -> Iterator[str]:
-    """A dead run is taken up again in time, where the case says what that is."""
-    if evidence.back_within is None:
+def _noticed(evidence: Evidence) -> Iterator[str]:
+    """That a run is dead is noticed in time, where the case says what that is."""
+    if evidence.noticed_within is None:
         return
-    for seconds in evidence.back:
+    for seconds in evidence.noticed:
         if seconds is None:
-            yield "a dead run was never taken up again"
-        elif seconds > evidence.back_within:
-            yield f"a dead run was taken up again after {seconds:.0f} s only"
+            yield "nobody noticed that a run was dead"
+        elif seconds > evidence.noticed_within:
+            yield f"that a run was dead was noticed after {seconds:.0f} s only"
 
 
 def _spaced(evidence: Evidence) -> Iterator[str]:

@@ -23,7 +23,7 @@ from tests.faults.points import (
 from tests.faults.site import ANY, OVER, Step
 from tests.faults.world import Place
 
-SOON = 120.0  # seconds in which a run that died goes on
+SOON = 120.0  # seconds in which somebody notices that a run died
 WORKER = {"worker": "worker alone"}
 POLLING = Step(CLIENT, "Client.get_capture", "return")
 
@@ -43,18 +43,18 @@ def cases() -> Iterator[Case]:
 def _before_it_runs() -> Iterator[Case]:
     for kind in KINDS:
         for state, step in (("Pending", PENDING), ("Submitting", SUBMITTING)):
-            yield Case(f"killed while {state}", "worker", kind, Place(), steps=(step,), back_within=SOON)
+            yield Case(f"killed while {state}", "worker", kind, Place(), steps=(step,), noticed_within=SOON)
         for do, what in {**DEATHS, **WORKER}.items():
             step = replace(BEGINNING, do=do)
             name = "killed while its process starts"
-            yield Case(name, what, kind, Place(), steps=(step,), back_within=SOON)
+            yield Case(name, what, kind, Place(), steps=(step,), noticed_within=SOON)
         yield Case(
             "killed while AwaitingRetry",
             "worker, after its process",
             kind,
             Place(),
             steps=(POLLING, replace(PENDING, when="enter")),
-            back_within=SOON,
+            noticed_within=SOON,
         )
 
 

@@ -381,7 +381,8 @@ def test_a_cancelled_run_that_is_not_over_in_time(good):
     assert any("was over" in found and "after the cancel only" in found for found in judge(asked))
 
 
-@pytest.mark.parametrize(("back", "words"), [(121.0, "after 121 s only"), (None, "never taken up")])
-def test_a_dead_run_that_is_taken_up_too_late(good, back, words):
-    assert any(words in found for found in judge(replace(good, back=[9.0, back], back_within=120.0)))
-    assert judge(replace(good, back=[9.0, back])) == []
+@pytest.mark.parametrize(("noticed", "words"), [(121.0, "after 121 s only"), (None, "nobody noticed")])
+def test_a_dead_run_that_is_noticed_too_late(good, noticed, words):
+    late = replace(good, noticed=[9.0, noticed], noticed_within=120.0)
+    assert any(words in found for found in judge(late))
+    assert judge(replace(late, noticed_within=None)) == []
