@@ -12,7 +12,7 @@ from typing import Any
 from edgecap.requests import rfc3339
 from tests.faults.cancels import sleeps
 from tests.faults.play import UPKEEP_LIMIT, Case, Stage
-from tests.faults.points import ACCEPTED, DEATHS, KINDS, LANE, SLOW
+from tests.faults.points import ACCEPTED, DEATHS, KINDS, LANE, POSTING, SLOW
 from tests.faults.site import Step
 from tests.faults.world import OTHER, OURS, Place
 
@@ -173,7 +173,7 @@ def _two_archives(turn: Iterator[str]) -> Iterator[Case]:
                 "two archives want the same",
                 how,
                 kind,
-                Place(variant=variant, second=True),
+                Place(variant=variant, second=True, speed=POSTING),
                 accepts=2,
                 on_accept="both" if killed else "",
                 drive=partial(
@@ -196,7 +196,7 @@ def _in_two_archives(stage: Stage, *, after: bool, apart: bool) -> None:
 def _pushed_out() -> Iterator[Case]:
     for kind in KINDS:
         for count in (49, 52):
-            place = Place(("folder", "s3")[count == 52])
+            place = Place(("folder", "s3")[count == 52], speed=POSTING)
             told = count < 50  # the list shows fifty
             group = f"POST accepted, its answer lost, then {count} others"
             drive = partial(_others_come, count=count)
@@ -215,7 +215,7 @@ def _pushed_out() -> Iterator[Case]:
             "POST accepted, its answer lost, then 52 others",
             "process; the list has pages",
             kind,
-            Place(changes={"pages": True}),
+            Place(changes={"pages": True}, speed=POSTING),
             on_accept="kill",
             drive=partial(_others_come, count=52),
             limit=UPKEEP_LIMIT,
@@ -225,7 +225,7 @@ def _pushed_out() -> Iterator[Case]:
             "POST accepted, its answer lost, then 52 others",
             f"a person says {said}",
             "full",
-            Place(),
+            Place(speed=POSTING),
             expect,
             on_accept="kill",
             drive=partial(_resolved, said=said),

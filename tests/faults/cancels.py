@@ -54,7 +54,8 @@ def cases(turn: Iterator[str]) -> Iterator[Case]:
 
 def _case(step: str, kind: str, who: str, how: str, variant: str, *, flavour: str = "sqlite") -> Case:
     # What waits long gives its process back; a quick clock keeps waits short, so that it stays.
-    place = Place(variant=variant, speed=SLOW if (step, kind) == ("waits for its lane", "simple") else 30.0)
+    slow = (step, kind) == ("waits for its lane", "simple") or step in _ELSE
+    place = Place(variant=variant, speed=SLOW if slow else 30.0)
     held = STEPS[step]
     accepts: int | None = 1
     if step == "waits for its lane":

@@ -13,7 +13,7 @@ from edgecap.simulator.variants import VARIANTS
 from tests.faults import beside, cancels, kills, outages
 from tests.faults.cancels import somebody_asks
 from tests.faults.play import UPKEEP_LIMIT, Case, Stage
-from tests.faults.points import CLIENT, DEATHS, JOURNAL, KINDS, LAGS, LANE, POINTS, SLOW
+from tests.faults.points import CLIENT, DEATHS, JOURNAL, KINDS, LAGS, LANE, POINTS, POSTING, SLOW, UNTOLD
 from tests.faults.site import Step
 from tests.faults.world import Place
 
@@ -96,6 +96,8 @@ def _crash(
     flavour: str = "sqlite",
 ) -> Case:
     group, detail = f"crash {point}", DEATHS[death] + more
+    if point in UNTOLD:
+        place = replace(place, speed=min(place.speed, POSTING))
     if step is None:
         return Case(group, detail, kind, place, on_accept=death, flavour=flavour)
     return Case(group, detail, kind, place, steps=(_dying(step, death),), flavour=flavour)

@@ -44,5 +44,8 @@ POINTS_OF_ALL = {
 }
 """By module, the functions that steps name: they are wrapped in processes that work on many runs."""
 
+# A POST is taken for lost after two minutes, and by the edge's clock: they must be seconds here, too.
+POSTING = 8.0
+UNTOLD = ("POST journalled, not made", "accepted, no answer yet", "answered, not journalled")
 SLOW = 4.0  # a slow clock makes the edge's delays long enough to be there still when a run is taken up again
 LAGS = Place(variant="lagging", changes={"list_lag": 45.0}, speed=SLOW)
