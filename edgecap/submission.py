@@ -44,7 +44,7 @@ from edgecap.posting import (
 )
 from edgecap.settings import Timing
 
-STALE = 20.0  # seconds after the look at the list in which the POST must follow; else look again
+STALE = 45.0  # seconds after the look at the list in which the POST must follow; else look again
 
 
 class LaneHold(Protocol):

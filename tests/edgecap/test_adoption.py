@@ -273,6 +273,8 @@ async def test_further_pages_are_asked_for(look):
     assert not (await look(others(PAGE), LATER, pages=pages)).absent
     assert pages.asked == [POSTED - CLOCKS_APART]
     assert (await look(others(PAGE), LATER, pages=Pages(ours))).capture == ours
+    assert (await look(others(3), LATER, pages=pages)).absent
+    assert len(pages.asked) == 1  # this one was whole
     assert (await look(others(PAGE), LATER, pages=Pages(capture(after=-120, number=99)))).absent
 
 
