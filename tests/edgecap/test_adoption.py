@@ -242,6 +242,13 @@ async def test_a_post_that_the_api_answered_had_arrived_so_only_the_list_lags(lo
     assert (await look([], early.until)).absent
 
 
+async def test_the_answer_to_an_earlier_post_says_nothing_of_a_later_one(look):
+    earlier = posting(at=POSTED - 10 * MINUTE)
+    refused = Answer(number=1, at=POSTED - 10 * MINUTE, refused=True)
+    found = await look([], POSTED + LAG, postings=[earlier, posting(2)], answers=[refused])
+    assert found.until == LATER
+
+
 async def test_a_refusal_proves_at_once_that_nothing_was_accepted(look):
     refused = Answer(number=1, at=POSTED, refused=True)
     assert (await look(others(PAGE), POSTED + SECOND, answers=[refused])).absent
