@@ -22,6 +22,7 @@ from edgecap.cloudflare.client import Client
 from edgecap.intents import decide
 from edgecap.liveness import this_process
 from edgecap.lives import MOST_LIVES, Verdict
+from edgecap.posting import about_to_post
 from edgecap.requests import SimpleRequest
 from edgecap.settings import load_settings
 from flows.capture import capture
@@ -201,6 +202,7 @@ async def test_what_a_dead_run_left_behind_is_brought_in_and_reported(world, sto
             now=world.edge.clock.now(),
         )
         Journal(store).begin(intent)
+        about_to_post(Journal(store), Journal(store).find(intent.intent_id), await client.list_captures(), "")
         lost = await client.create_capture(dict(intent.body))
         while not (await client.get_capture(lost.id)).is_final:  # noqa: ASYNC110 - the edge's time
             await asyncio.sleep(0.1)
