@@ -285,9 +285,7 @@ def _for_an_hour() -> Iterator[Case]:
     s3 = Place("s3", archive_proxied=True, speed=1.0)
     yield case("away for a real hour", "the archive, before its manifest", "full", _no_archive, s3, ARCHIVING)
     held = Step("edgecap.cloudflare.client", "Client.get_capture", "return", do="hold")
-    yield case(
-        "away for a real hour", "the Prefect server, while it polls", "full", _no_prefect, Place(), held
-    )
+    yield case("away for a real hour", "the Prefect server, while it polls", "full", _no_prefect, real, held)
 
 
 def _no_prefect(stage: Stage) -> AbstractContextManager[None]:
