@@ -132,9 +132,9 @@ def _until_it_waits(stage: Stage) -> None:
 def _token(turn: Iterator[str]) -> Iterator[Case]:
     for kind in KINDS:
         for step, name in ((ACCEPTED, "before it is journalled"), (_PAUSE[kind], "before it is fetched")):
-            yield _away("the token is refused for a while", name, kind, next(turn), _no_token, step)
+            yield _away("the token answers 403 for a while", name, kind, next(turn), _no_token, step)
     yield Case(
-        "the token is refused",
+        "the token answers 403",
         "from the start",
         "full",
         Place(variant=next(turn)),

@@ -279,9 +279,11 @@ class World:
 
     @contextmanager
     def token_refused(self) -> Iterator[None]:
-        """Our token is good for nothing meanwhile."""
+        """Our token may not use the account meanwhile: 403."""
         gate, known = self.edge.gate, self.edge.gate._credentials
-        gate._credentials = tuple(each for each in known if each.name != OURS)
+        gate._credentials = tuple(
+            replace(each, accounts=frozenset()) if each.name == OURS else each for each in known
+        )
         try:
             yield
         finally:
