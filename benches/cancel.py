@@ -52,7 +52,8 @@ WAYS = [
     for by in ways
 ]
 STARTS = 25.0  # seconds after the start within which some are cancelled
-RUNS = 12.0  # seconds after the acceptance within which the others are
+POSTS = 3.0  # seconds after the intent was journalled within which others are
+RUNS = 12.0  # seconds after the acceptance within which the rest are
 LATE = 60.0  # seconds after which a capture without a stop counts as left running
 _PATIENCE = 240.0  # seconds for a run to start on a machine as busy as this
 
@@ -64,7 +65,7 @@ class Cancel:
     Attributes:
         where: terminal, worker or warm.
         by: cli, api or ctrl-c.
-        when: starting, or running.
+        when: starting, posting or running.
         took: seconds to the stop; None if nothing was posted.
         left: whether the capture was left running.
     """
@@ -203,13 +204,16 @@ def play(setup: LocalSetup, edge: Edge, count: int, dice: random.Random) -> list
     done = []
     for number in range(count):
         where, by = WAYS[number % len(WAYS)]
-        when = "starting" if dice.random() < 1 / 2 else "running"
-        since = len(edge.events())
+        when = dice.choice(("starting", "posting", "running"))
+        since, intents = len(edge.events()), count_of(setup, "intents/*")
         run = Run(setup, where)
         began = time.monotonic()
         if when == "running":
             wait_for(lambda since=since: edge.accepted(since))
             time.sleep(dice.uniform(0, RUNS))
+        elif when == "posting":  # from the journalling of the intent on
+            wait_for(lambda intents=intents: count_of(setup, "intents/*") > intents)
+            time.sleep(dice.uniform(0, POSTS))
         else:
             time.sleep(dice.uniform(0, STARTS))
         wait_for(lambda run=run: run.run_id)
@@ -224,6 +228,11 @@ def play(setup: LocalSetup, edge: Edge, count: int, dice: random.Random) -> list
         )
         free_the_lane(setup, edge, since)
     return done
+
+
+def count_of(setup: LocalSetup, what: str) -> int:
+    """How many files or folders the archive has."""
+    return len(list((setup.home / "archive").glob(what)))
 
 
 def judge(edge: Edge, since: int, asked: float, cancel: Cancel) -> Cancel:
