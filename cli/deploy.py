@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+from typing import Annotated
+
+from cyclopts import Parameter
 
 from cli.output import say
 from deployments.local import deploy_to
@@ -10,8 +13,12 @@ from edgecap.errors import SetupError
 from edgecap.settings import load_settings
 
 
-def deploy() -> None:
-    """Make the Prefect server that `PREFECT_API_URL` names ready for edgecap's workers."""
+def deploy(*, reset: Annotated[bool, Parameter(negative=())] = False) -> None:
+    """Make the Prefect server that `PREFECT_API_URL` names ready for edgecap's workers.
+
+    Args:
+        reset: Undo what was set in Prefect's UI: deployments and schedules are as prefect.yaml says.
+    """
     address = os.environ.get("PREFECT_API_URL", "")
     if not address:
         raise SetupError(
@@ -19,7 +26,7 @@ def deploy() -> None:
             where="PREFECT_API_URL",
             todo="set it; `edgecap up` runs a server of its own and needs none of this",
         )
-    deploy_to(address, log=load_settings().home.resolve() / "logs" / "deploy.log")
-    say("The pool edgecap, its queues and the deployments are there.")
+    log = load_settings().home.resolve() / "logs" / "deploy.log"
+    say(f"The pool edgecap and its queues are there. {deploy_to(address, log=log, reset=reset, tell=say)}.")
     say("Start workers, each in the folder that has its edgecap.toml, or with EDGECAP_CONFIG set:")
     say("  edgecap worker")

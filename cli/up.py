@@ -19,6 +19,7 @@ def up(
     port: Annotated[int, Parameter(validator=Number(gte=1, lte=65_535))] = PORT,
     workers: Annotated[int, Parameter(validator=Number(gte=1))] = 1,
     limit: Annotated[int, Parameter(validator=Number(gte=1))] = 8,
+    reset: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
     """Run it all here.
 
@@ -26,8 +27,9 @@ def up(
         port: Port of the Prefect server and its pages, on loopback.
         workers: Worker processes.
         limit: Flow runs at a time in each worker.
+        reset: Undo what was set in Prefect's UI: deployments and schedules are as prefect.yaml says.
     """
-    everything = Up(load_settings(), say, port=port, workers=workers, limit=limit)
+    everything = Up(load_settings(), say, port=port, workers=workers, limit=limit, reset=reset)
     everything.check()
     with everything, ending_well():
         everything.start()

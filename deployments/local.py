@@ -163,14 +163,19 @@ class LocalSetup(Stoppable):
         for program in filter(None, [*self.workers, self.responder, self.canceller]):
             program.start()
 
-    def deploy(self) -> None:
-        """Register every deployment of `prefect.yaml`; those that exist are brought up to date.
+    def deploy(self, *, reset: bool = False, tell: Callable[[str], None] | None = None) -> str:
+        """Bring the deployments to what `prefect.yaml` says, and say in a line what was done.
+
+        Args:
+            reset: undo what people set in the UI.
+            tell: called with a line now and then, if it takes long.
 
         Raises:
-            SetupError: Prefect refuses one.
+            SetupError: the file is wrong, or Prefect refuses a deployment.
         """
-        program = self.program("deploy", "prefect", "--no-prompt", "deploy", "--all")
-        program.run(timeout=120)
+        program = self.program("deploy", "deployments.deployer", *(["--reset"] if reset else []))
+        program.run(timeout=120, tell=tell)
+        return program.last_line()
 
     def wait_for_workers(self, *, timeout: float = 60.0, tell: Callable[[str], None] | None = None) -> None:
         """Return when every worker has reported to the server.
@@ -225,12 +230,19 @@ class LocalSetup(Stoppable):
             return False
 
 
-def deploy_to(api_url: str, *, log: Path) -> None:
+def deploy_to(
+    api_url: str, *, log: Path, reset: bool = False, tell: Callable[[str], None] | None = None
+) -> str:
     """Make the pool, its queues and every deployment of `prefect.yaml` on any Prefect server.
 
     Args:
         api_url: the server's API.
-        log: where Prefect's own words go.
+        log: where each deployment that is new or changed is named.
+        reset: undo what people set in the UI.
+        tell: called with a line now and then, if it takes long.
+
+    Returns:
+        A line that says what was done.
 
     Raises:
         SetupError: the server does not answer, or refuses one.
@@ -238,9 +250,10 @@ def deploy_to(api_url: str, *, log: Path) -> None:
     with PrefectApi(api_url) as prefect:
         prefect.check()
         prefect.make_pool(POOL, QUEUES)
-    command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"]
-    env = {"PREFECT_API_URL": api_url}
-    Program("deploy", command, log=log, env=env, folder=PROJECT).run(timeout=300)
+    command = [sys.executable, "-m", "deployments.deployer", *(["--reset"] if reset else [])]
+    program = Program("deploy", command, log=log, env={"PREFECT_API_URL": api_url}, folder=PROJECT)
+    program.run(timeout=120, tell=tell)
+    return program.last_line()
 
 
 def running_setup(home: Path) -> dict[str, Any] | None:

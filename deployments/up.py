@@ -33,6 +33,7 @@ class Up(Stoppable):
         port: of the Prefect server.
         workers: how many worker processes.
         limit: flow runs at a time in each.
+        reset: let the deployments be as `prefect.yaml` says, whatever people set in the UI.
     """
 
     def __init__(
@@ -43,8 +44,10 @@ class Up(Stoppable):
         port: int = PORT,
         workers: int = 1,
         limit: int = 8,
+        reset: bool = False,
     ) -> None:
         self._settings = settings
+        self._reset = reset
         self._say = say
         self.home = settings.home.resolve()
         self.alerts = any(getattr(settings.alerts, name) for name in AlertSettings.model_fields)
@@ -101,8 +104,8 @@ class Up(Stoppable):
         self.setup.wait_for_server(tell=self._say)
         self._say(f"Prefect server    {self.setup.ui_url}")
         self.setup.start_workers()
-        self.setup.deploy()
-        self._say("Deployments       of prefect.yaml registered")
+        done = self.setup.deploy(reset=self._reset, tell=self._say)
+        self._say(f"prefect.yaml      {done}")
         self.setup.wait_for_workers(tell=self._say)
         self._say(
             f"Workers           {len(self.setup.workers)} online, {self.setup.limit} runs at a time each"

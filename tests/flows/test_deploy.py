@@ -7,8 +7,10 @@ import sys
 import time
 from contextlib import ExitStack
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
+import yaml
 
 from deployments.local import POOL, QUEUES
 from deployments.prefect_api import PrefectApi
@@ -16,6 +18,7 @@ from deployments.processes import Program
 
 pytestmark = [pytest.mark.prefect, pytest.mark.xdist_group("prefect")]
 EDGECAP = Path(sys.executable).with_name("edgecap")
+ROOT = Path(__file__).parents[2]
 PREFECT = Path(sys.executable).with_name("prefect")
 
 
@@ -41,6 +44,81 @@ def test_without_a_server_it_says_what_to_set(tmp_path):
     done = deploy(tmp_path)
     assert (done.returncode, done.stdout) == (15, "")
     assert done.stderr.startswith("edgecap: no Prefect server is named (PREFECT_API_URL)")
+
+
+def run_deployer(api_url, file, *options):
+    """The program that `edgecap deploy` and `edgecap up` run, with another file."""
+    argv = [sys.executable, "-m", "deployments.deployer", *options, file]
+    env = {**environment(api_url), "PREFECT_RESULTS_PERSIST_BY_DEFAULT": "true"}
+    done = subprocess.run(argv, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout.splitlines()
+
+
+def test_what_a_person_set_stands_and_what_the_file_says_anew_arrives(prefect_server, tmp_path):
+    """With a hundred deployments, of which only those that are new take time."""
+    api_url, tag = prefect_server.api_url, uuid4().hex[:8]
+    config = {
+        "entrypoint": "flows/capture.py:capture",
+        "work_pool": {"name": POOL, "work_queue_name": "schedules"},
+        "parameters": {"request": {"type": "simple", "time_limit": 60}},
+    }
+    names = [f"{tag}-{number}" for number in range(100)]
+    schedule = {"cron": "0 4 * * *", "slug": "nightly", "active": False}
+    said = {
+        "pull": [{"deployments.checkout.enter": {}}],
+        "deployments": [{**config, "name": name, "schedules": [schedule]} for name in names],
+    }
+    file = tmp_path / "prefect.yaml"
+
+    def deploy_file(*options):
+        file.write_text(yaml.safe_dump(said))
+        return run_deployer(api_url, file, *options)
+
+    with PrefectApi(api_url) as prefect:
+        prefect.make_pool(POOL, QUEUES)
+        assert deploy_file()[-1] == "100 deployments: 100 new, 0 changed, 0 as they were"
+
+        # A person pauses one, and switches the schedule of another on.
+        paused, switched = (prefect.deployment(f"capture/{name}") for name in names[:2])
+        prefect.pause(f"capture/{names[0]}")
+        [nightly] = switched["schedules"]
+        path = f"/deployments/{switched['id']}/schedules/{nightly['id']}"
+        prefect._call("PATCH", path, json={"active": True})
+        assert deploy_file()[-1] == "100 deployments: 0 new, 0 changed, 100 as they were"
+        assert prefect.deployment(f"capture/{names[0]}")["paused"]
+        assert prefect.deployment(f"capture/{names[1]}")["schedules"][0]["active"]
+
+        # The file says something anew about both.
+        said["deployments"][0]["description"] = "anew"
+        said["deployments"][1]["schedules"] = [{**schedule, "cron": "0 5 * * *"}]
+        assert deploy_file()[-1] == "100 deployments: 0 new, 2 changed, 98 as they were"
+        first, second = (prefect.deployment(f"capture/{name}") for name in names[:2])
+        assert (first["description"], first["paused"]) == ("anew", True)
+        [nightly] = second["schedules"]
+        assert (nightly["schedule"]["cron"], nightly["active"]) == ("0 5 * * *", True)
+
+        del said["deployments"][2:]
+        lines = deploy_file("--reset")
+        assert lines[-1] == "2 deployments: 0 new, 2 changed, 0 as they were"
+        assert f"capture/{names[2]} is not in the file any more; it stays until" in "\n".join(lines)
+        assert not prefect.deployment(f"capture/{names[0]}")["paused"]
+        assert not prefect.deployment(f"capture/{names[1]}")["schedules"][0]["active"]
+        assert prefect.deployment(f"capture/{names[0]}")["id"] == paused["id"]
+
+
+def test_prefects_own_command_takes_the_file_too(prefect_server):
+    """`prefect deploy --all`, but for one deployment only: each takes seconds."""
+    with PrefectApi(prefect_server.api_url) as prefect:
+        prefect.make_pool(POOL, QUEUES)
+        argv = [PREFECT, "--no-prompt", "deploy", "--name", "every-10-min"]
+        env = environment(prefect_server.api_url)
+        done = subprocess.run(argv, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout
+        deployment = prefect.deployment("reconcile/every-10-min")
+        assert deployment["pull_steps"] == [{"deployments.checkout.enter": {}}]
+        owned = prefect._call("GET", f"/automations/related-to/prefect.deployment.{deployment['id']}")
+        assert len(owned) == 4
 
 
 def environment(api_url):

@@ -1,0 +1,198 @@
+"""Bringing a Prefect server's deployments to what `prefect.yaml` says, many at a time.
+
+    python -m deployments.deployer [--reset] [prefect.yaml]
+
+`prefect deploy --all` makes all of them anew, one after the other, and undoes what people set in the UI.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import sys
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import httpx
+from prefect.client.orchestration import PrefectClient, get_client
+from prefect.exceptions import ObjectNotFound
+
+from deployments.declared import Declared, read_declared
+from deployments.merging import Changes, Existing, changes, digest, record_of
+from edgecap.errors import EdgecapError
+
+AT_ONCE = 4  # more, and SQLite refuses some, which are then tried again after seconds
+_PAGE = 200
+_TAG = "edgecap-deployed"
+_PLACE = {"work_pool_name", "work_queue_name"}
+
+
+class Deployer:
+    """Applies what a file says to one server.
+
+    Args:
+        client: of the Prefect server.
+        reset: undo what people set in the UI.
+    """
+
+    def __init__(self, client: PrefectClient, *, reset: bool = False) -> None:
+        self._client = client
+        self._reset = reset
+        self._gate = asyncio.Semaphore(AT_ONCE)
+
+    async def deploy(self, wanted: Iterable[Declared]) -> str:
+        """Bring them all up to date, and say in a line what was done."""
+        wanted = list(wanted)
+        flows = await self._flows({declared.flow for declared in wanted})
+        existing, records = await self._existing(flows), await self._records()
+        done = await asyncio.gather(
+            *(
+                self._one(declared, flows, existing.get(declared.key), records.get(declared.key))
+                for declared in wanted
+            )
+        )
+        for key in sorted((records.keys() & existing.keys()) - {declared.key for declared in wanted}):
+            _say(f"{key} is not in the file any more; it stays until somebody deletes it in the UI")
+        count = Counter(done)
+        return (
+            f"{len(done)} deployments: {count['new']} new, {count['changed']} changed, "
+            f"{count['unchanged']} as they were"
+        )
+
+    async def _one(
+        self,
+        declared: Declared,
+        flows: dict[str, str],
+        existing: Existing | None,
+        record: dict[str, Any] | None,
+    ) -> str:
+        todo = changes(declared, existing, record, reset=self._reset)
+        now = record_of(declared)
+        async with self._gate:
+            if existing is None:
+                identity = await self._create(declared, flows[declared.flow])
+            else:
+                identity = existing.id
+                await self._update(identity, declared, todo)
+            if todo.create or todo.triggers:
+                await self._make_automations(declared, identity, is_new=todo.create)
+            # Last: after a deploy that was cut short the next one does it again.
+            if now != record:
+                await self._remember(declared.key, now)
+        what = "new" if todo.create else "changed" if todo else "unchanged"
+        if todo:
+            _say(f"{declared.key}: {what}")
+        return what
+
+    async def _create(self, declared: Declared, flow_id: str) -> str:
+        schedules = [
+            {**schedule.body, "slug": schedule.slug, "active": schedule.active}
+            for schedule in declared.schedules.values()
+        ]
+        body = {"name": declared.name, "flow_id": flow_id, **declared.fields, "schedules": schedules}
+        made: dict[str, Any] = await self._call("POST", "/deployments/", body)
+        return str(made["id"])
+
+    async def _update(self, identity: str, declared: Declared, todo: Changes) -> None:
+        path = f"/deployments/{identity}"
+        for schedule_id in todo.remove:
+            await self._call("DELETE", f"{path}/schedules/{schedule_id}")
+        for schedule_id, body in todo.update.items():
+            await self._call("PATCH", f"{path}/schedules/{schedule_id}", body)
+        if todo.add:
+            added = [{**each.body, "slug": each.slug, "active": each.active} for each in todo.add]
+            await self._call("POST", f"{path}/schedules", added)
+        fields = dict(todo.fields)
+        if _PLACE & fields.keys():  # a queue alone would be looked for in another pool
+            fields |= {name: declared.fields[name] for name in _PLACE}
+        if todo and not fields:
+            # Prefect looks at once only at deployments that changed, and a new schedule alone changes none.
+            fields = {"path": declared.fields["path"]}
+        if fields:
+            await self._call("PATCH", path, fields)
+
+    async def _make_automations(self, declared: Declared, identity: str, *, is_new: bool) -> None:
+        if not is_new:
+            await self._client.delete_resource_owned_automations(f"prefect.deployment.{identity}")
+        for trigger in declared.automations():
+            trigger.set_deployment_id(identity)  # type: ignore[arg-type]
+            await self._client.create_automation(trigger.as_automation())
+
+    async def _flows(self, names: set[str]) -> dict[str, str]:
+        return {name: str(await self._client.create_flow_from_name(name)) for name in sorted(names)}
+
+    async def _existing(self, flows: dict[str, str]) -> dict[str, Existing]:
+        names = {identity: name for name, identity in flows.items()}
+        body = {"flows": {"id": {"any_": list(names)}}}
+        found = {}
+        for each in await self._pages("/deployments/filter", body):
+            slugs = {s["slug"]: s["id"] for s in each["schedules"] if s.get("slug")}
+            others = tuple(s["id"] for s in each["schedules"] if not s.get("slug"))
+            found[f"{names[each['flow_id']]}/{each['name']}"] = Existing(each["id"], slugs, others)
+        return found
+
+    async def _records(self) -> dict[str, dict[str, Any]]:
+        body = {"variables": {"tags": {"all_": [_TAG]}}}
+        values = [each["value"] for each in await self._pages("/variables/filter", body)]
+        return {value["deployment"]: value for value in values if isinstance(value, dict)}
+
+    async def _remember(self, key: str, record: dict[str, Any]) -> None:
+        name = f"edgecap_deployed_{re.sub('[^a-z0-9]+', '_', key.lower())}_{digest(key)}"
+        try:
+            await self._call("PATCH", f"/variables/name/{name}", {"value": record})
+        except ObjectNotFound:
+            await self._call("POST", "/variables/", {"name": name, "value": record, "tags": [_TAG]})
+
+    async def _pages(self, path: str, body: dict[str, Any]) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        while True:
+            page = await self._call("POST", path, {**body, "offset": len(found), "limit": _PAGE})
+            found += page
+            if len(page) < _PAGE:
+                return found
+
+    async def _call(self, method: str, path: str, body: Any = None) -> Any:
+        try:
+            answer = await self._client.request(method, path, json=body)  # type: ignore[arg-type]
+            answer.raise_for_status()
+        except httpx.HTTPStatusError as error:
+            if error.response.status_code == httpx.codes.NOT_FOUND:
+                raise ObjectNotFound(error) from error
+            raise
+        return answer.json() if answer.content else None
+
+
+async def deploy(file: Path, *, reset: bool) -> str:
+    """Bring the server of this environment to what the file says, and say in a line what was done.
+
+    Raises:
+        SetupError: the file is wrong; nothing was changed.
+    """
+    wanted = await read_declared(file)
+    _say(f"{file} has {len(wanted)} deployments")
+    async with get_client() as client:
+        return await Deployer(client, reset=reset).deploy(wanted)
+
+
+def _say(line: str) -> None:
+    """One line, at once: who waits for this program sees that it gets on."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def main() -> None:
+    """Deploy, with the arguments of this program."""
+    names = [argument for argument in sys.argv[1:] if argument != "--reset"]
+    file = Path(names[0] if names else "prefect.yaml")
+    try:
+        _say(asyncio.run(deploy(file, reset="--reset" in sys.argv)))
+    except (EdgecapError, httpx.HTTPError) as error:
+        said = getattr(getattr(error, "response", None), "text", "")
+        _say(" ".join(f"{error} {said}".split()))
+        sys.exit(15)
+
+
+if __name__ == "__main__":
+    main()
