@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import cast
 
-from prefect import flow
+from prefect import flow, get_run_logger
 from prefect.artifacts import acreate_markdown_artifact
 from prefect.runtime import deployment
 from prefect.runtime import flow_run as this_run
@@ -13,8 +13,10 @@ from prefect.states import Completed
 
 from edgecap.reconcile import Adopt, Reconciled
 from edgecap.settings import load_settings
+from tasks.lane import slot_name
 from tasks.runs import TakenUp, look_again, sign, take_up
 from tasks.settle import settle, stop_cancelled
+from tasks.slots import free_if_abandoned
 from tasks.upkeep import NOTHING_NEW, forget_quiet, is_awaited, take_turn
 
 # A trigger fires once in ten seconds (prefect.yaml): what happens in the rest of them is this run's, too.
@@ -46,6 +48,7 @@ async def reconcile(adopt: Adopt = "ours") -> str:
     until = began + COLLECTING if was_triggered else began
     taken = await take_up()
     looked = datetime.now(UTC)
+    freed = await _free_lanes()
     found = await _settle_all(adopt, {})
     ended = True
     while ended:
@@ -57,15 +60,31 @@ async def reconcile(adopt: Adopt = "ours") -> str:
             await stop_cancelled()
             taken += await take_up()
             looked = datetime.now(UTC)
+            freed += await _free_lanes()
             found = await _settle_all(adopt, found)
-    if taken or any(each.findings for each in found.values()):
+    if taken or freed or any(each.findings for each in found.values()):
         await acreate_markdown_artifact(
-            _page(taken, found), key="reconcile", description="What was left behind, and what became of it"
+            _page(taken, freed, found),
+            key="reconcile",
+            description="What was left behind, and what became of it",
         )
     await forget_quiet(run_id)
-    line = _line(taken, found)
-    changed = taken or any(each.finished or each.removed for each in found.values())
+    line = _line(taken, freed, found)
+    changed = taken or freed or any(each.finished or each.removed for each in found.values())
     return cast("str", Completed(name=None if changed else NOTHING_NEW, message=line, data=line))
+
+
+async def _free_lanes() -> list[str]:
+    """Free the lanes whose slot is taken by a run that is gone, and say why."""
+    settings = load_settings()
+    lines = []
+    for account in sorted(settings.accounts):
+        for kind in ("simple", "full"):
+            name = slot_name(kind, settings.account(account).lanes)
+            if reason := await free_if_abandoned(name):
+                lines.append(f"{kind} lane of account {account} freed: {reason}")
+                get_run_logger().warning("%s", lines[-1])
+    return lines
 
 
 async def _settle_all(adopt: Adopt, before: dict[str, Reconciled]) -> dict[str, Reconciled]:
@@ -80,14 +99,14 @@ async def _settle_all(adopt: Adopt, before: dict[str, Reconciled]) -> dict[str, 
     return found
 
 
-def _line(taken: list[TakenUp], found: dict[str, Reconciled]) -> str:
+def _line(taken: list[TakenUp], freed: list[str], found: dict[str, Reconciled]) -> str:
     runs = [f"{len(taken)} dead run{'' if len(taken) == 1 else 's'} seen to"] if taken else []
     news = [f"{where}: {each}" for where, each in found.items() if each.findings]
-    return "; ".join([*runs, *news]) or "nothing was left behind"
+    return "; ".join([*runs, *freed, *news]) or "nothing was left behind"
 
 
-def _page(taken: list[TakenUp], found: dict[str, Reconciled]) -> str:
-    lines = ["# What was left behind, and what became of it", ""]
+def _page(taken: list[TakenUp], freed: list[str], found: dict[str, Reconciled]) -> str:
+    lines = ["# What was left behind, and what became of it", "", *(f"- {line}" for line in freed), ""]
     if taken:
         lines += ["| dead run | what was done |", "|---|---|"]
         lines += [f"| {run.name} (`{run.run_id}`) | {run.detail} |" for run in taken]

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 
 import httpx
+from prefect import get_run_logger
 from prefect.client.orchestration import get_client
 from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError, concurrency
 from prefect.exceptions import ObjectNotFound
@@ -23,11 +25,13 @@ from edgecap.line import Waiter
 from edgecap.requests import rfc3339
 from edgecap.submission import Lane, LaneHold
 from tasks.line import Queue
+from tasks.slots import forget_slot, free_if_abandoned, leave_slot, sign_slot
 
 LEASE = 60.0  # seconds; the shortest that Prefect allows, so that a dead holder's slot comes back soon
 # Seconds between two tries, growing: Prefect's own waiting sleeps up to 30, and wakes nobody on release.
 # Every try is a write to its database, and many at once keep everybody out of it.
 KNOCK_FIRST, KNOCK_MOST = 0.5, 5.0
+LOOK = 15.0  # seconds of knocking between two looks at whether its holder is gone
 
 
 @dataclass
@@ -65,7 +69,7 @@ def lane_of(lanes: str, *, myself: str) -> Lane:
         if name not in made:
             await _make(name)
             made.add(name)
-        async with _slot(name):
+        async with _slot(name, myself):
             memory = _memory(await Variable.aget(name, default={}))
             yield Hold(name, memory, await Queue(kind, lanes).others(myself))
 
@@ -87,8 +91,8 @@ def slot_name(kind: Kind, lanes: str) -> str:
 
 
 @asynccontextmanager
-async def _slot(name: str) -> AsyncIterator[None]:
-    pause = KNOCK_FIRST
+async def _slot(name: str, myself: str) -> AsyncIterator[None]:
+    pause, look = KNOCK_FIRST, time.monotonic() + LOOK
     while True:
         held = concurrency(name, strict=True, lease_duration=LEASE, max_retries=0)
         try:
@@ -96,14 +100,30 @@ async def _slot(name: str) -> AsyncIterator[None]:
         except ConcurrencySlotAcquisitionError as error:
             if not _locked(error):
                 raise
+            if time.monotonic() > look:
+                look += LOOK
+                if reason := await free_if_abandoned(name, myself=myself):
+                    get_run_logger().warning("The lane's slot was taken for good, and is freed: %s", reason)
             await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - so that not all knock at once
             pause = min(KNOCK_MOST, pause * 1.5)
         else:
             break
+    began, has_left = time.monotonic(), False
     try:
+        await sign_slot(name, myself)
         yield
     finally:
-        await held.__aexit__(None, None, None)
+        # Once the slot is free, the next holder may leave its name. But one that was taken long ago, and that
+        # nobody says to hold, is freed by those who want it: it is given back first.
+        try:
+            if time.monotonic() - began < LEASE:
+                has_left = await leave_slot(name)
+        finally:
+            try:
+                await held.__aexit__(None, None, None)
+            finally:
+                if not has_left:
+                    await forget_slot(name, myself)
 
 
 def _locked(error: ConcurrencySlotAcquisitionError) -> bool:

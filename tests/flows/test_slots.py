@@ -1,0 +1,89 @@
+"""A lane's slot that a restarted server has forgotten the lease of is freed, and only that one."""
+
+import asyncio
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import State, StateType
+from prefect.concurrency.asyncio import concurrency
+from prefect.variables import Variable
+
+from edgecap.liveness import this_process
+from flows.capture import capture
+from tasks.slots import forget_slot, free_if_abandoned, leave_slot, sign_slot
+
+pytestmark = [pytest.mark.prefect, pytest.mark.xdist_group("prefect")]
+AT_ONCE = timedelta(0)
+ELSEWHERE = "another-machine/boot/1:4711:1"
+
+
+@pytest.fixture
+async def taken(prefect_server):
+    """The name of a slot that is taken without a lease, as it is after the server has forgotten it."""
+    name = f"edgecap_full_{uuid4().hex}"
+    async with get_client() as client:
+        await client.upsert_global_concurrency_limit_by_name(name, 1)
+        body = {"names": [name], "slots": 1, "mode": "concurrency"}
+        await client.request("POST", "/v2/concurrency_limits/increment", json=body)
+    return name
+
+
+async def slots(name):
+    async with get_client() as client:
+        return (await client.read_global_concurrency_limit_by_name(name)).active_slots
+
+
+async def held_by(name, run_id, process):
+    await Variable.aset(f"{name}_holder", {"run": str(run_id), "process": process}, overwrite=True)
+
+
+async def run_in(kind):
+    async with get_client() as client:
+        run = await client.create_flow_run(capture)
+        await client.set_flow_run_state(run.id, State[None](type=kind), force=True)
+        return run.id
+
+
+async def test_one_that_nobody_says_to_hold_is_freed_once_and_can_be_taken(taken):
+    assert await free_if_abandoned(taken) == "", "it was taken only now"
+    reasons = await asyncio.gather(*(free_if_abandoned(taken, after=AT_ONCE) for _ in range(4)))
+    assert [reason for reason in reasons if reason] == ["nobody says that it holds it"]
+    async with concurrency(taken, strict=True, lease_duration=60, max_retries=0):
+        assert await slots(taken) == 1
+
+
+async def test_that_of_a_process_that_is_gone_is_freed(taken):
+    mark = this_process()
+    await held_by(
+        taken, uuid4(), f"{mark.machine}:{mark.pid}:{mark.started - 1}"
+    )  # its id was given out again
+    assert "is gone" in await free_if_abandoned(taken, after=AT_ONCE)
+    assert await slots(taken) == 0
+
+
+async def test_that_of_a_living_holder_is_left_alone_until_it_leaves(taken):
+    run_id = str(uuid4())
+    await sign_slot(taken, run_id)
+    assert await free_if_abandoned(taken, after=AT_ONCE) == ""
+    await forget_slot(taken, str(uuid4()))  # another's word changes nothing
+    assert await free_if_abandoned(taken, after=AT_ONCE) == ""
+    assert await slots(taken) == 1
+    assert await leave_slot(taken)
+    assert await free_if_abandoned(taken, after=AT_ONCE)
+
+
+async def test_a_run_that_wants_it_does_not_hold_it(taken):
+    await held_by(taken, "me", str(this_process()))
+    assert await free_if_abandoned(taken, myself="me", after=AT_ONCE) == "run me lost it"
+
+
+@pytest.mark.parametrize(
+    ("kind", "freed"),
+    [(StateType.RUNNING, False), (StateType.CRASHED, True), (StateType.COMPLETED, True)],
+)
+async def test_on_another_machine_its_runs_state_tells(taken, kind, freed):
+    await held_by(taken, await run_in(kind), ELSEWHERE)
+    assert bool(await free_if_abandoned(taken, after=AT_ONCE)) is freed
+    assert await slots(taken) == (0 if freed else 1)
