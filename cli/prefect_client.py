@@ -35,7 +35,10 @@ def point_at_prefect(home: Path) -> str:
     """
     home = home.resolve()
     # Prefect's console lines would tear the progress bar apart; they go to its UI all the same.
-    wanted = {} if debugging() else {"PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL"}
+    # What goes wrong in threads of Prefect's own, such as a slot that is taken for now, has no flow's logger;
+    # the flow sees it and tries again.
+    quiet = ("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "PREFECT_INTERNAL_LOGGING_LEVEL")
+    wanted = {} if debugging() else dict.fromkeys(quiet, "CRITICAL")
     api_url, pages = os.environ.get("PREFECT_API_URL", ""), ""
     if not api_url and (setup := running_setup(home)):
         api_url, pages = setup["api_url"], setup["ui_url"]
