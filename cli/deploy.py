@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from cli.output import say
-from deployments.local import deploy_to
+from deployments.local import deploy_to, prefect_settings
+from deployments.prefect_api import PrefectApi
 from edgecap.errors import SetupError
 from edgecap.settings import load_settings
+
+LEASES = "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE"
 
 
 def deploy(*, reset: Annotated[bool, Parameter(negative=())] = False) -> None:
@@ -28,5 +32,13 @@ def deploy(*, reset: Annotated[bool, Parameter(negative=())] = False) -> None:
         )
     log = load_settings().home.resolve() / "logs" / "deploy.log"
     say(f"The pool edgecap and its queues are there. {deploy_to(address, log=log, reset=reset, tell=say)}.")
+    with PrefectApi(address) as prefect:
+        if prefect.keeps_leases_in_memory():
+            say("The server keeps its leases in memory: after a restart a lane's slot may stay")
+            say(
+                "taken until edgecap sees that its holder is gone, two minutes or more. Start the server with"
+            )
+            say(f"  {LEASES}={prefect_settings(Path(), 0)[LEASES]}")
+            say("or, if the API has several processes, with prefect_redis.lease_storage.")
     say("Start workers, each in the folder that has its edgecap.toml, or with EDGECAP_CONFIG set:")
     say("  edgecap worker")

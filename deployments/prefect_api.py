@@ -16,6 +16,7 @@ from edgecap.errors import SetupError
 
 # Seconds: a server on SQLite answers 503 while something else writes.
 _PAUSES = (0.1, 0.2, 0.5, 1, 2, 4)
+_SIGN_IN = "set PREFECT_API_AUTH_STRING, or PREFECT_API_KEY, to what the server asks for"
 _PAGE = 200  # runs; what it answers at most
 _UNFINISHED = ["SCHEDULED", "PENDING", "RUNNING", "CANCELLING"]
 
@@ -59,6 +60,15 @@ class PrefectApi:
             SetupError: it does not.
         """
         self._call("GET", "/admin/version")
+
+    def keeps_leases_in_memory(self) -> bool:
+        """Whether the server says that a restart lets it forget who holds a slot."""
+        try:
+            settings = self._call("GET", "/admin/settings")
+            storage = str(settings["server"]["concurrency"]["lease_storage"])
+        except (SetupError, KeyError, TypeError):
+            return False  # Prefect Cloud tells no settings
+        return storage.endswith(".memory")
 
     def make_pool(self, name: str, queues: Mapping[str, int]) -> None:
         """Make a process work pool and its queues (name: priority), or bring the priorities up to date."""
@@ -203,6 +213,7 @@ class PrefectApi:
             raise SetupError(
                 f"the Prefect server answers {error.response.status_code}: {error.response.text[:200]}",
                 where=f"{method} {path}",
+                todo=_SIGN_IN if error.response.status_code == httpx.codes.UNAUTHORIZED else "",
             ) from error
         except (httpx.HTTPError, ValueError) as error:
             raise SetupError(

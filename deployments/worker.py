@@ -7,6 +7,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import httpx
+
 from deployments.local import POOL, QUEUES
 from deployments.prefect_api import PrefectApi, status
 from edgecap.errors import SetupError
@@ -49,15 +51,15 @@ def check_server(api_url: str) -> None:
     with PrefectApi(api_url) as prefect:
         prefect.check()
         try:
-            missing = sorted(set(QUEUES) - prefect.queues(POOL))
+            missing = [f"queue {name}" for name in sorted(set(QUEUES) - prefect.queues(POOL))]
             prefect.deployment(RECONCILE)
         except SetupError as error:
-            if status(error) != 404:  # noqa: PLR2004 - not found
+            if status(error) != httpx.codes.NOT_FOUND:
                 raise
-            missing = [POOL]
+            missing = [f"pool {POOL}, or no deployment {RECONCILE}"]
         if missing:
             raise SetupError(
-                f"the Prefect server has no {', '.join(missing)}",
+                f"the Prefect server has no {', no '.join(missing)}",
                 where=api_url,
                 todo="run `edgecap deploy` first, with the same PREFECT_API_URL",
             )
