@@ -33,16 +33,17 @@ _PAUSE = 0.5
 _PAGE = 200
 
 
-async def take_turn(run_id: str) -> str | None:
+async def take_turn(run_id: str, *, patience: float = PATIENCE) -> str | None:
     """Wait until no `reconcile` that began earlier is at work, and say that this one looks now.
 
     Args:
         run_id: of the running flow run.
+        patience: seconds; longer, and it looks beside the other.
 
     Returns:
         The id of a run that is about to look anyway, so that this one need not; None if this one is to look.
     """
-    until = time.monotonic() + PATIENCE
+    until = time.monotonic() + patience
     async with get_client() as client:
         while True:
             runs = await _running(client)

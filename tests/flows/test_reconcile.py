@@ -13,7 +13,6 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.filters import FlowRunFilter
 from prefect.client.schemas.objects import State, StateType
-from prefect.flow_engine import run_flow
 
 from edgecap.archive.entries import list_entries
 from edgecap.archive.journal import Journal
@@ -28,7 +27,7 @@ from edgecap.settings import load_settings
 from flows.capture import capture
 from flows.reconcile import reconcile
 from tasks.runs import PROCESS, look_again, take_up
-from tasks.upkeep import LOOKING, NOTHING_NEW
+from tasks.upkeep import NOTHING_NEW, forget_quiet, is_awaited, take_turn
 from tests.flows.conftest import forget_runs
 
 pytestmark = [pytest.mark.prefect, pytest.mark.xdist_group("prefect")]
@@ -143,38 +142,31 @@ async def test_a_dead_run_is_taken_up_again_as_often_as_is_sensible(deployment, 
         assert not [each for each in await taking_up() if each.run_id in ours], "once is enough"
 
 
-async def test_of_many_at_once_one_looks_one_waits_for_it_and_the_others_leave(world, prefect_server):
+async def test_of_many_at_once_one_looks_one_waits_for_it_and_the_others_leave(prefect_server):
     forget_runs(prefect_server.api_url)
     async with get_client() as client:
         pool = await client.create_work_pool(WorkPoolCreate(name=f"pool-{uuid4().hex}", type="process"))
         deployment = await client.create_deployment(
             await client.create_flow(reconcile), name=uuid4().hex, work_pool_name=pool.name
         )
-
-        async def start():
-            run = await client.create_flow_run_from_deployment(deployment, parameters={"adopt": "ours"})
-            end = asyncio.create_task(
-                run_flow(reconcile, run, parameters={"adopt": "ours"}, return_type="state")
-            )
-            while (await client.read_flow_run(run.id)).state.is_scheduled():  # noqa: ASYNC110 - Prefect's time
-                await asyncio.sleep(0.05)
-            return run.id, end
-
-        async def runs():
-            wanted = FlowRunFilter(deployment_id={"any_": [deployment]})
-            return {run.id for run in await client.read_flow_runs(flow_run_filter=wanted)}
-
-        first, end_of_first = await start()
-        while LOOKING not in (await client.read_flow_run(first)).labels:  # noqa: ASYNC110 - Prefect's time
-            await asyncio.sleep(0.05)
-        second, end_of_second = await start()
-        third, end_of_third = await start()
-        assert (await end_of_third).message == f"left to run {second}"
-        assert LOOKING not in (await client.read_flow_run(second)).labels, "it waits"
-        assert {third, second} <= await runs()
-        assert (await end_of_first).message == "nothing was left behind"
-        assert (await end_of_second).name == NOTHING_NEW
-        assert await runs() == {second}
+        first, second, third = [
+            (await client.create_flow_run_from_deployment(deployment)).id for _ in range(3)
+        ]
+        for run in (first, second, third):
+            await set_state(client, run, StateType.RUNNING)
+        assert await take_turn(str(first)) is None
+        waiting = asyncio.create_task(take_turn(str(second), patience=600))
+        assert await take_turn(str(third)) == str(second)
+        assert await is_awaited(str(first))
+        assert not waiting.done()
+        for run in (first, third):
+            quiet = State[None](type=StateType.COMPLETED, name=NOTHING_NEW)
+            await client.set_flow_run_state(run, quiet, force=True)
+        assert await waiting is None
+        assert not await is_awaited(str(second))
+        await forget_quiet(str(second))
+        wanted = FlowRunFilter(deployment_id={"any_": [deployment]})
+        assert {run.id for run in await client.read_flow_runs(flow_run_filter=wanted)} == {second}
 
 
 async def test_a_completed_run_stays_completed_whoever_wants_it_again(world):
