@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from uuid import uuid4
 
 import pytest
@@ -14,6 +15,7 @@ from edgecap.archive.entries import list_entries
 from edgecap.errors import WindowTooOld
 from edgecap.requests import SimpleRequest
 from flows.capture import capture
+from tasks.retrying import insist
 
 pytestmark = [pytest.mark.prefect, pytest.mark.xdist_group("prefect")]
 
@@ -28,11 +30,16 @@ async def scheduled(prefect_server):
 
         async def make(when, request):
             parameters = {"request": request.model_dump(mode="json")}
-            run = await client.create_flow_run_from_deployment(
-                deployment,
-                parameters=parameters,
-                state=Scheduled(scheduled_time=when),
-                tags=["auto-scheduled"],
+            # A busy server answers 503 for longer than the client tries; with its key, twice is once.
+            run = await insist(
+                partial(
+                    client.create_flow_run_from_deployment,
+                    deployment,
+                    parameters=parameters,
+                    state=Scheduled(scheduled_time=when),
+                    tags=["auto-scheduled"],
+                    idempotency_key=uuid4().hex,
+                )
             )
             return await run_flow(capture, run, parameters={"request": request}, return_type="state")
 
