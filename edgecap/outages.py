@@ -17,6 +17,7 @@ from edgecap.errors import (
     RateLimited,
     ServerTrouble,
     StoreError,
+    StoreMissing,
     StoreUnreachable,
     UnexpectedAnswer,
 )
@@ -57,6 +58,24 @@ class Outage:
         except ValueError:
             return None
         return cls(since, last)
+
+
+def may_pass(error: EdgecapError, *, accepted: bool, unattended: bool) -> bool:
+    """Whether a run waits for what failed, instead of failing with it.
+
+    A folder that is missing may lie on a disk that is not mounted at the moment. A person at a terminal has
+    more likely misspelt it, and wants to know at once.
+
+    Args:
+        error: what an attempt failed with.
+        accepted: whether Cloudflare has accepted the run's capture.
+        unattended: whether a worker runs it, so that nobody waits for its answer.
+    """
+    if isinstance(error, AWAY):
+        return True
+    if accepted:
+        return isinstance(error, (*SHUT_OUT, StoreMissing))
+    return unattended and isinstance(error, StoreMissing) and error.where.startswith("file:")
 
 
 def another_failure(known: Outage | None, now: datetime) -> Outage:

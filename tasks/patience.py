@@ -12,10 +12,11 @@ from uuid import UUID
 from prefect import get_run_logger
 from prefect.client.orchestration import get_client
 from prefect.exceptions import Abort
+from prefect.runtime import deployment
 from prefect.runtime import flow_run as this_run
 
 from edgecap.errors import EdgecapError
-from edgecap.outages import AWAY, SHUT_OUT, WAITING_FOR_ARCHIVE, WAITING_FOR_BUCKET, WAITING_FOR_CLOUDFLARE
+from edgecap.outages import WAITING_FOR_ARCHIVE, WAITING_FOR_BUCKET, WAITING_FOR_CLOUDFLARE, may_pass
 from edgecap.requests import rfc3339
 from tasks.outage import wait_out
 from tasks.retrying import insist
@@ -34,24 +35,24 @@ async def patiently(step: Callable[_P, Awaitable[_T | Waiting]], *args: _P.args,
         Abort: the wait is long, so the run has been put off, and this process has nothing more to do.
         EdgecapError: what the step failed with.
     """
-    return await _until_done(partial(step, *args, **kwargs), AWAY)
+    return await _until_done(partial(step, *args, **kwargs), accepted=False)
 
 
 async def persistently(
     step: Callable[_P, Awaitable[_T | Waiting]], *args: _P.args, **kwargs: _P.kwargs
 ) -> _T:
     """The same for a step after a capture was accepted: a token that stops working is waited for, too."""
-    return await _until_done(partial(step, *args, **kwargs), (*AWAY, *SHUT_OUT))
+    return await _until_done(partial(step, *args, **kwargs), accepted=True)
 
 
-async def _until_done(
-    step: Callable[[], Awaitable[_T | Waiting]], waited_for: tuple[type[EdgecapError], ...]
-) -> _T:
+async def _until_done(step: Callable[[], Awaitable[_T | Waiting]], *, accepted: bool) -> _T:
     stayed = False
     while True:
         try:
             outcome = await step()
-        except waited_for as error:
+        except EdgecapError as error:
+            if not may_pass(error, accepted=accepted, unattended=deployment.id is not None):
+                raise
             outcome = await wait_out(this_run.id, error)
         if not isinstance(outcome, Waiting):
             if stayed:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from edgecap.errors import NetworkTrouble, StoreUnreachable
+from edgecap.errors import NetworkTrouble, NoPermission, StoreFull, StoreMissing, StoreUnreachable
 from edgecap.outages import (
     PAUSE_FIRST,
     PAUSE_MOST,
@@ -12,6 +12,7 @@ from edgecap.outages import (
     Outage,
     another_failure,
     is_over,
+    may_pass,
     pause,
     reason,
     waits_for,
@@ -64,3 +65,22 @@ def test_the_run_says_for_what_it_waits_since_when_and_until_when():
     assert waits_for(store, ["s3://captures/edge"]) == "WaitingForBucket"
     assert waits_for(store, ["s3://others"]) == "WaitingForArchive"
     assert "a store that does not answer" in reason(store, outage, DAY)
+
+
+@pytest.mark.parametrize(
+    ("error", "waits_when"),
+    [
+        (NetworkTrouble("down"), "always"),
+        (StoreUnreachable("down", where="s3://b"), "always"),
+        (NoPermission("no"), "accepted"),
+        (StoreMissing("gone", where="s3://b"), "accepted"),
+        (StoreMissing("gone", where="file:/mnt/archive"), "accepted or unattended"),
+        (StoreFull("full", where="file:/mnt/archive"), "never"),
+    ],
+)
+def test_what_is_waited_for_depends_on_what_is_at_stake(error, waits_when):
+    assert may_pass(error, accepted=True, unattended=False) == (waits_when != "never")
+    assert may_pass(error, accepted=False, unattended=True) == (
+        waits_when.split()[-1] in ("always", "unattended")
+    )
+    assert may_pass(error, accepted=False, unattended=False) == (waits_when == "always")

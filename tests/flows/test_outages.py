@@ -99,6 +99,20 @@ async def test_a_run_waits_for_the_archive(world, on_a_worker):
     assert not world.posts()
 
 
+async def test_a_run_waits_for_a_folder_whose_disk_is_not_mounted(world, store, on_a_worker):
+    """Nobody is at a terminal to correct a misspelt folder, and a worker checks it when it starts."""
+    there = world.values["archives.default"]
+    world.write(**{"archives.default": {"uri": f"{there['uri']}-not-mounted"}})
+    result, run = await on_a_worker(submitting, request=SimpleRequest(time_limit=5))
+    assert (result, run.state.name) == (None, "WaitingForArchive")
+    assert "does not exist" in run.state.message
+    assert not world.posts()
+    world.write(**{"archives.default": there})
+    result, _ = await on_a_worker(submitting, of=run.id, request=SimpleRequest(time_limit=5))
+    assert result.capture.id
+    assert len(world.posts()) == 1
+
+
 async def test_a_late_full_capture_that_nobody_wants_late_waits_no_longer(world, on_a_worker):
     await register_bucket()
     down(world)
