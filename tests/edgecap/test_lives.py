@@ -85,6 +85,7 @@ def test_there_is_a_cap_on_lives():
 def test_waiting_is_no_death_and_a_crash_reported_twice_is_one():
     assert crashes(history(*LIFE, "SCHEDULED", "PENDING", "RUNNING", "SCHEDULED")) == 0
     assert crashes(history(*LIFE, "CRASHED", "CRASHED", "SCHEDULED", "CRASHED")) == 1
+    assert crashes(history("SCHEDULED", "CRASHED")) == 0  # no process ever worked on it
 
 
 @pytest.mark.parametrize(
