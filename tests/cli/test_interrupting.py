@@ -40,19 +40,20 @@ def test_nobody_is_asked_without_a_terminal_or_after_a_termination(monkeypatch):
         os.close(ours)
 
 
-def kill_myself(number):
-    with signals():
-        os.kill(os.getpid(), number)
-        signal.pause()
+@pytest.fixture
+def heeded(number):
+    """A program under `nohup`, or in a job of CI's, ignores SIGHUP from its start."""
+    before = signal.signal(number, signal.SIG_DFL)
+    yield
+    signal.signal(number, before)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_is_raised_once_and_others_get_theirs_back(number):
-    before = signal.getsignal(number)
-    with pytest.raises(Signalled) as raised:
-        kill_myself(number)
+def test_a_signal_is_raised_once_and_others_get_theirs_back(number, heeded):
+    with pytest.raises(Signalled) as raised, signals():
+        signal.raise_signal(number)
     assert raised.value.number == number
-    assert signal.getsignal(number) is before
+    assert signal.getsignal(number) is signal.SIG_DFL
 
 
 def test_a_hang_up_that_is_ignored_stays_so():
