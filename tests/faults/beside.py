@@ -299,7 +299,7 @@ def _memory_in_the_future() -> Iterator[Case]:
 def _remembered(stage: Stage, hours: int, *, known: bool) -> None:
     at = stage.world.clock.now() + timedelta(hours=hours)
     value = {"capture_id": "f" * 32 if known else "", "submitted": rfc3339(at), "urgent": False}
-    name = f"edgecap_{stage.case.kind}_{stage.world.account_id}"
+    name = f"edgecap_{stage.case.kind}_{stage.world.lanes}"
     stage.site.rest("POST", "/variables/", {"name": name, "value": value})
     stage.start()
 

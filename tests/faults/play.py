@@ -282,7 +282,7 @@ class Stage:
         for kill in self.all_kills():
             if kill in self._freed:
                 continue
-            if self.site.holders(self.case.kind, self.world.account_id) == 0:
+            if self.site.holders(self.case.kind, self.world.lanes) == 0:
                 self._freed[kill] = time.time() - kill
 
     def all_kills(self) -> list[float]:

@@ -369,11 +369,11 @@ class Site:
         found = self.rest("GET", f"/flow_run_states/?flow_run_id={run_id}")
         return sorted((_state(each) for each in found), key=lambda state: state.at)
 
-    def holders(self, kind: str, account_id: str) -> int:
-        """How many hold the lane's slot."""
+    def holders(self, kind: str, lanes: str) -> int:
+        """How many hold the lane's slot. `lanes` is what the account's lanes are known by."""
         try:
             answer = self.api.get(
-                f"{self.setup.api_url}/v2/concurrency_limits/edgecap_{kind}_{account_id}", timeout=5
+                f"{self.setup.api_url}/v2/concurrency_limits/edgecap_{kind}_{lanes}", timeout=5
             )
         except httpx.HTTPError:
             return -1

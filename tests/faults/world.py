@@ -168,6 +168,11 @@ class World:
             config=Config(proxies={}, connect_timeout=5, read_timeout=30),
         )
 
+    @property
+    def lanes(self) -> str:
+        """What edgecap knows the account's lanes by."""
+        return Account(account_id=self.account_id, base_url=self.server.base_url).lanes
+
     def __repr__(self) -> str:
         return f"<World of account {self.account_id[:6]} {self.edge!r}>"
 

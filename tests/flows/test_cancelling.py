@@ -10,6 +10,7 @@ from prefect.client.schemas.objects import State, StateType
 from deployments.prefect_api import PrefectApi
 from edgecap.archive.journal import Journal
 from edgecap.requests import Filter, FullRequest, SimpleRequest
+from edgecap.settings import load_settings
 from flows.capture import capture
 from flows.register_bucket import register_bucket
 from tasks.cancelling import RUNS
@@ -21,8 +22,9 @@ LONG = FullRequest(colo="ORD", time_limit=30_000, filter=Filter(source_port=53, 
 
 
 async def wait_for(what):
-    while not (found := what()):  # noqa: ASYNC110 - logs and Prefect's server tell
-        await asyncio.sleep(0.05)
+    async with asyncio.timeout(240):
+        while not (found := what()):  # noqa: ASYNC110 - logs and Prefect's server tell
+            await asyncio.sleep(0.05)
     return found
 
 
@@ -90,9 +92,10 @@ async def test_a_capture_that_cannot_be_stopped_is_told_of(world, prefect_server
 async def test_a_run_in_line_that_is_cancelled_never_posts(world, prefect_server, running):
     first, run_id = running
     waiting = asyncio.create_task(capture(LONG, return_state=True))
-    queue = Queue("full", world.account_id)
-    while not (others := await queue.others("")):  # noqa: ASYNC110 - Prefect's server tells
-        await asyncio.sleep(0.05)
+    queue = Queue("full", load_settings().account().lanes)
+    async with asyncio.timeout(240):
+        while not (others := await queue.others("")):  # noqa: ASYNC110 - Prefect's server tells
+            await asyncio.sleep(0.05)
     cancel(prefect_server, others[0].name)
     state = await waiting
     assert (state.type, state.message) == (

@@ -22,7 +22,7 @@ from tasks.line import Queue
 from tasks.submit import submit
 from tasks.waiting import WAITING_FOR_LANE, Waiting, put_off
 
-pytestmark = [pytest.mark.prefect, pytest.mark.xdist_group("prefect")]
+pytestmark = [pytest.mark.prefect, pytest.mark.xdist_group("prefect 2")]
 
 HOUR = timedelta(hours=1)
 DNS = Filter(source_port=53, protocol=17)

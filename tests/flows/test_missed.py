@@ -17,7 +17,7 @@ from edgecap.requests import SimpleRequest
 from flows.capture import capture
 from tasks.retrying import insist
 
-pytestmark = [pytest.mark.prefect, pytest.mark.xdist_group("prefect")]
+pytestmark = [pytest.mark.prefect, pytest.mark.xdist_group("prefect 2")]
 
 
 @pytest.fixture

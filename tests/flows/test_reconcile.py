@@ -30,7 +30,7 @@ from tasks.runs import PROCESS, look_again, take_up
 from tasks.upkeep import NOTHING_NEW, forget_quiet, is_awaited, take_turn
 from tests.flows.conftest import forget_runs
 
-pytestmark = [pytest.mark.prefect, pytest.mark.xdist_group("prefect")]
+pytestmark = [pytest.mark.prefect, pytest.mark.xdist_group("prefect 2")]
 
 
 @pytest.fixture

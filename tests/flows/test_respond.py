@@ -29,7 +29,7 @@ from flows.register_bucket import register_bucket
 from tasks.outcomes import tag_of
 from tests.flows.conftest import UNFINISHED, forget_runs
 
-pytestmark = [pytest.mark.prefect, pytest.mark.xdist_group("prefect")]
+pytestmark = [pytest.mark.prefect, pytest.mark.xdist_group("prefect 2")]
 
 POLICY = """
 [[rules]]

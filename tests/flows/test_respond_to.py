@@ -14,7 +14,7 @@ from flows.respond_to import respond_to
 from tasks.outcomes import tag_of
 from tests.deployments.conftest import attack
 
-pytestmark = [pytest.mark.prefect, pytest.mark.xdist_group("prefect")]
+pytestmark = [pytest.mark.prefect, pytest.mark.xdist_group("prefect 2")]
 
 
 def payload(event="START"):
