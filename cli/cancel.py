@@ -21,7 +21,15 @@ from edgecap import identity
 from edgecap.archive.journal import Journal, JournalRecord
 from edgecap.cloudflare.client import Client
 from edgecap.cloudflare.models import Capture
-from edgecap.errors import EntryMissing, InvalidRequest, NotStopped, SetupError, UnknownToApi
+from edgecap.errors import (
+    Damaged,
+    EntryMissing,
+    InvalidRequest,
+    NotStopped,
+    SetupError,
+    StoreError,
+    UnknownToApi,
+)
 from edgecap.requests import LOOK_BACK
 from edgecap.settings import DEFAULT, Settings, load_settings
 from edgecap.stopping import TIMEOUT, Stopped, Stopping, goes_on, stop_capture, stop_intent, stop_within
@@ -80,7 +88,19 @@ class _Cancelling:
     async def cancel(self, which: str, *, yes: bool) -> dict[str, Any]:
         """End the run and stop the capture, side by side: a slow Prefect does not hold up the stop."""
         asking = asyncio.create_task(asyncio.to_thread(self._run, which))
-        record = await asyncio.to_thread(self._record, which)
+        try:
+            record = await asyncio.to_thread(self._record, which)
+        except StoreError as error:
+            if (run := await asking) is None:
+                raise
+            ended = await self._end(run)
+            told = f"{run['name']} ({run['id']}) is {(ended or 'told to end').lower()}"
+            told += ", and its own process stops the capture"
+            raise NotStopped(
+                f"{told}; the journal, which names the capture, cannot be read: {error.what}",
+                where=error.where,
+                todo="look at `edgecap lanes`",
+            ) from error
         if len(which) < _WHOLE and await asking:
             record = None  # the beginning of a run's id, even if a capture's id begins so, too
         stopping = asyncio.create_task(self._stop(self._of(record))) if record else None
@@ -120,6 +140,8 @@ class _Cancelling:
             raise SetupError(f"{stopped}, but the run was not told to end: {state.what}", where=state.where)
         if isinstance(state, BaseException):
             raise state
+        if stopped.outcome is Stopping.UNSEEN:
+            raise NotStopped(f"{told}{stopped}", todo="cancel it again then; `edgecap up` does so by itself")
         told += str(stopped)
         if stopped.outcome is Stopping.ASKED:
             told += f". {_LOST} The rest is fetched by `edgecap reconcile`, which `edgecap up` does by itself"
@@ -161,7 +183,9 @@ class _Cancelling:
         with suppress(ValueError):
             if record := journal.find(identity.intent_id(str(UUID(which)))):
                 return record
-        found = [record for record in journal.open() if record.capture_id.startswith(which)]
+        found: list[JournalRecord] = []
+        with suppress(Damaged):  # it names what could not be read, after all that could
+            found.extend(record for record in journal.open() if record.capture_id.startswith(which))
         return found[0] if len(found) == 1 else None
 
     def _owner(self, capture: Capture) -> JournalRecord | None:

@@ -28,6 +28,7 @@ from edgecap.errors import EdgecapError, NotStopped
 from edgecap.redact import redact
 from edgecap.requests import FullRequest, SimpleRequest
 from edgecap.settings import Settings
+from edgecap.stopping import Stopped, Stopping
 from edgecap.stores import open_store
 
 if TYPE_CHECKING:
@@ -128,17 +129,18 @@ def run_capture(
     with _Shown(str(request)) as shown, signals():
         run = _Run(request, account, archive, shown, pages)
         try:
-            return run.result()
-        except CancelledInPrefect as cancelled:
+            try:
+                return run.result()
+            except Signalled as signalled:
+                try:
+                    shown.end()
+                    return _interrupted(run, request, settings, archive, detach=detach, signalled=signalled)
+                except Signalled:
+                    leave_now(request, run.capture_id, is_over=run.is_over)
+        except CancelledInPrefect as cancelled:  # also while Ctrl-C's question is open
             if run.may_go_on:
                 raise NotStopped(str(cancelled)) from None
             raise KeyboardInterrupt(str(cancelled)) from None
-        except Signalled as signalled:
-            try:
-                shown.end()
-                return _interrupted(run, request, settings, archive, detach=detach, signalled=signalled)
-            except Signalled:
-                leave_now(request, run.capture_id, is_over=run.is_over)
 
 
 def _interrupted(
@@ -211,8 +213,11 @@ class _Run:
 
     @property
     def may_go_on(self) -> bool:
-        """Whether the capture was to be stopped, and that failed."""
-        return self._watched is not None and isinstance(self._watched.stopped, EdgecapError)
+        """Whether the capture was to be stopped, and that failed, or it may still turn up."""
+        stopped = self._watched.stopped if self._watched else None
+        return isinstance(stopped, EdgecapError) or (
+            isinstance(stopped, Stopped) and stopped.outcome is Stopping.UNSEEN
+        )
 
     def look_into(self, settings: Settings) -> None:
         """Learn from the journal which capture was accepted, if the run has not said so yet."""

@@ -42,7 +42,8 @@ def worker(
     settings = load_settings()
     check_settings(settings)
     check_server(address)
-    name = name or f"{socket.gethostname()}-{Path.cwd().name or 'root'}"
+    # Of two workers with one name the later is taken for a restart of the other.
+    name = name or "-".join([socket.gethostname(), Path.cwd().name or "root", *sorted(set(queue))])
     file = config_file().resolve()
     say(f"Settings  {file if file.is_file() else 'of the environment; there is no ' + str(file)}")
     say(f"Server    {address}")

@@ -27,6 +27,7 @@ AT_FIRST = timedelta(hours=24)  # a run that was cancelled so long ago is of int
 RECENT = timedelta(minutes=10)  # and so long ago at the others
 UNSEEN = 300.0  # seconds in which a POST without an answer must show in Cloudflare's list
 OFTEN = 20.0  # seconds after the cancel in which it is looked for often
+MOST = 24 * 3600.0  # seconds; no capture lasts longer
 SOON, LATER = 1.0, 10.0  # seconds between two attempts in that time, and after it
 _log = logging.getLogger("edgecap.canceller")
 
@@ -110,6 +111,9 @@ class Canceller:
             try:
                 stopped = await self._stop(wanted.cancelled)
             except EdgecapError as error:
+                if age > MOST:
+                    _log.error("run %s is cancelled; its capture is given up here: %s", run_id, error)
+                    return
                 if str(error) != said:
                     _log.warning("run %s is cancelled, and its capture may go on: %s", run_id, error)
                 said = str(error)

@@ -12,7 +12,7 @@ import httpx
 from deployments.local import POOL, QUEUES
 from deployments.prefect_api import PrefectApi, status
 from edgecap.errors import SetupError
-from edgecap.settings import DEFAULT, FOLDER, Settings, check_places, config_file
+from edgecap.settings import DEFAULT, FOLDER, Settings, base_folder, check_places, config_file
 from edgecap.stores import open_store
 from edgecap.stores.staging import own_folder
 
@@ -72,7 +72,7 @@ def environment(settings: Settings, given: Mapping[str, str]) -> dict[str, str]:
         settings: whose home is used.
         given: the variables of this process.
     """
-    here = {FOLDER: str(Path.cwd()), "EDGECAP_HOME": str(settings.home.resolve())}
+    here = {FOLDER: str(base_folder().resolve()), "EDGECAP_HOME": str(settings.home.resolve())}
     if config_file().is_file():
         here["EDGECAP_CONFIG"] = str(config_file().resolve())
     # Runs are started with the `python` of the path: the one that has edgecap.

@@ -86,8 +86,7 @@ async def look_for(
     """
     if not record.postings:
         return Sought()
-    refused = {answer.number for answer in record.answers if answer.refused}
-    unsettled = [posting for posting in record.postings if posting.number not in refused]
+    unsettled = record.unsettled
     since = min(posting.at for posting in unsettled or record.postings) - CLOCKS_APART
     if unsettled and not listing.reaches_back_to(since):
         listing = await lists.list_back_to(listing, since)

@@ -27,9 +27,9 @@ AWAY = (NetworkTrouble, ServerTrouble, UnexpectedAnswer, RateLimited, StoreUnrea
 SHUT_OUT = (BadCredentials, NoPermission)
 """Errors that may pass as well, once a capture was accepted: a token that is being replaced."""
 PAUSE_FIRST, PAUSE_MOST = 15.0, 300.0  # seconds between two attempts, growing with the outage
-SAME_OUTAGE = timedelta(
-    seconds=3 * PAUSE_MOST
-)  # attempts that fail so soon after each other are of one outage
+# Attempts that fail so soon after each other are of one outage: besides the pause, an attempt takes its
+# tries, and with many runs in line its turn at a worker.
+SAME_OUTAGE = timedelta(hours=3)
 WAITING_FOR_CLOUDFLARE = "WaitingForCloudflare"
 WAITING_FOR_ARCHIVE = "WaitingForArchive"
 WAITING_FOR_BUCKET = "WaitingForBucket"

@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from edgecap.adoption import look_for
+from edgecap.adoption import best_match, look_for
 from edgecap.archive.journal import Journal
 from edgecap.cloudflare.client import Client, Listing
 from edgecap.cloudflare.models import Capture
@@ -52,7 +52,10 @@ class Stopped:
             case Stopping.NOTHING:
                 return "no full capture of it runs at Cloudflare"
             case Stopping.UNSEEN:
-                return "Cloudflare's list shows no full capture of it"
+                return (
+                    "whether Cloudflare accepted a capture for it is not known yet: its list shows none, "
+                    "and one may turn up within 7 minutes"
+                )
 
 
 async def stop_capture(client: Client, capture_id: str) -> Stopped:
@@ -111,9 +114,18 @@ async def stop_intent(
     if record.ended:
         return Stopped(Stopping.NOTHING)
     sought = await look_for(journal, record, listing or await client.list_captures(), client)
-    if sought.capture:
+    if sought.capture and not await asyncio.to_thread(_is_contested, journal, intent_id, sought.capture):
         return await how(client, sought.capture.id)
     return Stopped(Stopping.NOTHING if sought.absent else Stopping.UNSEEN)
+
+
+def _is_contested(journal: Journal, intent_id: str, capture: Capture) -> bool:
+    """Whether a capture may be another intent's, whose run has not had time to write that down."""
+    return any(
+        record.capture_id == capture.id or (not record.accepted and best_match(record, capture))
+        for record in journal.open()
+        if record.intent.intent_id != intent_id
+    )
 
 
 async def stop_within(

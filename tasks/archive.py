@@ -124,7 +124,7 @@ async def conclude(intent_id: str, archive: str, error: EdgecapError) -> None:
     """Write down that an intent is over, if its run's failure settles that; else it is left to `reconcile`.
 
     A capture that ended without packets is over, and so is a request that was refused for good. What failed
-    for another reason after it was accepted can still be brought in.
+    for another reason after it was accepted, or may have been, can still be brought in.
     """
     with suppress(EdgecapError):  # the run fails for the reason that it has, not for this
         journal = Journal(open_store(load_settings().archive(archive)))
@@ -133,6 +133,8 @@ async def conclude(intent_id: str, archive: str, error: EdgecapError) -> None:
             return
         if record.accepted and not isinstance(error, CaptureFailed):
             return
+        if not record.accepted and record.unsettled:
+            return  # whatever the run failed with, its POST may have started a capture
         ended = Ended(
             outcome="failed" if record.accepted else "never-accepted",
             reason=str(error),

@@ -106,9 +106,9 @@ async def look_again(
         while True:
             more, again = await _see_to_all(client)
             done += more
-            if await _ended(client, since):
-                return done, True
             now = datetime.now(UTC)
+            if now <= deadline and await _ended(client, since):
+                return done, True
             if not (again or now < until) or now > deadline or await wanted():
                 return done, False
             await asyncio.sleep(SETTLING.total_seconds() / 3)

@@ -37,7 +37,14 @@ _MOST = 200  # runs; what Prefect answers at most
 CANCELLED_SINCE = timedelta(minutes=30)  # who was cancelled before is found by the journal
 
 
-@task(name="stop cancelled", task_run_name="stop the captures of cancelled runs", cache_policy=NO_CACHE)
+@task(
+    name="stop cancelled",
+    task_run_name="stop the captures of cancelled runs",
+    cache_policy=NO_CACHE,
+    retries=TRIES,
+    retry_delay_seconds=DELAYS,
+    retry_condition_fn=passing,
+)
 async def stop_cancelled() -> None:
     """Stop what Cloudflare still captures for runs that were cancelled moments ago, or are being cancelled.
 

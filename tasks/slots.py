@@ -25,6 +25,7 @@ from tasks.retrying import PREFECT_AWAY, insist
 # holder has left its name long since.
 TAKEN = timedelta(minutes=2)
 SIGNING = 30.0  # seconds; who cannot leave its name within them gives the slot back
+_SURELY_OVER = {StateType.COMPLETED, StateType.FAILED}
 _OVER = {StateType.COMPLETED, StateType.FAILED, StateType.CRASHED, StateType.CANCELLED, StateType.SCHEDULED}
 
 
@@ -109,13 +110,15 @@ async def _why_gone(client: PrefectClient, holder: object, myself: str) -> str:
         return f"run {run_id} lost it"
     mark = ProcessMark.parse(str(holder.get("process", "")))
     gone = is_gone(mark) if mark else None
-    if gone is not None:
-        return f"the process of run {run_id}, which held it, is gone" if gone else ""
+    if gone:
+        return f"the process of run {run_id}, which held it, is gone"
     try:
         run = await client.read_flow_run(UUID(run_id))
     except (ObjectNotFound, ValueError):
-        return f"run {run_id}, which held it, is not known any more"
-    is_over = run.state is None or run.state.type in _OVER
+        return "" if gone is False else f"run {run_id}, which held it, is not known any more"
+    # The warm process lives on after its runs; one that crashed or was cancelled may be at work in it still.
+    over = _SURELY_OVER if gone is False else _OVER
+    is_over = run.state is None or run.state.type in over
     return f"run {run_id}, which held it, has ended" if is_over else ""
 
 

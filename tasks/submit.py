@@ -132,7 +132,7 @@ async def _submit(
             intent = await asyncio.to_thread(Journal(store).begin, intent)
         else:
             intent = record.intent
-        if record is None or outage_of(run):
+        if record is None or (outage_of(run) and not record.accepted and not record.unsettled):
             await _check_bucket(request, settings, client)
         line = _InLine(client, settings.timing, Queue(request.type, sign_in.lanes), run, request)
         submitter = Submitter(client, Journal(store), lane_of(sign_in.lanes, myself=run_id), settings.timing)
@@ -155,8 +155,7 @@ async def _may_have_posted(archive: str, intent_id: str) -> bool:
         return True  # for all that is known
     if record is None:
         return False
-    refused = {answer.number for answer in record.answers if answer.refused}
-    return bool(record.accepted) or any(posting.number not in refused for posting in record.postings)
+    return bool(record.accepted or record.unsettled)
 
 
 async def _check_still_wanted(

@@ -132,6 +132,15 @@ class JournalRecord:
         """The accepted capture's id; empty if none is known."""
         return self.accepted.capture_id if self.accepted else ""
 
+    @property
+    def unsettled(self) -> tuple[Posting, ...]:
+        """POSTs that may have started a capture: the last one, unless its answer proves that it did not.
+
+        The next POST is journalled only once all before it are proven to have started nothing.
+        """
+        refused = {answer.number for answer in self.answers if answer.refused}
+        return tuple(posting for posting in self.postings[-1:] if posting.number not in refused)
+
 
 class Journal:
     """The journal of an archive."""

@@ -19,7 +19,7 @@ from edgecap.archive.journal import Journal, JournalRecord
 from edgecap.archive.layout import CAPTURES, MANIFEST, Place, parse_prefix, safe_name
 from edgecap.cloudflare.client import Client
 from edgecap.cloudflare.models import Capture
-from edgecap.errors import EdgecapError, StoreError
+from edgecap.errors import DeadlinePassed, EdgecapError, StoreError
 from edgecap.posting import unknown_outcome
 from edgecap.reconcile.bringing import Bringer
 from edgecap.reconcile.findings import Action, Finding, Kind, Life, Limits, Reconciled
@@ -199,8 +199,11 @@ class Reconciler:
         try:
             entry = await self._bringer.bring(capture, place, intent=intent)
         except EdgecapError as error:
-            if await self._bringer.entry_of(capture, decided=intent.decided if intent else None):
-                return None  # somebody was faster
+            was_stopped = bool(owner and owner.ended and owner.ended.outcome == "cancelled")
+            left_no_file = was_stopped and isinstance(error, DeadlinePassed)  # and the journal says so
+            decided = intent.decided if intent else None
+            if left_no_file or await self._bringer.entry_of(capture, decided=decided):
+                return None  # or somebody was faster
             return Finding("capture", capture.id, Action.WAITING, str(error))
         packets = f"{entry.manifest.totals.packets:,} packets"
         whose = f"intent {intent.intent_id} had given it up" if intent else "somebody's own"

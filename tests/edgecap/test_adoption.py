@@ -300,3 +300,12 @@ async def test_further_pages_are_asked_for(look):
 )
 def test_a_list_is_whole_if_it_is_short_or_shows_more_than_a_page_and_all_of_it(count, total, whole):
     assert Listing(others(count), LATER, total).reaches_back_to(POSTED) == whole
+
+
+async def test_a_proven_absence_stays_proven_once_it_was_posted_again(look):
+    """After a 500 the list proved that nothing came of it; others fill the list before the next look."""
+    answered = Answer(number=1, at=POSTED, refused=False)
+    again = posting(2, at=POSTED + 10 * MINUTE)
+    refused = Answer(number=2, at=again.at, refused=True)
+    found = await look(others(PAGE, after=1200), LATER, postings=[*ONE, again], answers=[answered, refused])
+    assert found.absent

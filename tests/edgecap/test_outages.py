@@ -37,6 +37,7 @@ def test_an_outage_of_hours_is_waited_out_with_growing_pauses():
 
 def test_a_failure_long_after_the_last_is_another_outage():
     known = Outage(NOW - timedelta(hours=1), NOW)
+    assert another_failure(known, NOW + timedelta(minutes=30)).since == known.since  # many runs in line
     assert another_failure(known, NOW + SAME_OUTAGE).since == known.since
     later = NOW + SAME_OUTAGE + timedelta(seconds=1)
     assert another_failure(known, later) == Outage(later, later)

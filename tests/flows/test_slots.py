@@ -63,6 +63,15 @@ async def test_that_of_a_process_that_is_gone_is_freed(taken):
     assert await slots(taken) == 0
 
 
+async def test_that_of_a_finished_run_is_freed_although_its_process_lives_on(taken):
+    """The warm process lives for days, and its run could not give the slot back."""
+    mark = str(this_process())
+    await held_by(taken, await run_in(StateType.RUNNING), mark)
+    assert await free_if_abandoned(taken, after=AT_ONCE) == ""
+    await held_by(taken, await run_in(StateType.COMPLETED), mark)
+    assert "has ended" in await free_if_abandoned(taken, after=AT_ONCE)
+
+
 async def test_that_of_a_living_holder_is_left_alone_until_it_leaves(taken):
     run_id = str(uuid4())
     await sign_slot(taken, run_id)

@@ -73,6 +73,15 @@ async def test_a_capture_of_another_intent_is_left_alone(world):
         assert not (await client.get_capture(other.id)).stop_requested
 
 
+async def test_a_capture_that_may_be_another_intents_is_left_alone(world):
+    """The same was asked for again: its run may have been accepted moments ago, and not have said so yet."""
+    mine, again = world.begin(LONG, run="mine"), world.begin(LONG, run="again")
+    world.about_to_post(mine)
+    await world.post(again)
+    assert (await stop(world, mine)).outcome is Stopping.UNSEEN
+    assert stops(world) == []
+
+
 async def test_what_was_never_posted_or_is_over_is_not_asked_to_stop(world):
     simple, _ = await world.accepted()
     assert (await stop(world, simple)).outcome is Stopping.NOTHING
