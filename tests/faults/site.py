@@ -176,7 +176,7 @@ class Site:
             self._note_worker()
 
     def _note_worker(self) -> None:
-        aside = self.faults / "worker.new"
+        aside = self.faults / f"worker.{threading.get_ident()}.new"  # cases begin beside the watching
         aside.write_text(str(self.setup.workers[0].pid))
         aside.replace(self.faults / "worker.pid")
 
