@@ -23,10 +23,18 @@ def test_replay_takes_several_files(tmp_path: Path, save):
     traffic.close()
 
 
-def test_live_takes_an_interface(raw_sockets):
-    traffic = open_traffic("live:lo")
-    assert isinstance(traffic, LiveTraffic)
-    traffic.close()
+def test_live_takes_an_interface_or_says_which_right_it_needs():
+    """A user has the right to capture packets only if somebody gave it to Python."""
+    refused, traffic = "", None
+    try:
+        traffic = open_traffic("live:lo")
+    except ConfigError as error:
+        refused = str(error)
+    if traffic is None:
+        assert "CAP_NET_RAW (lo)" in refused
+    else:
+        assert isinstance(traffic, LiveTraffic)
+        traffic.close()
 
 
 def test_synthetic_takes_one_attack_instead_of_its_timetable(some_day):
