@@ -70,7 +70,7 @@ def main() -> None:
 
 
 def measure(setup: LocalSetup, home: Path, address: str, count: int) -> None:
-    """Send alerts while all is well, then one while the Prefect server is away."""
+    """Send alerts while everything runs, then one while the Prefect server is away."""
     send(address, "192.0.2.1")  # the first one pays for what is loaded once
     time.sleep(2 * EVERY)
     sent: dict[str, tuple[float, float]] = {}

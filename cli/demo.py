@@ -72,7 +72,7 @@ def _forget_real_settings() -> list[str]:
 
 
 def _show_archive(setup: Demo, runs: list[Watched]) -> None:
-    """What was archived, each entry read again and held against its hashes; raises unless all is well."""
+    """What was archived, each entry read again and checked against its hashes; raises if one differs."""
     os.environ["EDGECAP_CONFIG"] = str(setup.config)
     archive = open_store(load_settings().archive())
     rows: list[tuple[object, ...]] = []
