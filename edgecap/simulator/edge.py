@@ -98,6 +98,7 @@ class Edge:
             hold_at_most=hold_at_most,
         )
         self._hold_at_most = hold_at_most
+        self.under_way = 0  # requests that have come and have not taken effect, or are not answered, yet
         self._wake = threading.Event()
         self._stopping = False
         self._thread: threading.Thread | None = None
@@ -247,6 +248,7 @@ class Edge:
             "time": rfc3339(self.clock.now()),
             "started": rfc3339(self.started),
             "speed": self.clock.speed,
+            "under_way": self.under_way,
             "captures": captures,
             "buckets": self.ownerships.list(),
         }

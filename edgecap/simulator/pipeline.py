@@ -6,6 +6,8 @@ import asyncio
 import random
 import secrets
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from email.utils import format_datetime
 from typing import Any
 
@@ -54,6 +56,10 @@ class Pipeline:
         if body is None:
             return
         exchange = Exchange(scope["method"], scope["path"], body, self._edge.clock.now())
+        with self._counted():
+            await self._take(exchange, scope, receive, send)
+
+    async def _take(self, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
         struck = self._edge.faults.for_answer(exchange.method, exchange.path)
         for fault in struck:
             if fault.kind == "latency":
@@ -82,11 +88,20 @@ class Pipeline:
 
     async def _arrive(self, exchange: Exchange, scope: Scope, fault: Fault) -> None:
         """A request whose connection broke long ago reaches the edge, and nobody hears the answer."""
-        await asyncio.sleep(self._edge.clock.real_seconds(fault.amount(30.0)))
-        exchange.received = self._edge.clock.now()
-        await self._answer(exchange, dict(scope))
-        accepted = 200 <= exchange.status < 300  # noqa: PLR2004 - success
-        self._record(exchange, accepted, [fault.kind], answered=False)
+        with self._counted():
+            await asyncio.sleep(self._edge.clock.real_seconds(fault.amount(30.0)))
+            exchange.received = self._edge.clock.now()
+            await self._answer(exchange, dict(scope))
+            accepted = 200 <= exchange.status < 300  # noqa: PLR2004 - success
+            self._record(exchange, accepted, [fault.kind], answered=False)
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        self._edge.under_way += 1
+        try:
+            yield
+        finally:
+            self._edge.under_way -= 1
 
     async def _answer(self, exchange: Exchange, scope: Scope) -> None:
         if len(exchange.body) > MOST_BODY:

@@ -12,10 +12,30 @@ from functools import cache
 from pathlib import Path
 from uuid import uuid4
 
-from edgecap.errors import ObjectExists, ObjectMissing, StoreError, StoreFull, StoreUnwritable
+from edgecap.errors import (
+    ObjectExists,
+    ObjectMissing,
+    StoreError,
+    StoreFull,
+    StoreUnreachable,
+    StoreUnwritable,
+)
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _UNWRITABLE = {errno.EROFS, errno.EACCES, errno.EPERM}
+# A disk or a file server that has gone: NFS, FUSE, iSCSI, a pulled cable.
+_AWAY = {
+    errno.EIO,
+    errno.ESTALE,
+    errno.ENOTCONN,
+    errno.ETIMEDOUT,
+    errno.EHOSTDOWN,
+    errno.EHOSTUNREACH,
+    errno.ENODEV,
+    errno.ENXIO,
+    errno.EREMOTEIO,
+    errno.ESHUTDOWN,
+}
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 _AT_FDCWD = -100
 _RENAME_NOREPLACE = 1
@@ -40,6 +60,10 @@ def explain(error: OSError, where: str | Path) -> StoreError:
         return ObjectMissing("there is no such file", where=place)
     if error.errno == errno.EEXIST:
         return ObjectExists("there is a file already", where=place)
+    if error.errno in _AWAY:
+        return StoreUnreachable(
+            f"the disk does not answer: {error.strerror}", where=place, todo="look at this disk"
+        )
     return StoreError(error.strerror or type(error).__name__, where=place, todo="look at this disk")
 
 
@@ -82,10 +106,17 @@ def sync_file(path: Path) -> None:
         os.close(descriptor)
 
 
-def make_folders(folder: Path) -> None:
-    """Make `folder` and what is missing above it, durably."""
+def make_folders(folder: Path, root: Path | None = None) -> None:
+    """Make `folder` and what is missing above it, durably, but neither `root` nor what is above that.
+
+    A root that is missing may be a disk that is not mounted: what was made in its place would be lost to
+    sight as soon as the disk is there again.
+
+    Raises:
+        FileNotFoundError: there is no `root`.
+    """
     missing = []
-    while not folder.is_dir():
+    while folder != root and not folder.is_dir():
         missing.append(folder)
         folder = folder.parent
     for each in reversed(missing):

@@ -61,7 +61,7 @@ class FolderStore:
                 os.scandir(self._root).close()
             return
         probe = self._temporary()
-        with explained(self.uri):
+        with self._here(), explained(self.uri):
             try:
                 probe.write_bytes(b"edgecap")
                 sync_file(probe)
@@ -124,12 +124,12 @@ class FolderStore:
         path = self._path(key)
         where = f"{self.uri}/{key}"
         if isinstance(source, Path):
-            with explained(source):
+            with self._here(), explained(source):
                 source.stat()
         if not (move and isinstance(source, Path) and self._adopt(source, path, where)):
             temporary = self._temporary()
             try:
-                with explained(where):
+                with self._here(), explained(where):
                     if isinstance(source, Path):
                         shutil.copyfile(source, temporary)
                         sync_file(temporary)
@@ -142,7 +142,7 @@ class FolderStore:
             if move and isinstance(source, Path):
                 with explained(source):
                     source.unlink(missing_ok=True)
-        with explained(where):
+        with self._reading(key):
             return _info(key, path.stat())
 
     def local(self, key: str) -> Path:
@@ -170,9 +170,9 @@ class FolderStore:
         """`.tmp` in the folder: what is put from there is renamed, not copied."""
         self._require_root()
         folder = self._root / TEMPORARY
-        with explained(self.uri):
+        with self._here(), explained(self.uri):
             try:
-                make_folders(folder)
+                make_folders(folder, self._root)
             except (FileExistsError, NotADirectoryError):
                 raise StoreUnwritable(
                     "a file is in the way, this is no folder", where=self.uri, todo="choose another place"
@@ -204,6 +204,15 @@ class FolderStore:
                 raise StoreMissing(
                     "the folder does not exist", where=self.uri, todo="create it, or correct the URI"
                 )
+
+    @contextmanager
+    def _here(self) -> Iterator[None]:
+        """A file that is not there is told as the folder's absence, if that is why."""
+        try:
+            yield
+        except ObjectMissing:
+            self._require_root()
+            raise
 
     def _path(self, key: str) -> Path:
         check_file_key(key)
@@ -237,7 +246,7 @@ class FolderStore:
         return status
 
     def _adopt(self, source: Path, path: Path, where: str) -> bool:
-        with explained(source):
+        with self._here(), explained(source):
             # One file system, so that the name alone has to change; a link's target is not ours to take.
             if source.is_symlink() or source.stat().st_dev != self.staging().stat().st_dev:
                 return False
@@ -251,10 +260,10 @@ class FolderStore:
         return True
 
     def _publish(self, temporary: Path, path: Path, where: str) -> None:
-        with explained(where):
+        with self._here(), explained(where):
             for _ in range(100):
                 try:
-                    make_folders(path.parent)
+                    make_folders(path.parent, self._root)
                     rename_new(temporary, path)
                     break
                 except FileNotFoundError:

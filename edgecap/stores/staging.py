@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from edgecap.errors import StoreUnwritable
+from edgecap.errors import ObjectMissing, StoreUnwritable
 from edgecap.stores.base import Store, Swept
 from edgecap.stores.durable import explained
 
@@ -51,12 +51,17 @@ def working_folder(store: Store, purpose: str) -> Iterator[Path]:
 
     Raises:
         StoreError: it cannot be made.
+        StoreMissing: `store` is a folder that went away in the middle of the block, as a disk that is
+            unmounted does.
     """
     staging = store.staging()
     with explained(staging):
         folder = Path(tempfile.mkdtemp(prefix=f"{purpose}-", dir=staging))
     try:
         yield folder
+    except (ObjectMissing, FileNotFoundError):
+        store.check()  # the folder lies in the store, and goes away with it
+        raise
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

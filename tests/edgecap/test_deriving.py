@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import arro3.io
 import pytest
 
+from edgecap import deriving
 from edgecap.archive.commit import commit, put_file
 from edgecap.archive.journal import Intent
 from edgecap.archive.layout import RAW, entry_prefix
@@ -16,7 +17,7 @@ from edgecap.archive.summaries import read_summary
 from edgecap.archive.verify import verify_entry
 from edgecap.cloudflare.models import Capture
 from edgecap.deriving import derive, derive_for
-from edgecap.errors import StoreFull
+from edgecap.errors import StoreFull, StoreMissing
 from edgecap.packets.inspect import Inspector
 from edgecap.requests import SimpleRequest
 from edgecap.settings import Place
@@ -206,6 +207,32 @@ def test_a_full_disk_is_a_failure_that_can_be_tried_again(small_disk):
         derive(store, entry_prefix(capture), raw, sampled=False)
     assert [info.key.rpartition("/")[2] for info in store.list()] == ["a.pcap"]
     assert list(store.staging().iterdir()) == []
+
+
+@pytest.mark.parametrize("step", ["_local", "_make", "_put"])
+def test_a_folder_that_goes_away_meanwhile_is_said_and_nothing_is_made_in_its_place(
+    tmp_path, monkeypatch, step
+):
+    """A run waits for a disk that was unmounted; for a file that is missing it would not."""
+    root = tmp_path / "archive"
+    root.mkdir()
+    store = open_store(Place(uri=f"file:{root}"))
+    capture = job()
+    raw = put_raw(store, capture, {"a.pcap": recorded("ord02-s1")})
+    known = getattr(deriving, step)
+
+    def unmounted(*given, **named):
+        root.rename(tmp_path / "away")
+        return known(*given, **named)
+
+    monkeypatch.setattr(deriving, step, unmounted)
+    with pytest.raises(StoreMissing, match="the folder does not exist"):
+        derive(store, entry_prefix(capture), raw, sampled=False)
+    assert not root.exists()
+    (tmp_path / "away").rename(root)
+    monkeypatch.undo()
+    derived = derive(store, entry_prefix(capture), raw, sampled=False)
+    assert [file.role for file in derived.files] == ["merged", "flows", "summary"]
 
 
 class TestSeries:

@@ -5,7 +5,7 @@ import subprocess
 import pytest
 
 from edgecap.cloudflare.models import Capture
-from edgecap.errors import StoreUnwritable
+from edgecap.errors import StoreMissing, StoreUnwritable
 from edgecap.fetching import fetch_full, fetch_simple
 from edgecap.settings import Timing
 from edgecap.stores.folder import FolderStore
@@ -39,3 +39,18 @@ async def test_a_simple_capture_meets_a_disk_that_became_read_only(archive):
 async def test_a_full_capture_meets_a_disk_that_became_read_only(archive, bucket):
     with pytest.raises(StoreUnwritable):
         await fetch_full(bucket, CAPTURE, archive, Timing(settle=0), prefix="captures/x/")
+
+
+async def test_a_full_capture_meets_a_disk_that_is_unmounted_meanwhile(tmp_path, bucket):
+    root = tmp_path / "archive"
+    root.mkdir()
+
+    def unmount(_: int) -> None:
+        if root.exists():
+            root.rename(tmp_path / "away")
+
+    with pytest.raises(StoreMissing):
+        await fetch_full(
+            bucket, CAPTURE, FolderStore(root), Timing(settle=0), prefix="captures/x/", on_bytes=unmount
+        )
+    assert not root.exists()

@@ -314,6 +314,8 @@ class Stage:
                 return False
         if len(self.all_kills()) < self.case.deaths:
             return False
+        if self.world.is_awaited():
+            return False
         free = {event["capture_id"] for event in self.world.states("full") if event.get("lane") == "free"}
         names = self.world.names()
         for capture_id in self.world.accepted():

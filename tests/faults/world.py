@@ -69,16 +69,6 @@ class JumpingClock(Clock):
         """The simulator's time."""
         return super().now() + self._jumped
 
-    @contextmanager
-    def bucket_away(self) -> Iterator[None]:
-        """Nobody of ours reaches the bucket meanwhile; the edge writes to it."""
-        assert self.proxy
-        self.proxy.away = True
-        try:
-            yield
-        finally:
-            self.proxy.away = False
-
     def jump(self, seconds: float) -> None:
         """Set it forwards, or back."""
         self._jumped += timedelta(seconds=seconds)
@@ -348,6 +338,10 @@ class World:
         thread = threading.Thread(target=later, daemon=True)
         self._late.append(thread)
         thread.start()
+
+    def is_awaited(self) -> bool:
+        """Whether a request is still on its way to the edge, or held by it: it may start a capture yet."""
+        return bool(self.edge.under_way) or any(thread.is_alive() for thread in self._late)
 
     def _post(self, who: str, body: dict[str, Any]) -> httpx.Response:
         return httpx.post(

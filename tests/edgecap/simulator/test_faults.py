@@ -127,6 +127,19 @@ def test_latency_lets_the_answer_wait_in_real_seconds(served):
     assert served.client.get(served.url).status_code == 200
 
 
+def test_a_request_whose_caller_has_gone_is_under_way_until_it_has_taken_effect(served):
+    ask_for(served, kind="latency", value=2, method="POST")
+    with pytest.raises(httpx.ReadTimeout):
+        served.client.post(served.url, json=BODY, timeout=0.2)
+    seen = []
+    until = time.monotonic() + 60
+    while (state := httpx.get(f"{served.control}/state").json())["under_way"] and time.monotonic() < until:
+        seen.append(len(state["captures"]))
+        time.sleep(0.05)
+    assert seen[0] == 0, "it had not arrived at first"
+    assert len(state["captures"]) == 1
+
+
 def test_the_control_path_lists_adds_and_clears(served):
     ask_for(served, kind="error", count=None, path="*/ownership")
     assert served.client.get(f"{served.url}/ownership").status_code == 503

@@ -162,8 +162,9 @@ def test_answers_of_gcs_are_mapped(status, expected):
         (errno.EPERM, errors.StoreUnwritable),
         (errno.ENOENT, errors.ObjectMissing),
         (errno.EEXIST, errors.ObjectExists),
-        (errno.EIO, errors.StoreError),
-        (errno.ESTALE, errors.StoreError),
+        (errno.EIO, errors.StoreUnreachable),
+        (errno.ESTALE, errors.StoreUnreachable),
+        (errno.EINVAL, errors.StoreError),
     ],
 )
 def test_errors_of_the_disk_are_mapped(number, expected):

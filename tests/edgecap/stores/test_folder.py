@@ -1,5 +1,7 @@
 """What is special about a folder: paths that must not leave it, disks that fill up, files that must last."""
 
+import errno
+import os
 import subprocess
 import sys
 import textwrap
@@ -14,9 +16,10 @@ from edgecap.errors import (
     StoreError,
     StoreFull,
     StoreMissing,
+    StoreUnreachable,
     StoreUnwritable,
 )
-from edgecap.stores.durable import _rename_noreplace
+from edgecap.stores.durable import _rename_noreplace, explained
 from edgecap.stores.folder import FolderStore
 
 
@@ -91,6 +94,34 @@ def test_a_folder_that_does_not_exist_says_so_and_is_not_made(root):
     with pytest.raises(StoreMissing), store.open("x"):
         pass
     assert not missing.exists()
+
+
+@pytest.mark.parametrize("moved", [True, False])
+def test_a_folder_that_goes_away_while_a_file_is_put_is_not_made_anew(tmp_path, root, moved, monkeypatch):
+    """What was made in the place of an unmounted disk would be hidden when that is there again."""
+    source = root / ".tmp" / "new" if moved else tmp_path / "new"
+    source.parent.mkdir(exist_ok=True)
+    source.write_bytes(b"1")
+    store = FolderStore(root)
+    publish = FolderStore._publish
+
+    def unmounted(*given):
+        root.rename(tmp_path / "away")
+        publish(*given)
+
+    monkeypatch.setattr(FolderStore, "_publish", unmounted)
+    with pytest.raises(StoreMissing):
+        store.put("a/b/c", source, move=moved)
+    assert not root.exists()
+
+
+@pytest.mark.parametrize(
+    "number", [errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.ETIMEDOUT, errno.EHOSTDOWN]
+)
+def test_a_file_server_that_went_away_is_unreachable(number):
+    """As NFS and FUSE say it: a run waits for that."""
+    with pytest.raises(StoreUnreachable, match="the disk does not answer"), explained("/mnt/archive/x"):
+        raise OSError(number, os.strerror(number))
 
 
 def test_a_file_is_no_folder(folder, root):
