@@ -200,7 +200,7 @@ def main() -> None:
 
 
 def play(setup: LocalSetup, edge: Edge, count: int, dice: random.Random) -> list[Cancel]:
-    """Cancel so many captures, one after the other."""
+    """Cancel `count` captures, one after the other."""
     done = []
     for number in range(count):
         where, by = WAYS[number % len(WAYS)]

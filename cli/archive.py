@@ -126,7 +126,8 @@ def verify(
     files = sum(len(verdict.entry.manifest.files) for verdict in entries if verdict.entry)
     if not json:
         counts = f"{len(entries)} {'entry' if len(entries) == 1 else 'entries'}, {files} files"
-        console().print(f"All is well in {store.uri}: {counts}." if entries else f"{store.uri} is empty.")
+        told = f"Every file in {store.uri} is as its manifest says: {counts}."
+        console().print(told if entries else f"{store.uri} is empty.")
 
 
 def _verdicts(store: Store, entry_id: str | None) -> Iterable[Verdict]:

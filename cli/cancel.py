@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -15,7 +14,7 @@ from cyclopts import Parameter
 
 from cli.options import Account, Archive, Json
 from cli.output import console, print_json
-from deployments.local import running_setup
+from deployments.local import prefect_address
 from deployments.prefect_api import PrefectApi
 from edgecap import identity
 from edgecap.archive.journal import Journal, JournalRecord
@@ -65,8 +64,7 @@ def cancel(
     settings = load_settings()
     if len(which) < _SHORTEST:
         raise InvalidRequest(f"{which!r} is too short", field="ID", todo=f"give {_SHORTEST} letters or more")
-    setup = running_setup(settings.home)
-    address = os.environ.get("PREFECT_API_URL") or (setup["api_url"] if setup else "")
+    address = prefect_address(settings.home)
     done = asyncio.run(_Cancelling(settings, account, archive, address).cancel(which.lower(), yes=yes))
     if json:
         print_json(done)

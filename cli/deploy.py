@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from cli.output import say
-from deployments.local import deploy_to, prefect_settings
+from deployments.local import deploy_to, named_server, prefect_settings
 from deployments.prefect_api import PrefectApi
-from edgecap.errors import SetupError
 from edgecap.settings import load_settings
 
 LEASES = "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE"
@@ -23,13 +21,7 @@ def deploy(*, reset: Annotated[bool, Parameter(negative=())] = False) -> None:
     Args:
         reset: Undo what was set in Prefect's UI: deployments and schedules are as prefect.yaml says.
     """
-    address = os.environ.get("PREFECT_API_URL", "")
-    if not address:
-        raise SetupError(
-            "no Prefect server is named",
-            where="PREFECT_API_URL",
-            todo="set it; `edgecap up` runs a server of its own and needs none of this",
-        )
+    address = named_server("`edgecap up` runs a server of its own and needs none of this")
     log = load_settings().home.resolve() / "logs" / "deploy.log"
     say(f"The pool edgecap and its queues are there. {deploy_to(address, log=log, reset=reset, tell=say)}.")
     with PrefectApi(address) as prefect:

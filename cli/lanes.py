@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, get_args
 
 from cli.options import Account, Json
 from cli.output import console, print_json, say, table
-from deployments.local import running_setup
+from deployments.local import prefect_address
 from deployments.prefect_api import PrefectApi
 from edgecap.cloudflare.client import Client, Listing
 from edgecap.cloudflare.models import Capture
@@ -51,7 +50,7 @@ def lanes(*, account: Account | None = None, json: Json = False) -> None:
     settings = load_settings()
     names = [account] if account else sorted(settings.accounts) or [DEFAULT]
     accounts = {name: settings.account(name) for name in names}
-    address = _prefect(settings)
+    address = prefect_address(settings.home)
     views = []
     for name, sign_in in accounts.items():
         listing = asyncio.run(_list(settings, name))
@@ -122,12 +121,6 @@ def _time(text: object) -> datetime | None:
 async def _list(settings: Settings, account: str) -> Listing:
     async with Client(settings.account(account)) as client:
         return await client.list_captures()
-
-
-def _prefect(settings: Settings) -> str:
-    """The address of the Prefect server there is, or nothing."""
-    setup = running_setup(settings.home)
-    return os.environ.get("PREFECT_API_URL") or (setup["api_url"] if setup else "")
 
 
 def _waiting(address: str, tag: str) -> list[dict[str, Any]]:

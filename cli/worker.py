@@ -13,9 +13,9 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from cli.output import say
+from deployments.local import named_server
 from deployments.processes import Program, heed_interrupts
 from deployments.worker import check_server, check_settings, command, environment
-from edgecap.errors import SetupError
 from edgecap.settings import config_file, load_settings
 
 
@@ -32,13 +32,7 @@ def worker(
         limit: Flow runs at a time.
         queue: Take runs of this queue only; can be given more than once. Default: all, by their priority.
     """
-    address = os.environ.get("PREFECT_API_URL", "")
-    if not address:
-        raise SetupError(
-            "no Prefect server is named",
-            where="PREFECT_API_URL",
-            todo="set it; `edgecap up` runs a server and a worker of its own",
-        )
+    address = named_server("`edgecap up` runs a server and a worker of its own")
     settings = load_settings()
     check_settings(settings)
     check_server(address)

@@ -24,6 +24,7 @@ from deployments.processes import (
     free_port,
     kill_marked,
 )
+from edgecap.errors import SetupError
 from edgecap.stores.staging import own_folder
 from tasks.responder import ADDRESS
 
@@ -264,3 +265,23 @@ def running_setup(home: Path) -> dict[str, Any] | None:
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return word
+
+
+def prefect_address(home: Path) -> str:
+    """The Prefect API there is: that of `PREFECT_API_URL`, else that of the setup in `home`, else nothing."""
+    setup = running_setup(home)
+    return os.environ.get("PREFECT_API_URL", "") or (str(setup["api_url"]) if setup else "")
+
+
+def named_server(todo: str) -> str:
+    """The Prefect API that `PREFECT_API_URL` names.
+
+    Args:
+        todo: what to do besides setting it, for the error.
+
+    Raises:
+        SetupError: it names none.
+    """
+    if address := os.environ.get("PREFECT_API_URL", ""):
+        return address
+    raise SetupError("no Prefect server is named", where="PREFECT_API_URL", todo=f"set it; {todo}")

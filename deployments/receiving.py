@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -19,7 +18,7 @@ from deployments.deliverer import Deliverer
 from deployments.dispatch import Dispatch
 from deployments.group_commit import GroupCommit
 from deployments.http_server import listen, make_server
-from deployments.local import running_setup
+from deployments.local import prefect_address
 from deployments.quiet_log import log_quietly
 from deployments.receiver import Health, Receiver
 from deployments.receiver_metrics import Metrics
@@ -186,7 +185,9 @@ def serve(
         StoreError: the book cannot be opened.
     """
     home = settings.home.resolve()
-    receiving = Receiving(settings, prefect=lambda: _prefect(home), responder=os.environ.get(ADDRESS, ""))
+    receiving = Receiving(
+        settings, prefect=lambda: prefect_address(home), responder=os.environ.get(ADDRESS, "")
+    )
     given = settings.receiver
     host = host or given.host
     # Who answers and who writes must not wait for who reads alerts: Python lets one of them run at a time.
@@ -205,14 +206,6 @@ def serve(
             await server.serve(sockets=[listener])
 
         asyncio.run(until_told())
-
-
-def _prefect(home: Path) -> str:
-    """`PREFECT_API_URL`, else the setup that runs in `home` now."""
-    if named := os.environ.get("PREFECT_API_URL", ""):
-        return named
-    running = running_setup(home)
-    return str(running["api_url"]) if running else ""
 
 
 def main() -> None:
