@@ -12,10 +12,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 
 from edgecap.cloudflare.envelope import Envelope, read_envelope
 from edgecap.cloudflare.headers import rate_limit, retry_delay
+from edgecap.cloudflare.models import Answer
 from edgecap.errors import (
     ApiError,
     BadCredentials,
@@ -28,6 +29,7 @@ from edgecap.errors import (
     UnknownToApi,
 )
 
+_A = TypeVar("_A", bound=Answer)
 BAD_CREDENTIALS_CODES = frozenset({6003, 6102, 6103, 6111, 9106})  # with 400, some in 6003's error_chain
 AUTHENTICATION_CODES = frozenset({9109, 10000})  # with 401 and 403
 NO_ROUTE_CODES = frozenset({7000, 7003})  # with 400: the path names nothing that exists
@@ -238,3 +240,26 @@ def _plain_text(headers: Mapping[str, str], body: bytes) -> str:
         return ""
     text = body[:400].decode("utf-8", "replace")
     return " ".join(text.split())[:300] if text.isprintable() or "text/plain" in kind else ""
+
+
+def one_of(model: type[_A], call: Call, status: int, result: object) -> _A:
+    """The result as a `model`. Raises UnexpectedAnswer if it is no object."""
+    if not isinstance(result, dict):
+        raise unexpected(call, status, f"the answer's result is {_shape(result)}, not an object")
+    return model.model_validate(result)
+
+
+def items_of(call: Call, status: int, result: object) -> list[dict[str, Any]]:
+    """A collection's items; `null` is an empty collection, as the schema has it.
+
+    Raises UnexpectedAnswer if it is no list.
+    """
+    if result is None:
+        return []
+    if not isinstance(result, list):
+        raise unexpected(call, status, f"the answer's result is {_shape(result)}, not a list")
+    return [item for item in result if isinstance(item, dict)]
+
+
+def _shape(result: object) -> str:
+    return "missing or null" if result is None else f"a {type(result).__name__}"

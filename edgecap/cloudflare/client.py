@@ -19,11 +19,11 @@ import httpx
 
 from edgecap import __version__
 from edgecap.cloudflare.access import api_address, auth_headers, secret_text
-from edgecap.cloudflare.answers import Call, described, error_of, result_of, unexpected
+from edgecap.cloudflare.answers import Call, described, error_of, items_of, one_of, result_of, unexpected
 from edgecap.cloudflare.download import Download, elsewhere, is_same_host
 from edgecap.cloudflare.envelope import read_envelope
 from edgecap.cloudflare.headers import RateLimit, rate_limit, server_date
-from edgecap.cloudflare.models import PAGE, Answer, Capture, Listing, Ownership
+from edgecap.cloudflare.models import PAGE, Capture, Listing, Ownership
 from edgecap.cloudflare.network import HTTPX_ERRORS, network_trouble
 from edgecap.cloudflare.retry import Backoff, Random, retried
 from edgecap.errors import ConfigError, InvalidRequest, RequestRefused, UnexpectedAnswer, UnknownToApi
@@ -33,7 +33,6 @@ from edgecap.settings import Account
 __all__ = ["Client", "Download", "Listing"]
 
 _T = TypeVar("_T")
-_A = TypeVar("_A", bound=Answer)
 _ID = re.compile(r"[0-9a-f]{32}", re.IGNORECASE)
 REDIRECTS_MOST = 5  # of a download
 PAGES_MOST = 20  # of the list: a thousand captures
@@ -181,7 +180,7 @@ class Client:
         """
         call = self._call("POST", "/pcaps", capture_type=str(body.get("type", "")))
         response = await self._send(call, body)
-        capture = _one(Capture, call, response.status_code, self._result(call, response))
+        capture = one_of(Capture, call, response.status_code, self._result(call, response))
         if not _ID.fullmatch(capture.id):
             raise unexpected(call, response.status_code, "the answer to a new capture has no id")
         return capture
@@ -190,7 +189,7 @@ class Client:
         """The capture as it is now."""
         call = self._call("GET", f"/pcaps/{_checked(capture_id, 'pcap_id')}")
         response = await self._try_again(lambda: self._send(call))
-        capture = _one(Capture, call, response.status_code, self._result(call, response))
+        capture = one_of(Capture, call, response.status_code, self._result(call, response))
         return capture if capture.id else Capture.model_validate({**capture.raw, "id": capture_id})
 
     @asynccontextmanager
@@ -215,7 +214,7 @@ class Client:
         """The buckets that the account has registered for full captures."""
         call = self._call("GET", "/pcaps/ownership")
         response = await self._try_again(lambda: self._send(call))
-        items = _items(call, response.status_code, self._result(call, response))
+        items = items_of(call, response.status_code, self._result(call, response))
         return [Ownership.model_validate(item) for item in items]
 
     async def create_ownership(self, destination_conf: str) -> Ownership:
@@ -233,7 +232,7 @@ class Client:
 
     async def _list(self, call: Call, query: dict[str, int]) -> Listing:
         response = await self._try_again(lambda: self._send(call, query=query))
-        items = _items(call, response.status_code, self._result(call, response))
+        items = items_of(call, response.status_code, self._result(call, response))
         captures = [Capture.model_validate(item) for item in items]
         envelope = read_envelope(response.content)
         total = envelope.total if envelope else None
@@ -246,7 +245,7 @@ class Client:
     async def _own(self, path: str, body: dict[str, Any]) -> Ownership:
         call = self._call("POST", path)
         response = await self._send(call, body)
-        return _one(Ownership, call, response.status_code, self._result(call, response))
+        return one_of(Ownership, call, response.status_code, self._result(call, response))
 
     def _call(self, method: str, path: str, capture_type: str = "") -> Call:
         return Call(method, path, self._account_id, capture_type, self._hide)
@@ -335,25 +334,6 @@ class Client:
 
     def _result(self, call: Call, response: httpx.Response) -> Any:
         return result_of(call, response.status_code, response.headers, response.content, self.server_now())
-
-
-def _one(model: type[_A], call: Call, status: int, result: object) -> _A:
-    if not isinstance(result, dict):
-        raise unexpected(call, status, f"the answer's result is {_kind(result)}, not an object")
-    return model.model_validate(result)
-
-
-def _items(call: Call, status: int, result: object) -> list[dict[str, Any]]:
-    """A collection's items; `null` is an empty collection, as the schema has it."""
-    if result is None:
-        return []
-    if not isinstance(result, list):
-        raise unexpected(call, status, f"the answer's result is {_kind(result)}, not a list")
-    return [item for item in result if isinstance(item, dict)]
-
-
-def _kind(result: object) -> str:
-    return "missing or null" if result is None else f"a {type(result).__name__}"
 
 
 def _checked(some_id: str, field: str) -> str:
