@@ -126,6 +126,8 @@ class Bringer:
     def _patience(self, capture: Capture) -> Timing:
         """The timing for files some of which are there: what is left of their time, and enough to settle."""
         timing = self._settings.timing
-        over = self._client.server_now() - ends(capture, self._client.server_now())
+        now = self._client.server_now()
+        # One that was full, or was stopped, is over before its time.
+        over = now - min(now, ends(capture, now))
         left = timing.delivery - over.total_seconds() / timing.server_speed
         return timing.model_copy(update={"delivery": max(left, 3 * timing.settle + 2)})

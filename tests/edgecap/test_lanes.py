@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgecap.cloudflare.models import Capture
-from edgecap.lanes import AHEAD, LAG, Memory, next_turn
+from edgecap.lanes import AHEAD, LAG, Memory, ends, next_turn
 from edgecap.requests import rfc3339
 from edgecap.settings import BASE_URL, Account
 
@@ -128,3 +128,11 @@ def test_another_api_for_the_same_account_has_lanes_of_its_own():
     assert names[0] == names[1] == "a" * 32
     assert len(set(names)) == 3
     assert all(re.fullmatch("[0-9a-f_]+", name) for name in names)
+
+
+def test_a_capture_that_was_asked_to_stop_is_over_with_that_and_not_hours_later():
+    long = {"time_limit": 86_400, "kind": "full", "ago": 600.0}
+    assert ends(capture(**long), NOW) == NOW + timedelta(seconds=85_800)
+    assert ends(capture(**long, stop_requested=rfc3339(NOW - MINUTE)), NOW) == NOW - MINUTE
+    late = rfc3339(NOW + MINUTE)  # of one whose time is over, which Cloudflare is still converting
+    assert ends(capture("full", 600.0, time_limit=300, stop_requested=late), NOW) == NOW - 5 * MINUTE

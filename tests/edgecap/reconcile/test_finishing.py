@@ -15,7 +15,7 @@ from edgecap.archive.verify import verify_entry
 from edgecap.body import request_body
 from edgecap.fetching import fetch_full, fetch_simple
 from edgecap.reconcile import Action, Life, Limits
-from edgecap.requests import Filter, SimpleRequest
+from edgecap.requests import Filter, FullRequest, SimpleRequest
 from edgecap.simulator.variants import VARIANTS
 from edgecap.stores import open_store
 from tests.edgecap.reconcile.world import FULL, GONE, LONG, QUICK, both, kinds, with_faults
@@ -123,6 +123,25 @@ async def test_a_stop_that_loses_files_leaves_an_entry_that_says_so(world):
     assert {"stopped", "partial"} <= set(entry.manifest.flags)
     assert entry.manifest.totals.packets > 0
     assert world.ending(intent).outcome == "cancelled"
+
+
+@with_faults("missing_file,path=ord01-s2/*")
+async def test_a_capture_that_was_full_early_is_not_waited_for_until_its_time_is_over(world, monkeypatch):
+    """A file of it is missing, and all other captures wait until it is given up."""
+    waits = []
+
+    def waiting(bucket, capture, archive, timing, **more):
+        waits.append(timing.delivery)
+        return fetch_full(bucket, capture, archive, timing, **more)
+
+    monkeypatch.setattr("edgecap.reconcile.bringing.fetch_full", waiting)
+    intent, capture = await world.accepted(FullRequest(colo="ORD", time_limit=86_400, byte_limit=500_000))
+    await world.final(capture)
+    assert kinds(await world.reconcile()) == [("intent", Action.ARCHIVED)]
+    assert world.ending(intent).outcome == "archived"
+    [entry] = world.entries()
+    assert "partial" in entry.manifest.flags
+    assert max(waits) <= world.settings.timing.delivery
 
 
 @pytest.mark.parametrize("world", [stop_keeps("nothing")], indirect=True)
