@@ -12,6 +12,8 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
@@ -69,20 +71,23 @@ class Deployer:
         record: dict[str, Any] | None,
     ) -> str:
         todo = changes(declared, existing, record, reset=self._reset)
-        now = record_of(declared)
+        left: tuple[str, ...] = ()
         async with self._gate:
             if existing is None:
                 identity = await self._create(declared, flows[declared.flow])
             else:
                 identity = existing.id
-                await self._update(identity, declared, todo)
+                if todo or todo.retired:
+                    left = await self._update(identity, declared, todo)
             if todo.create or todo.triggers:
                 await self._make_automations(declared, identity, is_new=todo.create)
             # Last: after a deploy that was cut short the next one does it again.
+            now = record_of(declared, retired=left)
             if now != record:
                 await self._remember(declared.key, now)
-        what = "new" if todo.create else "changed" if todo else "unchanged"
-        if todo:
+        changed = bool(todo) or left != todo.retired
+        what = "new" if todo.create else "changed" if changed else "unchanged"
+        if changed:
             _say(f"{declared.key}: {what}")
         return what
 
@@ -95,10 +100,13 @@ class Deployer:
         made: dict[str, Any] = await self._call("POST", "/deployments/", body)
         return str(made["id"])
 
-    async def _update(self, identity: str, declared: Declared, todo: Changes) -> None:
+    async def _update(self, identity: str, declared: Declared, todo: Changes) -> tuple[str, ...]:
+        """Apply the changes; returns the ids of schedules that are off, and for a later deploy to delete."""
         path = f"/deployments/{identity}"
+        answer = await self._answer("GET", path)
+        began, is_paused = _server_time(answer), answer.json()["paused"]
         for schedule_id in todo.remove:
-            await self._call("DELETE", f"{path}/schedules/{schedule_id}")
+            await self._call("PATCH", f"{path}/schedules/{schedule_id}", {"active": False})
         for schedule_id, body in todo.update.items():
             await self._call("PATCH", f"{path}/schedules/{schedule_id}", body)
         if todo.add:
@@ -107,11 +115,57 @@ class Deployer:
         fields = dict(todo.fields)
         if _PLACE & fields.keys():  # a queue alone would be looked for in another pool
             fields |= {name: declared.fields[name] for name in _PLACE}
-        if todo and not fields:
-            # Prefect looks at once only at deployments that changed, and a new schedule alone changes none.
-            fields = {"path": declared.fields["path"]}
         if fields:
             await self._call("PATCH", path, fields)
+        left = await self._remove(identity, declared.key, (*todo.remove, *todo.retired))
+        if (todo or left != todo.retired) and not fields.get("paused", is_paused):
+            # With each of these changes Prefect deletes the deployment's runs to come, and makes them again
+            # seconds later, from then on: what was due in those seconds would be lost.
+            await self._call("POST", f"{path}/schedule", {"start_time": began.isoformat()})
+        return left
+
+    async def _remove(self, identity: str, key: str, schedules: tuple[str, ...]) -> tuple[str, ...]:
+        """Delete schedules that are off, unless that would lose runs; returns those that are left.
+
+        With a schedule, Prefect deletes all runs of the deployment that schedules made and no worker took
+        yet, overdue ones too: their windows would be lost. Those that are switched off make no more of them.
+        """
+        if not schedules:
+            return ()
+        if overdue := await self._overdue(identity):
+            count = f"{overdue} overdue run{'' if overdue == 1 else 's'}"
+            _say(
+                f"{key}: a schedule that left the file is off; a later deploy deletes it, since Prefect "
+                f"would delete the {count} of this deployment with it"
+            )
+            return schedules
+        for schedule_id in schedules:
+            await self._call("DELETE", f"/deployments/{identity}/schedules/{schedule_id}")
+        return ()
+
+    async def _overdue(self, identity: str) -> int:
+        """How many runs that schedules made are due, by the server's clock, and were taken by no worker."""
+        runs: list[dict[str, Any]] = []
+        while True:
+            body = {
+                "deployments": {"id": {"any_": [identity]}},
+                "flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}},
+                "sort": "NEXT_SCHEDULED_START_TIME_ASC",
+                "offset": len(runs),
+                "limit": _PAGE,
+            }
+            answer = await self._answer("POST", "/flow_runs/filter", body)
+            page = answer.json()
+            runs += page
+            if len(page) < _PAGE:
+                break
+        now = _server_time(answer) + timedelta(seconds=1)  # the header has whole seconds
+        return sum(
+            run["auto_scheduled"]
+            and run["run_count"] == 0
+            and datetime.fromisoformat(run["next_scheduled_start_time"]) <= now
+            for run in runs
+        )
 
     async def _make_automations(self, declared: Declared, identity: str, *, is_new: bool) -> None:
         if not is_new:
@@ -130,7 +184,8 @@ class Deployer:
         for each in await self._pages("/deployments/filter", body):
             slugs = {s["slug"]: s["id"] for s in each["schedules"] if s.get("slug")}
             others = tuple(s["id"] for s in each["schedules"] if not s.get("slug"))
-            found[f"{names[each['flow_id']]}/{each['name']}"] = Existing(each["id"], slugs, others)
+            active = frozenset(s["id"] for s in each["schedules"] if s["active"])
+            found[f"{names[each['flow_id']]}/{each['name']}"] = Existing(each["id"], slugs, others, active)
         return found
 
     async def _records(self) -> dict[str, dict[str, Any]]:
@@ -154,6 +209,10 @@ class Deployer:
                 return found
 
     async def _call(self, method: str, path: str, body: Any = None) -> Any:
+        answer = await self._answer(method, path, body)
+        return answer.json() if answer.content else None
+
+    async def _answer(self, method: str, path: str, body: Any = None) -> httpx.Response:
         try:
             answer = await self._client.request(method, path, json=body)  # type: ignore[arg-type]
             answer.raise_for_status()
@@ -161,7 +220,7 @@ class Deployer:
             if error.response.status_code == httpx.codes.NOT_FOUND:
                 raise ObjectNotFound(error) from error
             raise
-        return answer.json() if answer.content else None
+        return answer
 
 
 async def deploy(file: Path, *, reset: bool) -> str:
@@ -174,6 +233,12 @@ async def deploy(file: Path, *, reset: bool) -> str:
     _say(f"{file} has {len(wanted)} deployments")
     async with get_client() as client:
         return await Deployer(client, reset=reset).deploy(wanted)
+
+
+def _server_time(answer: httpx.Response) -> datetime:
+    """When the server answered, by its own clock, in whole seconds; a proxy may leave that out."""
+    said = answer.headers.get("date")
+    return parsedate_to_datetime(said) if said else datetime.now(UTC).replace(microsecond=0)
 
 
 def _say(line: str) -> None:

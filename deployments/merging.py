@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,11 +25,13 @@ class Existing:
         id: its id.
         schedules: its schedules' ids by their slugs.
         others: ids of its schedules without a slug.
+        active: ids of its schedules that are on.
     """
 
     id: str
     schedules: Mapping[str, str] = field(default_factory=dict)
     others: tuple[str, ...] = ()
+    active: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,8 @@ class Changes:
         fields: fields to set.
         add: schedules to add.
         update: schedules to change, by their ids: what the API takes.
-        remove: ids of schedules to delete.
+        remove: ids of schedules to switch off, and to delete once no run of the deployment is overdue.
+        retired: ids of schedules that an earlier deploy switched off, and could not delete yet.
         triggers: whether its automations are to be made anew.
     """
 
@@ -50,6 +53,7 @@ class Changes:
     add: tuple[Schedule, ...] = ()
     update: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     remove: tuple[str, ...] = ()
+    retired: tuple[str, ...] = ()
     triggers: bool = False
 
     def __bool__(self) -> bool:
@@ -61,14 +65,22 @@ def digest(value: object) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:_LENGTH]
 
 
-def record_of(declared: Declared) -> dict[str, Any]:
-    """What to remember of a deployment that was brought up to date."""
-    return {
+def record_of(declared: Declared, *, retired: Iterable[str] = ()) -> dict[str, Any]:
+    """What to remember of a deployment that was brought up to date.
+
+    Args:
+        declared: what the file says.
+        retired: ids of schedules that left the file, are switched off, and are still to be deleted.
+    """
+    record: dict[str, Any] = {
         "deployment": declared.key,
         "fields": {name: digest(value) for name, value in declared.fields.items()},
         "schedules": {s.slug: [digest(s.said), s.active] for s in declared.schedules.values()},
         "triggers": digest(declared.triggers),
     }
+    if left := sorted(retired):
+        record["retired"] = left
+    return record
 
 
 def changes(
@@ -93,27 +105,28 @@ def changes(
     if record is None:
         fields.pop("paused", None)
     add, update = [], {}
-    known = before.get("schedules", {})
+    known, retired = before.get("schedules", {}), set(before.get("retired", ()))
     for schedule in declared.schedules.values():
         then, was_active = known.get(schedule.slug, [None, None])
         at = existing.schedules.get(schedule.slug)
         body: dict[str, Any] = dict(schedule.body) if digest(schedule.said) != then else {}
-        if then is not None and schedule.active != was_active:
+        # One that is back in the file before it was deleted was switched off by us, not by a person.
+        if at in retired or (then is not None and schedule.active != was_active):
             body["active"] = schedule.active
         if at and body:
             update[at] = body
         elif not at and body:  # with nothing new, a person has removed it
             add.append(schedule)
-    gone = [
-        existing.schedules[slug]
-        for slug in known
-        if slug not in declared.schedules and slug in existing.schedules
-    ]
+    there = {at for slug, at in existing.schedules.items() if slug not in declared.schedules}
+    gone = [existing.schedules[slug] for slug in known if existing.schedules.get(slug) in there]
+    # One that is on again was switched on by a person, so it is theirs.
+    waiting = retired & {*there, *existing.others} - existing.active
     return Changes(
         fields=fields,
         add=tuple(add),
         update=update,
         remove=tuple(gone),
+        retired=tuple(sorted(waiting)),
         triggers=digest(declared.triggers) != before.get("triggers"),
     )
 

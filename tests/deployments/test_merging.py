@@ -52,6 +52,30 @@ def test_a_new_schedule_is_added_and_one_that_left_the_file_is_removed():
     assert changes(now, EXISTING, RECORD) == Changes(add=(schedule("nightly"),), remove=("its id",))
 
 
+RETIRED = record_of(declared(schedule("nightly")), retired=["its id"])
+
+
+def test_a_removed_schedule_is_remembered_until_it_is_deleted():
+    """Prefect would delete overdue runs with it, so it may take more than one deploy."""
+    now = declared(schedule("nightly"))
+    there = Existing("an id", {"hourly": "its id", "nightly": "another id"}, active=frozenset(["another id"]))
+    assert not changes(now, there, RETIRED)
+    assert changes(now, there, RETIRED).retired == ("its id",)
+    assert not changes(now, replace(there, schedules={"nightly": "another id"}), RETIRED).retired
+
+
+def test_a_removed_schedule_that_a_person_switched_on_is_theirs():
+    there = Existing("an id", {"hourly": "its id", "nightly": "another id"}, active=frozenset(["its id"]))
+    assert changes(declared(schedule("nightly")), there, RETIRED) == Changes()
+
+
+def test_a_removed_schedule_that_is_back_in_the_file_is_on_again():
+    """It was us who switched it off."""
+    there = Existing("an id", {"hourly": "its id", "nightly": "another id"})
+    found = changes(declared(schedule(), schedule("nightly")), there, RETIRED)
+    assert found == Changes(update={"its id": {**schedule().body, "active": True}})
+
+
 def test_a_schedule_that_a_person_removed_or_added_stays_so():
     by_hand = Existing("an id", {"mine": "another id"}, ("a third",))
     assert not changes(THEN, by_hand, RECORD)

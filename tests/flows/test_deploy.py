@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
@@ -105,6 +106,108 @@ def test_what_a_person_set_stands_and_what_the_file_says_anew_arrives(prefect_se
         assert not prefect.deployment(f"capture/{names[0]}")["paused"]
         assert not prefect.deployment(f"capture/{names[1]}")["schedules"][0]["active"]
         assert prefect.deployment(f"capture/{names[0]}")["id"] == paused["id"]
+
+
+def test_a_deploy_loses_no_run_whose_time_has_come(prefect_server, tmp_path):
+    """Prefect deletes a deployment's overdue runs with any of its schedules: their windows were lost."""
+    tag = uuid4().hex[:8]
+    key, file = f"capture/{tag}", tmp_path / "prefect.yaml"
+    hourly, nightly = (
+        {"cron": "0 * * * *", "slug": "hourly"},
+        {"cron": "0 4 * * *", "slug": "nightly"},
+    )
+
+    def deploy_file(*schedules, **more):
+        config = {
+            "name": tag,
+            "entrypoint": "flows/capture.py:capture",
+            "work_pool": {"name": tag},
+            "parameters": {"request": {"type": "simple", "time_limit": 60}},
+            "schedules": list(schedules),
+            **more,
+        }
+        file.write_text(yaml.safe_dump({"deployments": [config]}))
+        return run_deployer(prefect_server.api_url, file)
+
+    with PrefectApi(prefect_server.api_url) as prefect:
+
+        def schedules():
+            return {each["slug"]: each["active"] for each in prefect.deployment(key)["schedules"]}
+
+        def runs():
+            found = prefect._runs({"deployment_id": {"any_": [identity]}})
+            return {datetime.fromisoformat(run["expected_start_time"]): run["id"] for run in found}
+
+        prefect.make_pool(tag, {})
+        deploy_file(hourly, nightly)
+        identity = prefect.deployment(key)["id"]
+        began = datetime.now(UTC)
+        span = {
+            "start_time": (began - timedelta(hours=2, minutes=30)).isoformat(),
+            "end_time": began.isoformat(),
+        }
+        prefect._call("POST", f"/deployments/{identity}/schedule", json=span)
+        overdue = {time: run for time, run in runs().items() if time < began}
+        assert len(overdue) in (2, 3)
+
+        lines = deploy_file(nightly)
+        assert overdue.items() <= runs().items()
+        assert schedules() == {"hourly": False, "nightly": True}
+        assert f"the {len(overdue)} overdue runs of this deployment with it" in "\n".join(lines)
+        to_come = [time for time in runs() if time > began]
+        assert to_come, "nobody waits for the scheduler"
+        assert {time.hour for time in to_come} == {4}
+
+        # Nothing new in the file, and they still wait.
+        assert deploy_file(nightly)[-1] == "1 deployments: 0 new, 0 changed, 1 as they were"
+        assert overdue.items() <= runs().items()
+
+        for run in overdue.values():
+            prefect._call("DELETE", f"/flow_runs/{run}")
+        assert deploy_file(nightly)[-1] == "1 deployments: 0 new, 1 changed, 0 as they were"
+        assert schedules() == {"nightly": True}
+        assert {time.hour for time in runs() if time > began} == {4}
+        assert deploy_file(nightly)[-1] == "1 deployments: 0 new, 0 changed, 1 as they were"
+        prefect.pause(key)
+
+
+def test_a_run_that_is_due_while_the_deploy_goes_on_is_made_all_the_same(prefect_server, tmp_path):
+    """After a change Prefect makes a deployment's runs anew only from some seconds later on."""
+    tag, file = uuid4().hex[:8], tmp_path / "prefect.yaml"
+    config = {
+        "name": tag,
+        "entrypoint": "flows/capture.py:capture",
+        "work_pool": {"name": tag},
+        "parameters": {"request": {"type": "simple", "time_limit": 60}},
+        "schedules": [{"interval": 1, "anchor_date": "2026-01-01T00:00:00+00:00", "slug": "often"}],
+    }
+    with PrefectApi(prefect_server.api_url) as prefect:
+
+        def deploy_anew(description):
+            config["description"] = description
+            file.write_text(yaml.safe_dump({"deployments": [config]}))
+            run_deployer(prefect_server.api_url, file)
+            return datetime.now(UTC)
+
+        def times():
+            wanted = {
+                "deployment_id": {"any_": [prefect.deployment(f"capture/{tag}")["id"]]},
+                "expected_start_time": {"after_": began.isoformat()},
+            }
+            found = prefect._runs(wanted)
+            return {datetime.fromisoformat(run["expected_start_time"]) for run in found}
+
+        prefect.make_pool(tag, {})
+        began = deploy_anew("new").replace(microsecond=0) + timedelta(seconds=1)
+        deploy_anew("changed")
+        ended = deploy_anew("changed again")
+        deadline = time.monotonic() + 240
+        while not (made := times()) or max(made) < ended + timedelta(seconds=10):
+            assert time.monotonic() < deadline, "Prefect makes no runs"
+            time.sleep(1)
+        prefect.pause(f"capture/{tag}")
+    wanted = {began + timedelta(seconds=number) for number in range(int((max(made) - began).total_seconds()))}
+    assert not wanted - made
 
 
 def test_prefects_own_command_takes_the_file_too(prefect_server):
