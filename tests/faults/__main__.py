@@ -25,8 +25,9 @@ from pathlib import Path
 from deployments.local import LocalSetup
 from deployments.object_store import ObjectStore
 from deployments.processes import heed_interrupts
+from tests.faults.case import Case, Result
 from tests.faults.cases import matrix, short
-from tests.faults.play import Case, Result, play
+from tests.faults.play import play
 from tests.faults.points import POINTS_OF_ALL
 from tests.faults.postgres import Postgres
 from tests.faults.report import page, summary

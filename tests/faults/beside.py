@@ -11,10 +11,10 @@ from typing import Any
 
 from edgecap.requests import rfc3339
 from tests.faults.cancels import sleeps
-from tests.faults.play import UPKEEP_LIMIT, Case, Stage
+from tests.faults.case import UPKEEP_LIMIT, Case, Place, Step
+from tests.faults.play import Stage
 from tests.faults.points import ACCEPTED, DEATHS, KINDS, LANE, POSTING, SLOW
-from tests.faults.site import Step
-from tests.faults.world import OTHER, OURS, Place
+from tests.faults.world import OTHER, OURS
 
 LOST = "reset,method=POST,path=*/pcaps,after=true"
 UNKNOWN = r"failed: .*cannot be told.*"

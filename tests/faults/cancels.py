@@ -7,10 +7,10 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from tests.faults.play import UPKEEP_LIMIT, Case, Drive, Stage
+from tests.faults.case import UPKEEP_LIMIT, Case, Drive, Place, Step
+from tests.faults.play import Stage
 from tests.faults.points import ACCEPTED, ARCHIVING, FETCHING, KINDS, MERGING, SLOW
-from tests.faults.site import OVER, Step
-from tests.faults.world import Place
+from tests.faults.site import OVER
 
 UI, COMMAND, KEY = "in the UI", "edgecap cancel", "Ctrl-C"
 OVER_BY_A_PERSON = r"cancelled(, archived.*)?"

@@ -12,10 +12,9 @@ from dataclasses import replace
 from edgecap.simulator.variants import VARIANTS
 from tests.faults import beside, cancels, kills, outages
 from tests.faults.cancels import somebody_asks
-from tests.faults.play import UPKEEP_LIMIT, Case, Stage
+from tests.faults.case import UPKEEP_LIMIT, Case, Place, Step
+from tests.faults.play import Stage
 from tests.faults.points import CLIENT, DEATHS, JOURNAL, KINDS, LAGS, LANE, POINTS, POSTING, SLOW, UNTOLD
-from tests.faults.site import Step
-from tests.faults.world import Place
 
 
 def matrix(seed: int) -> list[Case]:

@@ -8,20 +8,10 @@ from dataclasses import replace
 from functools import partial
 
 from tests.faults.cancels import OVER_BY_A_PERSON, keep_the_lane_busy, runs_at_the_edge, sleeps
-from tests.faults.play import UPKEEP_LIMIT, Case, Stage
-from tests.faults.points import (
-    BEGINNING,
-    CLIENT,
-    DEATHS,
-    KINDS,
-    LANE,
-    PENDING,
-    POINTS,
-    SLOW,
-    SUBMITTING,
-)
-from tests.faults.site import ANY, OVER, Step
-from tests.faults.world import Place
+from tests.faults.case import UPKEEP_LIMIT, Case, Place, Step
+from tests.faults.play import Stage
+from tests.faults.points import BEGINNING, CLIENT, DEATHS, KINDS, LANE, PENDING, POINTS, SLOW, SUBMITTING
+from tests.faults.site import ANY, OVER
 
 SOON = 120.0  # seconds in which somebody notices that a run died
 WORKER = {"worker": "worker alone"}

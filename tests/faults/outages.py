@@ -12,10 +12,9 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from functools import partial
 
-from tests.faults.play import UPKEEP_LIMIT, Case, Stage
+from tests.faults.case import UPKEEP_LIMIT, Case, Place, Step
+from tests.faults.play import Stage
 from tests.faults.points import ACCEPTED, ARCHIVING, FETCHING, KINDS, LANE, MERGING, SLOW
-from tests.faults.site import Step
-from tests.faults.world import Place
 
 LONGEST = 420.0  # seconds; 400 were too many for runs that failed after 4.8 minutes
 MORE = 30.0  # seconds

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import functools
-import hashlib
-import inspect
-import json
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,149 +12,17 @@ from typing import Any
 import httpx
 
 from deployments.object_store import ObjectStore
-from tests.faults.judge import RunSeen, has_reason, judge, outcome_of
-from tests.faults.site import OVER, Site, State, Step
+from tests.faults.case import Case, Result, Step
+from tests.faults.evidence import RunSeen
+from tests.faults.judge import has_reason, judge, outcome_of
+from tests.faults.site import OVER, Site, State
 from tests.faults.terminal import Terminal
-from tests.faults.world import OURS, PERSON, CannotPlay, Place, World
+from tests.faults.world import OURS, PERSON, CannotPlay, World
 
 LOOK = 1.0  # seconds between two looks; each costs the Prefect server some
 SETTLED = 1.5  # seconds for which nothing may change any more
 NEWS = ("CRASHED", "SCHEDULED", "RUNNING", "CANCELLED", "FAILED")  # states of a run whose death was noticed
 ASKED = 10.0  # seconds in which a command that was interrupted asks what to do, if it does
-LIMIT = 600.0  # seconds for a case to end by itself, however busy the machine is
-UPKEEP_LIMIT = 1200.0  # likewise, where only the schedule of `reconcile`, every 10 minutes, is sure to come
-
-Drive = Callable[["Stage"], None]
-
-
-@dataclass(frozen=True)
-class Case:
-    """One line of the matrix.
-
-    Attributes:
-        group: what it is about, such as `crash while polling`.
-        detail: what is special about it.
-        kind: "simple" or "full".
-        place: where it plays.
-        expect: a pattern that the outcome of each of its runs must match.
-        accepts: captures that the edge must have accepted of edgecap, no more and no fewer; None where it
-            depends on the moment.
-        request: fields of the request besides.
-        steps: what happens to the lives of its run, one after the other.
-        on_accept: "kill" the run's process, or "both", when the edge has accepted and not yet answered.
-        faults: trouble that the edge makes.
-        drive: what else is done; starts the runs if it is given.
-        given_up: whether the run ends as crashed.
-        limit: seconds.
-        who: what its run works in: a "worker"'s process, a "terminal" (also "script", without a tty), or the
-            "warm" process.
-        flavour: of the site, one of `FLAVOURS`.
-        noticed_within: seconds in which the death of a run must be noticed.
-        words: more of the command, for a terminal.
-        long: whether it lasts an hour in which little is done.
-    """
-
-    group: str
-    detail: str
-    kind: str
-    place: Place
-    expect: str = "archived"
-    accepts: int | None = 1
-    request: dict[str, Any] = field(default_factory=dict)
-    steps: tuple[Step, ...] = ()
-    on_accept: str = ""
-    faults: tuple[str, ...] = ()
-    drive: Drive | None = None
-    given_up: bool = False
-    limit: float = LIMIT
-    who: str = "worker"
-    flavour: str = "sqlite"
-    noticed_within: float | None = None
-    words: tuple[str, ...] = ()
-    long: bool = False
-
-    @property
-    def name(self) -> str:
-        """Unique in the matrix."""
-        parts = [self.group, self.kind, self.place.archive, self.place.variant, self.detail]
-        parts.append("" if self.who == "worker" else self.who)
-        parts.append({"postgres": "PostgreSQL", "memory": "leases in memory"}.get(self.flavour, ""))
-        return " / ".join(filter(None, parts))
-
-    @property
-    def deaths(self) -> int:
-        """How often its run's process is killed by a step, or by the edge's answer."""
-        return sum(step.deadly for step in self.steps) + bool(self.on_accept)
-
-    @property
-    def definition(self) -> str:
-        """Changes when what is played changes, the code of its `drive` included."""
-        parts = [
-            repr(getattr(self, each.name)) for each in fields(self) if each.name not in ("drive", "limit")
-        ]
-        text = "\n".join([*parts, _text(self.drive)])
-        return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-
-def _text(value: Any) -> str:
-    """What a function does, as text: its code, and what it was given."""
-    if isinstance(value, functools.partial):
-        given = [_text(each) for each in (*value.args, *value.keywords, *value.keywords.values())]
-        return "\n".join([_text(value.func), *given])
-    if inspect.isfunction(value):
-        return inspect.getsource(value)
-    return repr(value)
-
-
-@dataclass
-class Result:
-    """What came of a case.
-
-    Attributes:
-        outcome: of its runs, in words.
-        violations: rules that were broken, and expectations that were not met.
-        skipped: why it could not be played.
-        lives: processes that worked on its runs.
-        kills: processes of runs that were killed.
-        back: for each kill, seconds until the run went on.
-        freed: for each kill, seconds until nobody held the lane's slot.
-        seconds: from its start to its end.
-        accepted: captures that the edge accepted of edgecap.
-        archived: entries of them.
-        failed: those that failed with a reason.
-        history: the states of its runs, to look at when something is wrong.
-        run_ids: its runs, as Prefect has them.
-        commit: of the code that was played.
-        at: when it was over, UTC.
-    """
-
-    case: Case
-    outcome: str = ""
-    violations: list[str] = field(default_factory=list)
-    skipped: str = ""
-    lives: int = 0
-    kills: int = 0
-    back: list[float] = field(default_factory=list)
-    freed: list[float] = field(default_factory=list)
-    seconds: float = 0.0
-    accepted: int = 0
-    archived: int = 0
-    failed: int = 0
-    history: list[str] = field(default_factory=list)
-    run_ids: list[str] = field(default_factory=list)
-    commit: str = ""
-    at: str = ""
-
-    def record(self) -> str:
-        """One line of JSON, for the file of results."""
-        values = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "case"}
-        return json.dumps({"name": self.case.name, "definition": self.case.definition, **values})
-
-    @classmethod
-    def read(cls, case: Case, record: dict[str, Any]) -> Result:
-        """What an earlier run of the matrix found out."""
-        known = {each.name for each in fields(cls)} - {"case"}
-        return cls(case, **{name: value for name, value in record.items() if name in known})
 
 
 class TooLong(Exception):

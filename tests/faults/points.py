@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from tests.faults.site import Step
-from tests.faults.world import Place
+from tests.faults.case import Place, Step
 
 KINDS = ("simple", "full")
 JOURNAL, LANE = "edgecap.archive.journal", "tasks.lane"

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from importlib import metadata
 from itertools import groupby
 
-from tests.faults.play import Result
+from tests.faults.case import Result
 
 _WHO = {"worker": "worker", "terminal": "terminal", "script": "terminal, no tty", "warm": "warm process"}
 _SERVER = {

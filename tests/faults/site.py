@@ -27,6 +27,7 @@ from deployments.local import POOL, QUEUES, LocalSetup
 from deployments.prefect_api import PrefectApi
 from deployments.watching import LOOK, Watch
 from edgecap.errors import SetupError
+from tests.faults.case import Step
 from tests.faults.postgres import URL, Postgres
 from tests.faults.terminal import Terminal
 from tests.prefect_database import place_database
@@ -43,27 +44,6 @@ FLAVOURS = (
 )  # memory: leases are kept there; warm: a warm process runs
 MEMORY = "prefect.server.concurrency.lease_storage.memory"
 ANY = "*"  # stands for runs of which nobody knows the id before they start
-
-
-@dataclass(frozen=True)
-class Step:
-    """What happens to one life of a run: at `nth` entering of, or return from, a function of a module.
-
-    The module `start` stands for the first moment of its process.
-    `do` is "kill" for the process, "worker", "both" the worker first and then the process, "wait" until told
-    to go on, or "hold" likewise, while whatever else the process does goes on.
-    """
-
-    module: str
-    name: str
-    when: str = "enter"
-    nth: int = 1
-    do: str = "kill"
-
-    @property
-    def deadly(self) -> bool:
-        """Whether something is killed."""
-        return self.do not in ("wait", "hold")
 
 
 @dataclass(frozen=True)

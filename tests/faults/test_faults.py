@@ -7,8 +7,9 @@ from functools import partial
 import pytest
 
 from tests.faults.__main__ import read_results
+from tests.faults.case import Result, text_of
 from tests.faults.cases import matrix, short
-from tests.faults.play import Result, _text, play
+from tests.faults.play import play
 from tests.faults.report import page
 from tests.faults.site import Site
 
@@ -73,7 +74,7 @@ def test_what_is_done_to_a_case_is_part_of_its_definition():
     drives = [one, other, partial(one, seconds=1), partial(one, seconds=2), None]
     assert len({replace(case, drive=drive).definition for drive in drives}) == len(drives)
     # Where something lies in memory is no part of it.
-    assert not [each.name for each in matrix(SEED) if " at 0x" in _text(each.drive)]
+    assert not [each.name for each in matrix(SEED) if " at 0x" in text_of(each.drive)]
     assert replace(case, drive=partial(one, seconds=1)).definition == (
         replace(case, drive=partial(one, seconds=1)).definition
     )

@@ -11,7 +11,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from edgecap.requests import rfc3339
-from tests.faults.judge import Delivery, Evidence, RunSeen, count_packets, judge, outcome_of
+from tests.faults.evidence import Delivery, Evidence, RunSeen
+from tests.faults.judge import count_packets, judge, outcome_of
 from tests.faults.site import State
 
 pytestmark = pytest.mark.skipif(not shutil.which("capinfos"), reason="capinfos is not installed")

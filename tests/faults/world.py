@@ -11,7 +11,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
@@ -36,7 +36,8 @@ from edgecap.simulator.serve import SimulatorServer
 from edgecap.simulator.traffic import SyntheticTraffic
 from edgecap.simulator.variants import VARIANTS
 from edgecap.stores import open_store
-from tests.faults.judge import Delivery, Evidence, RunSeen
+from tests.faults.case import Place
+from tests.faults.evidence import Delivery, Evidence, RunSeen
 from tests.flaky_proxy import FlakyProxy
 
 OURS, PERSON = "edgecap", "a person"
@@ -72,33 +73,6 @@ class JumpingClock(Clock):
     def jump(self, seconds: float) -> None:
         """Set it forwards, or back."""
         self._jumped += timedelta(seconds=seconds)
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where and how a case plays.
-
-    Attributes:
-        archive: "folder", "s3", "small disk" or "disk" (a file system that can be made read-only).
-        variant: a key of `VARIANTS`.
-        changes: choices of it that are different.
-        speed: of the edge's clock.
-        ahead: seconds that its clock is ahead at the start.
-        proxied: whether the bucket is reached through a proxy that can be told to do harm.
-        archive_proxied: likewise for an archive on S3.
-        second: whether there is another archive, called "other", on the same account, with another bucket.
-        dashboard: whether people write to a bucket of their own.
-    """
-
-    archive: str = "folder"
-    variant: str = "documented"
-    changes: dict[str, Any] = field(default_factory=dict)
-    speed: float = 30.0
-    ahead: float = 0.0
-    proxied: bool = False
-    archive_proxied: bool = False
-    second: bool = False
-    dashboard: bool = False
 
 
 class CannotPlay(Exception):
