@@ -16,8 +16,18 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from deployments.prefect_api import PrefectApi
-from edgecap.errors import EdgecapError, SetupError
+import httpx
+
+from deployments.prefect_api import PrefectApi, status
+from edgecap.errors import (
+    ConfigError,
+    Damaged,
+    EdgecapError,
+    ObjectExists,
+    RequestRefused,
+    SetupError,
+    UnknownToApi,
+)
 from edgecap.stopping import Stopped, Stopping
 from tasks.cancelled import Cancelled, stop_once
 
@@ -29,6 +39,8 @@ UNSEEN = 300.0  # seconds in which a POST without an answer must show in Cloudfl
 OFTEN = 20.0  # seconds after the cancel in which it is looked for often
 MOST = 24 * 3600.0  # seconds; no capture lasts longer
 SOON, LATER = 1.0, 10.0  # seconds between two attempts in that time, and after it
+LASTING = (ConfigError, Damaged, ObjectExists, RequestRefused)
+"""What does not pass by waiting. A token may work again, and a folder may be mounted again."""
 _log = logging.getLogger("edgecap.canceller")
 
 
@@ -45,6 +57,8 @@ class Canceller:
 
     Args:
         look: the runs that were cancelled since a time, asked of Prefect.
+        still: whether a run, by its id, is cancelled or being cancelled still; False also if it is gone.
+        tell: leaves a line where the run's user sees it.
         stop: tries once to stop the capture of one.
         sleep: waits so many seconds.
         clock: seconds, from any start.
@@ -54,15 +68,20 @@ class Canceller:
         self,
         look: Callable[[datetime], Awaitable[list[Cancelled]]],
         *,
+        still: Callable[[str], Awaitable[bool]],
+        tell: Callable[[str, str], Awaitable[object]],
         stop: Callable[[Cancelled], Awaitable[Stopped]] = stop_once,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._look = look
+        self._still = still
+        self._tell = tell
         self._stop = stop
         self._sleep = sleep
         self._clock = clock
         self._back = AT_FIRST
+        self._found: frozenset[str] = frozenset()
         self._wanted: dict[str, _Wanted] = {}
         self._working: dict[str, asyncio.Task[None]] = {}
 
@@ -84,6 +103,7 @@ class Canceller:
         """
         found = {each.run_id: each for each in await self._look(datetime.now(UTC) - self._back)}
         self._back = RECENT
+        self._found = frozenset(found)
         for run_id in self._wanted.keys() - found.keys() - self._working.keys():
             del self._wanted[run_id]
         for run_id, cancelled in found.items():
@@ -103,22 +123,23 @@ class Canceller:
         await asyncio.gather(*self._working.values())
 
     async def _insist(self, run_id: str) -> None:
-        """Try until the capture is stopped or over, or until none can come any more."""
+        """Try until the capture is stopped or over, until none can come any more, or trying is no use."""
         wanted = self._wanted[run_id]
         said = ""
         while True:
             age = self._clock() - wanted.since
             try:
                 stopped = await self._stop(wanted.cancelled)
-            except EdgecapError as error:
-                if age > MOST:
-                    _log.error("run %s is cancelled; its capture is given up here: %s", run_id, error)
+            except Exception as error:  # noqa: BLE001 - a fault of ours must not leave other captures running
+                is_ours = not isinstance(error, EdgecapError)
+                what = f"{type(error).__name__}: {error}" if is_ours else str(error)
+                if age > MOST or _lasts(error, age):
+                    await self._give_up(run_id, what)
                     return
-                if str(error) != said:
-                    _log.warning("run %s is cancelled, and its capture may go on: %s", run_id, error)
-                said = str(error)
-            except Exception:  # noqa: BLE001 - a fault of ours in one must not leave the others running
-                _log.exception("run %s is cancelled, and its capture may go on", run_id)
+                if what != said:
+                    line = "run %s is cancelled, and its capture may go on: %s"
+                    _log.warning(line, run_id, what, exc_info=is_ours)
+                said = what
             else:
                 said = ""
                 over = wanted.cancelled.is_over
@@ -127,6 +148,30 @@ class Canceller:
                     _log.info("run %s is cancelled: %s", run_id, stopped)
                     return
             await self._sleep(SOON if age < OFTEN else LATER)
+            if not await self._is_wanted(run_id):
+                _log.info("run %s is not cancelled any more, or is gone: its capture is left alone", run_id)
+                return
+
+    async def _is_wanted(self, run_id: str) -> bool:
+        """Whether the run's capture is to be stopped still: somebody may have started the run anew."""
+        if run_id in self._found:
+            return True
+        try:  # looks show only what was cancelled lately
+            return await self._still(run_id)
+        except SetupError:  # Prefect is away
+            return True
+
+    async def _give_up(self, run_id: str, why: str) -> None:
+        line = f"run {run_id} is cancelled; stopping its capture, which may go on, is given up here: {why}"
+        _log.error("%s", line)
+        with suppress(SetupError):  # the log of this program has it
+            await self._tell(run_id, line)
+
+
+def _lasts(error: Exception, age: float) -> bool:
+    """Whether an error does not pass by waiting, `age` seconds after the cancel."""
+    # Where a capture was just accepted, not everybody at Cloudflare may know it yet.
+    return isinstance(error, LASTING) or (isinstance(error, UnknownToApi) and age > UNSEEN)
 
 
 def ask(prefect: PrefectApi) -> Callable[[datetime], Awaitable[list[Cancelled]]]:
@@ -139,13 +184,38 @@ def ask(prefect: PrefectApi) -> Callable[[datetime], Awaitable[list[Cancelled]]]
     return look
 
 
+def ask_whether(prefect: PrefectApi) -> Callable[[str], Awaitable[bool]]:
+    """Ask Prefect whether a run is cancelled, or being cancelled."""
+
+    async def still(run_id: str) -> bool:
+        try:
+            run = await asyncio.to_thread(prefect.run, run_id)
+        except SetupError as error:
+            if status(error) == httpx.codes.NOT_FOUND:
+                return False
+            raise
+        return (run.get("state") or {}).get("type") in ("CANCELLED", "CANCELLING")
+
+    return still
+
+
+def tell_in_its_log(prefect: PrefectApi) -> Callable[[str, str], Awaitable[None]]:
+    """Leave a line in a run's log, which Prefect's UI shows."""
+
+    async def tell(run_id: str, line: str) -> None:
+        await asyncio.to_thread(prefect.log, run_id, line)
+
+    return tell
+
+
 def main() -> None:
     """Run until SIGTERM, against the Prefect server that `PREFECT_API_URL` names."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for name in ("httpx", "botocore"):
         logging.getLogger(name).setLevel(logging.WARNING)
     with PrefectApi(os.environ["PREFECT_API_URL"], timeout=ANSWER, insist=False) as prefect:
-        asyncio.run(Canceller(ask(prefect)).forever())
+        canceller = Canceller(ask(prefect), still=ask_whether(prefect), tell=tell_in_its_log(prefect))
+        asyncio.run(canceller.forever())
 
 
 if __name__ == "__main__":

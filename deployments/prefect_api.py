@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from base64 import b64encode
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self
 
@@ -120,6 +121,17 @@ class PrefectApi:
     def emit(self, event: dict[str, Any]) -> None:
         """Tell Prefect's timeline of an event; one with the same `id` counts once."""
         self._call("POST", "/events", json=[event])
+
+    def log(self, run_id: str, message: str) -> None:
+        """Leave an error in a run's log."""
+        line = {
+            "name": "edgecap",
+            "level": logging.ERROR,
+            "message": message,
+            "timestamp": datetime.now(UTC).isoformat(),
+            "flow_run_id": run_id,
+        }
+        self._call("POST", "/logs/", json=[line])
 
     def run(self, run_id: str) -> dict[str, Any]:
         """A flow run as it is now."""

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from deployments.canceller import RECENT, UNSEEN, Canceller
-from edgecap.errors import NotStopped, ServerTrouble, SetupError
+from deployments.canceller import MOST, RECENT, UNSEEN, Canceller
+from edgecap.errors import ConfigError, Damaged, NotStopped, ServerTrouble, SetupError, UnknownToApi
 from edgecap.identity import intent_id
 from edgecap.stopping import Stopped, Stopping
 from tasks.cancelled import Cancelled
@@ -23,12 +23,27 @@ class World:
         self.outcomes = list(outcomes)
         self.attempts = []
         self.asked_since = []
+        self.told = []
         self.now = 0.0
-        self.canceller = Canceller(self.look, stop=self.stop, sleep=self.sleep, clock=lambda: self.now)
+        self.cancelled = {run.run_id for run in runs}
+        self.canceller = Canceller(
+            self.look,
+            still=self.still,
+            tell=self.tell,
+            stop=self.stop,
+            sleep=self.sleep,
+            clock=lambda: self.now,
+        )
 
     async def look(self, since):
         self.asked_since.append(since)
         return self.runs
+
+    async def still(self, run_id):
+        return run_id in self.cancelled
+
+    async def tell(self, run_id, line):
+        self.told.append((run_id, line))
 
     async def stop(self, cancelled):
         self.attempts.append((self.now, cancelled.run_id))
@@ -39,6 +54,7 @@ class World:
 
     async def sleep(self, seconds):
         self.now += seconds
+        assert self.now < 2 * MOST, "it never ends"
         await asyncio.sleep(0)
 
 
@@ -57,6 +73,57 @@ async def test_trouble_and_refusals_are_tried_again_a_second_later():
     await world.canceller.once()
     await world.canceller.settled()
     assert [at for at, _ in world.attempts] == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("error", [ConfigError("no account is called 'lab'"), Damaged("bytes differ")])
+async def test_what_does_not_pass_ends_the_effort_and_the_run_s_log_says_so(error, caplog):
+    world = World(error)
+    for _ in range(3):
+        await world.canceller.once()
+        await world.canceller.settled()
+    assert len(world.attempts) == 1
+    [(run_id, line)] = world.told
+    assert run_id == "run"
+    assert line.endswith(f"is given up here: {error}")
+    assert [each.getMessage() for each in caplog.records if each.levelname == "ERROR"] == [line]
+
+
+async def test_a_capture_that_cloudflare_does_not_know_may_be_too_new():
+    world = World(UnknownToApi("no such capture"))
+    await world.canceller.once()
+    await world.canceller.settled()
+    assert UNSEEN < world.attempts[-1][0] <= UNSEEN + 20
+    assert len(world.told) == 1
+
+
+async def test_a_fault_of_ours_is_said_once_and_ends_some_day(caplog):
+    world = World(ValueError("a fault"))
+    await world.canceller.once()
+    await world.canceller.settled()
+    assert MOST < world.attempts[-1][0] <= MOST + 20
+    assert len(caplog.records) == 2
+    assert len(world.told) == 1
+
+
+async def test_a_run_that_is_started_anew_or_deleted_meanwhile_keeps_its_capture():
+    world = World(ServerTrouble("503"))
+    await world.canceller.once()
+    world.runs = []  # it was cancelled ten minutes ago: looks show it no more, and it is cancelled still
+    await world.canceller.once()
+    for _ in range(20):
+        await asyncio.sleep(0)
+    attempts = len(world.attempts)
+    assert attempts > 2
+    world.cancelled.clear()
+    await world.canceller.settled()
+    assert len(world.attempts) <= attempts + 1
+    assert not world.told
+    await world.canceller.once()
+    assert repr(world.canceller) == "<Canceller [0 cancelled, 0 to stop]>"
+    world.runs, world.outcomes = [RUN], [ASKED]  # and is cancelled again
+    await world.canceller.once()
+    await world.canceller.settled()
+    assert len(world.attempts) <= attempts + 2
 
 
 async def test_a_post_without_an_answer_is_looked_for_until_the_list_must_show_it():
@@ -105,7 +172,7 @@ async def test_the_first_look_reaches_back_further_and_silence_of_prefect_is_no_
     async def look(since):
         raise next(failing)
 
-    canceller = Canceller(look, sleep=world.sleep)
+    canceller = Canceller(look, still=world.still, tell=world.tell, sleep=world.sleep)
     with pytest.raises(KeyboardInterrupt):
         await canceller.forever()
 

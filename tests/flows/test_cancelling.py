@@ -1,12 +1,15 @@
 """Cancelling at a real Prefect server a run that no worker looks after, judged by the edge's log."""
 
 import asyncio
+import logging
 from uuid import UUID
 
 import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State, StateType
+from prefect.states import Scheduled
 
+from deployments.canceller import ask_whether, tell_in_its_log
 from deployments.prefect_api import PrefectApi
 from edgecap.archive.journal import Journal
 from edgecap.requests import Filter, FullRequest, SimpleRequest
@@ -118,3 +121,22 @@ async def test_a_simple_capture_in_line_that_is_cancelled_ends(world, prefect_se
     cancel(prefect_server, run_id)
     assert (await waiting).type == StateType.CANCELLED
     assert len(world.posts()) == 1
+
+
+async def test_whether_a_run_is_cancelled_still_is_asked_and_its_log_is_told(prefect_server):
+    """What the canceller does at Prefect besides looking."""
+    async with get_client() as client:
+        ended = State(type=StateType.CANCELLED, name="Cancelled")
+        run = await client.create_flow_run(capture, parameters={"request": {"type": "full"}}, state=ended)
+        run_id = str(run.id)
+        with PrefectApi(prefect_server.api_url) as prefect:
+            still = ask_whether(prefect)
+            assert await still(run_id)
+            await tell_in_its_log(prefect)(run_id, "stopping its capture is given up")
+            body = {"logs": {"flow_run_id": {"any_": [run_id]}}}
+            [line] = prefect._call("POST", "/logs/filter", json=body)
+            assert (line["message"], line["level"]) == ("stopping its capture is given up", logging.ERROR)
+            await client.set_flow_run_state(run.id, Scheduled(), force=True)
+            assert not await still(run_id)
+            await client.delete_flow_run(run.id)
+            assert not await still(run_id)
