@@ -9,15 +9,16 @@ import asyncio
 import random
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 
 import httpx
 from prefect import get_run_logger
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
 from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError, concurrency
-from prefect.exceptions import ObjectNotFound
+from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 from prefect.variables import Variable
 
 from edgecap.lanes import Kind, Memory
@@ -82,7 +83,8 @@ async def _make(name: str) -> None:
         try:
             await client.read_global_concurrency_limit_by_name(name)
         except ObjectNotFound:
-            await client.upsert_global_concurrency_limit_by_name(name, 1)
+            with suppress(ObjectAlreadyExists):  # another run has made it just now
+                await client.create_global_concurrency_limit(GlobalConcurrencyLimitCreate(name=name, limit=1))
 
 
 def slot_name(kind: Kind, lanes: str) -> str:

@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 from prefect import flow, tags
-from prefect.client.orchestration import get_client
+from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.objects import State, StateType
 from prefect.runtime import flow_run as this_run
 from prefect.states import Scheduled
@@ -18,6 +18,7 @@ from edgecap.requests import Filter, FullRequest, SimpleRequest
 from edgecap.settings import load_settings
 from flows.capture import capture
 from flows.register_bucket import register_bucket
+from tasks.lane import lane_of
 from tasks.line import Queue
 from tasks.submit import submit
 from tasks.waiting import WAITING_FOR_LANE, Waiting, put_off
@@ -72,6 +73,29 @@ async def test_a_full_capture_waits_for_the_one_before_it_and_its_state_says_so(
         assert any(taken[0]["capture_id"] in state.message for state in waits)
         for state in (first, second):
             assert not [tag for tag in (await run_of(client, state)).tags if tag.startswith("lane:")]
+
+
+async def test_first_runs_of_an_account_make_its_lane_at_the_same_time(prefect_server, monkeypatch):
+    """Each sees that the limit is not there, and then one of them makes it."""
+    looked = asyncio.Barrier(3)
+    read = PrefectClient.read_global_concurrency_limit_by_name
+
+    async def together(client, name):
+        try:
+            return await read(client, name)
+        finally:
+            await looked.wait()
+
+    monkeypatch.setattr(PrefectClient, "read_global_concurrency_limit_by_name", together)
+    lanes, order = uuid4().hex, []
+
+    @flow
+    async def enters(number: int) -> None:
+        async with lane_of(lanes, myself=str(number))("full"):
+            order.append(number)
+
+    await asyncio.gather(*(enters(number) for number in range(3)))
+    assert sorted(order) == [0, 1, 2]
 
 
 async def test_an_alert_goes_before_what_waited_longer(world, store):
