@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from enum import IntEnum
 from typing import Any, Protocol
 
-from edgecap.archive.journal import Intent, Journal, JournalRecord, Posting
+from edgecap.archive.journal import Absence, Intent, Journal, JournalRecord, Posting
 from edgecap.cloudflare.models import Capture, Listing
 from edgecap.destinations import read_destination, same_destination
 from edgecap.lanes import LAG
@@ -71,17 +71,20 @@ class Lists(Protocol):
 async def look_for(
     journal: Journal, record: JournalRecord, listing: Listing, lists: Lists, *, lag: timedelta = LAG
 ) -> Sought:
-    """Find out what became of an intent's POST.
+    """Find out what became of an intent's POST, and journal it if that is proven to have started nothing.
+
+    At the next look the list may not reach back to it any more: the run may have to wait for its lane, and
+    others go on capturing.
 
     Args:
-        journal: where other intents say which captures are theirs.
+        journal: the intent's; other intents say there which captures are theirs.
         record: the intent; the journal names no capture for it.
         listing: what `GET /pcaps` shows, read after `record` was.
         lists: asks for further pages of it.
         lag: a list that does not show a capture by then will not show it at all.
 
     Raises:
-        StoreError: the journal cannot be read; Damaged if a record of it cannot.
+        StoreError: the journal cannot be read or written; Damaged if a record of it cannot be read.
         ApiError: a further page cannot be had.
     """
     if not record.postings:
@@ -97,8 +100,15 @@ async def look_for(
     own = [capture for rank, capture in ranked if rank is Match.YES]
     if own:
         return Sought(min(own, key=lambda capture: capture.submitted or listing.server_time))
+    if not unsettled:
+        return Sought()
     maybe = tuple(capture for rank, capture in ranked if rank is Match.MAYBE)
-    return _not_seen(record, unsettled, listing, maybe, lag) if unsettled else Sought()
+    sought = _not_seen(record, unsettled, listing, maybe, lag)
+    if sought.absent:
+        for posting in unsettled:
+            absence = Absence(number=posting.number, at=listing.server_time)
+            await asyncio.to_thread(journal.prove_absent, record.intent.intent_id, absence)
+    return sought
 
 
 def _not_seen(

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from edgecap import identity
 from edgecap.adoption import Sought
-from edgecap.archive.journal import Answer, Ended, Intent, Journal, JournalRecord, Posting
+from edgecap.archive.journal import Ended, Intent, Journal, JournalRecord, Posting
 from edgecap.cloudflare.client import Listing
 from edgecap.destinations import without_keys
 from edgecap.errors import (
@@ -63,7 +63,7 @@ def about_to_post(journal: Journal, record: JournalRecord, listing: Listing, des
 
     Args:
         journal: where.
-        record: the intent. If it has been posted before, the list has just proven that this started nothing.
+        record: the intent. If it has been posted before, it is journalled that this started nothing.
         listing: the list that the decision to post builds on.
         destination_conf: of a full capture; its keys are left out.
 
@@ -74,18 +74,12 @@ def about_to_post(journal: Journal, record: JournalRecord, listing: Listing, des
         StoreError: it cannot be written; then nothing may be posted.
     """
     intent = record.intent
-    refused = {answer.number for answer in record.answers if answer.refused}
     posting = Posting(
         number=len(record.postings) + 1,
         at=listing.server_time,
         destination=without_keys(destination_conf),
         listed=tuple(capture.id for capture in listing.captures if capture.type == intent.request.type),
     )
-    for earlier in record.postings:
-        if earlier.number not in refused:
-            what = "the list of captures reaches back to it and does not show it"
-            proof = Answer(number=earlier.number, at=listing.server_time, refused=True, what=what)
-            journal.answer(intent.intent_id, proof)
     try:
         journal.post(intent.intent_id, posting)
     except ObjectExists:

@@ -20,6 +20,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validato
 
 from edgecap.archive.layout import (
     INTENTS,
+    absent_key,
     accepted_key,
     answer_key,
     ended_key,
@@ -91,6 +92,18 @@ class Answer(BaseModel):
     what: str = ""
 
 
+class Absence(BaseModel):
+    """A POST that the API's list has proven to have started nothing.
+
+    The list shows only the newest captures, so that it may be able to prove that only once.
+    """
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    number: int = Field(ge=1, description="Of the posting")
+    at: AwareDatetime = Field(description="The server's time of the list that proves it")
+
+
 class Accepted(BaseModel):
     """The capture that the API accepted for an intent, as it answered, without secrets."""
 
@@ -118,7 +131,7 @@ class JournalRecord:
     """What the journal knows of an intent.
 
     `accepted` is None until the API's answer is known, `ended` until all is over. Once it is accepted or
-    over, `postings` and `answers` are left out: nothing depends on them any more.
+    over, `postings`, `answers` and `absences` are left out: nothing depends on them any more.
     """
 
     intent: Intent
@@ -126,6 +139,7 @@ class JournalRecord:
     ended: Ended | None = None
     postings: tuple[Posting, ...] = ()
     answers: tuple[Answer, ...] = ()
+    absences: tuple[Absence, ...] = ()
 
     @property
     def capture_id(self) -> str:
@@ -134,12 +148,13 @@ class JournalRecord:
 
     @property
     def unsettled(self) -> tuple[Posting, ...]:
-        """POSTs that may have started a capture: the last one, unless its answer proves that it did not.
+        """POSTs that may have started a capture: the last one, unless it is proven that it did not.
 
         The next POST is journalled only once all before it are proven to have started nothing.
         """
-        refused = {answer.number for answer in self.answers if answer.refused}
-        return tuple(posting for posting in self.postings[-1:] if posting.number not in refused)
+        nothing = {answer.number for answer in self.answers if answer.refused}
+        nothing |= {absence.number for absence in self.absences}
+        return tuple(posting for posting in self.postings[-1:] if posting.number not in nothing)
 
 
 class Journal:
@@ -184,6 +199,15 @@ class Journal:
         """
         with suppress(ObjectExists):
             self._store.put(answer_key(intent_id, answer.number), to_json(answer))
+
+    def prove_absent(self, intent_id: str, absence: Absence) -> None:
+        """Write down that the list has proven a POST to have started nothing; what was said first stands.
+
+        Raises:
+            StoreError: it cannot be written.
+        """
+        with suppress(ObjectExists):
+            self._store.put(absent_key(intent_id, absence.number), to_json(absence))
 
     def accept(self, intent_id: str, capture_raw: Mapping[str, Any]) -> Accepted:
         """Write down which capture the API accepted for the intent. Saying the same id again changes nothing.
@@ -313,12 +337,17 @@ class Journal:
             return JournalRecord(intent, accepted, ended)
         postings: list[Posting] = []
         answers: list[Answer] = []
+        absences: list[Absence] = []
         # Numbered without gaps, since each is written by who holds the lane and has read those before.
         while posting := self._read(posting_key(intent.intent_id, len(postings) + 1), Posting):
             postings.append(posting)
             if answer := self._read(answer_key(intent.intent_id, posting.number), Answer):
                 answers.append(answer)
-        return JournalRecord(intent, postings=tuple(postings), answers=tuple(answers))
+            if absence := self._read(absent_key(intent.intent_id, posting.number), Absence):
+                absences.append(absence)
+        return JournalRecord(
+            intent, postings=tuple(postings), answers=tuple(answers), absences=tuple(absences)
+        )
 
     def _read(self, key: str, model: type[_Record]) -> _Record | None:
         try:

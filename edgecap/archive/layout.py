@@ -2,7 +2,7 @@
 
 ::
 
-    intents/<intent id>/{intent,posting-1,answer-1,accepted,ended}.json
+    intents/<intent id>/{intent,posting-1,answer-1,absent-1,accepted,ended}.json
     captures/2026/11/23/2026-11-23T06-34-06Z_full_ORD_<capture id>/
         raw/<server or key>.pcap
         packets.pcapng  summary.json  flows.parquet
@@ -166,6 +166,11 @@ def posting_key(intent_id: str, number: int) -> str:
 def answer_key(intent_id: str, number: int) -> str:
     """Where it is journalled what the answer to that POST says, if it names no capture."""
     return f"{INTENTS}{safe_name(intent_id)}/answer-{number}.json"
+
+
+def absent_key(intent_id: str, number: int) -> str:
+    """Where it is journalled that the list of captures has proven that POST to have started nothing."""
+    return f"{INTENTS}{safe_name(intent_id)}/absent-{number}.json"
 
 
 def accepted_key(intent_id: str) -> str:

@@ -270,9 +270,9 @@ async def test_what_a_full_list_does_not_show_is_unknown_and_not_absent(look):
 
 
 async def test_a_full_list_that_reaches_back_to_before_the_post_proves_absence(look):
-    assert (await look([*others(PAGE - 1), capture(after=-120, number=99)], LATER)).absent
     nearly = [*others(PAGE - 1), capture(after=-30, number=99, colo_name="AMS")]
     assert not (await look(nearly, LATER)).absent  # by a clock that is a minute off it was after the POST
+    assert (await look([*others(PAGE - 1), capture(after=-120, number=99)], LATER)).absent
 
 
 async def test_further_pages_are_asked_for(look):
@@ -280,9 +280,31 @@ async def test_further_pages_are_asked_for(look):
     assert not (await look(others(PAGE), LATER, pages=pages)).absent
     assert pages.asked == [POSTED - CLOCKS_APART]
     assert (await look(others(PAGE), LATER, pages=Pages(ours))).capture == ours
-    assert (await look(others(3), LATER, pages=pages)).absent
-    assert len(pages.asked) == 1  # this one was whole
     assert (await look(others(PAGE), LATER, pages=Pages(capture(after=-120, number=99)))).absent
+
+
+async def test_no_further_page_of_a_list_that_is_whole_is_asked_for(look):
+    pages = Pages()
+    assert (await look(others(3), LATER, pages=pages)).absent
+    assert not pages.asked
+
+
+@pytest.mark.parametrize("answers", [(), (Answer(number=1, at=POSTED, refused=False),)], ids=["none", "503"])
+async def test_an_absence_is_journalled_as_soon_as_it_is_proven(look, journal, answers):
+    """The lane may be busy for hours then, and others fill the list."""
+    assert (await look([], LATER, answers=answers)).absent
+    assert not journal.find("ours").unsettled
+    assert (await look(others(PAGE), LATER + MINUTE)).absent
+    late = capture()
+    assert (await look([late], LATER + MINUTE)).capture == late, "the list lagged longer than is assumed"
+
+
+@pytest.mark.parametrize(
+    ("captures", "now"), [([], LATER - SECOND), (others(PAGE), LATER), ([capture(colo_name="gone")], LATER)]
+)
+async def test_what_is_not_proven_is_not_journalled(look, journal, captures, now):
+    await look(captures, now)
+    assert len(journal.find("ours").unsettled) == 1
 
 
 @pytest.mark.parametrize(

@@ -154,6 +154,26 @@ def test_a_post_that_never_arrives_is_made_again_once_that_is_proven(request_):
 
 
 @both
+def test_an_absence_that_is_proven_while_the_lane_is_busy_stays_so(request_):
+    """The run waits on for its lane, and by its turn others have filled the list."""
+    with a_world() as world:
+        run = world.decide(request_, Priority.MANUAL)
+        world.attempt(run).go("before POST")
+        world.attempts[0].die()
+        world.advance((ARRIVES_WITHIN + LAG).total_seconds())
+        busy = request_.model_copy(update={"time_limit": 9})
+        world.attempt(world.decide(busy, Priority.MANUAL)).go()
+        world.attempt(run).go()
+        assert not run.over
+        world.advance(60)
+        world.crowd(OTHERS)
+        world.advance(MADE + 5)
+        world.attempt(run).go()
+        assert run.started
+        assert not world.record(run).intent.repeats
+
+
+@both
 def test_a_refused_post_is_made_again_without_waiting_for_proof(request_):
     with a_world() as world:
         run = world.decide(request_, Priority.MANUAL)
