@@ -140,7 +140,7 @@ class Variant:
 VARIANTS: dict[str, Variant] = {
     # What the documents say, and the plainest reading where they say nothing.
     "documented": Variant(),
-    # Refuses with 409, converts before it says so, compresses, dates its folders.
+    # Refuses with 409, converts before it says so, compresses, dates its folders. A stop loses files.
     "conflict": Variant(
         too_soon=Refusal(409, 1100, "Another simple capture was requested within the last 60 seconds"),
         busy=Refusal(409, 1101, "Account already has an active full capture"),
@@ -153,6 +153,7 @@ VARIANTS: dict[str, Variant] = {
         list_order="oldest",
         offset_digits=3,
         filename_folder=True,
+        stop_keeps="some",
     ),
     # Refuses everything with 400 and no header, and is slow to show what it knows.
     "lagging": Variant(
@@ -169,23 +170,27 @@ VARIANTS: dict[str, Variant] = {
         files_after=8.0,
         list_order="shuffled",
         list_lag=5.0,
+        shown_after=4.0,
+        download_after=10.0,
         offset_digits=0,
         challenge_after=3.0,
         validation_takes=60.0,
         stop_takes=6.0,
     ),
-    # One file after the other in one folder, compressed without a sign of it, and older field names.
+    # One file after the other in one folder, compressed without a sign of it, older field names, and
+    # downloads from another address.
     "flat": Variant(
         too_soon=Refusal(429, 10100, "You have exceeded your rate limit"),
         busy=Refusal(429, 10100, "You have exceeded your rate limit"),
         key_scheme="flat",
         gzip="silent",
         empty_files=True,
+        download_redirects=True,
         colo_field="colo",
         simple_steps=(("pending", 1.0), ("complete", 0.0)),
         pointers=True,
     ),
-    # Says more than any document names, and `null` where it could be silent.
+    # Says more than any document names, further pages of its list too, and `null` where it could be silent.
     "talkative": Variant(
         throttle=Refusal(429, 971, "Please wait and consider throttling your request speed", True),
         full_steps=(
@@ -197,6 +202,7 @@ VARIANTS: dict[str, Variant] = {
             ("conversion_running", 2.0),
             ("success", 0.0),
         ),
+        pages=True,
         colo_field="both",
         empty_list="null",
         absent="null",

@@ -9,6 +9,7 @@ import subprocess
 import threading
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -387,10 +388,14 @@ class World:
             if event["outcome"] == "delivered" and (not self.place.dashboard or key in bucket):
                 delivery = Delivery(key, bucket[key], event["packets"])
                 deliveries.setdefault(capture_id, []).append(delivery)
-        lost = {e["capture_id"] for e in self.log.events("delivery") if e["outcome"] == "missing"}
+        # Lost by a fault, or by a stop where the variant keeps less than all.
+        came: Counter[str] = Counter()
+        for event in self.log.events("delivery"):
+            came[event["capture_id"]] += event["packets"] if event["outcome"] == "delivered" else 0
+        lost = {id_ for id_, packets in came.items() if packets < captures[id_]["packets"]}
         for capture_id, capture in captures.items():
             if capture["type"] == "simple" and capture["status"] in ("success", "complete"):
-                data = self.edge.download(self.account_id, capture_id).read_bytes()
+                data = self.edge._captures[capture_id].file.read_bytes()  # also before it may be downloaded
                 deliveries[capture_id] = [Delivery("", data, capture["packets"])]
         return Evidence(
             events=self.log.events(),

@@ -20,6 +20,7 @@ from edgecap.errors import (
     UnknownToApi,
 )
 from edgecap.ownership import register, require_validated
+from edgecap.polling import look
 from edgecap.requests import Filter, FullRequest, SimpleRequest
 from edgecap.settings import Account, Place
 from edgecap.simulator.clock import Clock
@@ -72,7 +73,7 @@ class World:
         async with asyncio.timeout(240):
             while not capture.is_final:
                 await asyncio.sleep(0.05)
-                capture = await client.get_capture(capture.id)
+                capture = await look(client, capture)
         return capture
 
     async def register(self, client):
@@ -102,6 +103,7 @@ async def test_a_simple_capture_from_request_to_packets(world):
             await client.create_capture(SIMPLE)
         capture = await world.final(client, capture)
         assert capture.succeeded
+        await asyncio.sleep(world.edge.variant.download_after / SPEED)
         async with client.download(capture.id) as download:
             packets = b"".join([chunk async for chunk in download])
         assert packets[:4] in (
@@ -137,6 +139,7 @@ async def test_a_bucket_and_a_full_capture_that_is_stopped(world):
         with pytest.raises((UnknownToApi, RequestRefused)):
             await client.download(capture.id).__aenter__()
         await client.stop_capture(capture.id)
+        await asyncio.sleep(world.edge.variant.shown_after / SPEED)
         assert (await client.get_capture(capture.id)).stop_requested is not None
         capture = await world.final(client, capture)
         with pytest.raises(RequestRefused):

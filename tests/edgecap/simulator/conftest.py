@@ -110,7 +110,12 @@ class World:
         return self.call("POST", "", {**body, "destination_conf": self.destination, **fields})
 
     def status(self, capture_id: str) -> str:
-        return self.call("GET", f"/{capture_id}").json()["result"]["status"]
+        """Empty if the API does not know the capture by its id yet."""
+        result = self.call("GET", f"/{capture_id}").json()["result"]
+        return result["status"] if result else ""
+
+    def download(self, capture_id: str) -> httpx.Response:
+        return self.call("GET", f"/{capture_id}/download", follow_redirects=True)
 
     def folder(self) -> Path:
         return self.buckets.root / "caps" / "full"
@@ -134,7 +139,7 @@ class World:
         for _ in range(most):
             self.advance(1)
             answer = self.call("GET", f"/{capture_id}").json()["result"]
-            if answer["status"] in ("success", "complete", "failed"):
+            if answer and answer["status"] in ("success", "complete", "failed"):
                 self.advance(20)
                 return answer
         raise AssertionError(f"not final after {most} s: {answer}")

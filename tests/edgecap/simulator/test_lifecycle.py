@@ -66,7 +66,7 @@ def test_a_full_capture_goes_through_the_variants_states_and_delivers_a_file_per
     while seen[-1] not in ("success", "complete"):
         world.advance(0.5)
         status = world.status(capture_id)
-        if status != seen[-1]:
+        if status not in ("", seen[-1]):
             seen.append(status)
         assert len(seen) < 20
     assert seen == [state for state, _ in variant.full_steps]
@@ -113,7 +113,7 @@ def test_a_simple_capture_looks_back_over_all_data_centres_sampled_and_cut(each,
     final = world.finish(result["id"])
     assert final["status"] == world.edge.variant.simple_steps[-1][0]
     assert moment(final["submitted"]) == world.edge._captures[result["id"]].submitted
-    download = world.call("GET", f"/{result['id']}/download")
+    download = world.download(result["id"])
     assert download.headers["content-type"] == "application/vnd.tcpdump.pcap"
     path = tmp_path / "simple.pcap"
     path.write_bytes(download.content)
@@ -164,7 +164,7 @@ def test_a_simple_capture_without_packets_ends_as_the_variant_says(make_world, v
     world = make_world(variant)
     capture_id = world.simple(filter_v1=NOTHING).json()["result"]["id"]
     final = world.finish(capture_id)
-    download = world.call("GET", f"/{capture_id}/download")
+    download = world.download(capture_id)
     if world.edge.variant.simple_without_packets == "failed":
         assert (final["status"], final["error_message"]) == ("failed", NO_PACKETS)
         assert download.status_code == 404

@@ -119,12 +119,8 @@ class Lanes(RuleBasedStateMachine):
 
     def holding(self, account):
         """Full captures that nobody may start another one beside."""
-        states = self.edge.list(account) if self.variant.list_lag == 0 else []
-        if not states:
-            states = [
-                self.edge.get(account, c.id) for c in self.edge._captures.values() if c.account_id == account
-            ]
-        fulls = [state for state in states if state["type"] == "full"]
+        states = self.edge.state()["captures"]
+        fulls = [state for state in states if state["type"] == "full" and state["account_id"] == account]
         if self.variant.lane_until == "final":
             return [state for state in fulls if state["status"] not in FINAL]
         return [state for state in fulls if state["status"] in ("pending", "running")]

@@ -34,8 +34,6 @@ def test_a_clock_cannot_stand_or_run_backwards(speed):
 def test_variants_differ_in_everything_that_is_unknown():
     """Each choice that `Variant` offers is made differently by some named variant, or is left to options."""
     never = {"invalid", "missing", "not_ready", "not_stoppable", "full_time_limit"}
-    # Tests of their own, and cases of the fault matrix, ask for these one by one.
-    never |= {"pages", "shown_after", "download_after", "download_redirects", "stop_keeps"}
     for name in Variant.__dataclass_fields__:
         values = {getattr(variant, name) for variant in VARIANTS.values()}
         assert (len(values) > 1) != (name in never), name
