@@ -90,7 +90,13 @@ class _Cancelling:
             record = await asyncio.to_thread(self._record, which)
         except StoreError as error:
             if (run := await asking) is None:
-                raise
+                if yes:  # whoever started it
+                    return await self._somebody_s(await self._listed(which), yes=True)
+                raise NotStopped(
+                    f"the journal, which says whose capture it is, cannot be read: {error.what}",
+                    where=error.where,
+                    todo="`edgecap cancel ID --yes` with the capture's id stops it all the same",
+                ) from error
             ended = await self._end(run)
             told = f"{run['name']} ({run['id']}) is {(ended or 'told to end').lower()}"
             told += ", and its own process stops the capture"
@@ -189,8 +195,11 @@ class _Cancelling:
     def _owner(self, capture: Capture) -> JournalRecord | None:
         """The intent that led to a capture, also one that was given up."""
         since = (capture.submitted or datetime.now(UTC)) - 2 * LOOK_BACK  # it may have waited for long
-        known = self._journal().records(since=since)
-        return next((record for record in known if record.capture_id == capture.id), None)
+        with suppress(Damaged):  # it names what could not be read, after all that could
+            for record in self._journal().records(since=since):
+                if record.capture_id == capture.id:
+                    return record
+        return None
 
     async def _listed(self, which: str) -> Capture:
         """A capture that Cloudflare knows.

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import sys
-from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
@@ -15,7 +13,7 @@ from cyclopts.validators import Number
 from cli.output import say
 from deployments.local import named_server
 from deployments.processes import Program, heed_interrupts
-from deployments.worker import check_server, check_settings, command, environment
+from deployments.worker import check_server, check_settings, command, environment, name_of
 from edgecap.settings import config_file, load_settings
 
 
@@ -28,7 +26,7 @@ def worker(
     """Run a worker here.
 
     Args:
-        name: What Prefect's UI calls it. Default: the host's and the folder's name.
+        name: What Prefect's UI calls it. Default: the host's and the folder's name, and its queues.
         limit: Flow runs at a time.
         queue: Take runs of this queue only; can be given more than once. Default: all, by their priority.
     """
@@ -36,8 +34,7 @@ def worker(
     settings = load_settings()
     check_settings(settings)
     check_server(address)
-    # Of two workers with one name the later is taken for a restart of the other.
-    name = name or "-".join([socket.gethostname(), Path.cwd().name or "root", *sorted(set(queue))])
+    name = name or name_of(queue)
     file = config_file().resolve()
     say(f"Settings  {file if file.is_file() else 'of the environment; there is no ' + str(file)}")
     say(f"Server    {address}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -79,6 +80,14 @@ def environment(settings: Settings, given: Mapping[str, str]) -> dict[str, str]:
     path = os.pathsep.join([str(Path(sys.executable).parent), given.get("PATH", os.defpath)])
     # Prefect's runner keeps a folder with a fixed name in the temporary one, which is the first user's.
     return {**PREFECT, **given, **here, "PATH": path, "TMPDIR": str(own_folder("edgecap-prefect"))}
+
+
+def name_of(queues: Sequence[str]) -> str:
+    """The name of a worker that was given none: host, current folder, and its queues unless it takes all.
+
+    Of two workers with one name the later is taken for a restart of the other.
+    """
+    return "-".join([socket.gethostname(), Path.cwd().name or "root", *sorted(set(queues))])
 
 
 def command(name: str, limit: int, queues: Sequence[str]) -> list[str]:

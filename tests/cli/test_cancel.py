@@ -63,12 +63,18 @@ def decided(settings, edge, store, run_id, request=LONG):
     return Journal(store).begin(intent)
 
 
-def accepted(settings, edge, store, run_id, *, journalled=True):
-    intent = decided(settings, edge, store, run_id)
+def about_to(settings, edge, store, intent):
+    """The POST is journalled, and no more."""
     journal = Journal(store)
     listing = Listing([], edge.clock.now().replace(microsecond=0))
     place = destination_conf(settings.bucket(), with_secrets=False)
     about_to_post(journal, journal.find(intent.intent_id), listing, place)
+
+
+def accepted(settings, edge, store, run_id, *, journalled=True):
+    intent = decided(settings, edge, store, run_id)
+    journal = Journal(store)
+    about_to(settings, edge, store, intent)
     bucket = destination_conf(settings.bucket(), with_secrets=True)
     capture = post(settings, {**intent.body, "destination_conf": bucket})
     if journalled:
@@ -133,6 +139,46 @@ def test_what_cloudflare_does_not_stop_is_an_error_of_its_own(call, settings, ed
     assert f"Cloudflare does not stop capture {capture.id}" in done.stderr
     assert "`edgecap reconcile` tries again" in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_capture_that_may_still_turn_up_is_no_success(call, settings, edge, store, monkeypatch):
+    """Its POST was recorded, nobody knows the answer, and the list does not show it."""
+    monkeypatch.setattr("cli.cancel.STOP_WITHIN", 3.0)
+    monkeypatch.setattr("cli.cancel.UNSEEN", 1.0)
+    run_id = str(uuid.uuid4())
+    about_to(settings, edge, store, decided(settings, edge, store, run_id))
+    done = call("cancel", run_id)
+    assert done.returncode == 19, done.stderr
+    assert "whether Cloudflare accepted a capture for it is not known yet" in done.stderr
+    assert "cancel it again then" in done.stderr
+    assert stops(edge) == []
+
+
+@pytest.mark.parametrize("whose", ["ours", "a colleague's"])
+def test_a_record_that_cannot_be_read_does_not_keep_a_capture_from_being_stopped(
+    call, settings, edge, store, whose
+):
+    store.put("intents/unreadable/intent.json", b"garbage")
+    if whose == "ours":
+        capture, more = accepted(settings, edge, store, str(uuid.uuid4())), ()
+    else:
+        capture, more = post(settings, full_body(settings)), ("--yes",)
+    done = call("cancel", capture.id, *more)
+    assert done.returncode == 0, done.stderr
+    assert stops(edge) == [capture.id]
+
+
+def test_an_archive_that_is_away_does_not_keep_a_capture_from_being_stopped(call, settings, edge, store):
+    capture = accepted(settings, edge, store, str(uuid.uuid4()))
+    away = {"EDGECAP_ARCHIVES__DEFAULT__URI": "file:/nowhere/archive"}
+    done = call("cancel", capture.id, **away)
+    assert done.returncode == 19
+    assert "the journal, which says whose capture it is, cannot be read" in done.stderr
+    assert "--yes" in done.stderr
+    assert stops(edge) == []
+    done = call("cancel", capture.id, "--yes", **away)
+    assert done.returncode == 0, done.stderr
+    assert stops(edge) == [capture.id]
 
 
 def test_ids_that_name_nothing_or_nothing_that_can_be_stopped(call, settings, edge):

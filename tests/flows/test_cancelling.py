@@ -9,11 +9,13 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State, StateType
 from prefect.states import Scheduled
 
+from cli.cancel import _Cancelling
 from deployments.canceller import ask_whether, tell_in_its_log
 from deployments.prefect_api import PrefectApi
 from edgecap.archive.journal import Journal
+from edgecap.errors import NotStopped
 from edgecap.requests import Filter, FullRequest, SimpleRequest
-from edgecap.settings import load_settings
+from edgecap.settings import Place, load_settings
 from flows.capture import capture
 from flows.register_bucket import register_bucket
 from tasks.cancelling import RUNS
@@ -90,6 +92,21 @@ async def test_a_capture_that_cannot_be_stopped_is_told_of(world, prefect_server
     assert "a full capture may go on at Cloudflare" in state.message
     assert "`edgecap reconcile` tries again" in state.message
     assert stops(world) == []
+
+
+async def test_a_cancel_that_cannot_read_the_journal_tells_the_run_to_stop_its_capture(
+    world, prefect_server, running
+):
+    flow, run_id = running
+    settings = load_settings().model_copy(
+        update={"archives": {"default": Place(uri="file:/nowhere/archive")}}
+    )
+    cancelling = _Cancelling(settings, "default", "default", prefect_server.api_url)
+    with pytest.raises(NotStopped, match="is cancelling, and its own process stops the capture"):
+        await cancelling.cancel(run_id, yes=False)
+    assert (await flow).type == StateType.CANCELLED
+    [post] = world.posts()
+    assert stops(world) == [post["capture_id"]]
 
 
 async def test_a_run_in_line_that_is_cancelled_never_posts(world, prefect_server, running):

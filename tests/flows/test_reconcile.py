@@ -142,6 +142,41 @@ async def test_a_dead_run_is_taken_up_again_as_often_as_is_sensible(deployment, 
         assert not [each for each in await taking_up() if each.run_id in ours], "once is enough"
 
 
+@flow
+async def looking_again(since, until, deadline):
+    return await look_again(since=since, until=until, deadline=deadline, wanted=never)
+
+
+async def test_looking_again_ends_at_its_deadline_whatever_goes_on_ending(prefect_server):
+    """A run that crashes every few seconds would else keep one `reconcile` at work for ever."""
+    began = datetime.now(UTC)
+    hour = timedelta(hours=1)
+    async with get_client() as client:
+        run = await client.create_flow_run(capture)
+        await set_state(client, run.id, StateType.RUNNING)
+        await set_state(client, run.id, StateType.CRASHED)
+        _, ended = await looking_again(began, began + hour, began + hour)
+        assert ended
+        async with asyncio.timeout(240):
+            _, ended = await looking_again(began, began + hour, began)
+        assert not ended
+
+
+async def test_cancelled_runs_are_asked_for_again_where_prefect_is_busy(world, monkeypatch):
+    """A capture that goes on must not wait for the next `reconcile`."""
+    asked = []
+
+    async def busy(since):
+        asked.append(since)
+        if len(asked) == 1:
+            raise httpx.ConnectError("the server is being restarted")
+        return []
+
+    monkeypatch.setattr("tasks.settle._cancelled", busy)
+    assert "left behind" in await reconcile()
+    assert len(asked) == 2
+
+
 async def test_of_many_at_once_one_looks_one_waits_for_it_and_the_others_leave(prefect_server):
     forget_runs(prefect_server.api_url)
     async with get_client() as client:
