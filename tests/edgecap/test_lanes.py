@@ -62,6 +62,14 @@ def test_a_running_capture_is_left_alone_until_it_may_be_over_and_then_looked_at
     assert found.at == NOW + timedelta(seconds=look)
 
 
+def test_a_turn_is_expected_when_what_runs_should_be_over():
+    """Those behind reckon with it; the next look may come long before."""
+    found = turn("full", [capture("full", 10, "running", time_limit=3610)])
+    assert (found.at, found.expected) == (NOW + timedelta(minutes=5), NOW + timedelta(hours=1))
+    overdue = turn("full", [capture("full", 70, "running", time_limit=60)])
+    assert overdue.expected == overdue.at == NOW + LOOK
+
+
 @pytest.mark.parametrize("status", ["success", "complete", "failed"])
 def test_full_is_free_when_all_are_final(status):
     assert turn("full", [capture("full", 1, status)]).now
@@ -75,7 +83,7 @@ def test_lanes_do_not_see_each_other():
 def test_what_the_last_holder_did_counts_while_the_list_lags():
     memory = Memory("f" * 32, NOW - timedelta(seconds=10))
     assert turn("simple", [], memory).at == NOW + timedelta(seconds=50)
-    assert not turn("full", [], memory).now
+    assert turn("full", [], memory).at == NOW + LOOK
     assert turn("full", [capture("full", 10, "success", int("f" * 32, 16))], memory).now
 
 

@@ -50,6 +50,11 @@ def test_who_has_waited_too_long_takes_turns_with_those_of_higher_priority():
     assert names([*alerts, *old], urgent_went=True) == ["a0", "s0", "a1", "s1", "a2"]
 
 
+def test_who_has_gone_for_its_age_takes_no_second_turn_for_its_priority():
+    old = [waiter("old alert", Priority.ALERT, 4000), waiter("old schedule", waited=3900)]
+    assert names([*old, waiter("alert", Priority.ALERT)]) == ["old alert", "alert", "old schedule"]
+
+
 @given(lines, st.booleans())
 def test_everybody_is_in_line_once_whatever_order_they_are_listed_in(line, urgent_went):
     order = names(line, urgent_went=urgent_went)

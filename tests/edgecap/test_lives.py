@@ -54,6 +54,9 @@ LIFE = (*STARTING, "RUNNING")
         # Its worker has gone silent.
         (STARTING, {"age": 80, "taker": Taker(ago(89))}, Verdict.LOOK_AGAIN),
         (STARTING, {"age": 80, "taker": Taker(ago(91))}, Verdict.TAKE_UP),
+        # It was heard of until a moment ago: who looks waits until it must have given another sign.
+        (STARTING, {"age": 99, "taker": Taker(ago(85))}, Verdict.LOOK_AGAIN),
+        (STARTING, {"age": 101, "taker": Taker(ago(85))}, Verdict.LEAVE),
         (STARTING, {"age": 95, "taker": Taker(ago(91)), "can_restart": False}, Verdict.GIVE_UP),
         # Its worker lives, and the machine is slow; in the end it has lost it.
         (STARTING, {"age": 200, "taker": Taker(ago(20), started=ago(900))}, Verdict.LEAVE),

@@ -35,6 +35,11 @@ def test_an_outage_of_hours_is_waited_out_with_growing_pauses():
     assert timedelta(days=1) <= now - NOW < timedelta(days=1, minutes=10)
 
 
+@pytest.mark.parametrize(("lasted", "seconds"), [(0, 15), (29, 15), (100, 50), (599, 299.5), (7200, 300)])
+def test_the_next_attempt_comes_after_half_of_the_time_that_it_has_lasted(lasted, seconds):
+    assert pause(Outage(NOW, NOW + timedelta(seconds=lasted))) == seconds
+
+
 def test_a_failure_long_after_the_last_is_another_outage():
     known = Outage(NOW - timedelta(hours=1), NOW)
     assert another_failure(known, NOW + timedelta(minutes=30)).since == known.since  # many runs in line

@@ -47,6 +47,25 @@ def test_progress_is_never_100_before_the_status_is_final(plan, seconds):
     assert 0 <= plan.progress(START + timedelta(seconds=seconds)) < 100
 
 
+@pytest.mark.parametrize(
+    ("age", "time_limit", "progress"),
+    [(0, 200, 0), (100, 200, 49.5), (200, 200, 99), (300, 200, 99), (1, 1, 99)],
+)
+def test_progress_is_the_share_of_the_time_limit(age, time_limit, progress):
+    plan = Poll(START, time_limit=time_limit, first=1, most=15, margin=60)
+    assert plan.progress(START + timedelta(seconds=age)) == progress
+
+
+def test_a_simple_capture_has_no_time_to_show():
+    assert Poll(START, time_limit=0, first=1, most=15, margin=60).progress(START) == 50
+
+
+def test_a_look_just_after_the_end_is_followed_by_one_within_the_promised_time():
+    """Half a second after the end a capture has seldom ended: the next look is not a whole wait away."""
+    plan = Poll(START, time_limit=60, first=1, most=15, margin=600)
+    assert plan.wait(15, plan.ends + timedelta(seconds=0.5)) == 0.5
+
+
 def test_waits_grow_anew_from_the_end_of_the_time_limit():
     """A capture of an hour is looked at every 15 s by then, and what follows its end takes seconds."""
     plan = Poll(START, time_limit=3600, first=1, most=15, margin=60)

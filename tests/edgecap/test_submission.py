@@ -16,7 +16,7 @@ from edgecap.intents import decide
 from edgecap.lanes import Turn
 from edgecap.polling import SHOWN_WITHIN, look
 from edgecap.posting import about_to_post
-from edgecap.requests import SimpleRequest, rfc3339
+from edgecap.requests import FullRequest, SimpleRequest, rfc3339
 from edgecap.settings import Account, Settings, Timing
 from edgecap.simulator.clock import Clock
 from edgecap.simulator.credentials import Credential
@@ -68,9 +68,9 @@ class World:
 
             yield Hold()
 
-    def intent(self, run, **fields):
+    def intent(self, run, request=None, **fields):
         now = self.edge.clock.now()
-        request = SimpleRequest(**{"time_limit": 5, **fields})
+        request = request or SimpleRequest(**{"time_limit": 5, **fields})
         names = {"run_name": "test", "account": "default", "archive": "default"}
         return decide(request, Settings(), run_id=run, scheduled=None, now=now, **names)
 
@@ -163,6 +163,17 @@ async def test_a_request_that_the_api_refuses_is_an_error_and_not_a_wait(world):
     with pytest.raises(RequestRefused):
         await world.submit(body)
     assert not world.accepted()
+
+
+async def test_a_refused_full_request_leaves_the_lane_as_it_was(world):
+    """Nothing was accepted, so nobody behind it need wait for a minute."""
+    intent = world.intent("refused", FullRequest(colo="ORD", time_limit=5))
+    async with Client(world.account, attempts=1) as client:
+        submitter = Submitter(client, world.journal, world.lane, world.timing)
+        with pytest.raises(RequestRefused):  # nobody has registered the bucket
+            await submitter.attempt(intent, destination_conf="s3://caps/full?region=us-east-1")
+    assert world.memories["full"] is None
+    assert world.journal.find(intent.intent_id).unsettled == ()
 
 
 async def test_an_intent_that_was_given_up_is_never_posted(world):

@@ -28,13 +28,17 @@ from tests.mutants.making import Mutant, mutants
 TIMEOUT = 120.0  # seconds; what loops for ever is noticed as well
 _OF = "tests/edgecap/"
 TESTS = {  # the quick ones first: the first that fails is enough
-    "polling": ["test_polling.py"],
+    "polling": [
+        "test_polling.py",
+        "test_submission.py::test_a_capture_that_is_not_known_by_its_id_yet_is_as_it_was_accepted",
+    ],
     "lives": ["test_lives.py"],
     "line": ["test_line.py", "test_ours.py"],
     "lanes": ["test_lanes.py", "test_ours.py"],
     "adoption": ["test_adoption.py", "test_ours.py"],
-    "posting": ["test_ours.py", "test_exactly_once.py"],
+    "posting": ["test_posting.py", "test_ours.py", "test_exactly_once.py"],
     "submission": ["test_ours.py", "test_submission.py", "test_exactly_once.py"],
+    "resolving": ["test_resolving.py"],
     "archive.journal": ["archive/test_journal.py"],
     "outages": ["test_outages.py"],
 }
