@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from edgecap.archive.journal import Answer, Journal
+from edgecap.archive.journal import Journal
 from edgecap.cloudflare.models import Capture, Listing
 from edgecap.errors import (
     BadCredentials,
@@ -98,31 +98,12 @@ def test_a_post_is_journalled_with_what_the_list_showed_and_without_keys(journal
     assert "SK" not in posting.destination
 
 
-def test_a_second_post_is_journalled_only_with_the_proof_that_the_first_started_nothing(journal):
-    """Without it a capture that turns up late could be taken for either of them."""
-    intent = journal.begin(decided(FullRequest(colo="ORD", time_limit=60)))
-    post(journal, intent)
-    assert post(journal, intent, at=NOW + 8 * MINUTE) == 2
-    record = journal.find(intent.intent_id)
-    [proof] = record.answers
-    assert (proof.number, proof.refused, proof.at) == (1, True, NOW + 8 * MINUTE)
-    assert [posting.number for posting in record.unsettled] == [2]
-
-
-def test_what_was_refused_needs_no_further_proof(journal):
-    intent = journal.begin(decided(FullRequest(colo="ORD", time_limit=60)))
-    post(journal, intent)
-    said = Answer(number=1, at=NOW, refused=True, what="busy")
-    journal.answer(intent.intent_id, said)
-    post(journal, intent, at=NOW + MINUTE)
-    assert journal.find(intent.intent_id).answers == (said,)
-
-
 def test_of_two_processes_of_one_run_the_second_may_not_post(journal):
     intent = journal.begin(decided(SimpleRequest(time_limit=5)))
     record = journal.find(intent.intent_id)
     assert about_to_post(journal, record, Listing([], NOW), "") == 1
     assert about_to_post(journal, record, Listing([], NOW), "") == 0
+    assert post(journal, intent, at=NOW + 8 * MINUTE) == 2  # once the first is proven to have started nothing
 
 
 def test_a_window_is_asked_for_again_once_with_a_mark_of_its_own():
