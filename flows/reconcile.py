@@ -14,6 +14,7 @@ from prefect.states import Completed
 from edgecap.reconcile import Adopt, Reconciled
 from edgecap.settings import load_settings
 from tasks.lane import slot_name
+from tasks.retrying import insist
 from tasks.runs import TakenUp, look_again, sign, take_up
 from tasks.settle import settle, stop_cancelled
 from tasks.slots import free_if_abandoned
@@ -63,11 +64,13 @@ async def reconcile(adopt: Adopt = "ours") -> str:
             freed += await _free_lanes()
             found = await _settle_all(adopt, found)
     if taken or freed or any(each.findings for each in found.values()):
-        await acreate_markdown_artifact(
+        show = partial(
+            acreate_markdown_artifact,
             _page(taken, freed, found),
             key="reconcile",
             description="What was left behind, and what became of it",
         )
+        await insist(show)
     await forget_quiet(run_id)
     line = _line(taken, freed, found)
     changed = taken or freed or any(each.finished or each.removed for each in found.values())
@@ -81,7 +84,7 @@ async def _free_lanes() -> list[str]:
     for account in sorted(settings.accounts):
         for kind in ("simple", "full"):
             name = slot_name(kind, settings.account(account).lanes)
-            if reason := await free_if_abandoned(name):
+            if reason := await insist(partial(free_if_abandoned, name)):
                 lines.append(f"{kind} lane of account {account} freed: {reason}")
                 get_run_logger().warning("%s", lines[-1])
     return lines

@@ -10,6 +10,7 @@ import asyncio
 import time
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from uuid import UUID
 
 from prefect.client.orchestration import PrefectClient, get_client
@@ -24,6 +25,7 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.exceptions import ObjectNotFound
 
+from tasks.retrying import insist
 from tasks.runs import RECONCILE, process_is_gone
 
 NOTHING_NEW = "NothingNew"  # the state's name of a run that changed nothing, or left the looking to another
@@ -43,6 +45,10 @@ async def take_turn(run_id: str, *, patience: float = PATIENCE) -> str | None:
     Returns:
         The id of a run that is about to look anyway, so that this one need not; None if this one is to look.
     """
+    return await insist(partial(_wait_for_turn, run_id, patience))
+
+
+async def _wait_for_turn(run_id: str, patience: float) -> str | None:
     until = time.monotonic() + patience
     async with get_client() as client:
         while True:
@@ -67,6 +73,10 @@ async def is_awaited(run_id: str) -> bool:
 
 async def forget_quiet(run_id: str) -> None:
     """Delete the earlier runs of deployments that changed nothing, so that the Runs page is of captures."""
+    await insist(partial(_forget_quiet, run_id))
+
+
+async def _forget_quiet(run_id: str) -> None:
     wanted = FlowRunFilter(
         state=FlowRunFilterState(
             type=FlowRunFilterStateType(any_=[StateType.COMPLETED]),

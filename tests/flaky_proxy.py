@@ -12,7 +12,7 @@ import socket
 import struct
 import threading
 from dataclasses import dataclass
-from typing import Self
+from typing import NoReturn, Self
 
 LOOPBACK = "127.0.0.1"
 _RANGE = re.compile(rb"\r\nrange: bytes=(\d+)-", re.IGNORECASE)
@@ -39,6 +39,7 @@ class FlakyProxy:
         self.upstream = upstream
         self.faults: list[Fault] = []
         self.refused_header = b""
+        self.busy = 0  # so many requests are answered 503
         self.requests: list[bytes] = []  # the heads of all requests
         self.went_off = 0
         self.away = False  # whoever asks finds nobody, as if the server's machine were off
@@ -133,15 +134,11 @@ class FlakyProxy:
                 answer.size, answer.method = 0, head.split(b" ")[0].decode()
                 if self.refused_header and self.refused_header in head.lower():
                     error = b"<Error><Code>NotImplemented</Code><Message>no conditions</Message></Error>"
-                    down.write(
-                        b"HTTP/1.1 501 Not Implemented\r\nconnection: close\r\n"
-                        b"content-type: application/xml\r\ncontent-length: %d\r\n\r\n%s" % (len(error), error)
-                    )
-                    await down.drain()
-                    down.write_eof()
-                    while await reader.read(1 << 16):  # or the client sees a reset instead of the answer
-                        pass
-                    raise ConnectionError
+                    await _say(b"501 Not Implemented", error, reader, down)
+                if self.busy:
+                    self.busy -= 1
+                    self.went_off += 1
+                    await _say(b"503 Service Unavailable", b"", reader, down)
             up.write(data)
             await up.drain()
         raise ConnectionError  # the client is gone: so is its connection upstream
@@ -171,3 +168,18 @@ class FlakyProxy:
             writer.write(data)
             await writer.drain()
         raise ConnectionError
+
+
+async def _say(
+    status: bytes, body: bytes, reader: asyncio.StreamReader, down: asyncio.StreamWriter
+) -> NoReturn:
+    """Answer, and end the connection."""
+    down.write(
+        b"HTTP/1.1 %s\r\nconnection: close\r\ncontent-type: application/xml\r\n"
+        b"content-length: %d\r\n\r\n%s" % (status, len(body), body)
+    )
+    await down.drain()
+    down.write_eof()
+    while await reader.read(1 << 16):  # or the client sees a reset instead of the answer
+        pass
+    raise ConnectionError

@@ -4,6 +4,7 @@ import asyncio
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from uuid import uuid4
 
 import httpx
@@ -13,6 +14,7 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.filters import FlowRunFilter
 from prefect.client.schemas.objects import State, StateType
+from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
 from edgecap.archive.entries import list_entries
 from edgecap.archive.journal import Journal
@@ -25,9 +27,10 @@ from edgecap.posting import about_to_post
 from edgecap.requests import SimpleRequest
 from edgecap.settings import load_settings
 from flows.capture import capture
-from flows.reconcile import reconcile
+from flows.reconcile import _free_lanes, reconcile
 from tasks.runs import PROCESS, look_again, take_up
-from tasks.upkeep import NOTHING_NEW, forget_quiet, is_awaited, take_turn
+from tasks.upkeep import LOOKING, NOTHING_NEW, forget_quiet, is_awaited, take_turn
+from tests.flaky_proxy import FlakyProxy
 from tests.flows.conftest import forget_runs
 
 pytestmark = [pytest.mark.prefect, pytest.mark.xdist_group("prefect 2")]
@@ -202,6 +205,25 @@ async def test_of_many_at_once_one_looks_one_waits_for_it_and_the_others_leave(p
         await forget_quiet(str(second))
         wanted = FlowRunFilter(deployment_id={"any_": [deployment]})
         assert {run.id for run in await client.read_flow_runs(flow_run_filter=wanted)} == {second}
+
+
+async def test_a_prefect_server_that_is_busy_for_a_moment_does_not_end_a_reconcile_run(world, prefect_server):
+    """It answers 503 while something else writes to its database."""
+    with FlakyProxy(prefect_server.port) as proxy:
+        address = {PREFECT_API_URL: f"{proxy.url}/api", PREFECT_CLIENT_MAX_RETRIES: 0}
+        with temporary_settings(address):
+            async with get_client() as client:
+                run = (await client.create_flow_run(reconcile)).id
+                steps = (
+                    partial(take_turn, str(run)),
+                    _free_lanes,
+                    partial(forget_quiet, str(run)),
+                )
+                for number, step in enumerate(steps, 1):
+                    proxy.busy = 1
+                    await step()
+                    assert proxy.went_off == number
+                assert (await client.read_flow_run(run)).labels[LOOKING]
 
 
 async def test_a_completed_run_stays_completed_whoever_wants_it_again(world):
