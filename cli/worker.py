@@ -13,7 +13,15 @@ from cyclopts.validators import Number
 from cli.output import say
 from deployments.local import named_server
 from deployments.processes import Program, heed_interrupts
-from deployments.worker import check_server, check_settings, command, environment, name_of
+from deployments.worker import (
+    check_name,
+    check_server,
+    check_settings,
+    claim_name,
+    command,
+    environment,
+    name_of,
+)
 from edgecap.settings import config_file, load_settings
 
 
@@ -35,6 +43,11 @@ def worker(
     check_settings(settings)
     check_server(address)
     name = name or name_of(queue)
+    # The lock tells at once of a worker that was started here. If there was one, and it is gone, the last
+    # sign of life at the server is its own, and a restart need not wait; else it may be that of a worker in
+    # another folder or on another machine.
+    if not claim_name(settings.home.resolve(), name):
+        check_name(address, name, say)
     file = config_file().resolve()
     say(f"Settings  {file if file.is_file() else 'of the environment; there is no ' + str(file)}")
     say(f"Server    {address}")

@@ -83,6 +83,11 @@ class PrefectApi:
         found = self._call("POST", f"/work_pools/{pool}/queues/filter", json={})
         return {queue["name"] for queue in found}
 
+    def worker(self, pool: str, name: str) -> dict[str, Any] | None:
+        """What the server knows of a worker of a pool, such as `status` and `last_heartbeat_time`."""
+        found = self._call("POST", f"/work_pools/{pool}/workers/filter", json={"limit": _PAGE})
+        return next((worker for worker in found if worker["name"] == name), None)
+
     def deployment(self, name: str) -> dict[str, Any]:
         """The deployment called `flow/deployment`."""
         found: dict[str, Any] = self._call("GET", f"/deployments/name/{name}")

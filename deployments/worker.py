@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
+import hashlib
 import os
 import socket
 import sys
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -18,6 +22,9 @@ from edgecap.stores import open_store
 from edgecap.stores.staging import own_folder
 
 RECONCILE = "reconcile/every-10-min"
+SIGNS_MISSED = 2  # of a worker that does not live any more
+_HEARTBEAT = 30  # seconds between two signs of life, if the server does not say: Prefect's default
+_PAUSE = 1.0
 # What a worker adds to the environment unless it is set there. Heartbeats as often as Prefect allows: when
 # they stop, the run has died with its machine. Results on disk: a run taken up again does nothing twice.
 PREFECT = {
@@ -64,6 +71,86 @@ def check_server(api_url: str) -> None:
                 where=api_url,
                 todo="run `edgecap deploy` first, with the same PREFECT_API_URL",
             )
+
+
+def claim_name(home: Path, name: str) -> bool:
+    """Hold a worker's name on this machine from now on, in this process and in what it becomes by exec.
+
+    Args:
+        home: the setting; the lock lies there.
+        name: the worker's.
+
+    Returns:
+        Whether a worker with this home had the name before.
+
+    Raises:
+        SetupError: a worker with this home has it now.
+    """
+    digest = hashlib.sha256(name.encode()).hexdigest()[:16]
+    lock = home / "workers" / f"{digest}.lock"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    # The system lets go of the lock when the process ends, however it ends. It is for this process alone:
+    # what it starts as other programs does not inherit it.
+    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise _taken(name, f"it runs on this machine, from {home}") from None
+    os.set_inheritable(descriptor, True)
+    had = os.fstat(descriptor).st_size > 0
+    os.pwrite(descriptor, f"{name}\n".encode(), 0)
+    return had
+
+
+def check_name(
+    api_url: str,
+    name: str,
+    say: Callable[[str], object],
+    *,
+    sleep: Callable[[float], object] = time.sleep,
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> None:
+    """Refuse a name under which another worker gives signs of life.
+
+    Prefect shows a worker as online for a minute and a half after it was killed. So a sign of life that
+    it gave is no proof: only a new one is. A worker that is dead gives none.
+
+    Args:
+        api_url: of the Prefect server.
+        name: the worker's.
+        say: called with a line if it takes time.
+        sleep: waits so many seconds.
+        clock: now, aware.
+
+    Raises:
+        SetupError: it is taken, or the server does not answer.
+    """
+    with PrefectApi(api_url) as prefect:
+        last = prefect.worker(POOL, name)
+        if not last or last["status"] != "ONLINE":
+            return
+        first = last["last_heartbeat_time"]
+        wait = timedelta(seconds=SIGNS_MISSED * (last.get("heartbeat_interval_seconds") or _HEARTBEAT))
+        until = clock() + wait
+        say(
+            f"A worker called {name} gave a sign of life at {first}; "
+            f"it takes up to {wait.total_seconds():.0f} s to see whether it is at work."
+        )
+        while clock() < until:
+            sleep(_PAUSE)
+            last = prefect.worker(POOL, name)
+            if last and last["last_heartbeat_time"] != first:
+                raise _taken(
+                    name, f"it gave the Prefect server a sign of life at {last['last_heartbeat_time']}"
+                )
+
+
+def _taken(name: str, why: str) -> SetupError:
+    # Runs that the one is starting would be taken for those of a worker that was started anew.
+    return SetupError(
+        f"a worker called {name!r} is at work already: {why}", todo="give this one a name of its own, --name"
+    )
 
 
 def environment(settings: Settings, given: Mapping[str, str]) -> dict[str, str]:

@@ -276,6 +276,25 @@ def test_workers_in_folders_of_their_own_use_the_settings_that_lie_there(
             log = (tmp_path / queue / "log").read_text()
             assert prefect.run(run)["state"]["type"] == "COMPLETED", (prefect.run(run)["state"], log[-3000:])
             assert len(list((tmp_path / queue / "archive").rglob("manifest.json"))) == 1
+        # A second one with the first one's name, and one with that name in another folder.
+        argv = [*commands["schedules"], "--name", name_of_worker(tmp_path / "schedules" / "log")]
+        for home in ("schedules/.edgecap", "elsewhere"):
+            done = subprocess.run(
+                argv,
+                cwd=tmp_path / "schedules",
+                env={**environment(prefect_server.api_url), "EDGECAP_HOME": str(tmp_path / home)},
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            assert done.returncode == 15, done.stdout + done.stderr
+            assert "is at work already" in done.stderr
+
+
+def name_of_worker(log):
+    """As the command says it."""
+    [line] = [line for line in log.read_text().splitlines() if line.startswith("Worker  ")]
+    return line.split()[1].rstrip(",")
 
 
 @pytest.mark.parametrize(
