@@ -1,5 +1,6 @@
 """Whose capture it is: ours only if all that the API says of it is what we posted, after we had posted it."""
 
+import os
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -226,6 +227,15 @@ async def test_the_first_that_matches_is_ours_and_what_another_intent_has_is_not
     other = journal.begin(intent(FULL, "other"))
     journal.accept(other.intent_id, first.raw)
     assert (await look([second, first], LATER)).capture == second
+
+
+@pytest.mark.parametrize("hours", [0, 40])
+async def test_what_an_intent_has_that_waited_long_for_its_turn_is_not_ours(look, journal, tmp_path, hours):
+    other = journal.begin(intent(FULL, "other"))
+    journal.accept(other.intent_id, capture().raw)
+    begun = (POSTED - hours * timedelta(hours=1)).timestamp()
+    os.utime(tmp_path / "archive" / "intents" / "other" / "intent.json", (begun, begun))
+    assert (await look([capture()], LATER)).capture is None
 
 
 async def test_absence_takes_until_a_late_post_has_arrived_and_the_list_shows_it(look):

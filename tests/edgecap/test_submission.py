@@ -14,6 +14,7 @@ from edgecap.cloudflare.models import Capture
 from edgecap.errors import CaptureFailed, NetworkTrouble, RequestRefused, UnknownToApi
 from edgecap.intents import decide
 from edgecap.lanes import Turn
+from edgecap.line import Priority, Waiter
 from edgecap.polling import SHOWN_WITHIN, look
 from edgecap.posting import about_to_post
 from edgecap.requests import FullRequest, SimpleRequest, rfc3339
@@ -54,6 +55,8 @@ class World:
         self.timing = Timing()
         self.locks = {}
         self.memories = {}
+        self.others = ()
+        self.before_post = lambda: None
 
     @asynccontextmanager
     async def lane(self, kind):
@@ -62,9 +65,11 @@ class World:
 
             class Hold:
                 memory = world.memories.get(kind)
+                others = world.others
 
                 async def remember(self, memory):
                     world.memories[kind] = memory
+                    world.before_post()
 
             yield Hold()
 
@@ -73,6 +78,11 @@ class World:
         request = request or SimpleRequest(**{"time_limit": 5, **fields})
         names = {"run_name": "test", "account": "default", "archive": "default"}
         return decide(request, Settings(), run_id=run, scheduled=None, now=now, **names)
+
+    async def attempt(self, intent, me=None):
+        async with Client(self.account, attempts=1) as client:
+            submitter = Submitter(client, self.journal, self.lane, self.timing)
+            return await submitter.attempt(intent, destination_conf=None, me=me)
 
     async def submit(self, intent):
         async with Client(self.account, attempts=1) as client:
@@ -196,6 +206,46 @@ async def test_a_busy_lane_is_a_wait_with_its_reason(world):
     assert "one a minute" in turn.reason
     assert turn.at > datetime.now(UTC)
     assert not world.refused()
+
+
+@every_variant
+async def test_a_refusal_because_somebody_was_faster_by_a_moment_is_a_wait(world):
+    def somebody():
+        world.before_post = lambda: None
+        world.edge.create(ACCOUNT, dict(world.intent("somebody").body))
+
+    world.before_post = somebody
+    turn = await world.attempt(world.intent("ours"))
+    assert isinstance(turn, Turn)
+    assert not turn.now
+    assert len(world.refused()) == 1
+    assert (await world.submit(world.intent("ours"))).capture.id in [
+        line["capture_id"] for line in world.accepted()
+    ]
+
+
+@pytest.mark.parametrize(
+    "world",
+    [(["reset,method=POST,path=*/pcaps,count=1"], replace(VARIANTS["documented"], list_lag=30.0))],
+    indirect=True,
+)
+async def test_a_lost_answer_that_the_list_does_not_show_yet_is_a_wait(world):
+    turn = await world.attempt(world.intent("lost"))
+    assert isinstance(turn, Turn)
+    assert "not known before" in turn.reason
+    assert (await world.submit(world.intent("lost"))).adopted
+    assert len(world.accepted()) == 1
+
+
+@pytest.mark.parametrize(("wakes", "goes_first"), [(1, False), (600, True)])
+async def test_who_is_behind_an_alert_that_is_about_to_look_does_not_take_its_turn(world, wakes, goes_first):
+    now = datetime.now(UTC)
+    world.others = (Waiter("alert", Priority.ALERT, now, now + timedelta(seconds=wakes)),)
+    found = await world.attempt(world.intent("ours"), Waiter("ours", Priority.SCHEDULE, now, now))
+    assert isinstance(found, Started) == goes_first
+    if not goes_first:
+        assert "another goes first, alert before all" in found.reason
+        assert not world.accepted()
 
 
 async def test_an_edge_that_is_down_is_network_trouble_and_leaves_the_intent_in_the_journal(world, tmp_path):
