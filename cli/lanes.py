@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, get_args
 
 from cli.options import Account, Json
 from cli.output import console, print_json, say, table
+from cli.prefect_client import point_at_prefect
 from deployments.local import prefect_address
 from deployments.prefect_api import PrefectApi
 from edgecap.cloudflare.client import Client, Listing
 from edgecap.cloudflare.models import Capture
 from edgecap.lanes import Kind, Turn, ends, next_turn
-from edgecap.line import CHANGE_OVER, HOLDS, PRIORITY, SINCE, Priority, Waiter, in_order, lane_tag
+from edgecap.line import CHANGE_OVER, HOLDS, PRIORITY, SINCE, Priority, Waiter, in_order, lane_tag, slot_name
 from edgecap.settings import DEFAULT, Settings, Timing, load_settings
 
 
@@ -31,13 +33,22 @@ class InLine:
 
 @dataclass(frozen=True, slots=True)
 class LaneView:
-    """One lane as it is now. Times are aware; those of captures are the server's, the others ours."""
+    """One lane as it is now. Times are aware; those of captures are the server's, the others ours.
+
+    `abandoned` is why certainly nobody holds the lane's slot at Prefect, which is taken; else it is empty.
+    """
 
     account: str
     kind: Kind
     running: tuple[Capture, ...]
     turn: Turn
     line: tuple[InLine, ...]
+    abandoned: str = ""
+
+    @property
+    def free(self) -> bool:
+        """Whether whoever is first in line may start now."""
+        return self.turn.now and not self.abandoned
 
 
 def lanes(*, account: Account | None = None, json: Json = False) -> None:
@@ -56,7 +67,9 @@ def lanes(*, account: Account | None = None, json: Json = False) -> None:
         listing = asyncio.run(_list(settings, name))
         for kind in get_args(Kind):
             runs = _waiting(address, lane_tag(kind, sign_in.lanes))
-            views.append(view(name, kind, listing, runs, settings.timing, now=datetime.now(UTC)))
+            seen = view(name, kind, listing, runs, settings.timing, now=datetime.now(UTC))
+            abandoned = abandoned_slot(address, slot_name(kind, sign_in.lanes), home=settings.home)
+            views.append(replace(seen, abandoned=abandoned))
     if json:
         print_json([_as_json(each) for each in views])
         return
@@ -130,10 +143,35 @@ def _waiting(address: str, tag: str) -> list[dict[str, Any]]:
         return prefect.waiting(tag)
 
 
+def abandoned_slot(address: str, name: str, *, home: Path, after: timedelta | None = None) -> str:
+    """Why certainly nobody holds a lane's slot that is taken at Prefect; empty if it is free or held.
+
+    Args:
+        address: of the Prefect server's API; empty if there is none.
+        name: of the slot.
+        home: state folder of the setup on this machine.
+        after: how long ago it must have been taken; two minutes if not given.
+    """
+    if not address:
+        return ""
+    with PrefectApi(address) as prefect:
+        if not prefect.slot_is_taken(name):
+            return ""
+    # Slots are taken for moments only, and importing Prefect takes longer than all else here.
+    point_at_prefect(home)
+    from tasks.slots import TAKEN, why_abandoned  # noqa: PLC0415
+
+    return asyncio.run(why_abandoned(name, after=TAKEN if after is None else after))
+
+
 def _show(lane: LaneView) -> None:
     out = console()
     free = "free" if lane.turn.now else f"{lane.turn.reason}; next start {_clock(lane.turn.expected)}"
+    if lane.turn.now and lane.abandoned:
+        free = "its slot is taken, and nobody holds it"
     out.print(f"{lane.kind} lane of account {lane.account}: {free}")
+    if lane.abandoned:
+        out.print(f"  slot: {lane.abandoned}; the next reconcile frees it, `edgecap reconcile` does so now")
     for capture in lane.running:
         over = f", its time is over {_clock(ends(capture, lane.turn.at))}" if lane.kind == "full" else ""
         where = f" at {capture.colo}" if capture.colo else ""
@@ -163,7 +201,8 @@ def _as_json(lane: LaneView) -> dict[str, Any]:
     return {
         "account": lane.account,
         "type": lane.kind,
-        "free": lane.turn.now,
+        "free": lane.free,
+        "abandoned_slot": lane.abandoned or None,
         "next_at": lane.turn.expected.isoformat(),
         "reason": lane.turn.reason,
         "running": [capture.raw for capture in lane.running],

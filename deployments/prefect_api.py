@@ -88,6 +88,15 @@ class PrefectApi:
         found = self._call("POST", f"/work_pools/{pool}/workers/filter", json={"limit": _PAGE})
         return next((worker for worker in found if worker["name"] == name), None)
 
+    def slot_is_taken(self, name: str) -> bool:
+        """Whether a global concurrency limit has a slot that is taken; False if there is no such limit."""
+        try:
+            return int(self._call("GET", f"/v2/concurrency_limits/{name}")["active_slots"]) > 0
+        except SetupError as error:
+            if status(error) == httpx.codes.NOT_FOUND:
+                return False
+            raise
+
     def deployment(self, name: str) -> dict[str, Any]:
         """The deployment called `flow/deployment`."""
         found: dict[str, Any] = self._call("GET", f"/deployments/name/{name}")

@@ -21,6 +21,16 @@ CHANGE_OVER = timedelta(seconds=15)  # of a full lane: converting, delivering, a
 SINCE, PRIORITY, HOLDS = "edgecap.waiting-since", "edgecap.priority", "edgecap.holds"
 
 
+def slot_name(kind: str, lanes: str) -> str:
+    """What a lane's global concurrency limit and its variable are called in Prefect.
+
+    Args:
+        kind: the lane's type.
+        lanes: what the account's lanes are known by (`Account.lanes`).
+    """
+    return f"edgecap_{kind}_{lanes}"
+
+
 def lane_tag(kind: str, lanes: str) -> str:
     """The tag of runs that wait for a lane of an account, whose lanes are known by `lanes`."""
     return f"lane:{kind}:{lanes}"

@@ -11,9 +11,9 @@ from prefect.runtime import deployment
 from prefect.runtime import flow_run as this_run
 from prefect.states import Completed
 
+from edgecap.line import slot_name
 from edgecap.reconcile import Adopt, Reconciled
 from edgecap.settings import load_settings
-from tasks.lane import slot_name
 from tasks.retrying import insist
 from tasks.runs import TakenUp, look_again, sign, take_up
 from tasks.settle import settle, stop_cancelled

@@ -22,7 +22,7 @@ from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 from prefect.variables import Variable
 
 from edgecap.lanes import Kind, Memory
-from edgecap.line import Waiter
+from edgecap.line import Waiter, slot_name
 from edgecap.requests import rfc3339
 from edgecap.submission import Lane, LaneHold
 from tasks.line import Queue
@@ -85,11 +85,6 @@ async def _make(name: str) -> None:
         except ObjectNotFound:
             with suppress(ObjectAlreadyExists):  # another run has made it just now
                 await client.create_global_concurrency_limit(GlobalConcurrencyLimitCreate(name=name, limit=1))
-
-
-def slot_name(kind: Kind, lanes: str) -> str:
-    """What a lane's global concurrency limit and its variable are called."""
-    return f"edgecap_{kind}_{lanes}"
 
 
 @asynccontextmanager

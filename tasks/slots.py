@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -79,26 +80,45 @@ async def free_if_abandoned(name: str, *, myself: str = "", after: timedelta = T
         Why it was freed; empty if it was not.
     """
     async with get_client() as client:
-        try:
-            limit = await client.read_global_concurrency_limit_by_name(name)
-        except ObjectNotFound:
-            return ""
-        taken = limit.updated
-        if limit.active_slots < 1 or taken is None or datetime.now(UTC) - taken < after:
-            return ""
-        holder = await _value(client, _holder(name))
-        reason = await _why_gone(client, holder, myself)
-        if not reason or not await _claim(client, name):
+        found = await _look(client, name, myself, after)
+        if not found.reason or not await _claim(client, name):
             return ""
         try:
             limit = await client.read_global_concurrency_limit_by_name(name)
-            if limit.updated != taken or await _value(client, _holder(name)) != holder:
+            if limit.updated != found.taken or await _value(client, _holder(name)) != found.holder:
                 return ""
             await client.update_global_concurrency_limit(name, GlobalConcurrencyLimitUpdate(active_slots=0))
         finally:
             with suppress(PrefectHTTPStatusError, ObjectNotFound):
                 await client.delete_variable_by_name(_claim_name(name))
-        return reason
+        return found.reason
+
+
+async def why_abandoned(name: str, *, after: timedelta = TAKEN) -> str:
+    """Why certainly nobody holds the slot, which is taken; empty if it is free, or somebody may hold it."""
+    async with get_client() as client:
+        return (await _look(client, name, "", after)).reason
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A slot as it was at a look; `reason` is why nobody holds it although it is taken, or empty."""
+
+    reason: str = ""
+    taken: datetime | None = None
+    holder: object = None
+
+
+async def _look(client: PrefectClient, name: str, myself: str, after: timedelta) -> _Found:
+    try:
+        limit = await client.read_global_concurrency_limit_by_name(name)
+    except ObjectNotFound:
+        return _Found()
+    taken = limit.updated
+    if limit.active_slots < 1 or taken is None or datetime.now(UTC) - taken < after:
+        return _Found()
+    holder = await _value(client, _holder(name))
+    return _Found(await _why_gone(client, holder, myself), taken, holder)
 
 
 async def _why_gone(client: PrefectClient, holder: object, myself: str) -> str:

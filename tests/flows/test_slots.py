@@ -1,7 +1,10 @@
 """A lane's slot that a restarted server has forgotten the lease of is freed, and only that one."""
 
 import asyncio
-from datetime import timedelta
+import os
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from unittest.mock import patch
 from uuid import uuid4
 
 import pytest
@@ -10,7 +13,10 @@ from prefect.client.schemas.objects import State, StateType
 from prefect.concurrency.asyncio import concurrency
 from prefect.variables import Variable
 
+from cli.lanes import _as_json, _show, abandoned_slot, view
+from edgecap.cloudflare.models import Listing
 from edgecap.liveness import this_process
+from edgecap.settings import Timing
 from flows.capture import capture
 from tasks.slots import forget_slot, free_if_abandoned, leave_slot, sign_slot
 
@@ -52,6 +58,32 @@ async def test_one_that_nobody_says_to_hold_is_freed_once_and_can_be_taken(taken
     assert [reason for reason in reasons if reason] == ["nobody says that it holds it"]
     async with concurrency(taken, strict=True, lease_duration=60, max_retries=0):
         assert await slots(taken) == 1
+
+
+def test_edgecap_lanes_shows_one_that_nobody_holds(taken, prefect_server, tmp_path, capsys):
+    def look(after, address=prefect_server.api_url, name=taken):
+        with patch.dict(os.environ, PREFECT_API_URL=prefect_server.api_url):  # it says more to Prefect there
+            return abandoned_slot(address, name, home=tmp_path, after=after)
+
+    assert look(None) == "", "it was taken only now"
+    run_id = asyncio.run(run_in(StateType.COMPLETED))
+    asyncio.run(held_by(taken, run_id, ELSEWHERE))
+    assert look(AT_ONCE) == f"run {run_id}, which held it, has ended"
+    assert asyncio.run(slots(taken)) == 1, "it only looks"
+    now = datetime.now(UTC)
+    lane = view("default", "full", Listing([], now), [], Timing(), now=now)
+    assert lane.free
+    lane = replace(lane, abandoned=look(AT_ONCE))
+    _show(lane)
+    shown = " ".join(capsys.readouterr().out.split())
+    assert shown.startswith("full lane of account default: its slot is taken, and nobody holds it")
+    assert f"slot: run {run_id}, which held it, has ended; the next reconcile frees it" in shown
+    said = _as_json(lane)
+    assert (said["free"], said["abandoned_slot"]) == (False, lane.abandoned)
+    asyncio.run(free_if_abandoned(taken, after=AT_ONCE))
+    assert look(AT_ONCE) == ""
+    assert look(AT_ONCE, name="none") == ""
+    assert look(AT_ONCE, address="") == ""
 
 
 async def test_that_of_a_process_that_is_gone_is_freed(taken):
