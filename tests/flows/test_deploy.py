@@ -286,6 +286,7 @@ def test_workers_in_folders_of_their_own_use_the_settings_that_lie_there(
                 capture_output=True,
                 text=True,
                 check=False,
+                timeout=240,  # a worker that is not refused stays
             )
             assert done.returncode == 15, done.stdout + done.stderr
             assert "is at work already" in done.stderr
