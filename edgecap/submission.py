@@ -44,6 +44,9 @@ from edgecap.posting import (
 )
 from edgecap.settings import Timing
 
+REFUSED_MOST = timedelta(
+    minutes=5
+)  # between two requests that the API refuses though the list shows no reason
 STALE = 45.0  # seconds after the look at the list in which the POST must follow; else look again
 
 
@@ -104,6 +107,7 @@ class Submitter:
         self._spacing = timedelta(seconds=timing.simple_spacing)
         self._look_again = timedelta(seconds=timing.full_retry)
         self._patience = timedelta(seconds=timing.urgent_after)
+        self._outage = timedelta(seconds=timing.outage * timing.server_speed)
         self._speed = timing.server_speed
 
     async def attempt(
@@ -235,7 +239,7 @@ class Submitter:
         if refused or had_arrived(error):
             await self._answered(intent, number, look, error.what, refused=refused)
         if isinstance(error, RequestRefused | RateLimited | Busy):
-            turn = await self._refused(kind, error)
+            turn = await self._refused(await self._record(intent), error)
             if turn.now:  # the lane is free, so it is the request that the API does not like
                 raise error
             return turn
@@ -286,15 +290,24 @@ class Submitter:
         reason = f"{reason}; {turn.reason}" if turn.reason else reason
         return Turn(turn.expected + wait, reason, ahead=len(place.ahead)), urgent
 
-    async def _refused(self, kind: Kind, refused: ApiError) -> Turn:
-        """The code of a refused capture is not documented, so the list decides what a refusal means."""
+    async def _refused(self, record: JournalRecord, refused: ApiError) -> Turn:
+        """The code of a refused capture is not documented, so the list decides what a refusal means.
+
+        Where the list shows no reason, there may be one that it does not show: a capture of somebody's that
+        is too new for it, or a quota. It is asked for ever less often, and not longer than an outage is
+        waited for.
+        """
+        kind = record.intent.request.type
         listing = await self._client.list_captures()
         turn = self._turn(kind, listing.captures, listing, None)
         if not turn.now:
             return Turn(max(turn.at, refused.retry_at or turn.at), turn.reason)
-        if isinstance(refused, RequestRefused):
+        refusals = record.refusals
+        since = refusals[0].at if refusals else listing.server_time
+        if isinstance(refused, RequestRefused) or listing.server_time - since > self._outage:
             return turn
-        later = refused.retry_at or listing.server_time + self._look_again
+        pause = min(REFUSED_MOST, self._look_again * 2 ** min(max(len(refusals) - 1, 0), 16))
+        later = max(listing.server_time + pause, refused.retry_at or listing.server_time)
         return Turn(later, f"the API says: {refused.what}")
 
     def _turn(self, kind: Kind, captures: Sequence[Capture], listing: Listing, memory: Memory | None) -> Turn:

@@ -147,6 +147,16 @@ class JournalRecord:
         return self.accepted.capture_id if self.accepted else ""
 
     @property
+    def refusals(self) -> tuple[Answer, ...]:
+        """The refusals in a row that end with the last answer, in their order."""
+        found: list[Answer] = []
+        for answer in sorted(self.answers, key=lambda answer: -answer.number):
+            if not answer.refused:
+                break
+            found.append(answer)
+        return tuple(reversed(found))
+
+    @property
     def unsettled(self) -> tuple[Posting, ...]:
         """POSTs that may have started a capture: the last one, unless it is proven that it did not.
 

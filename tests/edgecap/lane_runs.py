@@ -18,7 +18,6 @@ from edgecap.cloudflare.client import Client
 from edgecap.errors import ApiError, OutcomeUnknown, WindowTooOld
 from edgecap.lanes import Memory
 from edgecap.line import Priority, Waiter
-from edgecap.settings import Timing
 from edgecap.submission import Started, Submitter, seconds_until
 
 LEASE = timedelta(seconds=60)
@@ -62,6 +61,7 @@ class Run:
     too_old: bool = False
     unknown: bool = False  # a person must find out what became of its POST
     archive: int = 0
+    trouble: ApiError | None = None  # of its last attempt
 
     @property
     def kind(self):
@@ -267,11 +267,11 @@ class Attempt:
                 client,
                 GatedJournal(self),
                 self.lane,
-                Timing(),
+                world.timing,
                 clock=world.machine_now,
                 monotonic=lambda: world.seconds,
             )
-            now = world.machine_now()
+            now, run.trouble = world.machine_now(), None
             me = replace(run.as_waiter(now), wakes=now)
             self.since = me.since
             destination = world.buckets[run.archive] if run.kind == "full" else None
@@ -283,7 +283,8 @@ class Attempt:
             except OutcomeUnknown:
                 run.unknown = True
                 return
-            except ApiError:
+            except ApiError as error:
+                run.trouble = error
                 wait = 10.0
             else:
                 if isinstance(outcome, Started):

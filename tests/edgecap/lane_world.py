@@ -22,7 +22,7 @@ from edgecap.intents import decide
 from edgecap.lanes import Memory
 from edgecap.line import Priority
 from edgecap.requests import FullRequest, SimpleRequest
-from edgecap.settings import Account, Settings
+from edgecap.settings import Account, Settings, Timing
 from edgecap.simulator.app import PREFIX, create_app
 from edgecap.simulator.clock import Clock
 from edgecap.simulator.credentials import Credential
@@ -75,6 +75,8 @@ class World:
     Args:
         variant: which API it is.
     """
+
+    timing = Timing()
 
     def __init__(self, variant: Variant):
         self.loop = asyncio.new_event_loop()

@@ -6,16 +6,20 @@ Each is a case that once led to somebody else's capture, or to a second one for 
 import dataclasses
 from contextlib import contextmanager
 from datetime import timedelta
+from itertools import pairwise
 
 import pytest
 
 from edgecap.adoption import ARRIVES_WITHIN
+from edgecap.errors import RateLimited
 from edgecap.lanes import LAG
 from edgecap.line import Priority
 from edgecap.requests import FullRequest, SimpleRequest
+from edgecap.settings import Timing
+from edgecap.simulator.envelope import Refusal
 from edgecap.simulator.faults import Fault
 from edgecap.simulator.variants import VARIANTS
-from edgecap.submission import STALE
+from edgecap.submission import REFUSED_MOST, STALE
 from tests.edgecap.lane_world import BUCKET, OTHER_BUCKET, Slot, World
 
 SIMPLE = SimpleRequest(time_limit=5)
@@ -182,6 +186,26 @@ def test_a_refused_post_is_made_again_without_waiting_for_proof(request_):
         world.advance(MADE)
         world.attempt(run).go()
         assert run.started
+
+
+@both
+def test_a_post_that_is_refused_for_no_reason_that_the_list_shows_is_made_ever_less_often(request_):
+    """As with a quota, or a colleague's capture that the list does not show yet; no longer than an outage."""
+    with a_world(throttle=Refusal(429, 10500, "too many captures this day")) as world:
+        world.timing = Timing(outage=1500)
+        run = world.decide(request_, Priority.MANUAL)
+        world.edge.faults.add(Fault(kind="rate_limit", method="POST", path="*/pcaps", count=None))
+        times = []
+        while not run.trouble and len(times) < 20:
+            world.attempt(run).go()
+            times += [world.seconds] * (len(world.record(run).refusals) - len(times))
+            world.advance(world.wait_of(run))
+        assert isinstance(run.trouble, RateLimited)
+        assert times[-1] - times[0] > 1500
+        pauses = [after - before for before, after in pairwise(times)]
+        assert pauses == sorted(pauses)
+        assert pauses[-1] >= REFUSED_MOST.total_seconds()
+        assert len(times) < 20
 
 
 @both
