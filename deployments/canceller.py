@@ -149,6 +149,7 @@ class Canceller:
                     return
             await self._sleep(SOON if age < OFTEN else LATER)
             if not await self._is_wanted(run_id):
+                del self._wanted[run_id]  # cancelled once more, it is another run to stop
                 _log.info("run %s is not cancelled any more, or is gone: its capture is left alone", run_id)
                 return
 

@@ -18,6 +18,8 @@ STARTING = timedelta(
 UNSEEN = timedelta(seconds=90)  # a worker that is alive says so every 30 seconds
 SETTLING = timedelta(seconds=10)  # in which a run that begins has said which process it is
 ENDING = timedelta(minutes=1)  # in which a process that is asked to end has ended
+WAITING = "WaitingFor"  # how the names of all states begin that edgecap schedules a run into
+LATE = "Late"  # what Prefect calls any of them when no worker took the run in time
 TOO_OLD = timedelta(hours=24)  # who crashed longer ago is not taken up: what it wanted is past
 
 
@@ -51,10 +53,12 @@ class RunState:
     Attributes:
         type: Prefect's type of state: SCHEDULED, PENDING, RUNNING, CANCELLING, CRASHED and so on.
         at: when it began, aware.
+        name: Prefect's or edgecap's name of it, such as `WaitingForLane`.
     """
 
     type: str
     at: datetime
+    name: str = ""
 
 
 def crashes(history: Iterable[RunState]) -> int:
@@ -72,15 +76,21 @@ def crashes(history: Iterable[RunState]) -> int:
 def is_to_end(history: Iterable[RunState]) -> bool:
     """Whether somebody has cancelled the run, and it has not been started anew since.
 
-    A crash that is written over `CANCELLING` does not undo the cancel: the history keeps it.
+    Whatever edgecap or Prefect's engine writes over a cancel does not undo it: the history keeps it. Only a
+    person starts a run anew, and schedules it for that.
     """
     wanted = ended = False
     for state in sorted(history, key=lambda state: state.at):
-        if ended:
-            wanted = ended = False  # somebody started it again
+        if ended and _is_new_start(state):
+            wanted = ended = False
         wanted = wanted or state.type in ("CANCELLING", "CANCELLED")
-        ended = state.type in ("CANCELLED", "COMPLETED", "FAILED")
+        ended = ended or state.type in ("CANCELLED", "COMPLETED", "FAILED")
     return wanted
+
+
+def _is_new_start(state: RunState) -> bool:
+    """Whether a state after a run's end is a person's doing: Prefect's UI and commands schedule it."""
+    return state.type == "SCHEDULED" and not state.name.startswith(WAITING) and state.name != LATE
 
 
 def judge(

@@ -8,6 +8,7 @@ asks Prefect every other second, with a short time-out, and stops the capture it
 from __future__ import annotations
 
 import asyncio
+import inspect
 import threading
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
@@ -122,6 +123,8 @@ RUNS: dict[str, Watched] = {}
 async def unless_cancelled(watched: Watched, work: Coroutine[Any, Any, _T]) -> _T:
     """Run `work`, which is all that the running flow does, unless somebody cancels the run meanwhile.
 
+    It begins after the first look: a run that was cancelled while it had no process does nothing more.
+
     Raises:
         RunCancelled: somebody did. The capture is stopped, or the text says why it may go on.
         RunLeft: somebody ended the run here, and its capture goes on.
@@ -132,14 +135,21 @@ async def unless_cancelled(watched: Watched, work: Coroutine[Any, Any, _T]) -> _
         work.close()
         raise
     loop = asyncio.get_running_loop()
-    wanted = asyncio.Event()
+    wanted, looked = asyncio.Event(), asyncio.Event()
     watched.tell = lambda: loop.call_soon_threadsafe(wanted.set)
+
+    async def begin() -> _T:
+        await looked.wait()
+        return await work
+
     interruption = Interruption()
     with interruptible(interruption):
-        task = asyncio.create_task(work)
+        task = asyncio.create_task(begin())
     told = asyncio.create_task(wanted.wait())
-    watching = asyncio.run_coroutine_threadsafe(_watch(watched, history), _aside())
     RUNS[watched.run_id] = watched
+    watching = asyncio.run_coroutine_threadsafe(
+        _watch(watched, history, lambda: loop.call_soon_threadsafe(looked.set)), _aside()
+    )
     try:
         await asyncio.wait({task, told}, return_when=asyncio.FIRST_COMPLETED)
         if not task.done():
@@ -156,6 +166,8 @@ async def unless_cancelled(watched: Watched, work: Coroutine[Any, Any, _T]) -> _
         raise
     finally:
         RUNS.pop(watched.run_id, None)
+        if inspect.getcoroutinestate(work) == inspect.CORO_CREATED:
+            work.close()
         told.cancel()
         watching.cancel()
 
@@ -170,21 +182,32 @@ async def _end(watched: Watched, task: asyncio.Task[_T], interruption: Interrupt
     watched.ended.set()
 
 
-async def _watch(watched: Watched, history: RunHistory) -> None:
-    """Look until somebody wants the run to end, then stop its capture."""
+async def _watch(watched: Watched, history: RunHistory, looked: Callable[[], object]) -> None:
+    """Look until somebody wants the run to end, then stop its capture.
+
+    Args:
+        watched: the run.
+        history: its states, as Prefect tells them.
+        looked: called after each look that lets the run go on.
+    """
     poked = asyncio.Event()
     loop = asyncio.get_running_loop()
     watched.poke = lambda: loop.call_soon_threadsafe(poked.set)
-    async with history:
-        while not watched.wanted.is_set():
-            closing = watched.closing.is_set()
-            if await history.is_to_end() or (closing and await history.is_to_end()):
-                watched.cancel()
-            elif closing:
-                return
-            else:
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(poked.wait(), LOOK)
+    try:
+        async with history:
+            while not watched.wanted.is_set():
+                closing = watched.closing.is_set()
+                if await history.is_to_end() or (closing and await history.is_to_end()):
+                    watched.cancel()
+                elif closing:
+                    return
+                else:
+                    looked()
+                    with suppress(TimeoutError):
+                        await asyncio.wait_for(poked.wait(), LOOK)
+    except Exception:
+        looked()  # a fault of ours in here must not keep the run waiting
+        raise
     if watched.leave:
         return
     try:

@@ -30,7 +30,7 @@ from tasks.line import ALERT
 from tasks.outcomes import Outcomes, tag_of
 from tasks.responder import MAY_KEEP, tell
 from tasks.retrying import DELAYS, PREFECT_AWAY, TRIES, passing, passing_soon
-from tasks.waiting import PATIENCE, PREFETCH, Waiting, put_off
+from tasks.waiting import PATIENCE, PREFETCH, Waiting, wake
 
 DEPLOYMENT = "capture/alert"
 WAITING_FOR_CAPTURES, WAITING_FOR_END = "WaitingForCaptures", "WaitingForEnd"
@@ -311,10 +311,11 @@ async def wake_incident(incident: str, myself: str, *, ended: bool, at: datetime
                 soon = at or datetime.now(UTC)
                 # Who wakes sooner may be starting already, and two processes would come of it.
                 sleeps = (state.state_details.scheduled_time or soon) > soon + PREFETCH
-                if sleeps and (ended or state.name != WAITING_FOR_END):
-                    await put_off(client, run.id, Waiting(state.name or "", soon, state.message or ""))
-                return True
-            # It may have looked for the last time, and be about to sleep.
+                if not sleeps or (state.name == WAITING_FOR_END and not ended):
+                    return True
+                if await wake(client, run, at=soon):
+                    return True
+            # It may have looked for the last time, and be about to sleep; or it is being cancelled.
             await asyncio.sleep(1)
     return True
 

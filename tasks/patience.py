@@ -6,11 +6,12 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from functools import partial
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 from uuid import UUID
 
 from prefect import get_run_logger
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import State
 from prefect.exceptions import Abort
 from prefect.runtime import deployment
 from prefect.runtime import flow_run as this_run
@@ -18,8 +19,10 @@ from prefect.runtime import flow_run as this_run
 from edgecap.errors import EdgecapError
 from edgecap.outages import WAITING_FOR_ARCHIVE, WAITING_FOR_BUCKET, WAITING_FOR_CLOUDFLARE, may_pass
 from edgecap.requests import rfc3339
+from tasks.cancelling import RUNS
 from tasks.outage import wait_out
 from tasks.retrying import insist
+from tasks.states import CANCELS
 from tasks.waiting import Waiting, go_on, patience, put_off, show
 
 _OUTAGES = (WAITING_FOR_CLOUDFLARE, WAITING_FOR_ARCHIVE, WAITING_FOR_BUCKET)
@@ -66,7 +69,11 @@ async def _until_done(step: Callable[[], Awaitable[_T | Waiting]], *, accepted: 
             continue
         at = rfc3339(outcome.at)
         get_run_logger().info("%s; this process ends, a worker goes on at %s", outcome.reason, at)
-        await insist(partial(_give_back, UUID(this_run.id), outcome))
+        state = await insist(partial(_give_back, UUID(this_run.id), outcome))
+        if state.type in CANCELS and this_run.id in RUNS:
+            # No worker goes on with it: this process stops the capture, and ends this task for that.
+            RUNS[this_run.id].cancel()
+            await asyncio.Event().wait()
         raise Abort(outcome.reason)
 
 
@@ -77,6 +84,6 @@ async def _may_stay(waiting: Waiting) -> bool:
     return (waiting.at - datetime.now(UTC)).total_seconds() <= patience(run)
 
 
-async def _give_back(run_id: UUID, waiting: Waiting) -> None:
+async def _give_back(run_id: UUID, waiting: Waiting) -> State[Any]:
     async with get_client() as client:
-        await put_off(client, run_id, waiting)
+        return await put_off(client, run_id, waiting)

@@ -48,7 +48,9 @@ class RunHistory:
             answer = await self._http.get("/flow_run_states/", params={"flow_run_id": self._run_id})
             answer.raise_for_status()
             return is_to_end(
-                RunState(str(state["type"]), datetime.fromisoformat(str(state["timestamp"])))
+                RunState(
+                    str(state["type"]), datetime.fromisoformat(str(state["timestamp"])), str(state["name"])
+                )
                 for state in answer.json()
             )
         except (httpx.HTTPError, ValueError, KeyError, TypeError):

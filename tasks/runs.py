@@ -29,8 +29,9 @@ from edgecap.liveness import ProcessMark, is_gone, this_process
 from edgecap.lives import MOST_LIVES, SETTLING, TOO_OLD, RunState, Verdict, crashes, judge
 from edgecap.reconcile import Life
 from tasks.retrying import DELAYS, TRIES, insist, passing
+from tasks.states import CANCELS, history_of_run, set_state
 from tasks.takers import Takers, newest_event
-from tasks.waiting import Waiting, put_off
+from tasks.waiting import WAITING_FOR_WORKER, Waiting, put_off
 
 PROCESS = "edgecap.process"  # the label by which a run says which process works on it
 TAKEN_UP = ("capture", "register-bucket", "respond", "respond-to")  # flows that go on where they were
@@ -137,9 +138,7 @@ async def _see_to_all(client: PrefectClient) -> tuple[list[TakenUp], bool]:
     for run in [*suspects, *upkeep.values()]:
         if run.state is None or (run.state.type == StateType.CRASHED and run.state.timestamp < too_old):
             continue
-        history = [
-            RunState(state.type.value, state.timestamp) for state in await client.read_flow_run_states(run.id)
-        ]
+        history = await history_of_run(client, run.id)
         verdict = judge(
             history,
             now=datetime.now(UTC),
@@ -210,18 +209,26 @@ async def _silent(client: PrefectClient, run: FlowRun) -> bool:
 
 async def _act(client: PrefectClient, run: FlowRun, verdict: Verdict, history: Iterable[RunState]) -> str:
     if verdict == Verdict.CANCEL:
-        await client.set_flow_run_state(
-            run.id, State[None](type=StateType.CANCELLED, name="Cancelled", message="its process is gone")
-        )
-        return "was to be cancelled, and its process is gone: cancelled"
+        return await _cancel(client, run)
     died = crashes(history)
-    if run.state and run.state.type != StateType.CRASHED:
-        await client.set_flow_run_state(
-            run.id, State[None](type=StateType.CRASHED, name="Crashed", message="its process is gone")
-        )
+    state = run.state
+    if state and state.type != StateType.CRASHED:
+        crashed = State[None](type=StateType.CRASHED, name="Crashed", message="its process is gone")
+        state = await set_state(client, run.id, crashed)
         died += 1
-    if verdict == Verdict.TAKE_UP:
+    if state and state.type == StateType.CRASHED and verdict == Verdict.TAKE_UP:
         reason = f"taken up again after crash {died} of {MOST_LIVES} at most"
-        await put_off(client, run.id, Waiting("AwaitingRetry", datetime.now(UTC), reason))
-        return reason
+        state = await put_off(client, run.id, Waiting(WAITING_FOR_WORKER, datetime.now(UTC), reason))
+        if state.type == StateType.SCHEDULED:
+            return reason
+    if state and state.type in CANCELS:  # meanwhile
+        return await _cancel(client, run)
+    if state and state.type != StateType.CRASHED:
+        return f"left alone: it is {state.name} by now"
     return f"given up after {died} crashes: what it asked of Cloudflare is brought in without it"
+
+
+async def _cancel(client: PrefectClient, run: FlowRun) -> str:
+    cancelled = State[None](type=StateType.CANCELLED, name="Cancelled", message="its process is gone")
+    await set_state(client, run.id, cancelled)
+    return "was to be cancelled, and its process is gone: cancelled"

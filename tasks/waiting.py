@@ -10,15 +10,21 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun, State, StateDetails, StateType
+from prefect.exceptions import ObjectNotFound
 
+from edgecap.lives import WAITING
 from tasks.responder import MAY_KEEP
+from tasks.states import set_state
 
+# All of them begin with `edgecap.lives.WAITING`.
 WAITING_FOR_LANE = "WaitingForLane"
 WAITING_FOR_CAPTURE = "WaitingForCapture"
+WAITING_FOR_WORKER = "WaitingForWorker"  # to be taken up again after a crash
 
 PATIENCE = 20.0  # seconds; shorter waits are not worth a new process
 # Who is first in line may wait so long: its new process could have to wait for those that start before it,
@@ -56,27 +62,36 @@ def patience(run: FlowRun, *, is_first: bool = False) -> float:
 
 
 async def show(run_id: UUID, waiting: Waiting) -> None:
-    """Let the run's state say what it waits for, while it keeps its process."""
+    """Let the run's state say what it waits for, while it keeps its process, unless it is cancelled."""
     details = StateDetails(scheduled_time=waiting.at)
     state = State[None](
         type=StateType.RUNNING, name=waiting.name, message=waiting.reason, state_details=details
     )
     async with get_client() as client:
-        await client.set_flow_run_state(run_id, state)
+        await set_state(client, run_id, state)
 
 
 async def go_on(run_id: UUID) -> None:
-    """Let the run's state say again that it runs."""
+    """Let the run's state say again that it runs, unless it is cancelled."""
     async with get_client() as client:
-        await client.set_flow_run_state(run_id, State[None](type=StateType.RUNNING, name="Running"))
+        await set_state(client, run_id, State[None](type=StateType.RUNNING, name="Running"))
 
 
-async def put_off(client: PrefectClient, run_id: UUID, waiting: Waiting) -> None:
-    """Schedule the run anew, without a process until then."""
+async def put_off(client: PrefectClient, run_id: UUID, waiting: Waiting) -> State[Any]:
+    """Schedule the run anew, without a process until then, unless it is cancelled.
+
+    Returns:
+        The state that the run has then.
+    """
     # Cancelling a run that has a process only marks it, for that process to end; without one it ends at once.
     await client.request(
         "PATCH", "/flow_runs/{id}", path_params={"id": run_id}, json={"infrastructure_pid": None}
     )
+    return await sleep_until(client, run_id, waiting)
+
+
+async def sleep_until(client: PrefectClient, run_id: UUID, waiting: Waiting) -> State[Any]:
+    """The same for a run that has no process: it sleeps until another time from now on."""
     wake = max(datetime.now(UTC), waiting.at - LEAD)
     state = State[None](
         type=StateType.SCHEDULED,
@@ -84,7 +99,7 @@ async def put_off(client: PrefectClient, run_id: UUID, waiting: Waiting) -> None
         message=waiting.reason,
         state_details=StateDetails(scheduled_time=wake),
     )
-    await client.set_flow_run_state(run_id, state)
+    return await set_state(client, run_id, state)
 
 
 async def wake(client: PrefectClient, run: FlowRun, *, at: datetime) -> bool:
@@ -93,12 +108,21 @@ async def wake(client: PrefectClient, run: FlowRun, *, at: datetime) -> bool:
     A run that may be starting already is left alone: two processes would come of it.
 
     Returns:
-        Whether it was told.
+        Whether it was told. One that was cancelled or deleted meanwhile was not.
     """
     state = run.state
     if state is None or state.type != StateType.SCHEDULED or not state.state_details.scheduled_time:
         return False
     if state.state_details.scheduled_time <= max(at, datetime.now(UTC)) + PREFETCH:
         return False
-    await put_off(client, run.id, Waiting(state.name or WAITING_FOR_LANE, at, state.message or ""))
-    return True
+    waiting = Waiting(_name_of(state), at, state.message or "")
+    try:
+        return (await sleep_until(client, run.id, waiting)).type == StateType.SCHEDULED
+    except ObjectNotFound:
+        return False
+
+
+def _name_of(state: State[Any]) -> str:
+    """The name under which a run that sleeps is scheduled anew: never one that a person's new start has."""
+    name = state.name or ""
+    return name if name.startswith(WAITING) else WAITING_FOR_LANE

@@ -4,7 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from edgecap.lives import MOST_LIVES, RunState, Taker, Verdict, crashes, is_to_end, judge
+from edgecap import outages
+from edgecap.lives import MOST_LIVES, WAITING, RunState, Taker, Verdict, crashes, is_to_end, judge
+from tasks import incident, waiting
 
 NOW = datetime(2026, 11, 23, 6, 30, tzinfo=UTC)
 
@@ -108,3 +110,26 @@ def test_waiting_is_no_death_and_a_crash_reported_twice_is_one():
 )
 def test_a_cancel_counts_until_the_run_is_started_anew(types, expected):
     assert is_to_end(history(*types)) is expected
+
+
+def test_every_state_that_edgecap_schedules_a_run_into_can_be_told_from_a_new_start():
+    names = [value for module in (waiting, incident, outages) for value in constants(module, "WAITING_FOR")]
+    assert len(names) >= 8
+    assert all(name.startswith(WAITING) for name in names)
+
+
+def constants(module, prefix):
+    return [value for name, value in vars(module).items() if name.startswith(prefix)]
+
+
+@pytest.mark.parametrize("name", ["WaitingForLane", "WaitingForWorker", "Late"])
+def test_what_edgecap_writes_over_a_cancel_does_not_undo_it(name):
+    cancelled = history("SCHEDULED", "CANCELLED", age=200)
+    written = RunState("SCHEDULED", ago(100), name)
+    begun = [RunState("PENDING", ago(60)), RunState("RUNNING", ago(50))]
+    assert is_to_end([*cancelled, written])
+    assert is_to_end([*cancelled, written, *begun])
+    assert is_to_end([*cancelled, RunState("RUNNING", ago(60), "Running")])
+    by_a_person = RunState("SCHEDULED", ago(40), "AwaitingRetry")
+    assert not is_to_end([*cancelled, written, *begun, by_a_person])
+    assert judge([*cancelled, *begun], now=NOW, gone=True, silent=False, can_restart=True) == Verdict.CANCEL

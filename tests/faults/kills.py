@@ -39,7 +39,7 @@ def _before_it_runs() -> Iterator[Case]:
             name = "killed while its process starts"
             yield Case(name, what, kind, Place(), steps=(step,), noticed_within=SOON)
         yield Case(
-            "killed while AwaitingRetry",
+            "killed while WaitingForWorker",
             "worker, after its process",
             kind,
             Place(),

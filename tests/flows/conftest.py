@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.settings import (
     PREFECT_API_URL,
     PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
@@ -30,6 +32,7 @@ from edgecap.simulator.serve import SimulatorServer
 from edgecap.simulator.traffic import SyntheticTraffic
 from edgecap.simulator.variants import VARIANTS
 from edgecap.stores import open_store
+from flows.capture import capture
 from tests.prefect_database import place_database
 from tests.raw_sockets import live_traffic
 
@@ -67,6 +70,15 @@ def deployed(prefect_server):
     prefect_server.deploy()
     forget_runs(prefect_server.api_url)
     return prefect_server
+
+
+@pytest.fixture
+async def deployment(prefect_server):
+    """A deployment of `capture` whose runs a worker of some pool would take, if there were one."""
+    async with get_client() as client:
+        pool = await client.create_work_pool(WorkPoolCreate(name=f"pool-{uuid.uuid4().hex}", type="process"))
+        flow_id = await client.create_flow(capture)
+        return await client.create_deployment(flow_id, name=uuid.uuid4().hex, work_pool_name=pool.name)
 
 
 def forget_runs(api_url):

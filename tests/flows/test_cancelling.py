@@ -2,11 +2,13 @@
 
 import asyncio
 import logging
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
-from prefect.client.orchestration import get_client
+from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.objects import State, StateType
+from prefect.flow_engine import run_flow
 from prefect.states import Scheduled
 
 from cli.cancel import _Cancelling
@@ -14,15 +16,20 @@ from deployments.canceller import ask_whether, tell_in_its_log
 from deployments.prefect_api import PrefectApi
 from edgecap.archive.journal import Journal
 from edgecap.errors import NotStopped
+from edgecap.lives import Verdict, is_to_end
 from edgecap.requests import Filter, FullRequest, SimpleRequest
 from edgecap.settings import Place, load_settings
 from flows.capture import capture
 from flows.register_bucket import register_bucket
 from tasks.cancelling import RUNS
 from tasks.line import Queue
+from tasks.runs import _act
+from tasks.states import history_of_run
+from tasks.waiting import Waiting, go_on, put_off, show, wake
 
 pytestmark = [pytest.mark.prefect, pytest.mark.xdist_group("prefect")]
 
+HOUR = timedelta(hours=1)
 LONG = FullRequest(colo="ORD", time_limit=30_000, filter=Filter(source_port=53, protocol=17))
 
 
@@ -138,6 +145,89 @@ async def test_a_simple_capture_in_line_that_is_cancelled_ends(world, prefect_se
     cancel(prefect_server, run_id)
     assert (await waiting).type == StateType.CANCELLED
     assert len(world.posts()) == 1
+
+
+async def sleeping(client, deployment, name="WaitingForLane"):
+    """A run that sleeps for an hour, as it was read."""
+    parameters = {"request": LONG.model_dump(mode="json")}
+    run = await client.create_flow_run_from_deployment(deployment, parameters=parameters)
+    await put_off(client, run.id, Waiting(name, datetime.now(UTC) + HOUR, "busy"))
+    return await client.read_flow_run(run.id)
+
+
+async def test_a_sleeping_run_cancelled_while_it_is_called_stays_cancelled(prefect_server, deployment):
+    """Each of our writes goes over a cancel that came after the run was read."""
+    now = Waiting("WaitingForLane", datetime.now(UTC), "")
+    async with get_client() as client:
+        for write in (
+            lambda run: wake(client, run, at=datetime.now(UTC)),
+            lambda run: put_off(client, run.id, now),
+            lambda run: show(run.id, now),
+            lambda run: go_on(run.id),
+            lambda run: _act(client, run, Verdict.TAKE_UP, []),
+        ):
+            run = await sleeping(client, deployment)
+            assert cancel(prefect_server, str(run.id)) == "Cancelled"
+            said = await write(run)
+            state = (await client.read_flow_run(run.id)).state
+            assert state.type == StateType.CANCELLED
+            assert is_to_end(await history_of_run(client, run.id))
+            assert said in (False, None, state, "was to be cancelled, and its process is gone: cancelled")
+        assert not await wake(client, await client.read_flow_run(run.id), at=datetime.now(UTC))
+        sleeper = await sleeping(client, deployment)
+        await client.delete_flow_run(sleeper.id)
+        assert not await wake(client, sleeper, at=datetime.now(UTC))
+
+
+async def test_a_dead_run_cancelled_while_it_is_taken_up_is_cancelled(prefect_server, deployment):
+    async with get_client() as client:
+        run = await sleeping(client, deployment)
+        await client.set_flow_run_state(run.id, State[None](type=StateType.RUNNING), force=True)
+        seen = await client.read_flow_run(run.id)
+        assert cancel(prefect_server, str(run.id)) == "Cancelling"
+        done = await _act(client, seen, Verdict.TAKE_UP, await history_of_run(client, run.id))
+        assert done == "was to be cancelled, and its process is gone: cancelled"
+        assert (await client.read_flow_run(run.id)).state.type == StateType.CANCELLED
+
+
+async def test_a_run_whose_cancel_was_written_over_posts_nothing(world, store, prefect_server, deployment):
+    """Whoever wrote over it died before it could look; then the run is taken up."""
+    async with get_client() as client:
+        run = await sleeping(client, deployment)
+        cancel(prefect_server, str(run.id))
+        again = State[None](type=StateType.SCHEDULED, name="WaitingForLane")
+        await client.set_flow_run_state(run.id, again)
+        await client.set_flow_run_state(run.id, State[None](type=StateType.PENDING))
+        run = await client.read_flow_run(run.id)
+        assert run.state.type == StateType.PENDING
+        state = await run_flow(capture, flow_run=run, return_type="state", parameters={"request": LONG})
+    assert state.type == StateType.CANCELLED
+    assert world.posts() == []
+    assert list(Journal(store).records()) == []  # nothing at all was begun
+
+
+async def test_a_run_cancelled_while_it_gives_its_process_back_stops_its_capture(
+    world, prefect_server, deployment, monkeypatch
+):
+    """Prefect refuses to schedule what is `Cancelling`, and this process is the only one of the run."""
+    monkeypatch.setattr("tasks.poll.patience", lambda _run: 0.0)
+    given_back = PrefectClient.request
+
+    async def cancelled_before(client, method, route, **more):
+        if method == "PATCH" and (more.get("json") or {}).keys() == {"infrastructure_pid"}:
+            await asyncio.to_thread(cancel, prefect_server, str(more["path_params"]["id"]))
+        return await given_back(client, method, route, **more)
+
+    monkeypatch.setattr(PrefectClient, "request", cancelled_before)
+    await register_bucket()
+    async with get_client() as client:
+        run = await client.create_flow_run_from_deployment(deployment)
+        await client.set_flow_run_state(run.id, State[None](type=StateType.PENDING), force=True)
+        run = await client.read_flow_run(run.id)
+    state = await run_flow(capture, flow_run=run, return_type="state", parameters={"request": LONG})
+    [post] = world.posts()
+    assert state.type == StateType.CANCELLED
+    assert stops(world) == [post["capture_id"]]
 
 
 async def test_whether_a_run_is_cancelled_still_is_asked_and_its_log_is_told(prefect_server):

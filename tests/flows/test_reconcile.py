@@ -44,15 +44,6 @@ def ended():
     return done.stdout.strip()
 
 
-@pytest.fixture
-async def deployment(prefect_server):
-    """A deployment of `capture` whose runs a worker of some pool would take, if there were one."""
-    async with get_client() as client:
-        pool = await client.create_work_pool(WorkPoolCreate(name=f"pool-{uuid4().hex}", type="process"))
-        flow_id = await client.create_flow(capture)
-        return await client.create_deployment(flow_id, name=uuid4().hex, work_pool_name=pool.name)
-
-
 async def set_state(client, run_id, kind):
     await client.set_flow_run_state(run_id, State[None](type=kind), force=True)
 
@@ -135,7 +126,7 @@ async def test_a_dead_run_is_taken_up_again_as_often_as_is_sensible(deployment, 
             (await client.read_flow_run(run)).state for run in (once, too_often, by_hand, unwanted, alive)
         ]
         assert [state.name for state in states] == [
-            "AwaitingRetry",
+            "WaitingForWorker",
             "Crashed",
             "Crashed",
             "Cancelled",
