@@ -157,13 +157,17 @@ async def _see_to_all(client: PrefectClient) -> tuple[list[TakenUp], bool]:
 
 
 async def life_of(intent: Intent) -> Life:
-    """Whether the run of an intent works on it, or will by itself."""
+    """Whether the run of an intent works on it, or will by itself.
+
+    A run that this server does not know may be one of another server that keeps the same archive, such as
+    the temporary one of a terminal.
+    """
     run_id = intent.run.partition(" ")[0]
     try:
         async with get_client() as client:
             run = await client.read_flow_run(UUID(run_id))
     except (ObjectNotFound, ValueError):
-        return Life.DEAD
+        return Life.UNKNOWN
     match run.state.type if run.state else None:
         case StateType.CANCELLED:
             return Life.CANCELLED

@@ -15,6 +15,7 @@ class Life(StrEnum):
     ALIVE = "alive"  # it works on it, waits for its turn, or will be taken up again: it is left alone
     DEAD = "dead"  # nobody works on it, and nobody will
     CANCELLED = "cancelled"  # likewise, because somebody wanted it to end
+    UNKNOWN = "unknown"  # this Prefect server does not know it: it may be another one's, and alive there
 
 
 class Action(StrEnum):

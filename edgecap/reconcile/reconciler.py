@@ -150,6 +150,10 @@ class Reconciler:
         age = survey.listing.server_time - one.intent.decided
         if sought.until or (sought.absent and age < self._limits.list_lag):
             return self._waits(one, sought.doubt or "the list of captures does not show it, and may lag")
+        if sought.absent and one.life is Life.UNKNOWN and age <= self._limits.give_up:
+            return self._waits(
+                one, "this Prefect server does not know its run, which may wait at another one"
+            )
         if sought.absent:
             return None
         unknown = unknown_outcome(one.intent, sought)

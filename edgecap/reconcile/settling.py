@@ -77,7 +77,10 @@ class Settler:
 
     async def never_accepted(self, intent: Intent, life: Life) -> Finding:
         """Say that the intent led to no capture."""
-        why = "it was cancelled" if life is Life.CANCELLED else "its run died"
+        why = {
+            Life.CANCELLED: "it was cancelled",
+            Life.UNKNOWN: "no Prefect server has brought its run to an end",
+        }.get(life, "its run died")
         reason = f"{why} before Cloudflare accepted it: the list of captures does not show it"
         return await self._ended(intent, "never-accepted", reason)
 

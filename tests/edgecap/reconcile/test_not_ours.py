@@ -71,6 +71,28 @@ async def test_what_may_or_may_not_be_a_dead_intents_own_is_reported_for_a_perso
     assert (world.ending(dead) and world.ending(dead).outcome) == outcome
 
 
+@both
+async def test_a_run_of_another_prefect_server_keeps_its_turn(world):
+    """It waits for its lane there: given up, it would find its request ended when its turn comes."""
+    waiting = world.begin(run="waits at another server")
+    world.lives = {waiting.intent_id: Life.UNKNOWN}
+    [finding] = (await world.reconcile()).findings
+    assert finding.action is Action.WAITING
+    assert "this Prefect server does not know its run" in finding.detail
+    assert world.ending(waiting) is None
+    [finding] = (await world.reconcile(limits=replace(QUICK, give_up=timedelta(0)))).findings
+    assert finding.action is Action.ENDED
+    assert world.ending(waiting).outcome == "never-accepted"
+
+
+async def test_what_a_run_of_another_prefect_server_captured_is_brought_in(world):
+    lost, capture = await world.accepted(run="of a server that is gone")
+    world.lives = {lost.intent_id: Life.UNKNOWN}
+    await world.final(capture)
+    assert kinds(await world.reconcile()) == [("intent", Action.ARCHIVED)]
+    assert world.ending(lost).outcome == "archived"
+
+
 async def test_intents_of_other_accounts_are_left_alone(world):
     world.begin(account="other")
     assert (await world.reconcile()).findings == ()
