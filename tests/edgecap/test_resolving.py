@@ -121,6 +121,7 @@ def test_what_was_not_accepted_is_over_and_stays_so(journal):
     say_not_accepted(journal, record, at=NOW)
     found = journal.find(record.intent.intent_id)
     assert (found.ended.outcome, found.ended.at) == ("never-accepted", NOW)
+    assert find_intent(journal, record.intent.intent_id) == found, "by its whole id also once it is over"
     for again in (
         lambda: say_accepted(journal, found, capture(1, type="simple")),
         lambda: say_not_accepted(journal, found, at=NOW),
