@@ -83,6 +83,7 @@ def test_lanes_do_not_see_each_other():
 def test_what_the_last_holder_did_counts_while_the_list_lags():
     memory = Memory("f" * 32, NOW - timedelta(seconds=10))
     assert turn("simple", [], memory).at == NOW + timedelta(seconds=50)
+    assert not memory.urgent  # unless it is said: else the longest waiting would lose a turn
     assert turn("full", [], memory).at == NOW + LOOK
     assert turn("full", [capture("full", 10, "success", int("f" * 32, 16))], memory).now
 
