@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,6 +36,12 @@ class ProcessMark:
             return cls(machine, int(pid), int(started))
         except ValueError:
             return None
+
+
+def seconds_since_boot() -> float:
+    """Seconds that never jump, and that go on while the machine is suspended."""
+    clock = getattr(time, "CLOCK_BOOTTIME", None)  # Linux's: its `time.monotonic` stands still then
+    return time.monotonic() if clock is None else time.clock_gettime(clock)
 
 
 def this_process() -> ProcessMark:

@@ -9,7 +9,6 @@ made again before it is proven that it started nothing: `edgecap.adoption` says 
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
@@ -33,6 +32,7 @@ from edgecap.errors import (
 )
 from edgecap.lanes import Kind, Memory, Turn, next_turn
 from edgecap.line import CHANGE_OVER, Waiter, in_order, place_of
+from edgecap.liveness import seconds_since_boot
 from edgecap.posting import (
     Look,
     about_to_post,
@@ -86,7 +86,7 @@ class Submitter:
         lane: enters the account's lane of a type.
         timing: spacing, look-again times, and when a waiter counts as urgent.
         clock: the clock of those who wait, aware, UTC.
-        monotonic: seconds that never jump.
+        monotonic: seconds that never jump, and go on while the machine is suspended.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class Submitter:
         timing: Timing,
         *,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
-        monotonic: Callable[[], float] = time.monotonic,
+        monotonic: Callable[[], float] = seconds_since_boot,
     ) -> None:
         self._client = client
         self._journal = journal

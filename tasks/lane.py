@@ -23,6 +23,7 @@ from prefect.variables import Variable
 
 from edgecap.lanes import Kind, Memory
 from edgecap.line import Waiter, slot_name
+from edgecap.liveness import seconds_since_boot
 from edgecap.requests import rfc3339
 from edgecap.submission import Lane, LaneHold
 from tasks.line import Queue
@@ -105,7 +106,7 @@ async def _slot(name: str, myself: str) -> AsyncIterator[None]:
             pause = min(KNOCK_MOST, pause * 1.5)
         else:
             break
-    began, has_left = time.monotonic(), False
+    began, has_left = seconds_since_boot(), False
     try:
         await sign_slot(name, myself)
         yield
@@ -113,7 +114,7 @@ async def _slot(name: str, myself: str) -> AsyncIterator[None]:
         # Once the slot is free, the next holder may leave its name. But one that was taken long ago, and that
         # nobody says to hold, is freed by those who want it: it is given back first.
         try:
-            if time.monotonic() - began < LEASE:
+            if seconds_since_boot() - began < LEASE:
                 has_left = await leave_slot(name)
         finally:
             try:

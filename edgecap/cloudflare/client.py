@@ -236,7 +236,7 @@ class Client:
         captures = [Capture.model_validate(item) for item in items]
         envelope = read_envelope(response.content)
         total = envelope.total if envelope else None
-        return Listing(captures, server_date(response.headers) or self._clock(), total)
+        return Listing(captures, server_date(response.headers) or self.server_now(), total)
 
     async def _change(self, method: str, path: str) -> None:
         call = self._call(method, path)

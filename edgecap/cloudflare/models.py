@@ -204,7 +204,8 @@ class Listing:
 
     Attributes:
         captures: what the account has, whoever started it.
-        server_time: the server's clock when it answered, aware, UTC; ours if the answer had no `Date`.
+        server_time: the server's clock when it answered, aware, UTC; reckoned from earlier
+            answers if this one had no `Date`, ours if none had.
         total: how many captures there are, if the answer says so: there may be further pages.
     """
 

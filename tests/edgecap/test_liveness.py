@@ -1,10 +1,15 @@
 """Whether a process still lives."""
 
+import inspect
 import subprocess
 import sys
+import time
 from dataclasses import replace
 
-from edgecap.liveness import ProcessMark, is_gone, this_process
+import pytest
+
+from edgecap.liveness import ProcessMark, is_gone, seconds_since_boot, this_process
+from edgecap.submission import Submitter
 
 
 def test_this_process_lives():
@@ -44,3 +49,14 @@ def test_nobody_can_tell_of_another_machine():
 def test_what_is_no_mark_is_none():
     assert ProcessMark.parse("4242") is None
     assert ProcessMark.parse("") is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has this clock")
+def test_the_seconds_in_which_a_machine_was_suspended_count(monkeypatch):
+    """A look at the API's list before that is old when a laptop is opened again."""
+    known = time.clock_gettime
+    monkeypatch.setattr(
+        time, "clock_gettime", lambda which: known(which) + 3600 * (which == time.CLOCK_BOOTTIME)
+    )
+    assert seconds_since_boot() - time.monotonic() >= 3599
+    assert inspect.signature(Submitter).parameters["monotonic"].default is seconds_since_boot

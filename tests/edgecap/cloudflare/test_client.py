@@ -125,6 +125,13 @@ class TestAccount:
         assert "CLOUDFLARE_" in caught.value.todo
 
 
+async def test_an_answer_without_a_date_is_dated_by_the_ones_before_it():
+    """This machine's clock may be wrong by hours."""
+    async with Api(ok([], date="Mon, 23 Nov 2026 14:00:00 GMT"), ok([])).client() as client:
+        first, second = await client.list_captures(), await client.list_captures()
+    assert first.server_time == second.server_time != NOW
+
+
 class TestRepr:
     async def test_tells_its_state_and_no_secret(self):
         limits = {"ratelimit": '"default";r=50;t=30', "ratelimit-policy": '"default";q=1200;w=300'}
