@@ -119,11 +119,11 @@ bench-cancel: setup-dev ## 50 full captures cancelled at random moments under lo
 bench-alerts: setup-dev ## alerts: how soon one becomes a capture, and after Prefect was away
 	@$(BIN)/python -m benches.alerts
 
-# RESULTS=FILE keeps what was played there and goes on where the last run ended, at whatever commit that was;
+# docs/faults.jsonl keeps what was played, at which commit, and the next run goes on from there;
 # AGAIN=violations, older or all plays such of them again.
-faults: setup-dev apt postgresql ## the whole fault matrix, and docs/faults.md from it (SEED=1, SITES=6, ONLY='pattern', RESULTS=file)
+faults: setup-dev apt postgresql ## the fault matrix, and docs/faults.md from it; goes on where it ended (SEED=1, SITES=6, ONLY='pattern', AGAIN=all)
 	@$(BIN)/python -m tests.faults --seed $(or $(SEED),1) --sites $(or $(SITES),6) \
-	  $(if $(RESULTS),--results '$(RESULTS)' --resume $(if $(AGAIN),--again $(AGAIN))) $(if $(ONLY),--only '$(ONLY)',--report docs/faults.md)
+	  --results '$(or $(RESULTS),docs/faults.jsonl)' --resume $(if $(AGAIN),--again $(AGAIN)) $(if $(ONLY),--only '$(ONLY)') --report docs/faults.md
 
 # Without a service of its own: the matrix starts one in a folder that goes afterwards.
 postgresql:

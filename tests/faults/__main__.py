@@ -247,7 +247,9 @@ def commit() -> str:
     def git(*words: str) -> str:
         return subprocess.run(["git", *words], capture_output=True, text=True, check=False).stdout.strip()
 
-    changed = git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!docs/faults.md")
+    changed = git(
+        "status", "--porcelain", "--untracked-files=no", "--", ".", ":!docs/faults.md", ":!docs/faults.jsonl"
+    )
     return (git("rev-parse", "--short", "HEAD") or "unknown") + ("+changes" if changed else "")
 
 

@@ -186,8 +186,9 @@ class Result:
     at: str = ""
 
     def record(self) -> str:
-        """One line of JSON, for the file of results."""
-        values = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "case"}
+        """One line of JSON, for the file of results; the history only where something is wrong."""
+        left_out = {"case"} if self.violations else {"case", "history"}
+        values = {each.name: getattr(self, each.name) for each in fields(self) if each.name not in left_out}
         return json.dumps({"name": self.case.name, "definition": self.case.definition, **values})
 
     @classmethod

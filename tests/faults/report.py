@@ -52,8 +52,8 @@ simple capture's download, so there TLS alone protects it, and the simulated edg
 outage lasts until the run waits without a process and half a minute more, or seven minutes; one of each
 kind lasts a real hour.
 
-The whole matrix is `make faults`, in parts with `RESULTS=file`; a part of it is `.venv/bin/python -m
-tests.faults --only 'crash while polling*' --seed 7`.
+`make faults` plays what `docs/faults.jsonl` has no result of, and adds to it; `make faults AGAIN=all` plays
+the whole matrix, and `make faults AGAIN=all ONLY='crash while polling*'` a part of it.
 """
 
 
