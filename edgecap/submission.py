@@ -42,11 +42,13 @@ from edgecap.posting import (
     repeat_of,
     undecided,
 )
+from edgecap.requests import CaptureRequest, SimpleRequest
 from edgecap.settings import Timing
 
 REFUSED_MOST = timedelta(
     minutes=5
 )  # between two requests that the API refuses though the list shows no reason
+DATE = timedelta(seconds=1)  # a `Date` has whole seconds, so that the server's clock may be so much further
 STALE = 45.0  # seconds after the look at the list in which the POST must follow; else look again
 
 
@@ -167,6 +169,8 @@ class Submitter:
             )
             if me:
                 turn, urgent = self._in_line(turn, me, hold, listing.server_time)
+            if turn.now:
+                turn = _not_yet(intent.request, listing.server_time) or turn
             if not turn.now:
                 return turn
             check_window(intent.request, now=listing.server_time)
@@ -323,6 +327,14 @@ class Submitter:
     async def _adopt(self, intent: Intent, capture: Capture) -> Started:
         await asyncio.to_thread(self._journal.accept, intent.intent_id, capture.raw)
         return Started(capture, intent, adopted=True)
+
+
+def _not_yet(request: CaptureRequest, now: datetime) -> Turn | None:
+    """When a simple capture's window is over, if the server's clock, set back, says that this is to come."""
+    ends = request.offset_time if isinstance(request, SimpleRequest) else None
+    if ends is None or ends <= now + DATE:
+        return None
+    return Turn(ends, f"its window ends at {ends:%H:%M:%S}Z, and Cloudflare's clock says {now:%H:%M:%S}Z")
 
 
 def _accepted(record: JournalRecord) -> Started | None:

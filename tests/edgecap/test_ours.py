@@ -208,6 +208,18 @@ def test_a_post_that_is_refused_for_no_reason_that_the_list_shows_is_made_ever_l
         assert len(times) < 20
 
 
+def test_a_window_that_a_clock_set_back_has_put_in_the_future_is_waited_for():
+    with a_world() as world:
+        run = world.decide(SIMPLE, Priority.MANUAL)
+        world.edge.clock._start -= timedelta(minutes=10)
+        world.attempt(run).go()
+        assert not world.judge.posts
+        assert 598 < world.wait_of(run) < 602
+        world.advance(world.wait_of(run))
+        world.attempt(run).go()
+        assert run.started
+
+
 @both
 def test_a_life_that_was_held_up_before_its_post_does_not_make_it(request_):
     """Its lease is over, and another life may have proven by now that nothing came of its POST."""
