@@ -2,10 +2,13 @@
 
 import asyncio
 import json
+import threading
 import uuid
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from cli.cancelling import Cancelling
 from edgecap.archive.journal import Journal
 from edgecap.cloudflare.client import Client, Listing
 from edgecap.destinations import destination_conf
@@ -16,6 +19,7 @@ from edgecap.requests import FullRequest, SimpleRequest
 from edgecap.settings import load_settings
 from edgecap.simulator.faults import parse_fault
 from edgecap.stores import open_store
+from tests.silent_server import Silent
 
 LONG = FullRequest(colo="ORD", time_limit=30_000)
 
@@ -131,7 +135,7 @@ def test_a_prefect_server_that_does_not_answer_does_not_hold_it_up(call, setting
 
 
 def test_what_cloudflare_does_not_stop_is_an_error_of_its_own(call, settings, edge, store, monkeypatch):
-    monkeypatch.setattr("cli.cancel.STOP_WITHIN", 2.0)
+    monkeypatch.setattr("cli.cancelling.STOP_WITHIN", 2.0)
     capture = accepted(settings, edge, store, str(uuid.uuid4()))
     edge.faults.add(parse_fault("error,method=PUT,path=*/stop,count=always,value=503"))
     done = call("cancel", capture.id)
@@ -143,8 +147,8 @@ def test_what_cloudflare_does_not_stop_is_an_error_of_its_own(call, settings, ed
 
 def test_a_capture_that_may_still_turn_up_is_no_success(call, settings, edge, store, monkeypatch):
     """Its POST was recorded, nobody knows the answer, and the list does not show it."""
-    monkeypatch.setattr("cli.cancel.STOP_WITHIN", 3.0)
-    monkeypatch.setattr("cli.cancel.UNSEEN", 1.0)
+    monkeypatch.setattr("cli.cancelling.STOP_WITHIN", 3.0)
+    monkeypatch.setattr("cli.cancelling.UNSEEN", 1.0)
     run_id = str(uuid.uuid4())
     about_to(settings, edge, store, decided(settings, edge, store, run_id))
     done = call("cancel", run_id)
@@ -179,6 +183,130 @@ def test_an_archive_that_is_away_does_not_keep_a_capture_from_being_stopped(call
     done = call("cancel", capture.id, "--yes", **away)
     assert done.returncode == 0, done.stderr
     assert stops(edge) == [capture.id]
+
+
+def silent_archive(server):
+    """The environment of an archive in a bucket that never answers."""
+    place = {"URI": "s3://archive/edge", "ENDPOINT_URL": server.url}
+    place |= {"ACCESS_KEY_ID": "AKIA", "SECRET_ACCESS_KEY": "secret"}
+    return {f"EDGECAP_ARCHIVES__DEFAULT__{name}": value for name, value in place.items()}
+
+
+async def test_a_capture_is_stopped_before_the_archive_or_prefect_has_answered(settings, edge, monkeypatch):
+    """With the whole id and `--yes`, nothing but Cloudflare is needed."""
+    monkeypatch.setattr("cli.whose.JOURNAL", 3600.0)
+    monkeypatch.setattr("cli.whose.PREFECT_ANSWER", 3600.0)
+    capture = await asyncio.to_thread(post, settings, full_body(settings))
+    with Silent() as archive, Silent() as prefect:
+        for name, value in silent_archive(archive).items():
+            monkeypatch.setenv(name, value)
+        cancelling = Cancelling(load_settings(), "default", "default", f"{prefect.url}/api")
+        cancelled = asyncio.create_task(cancelling.cancel(capture.id, yes=True))
+        async with asyncio.timeout(240):
+            while not stops(edge):  # noqa: ASYNC110 - the edge's log tells
+                await asyncio.sleep(0.05)
+        assert (archive.given_up, prefect.given_up) == (0, 0)
+    said = await cancelled
+    assert (said["capture_id"], said["outcome"]) == (capture.id, "asked")
+    assert "Whether a run of edgecap's had it is not known" in said["detail"]
+    assert stops(edge) == [capture.id]
+
+
+@pytest.mark.parametrize("yes", [True, False])
+def test_an_archive_that_hangs_does_not_hold_up_the_end_of_the_command(
+    call, settings, edge, monkeypatch, yes
+):
+    monkeypatch.setattr("cli.whose.JOURNAL", 1.0)
+    capture = post(settings, full_body(settings))
+    with Silent() as archive:
+        done = call("cancel", capture.id, *(["--yes"] if yes else []), **silent_archive(archive))
+        assert archive.taken == 1  # one more would follow, were its answer waited for
+    assert done.returncode == (0 if yes else 19), done.stderr
+    assert "did not answer within 1 s" in (done.stdout if yes else done.stderr)
+    assert stops(edge) == ([capture.id] if yes else [])
+
+
+class OneRun(BaseHTTPRequestHandler):
+    """As much of Prefect as a cancel of one run takes. `server.look` is called at each look at the run."""
+
+    def do_GET(self):
+        self.server.look()
+        self.say(self.server.run)
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["content-length"]))
+        self.server.run["state"] = {"type": "CANCELLING", "name": "Cancelling"}
+        self.say({})
+
+    def say(self, answer):
+        text = json.dumps(answer).encode()
+        self.send_response(200)
+        self.send_header("content-length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def prefect():
+    """A running run of a full capture, at a server."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), OneRun) as server:
+        run = {"id": str(uuid.uuid4()), "name": "full ORD", "state": {"type": "RUNNING", "name": "Running"}}
+        server.run = {**run, "parameters": {"request": {"type": "full"}}}
+        server.look = lambda: None
+        server.url = f"http://127.0.0.1:{server.server_port}/api"
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+def test_a_run_that_posts_after_it_was_told_to_end_has_its_capture_stopped(
+    call, settings, edge, store, prefect
+):
+    """It looks for a cancel only now and then: that nothing runs counts once the run is over."""
+    intent = decided(settings, edge, store, prefect.run["id"])
+    looks, posted = [], []
+
+    def look():
+        if prefect.run["state"]["type"] != "CANCELLING":
+            return
+        looks.append(1)
+        if len(looks) == 3:
+            about_to(settings, edge, store, intent)
+            body = {**intent.body, "destination_conf": destination_conf(settings.bucket(), with_secrets=True)}
+            posted.append(post(settings, body).id)
+
+    prefect.look = look
+    done = call("cancel", prefect.run["id"], PREFECT_API_URL=prefect.url)
+    assert done.returncode == 0, done.stderr
+    assert f"full ORD ({prefect.run['id']}) is cancelling; Cloudflare was asked to stop" in done.stdout
+    assert stops(edge) == posted != []
+
+
+@pytest.mark.parametrize("ends", [True, False])
+def test_that_nothing_runs_is_said_only_of_a_run_that_is_over(
+    call, settings, edge, store, prefect, monkeypatch, ends
+):
+    monkeypatch.setattr("cli.cancelling.STOP_WITHIN", 600.0 if ends else 3.0)
+    decided(settings, edge, store, prefect.run["id"])
+    looks = []
+
+    def look():
+        if prefect.run["state"]["type"] == "CANCELLING":
+            looks.append(1)
+            if ends and len(looks) == 3:
+                prefect.run["state"] = {"type": "CANCELLED", "name": "Cancelled"}
+
+    prefect.look = look
+    done = call("cancel", prefect.run["id"], PREFECT_API_URL=prefect.url)
+    assert done.returncode == (0 if ends else 19)
+    if ends:
+        assert len(looks) == 3
+        assert "no full capture of it runs at Cloudflare" in done.stdout
+    else:
+        assert "is not known to have ended: it may still start one" in done.stderr
 
 
 def test_ids_that_name_nothing_or_nothing_that_can_be_stopped(call, settings, edge):

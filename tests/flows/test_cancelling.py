@@ -11,7 +11,7 @@ from prefect.client.schemas.objects import State, StateType
 from prefect.flow_engine import run_flow
 from prefect.states import Scheduled
 
-from cli.cancel import _Cancelling
+from cli.cancelling import Cancelling
 from deployments.canceller import ask_whether, tell_in_its_log
 from deployments.prefect_api import PrefectApi
 from edgecap.archive.journal import Journal
@@ -108,8 +108,8 @@ async def test_a_cancel_that_cannot_read_the_journal_tells_the_run_to_stop_its_c
     settings = load_settings().model_copy(
         update={"archives": {"default": Place(uri="file:/nowhere/archive")}}
     )
-    cancelling = _Cancelling(settings, "default", "default", prefect_server.api_url)
-    with pytest.raises(NotStopped, match="is cancelling, and its own process stops the capture"):
+    cancelling = Cancelling(settings, "default", "default", prefect_server.api_url)
+    with pytest.raises(NotStopped, match=r"is cancelling; .*; its own process tries, too"):
         await cancelling.cancel(run_id, yes=False)
     assert (await flow).type == StateType.CANCELLED
     [post] = world.posts()

@@ -1,0 +1,30 @@
+"""Threads for calls that may hang, in a store's or a socket's: the process ends without waiting for them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+
+class DaemonThreads(ThreadPoolExecutor):
+    """One daemon thread for each call. asyncio takes no executor that is not a ThreadPoolExecutor."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Call `fn` in a thread of its own."""
+        future: Future[Any] = Future()
+
+        def work() -> None:
+            if not future.set_running_or_notify_cancel():
+                return
+            try:
+                future.set_result(fn(*args, **kwargs))
+            except BaseException as error:  # noqa: BLE001 - whatever it is, somebody waits for it
+                future.set_exception(error)
+
+        threading.Thread(target=work, name="edgecap-call", daemon=True).start()
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Leave the threads alone."""
