@@ -1,8 +1,8 @@
 """Stopping the captures of cancelled runs, beside the workers: a small program that does nothing else.
 
 A run that sleeps has no process that could stop its capture, another's may be killed before it does, and a
-new process takes long to start on a busy machine. This one is always there. Every other second it asks
-Prefect which runs are cancelled, with a short time-out; neither events nor the runs themselves are relied on.
+new process takes long to start on a busy machine. This one is always there. Every other second, or as often
+as Prefect answers, it asks which runs are cancelled; neither events nor the runs themselves are relied on.
 """
 
 from __future__ import annotations
@@ -31,8 +31,10 @@ from edgecap.errors import (
 from edgecap.stopping import Stopped, Stopping
 from tasks.cancelled import Cancelled, stop_once
 
-LOOK = 1.5  # seconds between two looks
-ANSWER = 5.0  # seconds for one answer of Prefect's
+LOOK = 1.5  # seconds from one look to the next; at once after one that took longer
+LEAST = 0.1  # seconds between two of them
+# Seconds for one answer of Prefect's: a busy server takes its time, and one that is away no connection.
+ANSWER, CONNECTION = 10.0, 4.0
 AT_FIRST = timedelta(hours=24)  # a run that was cancelled so long ago is of interest at the first look
 RECENT = timedelta(minutes=10)  # and so long ago at the others
 UNSEEN = 300.0  # seconds in which a POST without an answer must show in Cloudflare's list
@@ -91,9 +93,10 @@ class Canceller:
     async def forever(self) -> None:
         """Look again and again."""
         while True:
+            began = self._clock()
             with suppress(SetupError):  # Prefect is away or busy; the next look tells
                 await self.once()
-            await self._sleep(LOOK)
+            await self._sleep(max(LEAST, began + LOOK - self._clock()))
 
     async def once(self) -> None:
         """One look; captures are stopped in tasks of their own, so that none waits for another.
@@ -175,12 +178,21 @@ def _lasts(error: Exception, age: float) -> bool:
     return isinstance(error, LASTING) or (isinstance(error, UnknownToApi) and age > UNSEEN)
 
 
+def patient_api(api_url: str) -> PrefectApi:
+    """Prefect's API, for a program that asks all the time and can wait for each answer."""
+    return PrefectApi(api_url, timeout=httpx.Timeout(ANSWER, connect=CONNECTION), insist=False)
+
+
 def ask(prefect: PrefectApi) -> Callable[[datetime], Awaitable[list[Cancelled]]]:
     """Ask Prefect which runs of the flow `capture` are cancelled."""
 
     async def look(since: datetime) -> list[Cancelled]:
-        runs = await asyncio.to_thread(prefect.cancelled, "capture", since=since)
-        return [cancelled for run in runs if (cancelled := Cancelled.of(run))]
+        # Side by side: a busy server takes its time for each.
+        going, over = await asyncio.gather(
+            asyncio.to_thread(prefect.cancelling, "capture"),
+            asyncio.to_thread(prefect.cancelled, "capture", since=since),
+        )
+        return [cancelled for run in (*going, *over) if (cancelled := Cancelled.of(run))]
 
     return look
 
@@ -214,7 +226,7 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for name in ("httpx", "botocore"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    with PrefectApi(os.environ["PREFECT_API_URL"], timeout=ANSWER, insist=False) as prefect:
+    with patient_api(os.environ["PREFECT_API_URL"]) as prefect:
         canceller = Canceller(ask(prefect), still=ask_whether(prefect), tell=tell_in_its_log(prefect))
         asyncio.run(canceller.forever())
 

@@ -29,11 +29,11 @@ class PrefectApi:
 
     Args:
         api_url: such as `http://127.0.0.1:4200/api`.
-        timeout: seconds for one call.
+        timeout: seconds for one call, or for each part of it.
         insist: try again where a server is just starting, or busy; False leaves that to the caller.
     """
 
-    def __init__(self, api_url: str, *, timeout: float = 30, insist: bool = True) -> None:
+    def __init__(self, api_url: str, *, timeout: float | httpx.Timeout = 30, insist: bool = True) -> None:
         self._pauses = _PAUSES if insist else ()
         self._client = httpx.Client(
             base_url=api_url,
@@ -179,12 +179,14 @@ class PrefectApi:
         runs = self._runs({"state": {"type": {"any_": _UNFINISHED}}})
         return [run for run in runs if run["state"]["name"] != "Scheduled"]
 
+    def cancelling(self, flow: str) -> list[dict[str, Any]]:
+        """The runs of a flow that are being cancelled."""
+        return self._runs({"state": {"type": {"any_": ["CANCELLING"]}}}, flows={"name": {"any_": [flow]}})
+
     def cancelled(self, flow: str, *, since: datetime) -> list[dict[str, Any]]:
-        """The runs of a flow that are being cancelled, and those that were cancelled since then."""
-        of = {"name": {"any_": [flow]}}
+        """The runs of a flow that were cancelled since then."""
         ended = {"state": {"type": {"any_": ["CANCELLED"]}}, "end_time": {"after_": since.isoformat()}}
-        going = self._runs({"state": {"type": {"any_": ["CANCELLING"]}}}, flows=of)
-        return going + self._runs(ended, flows=of)
+        return self._runs(ended, flows={"name": {"any_": [flow]}})
 
     def cancel(self, run_id: str) -> str:
         """Ask for the end of a run, as the UI does; its state's name then, such as `Cancelled`."""

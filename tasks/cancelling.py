@@ -2,7 +2,7 @@
 
 Prefect tells a worker of a cancel by an event, which may be dropped, and leaves runs of a terminal or of the
 warm process alone. So each run is watched by its own process as well: a thread with an event loop of its own
-asks Prefect every other second, with a short time-out, and stops the capture itself.
+asks Prefect every other second, or as often as that answers, and stops the capture itself.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ from edgecap.stopping import TIMEOUT, Stopped, Stopping, stop_capture, stop_inte
 from edgecap.stores import open_store
 from tasks.run_history import RunHistory, history_of
 
-LOOK = 2.0  # seconds between two looks at a run's state
+LOOK = 2.0  # seconds from one look at a run's state to the next; at once after one that took longer
+LEAST = 0.1  # seconds between two of them
 STOP_WITHIN = 12.0  # seconds in which the run's own process stops its capture
 UNSEEN = 4.0  # seconds in which a POST that was under way must show in Cloudflare's list
 END_WITHIN = 8.0  # seconds for the run's tasks to end, after its capture was stopped
@@ -196,7 +197,7 @@ async def _watch(watched: Watched, history: RunHistory, looked: Callable[[], obj
     try:
         async with history:
             while not watched.wanted.is_set():
-                closing = watched.closing.is_set()
+                closing, began = watched.closing.is_set(), loop.time()
                 if await history.is_to_end() or (closing and await history.is_to_end()):
                     watched.cancel()
                 elif closing:
@@ -204,7 +205,7 @@ async def _watch(watched: Watched, history: RunHistory, looked: Callable[[], obj
                 else:
                     looked()
                     with suppress(TimeoutError):
-                        await asyncio.wait_for(poked.wait(), LOOK)
+                        await asyncio.wait_for(poked.wait(), max(LEAST, began + LOOK - loop.time()))
     except Exception:
         looked()  # a fault of ours in here must not keep the run waiting
         raise

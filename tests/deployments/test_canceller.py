@@ -1,14 +1,20 @@
 """The program that stops captures of cancelled runs goes on until it is certain; on a stepped clock."""
 
 import asyncio
+import json
+import threading
+import time
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from deployments.canceller import MOST, RECENT, UNSEEN, Canceller
+from deployments.canceller import MOST, RECENT, UNSEEN, Canceller, ask, patient_api
 from edgecap.errors import ConfigError, Damaged, NotStopped, ServerTrouble, SetupError, UnknownToApi
 from edgecap.identity import intent_id
 from edgecap.stopping import Stopped, Stopping
 from tasks.cancelled import Cancelled
+from tasks.run_history import RunHistory
 
 RUN = Cancelled("run", "intent", is_over=True)
 ASKED, OVER = Stopped(Stopping.ASKED, "c" * 32), Stopped(Stopping.OVER, "c" * 32)
@@ -186,3 +192,47 @@ def test_a_run_of_prefect_s_is_read_for_its_intent():
     assert Cancelled.of(run) == Cancelled("0b0e", intent_id("a" * 32, "during", "2"), "lab", "cold")
     for other in ({"request": {"type": "simple"}}, {}, {"request": {"type": "full"}, "part": {"odd": 1}}):
         assert Cancelled.of({"id": "0b0e", "parameters": other, "state": {"type": "CANCELLED"}}) is None
+
+
+@pytest.fixture
+def slow_prefect():
+    """A server that takes six seconds for each answer: a run was cancelled, and another is being so."""
+
+    def run(run_id, kind):
+        return {"id": run_id, "parameters": {"request": {"type": "full"}}, "state": {"type": kind}}
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            at = datetime.now(UTC).isoformat()
+            self.say([{"type": "CANCELLING", "name": "Cancelling", "timestamp": at}])
+
+        def do_POST(self):
+            body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+            [kind] = body["flow_runs"]["state"]["type"]["any_"]
+            self.say([run(kind.lower(), kind)])
+
+        def say(self, answer):
+            time.sleep(6)
+            text = json.dumps(answer).encode()
+            self.send_response(200)
+            self.send_header("content-length", str(len(text)))
+            self.end_headers()
+            self.wfile.write(text)
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/api"
+    server.shutdown()
+    server.server_close()
+
+
+async def test_a_cancel_is_seen_at_a_prefect_server_that_is_slow(slow_prefect):
+    """By the program beside the workers, and by the run's own process."""
+    with patient_api(slow_prefect) as prefect:
+        found = await ask(prefect)(datetime.now(UTC))
+    assert [each.run_id for each in found] == ["cancelling", "cancelled"]
+    async with RunHistory("some-run", slow_prefect) as history:
+        assert await history.is_to_end()
