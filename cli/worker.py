@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
@@ -12,7 +11,7 @@ from cyclopts.validators import Number
 
 from cli.output import say
 from deployments.local import named_server
-from deployments.processes import Program, heed_interrupts
+from deployments.processes import heed_interrupts
 from deployments.worker import (
     check_name,
     check_server,
@@ -55,7 +54,4 @@ def worker(
     heed_interrupts()
     argv = command(name, limit, queue)
     env = environment(settings, os.environ)
-    # It ends with this process, which the worker's program takes over.
-    canceller = [sys.executable, "-m", "deployments.canceller"]
-    Program("canceller", canceller, log=settings.home / "logs" / "canceller.log", env=env).start()
     os.execve(shutil.which(argv[0]) or argv[0], argv, env)  # noqa: S606 - no shell is wanted

@@ -178,15 +178,15 @@ def name_of(queues: Sequence[str]) -> str:
 
 
 def command(name: str, limit: int, queues: Sequence[str]) -> list[str]:
-    """Prefect's own command for a process worker.
+    """Prefect's own command for a process worker, with the canceller beside it.
 
     Args:
         name: as the UI shows it; empty for one that Prefect chooses.
         limit: flow runs at a time.
         queues: only these; all, by their priority, if empty.
     """
-    argv = [sys.executable, "-m", "prefect", "worker", "start", "--pool", POOL, "--type", "process"]
-    argv += ["--limit", str(limit)]
+    argv = [sys.executable, "-m", "deployments.prefect_worker"]
+    argv += ["worker", "start", "--pool", POOL, "--type", "process", "--limit", str(limit)]
     if name:
         argv += ["--name", name]
     for queue in queues:
