@@ -268,6 +268,8 @@ class _Run:
         from prefect.settings import get_current_settings  # noqa: PLC0415 - after the environment is set
 
         from flows.capture import capture  # noqa: PLC0415 - the same
+        from tasks.away import prefect_away  # noqa: PLC0415 - the same
+        from tasks.retrying import PREFECT_AWAY  # noqa: PLC0415 - the same
 
         if get_current_settings().api.url is None:
             say("No Prefect server runs, so one is started for this capture alone; `edgecap up` keeps one.")
@@ -277,7 +279,10 @@ class _Run:
         try:
             if self._unwanted.is_set():
                 raise CancelledInPrefect("interrupted before anything began")
-            state = await capture(self._request, self._account, self._archive, return_state=True)
+            try:
+                state = await capture(self._request, self._account, self._archive, return_state=True)
+            except PREFECT_AWAY as error:  # the run's end could not be reported
+                raise prefect_away(error, self._watched) from error
             if self._watched and self._watched.wanted.is_set() and not state.is_completed():
                 raise CancelledInPrefect(f"cancelled in Prefect; {self}")
             return await state.aresult()

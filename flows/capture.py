@@ -16,11 +16,13 @@ from edgecap.intents import identity_of
 from edgecap.requests import CaptureRequest, FullRequest, SimpleRequest
 from edgecap.settings import DEFAULT
 from tasks.archive import EntrySummary, archive_entry, conclude
+from tasks.away import crashed
 from tasks.cancelling import RunCancelled, RunLeft, Watched, unless_cancelled
 from tasks.fetch import fetch
 from tasks.incident import report_back
 from tasks.patience import patiently, persistently
 from tasks.poll import poll
+from tasks.retrying import PREFECT_AWAY
 from tasks.runs import sign
 from tasks.submit import IfLate, submit
 from tasks.summarise import summarise
@@ -55,14 +57,29 @@ async def capture(
         part: Which part of an alert's incident it is; left empty by people
     """
     get_run_logger().info("Capture wanted: %s", request)
+    # A simple capture is over at once: there is nothing to stop.
+    intent = identity_of(this_run.id, part) if isinstance(request, FullRequest) else ""
+    watched = Watched(this_run.id, intent, account, archive)
+    try:
+        return await _see_through(watched, request, account, archive, if_late, part)
+    except PREFECT_AWAY as error:
+        return cast("EntrySummary", crashed(error, watched))
+
+
+async def _see_through(
+    watched: Watched,
+    request: SimpleRequest | FullRequest,
+    account: str,
+    archive: str,
+    if_late: IfLate,
+    part: IncidentPart | None,
+) -> EntrySummary:
+    """Take the capture, and return its entry or the state that says why there is none."""
     await sign(this_run.id)
     scheduled, series = None, ""
     if "auto-scheduled" in this_run.tags:
         scheduled = this_run.scheduled_start_time
         series = f"{this_run.flow_name}/{deployment.name}"
-    # A simple capture is over at once: there is nothing to stop.
-    intent = identity_of(this_run.id, part) if isinstance(request, FullRequest) else ""
-    watched = Watched(this_run.id, intent, account, archive)
     try:
         entry = await unless_cancelled(
             watched, _take(watched, request, account, archive, scheduled, series, if_late, part)

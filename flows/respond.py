@@ -20,6 +20,7 @@ from edgecap.incidents.part import summary_of
 from edgecap.incidents.record import Incident, Noted, Part
 from edgecap.report.links import Links, links_to
 from edgecap.settings import DEFAULT, load_settings
+from tasks.away import crashed
 from tasks.cancelling import RunCancelled, Watched, unless_cancelled
 from tasks.incident import close, how_it_began, make_room, start_captures, wake_incident, watch, write_down
 from tasks.patience import patiently
@@ -57,16 +58,18 @@ async def respond(
         account: Name of the Cloudflare account in the settings
         archive: Name of the archive in the settings
     """
-    await sign(this_run.id)
     noted = Noted(
         incident=incident, alert=summary_of(alert), plan=plan, account=account, at=datetime.now(UTC)
     )
-    work = _start(noted, archive) if event == "start" else _end(noted, archive)
     try:
+        await sign(this_run.id)
+        work = _start(noted, archive) if event == "start" else _end(noted, archive)
         # In the warm process nobody else would notice that the run is cancelled.
         message = await unless_cancelled(Watched(str(this_run.id), ""), work)
     except RunCancelled:
         return cast("str", Cancelled(message="cancelled; captures that it started are runs of their own"))
+    except PREFECT_AWAY as error:
+        return cast("str", crashed(error))
     except EdgecapError as error:
         # Raised, the message would begin with Prefect's own words.
         return cast("str", Failed(message=str(error), data=error))

@@ -17,7 +17,9 @@ from edgecap.alerts.registry import sources
 from edgecap.alerts.understanding import understand
 from edgecap.errors import EdgecapError
 from edgecap.settings import DEFAULT, load_settings
+from tasks.away import crashed
 from tasks.order import order
+from tasks.retrying import PREFECT_AWAY
 from tasks.runs import sign
 
 
@@ -46,10 +48,12 @@ async def respond_to(
         account: Name of the Cloudflare account in the settings
         archive: Name of the archive in the settings
     """
-    await sign(this_run.id)
     try:
+        await sign(this_run.id)
         taken = await asyncio.to_thread(_understand, source, payload, received or _due())
         told = [f"{alert}: {await order(alert, plan, account, archive)}" for alert, plan in taken]
+    except PREFECT_AWAY as error:
+        return cast("str", crashed(error))
     except EdgecapError as error:
         # Raised, the message would begin with Prefect's own words.
         return cast("str", Failed(message=str(error), data=error))

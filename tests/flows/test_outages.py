@@ -1,4 +1,4 @@
-"""Cloudflare or the archive is away: the run waits without a process, and loses no window."""
+"""Cloudflare, the archive or Prefect is away: the run waits without a process, and loses no window."""
 
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
@@ -8,21 +8,30 @@ from prefect import flow
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.objects import StateType
+from prefect.events.worker import EventsWorker
 from prefect.exceptions import Abort
 from prefect.flow_engine import run_flow
 from prefect.runtime import flow_run as this_run
+from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
+from cli.running import _Run, _Shown
 from edgecap.archive.journal import Journal
-from edgecap.errors import NoPermission, ServerTrouble
+from edgecap.errors import NoPermission, ServerTrouble, SetupError
+from edgecap.lives import Verdict, judge
 from edgecap.outages import Outage
 from edgecap.requests import FullRequest, SimpleRequest
 from edgecap.simulator.faults import Fault
+from flows.capture import capture
 from flows.register_bucket import register_bucket
+from tasks.away import crashed
 from tasks.outage import OUTAGE
 from tasks.patience import patiently, persistently
 from tasks.poll import poll
+from tasks.states import history_of_run
 from tasks.submit import submit
 from tasks.waiting import Waiting, put_off
+from tests.flaky_proxy import FlakyProxy
+from tests.flows.test_cancelling import LONG
 
 pytestmark = [pytest.mark.prefect, pytest.mark.xdist_group("prefect")]
 
@@ -136,3 +145,57 @@ async def test_the_patience_of_a_run_is_a_setting(world, on_a_worker):
     down(world)
     with pytest.raises(ServerTrouble):
         await on_a_worker(submitting, request=SimpleRequest(time_limit=5))
+
+
+@pytest.fixture
+def cut_off(prefect_server, monkeypatch):
+    """A run's way to Prefect, which breaks while it polls; it tries for seconds instead of minutes."""
+    with FlakyProxy(prefect_server.port) as proxy:
+
+        async def look_while_away(*args):
+            proxy.away = True
+            return await poll.with_options(retries=0)(*args)
+
+        monkeypatch.setattr("flows.capture.poll", look_while_away)
+        with temporary_settings({PREFECT_API_URL: f"{proxy.url}/api", PREFECT_CLIENT_MAX_RETRIES: 2}):
+            yield proxy
+        proxy.away = False
+        EventsWorker.drain_all(timeout=60, at_exit=False)  # it would go on trying this address
+
+
+async def test_a_run_that_prefect_leaves_alone_for_too_long_is_taken_up_again(
+    world, deployment, cut_off, monkeypatch
+):
+    """Prefect is back when the run's end is to be told, so that it can be told as a failure."""
+    away = crashed
+
+    def back(*args):
+        cut_off.away = False
+        return away(*args)
+
+    monkeypatch.setattr("flows.capture.crashed", back)
+    await register_bucket()
+    async with get_client() as client:
+        run = await client.create_flow_run_from_deployment(deployment)
+    state = await run_flow(capture, run, parameters={"request": LONG}, return_type="state")
+    assert cut_off.went_off
+    [post] = world.posts()
+    assert state.type == StateType.CRASHED
+    assert f"`edgecap cancel {post['capture_id']}` stops it" in state.message
+    async with get_client() as client:
+        history = await history_of_run(client, run.id)
+    now = datetime.now(UTC)
+    assert judge(history, now=now, gone=True, silent=False, can_restart=True) == Verdict.TAKE_UP
+
+
+async def test_a_terminal_that_prefect_leaves_alone_names_the_capture_that_goes_on(
+    world, cut_off, monkeypatch
+):
+    """Prefect does not come back, so that not even the run's end can be told."""
+    await register_bucket()
+    monkeypatch.setattr(_Run, "_work", lambda _run: None)  # in this thread, whose settings are the test's
+    with pytest.raises(SetupError) as error:
+        await _Run(LONG, "default", "default", _Shown("full ORD"), "")._capture()
+    [post] = world.posts()
+    assert str(error.value).startswith("the Prefect server did not answer for minutes; full capture")
+    assert f"{post['capture_id']} goes on at Cloudflare, and holds the lane" in str(error.value)
