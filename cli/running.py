@@ -23,13 +23,11 @@ from rich.table import Column
 from cli.interrupting import Signalled, asks, leave_now, left_behind, signals, stop_wanted
 from cli.output import colourful, console, printable, say
 from cli.prefect_client import point_at_prefect
-from edgecap.archive.journal import Journal
 from edgecap.errors import EdgecapError, NotStopped
 from edgecap.redact import redact
 from edgecap.requests import FullRequest, SimpleRequest
 from edgecap.settings import Settings
 from edgecap.stopping import Stopped, Stopping
-from edgecap.stores import open_store
 
 if TYPE_CHECKING:
     from tasks.archive import EntrySummary
@@ -153,7 +151,6 @@ def _interrupted(
     signalled: Signalled,
 ) -> EntrySummary:
     """End the run as the person wants it; meanwhile it goes on."""
-    run.look_into(settings)
     going_on = isinstance(request, FullRequest) and bool(run.capture_id) and not run.is_over
     leave = detach
     if going_on and not detach and asks(signalled):
@@ -218,14 +215,6 @@ class _Run:
         return isinstance(stopped, EdgecapError) or (
             isinstance(stopped, Stopped) and stopped.outcome is Stopping.UNSEEN
         )
-
-    def look_into(self, settings: Settings) -> None:
-        """Learn from the journal which capture was accepted, if the run has not said so yet."""
-        if self._watched and not self._watched.capture_id and self._watched.intent_id:
-            with suppress(EdgecapError):  # then it is not known, and stopping it looks for it
-                journal = Journal(open_store(settings.archive(self._archive)))
-                if record := journal.find(self._watched.intent_id):
-                    self._watched.capture_id = record.capture_id
 
     def result(self) -> EntrySummary:
         """Wait for the run's end.

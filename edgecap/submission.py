@@ -89,6 +89,8 @@ class Submitter:
         timing: spacing, look-again times, and when a waiter counts as urgent.
         clock: the clock of those who wait, aware, UTC.
         monotonic: seconds that never jump, and go on while the machine is suspended.
+        accepted: told the capture's id as soon as it is known, before the journal is: its store may hang, and
+            somebody may want the capture stopped meanwhile.
     """
 
     def __init__(
@@ -100,12 +102,14 @@ class Submitter:
         *,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         monotonic: Callable[[], float] = seconds_since_boot,
+        accepted: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._client = client
         self._journal = journal
         self._lane = lane
         self._clock = clock
         self._monotonic = monotonic
+        self._tell_accepted = accepted
         self._spacing = timedelta(seconds=timing.simple_spacing)
         self._look_again = timedelta(seconds=timing.full_retry)
         self._patience = timedelta(seconds=timing.urgent_after)
@@ -226,6 +230,7 @@ class Submitter:
             capture = await self._client.create_capture(body)
         except ApiError as error:
             return await self._failed(hold, intent, number, look, error)
+        self._tell_accepted(capture.id)
         await asyncio.to_thread(self._journal.accept, intent.intent_id, capture.raw)
         return Started(capture, intent)
 
@@ -325,6 +330,7 @@ class Submitter:
         )
 
     async def _adopt(self, intent: Intent, capture: Capture) -> Started:
+        self._tell_accepted(capture.id)
         await asyncio.to_thread(self._journal.accept, intent.intent_id, capture.raw)
         return Started(capture, intent, adopted=True)
 

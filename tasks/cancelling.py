@@ -31,6 +31,7 @@ LOOK = 2.0  # seconds from one look at a run's state to the next; at once after 
 LEAST = 0.1  # seconds between two of them
 STOP_WITHIN = 12.0  # seconds in which the run's own process stops its capture
 UNSEEN = 4.0  # seconds in which a POST that was under way must show in Cloudflare's list
+SHORTLY = 0.2  # seconds between two looks at whether the capture is known by now
 END_WITHIN = 8.0  # seconds for the run's tasks to end, after its capture was stopped
 GOES_ON = "`edgecap reconcile` tries again, and so does `edgecap up` by itself"
 
@@ -84,6 +85,10 @@ class Watched:
         self.leave = True
         self.cancel()
 
+    def is_known(self) -> bool:
+        """Whether the capture's id is known here."""
+        return bool(self.capture_id)
+
     async def stop(self, *, within: float) -> Stopped:
         """Stop the run's capture, within so many seconds.
 
@@ -99,10 +104,18 @@ class Watched:
         async with Client(settings.account(self.account), timeout=TIMEOUT, attempts=1) as client:
 
             async def attempt() -> Stopped:
-                if self.capture_id:  # this needs no journal, whose store may be slow
-                    return await stop_capture(client, self.capture_id)
-                journal = Journal(open_store(settings.archive(self.archive)))
-                return await stop_intent(client, journal, self.intent_id)
+                if not self.is_known():
+                    journal = Journal(open_store(settings.archive(self.archive)))
+                    looking = asyncio.create_task(stop_intent(client, journal, self.intent_id))
+                    try:
+                        while not self.is_known():  # the answer to its POST may be on the way
+                            if (await asyncio.wait({looking}, timeout=SHORTLY))[0]:
+                                return await looking
+                    finally:
+                        looking.cancel()
+                return await stop_capture(
+                    client, self.capture_id
+                )  # without the journal, whose store may hang
 
             return await stop_within(within, attempt, settled=self.ended.is_set, unseen_for=UNSEEN)
 
@@ -119,6 +132,12 @@ class Watched:
 
 RUNS: dict[str, Watched] = {}
 """The runs of this process, by their id, while they go on."""
+
+
+def note_capture(run_id: str, capture_id: str) -> None:
+    """Remember which capture a run of this process has, so that a cancel need not read the journal."""
+    if watched := RUNS.get(run_id):
+        watched.capture_id = capture_id
 
 
 async def unless_cancelled(watched: Watched, work: Coroutine[Any, Any, _T]) -> _T:

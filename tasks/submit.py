@@ -6,6 +6,7 @@ import asyncio
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Literal
 from uuid import UUID
 
@@ -32,6 +33,7 @@ from edgecap.requests import FullRequest, SimpleRequest, rfc3339
 from edgecap.settings import Settings, Timing, load_settings
 from edgecap.stores import open_store
 from edgecap.submission import Started, Submitter, seconds_until
+from tasks.cancelling import note_capture
 from tasks.lane import lane_of
 from tasks.line import Queue, waiter_of
 from tasks.outage import outage_of, wait_out
@@ -135,7 +137,13 @@ async def _submit(
         if record is None or (outage_of(run) and not record.accepted and not record.unsettled):
             await _check_bucket(request, settings, client)
         line = _InLine(client, settings.timing, Queue(request.type, sign_in.lanes), run, request)
-        submitter = Submitter(client, Journal(store), lane_of(sign_in.lanes, myself=run_id), settings.timing)
+        submitter = Submitter(
+            client,
+            Journal(store),
+            lane_of(sign_in.lanes, myself=run_id),
+            settings.timing,
+            accepted=partial(note_capture, run_id),
+        )
         while True:
             outcome = await submitter.attempt(intent, destination_conf=destination, me=line.me)
             if isinstance(outcome, Started):

@@ -2,13 +2,17 @@
 
 import asyncio
 import json
+import signal
 import threading
 import uuid
+from concurrent.futures import Future
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from cli.cancelling import Cancelling
+from cli.interrupting import Signalled
+from cli.running import CancelledInPrefect, _interrupted, _Run
 from edgecap.archive.journal import Journal
 from edgecap.cloudflare.client import Client, Listing
 from edgecap.destinations import destination_conf
@@ -18,7 +22,9 @@ from edgecap.posting import about_to_post
 from edgecap.requests import FullRequest, SimpleRequest
 from edgecap.settings import load_settings
 from edgecap.simulator.faults import parse_fault
+from edgecap.stopping import Stopped, Stopping
 from edgecap.stores import open_store
+from tasks.cancelling import RUNS, Watched, note_capture
 from tests.silent_server import Silent
 
 LONG = FullRequest(colo="ORD", time_limit=30_000)
@@ -210,6 +216,47 @@ async def test_a_capture_is_stopped_before_the_archive_or_prefect_has_answered(s
     assert (said["capture_id"], said["outcome"]) == (capture.id, "asked")
     assert "Whether a run of edgecap's had it is not known" in said["detail"]
     assert stops(edge) == [capture.id]
+
+
+async def test_a_run_that_learns_its_capture_while_its_journal_hangs_stops_it(settings, edge, monkeypatch):
+    capture = await asyncio.to_thread(post, settings, full_body(settings))
+    with Silent() as archive:
+        for name, value in silent_archive(archive).items():
+            monkeypatch.setenv(name, value)
+        run = Watched(str(uuid.uuid4()), "an intent", "default", "default")
+        RUNS[run.run_id] = run
+        try:
+            stopping = asyncio.create_task(run.stop(within=3600))
+            async with asyncio.timeout(240):
+                while not archive.taken:  # noqa: ASYNC110 - the server tells
+                    await asyncio.sleep(0.05)
+            note_capture(run.run_id, capture.id)
+            assert (await stopping).capture_id == capture.id
+        finally:
+            del RUNS[run.run_id]
+        assert archive.given_up == 0
+    assert stops(edge) == [capture.id]
+
+
+def test_ctrl_c_ends_the_run_before_anything_is_asked_of_the_archive(settings, monkeypatch):
+    with Silent() as archive:
+        for name, value in silent_archive(archive).items():
+            monkeypatch.setenv(name, value)
+        run = _Run.__new__(_Run)
+        run._watched = Watched(str(uuid.uuid4()), "an intent", "default", "default")
+        run._future, run._unwanted, run._archive = Future(), threading.Event(), "default"
+
+        def ended():
+            assert archive.taken == 0
+            run._watched.stopped = Stopped(Stopping.NOTHING)
+            run._future.set_exception(CancelledInPrefect("cancelled"))
+
+        run._watched.poke = ended
+        with pytest.raises(KeyboardInterrupt, match="no full capture of it runs"):
+            _interrupted(
+                run, LONG, load_settings(), "default", detach=False, signalled=Signalled(signal.SIGTERM)
+            )
+        assert run._watched.wanted.is_set()
 
 
 @pytest.mark.parametrize("yes", [True, False])

@@ -268,3 +268,20 @@ async def test_a_capture_that_is_not_known_by_its_id_yet_is_as_it_was_accepted(w
             await look(client, Capture.model_validate({**started.capture.raw, "submitted": rfc3339(old)}))
         world.time.seconds += 31
         assert (await look(client, started.capture)).status != ""
+
+
+async def test_who_asks_knows_the_capture_before_the_journal_does(world):
+    """The journal's store may hang, and the capture is to be stopped all the same."""
+    known = []
+
+    class Watching(Journal):
+        def accept(self, intent_id, capture_raw):
+            assert known == [capture_raw["id"]]
+            return super().accept(intent_id, capture_raw)
+
+    journal = Watching(world.journal._store)
+    intent = world.intent("first")
+    async with Client(world.account, attempts=1) as client:
+        submitter = Submitter(client, journal, world.lane, world.timing, accepted=known.append)
+        started = await submitter.attempt(intent, destination_conf=None)
+    assert known == [started.capture.id] == [world.journal.find(intent.intent_id).capture_id]
