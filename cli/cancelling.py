@@ -178,7 +178,8 @@ class Cancelling:
 
     def _of(self, record: JournalRecord) -> Cancelled:
         intent = record.intent
-        return Cancelled(intent.run.partition(" ")[0], intent.intent_id, intent.account, self._archive)
+        run_id = intent.run.partition(" ")[0]
+        return Cancelled(run_id, intent.intent_id, intent.account, self._archive, record.capture_id)
 
     async def _end(self, run: dict[str, Any] | None) -> str | None:
         """Tell Prefect that the run is to end, and look until it has; its state's name when it was told."""
@@ -209,8 +210,10 @@ class Cancelling:
         if cancelled is None:
             self._is_over = True  # a run that posts no full capture
             return Stopped(Stopping.NOTHING)
-        journal = Journal(open_store(self._settings.archive(cancelled.archive)))
         async with self._client(cancelled.account) as client:
+            if cancelled.capture_id:  # this needs no journal, whose store may be away
+                return await _within(lambda: stop_capture(client, cancelled.capture_id))
+            journal = Journal(open_store(self._settings.archive(cancelled.archive)))
             return await _within(
                 lambda: stop_intent(client, journal, cancelled.intent_id), settled=lambda: self._is_over
             )

@@ -29,6 +29,7 @@ from edgecap.requests import LOOK_BACK
 from edgecap.settings import Settings
 from edgecap.stopping import TIMEOUT
 from edgecap.stores import open_store
+from tasks.cancelled import CAPTURE
 
 PREFECT_ANSWER = 10.0  # seconds for one answer
 JOURNAL = 10.0  # seconds for all that is asked of it to find out whose an id is
@@ -69,8 +70,9 @@ class Whose:
         try:
             with PrefectApi(self._address, timeout=PREFECT_ANSWER, insist=False) as prefect:
                 with suppress(ValueError):
-                    return unless_over(prefect, str(UUID(which)))
-                found = [run for run in prefect.unfinished() if str(run["id"]).startswith(which)]
+                    if (run := unless_over(prefect, str(UUID(which)))) or len(which) > WHOLE:
+                        return run
+                found = [run for run in prefect.unfinished() if _is_named(run, which)]
                 return found[0] if len(found) == 1 else None
         except SetupError as error:
             self.silent = error.what
@@ -141,3 +143,9 @@ def unless_over(prefect: PrefectApi, run_id: str) -> dict[str, Any] | None:
             return None
         raise
     return run if run["state"]["type"] not in _OVER else None
+
+
+def _is_named(run: dict[str, Any], which: str) -> bool:
+    """Whether it is the beginning of the run's id or of its capture's."""
+    names = (str(run["id"]), str((run.get("labels") or {}).get(CAPTURE) or ""))
+    return any(name.startswith(which) for name in names)

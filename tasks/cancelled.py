@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from edgecap import identity
 from edgecap.archive.journal import Journal
 from edgecap.cloudflare.client import Client
+from edgecap.errors import UnknownToApi
 from edgecap.incidents.part import IncidentPart
 from edgecap.settings import DEFAULT, load_settings
 from edgecap.stopping import TIMEOUT, Stopped, stop_intent, stop_unless_asked
 from edgecap.stores import open_store
+
+CAPTURE = "edgecap.capture"  # the label by which a run says which full capture it has
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +28,7 @@ class Cancelled:
         intent_id: the intent's.
         account: name of the account in the settings.
         archive: name of the archive in the settings.
+        capture_id: the capture, if the run says so; empty if only the journal may know it.
         is_over: whether no process works on the run any more, as far as Prefect knows.
     """
 
@@ -31,6 +36,7 @@ class Cancelled:
     intent_id: str
     account: str = DEFAULT
     archive: str = DEFAULT
+    capture_id: str = ""
     is_over: bool = True
 
     @classmethod
@@ -50,6 +56,7 @@ class Cancelled:
             intent_id,
             str(given.get("account") or DEFAULT),
             str(given.get("archive") or DEFAULT),
+            str((run.get("labels") or {}).get(CAPTURE) or ""),
             is_over=(run.get("state") or {}).get("type") != "CANCELLING",
         )
 
@@ -61,6 +68,9 @@ async def stop_once(cancelled: Cancelled) -> Stopped:
         EdgecapError: it cannot be told, or it may go on.
     """
     settings = load_settings()
-    journal = Journal(open_store(settings.archive(cancelled.archive)))
     async with Client(settings.account(cancelled.account), timeout=TIMEOUT, attempts=1) as client:
+        if cancelled.capture_id:  # this needs no journal, whose store may be away
+            with suppress(UnknownToApi):  # if it was long ago, the journal knows how it ended
+                return await stop_unless_asked(client, cancelled.capture_id)
+        journal = Journal(open_store(settings.archive(cancelled.archive)))
         return await stop_intent(client, journal, cancelled.intent_id, how=stop_unless_asked)

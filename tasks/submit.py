@@ -33,6 +33,7 @@ from edgecap.requests import FullRequest, SimpleRequest, rfc3339
 from edgecap.settings import Settings, Timing, load_settings
 from edgecap.stores import open_store
 from edgecap.submission import Started, Submitter, seconds_until
+from tasks.cancelled import CAPTURE
 from tasks.cancelling import note_capture
 from tasks.lane import lane_of
 from tasks.line import Queue, waiter_of
@@ -147,11 +148,19 @@ async def _submit(
         while True:
             outcome = await submitter.attempt(intent, destination_conf=destination, me=line.me)
             if isinstance(outcome, Started):
+                if isinstance(request, FullRequest):
+                    await _name_capture(run_id, outcome.capture.id)
                 await line.started(outcome)
                 prefix = entry_prefix(outcome.capture, decided=outcome.intent.decided)
                 return Submitted(outcome.intent.intent_id, outcome.capture, prefix)
             if long := await line.wait(outcome):
                 return long
+
+
+async def _name_capture(run_id: str, capture_id: str) -> None:
+    """Leave the capture's id at the run: a cancel reads it there while the archive is away."""
+    async with get_client() as prefect:
+        await prefect.update_flow_run_labels(UUID(run_id), {CAPTURE: capture_id})
 
 
 async def _may_have_posted(archive: str, intent_id: str) -> bool:

@@ -24,6 +24,7 @@ from edgecap.settings import load_settings
 from edgecap.simulator.faults import parse_fault
 from edgecap.stopping import Stopped, Stopping
 from edgecap.stores import open_store
+from tasks.cancelled import CAPTURE, Cancelled, stop_once
 from tasks.cancelling import RUNS, Watched, note_capture
 from tests.silent_server import Silent
 
@@ -278,16 +279,20 @@ class OneRun(BaseHTTPRequestHandler):
 
     def do_GET(self):
         self.server.look()
-        self.say(self.server.run)
+        known = self.path.endswith(self.server.run["id"])
+        self.say(self.server.run if known else {}, 200 if known else 404)
 
     def do_POST(self):
         self.rfile.read(int(self.headers["content-length"]))
+        if self.path.endswith("/filter"):
+            self.say([self.server.run])
+            return
         self.server.run["state"] = {"type": "CANCELLING", "name": "Cancelling"}
         self.say({})
 
-    def say(self, answer):
+    def say(self, answer, status=200):
         text = json.dumps(answer).encode()
-        self.send_response(200)
+        self.send_response(status)
         self.send_header("content-length", str(len(text)))
         self.end_headers()
         self.wfile.write(text)
@@ -330,6 +335,25 @@ def test_a_run_that_posts_after_it_was_told_to_end_has_its_capture_stopped(
     assert done.returncode == 0, done.stderr
     assert f"full ORD ({prefect.run['id']}) is cancelling; Cloudflare was asked to stop" in done.stdout
     assert stops(edge) == posted != []
+
+
+@pytest.mark.parametrize("by", ["run", "capture", "canceller"])
+def test_a_run_that_names_its_capture_has_it_stopped_while_the_archive_is_away(
+    call, settings, edge, prefect, monkeypatch, by
+):
+    """Such as one that sleeps while its capture runs: it has no process that could do it."""
+    capture = post(settings, full_body(settings))
+    prefect.run["labels"] = {CAPTURE: capture.id}
+    away = {"EDGECAP_ARCHIVES__DEFAULT__URI": "file:/nowhere/archive"}
+    if by == "canceller":
+        monkeypatch.setenv(*next(iter(away.items())))
+        assert asyncio.run(stop_once(Cancelled.of(prefect.run))).capture_id == capture.id
+    else:
+        which = prefect.run["id"] if by == "run" else capture.id
+        done = call("cancel", which, PREFECT_API_URL=prefect.url, **away)
+        assert done.returncode == 0, done.stderr
+        assert f"full ORD ({prefect.run['id']}) is cancelling; Cloudflare was asked to stop" in done.stdout
+    assert stops(edge) == [capture.id]
 
 
 @pytest.mark.parametrize("ends", [True, False])

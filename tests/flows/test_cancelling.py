@@ -15,12 +15,12 @@ from cli.cancelling import Cancelling
 from deployments.canceller import ask_whether, tell_in_its_log
 from deployments.prefect_api import PrefectApi
 from edgecap.archive.journal import Journal
-from edgecap.errors import NotStopped
 from edgecap.lives import Verdict, is_to_end
 from edgecap.requests import Filter, FullRequest, SimpleRequest
 from edgecap.settings import Place, load_settings
 from flows.capture import capture
 from flows.register_bucket import register_bucket
+from tasks.cancelled import CAPTURE
 from tasks.cancelling import RUNS
 from tasks.line import Queue
 from tasks.runs import _act
@@ -101,18 +101,20 @@ async def test_a_capture_that_cannot_be_stopped_is_told_of(world, prefect_server
     assert stops(world) == []
 
 
-async def test_a_cancel_that_cannot_read_the_journal_tells_the_run_to_stop_its_capture(
+async def test_a_run_s_label_names_its_capture_to_a_cancel_that_cannot_read_the_journal(
     world, prefect_server, running
 ):
     flow, run_id = running
+    with PrefectApi(prefect_server.api_url) as prefect:
+        await wait_for(lambda: CAPTURE in prefect.run(run_id)["labels"])
     settings = load_settings().model_copy(
         update={"archives": {"default": Place(uri="file:/nowhere/archive")}}
     )
     cancelling = Cancelling(settings, "default", "default", prefect_server.api_url)
-    with pytest.raises(NotStopped, match=r"is cancelling; .*; its own process tries, too"):
-        await cancelling.cancel(run_id, yes=False)
-    assert (await flow).type == StateType.CANCELLED
+    said = await cancelling.cancel(run_id, yes=False)
     [post] = world.posts()
+    assert said["capture_id"] == post["capture_id"]
+    assert (await flow).type == StateType.CANCELLED
     assert stops(world) == [post["capture_id"]]
 
 
