@@ -45,3 +45,21 @@ def test_the_form_offers_an_expression_for_both_kinds_and_says_what_it_is():
         assert (field["type"], field["default"], field["title"]) == ("string", "", "Filter expression")
         assert "as for tcpdump" in field["description"]
         assert "expression" not in kind.get("required", [])
+
+
+def test_runs_of_reconcile_do_not_each_call_for_another():
+    """Slow to begin on a busy machine, they would call for more and more, and nothing else would start."""
+    [reconcile] = [
+        each
+        for each in yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
+        if each["entrypoint"] == "flows/reconcile.py:reconcile"
+    ]
+    related = [trigger.get("match_related", {}) for trigger in reconcile["triggers"]]
+    named = [each.get("prefect.resource.name", []) for each in related]
+    of_its_own = [
+        trigger
+        for trigger, names in zip(reconcile["triggers"], named, strict=True)
+        if "reconcile" in ([names] if isinstance(names, str) else names)
+    ]
+    assert [trigger["posture"] for trigger in of_its_own] == ["Proactive"]
+    assert "for_each" not in of_its_own[0]
