@@ -60,7 +60,7 @@ class Canceller:
     Args:
         look: the runs that were cancelled since a time, asked of Prefect.
         still: whether a run, by its id, is cancelled or being cancelled still; False also if it is gone.
-        tell: leaves a line where the run's user sees it.
+        tell: leaves a line, with its level of logging, where the run's user sees it.
         stop: tries once to stop the capture of one.
         sleep: waits so many seconds.
         clock: seconds, from any start.
@@ -71,7 +71,7 @@ class Canceller:
         look: Callable[[datetime], Awaitable[list[Cancelled]]],
         *,
         still: Callable[[str], Awaitable[bool]],
-        tell: Callable[[str, str], Awaitable[object]],
+        tell: Callable[[str, str, int], Awaitable[object]],
         stop: Callable[[Cancelled], Awaitable[Stopped]] = stop_once,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
         clock: Callable[[], float] = time.monotonic,
@@ -149,6 +149,9 @@ class Canceller:
                 done = stopped.outcome in (Stopping.ASKED, Stopping.OVER)
                 if done or (over and (stopped.outcome is Stopping.NOTHING or age > UNSEEN)):
                     _log.info("run %s is cancelled: %s", run_id, stopped)
+                    if stopped.outcome is Stopping.ASKED:
+                        with suppress(SetupError):  # the log of this program has it
+                            await self._tell(run_id, f"cancelled; {stopped}", logging.INFO)
                     return
             await self._sleep(SOON if age < OFTEN else LATER)
             if not await self._is_wanted(run_id):
@@ -169,7 +172,7 @@ class Canceller:
         line = f"run {run_id} is cancelled; stopping its capture, which may go on, is given up here: {why}"
         _log.error("%s", line)
         with suppress(SetupError):  # the log of this program has it
-            await self._tell(run_id, line)
+            await self._tell(run_id, line, logging.ERROR)
 
 
 def _lasts(error: Exception, age: float) -> bool:
@@ -212,11 +215,11 @@ def ask_whether(prefect: PrefectApi) -> Callable[[str], Awaitable[bool]]:
     return still
 
 
-def tell_in_its_log(prefect: PrefectApi) -> Callable[[str, str], Awaitable[None]]:
+def tell_in_its_log(prefect: PrefectApi) -> Callable[[str, str, int], Awaitable[None]]:
     """Leave a line in a run's log, which Prefect's UI shows."""
 
-    async def tell(run_id: str, line: str) -> None:
-        await asyncio.to_thread(prefect.log, run_id, line)
+    async def tell(run_id: str, line: str, level: int) -> None:
+        await asyncio.to_thread(prefect.log, run_id, line, level)
 
     return tell
 

@@ -136,11 +136,11 @@ class PrefectApi:
         """Tell Prefect's timeline of an event; one with the same `id` counts once."""
         self._call("POST", "/events", json=[event])
 
-    def log(self, run_id: str, message: str) -> None:
-        """Leave an error in a run's log."""
+    def log(self, run_id: str, message: str, level: int = logging.ERROR) -> None:
+        """Leave a line in a run's log."""
         line = {
             "name": "edgecap",
-            "level": logging.ERROR,
+            "level": level,
             "message": message,
             "timestamp": datetime.now(UTC).isoformat(),
             "flow_run_id": run_id,

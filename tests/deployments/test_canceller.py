@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import threading
 import time
 from datetime import UTC, datetime
@@ -48,7 +49,8 @@ class World:
     async def still(self, run_id):
         return run_id in self.cancelled
 
-    async def tell(self, run_id, line):
+    async def tell(self, run_id, line, level):
+        assert (level == logging.ERROR) == ("given up" in line)
         self.told.append((run_id, line))
 
     async def stop(self, cancelled):
@@ -72,6 +74,15 @@ async def test_what_is_certain_is_asked_once(outcome):
         await world.canceller.settled()
     assert world.attempts == [(0.0, "run")]
     assert repr(world.canceller) == "<Canceller [1 cancelled, 0 to stop]>"
+
+
+async def test_the_run_s_log_says_that_its_capture_was_stopped():
+    """Nothing else does where the run sleeps: Prefect's state is a bare `Cancelled`."""
+    world = World(ASKED)
+    for _ in range(2):
+        await world.canceller.once()
+        await world.canceller.settled()
+    assert world.told == [("run", f"cancelled; {ASKED}")]
 
 
 async def test_trouble_and_refusals_are_tried_again_a_second_later():

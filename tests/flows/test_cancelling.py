@@ -241,7 +241,7 @@ async def test_whether_a_run_is_cancelled_still_is_asked_and_its_log_is_told(pre
         with PrefectApi(prefect_server.api_url) as prefect:
             still = ask_whether(prefect)
             assert await still(run_id)
-            await tell_in_its_log(prefect)(run_id, "stopping its capture is given up")
+            await tell_in_its_log(prefect)(run_id, "stopping its capture is given up", logging.ERROR)
             body = {"logs": {"flow_run_id": {"any_": [run_id]}}}
             [line] = prefect._call("POST", "/logs/filter", json=body)
             assert (line["message"], line["level"]) == ("stopping its capture is given up", logging.ERROR)
