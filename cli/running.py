@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import sys
 import threading
 import time
@@ -23,7 +24,8 @@ from rich.table import Column
 from cli.interrupting import Signalled, asks, leave_now, left_behind, signals, stop_wanted
 from cli.output import colourful, console, printable, say
 from cli.prefect_client import point_at_prefect
-from edgecap.errors import EdgecapError, NotStopped
+from deployments.prefect_api import PrefectApi
+from edgecap.errors import EdgecapError, NotStopped, SetupError
 from edgecap.redact import redact
 from edgecap.requests import FullRequest, SimpleRequest
 from edgecap.settings import Settings
@@ -246,6 +248,15 @@ class _Run:
         until = time.monotonic() + REPORTED  # the capture matters; how Prefect shows the run, less so
         while not self._future.done() and time.monotonic() < until:
             time.sleep(0.05)
+        if not self._future.done() and not leave:
+            self._tell_prefect()
+
+    def _tell_prefect(self) -> None:
+        """Say that the run was cancelled, which it cannot itself: else it is taken for one that crashed."""
+        address = os.environ.get("PREFECT_API_URL", "")  # a server for this capture alone ends with it
+        if address and self.run_id:
+            with suppress(SetupError), PrefectApi(address, timeout=REPORTED, insist=False) as prefect:
+                prefect.cancel(self.run_id)
 
     def _work(self) -> None:
         try:
