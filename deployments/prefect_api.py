@@ -189,11 +189,21 @@ class PrefectApi:
         return self._runs(ended, flows={"name": {"any_": [flow]}})
 
     def cancel(self, run_id: str) -> str:
-        """Ask for the end of a run, as the UI does; its state's name then, such as `Cancelled`."""
-        state = {"type": "CANCELLING", "name": "Cancelling"}
-        self._call("POST", f"/flow_runs/{run_id}/set_state", json={"state": state, "force": False})
-        name: str = self.run(run_id)["state"]["name"]
+        """Ask for the end of a run, as the UI does; its state's name then, such as `Cancelled`.
+
+        One that crashed would be taken up again, and has no process to ask: it is cancelled at once.
+        """
+        self._set_state(run_id, "CANCELLING", "Cancelling")
+        state = self.run(run_id)["state"]
+        if state["type"] == "CRASHED":
+            self._set_state(run_id, "CANCELLED", "Cancelled")
+            state = self.run(run_id)["state"]
+        name: str = state["name"]
         return name
+
+    def _set_state(self, run_id: str, state_type: str, name: str) -> None:
+        state = {"type": state_type, "name": name}
+        self._call("POST", f"/flow_runs/{run_id}/set_state", json={"state": state, "force": False})
 
     def _runs(self, wanted: dict[str, Any], *, flows: dict[str, Any] | None = None) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []

@@ -46,7 +46,7 @@ class Stopped:
         """One line for people, without a promise of what Cloudflare keeps."""
         match self.outcome:
             case Stopping.ASKED:
-                return f"Cloudflare was asked to stop full capture {self.capture_id}, and does"
+                return f"Cloudflare was asked to stop full capture {self.capture_id}, and accepted that"
             case Stopping.OVER:
                 return f"full capture {self.capture_id} is over at Cloudflare"
             case Stopping.NOTHING:

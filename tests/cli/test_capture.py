@@ -174,7 +174,7 @@ def stops(edge):
 
 
 def stopped_words(edge):
-    return f"Cloudflare was asked to stop full capture {stops(edge)[-1]}, and does"
+    return f"Cloudflare was asked to stop full capture {stops(edge)[-1]}, and accepted that"
 
 
 def test_a_prefect_server_that_does_not_answer(shell, edge):

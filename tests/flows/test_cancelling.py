@@ -15,7 +15,7 @@ from cli.cancelling import Cancelling
 from deployments.canceller import ask_whether, tell_in_its_log
 from deployments.prefect_api import PrefectApi
 from edgecap.archive.journal import Journal
-from edgecap.lives import Verdict, is_to_end
+from edgecap.lives import RunState, Verdict, is_to_end
 from edgecap.requests import Filter, FullRequest, SimpleRequest
 from edgecap.settings import Place, load_settings
 from flows.capture import capture
@@ -69,7 +69,7 @@ async def test_a_cancelled_run_stops_its_capture_and_ends(world, store, prefect_
     assert state.type == StateType.CANCELLED
     assert (
         state.message
-        == f"cancelled; Cloudflare was asked to stop full capture {post['capture_id']}, and does"
+        == f"cancelled; Cloudflare was asked to stop full capture {post['capture_id']}, and accepted that"
     )
     assert stops(world) == [post["capture_id"]]
     with PrefectApi(prefect_server.api_url) as prefect:
@@ -249,3 +249,13 @@ async def test_whether_a_run_is_cancelled_still_is_asked_and_its_log_is_told(pre
             assert not await still(run_id)
             await client.delete_flow_run(run.id)
             assert not await still(run_id)
+
+
+async def test_a_run_that_crashed_is_cancelled_at_once_and_not_taken_up_again(prefect_server):
+    crashed = State(type=StateType.CRASHED, name="Crashed")
+    async with get_client() as client:
+        run = await client.create_flow_run(capture, parameters={"request": {"type": "full"}}, state=crashed)
+        with PrefectApi(prefect_server.api_url) as prefect:
+            assert prefect.cancel(str(run.id)) == "Cancelled"
+        states = await client.read_flow_run_states(run.id)
+    assert is_to_end(RunState(state.type.value, state.timestamp, state.name or "") for state in states)
