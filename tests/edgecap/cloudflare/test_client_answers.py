@@ -35,7 +35,7 @@ class TestClock:
             assert listing.server_time == NOW + timedelta(seconds=7)
             assert client.clock_offset == timedelta(seconds=7)
             assert client.server_now() == NOW + timedelta(seconds=7)
-            assert (await client.list_captures()).server_time == NOW
+            assert (await client.list_captures()).server_time == NOW + timedelta(seconds=7)
             assert client.clock_offset == timedelta(seconds=7)
             with pytest.raises(Exception, match="knows no such"):
                 await client.get_capture(ID)

@@ -5,6 +5,7 @@ log says what was accepted and stopped.
 """
 
 import asyncio
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
@@ -15,6 +16,7 @@ from edgecap.archive.journal import Journal
 from edgecap.cloudflare.client import Client, Listing
 from edgecap.delivery import matching
 from edgecap.destinations import destination_conf
+from edgecap.errors import UnknownToApi
 from edgecap.intents import decide
 from edgecap.posting import about_to_post
 from edgecap.reconcile import Life, Limits, Reconciler
@@ -107,9 +109,10 @@ class World:
         """The capture as soon as `wanted` says so of it."""
         async with self.client() as client:
             while True:
-                now = await client.get_capture(capture.id)
-                if wanted(now):
-                    return now
+                with suppress(UnknownToApi):  # in some variants not everybody knows a new one at once
+                    now = await client.get_capture(capture.id)
+                    if wanted(now):
+                        return now
                 await asyncio.sleep(0.05)
 
     async def final(self, capture):
