@@ -280,7 +280,9 @@ def test_workers_in_folders_of_their_own_use_the_settings_that_lie_there(
         for queue, run in runs.items():
             log = (tmp_path / queue / "log").read_text()
             assert prefect.run(run)["state"]["type"] == "COMPLETED", (prefect.run(run)["state"], log[-3000:])
-            assert len(list((tmp_path / queue / "archive").rglob("manifest.json"))) == 1
+            found = [json.loads(path.read_text()) for path in (tmp_path / queue).rglob("manifest.json")]
+            # The queue may hold a run that another test's schedule has made, which the worker takes, too.
+            assert len([manifest for manifest in found if manifest["intent"]["run"].startswith(run)]) == 1
         # A second one with the first one's name, and one with that name in another folder.
         argv = [*commands["schedules"], "--name", name_of_worker(tmp_path / "schedules" / "log")]
         for home in ("schedules/.edgecap", "elsewhere"):
