@@ -146,7 +146,11 @@ def _run_of(arguments):
     if (task := context.TaskRunContext.get()) and task.task_run.flow_run_id:
         return str(task.task_run.flow_run_id)
     flow = context.FlowRunContext.get()
-    return str(flow.flow_run.id) if flow and flow.flow_run else ""
+    if flow and flow.flow_run:
+        return str(flow.flow_run.id)
+    # A thread that fetches knows no task. Where one run only is at work, the call is about that.
+    at_work = list(getattr(sys.modules.get("tasks.cancelling"), "RUNS", {}))
+    return at_work[0] if len(at_work) == 1 else ""
 
 
 def _wrap(module, name, step):
