@@ -67,6 +67,7 @@ class Evidence:
         cancels: when somebody asked for the end of our captures, in seconds since 1970.
         noticed: for each kill, after how many seconds the run had another state; None if it never had.
         noticed_within: the most that these may be; None where that is not the question.
+        freed_within: seconds in which a dead holder's lane must be free again.
     """
 
     events: Sequence[Mapping[str, Any]]
@@ -82,6 +83,7 @@ class Evidence:
     cancels: Sequence[float] = ()
     noticed: Sequence[float | None] = ()
     noticed_within: float | None = None
+    freed_within: float = 90.0
 
     def posts(self, outcome: str) -> list[Mapping[str, Any]]:
         """Requests for a capture, whoever made them, that were `accepted` or `refused`, in order."""

@@ -20,7 +20,6 @@ from typing import Any
 from tests.faults.evidence import Evidence, RunSeen, asks, intents, repeats
 
 SPACING = 60.0  # seconds between two simple requests, by the server's clock
-FREED = 90.0  # seconds in which a dead holder's lane must be free again
 STOPPED = 15.0  # seconds in which a cancelled run's full capture must have been stopped
 ENDED = 120.0  # seconds in which a cancelled run must be over
 CAPTURING = ("unknown", "pending", "running")  # states of a full capture that still collects packets
@@ -316,7 +315,7 @@ def _freed(evidence: Evidence) -> Iterator[str]:
     for seconds in evidence.freed:
         if seconds is None:
             yield "the lane of a dead holder was never free again"
-        elif seconds > FREED:
+        elif seconds > evidence.freed_within:
             yield f"the lane of a dead holder was free after {seconds:.0f} s only"
 
 

@@ -22,6 +22,8 @@ from tests.faults.world import OURS, PERSON, CannotPlay, World
 LOOK = 1.0  # seconds between two looks; each costs the Prefect server some
 SETTLED = 1.5  # seconds for which nothing may change any more
 NEWS = ("CRASHED", "SCHEDULED", "RUNNING", "CANCELLED", "FAILED")  # states of a run whose death was noticed
+FREED = 90.0  # seconds in which a dead holder's lane must be free again: its lease has ended, somebody looked
+FORGOTTEN = 180.0  # likewise where the server has forgotten the lease: edgecap gives a slot two minutes
 ASKED = 10.0  # seconds in which a command that was interrupted asks what to do, if it does
 
 
@@ -246,7 +248,12 @@ def _judge(result: Result, stage: Stage) -> None:
     news = [state.at.timestamp() for state in runs[0].history if state.type in NEWS] if runs else []
     noticed = [next((at - kill for at in news if at > kill), None) for kill in kills]
     evidence = world.evidence(
-        runs, stage.freed(), cancels=stage.cancels, noticed=noticed, noticed_within=case.noticed_within
+        runs,
+        stage.freed(),
+        cancels=stage.cancels,
+        noticed=noticed,
+        noticed_within=case.noticed_within,
+        freed_within=FORGOTTEN if case.flavour == "memory" else FREED,
     )
     result.violations += judge(evidence)
     outcomes = [outcome_of(run, evidence) for run in runs]

@@ -44,7 +44,8 @@ says of itself. It checks in each case:
   typed reason;
 - no file under a final name that differs from its manifest or from what was delivered;
 - a completed run never runs again, every run ends by itself, and a dead holder's lane is free within 90
-  s; that a run was killed before it had begun is noticed within two minutes;
+  s, or within three minutes if the server has forgotten the lease; that a run was killed before it had
+  begun is noticed within two minutes;
 - the fault did strike. A case whose fault never came counts as a violation.
 
 A flipped byte on the way is played with downloads from buckets only: the API states no checksum of a
