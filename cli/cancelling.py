@@ -57,8 +57,8 @@ class Cancelling:
 
         Args:
             which: id of a run or a capture, or the beginning of one.
-            yes: whether a capture is stopped whoever started it. Then a whole id of a capture is enough, and
-                neither the journal nor Prefect is waited for.
+            yes: stop the capture even if somebody else started it. With a capture's whole id, neither the
+                journal nor Prefect is waited for.
 
         Raises:
             NotStopped: the capture may go on, or nobody can tell whose it is.

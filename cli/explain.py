@@ -19,7 +19,7 @@ from edgecap.requests import Bounds, Filter
 from edgecap.settings import load_settings
 
 _NAMES = {number: name for name, number in PROTOCOLS.items()}
-_SHOWN = 8  # captures that an `or` is split into; whoever wants more of them wants a script
+_SHOWN = 8  # captures shown for a filter with `or`; a filter that needs more is one for a script
 _LABEL = 28  # columns
 
 

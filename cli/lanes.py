@@ -47,7 +47,7 @@ class LaneView:
 
     @property
     def free(self) -> bool:
-        """Whether whoever is first in line may start now."""
+        """Whether the first run in line may start now."""
         return self.turn.now and not self.abandoned
 
 

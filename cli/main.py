@@ -152,9 +152,9 @@ COMMANDS = (
         "cli.resolve:resolve",
         """Say what became of a request, where Cloudflare's list of captures cannot tell.
 
-        For a run that failed with exit code 18: its POST was cut off, and so many captures were taken since
-        that the list does not show its own any more. Without an option, the captures that may be its own are
-        shown. It is never posted again by itself.""",
+        For a run that failed with exit code 18. The connection broke during its POST, and newer captures have
+        pushed its own out of Cloudflare's list. Without an option, this shows the captures that may be its
+        own. edgecap does not repeat the POST by itself.""",
     ),
     (
         "summary",

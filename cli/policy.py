@@ -55,7 +55,7 @@ def check(file: Annotated[Path | None, Parameter(name="FILE")] = None, /, *, jso
     if not path:
         say("There is no policy file: the built-in rules count alone. `receiver.policy` names one.")
     elif not warnings:
-        say(f"{path} is well.")
+        say(f"{path} has no errors.")
 
 
 def in_words(rule: Rule, bounds: Bounds) -> list[str]:

@@ -1,8 +1,6 @@
 """Servers that tests share: one of each for a whole session of a worker, a fresh bucket for each test."""
 
 import os
-import shutil
-import subprocess
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +10,7 @@ from hypothesis import settings
 
 from deployments.object_store import ObjectStore
 from edgecap.settings import Place
+from tests.mounting import mounted
 from tests.prefect_database import shared_database
 from tests.servers import CEPH_MISSING, Ceph, FakeGcs
 
@@ -83,25 +82,12 @@ def place_of(request: pytest.FixtureRequest, bucket: str, tmp_path):
 @pytest.fixture
 def small_disk(tmp_path) -> Iterator:
     """A file system of one megabyte."""
-    yield from _mounted(tmp_path / "small", "size=1m")
+    with mounted(tmp_path / "small", "size=1m") as folder:
+        yield folder
 
 
 @pytest.fixture
 def read_only_disk(tmp_path) -> Iterator:
     """A file system that cannot be written, not even by root."""
-    yield from _mounted(tmp_path / "read-only", "ro")
-
-
-def _mounted(folder, options) -> Iterator:
-    if os.getuid() or not shutil.which("mount"):
-        pytest.skip("mounting a file system needs root")
-    folder.mkdir()
-    done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], capture_output=True, check=False
-    )
-    if done.returncode:
-        pytest.skip(f"no file system can be mounted here: {done.stderr.decode().strip()}")
-    try:
+    with mounted(tmp_path / "read-only", "ro") as folder:
         yield folder
-    finally:
-        subprocess.run(["umount", "--lazy", folder], check=True)

@@ -62,7 +62,7 @@ def test_the_rules_are_said_in_order_and_in_words(call, policy):
         ),
     ]
     assert lines[6:8] == ["   for alerts of kind test from any source", "   captures nothing"]
-    assert "policy.toml is well" in done.stderr
+    assert "policy.toml has no errors" in done.stderr
 
 
 def test_the_settings_name_the_file(call, policy):

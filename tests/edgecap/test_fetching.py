@@ -1,7 +1,5 @@
 """Fetching: what the archive's own disk does to it comes out as an error of the tree."""
 
-import subprocess
-
 import pytest
 
 from edgecap.cloudflare.models import Capture
@@ -9,6 +7,7 @@ from edgecap.errors import StoreMissing, StoreUnwritable
 from edgecap.fetching import fetch_full, fetch_simple
 from edgecap.settings import Timing
 from edgecap.stores.folder import FolderStore
+from tests.mounting import remount
 
 
 @pytest.fixture
@@ -16,7 +15,7 @@ def archive(small_disk):
     """An archive whose disk became read-only when it had been in use already."""
     store = FolderStore(small_disk)
     store.staging()
-    subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
+    remount(small_disk, "ro")
     return store
 
 

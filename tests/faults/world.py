@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
-import subprocess
 import threading
 import time
 import uuid
@@ -40,6 +39,7 @@ from edgecap.stores import open_store
 from tests.faults.case import Place
 from tests.faults.evidence import Delivery, Evidence, RunSeen
 from tests.flaky_proxy import FlakyProxy
+from tests.mounting import mount, remount, run_as_root
 
 OURS, PERSON = "edgecap", "a person"
 TOKENS = {OURS: "token-of-edgecap-in-the-fault-matrix", PERSON: "token-of-a-person-at-the-dashboard"}
@@ -175,7 +175,7 @@ class World:
             proxy.__exit__()
         self._s3.close()
         if self._mounted:
-            subprocess.run(["umount", "--lazy", self._mounted], check=False)
+            run_as_root("umount", "--lazy", self._mounted)
         shutil.rmtree(self._folder, ignore_errors=True)
 
     @property
@@ -342,8 +342,7 @@ class World:
     def make_read_only(self, read_only: bool = True) -> None:
         """Turn the archive's file system read-only, or back."""
         assert self._mounted
-        how = "remount,ro" if read_only else "remount,rw"
-        subprocess.run(["mount", "-o", how, self._mounted], check=True, capture_output=True)
+        remount(self._mounted, "ro" if read_only else "rw")
 
     def states(self, capture_type: str = "") -> list[dict[str, Any]]:
         """What became of captures, by the edge's log."""
@@ -425,12 +424,9 @@ class World:
         folder = self._folder / "disk"
         folder.mkdir()
         size = SMALL_DISK if self.place.archive == "small disk" else SMALL_DISK * 64
-        done = subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder], capture_output=True, check=False
-        )
-        if done.returncode:
+        if trouble := mount(folder, f"size={size}"):
             shutil.rmtree(self._folder, ignore_errors=True)
-            raise CannotPlay(f"no file system can be mounted here: {done.stderr.decode().strip()}")
+            raise CannotPlay(f"no file system can be mounted here: {trouble}")
         self._mounted = folder
         self.root.mkdir()
         if self.place.archive == "small disk":

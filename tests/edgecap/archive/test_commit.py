@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pytest
@@ -27,6 +26,7 @@ from edgecap.errors import (
 )
 from edgecap.settings import Place
 from edgecap.stores import Store, open_store
+from tests.mounting import mounted, remount
 
 
 class Killed(BaseException):
@@ -197,26 +197,11 @@ def test_a_name_that_leads_out_of_the_entry_is_refused(folder, capture, name):
         commit(folder, manifest_of(capture, name))
 
 
-@contextmanager
-def mounted(path, options: str):
-    """A small file system of its own; a user without the right to mount cannot run these tests."""
-    path.mkdir()
-    done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(path)], capture_output=True, check=False
-    )
-    if done.returncode:
-        pytest.skip("mounting needs root")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", str(path)], check=True)
-
-
 def test_a_full_disk_is_one_clear_line_and_leaves_nothing_under_a_final_name(
     tmp_path, capture, keep, two_servers, pcap
 ):
     disk = tmp_path / "disk"
-    with mounted(disk, "size=1m"):
+    with mounted(disk, "size=1m", lazy=False):
         store = open_store(Place(uri=f"file:{disk}"))
         keep(store, capture("1" * 32), two_servers)
         before = keys(store)
@@ -250,11 +235,11 @@ def test_a_read_only_archive_can_be_read_and_says_that_it_cannot_be_written(
     tmp_path, capture, keep, two_servers
 ):
     disk = tmp_path / "disk"
-    with mounted(disk, "size=1m"):
+    with mounted(disk, "size=1m", lazy=False):
         store = open_store(Place(uri=f"file:{disk}"))
         entry = keep(store, capture("1" * 32), two_servers)
         before = keys(store)
-        subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+        remount(disk, "ro")
         with pytest.raises(StoreUnwritable) as caught:
             put_file(store, "captures/x/", "a", b"abc", size=3, sha256=hashlib.sha256(b"abc").hexdigest())
         assert "\n" not in str(caught.value)

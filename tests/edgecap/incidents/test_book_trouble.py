@@ -3,7 +3,6 @@
 import os
 import sqlite3
 import stat
-import subprocess
 
 import pytest
 
@@ -12,6 +11,7 @@ from edgecap.incidents.book import Book
 from edgecap.incidents.database import explain
 from edgecap.incidents.schema import VERSION
 from tests.edgecap.incidents.book_parts import NOON, alert, take
+from tests.mounting import remount
 
 PAGE = 4096
 
@@ -162,7 +162,7 @@ def test_a_full_disk_fails_the_group_that_does_not_fit_and_nothing_else(small_di
             for_ever(book.probe)
         assert [each.id for each in book.pending(1000)][: len(kept)] == kept
     # What the disk holds is whole; with some room it goes on.
-    subprocess.run(["mount", "-o", "remount,size=64M", small_disk], check=True)
+    remount(small_disk, "size=64M")
     with Book(path) as book:
         assert [each.id for each in book.pending(1000)][: len(kept)] == kept
         assert take(book, alert(key="then", about="there"))
@@ -180,7 +180,7 @@ def test_a_read_only_disk_is_said_whether_there_is_a_book_or_not(small_disk):
     path = small_disk / "book.db"
     with Book(path) as book:
         book.keep([("generic", b"{}", NOON)])
-    subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
+    remount(small_disk, "ro")
     for each in (path, small_disk / "new" / "book.db"):
         with pytest.raises(StoreUnwritable, match="read-only") as error:
             Book(each)

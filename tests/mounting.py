@@ -1,0 +1,48 @@
+"""File systems of a test's own: mounted here by root, or through sudo where that asks for no password."""
+
+import os
+import shutil
+import subprocess
+from contextlib import contextmanager
+
+import pytest
+
+
+def as_root(*argv):
+    """The command as root runs it; through sudo for anybody else."""
+    return list(map(str, argv)) if os.getuid() == 0 else ["sudo", "-n", *map(str, argv)]
+
+
+def run_as_root(*argv):
+    """Run a command that needs root to its end; why it failed, or nothing."""
+    if os.getuid() and not shutil.which("sudo"):
+        return "this takes root, and there is no sudo"
+    done = subprocess.run(as_root(*argv), capture_output=True, text=True, check=False)
+    return "" if done.returncode == 0 else f"{argv[0]}: {done.stderr.strip()[-200:]}"
+
+
+def remount(folder, options):
+    """Change the options of a file system that `mounted` made."""
+    assert not (trouble := run_as_root("mount", "-o", f"remount,{options}", folder)), trouble
+
+
+def mount(folder, options):
+    """Mount a tmpfs of this user's at a folder; why that failed, or nothing."""
+    owner = f"uid={os.getuid()},gid={os.getgid()},mode=0700"
+    return run_as_root("mount", "-t", "tmpfs", "-o", f"{owner},{options}", "tmpfs", folder)
+
+
+@contextmanager
+def mounted(folder, options, *, lazy=True):
+    """A tmpfs at `folder`, which is made; skips the test where nobody lets us mount.
+
+    Without `lazy`, it is an error if a file of it is still open at the end.
+    """
+    folder.mkdir()
+    if trouble := mount(folder, options):
+        pytest.skip(f"no file system can be mounted here: {trouble}")
+    try:
+        yield folder
+    finally:
+        trouble = run_as_root("umount", *(["--lazy"] if lazy else []), folder)
+        assert not trouble, trouble
