@@ -6,7 +6,7 @@ import signal
 import threading
 import uuid
 from concurrent.futures import Future
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 
 import pytest
 
@@ -26,6 +26,7 @@ from edgecap.stopping import Stopped, Stopping
 from edgecap.stores import open_store
 from tasks.cancelled import CAPTURE, Cancelled, stop_once
 from tasks.cancelling import RUNS, Watched, note_capture
+from tests.json_handler import JsonHandler
 from tests.silent_server import Silent
 
 LONG = FullRequest(colo="ORD", time_limit=30_000)
@@ -274,7 +275,7 @@ def test_an_archive_that_hangs_does_not_hold_up_the_end_of_the_command(
     assert stops(edge) == ([capture.id] if yes else [])
 
 
-class OneRun(BaseHTTPRequestHandler):
+class OneRun(JsonHandler):
     """As much of Prefect as a cancel of one run takes. `server.look` is called at each look at the run."""
 
     def do_GET(self):
@@ -283,22 +284,12 @@ class OneRun(BaseHTTPRequestHandler):
         self.say(self.server.run if known else {}, 200 if known else 404)
 
     def do_POST(self):
-        self.rfile.read(int(self.headers["content-length"]))
+        self.body()
         if self.path.endswith("/filter"):
             self.say([self.server.run])
             return
         self.server.run["state"] = {"type": "CANCELLING", "name": "Cancelling"}
         self.say({})
-
-    def say(self, answer, status=200):
-        text = json.dumps(answer).encode()
-        self.send_response(status)
-        self.send_header("content-length", str(len(text)))
-        self.end_headers()
-        self.wfile.write(text)
-
-    def log_message(self, *_):
-        pass
 
 
 @pytest.fixture

@@ -5,9 +5,10 @@ import sys
 import threading
 import uuid
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 
 from deployments.processes import free_port
+from tests.json_handler import JsonHandler
 
 DEPLOYMENT = str(uuid.uuid4())
 
@@ -47,42 +48,27 @@ class PrefectStandIn:
         """Begin to answer, at the same port each time."""
         world = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(JsonHandler):
             protocol_version = "HTTP/1.1"
 
             def do_GET(self):
                 if self.path.endswith("/deployments/name/respond/alert"):
-                    self.say(200, {"id": DEPLOYMENT})
+                    self.say({"id": DEPLOYMENT})
                 else:
-                    self.say(200, "3.8.8")
+                    self.say("3.8.8")
 
             def do_POST(self):
-                body = self.rfile.read(int(self.headers.get("content-length", 0)))
+                body = self.body()
                 if self.path.startswith("/runs/"):
                     world.told.append(self.path)
-                    self.say(202, {})
+                    self.say({}, 202)
                 elif self.path == "/api/events":
                     world.events += json.loads(body)
-                    self.say(204)
+                    self.say(None, 204)
                 else:
                     assert self.path == f"/api/deployments/{DEPLOYMENT}/create_flow_run"
-                    self.say(*world.create(json.loads(body), dict(self.headers)))
-
-            def say(self, status, answer=None):
-                text = (
-                    b""
-                    if status == 204
-                    else answer
-                    if isinstance(answer, bytes)
-                    else json.dumps(answer).encode()
-                )
-                self.send_response(status)
-                self.send_header("content-length", str(len(text)))
-                self.end_headers()
-                self.wfile.write(text)
-
-            def log_message(self, *_):
-                pass
+                    status, answer = world.create(json.loads(body), dict(self.headers))
+                    self.say(answer, status)
 
         class Server(ThreadingHTTPServer):
             daemon_threads = True

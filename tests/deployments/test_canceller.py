@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 
 import pytest
 
@@ -16,6 +16,7 @@ from edgecap.identity import intent_id
 from edgecap.stopping import Stopped, Stopping
 from tasks.cancelled import Cancelled
 from tasks.run_history import RunHistory
+from tests.json_handler import JsonHandler
 
 RUN = Cancelled("run", "intent", is_over=True)
 ASKED, OVER = Stopped(Stopping.ASKED, "c" * 32), Stopped(Stopping.OVER, "c" * 32)
@@ -212,26 +213,19 @@ def slow_prefect():
     def run(run_id, kind):
         return {"id": run_id, "parameters": {"request": {"type": "full"}}, "state": {"type": kind}}
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(JsonHandler):
         def do_GET(self):
             at = datetime.now(UTC).isoformat()
             self.say([{"type": "CANCELLING", "name": "Cancelling", "timestamp": at}])
 
         def do_POST(self):
-            body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+            body = json.loads(self.body())
             [kind] = body["flow_runs"]["state"]["type"]["any_"]
             self.say([run(kind.lower(), kind)])
 
-        def say(self, answer):
+        def say(self, answer=None, status=200):
             time.sleep(6)
-            text = json.dumps(answer).encode()
-            self.send_response(200)
-            self.send_header("content-length", str(len(text)))
-            self.end_headers()
-            self.wfile.write(text)
-
-        def log_message(self, *_):
-            pass
+            super().say(answer, status)
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()

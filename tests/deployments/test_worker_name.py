@@ -1,17 +1,17 @@
 """A worker's name is one worker's: locks of real processes, and what a Prefect server says, step by step."""
 
-import json
 import subprocess
 import sys
 import threading
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 
 import pytest
 
 from deployments.worker import check_name, claim_name
 from edgecap.errors import SetupError
+from tests.json_handler import JsonHandler
 
 START = datetime(2026, 11, 28, 12, tzinfo=UTC)
 # A worker: it holds the name, and becomes another program, as `edgecap worker` does.
@@ -19,6 +19,7 @@ HOLDER = """
 import os, sys
 from pathlib import Path
 from deployments.worker import claim_name
+from tests.json_handler import JsonHandler
 claim_name(Path(sys.argv[1]), sys.argv[2])
 os.execv(sys.executable, [sys.executable, "-c", "print('at work', flush=True); input()"])
 """
@@ -53,23 +54,16 @@ class Pool:
         self.status = "ONLINE"
         world = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(JsonHandler):
             def do_POST(self):
-                self.rfile.read(int(self.headers["content-length"]))
+                self.body()
                 worker = {
                     "name": "mine",
                     "status": world.status,
                     "heartbeat_interval_seconds": 30,
                     "last_heartbeat_time": world.beats(world.now).isoformat(),
                 }
-                text = json.dumps([worker]).encode()
-                self.send_response(200)
-                self.send_header("content-length", str(len(text)))
-                self.end_headers()
-                self.wfile.write(text)
-
-            def log_message(self, *_):
-                pass
+                self.say([worker])
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()

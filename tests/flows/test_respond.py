@@ -8,7 +8,7 @@ import json
 import threading
 import time
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from uuid import UUID, uuid4
 
 import httpx
@@ -28,6 +28,7 @@ from edgecap.incidents.record import Incidents
 from flows.register_bucket import register_bucket
 from tasks.outcomes import tag_of
 from tests.flows.conftest import UNFINISHED, forget_runs
+from tests.json_handler import JsonHandler
 
 pytestmark = [pytest.mark.prefect, pytest.mark.xdist_group("prefect 2")]
 
@@ -181,14 +182,10 @@ async def on_call(prefect_server):
     """What a webhook of Prefect's, called `on-call`, was told."""
     told = []
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(JsonHandler):
         def do_POST(self):
-            told.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
-            self.send_response(204)
-            self.end_headers()
-
-        def log_message(self, *_):
-            pass
+            told.append(json.loads(self.body()))
+            self.say(None, 204)
 
     with ThreadingHTTPServer((LOOPBACK, 0), Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -16,6 +16,7 @@ from edgecap.errors import ConfigError
 from edgecap.requests import Filter
 from edgecap.simulator.traffic import LiveTraffic, Packet, compile_filter
 from edgecap.simulator.traffic.times import nanoseconds
+from tests.json_handler import JsonHandler
 from tests.raw_sockets import live_traffic
 
 FAST = ("-i", "0.01")
@@ -28,15 +29,9 @@ def live(raw_sockets) -> Iterator[LiveTraffic]:
         yield traffic
 
 
-class Answer(http.server.BaseHTTPRequestHandler):
+class Answer(JsonHandler):
     def do_GET(self):
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(BODY)))
-        self.end_headers()
-        self.wfile.write(BODY)
-
-    def log_message(self, format, *args):  # noqa: A002 - the library's name
-        pass
+        self.say(BODY)
 
 
 @pytest.fixture
