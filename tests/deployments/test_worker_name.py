@@ -19,7 +19,6 @@ HOLDER = """
 import os, sys
 from pathlib import Path
 from deployments.worker import claim_name
-from tests.json_handler import JsonHandler
 claim_name(Path(sys.argv[1]), sys.argv[2])
 os.execv(sys.executable, [sys.executable, "-c", "print('at work', flush=True); input()"])
 """
