@@ -14,7 +14,8 @@ from tests.faults.cancels import sleeps
 from tests.faults.case import UPKEEP_LIMIT, Case, Place, Step
 from tests.faults.play import Stage
 from tests.faults.points import ACCEPTED, DEATHS, KINDS, LANE, POSTING, SLOW
-from tests.faults.world import OTHER, OURS
+from tests.faults.storage import OTHER
+from tests.faults.world import OURS
 
 LOST = "reset,method=POST,path=*/pcaps,after=true"
 UNKNOWN = r"failed: .*cannot be told.*"

@@ -16,8 +16,9 @@ from tests.faults.case import Case, Result, Step
 from tests.faults.evidence import RunSeen
 from tests.faults.judge import has_reason, judge, outcome_of
 from tests.faults.site import OVER, Site, State
+from tests.faults.storage import CannotPlay
 from tests.faults.terminal import Terminal
-from tests.faults.world import OURS, PERSON, CannotPlay, World
+from tests.faults.world import OURS, PERSON, World
 
 LOOK = 1.0  # seconds between two looks; each costs the Prefect server some
 SETTLED = 1.5  # seconds for which nothing may change any more

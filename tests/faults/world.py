@@ -9,7 +9,7 @@ import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -17,67 +17,30 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import boto3
 import httpx
-from botocore.config import Config
 
-from deployments.object_store import REGION, ObjectStore
+from deployments.object_store import ObjectStore
 from edgecap.cloudflare.client import Client
 from edgecap.ownership import register
 from edgecap.settings import Account
 from edgecap.settings import Place as StorePlace
 from edgecap.simulator.buckets import EdgeBuckets
-from edgecap.simulator.clock import Clock
 from edgecap.simulator.credentials import Credential
 from edgecap.simulator.edge import Edge
 from edgecap.simulator.faults import Fault, Faults, parse_fault
-from edgecap.simulator.log import EdgeLog
 from edgecap.simulator.serve import SimulatorServer
 from edgecap.simulator.traffic import SyntheticTraffic
 from edgecap.simulator.variants import VARIANTS
 from edgecap.stores import open_store
 from tests.faults.case import Place
+from tests.faults.edge import JumpingClock, WatchedLog
 from tests.faults.evidence import Delivery, Evidence, RunSeen
+from tests.faults.storage import OTHER, PREFIX, CannotPlay, Storage
 from tests.flaky_proxy import FlakyProxy
-from tests.mounting import mount, remount, run_as_root
 
 OURS, PERSON = "edgecap", "a person"
 TOKENS = {OURS: "token-of-edgecap-in-the-fault-matrix", PERSON: "token-of-a-person-at-the-dashboard"}
-PREFIX = "archive"
 RATE = 20.0  # packets a second at a server: made in this process, which others wait for
-SMALL_DISK = 1 << 20
-OTHER = "other"  # name of the second archive, where there is one
-ROOM = 96 << 10  # bytes that are left on a small disk: enough for the journal, too little for the packets
-
-
-class WatchedLog(EdgeLog):
-    """The edge's log, and somebody who reads each line before the answer that it is about has left."""
-
-    watcher: Callable[[dict[str, Any]], None] | None = None
-
-    def write(self, event: str, **fields: Any) -> None:
-        """Record an event, then show it."""
-        super().write(event, **fields)
-        if self.watcher:
-            self.watcher({"event": event, **fields})
-
-
-class JumpingClock(Clock):
-    """The edge's clock, and somebody who sets it."""
-
-    _jumped = timedelta()
-
-    def now(self) -> datetime:
-        """The simulator's time."""
-        return super().now() + self._jumped
-
-    def jump(self, seconds: float) -> None:
-        """Set it forwards, or back."""
-        self._jumped += timedelta(seconds=seconds)
-
-
-class CannotPlay(Exception):
-    """This machine lacks what the case needs."""
 
 
 class World:
@@ -96,7 +59,6 @@ class World:
         self._folder = folder
         self._store = store
         self._config = config
-        self._mounted: Path | None = None
         self.proxy: FlakyProxy | None = None
         self.archive_proxy: FlakyProxy | None = None
         self.bucket = f"case-{self.account_id}"
@@ -124,14 +86,7 @@ class World:
             log=self.log,
         )
         self.server = SimulatorServer(self.edge)
-        self._s3 = boto3.client(
-            "s3",
-            endpoint_url=store.endpoint_url,
-            region_name=REGION,
-            aws_access_key_id=store.access_key_id,
-            aws_secret_access_key=store.secret_access_key,
-            config=Config(proxies={}, connect_timeout=5, read_timeout=30),
-        )
+        self._storage = Storage(place, folder, store, self.bucket)
 
     @property
     def lanes(self) -> str:
@@ -144,12 +99,11 @@ class World:
     def __enter__(self) -> Self:
         self._folder.mkdir(parents=True)
         self._store.make_bucket(self.bucket)
-        if self.place.second:
-            (self._folder / OTHER).mkdir()
-        if self.place.archive in ("small disk", "disk"):
-            self._mount()
-        elif self.place.archive == "folder":
-            self.root.mkdir()
+        try:
+            self._storage.make()
+        except CannotPlay:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            raise
         if self.place.proxied:
             self.proxy = FlakyProxy(int(self._store.endpoint_url.rpartition(":")[2]))
             self.proxy.__enter__()
@@ -173,15 +127,13 @@ class World:
         self.server.__exit__(kind, error, trace)
         for proxy in filter(None, [self.proxy, self.archive_proxy]):
             proxy.__exit__()
-        self._s3.close()
-        if self._mounted:
-            run_as_root("umount", "--lazy", self._mounted)
+        self._storage.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     @property
     def root(self) -> Path:
         """The folder of an archive that is one."""
-        return (self._mounted or self._folder) / PREFIX
+        return self._storage.root
 
     def write_settings(self) -> None:
         """Let the flow runs that start from now on play in this world."""
@@ -341,8 +293,11 @@ class World:
 
     def make_read_only(self, read_only: bool = True) -> None:
         """Turn the archive's file system read-only, or back."""
-        assert self._mounted
-        remount(self._mounted, "ro" if read_only else "rw")
+        self._storage.make_read_only(read_only)
+
+    def names(self) -> set[str]:
+        """The names of the archive's files."""
+        return self._storage.names()
 
     def states(self, capture_type: str = "") -> list[dict[str, Any]]:
         """What became of captures, by the edge's log."""
@@ -359,28 +314,11 @@ class World:
             and event["caller"] == OURS
         ]
 
-    def archived(self) -> dict[str, bytes]:
-        """Every file of the archive under its final name, read as any program would."""
-        if self.place.archive == "s3":
-            return self._objects(f"{PREFIX}/")
-        return _files(self.root)
-
-    def names(self) -> set[str]:
-        """The names of the archive's files."""
-        if self.place.archive == "s3":
-            return {key.removeprefix(f"{PREFIX}/") for key in self._keys(f"{PREFIX}/")}
-        return {
-            p.relative_to(root).as_posix()
-            for root in (self.root, self._folder / OTHER)  # the second is there in few worlds
-            for p in root.rglob("*")
-            if p.is_file()
-        }
-
     def evidence(self, runs: list[RunSeen], freed: list[float | None], **more: Any) -> Evidence:
         """Everything that there is to judge by."""
         captures = {capture["id"]: capture for capture in self.edge.state()["captures"]}
         deliveries: dict[str, list[Delivery]] = {}
-        bucket = {**self._objects("captures/"), **self._objects(f"{OTHER}/")}
+        bucket = {**self._storage.objects("captures/"), **self._storage.objects(f"{OTHER}/")}
         for event in self.log.events("delivery"):
             key, capture_id = event["key"], event["capture_id"]
             # What went to a person's own bucket is nobody's business.
@@ -401,36 +339,14 @@ class World:
             ours=OURS,
             lag=self.edge.variant.list_lag,
             speed=self.place.speed,
-            archive=self.archived(),
-            other=_files(self._folder / OTHER) if self.place.second else {},
+            archive=self._storage.archive(),
+            other=self._storage.other(),
             deliveries=deliveries,
             lost=lost,
             runs=runs,
             freed=freed,
             **more,
         )
-
-    def _keys(self, prefix: str) -> list[str]:
-        pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
-        return [item["Key"] for page in pages for item in page.get("Contents", ())]
-
-    def _objects(self, prefix: str) -> dict[str, bytes]:
-        return {
-            key.removeprefix(prefix): self._s3.get_object(Bucket=self.bucket, Key=key)["Body"].read()
-            for key in self._keys(prefix)
-        }
-
-    def _mount(self) -> None:
-        folder = self._folder / "disk"
-        folder.mkdir()
-        size = SMALL_DISK if self.place.archive == "small disk" else SMALL_DISK * 64
-        if trouble := mount(folder, f"size={size}"):
-            shutil.rmtree(self._folder, ignore_errors=True)
-            raise CannotPlay(f"no file system can be mounted here: {trouble}")
-        self._mounted = folder
-        self.root.mkdir()
-        if self.place.archive == "small disk":
-            (folder / "filler").write_bytes(b"x" * (SMALL_DISK - ROOM))
 
     async def _register(self, target: StorePlace) -> None:
         account = Account.model_validate(
@@ -442,13 +358,3 @@ class World:
         )
         async with Client(account) as client:
             await register(client, open_store(target), target)
-
-
-def _files(root: Path) -> dict[str, bytes]:
-    """What lies under final names."""
-    found = {}
-    for path in sorted(root.rglob("*")):
-        key = path.relative_to(root).as_posix()
-        if path.is_file() and not key.startswith(".tmp/"):
-            found[key] = path.read_bytes()
-    return found
