@@ -39,6 +39,14 @@ def a_world(**choices):
         world.close()
 
 
+def killed(world, request, at):
+    """A run whose first life was killed there."""
+    run = world.decide(request, Priority.MANUAL)
+    world.attempt(run).go(at)
+    world.attempts[0].die()
+    return run
+
+
 def posts(world):
     return [post for post in world.judge.posts if post.accepted_id]
 
@@ -59,9 +67,7 @@ def test_a_colleagues_finished_capture_of_the_same_place_and_length_is_left_alon
 def test_a_colleagues_capture_that_ran_since_our_lost_post_is_left_alone(differs):
     """The POST never arrived. What differs is seen, so the run waits for proof and posts again."""
     with a_world() as world:
-        run = world.decide(FULL, Priority.MANUAL)
-        world.attempt(run).go("before POST")
-        world.attempts[0].die()
+        run = killed(world, FULL, "before POST")
         world.person({**run.intent.body, "destination_conf": BUCKET, **differs})
         world.advance(40)
         world.attempt(run).go()
@@ -83,9 +89,7 @@ def test_two_archives_on_one_account_each_take_their_own_capture():
 def test_a_life_that_died_while_others_filled_the_list_is_no_reason_for_a_second_post(request_):
     """A full one is for a person to tell; a simple one's window is asked for again, and marked."""
     with a_world() as world:
-        run = world.decide(request_, Priority.MANUAL)
-        world.attempt(run).go("after POST")
-        world.attempts[0].die()
+        run = killed(world, request_, "after POST")
         world.advance(60)
         world.crowd(OTHERS)
         world.attempt(run).go()
@@ -108,9 +112,7 @@ def test_a_life_that_died_while_others_filled_the_list_is_no_reason_for_a_second
 @both
 def test_further_pages_of_the_list_are_looked_at_if_there_are_any(request_):
     with a_world(pages=True) as world:
-        run = world.decide(request_, Priority.MANUAL)
-        world.attempt(run).go("after POST")
-        world.attempts[0].die()
+        run = killed(world, request_, "after POST")
         world.advance(60)
         world.crowd(OTHERS, 120)
         world.attempt(run).go()
@@ -146,9 +148,7 @@ def test_a_post_that_arrives_100_seconds_late_is_waited_for(request_):
 @both
 def test_a_post_that_never_arrives_is_made_again_once_that_is_proven(request_):
     with a_world() as world:
-        run = world.decide(request_, Priority.MANUAL)
-        world.attempt(run).go("before POST")
-        world.attempts[0].die()
+        run = killed(world, request_, "before POST")
         world.advance((ARRIVES_WITHIN + LAG).total_seconds() - 2)
         world.attempt(run).go()
         assert not run.started
@@ -161,9 +161,7 @@ def test_a_post_that_never_arrives_is_made_again_once_that_is_proven(request_):
 def test_an_absence_that_is_proven_while_the_lane_is_busy_stays_so(request_):
     """The run waits on for its lane, and by its turn others have filled the list."""
     with a_world() as world:
-        run = world.decide(request_, Priority.MANUAL)
-        world.attempt(run).go("before POST")
-        world.attempts[0].die()
+        run = killed(world, request_, "before POST")
         world.advance((ARRIVES_WITHIN + LAG).total_seconds())
         busy = request_.model_copy(update={"time_limit": 9})
         world.attempt(world.decide(busy, Priority.MANUAL)).go()
