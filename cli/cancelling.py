@@ -20,7 +20,15 @@ from edgecap.cloudflare.models import Capture
 from edgecap.errors import ApiError, InvalidRequest, NotStopped, SetupError, StoreError, UnknownToApi
 from edgecap.requests import FullRequest
 from edgecap.settings import Settings
-from edgecap.stopping import TIMEOUT, Stopped, Stopping, goes_on, stop_capture, stop_intent, stop_within
+from edgecap.stopping import (
+    TIMEOUT,
+    Stopped,
+    Stopping,
+    goes_on,
+    stop_by_id_or_intent,
+    stop_capture,
+    stop_within,
+)
 from edgecap.stores import open_store
 from tasks.cancelled import Cancelled
 
@@ -82,8 +90,8 @@ class Cancelling:
         if record and run is None:
             run = await asking or await self._whose.run(record.intent.run.partition(" ")[0])
         # What was never begun by a run that Prefect does not know cannot begin any more.
-        never = record is not None and (record.ended or not isinstance(record.intent.request, FullRequest))
-        self._is_over = run is None and (not self._whose.silent or bool(never))
+        is_ended = record is not None and record.ended is not None
+        self._is_over |= run is None and (not self._whose.silent or is_ended)
         return await self._ended(run, stopping)
 
     async def _at_once(
@@ -176,10 +184,15 @@ class Cancelling:
             "detail": f"{told}.",
         }
 
-    def _of(self, record: JournalRecord) -> Cancelled:
+    def _of(self, record: JournalRecord) -> Cancelled | None:
+        """What is to be stopped for an intent; None for a simple capture, which is over at once."""
         intent = record.intent
+        if not isinstance(intent.request, FullRequest):
+            return None
         run_id = intent.run.partition(" ")[0]
-        return Cancelled(run_id, intent.intent_id, intent.account, self._archive, record.capture_id)
+        # What has ended needs no request: the journal says what became of it.
+        capture_id = "" if record.ended else record.capture_id
+        return Cancelled(run_id, intent.intent_id, intent.account, self._archive, capture_id)
 
     async def _end(self, run: dict[str, Any] | None) -> str | None:
         """Tell Prefect that the run is to end, and look until it has; its state's name when it was told."""
@@ -211,11 +224,14 @@ class Cancelling:
             self._is_over = True  # a run that posts no full capture
             return Stopped(Stopping.NOTHING)
         async with self._client(cancelled.account) as client:
-            if cancelled.capture_id:  # this needs no journal, whose store may be away
-                return await _within(lambda: stop_capture(client, cancelled.capture_id))
-            journal = Journal(open_store(self._settings.archive(cancelled.archive)))
             return await _within(
-                lambda: stop_intent(client, journal, cancelled.intent_id), settled=lambda: self._is_over
+                lambda: stop_by_id_or_intent(
+                    client,
+                    cancelled.capture_id,
+                    cancelled.intent_id,
+                    lambda: Journal(open_store(self._settings.archive(cancelled.archive))),
+                ),
+                settled=lambda: self._is_over,
             )
 
     async def _nobody_s(self, which: str, unread: StoreError, *, yes: bool) -> dict[str, Any]:

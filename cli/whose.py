@@ -9,9 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-import httpx
-
-from deployments.prefect_api import PrefectApi, status
+from deployments.prefect_api import PrefectApi
 from edgecap import identity
 from edgecap.archive.journal import Journal, JournalRecord
 from edgecap.cloudflare.client import Client
@@ -108,10 +106,9 @@ class Whose:
 
     def _record_of(self, capture: Capture) -> JournalRecord | None:
         since = (capture.submitted or datetime.now(UTC)) - 2 * LOOK_BACK  # it may have waited for long
-        with suppress(Damaged):  # it names what could not be read, after all that could
-            for record in Journal(open_store(self._settings.archive(self._archive))).records(since=since):
-                if record.capture_id == capture.id:
-                    return record
+        for record in Journal(open_store(self._settings.archive(self._archive))).records(since=since):
+            if record.capture_id == capture.id:
+                return record
         return None
 
     async def capture(self, which: str) -> Capture:
@@ -136,13 +133,8 @@ class Whose:
 
 def unless_over(prefect: PrefectApi, run_id: str) -> dict[str, Any] | None:
     """A run that Prefect knows and that is not over."""
-    try:
-        run = prefect.run(run_id)
-    except SetupError as error:
-        if status(error) == httpx.codes.NOT_FOUND:
-            return None
-        raise
-    return run if run["state"]["type"] not in _OVER else None
+    run = prefect.find_run(run_id)
+    return run if run and run["state"]["type"] not in _OVER else None
 
 
 def _is_named(run: dict[str, Any], which: str) -> bool:

@@ -20,6 +20,7 @@ from deployments.worker import (
     command,
     environment,
     name_of,
+    use_name,
 )
 from edgecap.settings import config_file, load_settings
 
@@ -45,8 +46,10 @@ def worker(
     # The lock tells at once of a worker that was started here. If there was one, and it is gone, the last
     # sign of life at the server is its own, and a restart need not wait; else it may be that of a worker in
     # another folder or on another machine.
-    if not claim_name(settings.home.resolve(), name):
+    lock, was_used_here = claim_name(settings.home.resolve(), name)
+    if not was_used_here:
         check_name(address, name, say)
+    use_name(lock, name)
     file = config_file().resolve()
     say(f"Settings  {file if file.is_file() else 'of the environment; there is no ' + str(file)}")
     say(f"Server    {address}")

@@ -18,7 +18,7 @@ from datetime import UTC, datetime, timedelta
 
 import httpx
 
-from deployments.prefect_api import PrefectApi, status
+from deployments.prefect_api import PrefectApi
 from edgecap.errors import (
     ConfigError,
     Damaged,
@@ -204,13 +204,8 @@ def ask_whether(prefect: PrefectApi) -> Callable[[str], Awaitable[bool]]:
     """Ask Prefect whether a run is cancelled, or being cancelled."""
 
     async def still(run_id: str) -> bool:
-        try:
-            run = await asyncio.to_thread(prefect.run, run_id)
-        except SetupError as error:
-            if status(error) == httpx.codes.NOT_FOUND:
-                return False
-            raise
-        return (run.get("state") or {}).get("type") in ("CANCELLED", "CANCELLING")
+        run = await asyncio.to_thread(prefect.find_run, run_id)
+        return run is not None and (run.get("state") or {}).get("type") in ("CANCELLED", "CANCELLING")
 
     return still
 

@@ -13,7 +13,6 @@ import sys
 from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from prefect.exceptions import ObjectNotFound
 
 from deployments.declared import Declared, read_declared
 from deployments.merging import Changes, Existing, changes, digest, record_of
+from edgecap.cloudflare.headers import server_date
 from edgecap.errors import EdgecapError
 
 AT_ONCE = 4  # more, and SQLite refuses some, which are then tried again after seconds
@@ -145,21 +145,14 @@ class Deployer:
 
     async def _overdue(self, identity: str) -> int:
         """How many runs that schedules made are due, by the server's clock, and were taken by no worker."""
-        runs: list[dict[str, Any]] = []
-        while True:
-            body = {
-                "deployments": {"id": {"any_": [identity]}},
-                "flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}},
-                "sort": "NEXT_SCHEDULED_START_TIME_ASC",
-                "offset": len(runs),
-                "limit": _PAGE,
-            }
-            answer = await self._answer("POST", "/flow_runs/filter", body)
-            page = answer.json()
-            runs += page
-            if len(page) < _PAGE:
-                break
-        now = _server_time(answer) + timedelta(seconds=1)  # the header has whole seconds
+        body = {
+            "deployments": {"id": {"any_": [identity]}},
+            "flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}},
+            "sort": "NEXT_SCHEDULED_START_TIME_ASC",
+        }
+        runs = await self._pages("/flow_runs/filter", body)
+        # Asked afterwards: what became due while the pages were read counts. The header has whole seconds.
+        now = _server_time(await self._answer("GET", f"/deployments/{identity}")) + timedelta(seconds=1)
         return sum(
             run["auto_scheduled"]
             and run["run_count"] == 0
@@ -237,8 +230,7 @@ async def deploy(file: Path, *, reset: bool) -> str:
 
 def _server_time(answer: httpx.Response) -> datetime:
     """When the server answered, by its own clock, in whole seconds; a proxy may leave that out."""
-    said = answer.headers.get("date")
-    return parsedate_to_datetime(said) if said else datetime.now(UTC).replace(microsecond=0)
+    return server_date(answer.headers) or datetime.now(UTC).replace(microsecond=0)
 
 
 def _say(line: str) -> None:

@@ -166,6 +166,15 @@ class PrefectApi:
         runs: list[dict[str, Any]] = self._call("POST", "/flow_runs/filter", json=body)
         return runs
 
+    def find_run(self, run_id: str) -> dict[str, Any] | None:
+        """As `run`; None if there is none."""
+        try:
+            return self.run(run_id)
+        except SetupError as error:
+            if status(error) == httpx.codes.NOT_FOUND:
+                return None
+            raise
+
     def waiting(self, tag: str) -> list[dict[str, Any]]:
         """The flow runs with this tag that are not over, most of them waiting."""
         return self._runs({"tags": {"all_": [tag]}, "state": {"type": {"any_": _UNFINISHED}}})

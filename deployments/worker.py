@@ -73,7 +73,7 @@ def check_server(api_url: str) -> None:
             )
 
 
-def claim_name(home: Path, name: str) -> bool:
+def claim_name(home: Path, name: str) -> tuple[int, bool]:
     """Hold a worker's name on this machine from now on, in this process and in what it becomes by exec.
 
     Args:
@@ -81,7 +81,7 @@ def claim_name(home: Path, name: str) -> bool:
         name: the worker's.
 
     Returns:
-        Whether a worker with this home had the name before.
+        The lock, for `use_name`; and whether a worker with this home used the name before.
 
     Raises:
         SetupError: a worker with this home has it now.
@@ -98,9 +98,12 @@ def claim_name(home: Path, name: str) -> bool:
         os.close(descriptor)
         raise _taken(name, f"it runs on this machine, from {home}") from None
     os.set_inheritable(descriptor, True)
-    had = os.fstat(descriptor).st_size > 0
-    os.pwrite(descriptor, f"{name}\n".encode(), 0)
-    return had
+    return descriptor, os.fstat(descriptor).st_size > 0
+
+
+def use_name(lock: int, name: str) -> None:
+    """Note in the lock that this worker goes to work under its name: it was not refused."""
+    os.pwrite(lock, f"{name}\n".encode(), 0)
 
 
 def check_name(

@@ -124,8 +124,8 @@ def _has_caught_up(captures: Iterable[Capture], memory: Memory) -> bool:
 def ends(capture: Capture, now: datetime) -> datetime:
     """When a capture's time is over, on the server's clock; a full one is converted and delivered after that.
 
-    A simple one looks back, so its time is over at once, and that of one that was asked to stop with the
-    asking. `now` stands for a submission that is not told.
+    A simple one looks back, so its time is over at once. A full one that was asked to stop is over at that
+    request. `now` stands for a submission that is not told.
     """
     seconds = 0 if capture.type == "simple" else capture.time_limit or 0
     planned = (capture.submitted or now) + timedelta(seconds=seconds)

@@ -12,6 +12,7 @@ import asyncio
 import math
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -19,7 +20,7 @@ from edgecap.adoption import best_match, look_for
 from edgecap.archive.journal import Journal
 from edgecap.cloudflare.client import Client, Listing
 from edgecap.cloudflare.models import Capture
-from edgecap.errors import ApiError, EdgecapError, NotStopped
+from edgecap.errors import ApiError, EdgecapError, NotStopped, UnknownToApi
 from edgecap.requests import FullRequest
 
 TIMEOUT = 8.0  # seconds for one call: a cancel should take less than twice as long in all
@@ -126,6 +127,32 @@ def _is_contested(journal: Journal, intent_id: str, capture: Capture) -> bool:
         for record in journal.open()
         if record.intent.intent_id != intent_id
     )
+
+
+async def stop_by_id_or_intent(
+    client: Client,
+    capture_id: str,
+    intent_id: str,
+    journal: Callable[[], Journal],
+    *,
+    how: Callable[[Client, str], Awaitable[Stopped]] = stop_capture,
+) -> Stopped:
+    """Stop a run's capture without the journal, whose store may be away, if its id is known. One attempt.
+
+    Args:
+        client: the account's API.
+        capture_id: of the run's capture; empty if only the journal may know it.
+        intent_id: the run's intent: the journal is asked if Cloudflare has forgotten the capture.
+        journal: opens it.
+        how: stops a capture.
+
+    Raises:
+        EdgecapError: as `stop_intent` raises.
+    """
+    if capture_id:
+        with suppress(UnknownToApi):
+            return await how(client, capture_id)
+    return await stop_intent(client, journal(), intent_id, how=how)
 
 
 async def stop_within(

@@ -45,10 +45,9 @@ from edgecap.posting import (
 from edgecap.requests import CaptureRequest, SimpleRequest
 from edgecap.settings import Timing
 
-REFUSED_MOST = timedelta(
-    minutes=5
-)  # between two requests that the API refuses though the list shows no reason
-DATE = timedelta(seconds=1)  # a `Date` has whole seconds, so that the server's clock may be so much further
+REFUSED_MOST = timedelta(minutes=5)  # the longest pause between two refused requests
+# A `Date` has whole seconds: the server's clock may be so much further.
+DATE_RESOLUTION = timedelta(seconds=1)
 STALE = 45.0  # seconds after the look at the list in which the POST must follow; else look again
 
 
@@ -248,7 +247,7 @@ class Submitter:
         if refused or had_arrived(error):
             await self._answered(intent, number, look, error.what, refused=refused)
         if isinstance(error, RequestRefused | RateLimited | Busy):
-            turn = await self._refused(await self._record(intent), error)
+            turn = await self._refused(intent, error)
             if turn.now:  # the lane is free, so it is the request that the API does not like
                 raise error
             return turn
@@ -299,21 +298,24 @@ class Submitter:
         reason = f"{reason}; {turn.reason}" if turn.reason else reason
         return Turn(turn.expected + wait, reason, ahead=len(place.ahead)), urgent
 
-    async def _refused(self, record: JournalRecord, refused: ApiError) -> Turn:
+    async def _refused(self, intent: Intent, refused: ApiError) -> Turn:
         """The code of a refused capture is not documented, so the list decides what a refusal means.
 
         Where the list shows no reason, there may be one that it does not show: a capture of somebody's that
         is too new for it, or a quota. It is asked for ever less often, and not longer than an outage is
         waited for.
         """
-        kind = record.intent.request.type
+        kind = intent.request.type
         listing = await self._client.list_captures()
         turn = self._turn(kind, listing.captures, listing, None)
         if not turn.now:
             return Turn(max(turn.at, refused.retry_at or turn.at), turn.reason)
-        refusals = record.refusals
+        if isinstance(refused, RequestRefused):
+            return turn
+        # Those that came long before have another reason: the run has waited for its lane since.
+        refusals = (await self._record(intent)).refusals(apart=2 * REFUSED_MOST)
         since = refusals[0].at if refusals else listing.server_time
-        if isinstance(refused, RequestRefused) or listing.server_time - since > self._outage:
+        if listing.server_time - since > self._outage:
             return turn
         pause = min(REFUSED_MOST, self._look_again * 2 ** min(max(len(refusals) - 1, 0), 16))
         later = max(listing.server_time + pause, refused.retry_at or listing.server_time)
@@ -338,7 +340,7 @@ class Submitter:
 def _not_yet(request: CaptureRequest, now: datetime) -> Turn | None:
     """When a simple capture's window is over, if the server's clock, set back, says that this is to come."""
     ends = request.offset_time if isinstance(request, SimpleRequest) else None
-    if ends is None or ends <= now + DATE:
+    if ends is None or ends <= now + DATE_RESOLUTION:
         return None
     return Turn(ends, f"its window ends at {ends:%H:%M:%S}Z, and Cloudflare's clock says {now:%H:%M:%S}Z")
 

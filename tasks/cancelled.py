@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from edgecap import identity
 from edgecap.archive.journal import Journal
 from edgecap.cloudflare.client import Client
-from edgecap.errors import UnknownToApi
 from edgecap.incidents.part import IncidentPart
 from edgecap.settings import DEFAULT, load_settings
-from edgecap.stopping import TIMEOUT, Stopped, stop_intent, stop_unless_asked
+from edgecap.stopping import TIMEOUT, Stopped, stop_by_id_or_intent, stop_unless_asked
 from edgecap.stores import open_store
 
 CAPTURE = "edgecap.capture"  # the label by which a run says which full capture it has
@@ -69,8 +67,10 @@ async def stop_once(cancelled: Cancelled) -> Stopped:
     """
     settings = load_settings()
     async with Client(settings.account(cancelled.account), timeout=TIMEOUT, attempts=1) as client:
-        if cancelled.capture_id:  # this needs no journal, whose store may be away
-            with suppress(UnknownToApi):  # if it was long ago, the journal knows how it ended
-                return await stop_unless_asked(client, cancelled.capture_id)
-        journal = Journal(open_store(settings.archive(cancelled.archive)))
-        return await stop_intent(client, journal, cancelled.intent_id, how=stop_unless_asked)
+        return await stop_by_id_or_intent(
+            client,
+            cancelled.capture_id,
+            cancelled.intent_id,
+            lambda: Journal(open_store(settings.archive(cancelled.archive))),
+            how=stop_unless_asked,
+        )

@@ -91,7 +91,7 @@ async def put_off(client: PrefectClient, run_id: UUID, waiting: Waiting) -> Stat
 
 
 async def sleep_until(client: PrefectClient, run_id: UUID, waiting: Waiting) -> State[Any]:
-    """The same for a run that has no process: it sleeps until another time from now on."""
+    """Reschedule a run that has no process, unless it is cancelled; returns the state that it has then."""
     wake = max(datetime.now(UTC), waiting.at - LEAD)
     state = State[None](
         type=StateType.SCHEDULED,

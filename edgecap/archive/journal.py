@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Any, Literal, TypeVar
 
@@ -146,12 +146,15 @@ class JournalRecord:
         """The accepted capture's id; empty if none is known."""
         return self.accepted.capture_id if self.accepted else ""
 
-    @property
-    def refusals(self) -> tuple[Answer, ...]:
-        """The refusals in a row that end with the last answer, in their order."""
+    def refusals(self, *, apart: timedelta) -> tuple[Answer, ...]:
+        """The refusals in a row that end with the last answer, in their order.
+
+        Args:
+            apart: a longer time between two of them ends the row.
+        """
         found: list[Answer] = []
         for answer in sorted(self.answers, key=lambda answer: -answer.number):
-            if not answer.refused:
+            if not answer.refused or (found and found[-1].at - answer.at > apart):
                 break
             found.append(answer)
         return tuple(reversed(found))

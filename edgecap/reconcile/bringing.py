@@ -127,7 +127,7 @@ class Bringer:
         """The timing for files some of which are there: what is left of their time, and enough to settle."""
         timing = self._settings.timing
         now = self._client.server_now()
-        # One that was full, or was stopped, is over before its time.
+        # One that reached its limit is over before its time.
         over = now - min(now, ends(capture, now))
         left = timing.delivery - over.total_seconds() / timing.server_speed
         return timing.model_copy(update={"delivery": max(left, 3 * timing.settle + 2)})

@@ -79,7 +79,7 @@ class Settler:
         """Say that the intent led to no capture."""
         why = {
             Life.CANCELLED: "it was cancelled",
-            Life.UNKNOWN: "no Prefect server has brought its run to an end",
+            Life.UNKNOWN: "this Prefect server does not know its run, which did not go on within a day",
         }.get(life, "its run died")
         reason = f"{why} before Cloudflare accepted it: the list of captures does not show it"
         return await self._ended(intent, "never-accepted", reason)

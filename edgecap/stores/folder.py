@@ -61,7 +61,7 @@ class FolderStore:
                 os.scandir(self._root).close()
             return
         probe = self._temporary()
-        with self._here(), explained(self.uri):
+        with self._explained(self.uri):
             try:
                 probe.write_bytes(b"edgecap")
                 sync_file(probe)
@@ -124,12 +124,12 @@ class FolderStore:
         path = self._path(key)
         where = f"{self.uri}/{key}"
         if isinstance(source, Path):
-            with self._here(), explained(source):
+            with self._explained(source):
                 source.stat()
         if not (move and isinstance(source, Path) and self._adopt(source, path, where)):
             temporary = self._temporary()
             try:
-                with self._here(), explained(where):
+                with self._explained(where):
                     if isinstance(source, Path):
                         shutil.copyfile(source, temporary)
                         sync_file(temporary)
@@ -170,7 +170,7 @@ class FolderStore:
         """`.tmp` in the folder: what is put from there is renamed, not copied."""
         self._require_root()
         folder = self._root / TEMPORARY
-        with self._here(), explained(self.uri):
+        with self._explained(self.uri):
             try:
                 make_folders(folder, self._root)
             except (FileExistsError, NotADirectoryError):
@@ -206,10 +206,11 @@ class FolderStore:
                 )
 
     @contextmanager
-    def _here(self) -> Iterator[None]:
-        """A file that is not there is told as the folder's absence, if that is why."""
+    def _explained(self, where: str | Path) -> Iterator[None]:
+        """As `explained`; that a file is not there is told as the folder's absence, if that is why."""
         try:
-            yield
+            with explained(where):
+                yield
         except ObjectMissing:
             self._require_root()
             raise
@@ -229,11 +230,10 @@ class FolderStore:
     @contextmanager
     def _reading(self, key: str) -> Iterator[None]:
         where = f"{self.uri}/{key}"
-        with explained(where):
+        with self._explained(where):
             try:
                 yield
-            except (FileNotFoundError, NotADirectoryError):
-                self._require_root()
+            except NotADirectoryError:
                 raise ObjectMissing("there is no such file", where=where) from None
             except OSError as error:
                 if error.errno == errno.ELOOP:
@@ -246,7 +246,7 @@ class FolderStore:
         return status
 
     def _adopt(self, source: Path, path: Path, where: str) -> bool:
-        with self._here(), explained(source):
+        with self._explained(source):
             # One file system, so that the name alone has to change; a link's target is not ours to take.
             if source.is_symlink() or source.stat().st_dev != self.staging().stat().st_dev:
                 return False
@@ -260,7 +260,7 @@ class FolderStore:
         return True
 
     def _publish(self, temporary: Path, path: Path, where: str) -> None:
-        with self._here(), explained(where):
+        with self._explained(where):
             for _ in range(100):
                 try:
                     make_folders(path.parent, self._root)

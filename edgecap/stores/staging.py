@@ -60,7 +60,8 @@ def working_folder(store: Store, purpose: str) -> Iterator[Path]:
     try:
         yield folder
     except (ObjectMissing, FileNotFoundError):
-        store.check()  # the folder lies in the store, and goes away with it
+        if not folder.exists():
+            store.check()  # the folder lies in the store, and goes away with it
         raise
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -13,7 +13,7 @@ import pytest
 from cli.cancelling import Cancelling
 from cli.interrupting import Signalled
 from cli.running import CancelledInPrefect, _interrupted, _Run
-from edgecap.archive.journal import Journal
+from edgecap.archive.journal import Ended, Journal
 from edgecap.cloudflare.client import Client, Listing
 from edgecap.destinations import destination_conf
 from edgecap.intents import decide
@@ -391,3 +391,32 @@ def test_a_run_of_a_simple_capture_has_nothing_to_stop(call, settings, edge, sto
     done = call("cancel", run_id)
     assert done.returncode == 0
     assert "no full capture of it runs at Cloudflare" in done.stdout
+
+
+def stop_requests(edge):
+    return [event for event in edge.log.events("request") if event["path"].endswith("/stop")]
+
+
+def test_a_run_whose_simple_capture_was_accepted_asks_for_no_stop(call, settings, edge, store):
+    run_id = str(uuid.uuid4())
+    intent = decided(settings, edge, store, run_id, SimpleRequest(time_limit=5))
+    capture = post(settings, intent.body)
+    Journal(store).accept(intent.intent_id, capture.raw)
+    done = call("cancel", run_id)
+    assert done.returncode == 0, done.stderr
+    assert "no full capture of it runs at Cloudflare" in done.stdout
+    assert stop_requests(edge) == []
+
+
+def test_a_capture_that_is_archived_and_that_cloudflare_has_forgotten_is_over(call, settings, edge, store):
+    run_id = str(uuid.uuid4())
+    intent = decided(settings, edge, store, run_id)
+    journal = Journal(store)
+    journal.accept(intent.intent_id, {"id": "f" * 32, "type": "full"})
+    journal.end(
+        intent.intent_id, Ended(outcome="archived", reason="kept", entry="captures/x/", at=edge.clock.now())
+    )
+    done = call("cancel", run_id)
+    assert done.returncode == 0, done.stderr
+    assert "is over at Cloudflare" in done.stdout
+    assert stop_requests(edge) == []

@@ -1,5 +1,6 @@
 """A worker's name is one worker's: locks of real processes, and what a Prefect server says, step by step."""
 
+import os
 import subprocess
 import sys
 import threading
@@ -9,7 +10,7 @@ from http.server import ThreadingHTTPServer
 
 import pytest
 
-from deployments.worker import check_name, claim_name
+from deployments.worker import check_name, claim_name, use_name
 from edgecap.errors import SetupError
 from tests.json_handler import JsonHandler
 
@@ -18,8 +19,9 @@ START = datetime(2026, 11, 28, 12, tzinfo=UTC)
 HOLDER = """
 import os, sys
 from pathlib import Path
-from deployments.worker import claim_name
-claim_name(Path(sys.argv[1]), sys.argv[2])
+from deployments.worker import claim_name, use_name
+lock, _ = claim_name(Path(sys.argv[1]), sys.argv[2])
+use_name(lock, sys.argv[2])
 os.execv(sys.executable, [sys.executable, "-c", "print('at work', flush=True); input()"])
 """
 
@@ -40,8 +42,20 @@ def test_a_name_is_taken_while_its_worker_lives_and_free_once_it_was_killed(tmp_
         with pytest.raises(SetupError, match="'mine' is at work already: it runs on this machine") as caught:
             claim_name(tmp_path, "mine")
         assert caught.value.exit_code == 15
-        assert not claim_name(tmp_path, "another")
-    assert claim_name(tmp_path, "mine"), "it is known that there was one"
+        assert claim_name(tmp_path, "another")[1] is False
+    assert claim_name(tmp_path, "mine")[1], "it is known that there was one"
+
+
+def test_a_worker_that_was_refused_does_not_count_as_one_that_used_the_name(tmp_path):
+    """Its second start would not ask the server any more, and two workers would have one name."""
+    for _ in range(2):
+        lock, was_used_here = claim_name(tmp_path, "mine")
+        assert not was_used_here
+        os.close(lock)  # as when it ends: `check_name` has refused the name
+    lock, _ = claim_name(tmp_path, "mine")
+    use_name(lock, "mine")
+    os.close(lock)
+    assert claim_name(tmp_path, "mine")[1]
 
 
 class Pool:

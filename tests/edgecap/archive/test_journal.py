@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from edgecap.archive.journal import Answer, Ended, Intent, Journal, Posting
+from edgecap.archive.journal import Answer, Ended, Intent, Journal, JournalRecord, Posting
 from edgecap.errors import Damaged, ObjectExists, UnexpectedAnswer
 from edgecap.requests import FullRequest, SimpleRequest
 from edgecap.stores.folder import FolderStore
@@ -245,3 +245,14 @@ def test_what_a_newer_version_added_is_kept(folder):
 
 def test_it_says_where_it_is(folder):
     assert repr(Journal(folder)) == f"<Journal {folder.uri}/intents/>"
+
+
+def test_refusals_long_before_the_last_one_are_of_another_row():
+    def answer(number, minute, *, refused=True):
+        return Answer(number=number, at=NOW + timedelta(minutes=minute), refused=refused)
+
+    answers = [answer(1, 0), answer(2, 1, refused=False), answer(3, 2), answer(4, 30), answer(5, 35)]
+    record = JournalRecord(intent(), answers=tuple(reversed(answers)))
+    assert [each.number for each in record.refusals(apart=timedelta(minutes=10))] == [4, 5]
+    assert [each.number for each in record.refusals(apart=timedelta(minutes=30))] == [3, 4, 5]
+    assert JournalRecord(intent()).refusals(apart=timedelta(minutes=10)) == ()
