@@ -14,8 +14,8 @@ from cli.output import console, print_json, say, table
 from cli.values import parse_when
 from edgecap.archive.entries import Entry, find_entry, list_entries
 from edgecap.archive.summaries import read_summary
-from edgecap.archive.verify import HARMLESS, Verdict, verify_archive, verify_entry
-from edgecap.errors import Damaged, InvalidRequest
+from edgecap.archive.verify import HARMLESS, UNREAD, Problem, Verdict, verify_archive, verify_entry
+from edgecap.errors import Damaged, InvalidRequest, StoreError, StoreUnreachable
 from edgecap.settings import DEFAULT, load_settings
 from edgecap.stores import Store, open_store
 
@@ -46,7 +46,7 @@ def list_command(
     now = datetime.now(UTC)
     store = _store(archive)
     found: list[Entry] = []
-    damaged: Damaged | None = None
+    trouble: StoreError | None = None
     try:
         for entry in list_entries(
             store,
@@ -57,19 +57,19 @@ def list_command(
             limit=limit or None,
         ):
             found.append(entry)  # noqa: PERF402 - what was found before the error counts
-    except Damaged as error:
-        damaged = error
+    except StoreError as error:
+        trouble = error
     if json:
         print_json([entry_json(entry) for entry in found])
     elif found:
         print_entries(found)
         if limit and len(found) == limit:
             say(f"The newest {limit}; --limit 0 shows all.")
-    elif not damaged:
+    elif not trouble:
         asked = any((since, until, type, colo))
         say(f"Nothing {'like that ' if asked else ''}is in {store.uri} yet.")
-    if damaged:
-        raise damaged
+    if trouble:
+        raise trouble
 
 
 def show(
@@ -100,7 +100,8 @@ def verify(
 ) -> None:
     """Read every byte and hold it against the manifests.
 
-    Ends with exit code 10 if packets are lost; what an interrupted attempt left behind is only named.
+    Ends with exit code 10 if packets are lost, and with 8 if only the store did not give something, of which
+    nothing is known then. What an interrupted attempt left behind is only named.
 
     Args:
         entry_id: Only this entry: the capture's id, the beginning of one, or its path. All if not given.
@@ -109,24 +110,39 @@ def verify(
     """
     store = _store(archive)
     verdicts: list[Verdict] = []
-    for verdict in _verdicts(store, entry_id):
-        verdicts.append(verdict)
-        if not json:
-            _tell(verdict)
+    trouble: StoreError | None = None
+    try:
+        for verdict in _verdicts(store, entry_id):
+            verdicts.append(verdict)
+            if not json:
+                _tell(verdict)
+    except StoreError as error:
+        if not verdicts:
+            raise
+        trouble = error
     if json:
         print_json([_verdict_json(verdict, store) for verdict in verdicts])
     entries = [verdict for verdict in verdicts if verdict.entry or not verdict.ok]
-    bad = [verdict for verdict in entries if not verdict.ok]
-    if bad:
+    damaged = sum(verdict.damaged for verdict in entries)
+    unread = sum(not verdict.ok and not verdict.damaged for verdict in entries)
+    counted = f"{len(entries)} {'entry' if len(entries) == 1 else 'entries'}"
+    if damaged:
+        more = f", and {unread} could not be read" if unread else ""
         raise Damaged(
-            f"{len(bad)} of {len(entries)} entries are damaged",
+            f"{damaged} of {counted} are damaged{more}",
             where=store.uri,
             todo="restore their files from a copy",
         )
+    if unread or trouble:
+        what = f"{unread} of {counted} could not be read" if unread else f"only {counted} could be verified"
+        raise StoreUnreachable(
+            f"{what}{f': {trouble.what}' if trouble else ''}; nothing says that they are damaged",
+            where=store.uri,
+            todo="verify again when the store answers",
+        )
     files = sum(len(verdict.entry.manifest.files) for verdict in entries if verdict.entry)
     if not json:
-        counts = f"{len(entries)} {'entry' if len(entries) == 1 else 'entries'}, {files} files"
-        told = f"Every file in {store.uri} is as its manifest says: {counts}."
+        told = f"Every file in {store.uri} is as its manifest says: {counted}, {files} files."
         console().print(told if entries else f"{store.uri} is empty.")
 
 
@@ -139,11 +155,14 @@ def _verdicts(store: Store, entry_id: str | None) -> Iterable[Verdict]:
 
 def _tell(verdict: Verdict) -> None:
     if verdict.problems:
-        rows = (
-            ("note" if problem.kind in HARMLESS else "damage", problem.kind, problem.key, problem.what)
-            for problem in verdict.problems
-        )
+        rows = ((_weight(problem), problem.kind, problem.key, problem.what) for problem in verdict.problems)
         console().print(table(("", "kind", "where", "what"), rows))
+
+
+def _weight(problem: Problem) -> str:
+    if problem.kind in HARMLESS:
+        return "note"
+    return "not read" if problem.kind == UNREAD else "damage"
 
 
 def _verdict_json(verdict: Verdict, store: Store) -> dict[str, Any]:

@@ -3,13 +3,17 @@
 import os
 import uuid
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from hypothesis import settings
 
 from deployments.object_store import ObjectStore
 from edgecap.settings import Place
+from edgecap.stores import open_store
+from tests.flaky_proxy import FlakyProxy
 from tests.mounting import mounted
 from tests.prefect_database import shared_database
 from tests.servers import CEPH_MISSING, Ceph, FakeGcs
@@ -91,3 +95,16 @@ def read_only_disk(tmp_path) -> Iterator:
     """A file system that cannot be written, not even by root."""
     with mounted(tmp_path / "read-only", "ro") as folder:
         yield folder
+
+
+@pytest.fixture
+def flaky(place_of):
+    """Makes a store straight to a server, and the same place through a proxy."""
+    with ExitStack() as stack:
+
+        def make(kind: str):
+            place = place_of(kind)
+            proxy = stack.enter_context(FlakyProxy(urlsplit(place.endpoint_url).port))
+            return open_store(place), open_store(place.model_copy(update={"endpoint_url": proxy.url})), proxy
+
+        yield make

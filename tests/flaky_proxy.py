@@ -39,7 +39,9 @@ class FlakyProxy:
         self.upstream = upstream
         self.faults: list[Fault] = []
         self.refused_header = b""
-        self.busy = 0  # so many requests are answered 503
+        self.busy = 0  # so many requests are answered `trouble`
+        self.trouble = b"503 Service Unavailable"
+        self.never = b""  # requests with this text in their head are answered `trouble`, each time
         self.requests: list[bytes] = []  # the heads of all requests
         self.went_off = 0
         self.away = False  # whoever asks finds nobody, as if the server's machine were off
@@ -135,10 +137,10 @@ class FlakyProxy:
                 if self.refused_header and self.refused_header in head.lower():
                     error = b"<Error><Code>NotImplemented</Code><Message>no conditions</Message></Error>"
                     await _say(b"501 Not Implemented", error, reader, down)
-                if self.busy:
-                    self.busy -= 1
+                if self.busy or (self.never and self.never in head):
+                    self.busy = max(0, self.busy - 1)
                     self.went_off += 1
-                    await _say(b"503 Service Unavailable", b"", reader, down)
+                    await _say(self.trouble, b"", reader, down)
             up.write(data)
             await up.drain()
         raise ConnectionError  # the client is gone: so is its connection upstream

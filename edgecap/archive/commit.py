@@ -12,6 +12,7 @@ from edgecap.archive.manifest import FileRecord, Manifest
 from edgecap.archive.text import to_json
 from edgecap.errors import Damaged, InvalidRequest, ObjectExists, ObjectMissing
 from edgecap.stores.base import Store
+from edgecap.stores.reading import read_object
 
 _DIGEST = 12  # hex digits of a hash in the name of a file whose first name is taken
 
@@ -116,7 +117,6 @@ def _same(store: Store, key: str, size: int, sha256: str) -> bool:
     if stated := dict(info.checksums).get("sha256"):
         return stated == sha256
     digest = hashlib.sha256()
-    with store.open(key) as reader:
-        for chunk in reader:
-            digest.update(chunk)
+    for chunk in read_object(store, key):
+        digest.update(chunk)
     return digest.hexdigest() == sha256

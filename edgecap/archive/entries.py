@@ -9,10 +9,12 @@ from datetime import UTC, date, datetime, timedelta
 from edgecap.archive.layout import CAPTURES, MANIFEST, Place, parse_prefix, safe_name
 from edgecap.archive.manifest import Manifest
 from edgecap.archive.text import read_json
-from edgecap.errors import Damaged, EntryMissing, ObjectMissing
+from edgecap.errors import Damaged, EntryMissing, ObjectMissing, StoreError
 from edgecap.stores.base import Store
 
 _FIRST_YEAR = 2020  # the API did not exist before
+_ATTEMPTS = 2  # at a manifest among many, each as patient as the store's own library
+_GIVE_UP = 3  # manifests that the store did not give
 _SHOWN = 3  # ids named when a beginning of one is ambiguous
 
 
@@ -30,15 +32,16 @@ class Entry:
         return f"{self.uri}/{self.prefix}"
 
 
-def read_entry(store: Store, prefix: str) -> Entry:
-    """The entry whose files lie under `prefix`.
+def read_entry(store: Store, prefix: str, *, attempts: int = 5) -> Entry:
+    """The entry whose files lie under `prefix`; the store may fail so often in a row to give a further byte.
 
     Raises:
         EntryMissing: there is no manifest there, so no entry.
-        Damaged: the manifest cannot be read.
+        Damaged: the manifest is none.
+        StoreError: the store does not give it; nothing is known of it.
     """
     try:
-        manifest = read_json(store, prefix + MANIFEST, Manifest)
+        manifest = read_json(store, prefix + MANIFEST, Manifest, attempts=attempts)
     except ObjectMissing:
         raise EntryMissing(
             "there is no entry", where=f"{store.uri}/{prefix}", todo="`edgecap list` shows those there are"
@@ -96,20 +99,27 @@ def list_entries(
         limit: entries at most.
 
     Raises:
-        Damaged: after all others were handed out, if manifests cannot be read; it names them.
+        Damaged: after all others were handed out, if manifests are none; it names them.
+        StoreError: likewise, if the store did not give some; at once, if it cannot be listed.
     """
     unreadable: list[str] = []
+    unread: list[StoreError] = []
     for place in _newest_first(store, since, until):
         if limit is not None and limit <= 0:
             break
         if (type is not None and place.type != type) or (colo and place.colo.lower() != colo.lower()):
             continue
         try:
-            entry = read_entry(store, place.prefix)
+            entry = read_entry(store, place.prefix, attempts=_ATTEMPTS)
         except EntryMissing:
             continue  # removed since it was listed
         except Damaged as error:
             unreadable.append(error.where)
+            continue
+        except StoreError as error:
+            unread.append(error)
+            if len(unread) == _GIVE_UP:
+                break  # thousands of manifests, each waited for, would take hours
             continue
         yield entry
         limit = None if limit is None else limit - 1
@@ -119,6 +129,12 @@ def list_entries(
             where=", ".join(unreadable[:_SHOWN]),
             todo="update edgecap if a newer one wrote them; else restore them from a copy",
         )
+    if unread:
+        rest = ", and the rest was not looked at" if len(unread) == _GIVE_UP else ""
+        count = f"{len(unread)} entr{'y' if len(unread) == 1 else 'ies'}"
+        raise unread[0].__class__(
+            f"{count} could not be read{rest}: {unread[0].what}", where=unread[0].where, todo=unread[0].todo
+        ) from unread[0]
 
 
 def _newest_first(store: Store, since: datetime | None, until: datetime | None) -> Iterator[Place]:

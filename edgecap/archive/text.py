@@ -11,6 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ValidationError
 from edgecap.errors import Damaged
 from edgecap.redact import HIDDEN, redact
 from edgecap.stores.base import Store
+from edgecap.stores.reading import read_object
 
 LARGEST_RECORD = 64 << 20  # bytes; a manifest of 100,000 files has 50 MB
 
@@ -51,23 +52,22 @@ def to_json(record: BaseModel) -> bytes:
     return (json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
 
 
-def read_json(store: Store, key: str, model: type[_Model]) -> _Model:
-    """Read the record under `key`.
+def read_json(store: Store, key: str, model: type[_Model], *, attempts: int = 5) -> _Model:
+    """Read the record under `key`; a connection that is cut is made again, up to `attempts` times in a row.
 
     Raises:
         ObjectMissing: there is none.
         Damaged: it is no such record.
+        StoreError: it cannot be read; nothing is known of it.
     """
     where = f"{store.uri}/{key}"
     data = bytearray()
-    with store.open(key) as reader:
-        for chunk in reader:
-            data += chunk
-            if len(data) > LARGEST_RECORD:
-                raise Damaged(
-                    f"the record is larger than {LARGEST_RECORD >> 20} MiB, so it is none of ours",
-                    where=where,
-                )
+    for chunk in read_object(store, key, attempts=attempts):
+        data += chunk
+        if len(data) > LARGEST_RECORD:
+            raise Damaged(
+                f"the record is larger than {LARGEST_RECORD >> 20} MiB, so it is none of ours", where=where
+            )
     try:
         return model.model_validate_json(bytes(data))
     except ValidationError as error:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from edgecap.archive.entries import Entry, read_entry
 from edgecap.archive.layout import CAPTURES, MANIFEST, parse_prefix
 from edgecap.archive.manifest import FileRecord, Totals
-from edgecap.errors import EdgecapError, EntryMissing
+from edgecap.errors import Damaged, EntryMissing, ObjectMissing, StoreError, StoreUnreachable
 from edgecap.packets.inspect import Inspector
+from edgecap.packets.inspection import Inspection
 from edgecap.stores.base import Store
+from edgecap.stores.reading import read_object
 
 KINDS = {
     "missing": "a file of the manifest is not there",
@@ -20,7 +23,8 @@ KINDS = {
     "hash": "a file has other bytes",
     "packets": "a file has another number of packets than the manifest states",
     "totals": "the manifest's totals are not the sums of its files",
-    "unreadable": "a file or a manifest cannot be read",
+    "unreadable": "a manifest is none that this version reads",
+    "unread": "the store did not give a file or a manifest this time, so nothing is known of it",
     "misplaced": "the manifest belongs to another place in the archive",
     "unfinished": "files without a manifest: an entry in the making, or an attempt that was interrupted",
     "stray": "a file that belongs to no entry",
@@ -29,6 +33,10 @@ KINDS = {
 
 HARMLESS = frozenset({"extra", "unfinished", "stray"})
 """Kinds that lose no packets of any entry."""
+
+UNREAD = "unread"
+_READS = 2  # a byte that was flipped on the way is right the next time
+_ATTEMPTS = 2  # to get a further byte, each as patient as the store's own library
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,26 +61,36 @@ class Verdict:
 
     @property
     def ok(self) -> bool:
-        """Nothing is lost: no problems, or only harmless ones."""
+        """Everything was read and nothing is lost: no problems, or only harmless ones."""
         return all(problem.kind in HARMLESS for problem in self.problems)
+
+    @property
+    def damaged(self) -> bool:
+        """Something was read, or found missing, that is not as the manifest promises."""
+        return any(problem.kind not in HARMLESS and problem.kind != UNREAD for problem in self.problems)
 
 
 def verify_entry(store: Store, entry: Entry) -> list[Problem]:
     """Read every byte of an entry and hold it against the manifest. An empty list means that all is well.
 
+    What the store does not give is a problem of the kind `unread`, which says nothing about the bytes.
+
     Raises:
         StoreError: the archive cannot be listed.
     """
     sizes = {info.key: info.size for info in store.list(entry.prefix)}
-    return list(_problems(store, entry, sizes))
+    return list(_problems(_Reading(store), entry, sizes))
 
 
 def verify_archive(store: Store) -> Iterator[Verdict]:
     """Verify all entries in the order of their keys, and name what belongs to none.
 
+    What the store does not give is a problem of the kind `unread`, and the rest is verified all the same.
+
     Raises:
         StoreError: the archive cannot be listed.
     """
+    reading = _Reading(store)
     for prefix, sizes in _by_prefix(store):
         if not prefix:
             yield Verdict("", None, [Problem("stray", key, KINDS["stray"]) for key in sizes])
@@ -81,13 +99,50 @@ def verify_archive(store: Store) -> Iterator[Verdict]:
             yield Verdict(prefix, None, [Problem("unfinished", prefix, f"{count}, and no manifest")])
         else:
             try:
-                entry = read_entry(store, prefix)
+                entry = reading.entry(prefix)
             except EntryMissing:
                 continue  # removed since it was listed
-            except EdgecapError as error:
-                yield Verdict(prefix, None, [Problem("unreadable", prefix + MANIFEST, str(error))])
+            except StoreError as error:
+                kind = "unreadable" if isinstance(error, Damaged) else UNREAD
+                yield Verdict(prefix, None, [Problem(kind, prefix + MANIFEST, str(error))])
             else:
-                yield Verdict(prefix, entry, list(_problems(store, entry, sizes)))
+                yield Verdict(prefix, entry, list(_problems(reading, entry, sizes)))
+
+
+class _Reading:
+    """Reads files of the archive, and gives up sooner while the store gives nothing."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self._attempts = _ATTEMPTS
+
+    def entry(self, prefix: str) -> Entry:
+        """The entry at `prefix`. Raises as `read_entry`."""
+        with self._watched():
+            try:
+                return read_entry(self.store, prefix, attempts=self._attempts)
+            except Damaged:
+                return read_entry(self.store, prefix, attempts=self._attempts)
+
+    def file(self, key: str, *, inspect: bool) -> tuple[str, Inspection | None]:
+        """SHA-256 of a file, and what is in it if that is asked for. Raises as `read_object`."""
+        digest = hashlib.sha256()
+        inspector = Inspector() if inspect else None
+        with self._watched():
+            for chunk in read_object(self.store, key, attempts=self._attempts):
+                digest.update(chunk)
+                if inspector is not None:
+                    inspector.feed(chunk)
+        return digest.hexdigest(), inspector.finish() if inspector else None
+
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        try:
+            yield
+        except StoreUnreachable:
+            self._attempts = 1  # thousands of files, each waited for, would take days
+            raise
+        self._attempts = _ATTEMPTS
 
 
 def _by_prefix(store: Store) -> Iterator[tuple[str, dict[str, int]]]:
@@ -106,7 +161,7 @@ def _by_prefix(store: Store) -> Iterator[tuple[str, dict[str, int]]]:
         yield current, sizes
 
 
-def _problems(store: Store, entry: Entry, sizes: dict[str, int]) -> Iterator[Problem]:
+def _problems(reading: _Reading, entry: Entry, sizes: dict[str, int]) -> Iterator[Problem]:
     manifest = entry.manifest
     if manifest.prefix != entry.prefix:
         yield Problem("misplaced", entry.prefix + MANIFEST, f"it belongs to {manifest.prefix}")
@@ -119,7 +174,7 @@ def _problems(store: Store, entry: Entry, sizes: dict[str, int]) -> Iterator[Pro
         elif sizes[key] != file.size:
             yield Problem("size", key, f"it has {sizes[key]} bytes instead of {file.size}")
         else:
-            yield from _read(store, key, file)
+            yield from _read(reading, key, file)
     for key in sorted(sizes.keys() - known):
         yield Problem("extra", key, "the manifest does not know it")
     sums = Totals.of(manifest.files)
@@ -131,21 +186,23 @@ def _problems(store: Store, entry: Entry, sizes: dict[str, int]) -> Iterator[Pro
             )
 
 
-def _read(store: Store, key: str, file: FileRecord) -> Iterator[Problem]:
-    digest = hashlib.sha256()
-    inspector = Inspector() if file.packets is not None else None
-    try:
-        with store.open(key) as reader:
-            for chunk in reader:
-                digest.update(chunk)
-                if inspector is not None:
-                    inspector.feed(chunk)
-    except EdgecapError as error:
-        yield Problem("unreadable", key, str(error))
-        return
-    if digest.hexdigest() != file.sha256:
-        yield Problem("hash", key, f"its SHA-256 is {digest.hexdigest()} instead of {file.sha256}")
-    if inspector is not None:
-        packets = inspector.finish().packets
-        if packets != file.packets:
-            yield Problem("packets", key, f"it has {packets} packets instead of {file.packets}")
+def _read(reading: _Reading, key: str, file: FileRecord) -> Iterator[Problem]:
+    sha256, found = "", None
+    for _ in range(_READS):
+        try:
+            sha256, found = reading.file(key, inspect=file.packets is not None)
+        except ObjectMissing:
+            yield Problem("missing", key, "it is not there any more")
+            return
+        except Damaged as error:
+            yield Problem("hash", key, str(error))
+            return
+        except StoreError as error:
+            yield Problem(UNREAD, key, str(error))
+            return
+        if sha256 == file.sha256:
+            break
+    if sha256 != file.sha256:
+        yield Problem("hash", key, f"its SHA-256 is {sha256} instead of {file.sha256}")
+    if found is not None and found.packets != file.packets:
+        yield Problem("packets", key, f"it has {found.packets} packets instead of {file.packets}")

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from edgecap.errors import Damaged, ObjectChanged, StoreUnreachable
 from edgecap.stores.base import ObjectInfo, Store
@@ -15,6 +16,25 @@ from edgecap.stores.base import ObjectInfo, Store
 SEGMENT = 8 << 20  # bytes that one of several streams reads at a time
 _PROGRESS = 64 << 10  # bytes after which a new cut is a first one again
 _LONGEST_WAIT = 5.0  # seconds
+
+
+def read_object(store: Store, key: str, *, attempts: int = 5) -> Iterator[bytes]:
+    """All bytes of `key` in order, whatever cuts the connection on the way.
+
+    Args:
+        store: where it is.
+        key: the object.
+        attempts: how often in a row the store may fail to give a further byte.
+
+    Raises:
+        ObjectMissing: there is no such object.
+        ObjectChanged: it was replaced while it was read.
+        StoreUnreachable: no further byte after `attempts` attempts.
+        Damaged: more bytes came than the object has.
+    """
+    # Its version and size are those that the first answer states.
+    unseen = ObjectInfo(key, 0, datetime.fromtimestamp(0, UTC))
+    yield from Source(store, unseen, attempts).chunks()
 
 
 class Stopped(Exception):

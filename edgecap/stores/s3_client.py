@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import random
 import re
-from functools import cache
+from functools import cache, partial
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -64,11 +66,20 @@ def connect(
     )
     # Asked for as a header: as a parameter it would have boto3 check what it gets, ranges wrongly.
     client.meta.events.register("before-call.s3.GetObject", _ask_for_checksums)
+    again: Any = partial(_again, attempts)  # its type allows no handler that answers
+    client.meta.events.register("needs-retry.s3", again)
     return client, QuickGet(session, client, _CONNECTIONS)
 
 
 def _ask_for_checksums(params: dict[str, Any], **_: Any) -> None:
     params["headers"]["x-amz-checksum-mode"] = "ENABLED"
+
+
+def _again(most: int, *, attempts: int, response: Any, **_: Any) -> float | None:
+    """Seconds until a request that was answered 429 is sent again. boto3 does not; R2 asks for it so."""
+    if response is None or attempts >= most or response[0].status_code != HTTPStatus.TOO_MANY_REQUESTS:
+        return None
+    return random.uniform(0.0, min(2.0 ** (attempts - 1), 20.0))  # noqa: S311 - no secret; as boto3's own
 
 
 def endpoint_of(address: Address, place: Place) -> str:

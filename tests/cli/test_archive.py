@@ -3,8 +3,12 @@
 import json
 import re
 from datetime import timedelta
+from urllib.parse import urlsplit
 
 import pytest
+
+from edgecap.stores import open_store
+from tests.flaky_proxy import FlakyProxy
 
 CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]")
 FULL, SIMPLE = "0af1" * 8, "7be2" * 8
@@ -115,6 +119,32 @@ def test_a_manifest_that_cannot_be_read_hides_no_other_entry(call, shell, archiv
     assert done.returncode == 10
     assert [entry["id"] for entry in json.loads(done.stdout)] == [SIMPLE]
     assert "manifests of 1 entries cannot be read" in done.stderr
+
+
+def test_what_the_store_does_not_give_is_not_called_damaged(call, object_store, bucket, keep):
+    """The rest is listed and verified all the same; the exit code is that of a store that does not answer."""
+    object_store.make_bucket(bucket)
+    place = object_store.place(bucket, "edge")
+    store = open_store(place)
+    kept = keep(store, FULL, packets=5)
+    keep(store, SIMPLE, type="simple", colo_name="", ago=timedelta(days=2), name="simple.pcap")
+    with FlakyProxy(urlsplit(place.endpoint_url).port) as proxy:
+        env = {
+            "EDGECAP_ARCHIVES__DEFAULT__URI": place.uri,
+            "EDGECAP_ARCHIVES__DEFAULT__ENDPOINT_URL": proxy.url,
+            "EDGECAP_ARCHIVES__DEFAULT__ACCESS_KEY_ID": place.access_key_id.get_secret_value(),
+            "EDGECAP_ARCHIVES__DEFAULT__SECRET_ACCESS_KEY": place.secret_access_key.get_secret_value(),
+        }
+        proxy.never = f"{kept.prefix}manifest.json".encode()
+        listed = call("list", "--json", **env)
+        verified = call("verify", **env)
+        verdicts = json.loads(call("verify", "--json", **env).stdout)
+    assert (listed.returncode, [entry["id"] for entry in json.loads(listed.stdout)]) == (8, [SIMPLE])
+    assert "1 entry could not be read" in listed.stderr
+    assert verified.returncode == 8
+    assert "1 of 2 entries could not be read; nothing says that they are damaged" in verified.stderr
+    assert "not read" in verified.stdout
+    assert [(each["id"], each["ok"]) for each in verdicts] == [(SIMPLE, True), (None, False)]
 
 
 def test_what_an_interrupted_attempt_left_is_named_and_harmless(call, shell, archive):

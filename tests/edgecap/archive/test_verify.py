@@ -103,7 +103,7 @@ def test_a_manifest_in_the_wrong_place_is_found(store, entry):
     assert [kinds(verdict.problems) for verdict in verdicts] == [[], ["misplaced"]]
 
 
-def test_a_file_that_cannot_be_read_is_one_problem_not_a_crash(tmp_path, capture, keep, two_servers):
+def test_a_file_that_vanishes_is_one_problem_not_a_crash(tmp_path, capture, keep, two_servers):
     store = open_store(Place(uri=f"file:{tmp_path}"))
     entry = keep(store, capture(), two_servers)
 
@@ -119,7 +119,7 @@ def test_a_file_that_cannot_be_read_is_one_problem_not_a_crash(tmp_path, capture
         def __getattr__(self, name):
             return getattr(store, name)
 
-    assert kinds(verify_entry(Failing(), entry)) == ["unreadable"]
+    assert kinds(verify_entry(Failing(), entry)) == ["missing"]
 
 
 def test_every_entry_of_an_archive_is_verified_on_its_own(store, capture, keep, two_servers):

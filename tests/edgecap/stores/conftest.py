@@ -1,8 +1,6 @@
 """Stores of every kind, straight and through a proxy that breaks things."""
 
 import hashlib
-from contextlib import ExitStack
-from urllib.parse import urlsplit
 
 import boto3
 import pytest
@@ -10,26 +8,12 @@ from botocore.config import Config
 
 from edgecap.stores import open_store
 from tests.conftest import STORES
-from tests.flaky_proxy import FlakyProxy
 
 
 @pytest.fixture(params=STORES)
 def store(request, place_of):
     """An empty store: a folder, S3, R2, GCS, Ceph."""
     return open_store(place_of(request.param))
-
-
-@pytest.fixture
-def flaky(place_of):
-    """Makes a store straight to a server, and the same place through a proxy."""
-    with ExitStack() as stack:
-
-        def make(kind: str):
-            place = place_of(kind)
-            proxy = stack.enter_context(FlakyProxy(urlsplit(place.endpoint_url).port))
-            return open_store(place), open_store(place.model_copy(update={"endpoint_url": proxy.url})), proxy
-
-        yield make
 
 
 @pytest.fixture

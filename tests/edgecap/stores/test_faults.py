@@ -57,6 +57,22 @@ def test_reading_goes_on_where_it_was_cut(broken, how, tmp_path, noise):
         assert proxy.starts[3] > 2_200_000
 
 
+@pytest.mark.parametrize("trouble", ["503 Service Unavailable", "429 Too Many Requests"])
+def test_a_store_that_is_busy_for_a_moment_is_asked_again(broken, trouble, noise):
+    """As the vendors' libraries do it, for each call that reads."""
+    store, through, proxy = broken
+    store.put("x", noise)
+    proxy.trouble = trouble.encode()
+    proxy.busy = 1
+    with through.open("x") as reader:
+        assert b"".join(reader) == noise
+    proxy.busy = 1
+    assert through.stat("x").size == len(noise)
+    proxy.busy = 1
+    assert [info.key for info in through.list()] == ["x"]
+    assert proxy.went_off == 3
+
+
 def test_cuts_without_progress_end(broken, tmp_path, noise):
     """Every answer ends after a few bytes of the body."""
     store, through, proxy = broken

@@ -1,0 +1,78 @@
+"""What a store does not give is no damage: it is named as not read, and the rest is looked at."""
+
+import itertools
+from urllib.parse import urlsplit
+
+import pytest
+
+from edgecap.archive.entries import list_entries
+from edgecap.archive.verify import verify_archive, verify_entry
+from edgecap.errors import StoreUnreachable
+from edgecap.stores import open_store
+from edgecap.stores.s3 import S3Store
+from edgecap.stores.uri import parse_uri
+from tests.flaky_proxy import FlakyProxy
+
+
+@pytest.fixture
+def broken(place_of):
+    """An archive in S3, the same through a proxy and without boto3's own patience, and the proxy."""
+    place = place_of("s3")
+    with FlakyProxy(urlsplit(place.endpoint_url).port) as proxy:
+        through = place.model_copy(update={"endpoint_url": proxy.url})
+        yield open_store(place), S3Store(parse_uri(place.uri), through, attempts=1), proxy
+
+
+@pytest.fixture
+def entries(broken, capture, keep, two_servers):
+    return [keep(broken[0], capture(f"{number}" * 32), two_servers) for number in range(3)]
+
+
+def test_a_byte_flipped_on_the_way_is_no_damage(broken, entries):
+    _, through, proxy = broken
+    for _ in entries[0].manifest.files:
+        proxy.flip(700)
+    assert verify_entry(through, entries[0]) == []
+    assert proxy.went_off == len(entries[0].manifest.files)
+
+
+def test_a_file_that_the_store_does_not_give_is_not_called_damaged_and_the_rest_is_verified(broken, entries):
+    _, through, proxy = broken
+    name = entries[1].prefix + entries[1].manifest.files[1].name
+    proxy.never = name.encode()
+    verdicts = list(verify_archive(through))
+    assert [(verdict.ok, verdict.damaged) for verdict in verdicts] == [
+        (True, False),
+        (False, False),
+        (True, False),
+    ]
+    [problem] = verdicts[1].problems
+    assert (problem.kind, problem.key) == ("unread", name)
+
+
+def test_a_manifest_that_the_store_does_not_give_is_not_called_damaged(broken, entries):
+    _, through, proxy = broken
+    proxy.never = f"{entries[1].prefix}manifest.json ".encode()
+    verdicts = list(verify_archive(through))
+    assert [(verdict.ok, verdict.damaged) for verdict in verdicts] == [
+        (True, False),
+        (False, False),
+        (True, False),
+    ]
+    assert [problem.kind for problem in verdicts[1].problems] == ["unread"]
+
+
+def test_a_list_gives_what_it_could_read_and_then_says_what_not(broken, entries):
+    _, through, proxy = broken
+    proxy.never = f"{entries[1].prefix}manifest.json ".encode()
+    found = list_entries(through)
+    assert {entry.prefix for entry in itertools.islice(found, 2)} == {entries[0].prefix, entries[2].prefix}
+    with pytest.raises(StoreUnreachable, match="1 entry could not be read: "):
+        next(found)
+
+
+def test_a_list_does_not_wait_for_thousands_of_manifests(broken, entries):
+    _, through, proxy = broken
+    proxy.never = b"manifest.json "
+    with pytest.raises(StoreUnreachable, match="3 entries could not be read, and the rest was not looked at"):
+        list(list_entries(through))
