@@ -64,13 +64,7 @@ async def reconcile(adopt: Adopt = "ours") -> str:
             freed += await _free_lanes()
             found = await _settle_all(adopt, found)
     if taken or freed or any(each.findings for each in found.values()):
-        show = partial(
-            acreate_markdown_artifact,
-            _page(taken, freed, found),
-            key="reconcile",
-            description="What was left behind, and what became of it",
-        )
-        await insist(show)
+        await _show(taken, freed, found)
     await forget_quiet(run_id)
     line = _line(taken, freed, found)
     changed = taken or freed or any(each.finished or each.removed for each in found.values())
@@ -100,6 +94,16 @@ async def _settle_all(adopt: Adopt, before: dict[str, Reconciled]) -> dict[str, 
             earlier = before[where].findings if where in before else ()
             found[where] = Reconciled((*earlier, *(await settle(account, archive, adopt)).findings))
     return found
+
+
+async def _show(taken: list[TakenUp], freed: list[str], found: dict[str, Reconciled]) -> None:
+    page = partial(
+        acreate_markdown_artifact,
+        _page(taken, freed, found),
+        key="reconcile",
+        description="What was left behind, and what became of it",
+    )
+    await insist(page)
 
 
 def _line(taken: list[TakenUp], freed: list[str], found: dict[str, Reconciled]) -> str:

@@ -96,10 +96,10 @@ class Watched:
             NotStopped: it may go on.
             EdgecapError: the settings have no such account or archive any more.
         """
-        if self.is_over:
-            return Stopped(Stopping.OVER, self.capture_id)
         if not self.intent_id:
             return Stopped(Stopping.NOTHING)
+        if self.is_over:
+            return Stopped(Stopping.OVER, self.capture_id)
         settings = load_settings()
         async with Client(settings.account(self.account), timeout=TIMEOUT, attempts=1) as client:
 

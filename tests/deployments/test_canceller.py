@@ -10,11 +10,13 @@ from http.server import ThreadingHTTPServer
 
 import pytest
 
-from deployments.canceller import MOST, RECENT, UNSEEN, Canceller, ask, patient_api
+import tasks.cancelling
+from deployments.canceller import LEAST, LOOK, MOST, RECENT, UNSEEN, Canceller, ask, patient_api
 from edgecap.errors import ConfigError, Damaged, NotStopped, ServerTrouble, SetupError, UnknownToApi
 from edgecap.identity import intent_id
 from edgecap.stopping import Stopped, Stopping
 from tasks.cancelled import Cancelled
+from tasks.cancelling import Watched, _watch
 from tasks.run_history import RunHistory
 from tests.json_handler import JsonHandler
 
@@ -91,6 +93,57 @@ async def test_trouble_and_refusals_are_tried_again_a_second_later():
     await world.canceller.once()
     await world.canceller.settled()
     assert [at for at, _ in world.attempts] == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(("takes", "pause"), [(0.0, LOOK), (1.0, LOOK - 1.0), (9.0, LEAST)])
+async def test_a_look_is_followed_by_a_pause_however_long_it_took(takes, pause):
+    """A server that is slow is asked at once again, but never without any pause."""
+    world = World(ASKED, runs=())
+    look, sleep, pauses = world.look, world.sleep, []
+
+    async def slow(since):
+        world.now += takes
+        return await look(since)
+
+    async def paused(seconds):
+        pauses.append(seconds)
+        if len(pauses) == 3:
+            raise asyncio.CancelledError
+        await sleep(seconds)
+
+    canceller = Canceller(
+        slow, still=world.still, tell=world.tell, stop=world.stop, sleep=paused, clock=lambda: world.now
+    )
+    with pytest.raises(asyncio.CancelledError):
+        await canceller.forever()
+    assert pauses == pytest.approx([pause] * 3)
+
+
+async def test_a_run_s_own_looks_are_followed_by_a_pause_however_long_they_took(monkeypatch):
+    """The same for the run's process: here each look takes an hour of the loop's clock."""
+    loop = asyncio.get_running_loop()
+    clock, ahead, began, ended = loop.time, 0.0, [], []
+    monkeypatch.setattr(loop, "time", lambda: clock() + ahead)
+
+    class History:
+        async def __aenter__(self):
+            return self
+
+        async def __aexit__(self, *_):
+            pass
+
+        async def is_to_end(self):
+            nonlocal ahead
+            began.append(loop.time())
+            ahead += 3600.0
+            ended.append(loop.time())
+            return len(began) == 3
+
+    monkeypatch.setattr("tasks.cancelling.LOOK", 60.0)
+    await _watch(Watched("run", ""), History(), lambda: None)
+    pauses = [later - earlier for earlier, later in zip(ended, began[1:], strict=False)]
+    assert len(pauses) == 2
+    assert all(0.9 * tasks.cancelling.LEAST < pause < tasks.cancelling.LOOK for pause in pauses)
 
 
 @pytest.mark.parametrize("error", [ConfigError("no account is called 'lab'"), Damaged("bytes differ")])

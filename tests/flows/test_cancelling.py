@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import threading
+from contextvars import copy_context
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -12,12 +14,14 @@ from prefect.flow_engine import run_flow
 from prefect.states import Scheduled
 
 from cli.cancelling import Cancelling
+from cli.running import CancelledInPrefect, _Run, _Shown
 from deployments.canceller import ask_whether, tell_in_its_log
 from deployments.prefect_api import PrefectApi
 from edgecap.archive.journal import Journal
 from edgecap.lives import RunState, Verdict, is_to_end
 from edgecap.requests import Filter, FullRequest, SimpleRequest
 from edgecap.settings import Place, load_settings
+from edgecap.stores.landing import Landing
 from flows.capture import capture
 from flows.register_bucket import register_bucket
 from tasks.cancelled import CAPTURE
@@ -259,3 +263,32 @@ async def test_a_run_that_crashed_is_cancelled_at_once_and_not_taken_up_again(pr
             assert prefect.cancel(str(run.id)) == "Cancelled"
         states = await client.read_flow_run_states(run.id)
     assert is_to_end(RunState(state.type.value, state.timestamp, state.name or "") for state in states)
+
+
+def test_ctrl_c_during_a_slow_write_is_a_cancel_to_prefect_and_no_crash(world, prefect_server, monkeypatch):
+    """A disk that hangs keeps the run's thread from saying anything, and then the process ends."""
+    began, may_end = threading.Event(), threading.Event()
+    write, work = Landing.write, _Run._work
+
+    def slow(landing, chunk):
+        began.set()
+        assert may_end.wait(240)
+        write(landing, chunk)
+
+    monkeypatch.setattr(Landing, "write", slow)
+    monkeypatch.setattr("cli.running.REPORTED", 2.0)
+    monkeypatch.setattr(_Run, "_work", lambda _run: None)
+    monkeypatch.setenv("PREFECT_API_URL", prefect_server.api_url)
+    run = _Run(SimpleRequest(time_limit=5), "default", "default", _Shown("simple"), "")
+    thread = threading.Thread(target=copy_context().run, args=(work, run))  # with the test's own server
+    thread.start()
+    try:
+        assert began.wait(240)
+        run.end(leave=False)
+        with PrefectApi(prefect_server.api_url) as prefect:
+            assert prefect.run(run.run_id)["state"]["type"] == "CANCELLING"
+    finally:
+        may_end.set()
+        thread.join()
+    with pytest.raises(CancelledInPrefect, match="no full capture of it runs at Cloudflare"):
+        run.result()

@@ -27,7 +27,7 @@ from edgecap.posting import about_to_post
 from edgecap.requests import SimpleRequest
 from edgecap.settings import load_settings
 from flows.capture import capture
-from flows.reconcile import _free_lanes, reconcile
+from flows.reconcile import _free_lanes, _show, reconcile
 from tasks.runs import PROCESS, look_again, take_up
 from tasks.upkeep import LOOKING, NOTHING_NEW, forget_quiet, is_awaited, take_turn
 from tests.flaky_proxy import FlakyProxy
@@ -198,6 +198,7 @@ async def test_of_many_at_once_one_looks_one_waits_for_it_and_the_others_leave(p
         assert {run.id for run in await client.read_flow_runs(flow_run_filter=wanted)} == {second}
 
 
+@pytest.mark.filterwarnings("ignore:Artifact creation outside:FutureWarning")
 async def test_a_prefect_server_that_is_busy_for_a_moment_does_not_end_a_reconcile_run(world, prefect_server):
     """It answers 503 while something else writes to its database."""
     with FlakyProxy(prefect_server.port) as proxy:
@@ -208,6 +209,7 @@ async def test_a_prefect_server_that_is_busy_for_a_moment_does_not_end_a_reconci
                 steps = (
                     partial(take_turn, str(run)),
                     _free_lanes,
+                    partial(_show, [], ["the full lane was freed"], {}),
                     partial(forget_quiet, str(run)),
                 )
                 for number, step in enumerate(steps, 1):
