@@ -187,7 +187,14 @@ COMMANDS = (
         """Read every byte and hold it against the manifests.
 
         Ends with exit code 10 if packets are lost, and with 8 if only the store did not give something, of
-        which nothing is known then. What an interrupted attempt left behind is only named.
+        which nothing is known then. What an interrupted attempt left behind is only named.""",
+    ),
+)
+CAPTURE_COMMANDS = (
+    (
+        "simple",
+        "cli.capture:simple",
+        """Look back at sampled packet headers in all data centres.
 
         One request a minute is allowed for an account; this waits for its turn.""",
     ),
