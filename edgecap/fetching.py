@@ -7,6 +7,7 @@ Fetching again, after a crash, finds what is there and leaves it alone.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
@@ -16,7 +17,7 @@ from edgecap.archive.manifest import FileRecord
 from edgecap.cloudflare.client import Client
 from edgecap.cloudflare.models import Capture
 from edgecap.delivery import delivered
-from edgecap.errors import DeadlinePassed, RequestRefused, UnexpectedAnswer, UnknownToApi
+from edgecap.errors import DeadlinePassed, NetworkTrouble, RequestRefused, UnexpectedAnswer, UnknownToApi
 from edgecap.packets.inspect import inspect_file
 from edgecap.packets.sniff import Kind, sniff
 from edgecap.settings import Timing
@@ -65,7 +66,7 @@ async def fetch_simple(
         sleep: waits so many seconds.
 
     Raises:
-        ApiError: the download failed; NetworkTrouble if it was cut short.
+        ApiError: the download failed; NetworkTrouble if it was cut short, or came with other bytes again.
         UnexpectedAnswer: what came is an error page.
         StoreError: the archive cannot be written.
     """
@@ -84,6 +85,7 @@ async def fetch_simple(
 async def _download(
     client: Client, capture: Capture, archive: Store, prefix: str, on_bytes: OnBytes | None
 ) -> Fetching:
+    """Download it, and again where nothing else vouches for the bytes: the API states no checksum."""
     with working_folder(archive, "fetch") as folder, explained(folder):
         landing = Landing(folder / SIMPLE_NAME)
         try:
@@ -102,11 +104,25 @@ async def _download(
                     where=f"capture {capture.id}",
                     todo="try again; the capture stays at Cloudflare for a while",
                 )
-            fetched = landing.publish(Verdict.LENGTH)
+            if not landing.unpacked:
+                await _require_again(client, capture, landing.source_sha256)
+            fetched = landing.publish(Verdict.GZIP if landing.unpacked else Verdict.TWO_READS)
         finally:
             landing.clear()
         record = await asyncio.to_thread(_keep, archive, prefix, fetched, "")
         return Fetching((record,))
+
+
+async def _require_again(client: Client, capture: Capture, sha256: str) -> None:
+    """Raise NetworkTrouble unless the same bytes come a second time."""
+    digest = hashlib.sha256()
+    async with client.download(capture.id) as download:
+        async for chunk in download:
+            digest.update(chunk)
+    if digest.hexdigest() != sha256:
+        raise NetworkTrouble(
+            "two downloads gave different bytes", where=f"capture {capture.id}", todo="try again"
+        )
 
 
 async def fetch_full(

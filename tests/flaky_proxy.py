@@ -1,4 +1,4 @@
-"""A TCP proxy on loopback that cuts connections, flips bytes, and refuses requests, when told to.
+"""A TCP proxy on loopback that cuts connections, flips bytes, changes headers, and refuses requests.
 
 It runs in a thread of its own. Faults are armed from the test and go off a set number of times; byte counts
 are of one answer, headers included.
@@ -42,6 +42,7 @@ class FlakyProxy:
         self.busy = 0  # so many requests are answered `trouble`
         self.trouble = b"503 Service Unavailable"
         self.never = b""  # requests with this text in their head are answered `trouble`, each time
+        self.headers: dict[str, str] = {}  # that answers get, instead of their own; empty: that they lose
         self.requests: list[bytes] = []  # the heads of all requests
         self.went_off = 0
         self.away = False  # whoever asks finds nobody, as if the server's machine were off
@@ -167,9 +168,19 @@ class FlakyProxy:
                     writer.transport.abort()
                 raise ConnectionError
             answer.size += len(data)
-            writer.write(data)
+            writer.write(self._dressed(data))
             await writer.drain()
         raise ConnectionError
+
+    def _dressed(self, data: bytes) -> bytes:
+        """The start of an answer with `headers`; anything else as it is."""
+        head, end, body = data.partition(b"\r\n\r\n")
+        if not self.headers or not end or not head.startswith(b"HTTP/1.1 2"):
+            return data
+        for name, value in self.headers.items():
+            head = re.sub(rf"\r\n{name}:[^\r]*".encode(), b"", head, flags=re.IGNORECASE)
+            head += f"\r\n{name}: {value}".encode() if value else b""
+        return head + end + body
 
 
 async def _say(

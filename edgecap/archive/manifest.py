@@ -75,7 +75,10 @@ class FileRecord(_Record):
     source_sha256: str = Field("", description="Of the bytes there, packed as they were")
     encoding: str = Field("", description="gzip if the source was packed and this is not")
     verified_by: str = Field(
-        "", description="What the fetched bytes were held against: md5, crc32c, composite-md5, length, ..."
+        "",
+        description="What the fetched bytes were held against: a checksum that the store states (sha256,"
+        " crc32c, crc64nvme, md5, ...; md5-of-parts, ... of what was put in parts), gzip-crc32 of a packed"
+        " file, or two-reads where nothing is stated. `length` in older entries: nothing but their size",
     )
     flags: tuple[str, ...] = ()
     damage: str = Field("", description="What cannot be read, one line")

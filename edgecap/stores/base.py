@@ -23,9 +23,9 @@ class ObjectInfo:
         modified: time of the last write, aware, UTC.
         etag: the store's version tag, opaque and without quotes; what `If-Match` takes. Empty if it has none.
         checksums: lower-case algorithm name to hex digest of the **whole** object, as far as the store states
-            it: `md5`, `crc32`, `crc32c`, `sha256`; for what was put to S3 in parts the digest of the parts'
-            digests with `-` and their number: `md5-of-parts`, `crc32-of-parts`, `crc32c-of-parts`. May need a
-            `stat`; a listing may leave it empty.
+            it: `md5`, `crc32`, `crc32c`, `crc64nvme`, `sha1`, `sha256`, `sha512`, `xxhash3`, `xxhash64`,
+            `xxhash128`; for what was put to S3 in parts the digest of the parts' digests with `-` and their
+            number: `md5-of-parts`, `crc32-of-parts` and so on. May need a `stat`; a listing may leave it out.
     """
 
     key: str

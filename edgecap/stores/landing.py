@@ -32,7 +32,7 @@ class Fetched:
         source_size: bytes of the object.
         source_sha256: hex digest of the object; another than `sha256` only if it was un-gzipped.
         encoding: empty; `gzip` if it was un-gzipped; `gzip-damaged` if that failed: the bytes as they came.
-        verified_by: a `Verdict`: `sha256`, `crc32c`, `md5-of-parts`, `two-reads`, `length` and so on.
+        verified_by: a `Verdict`: `sha256`, `crc32c`, `md5-of-parts`, `two-reads` and so on.
     """
 
     path: Path

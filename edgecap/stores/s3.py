@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -34,14 +34,13 @@ from edgecap.stores.pieces import BodyReader
 from edgecap.stores.s3_answers import content_range, info_of
 from edgecap.stores.s3_client import connect, endpoint_of, keys_of
 from edgecap.stores.s3_errors import RAISED, code_of, explain, explained, status_of
+from edgecap.stores.s3_parts import sizes_of_parts
 from edgecap.stores.s3_upload import NONCE, SINGLE_PUT, abort_old, upload_parts, upload_whole
 from edgecap.stores.staging import local_staging, sweep_folder
 from edgecap.stores.uri import Address
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
-
-    from edgecap.stores.s3_get import QuickGet
 
 _PROBE = ".edgecap-write-check"
 _CONFLICTS = 3  # how often a put is tried that meets another one
@@ -71,7 +70,7 @@ class S3Store:
         self._attempts = attempts
         self._conditional = True
         self._lock = threading.Lock()
-        self._made: tuple[S3Client, QuickGet] | None = None
+        self._made: S3Client | None = None
 
     def __repr__(self) -> str:
         return f"<S3Store {self.uri} at {self._endpoint or 'AWS'}>"
@@ -152,7 +151,7 @@ class S3Store:
         """
         check_key(key)
         where = self._where(key)
-        asked = {"If-Match": f'"{etag}"'} if etag else {}
+        asked: dict[str, Any] = {"IfMatch": f'"{etag}"'} if etag else {}
         ranged = bool(start) or length is not None
         if ranged:
             asked["Range"] = f"bytes={start}-" + ("" if length is None else str(start + length - 1))
@@ -245,51 +244,30 @@ class S3Store:
             aborted = abort_old(self._client, self._bucket, self._base, before, ours)
         return Swept(local.files, local.bytes, aborted)
 
-    def part_size(self, info: ObjectInfo) -> int | None:
-        """The size in bytes of the parts that a multipart object was made of, if the server tells."""
-        wanted: dict[str, Any] = {
-            "Bucket": self._bucket,
-            "Key": self._base + info.key,
-            "PartNumber": 1,
-            "IfMatch": f'"{info.etag}"',
-        }
-        with suppress(*RAISED):
-            head: Any = self._client.head_object(**wanted)
-            if not head.get("PartsCount"):
-                # Some servers tell only then; the body is left alone.
-                head = self._client.get_object(**wanted)
-                head["Body"].close()
-            if head.get("PartsCount", 0) > 1:
-                return int(head["ContentLength"])
-        return None
+    def part_sizes(self, info: ObjectInfo, *, exact: bool = False) -> Sequence[int] | None:
+        """The sizes of a multipart object's parts, if the server tells; see `sizes_of_parts`."""
+        target = {"Bucket": self._bucket, "Key": self._base + info.key, "IfMatch": f'"{info.etag}"'}
+        return sizes_of_parts(self._client, target, info.size, self._where(info.key), exact=exact)
 
     @property
     def _client(self) -> S3Client:
-        return self._connected()[0]
-
-    def _connected(self) -> tuple[S3Client, QuickGet]:
         with self._lock:
             if self._made is None:
                 with explained(self.uri):
                     self._made = connect(self._address, self._endpoint, self._keys, self._attempts)
             return self._made
 
-    def _get(self, key: str, headers: dict[str, str]) -> Any:
+    def _get(self, key: str, asked: dict[str, Any]) -> Any:
         """The answer to a GET; None if the range asked for lies beyond the end."""
-        client, quick = self._connected()
-        if found := quick.get(self._base + key, headers):
-            return found
         where = self._where(key)
         try:
-            members: dict[str, Any] = {name.replace("-", ""): value for name, value in headers.items()}
-            answer = client.get_object(Bucket=self._bucket, Key=self._base + key, **members)
+            answer = self._client.get_object(Bucket=self._bucket, Key=self._base + key, **asked)
         except ClientError as error:
             if status_of(error) != HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
                 raise explain(error, where) from error
             return None
         except RAISED as error:
             raise explain(error, where) from error
-        quick.learn(self._base + key)
         # What lies below boto3's body can be read without losing what came before a cut; `open` closes it.
         return {**answer, "Body": answer["Body"].__enter__()}
 

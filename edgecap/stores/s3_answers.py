@@ -6,14 +6,19 @@ import base64
 import re
 from contextlib import suppress
 from datetime import UTC
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 from edgecap.errors import StoreError
 from edgecap.stores.base import ObjectInfo
 
 _ETAG = re.compile(r"[0-9a-f]{32}(-[1-9][0-9]*)?")
-_CHECKSUMS = {"crc32": "ChecksumCRC32", "crc32c": "ChecksumCRC32C", "sha256": "ChecksumSHA256"}
+_CHECKSUMS = {
+    name.lower(): f"Checksum{name}"
+    for name in (
+        *("CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256", "SHA512", "MD5"),
+        *("XXHASH3", "XXHASH64", "XXHASH128"),
+    )
+}
 
 
 def content_range(value: str, where: str) -> tuple[int, int, int]:
@@ -32,10 +37,8 @@ def content_range(value: str, where: str) -> tuple[int, int, int]:
 def info_of(key: str, answer: Any, size: int) -> ObjectInfo:
     """What an answer to GET or HEAD says of the object; `size` is that of the whole."""
     etag = answer.get("ETag", "").strip('"')
-    modified = answer["LastModified"]
-    if isinstance(modified, str):
-        modified = parsedate_to_datetime(modified)
-    return ObjectInfo(key, size, modified.astimezone(UTC), etag, tuple(stated_in(etag, answer).items()))
+    modified = answer["LastModified"].astimezone(UTC)
+    return ObjectInfo(key, size, modified, etag, tuple(stated_in(etag, answer).items()))
 
 
 def stated_in(etag: str, answer: Any) -> dict[str, str]:
@@ -54,5 +57,5 @@ def stated_in(etag: str, answer: Any) -> dict[str, str]:
         "SSECustomerAlgorithm"
     )
     if _ETAG.fullmatch(etag) and not encrypted:
-        stated["md5-of-parts" if "-" in etag else "md5"] = etag
+        stated.setdefault("md5-of-parts" if "-" in etag else "md5", etag)
     return stated

@@ -18,7 +18,6 @@ from pydantic import SecretStr
 from edgecap.errors import ConfigError
 from edgecap.redact import redact
 from edgecap.settings import Place
-from edgecap.stores.s3_get import QuickGet
 from edgecap.stores.uri import Address
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ def _models() -> Any:
 
 def connect(
     address: Address, endpoint: str, keys: tuple[SecretStr, SecretStr] | None, attempts: int
-) -> tuple[S3Client, QuickGet]:
+) -> S3Client:
     """A client for the bucket at `address`. Raises what boto3 raises."""
     custom = endpoint or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     core = botocore.session.get_session()
@@ -68,7 +67,7 @@ def connect(
     client.meta.events.register("before-call.s3.GetObject", _ask_for_checksums)
     again: Any = partial(_again, attempts)  # its type allows no handler that answers
     client.meta.events.register("needs-retry.s3", again)
-    return client, QuickGet(session, client, _CONNECTIONS)
+    return client
 
 
 def _ask_for_checksums(params: dict[str, Any], **_: Any) -> None:

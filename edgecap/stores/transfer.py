@@ -135,12 +135,12 @@ class _Job:
                 landing = Landing(self.target)
             try:
                 with explained(self.target):
-                    verdict = self._read(landing)
-                    if verdict in (None, Verdict.LENGTH) and landing.unpacked:
+                    verdict = self._read(landing, exact=reads > 1)
+                    if verdict is None and landing.unpacked:
                         verdict = Verdict.GZIP
-                    if verdict is None or (verdict is Verdict.LENGTH and landing.problem):
+                    if verdict is None and landing.source_sha256 in seen:
                         # Nothing vouches for these bytes; that they come twice does.
-                        verdict = Verdict.TWO_READS if landing.source_sha256 in seen else None
+                        verdict = Verdict.TWO_READS
                     if verdict is not None:
                         return landing.publish(verdict)
                 seen.add(landing.source_sha256)
@@ -155,7 +155,7 @@ class _Job:
             todo="try again",
         )
 
-    def _read(self, landing: Landing) -> Verdict | None:
+    def _read(self, landing: Landing, *, exact: bool) -> Verdict | None:
         several = self.streams > 1 and self.info.size >= LARGE
         info = self._stated() if several else self.info
         source = Source(self.store, info, self.attempts, self.stop, self.sleep)
@@ -164,7 +164,7 @@ class _Job:
         try:
             for chunk in source.segments(self.streams) if several else source.chunks():
                 if check is None:
-                    check = Check(self.store, source.info)
+                    check = Check(self.store, source.info, exact=exact)
                     if several and check.costly:
                         aside = Aside(check.update)
                 if aside:
@@ -178,7 +178,7 @@ class _Job:
             if aside:
                 aside.close()
         landing.finish()
-        return (check or Check(self.store, source.info)).finish(landing.source_sha256)
+        return (check or Check(self.store, source.info, exact=exact)).finish(landing.source_sha256)
 
     def _stated(self) -> ObjectInfo:
         info = self.store.stat(self.info.key)

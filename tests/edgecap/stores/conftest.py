@@ -35,18 +35,21 @@ def raw():
 
 @pytest.fixture
 def multipart(raw, bucket):
-    """Puts an object in parts of a given size, as an uploader of someone else's does."""
+    """Puts an object in parts of given sizes, as someone else's uploader does; the last size is repeated."""
 
-    def put(place, key: str, data: bytes, part_size: int, **checksum: str) -> None:
+    def put(place, key: str, data: bytes, *sizes: int, **checksum: str) -> None:
         client = raw(place)
         target = {"Bucket": bucket, "Key": key}
         upload = {**target, "UploadId": client.create_multipart_upload(**target, **checksum)["UploadId"]}
         parts = []
-        for number, start in enumerate(range(0, len(data), part_size), 1):
-            body = data[start : start + part_size]
+        start = 0
+        while start < len(data):
+            number = len(parts) + 1
+            body = data[start : start + sizes[min(number, len(sizes)) - 1]]
             answer = client.upload_part(**upload, PartNumber=number, Body=body, **checksum)
-            sums = {name: value for name, value in answer.items() if name.startswith("ChecksumCRC32")}
+            sums = {name: value for name, value in answer.items() if name.startswith("Checksum")}
             parts.append({"PartNumber": number, "ETag": answer["ETag"], **sums})
+            start += len(body)
         client.complete_multipart_upload(**upload, MultipartUpload={"Parts": parts})
 
     return put
