@@ -11,6 +11,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
+from edgecap.archive.layout import lies_in_an_entry
 from edgecap.errors import DeadlinePassed
 from edgecap.settings import Timing
 from edgecap.stores.base import ObjectInfo, Store
@@ -61,5 +62,8 @@ async def delivered(
 
 
 def matching(store: Store, capture_id: str) -> list[ObjectInfo]:
-    """All objects of the bucket that have the capture's id in their key, settled or not."""
-    return [info for info in store.list() if capture_id in info.key]
+    """All objects of the bucket that have the capture's id in their key, settled or not.
+
+    Files of an archive in the same bucket have that id, too, and are no deliveries.
+    """
+    return [info for info in store.list() if capture_id in info.key and not lies_in_an_entry(info.key)]

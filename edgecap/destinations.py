@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from urllib.parse import quote
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urlsplit
 
 from edgecap.errors import ConfigError
-from edgecap.settings import Place
 from edgecap.stores.uri import Address, parse_uri
+
+if TYPE_CHECKING:  # the settings use this module
+    from edgecap.settings import Place
 
 _PLAIN = "/{}=,:@!$()*+;~"  # what may stand in a path as it is
 
@@ -77,6 +81,36 @@ def contains(outer: Address, inner: Address) -> bool:
     return same_bucket(one=outer, other=inner) and (
         not outer.path or f"{inner.path}/".startswith(f"{outer.path}/")
     )
+
+
+def overlap(one: Place, other: Place) -> bool:
+    """One of two places is the other, or a folder in it.
+
+    Raises:
+        ConfigError: a URI is wrong.
+    """
+    first, second = parse_uri(one.uri), parse_uri(other.uri)
+    if first.scheme == "file" or second.scheme == "file":
+        if first.scheme != second.scheme:
+            return False
+        here, there = Path(first.path).resolve(), Path(second.path).resolve()
+        return here.is_relative_to(there) or there.is_relative_to(here)
+    if (_server(one, first), first.bucket) != (_server(other, second), second.bucket):
+        return False
+    here, there = Path("/", first.path), Path("/", second.path)
+    return here.is_relative_to(there) or there.is_relative_to(here)
+
+
+def _server(place: Place, address: Address) -> str:
+    """Whose bucket it is: the same for all ways to name one server, as far as that can be told."""
+    host = urlsplit(place.endpoint_url or "").netloc.lower()
+    if host.endswith((".amazonaws.com", ".amazonaws.com.cn")):
+        return "s3"
+    if host == "storage.googleapis.com":
+        return "gs"
+    if host or address.scheme != "r2":
+        return host or address.scheme
+    return f"{address.account_id.lower()}.r2.cloudflarestorage.com"
 
 
 def read_destination(text: str) -> Address | None:

@@ -29,6 +29,7 @@ from pydantic_settings import (
 )
 
 from edgecap.alerts.settings import AlertSettings, IncidentSettings, ReceiverSettings
+from edgecap.destinations import overlap
 from edgecap.errors import ConfigError
 from edgecap.redact import redact
 from edgecap.requests import Bounds
@@ -263,6 +264,7 @@ def load_settings() -> Settings:
     _take_sdk_variables(settings)
     if os.environ.get(FOLDER):
         _make_absolute(settings, base_folder())
+    _keep_apart(settings)
     return settings
 
 
@@ -279,6 +281,22 @@ def check_places(settings: Settings) -> None:
                     f"{kind} {name!r} is a folder relative to wherever a program runs",
                     where=place.uri,
                     todo=f"write file:{folder.resolve()}",
+                )
+
+
+def _keep_apart(settings: Settings) -> None:
+    """Refuse a bucket that lies in an archive, or holds one: archived files would be taken for deliveries."""
+    for bucket, place in settings.buckets.items():
+        for archive, home in settings.archives.items():
+            try:
+                apart = not overlap(place, home)
+            except ConfigError:
+                continue  # a wrong URI is told to whoever needs that place
+            if not apart:
+                raise ConfigError(
+                    f"bucket {bucket!r} and archive {archive!r} overlap",
+                    where=f"{place.uri}, {home.uri}",
+                    todo="give each a folder of its own: neither may lie in the other",
                 )
 
 

@@ -95,6 +95,15 @@ def parse_prefix(key: str) -> Place | None:
     return Place(match[0], submitted, kind, colo, capture_id)
 
 
+def lies_in_an_entry(key: str) -> bool:
+    """Whether `key` of any bucket is that of a file in an entry of some archive there, in whatever folder."""
+    parts = key.split("/")
+    return any(
+        part == CAPTURES.rstrip("/") and parse_prefix("/".join(parts[start:]))
+        for start, part in enumerate(parts)
+    )
+
+
 def raw_key(prefix: str, name: str) -> str:
     """The key of a file as fetched; `name` is from `raw_names`, or `SIMPLE_NAME`."""
     return f"{prefix}{RAW}{name}"

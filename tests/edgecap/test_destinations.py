@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgecap.destinations import contains, destination_conf, read_destination, same_bucket, same_destination
+from edgecap.destinations import (
+    contains,
+    destination_conf,
+    overlap,
+    read_destination,
+    same_bucket,
+    same_destination,
+)
 from edgecap.errors import ConfigError
 from edgecap.settings import Place
 from edgecap.stores.uri import parse_uri
@@ -147,3 +154,39 @@ def test_a_bucket_is_the_same_whatever_the_folder():
 def test_what_the_api_tells_is_read_as_far_as_it_can_be(text, bucket):
     address = read_destination(text)
     assert (address and address.bucket) == bucket
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        ({"uri": "s3://pcaps"}, {"uri": "s3://pcaps/archive"}, True),
+        ({"uri": "s3://pcaps/in"}, {"uri": "s3://pcaps"}, True),
+        ({"uri": "s3://pcaps/in"}, {"uri": "s3://pcaps/in?region=eu-west-1"}, True),
+        ({"uri": "s3://pcaps/in"}, {"uri": "s3://pcaps/inner"}, False),
+        ({"uri": "s3://pcaps/in"}, {"uri": "s3://pcaps/archive"}, False),
+        ({"uri": "s3://pcaps"}, {"uri": "s3://other"}, False),
+        ({"uri": "s3://pcaps"}, {"uri": "gs://pcaps"}, False),
+        ({"uri": "s3://pcaps", "endpoint_url": "http://one:1"}, {"uri": "s3://pcaps"}, False),
+        (
+            {"uri": "s3://pcaps", "endpoint_url": "https://s3.eu-west-1.amazonaws.com"},
+            {"uri": "s3://pcaps"},
+            True,
+        ),
+        (
+            {"uri": "gs://pcaps", "endpoint_url": "https://storage.googleapis.com"},
+            {"uri": "gs://pcaps/a"},
+            True,
+        ),
+        (
+            {"uri": "s3://pcaps", "endpoint_url": "https://Acc.r2.cloudflarestorage.com"},
+            {"uri": "r2://pcaps/x?account-id=acc"},
+            True,
+        ),
+        ({"uri": "r2://pcaps?account-id=one"}, {"uri": "r2://pcaps?account-id=two"}, False),
+        ({"uri": "file:/var/lib/edgecap"}, {"uri": "file:/var/lib/../lib/edgecap/in"}, True),
+        ({"uri": "file:/var/lib/edgecap"}, {"uri": "file:/var/lib/edgecap-in"}, False),
+    ],
+)
+def test_places_overlap_if_one_is_the_other_or_a_folder_in_it(one, other, expected):
+    places = Place(**one), Place(**other)
+    assert overlap(*places) is overlap(*reversed(places)) is expected

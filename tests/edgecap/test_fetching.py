@@ -53,3 +53,15 @@ async def test_a_full_capture_meets_a_disk_that_is_unmounted_meanwhile(tmp_path,
             bucket, CAPTURE, FolderStore(root), Timing(settle=0), prefix="captures/x/", on_bytes=unmount
         )
     assert not root.exists()
+
+
+async def test_files_of_an_archive_in_the_same_bucket_are_no_deliveries(tmp_path, bucket):
+    """Other settings than these may know the archive."""
+    entry = f"captures/2026/11/23/2026-11-23T06-34-06Z_full_ORD_{CAPTURE.id}/"
+    for key in (f"archive/{entry}raw/s1.pcap", f"{entry}manifest.json"):
+        bucket.put(key, b"y")
+    (tmp_path / "archive").mkdir()
+    fetched = await fetch_full(
+        bucket, CAPTURE, FolderStore(tmp_path / "archive"), Timing(settle=0), prefix="captures/x/"
+    )
+    assert [file.source_key for file in fetched.files] == [f"s1/pcap_{CAPTURE.id}.pcap"]

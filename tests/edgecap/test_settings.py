@@ -220,3 +220,18 @@ def test_a_folder_where_the_file_should_be_is_an_error(settings_from, tmp_path):
     with pytest.raises(ConfigError):
         settings_from(EDGECAP_CONFIG=str(tmp_path))
     assert Path(tmp_path).is_dir()
+
+
+def test_a_bucket_and_an_archive_that_overlap_are_refused(settings_from):
+    """The URI of another bucket is wrong: that is told to whoever needs it."""
+    text = """
+[buckets.wrong]
+uri = "s3://B"
+[buckets.edge]
+uri = "s3://pcaps"
+[archives.main]
+uri = "s3://pcaps/archive"
+"""
+    with pytest.raises(ConfigError, match=r"bucket 'edge' and archive 'main' overlap .*neither may lie in"):
+        settings_from(text)
+    assert settings_from(text.replace('s3://pcaps"', 's3://pcaps/in"')).archives
