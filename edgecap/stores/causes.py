@@ -1,12 +1,17 @@
-"""The one cause that matters in a chain of wrapped network errors."""
+"""What a failure is at its root: the one cause in a chain of wrapped errors, or the words of who answered."""
 
 from __future__ import annotations
 
+import re
 import socket
 
 from edgecap.redact import redact
 
 _DEEPEST = 12
+_PAGE = re.compile(
+    rb"\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html)\b", re.IGNORECASE | re.DOTALL
+)
+_LONGEST = 400  # characters: a denial by policy names a user, an action and a resource
 
 
 def root_cause(error: BaseException) -> str:
@@ -26,3 +31,13 @@ def root_cause(error: BaseException) -> str:
         waiting += [each.__cause__, getattr(each, "reason", None), getattr(each, "cause", None)]
         waiting += [*each.args, each.__context__]
     return redact(" ".join(str(error).split()))[:200] or type(error).__name__
+
+
+def sentence(text: object) -> str:
+    """What a provider said, as part of one line: without secrets, line breaks and its last full stop."""
+    return redact(" ".join(str(text or "").split()))[:_LONGEST].rstrip(". ")
+
+
+def looks_like_page(body: bytes) -> bool:
+    """Whether a body is a web page: what a captive portal or a proxy answers in a store's place."""
+    return bool(_PAGE.match(body))

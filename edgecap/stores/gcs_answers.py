@@ -9,7 +9,7 @@ from typing import Any
 
 import google_crc32c
 
-from edgecap.errors import StoreError
+from edgecap.errors import StoreError, StoreUnreachable
 from edgecap.stores.base import CHUNK, ObjectInfo
 
 
@@ -43,7 +43,15 @@ def answered(key: str, headers: Any, where: str, *, ranged: bool, start: int) ->
 
     Raises:
         StoreError: the server sent something else than was asked for.
+        StoreUnreachable: the answer is not Google's, but a portal's or a proxy's.
     """
+    generation = headers.get("x-goog-generation", "")
+    if not generation:
+        raise StoreUnreachable(
+            "the answer is not Google's: it has no x-goog-generation",
+            where=where,
+            todo="check endpoint_url, and whether this network wants a sign-in first",
+        )
     hashes = dict(
         part.strip().split("=", 1) for part in headers.get("x-goog-hash", "").split(",") if "=" in part
     )
@@ -60,6 +68,6 @@ def answered(key: str, headers: Any, where: str, *, ranged: bool, start: int) ->
         key,
         size,
         modified,
-        headers.get("x-goog-generation", ""),
+        generation,
         _checksums(hashes.get("crc32c"), hashes.get("md5")),
     )

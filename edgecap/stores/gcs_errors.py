@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
@@ -10,7 +11,7 @@ from typing import Any
 from google.api_core import exceptions as api
 from google.auth import exceptions as auth
 from google.cloud.storage import exceptions as storage
-from requests.exceptions import RequestException, SSLError
+from requests.exceptions import JSONDecodeError, RequestException, SSLError
 from urllib3.exceptions import HTTPError
 
 from edgecap.errors import (
@@ -23,10 +24,11 @@ from edgecap.errors import (
     StoreUnreachable,
     StoreUnwritable,
 )
-from edgecap.stores.causes import root_cause
+from edgecap.stores.causes import looks_like_page, root_cause, sentence
 
 _KEYS = "set GOOGLE_APPLICATION_CREDENTIALS, or credentials_file of this place"
 _LATER = "try again later"
+_PAGE = "check endpoint_url, and whether this network wants a sign-in first"
 _REACH = "check the network and endpoint_url, then try again"
 
 _STATUSES: dict[int, tuple[type[StoreError], str, str]] = {
@@ -38,6 +40,7 @@ _STATUSES: dict[int, tuple[type[StoreError], str, str]] = {
     HTTPStatus.TOO_MANY_REQUESTS: (StoreUnreachable, "the store is asked too often", _LATER),
     HTTPStatus.INSUFFICIENT_STORAGE: (StoreFull, "no space is left", "free some space"),
 }
+_TELLING = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.INSUFFICIENT_STORAGE)  # many reasons
 # What comes without a status, the first that fits.
 _FAMILIES: tuple[tuple[Any, type[StoreError], str, str], ...] = (
     (storage.DataCorruption, Damaged, "the bytes were changed on the way", "try again"),
@@ -70,31 +73,66 @@ def explain(error: Exception, where: str) -> StoreError:
         where: the bucket or object, as a URI without secrets.
     """
     text = root_cause(error)
+    if wrong := _wrong(error):
+        return StoreUnreachable(f"the answer is not Google's: {wrong}", where=where, todo=_PAGE)
     for family, kind, what, todo in _FAMILIES:
         if isinstance(error, family):
             return kind(f"{what}: {text}", where=where, todo=todo)
     if status := status_of(error):
-        return refused(status, text, where)
+        return _refused(status, text, _said(error), where)
     return StoreError(
         f"the store cannot be used so: {text}", where=where, todo="check the URI and endpoint_url"
     )
 
 
-def status_of(error: Exception | None) -> int:
+def status_of(error: BaseException | None) -> int:
     """The HTTP status that an error stands for; 0 if there was no answer."""
     response = getattr(error, "response", None)
     code = getattr(error, "code", None) or getattr(response, "status_code", None)
     return int(code) if isinstance(code, int) else 0
 
 
-def refused(status: int, text: str, where: str) -> StoreError:
-    """The error that an HTTP status stands for."""
+def reason_of(error: BaseException | None) -> str:
+    """What Google said, to be added to our words: who may not do what, which bill is not paid; or empty."""
+    said = _said(error)
+    return f": {said}" if said and status_of(error) in _TELLING else ""
+
+
+def _refused(status: int, text: str, said: str, where: str) -> StoreError:
     if status in _STATUSES:
         kind, what, todo = _STATUSES[status]
-        return kind(what, where=where, todo=todo)
+        reason = f": {said}" if said and status in _TELLING else ""
+        return kind(what + reason, where=where, todo=todo)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return StoreUnreachable(f"the store is in trouble: {text}", where=where, todo=_LATER)
-    return StoreError(f"the store refuses: {text}", where=where, todo=f"look up GCS's HTTP status {status}")
+    return StoreError(
+        f"the store refuses: {said or text}", where=where, todo=f"look up GCS's HTTP status {status}"
+    )
+
+
+def _wrong(error: Exception) -> str:
+    """What shows that an answer is not Google's, but of a portal or a proxy; empty if nothing does."""
+    status = status_of(error)
+    if isinstance(error, JSONDecodeError):
+        return "it is no JSON"
+    if isinstance(error, storage.InvalidResponse) and 0 < status < HTTPStatus.MULTIPLE_CHOICES:
+        return "it lacks what an upload's answer has"
+    passing = status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.TOO_MANY_REQUESTS
+    return f"a web page came (HTTP {status})" if not passing and looks_like_page(_body(error)) else ""
+
+
+def _said(error: BaseException | None) -> str:
+    """The sentence of an answer: of its JSON, or, of a download's, its text."""
+    body = _body(error)
+    try:
+        return sentence(json.loads(body)["error"]["message"])
+    except (ValueError, KeyError, TypeError):
+        return "" if body.lstrip().startswith((b"<", b"{", b"[")) else sentence(body.decode(errors="replace"))
+
+
+def _body(error: BaseException | None) -> bytes:
+    content = getattr(getattr(error, "response", None), "content", b"")
+    return content if isinstance(content, bytes) else b""
 
 
 @contextmanager
@@ -113,12 +151,9 @@ def writing(where: str) -> Iterator[None]:
         with explained(where):
             yield
     except StoreDenied as error:
-        if (
-            status_of(error.__cause__ if isinstance(error.__cause__, Exception) else None)
-            == HTTPStatus.FORBIDDEN
-        ):
+        if status_of(error.__cause__) == HTTPStatus.FORBIDDEN:
             raise StoreUnwritable(
-                "the credentials have no right to write here",
+                f"the credentials have no right to write here{reason_of(error.__cause__)}",
                 where=where,
                 todo="grant the role, or use others",
             ) from error.__cause__

@@ -33,7 +33,7 @@ from edgecap.stores.keys import check_key
 from edgecap.stores.pieces import BodyReader
 from edgecap.stores.s3_answers import content_range, info_of
 from edgecap.stores.s3_client import connect, endpoint_of, keys_of
-from edgecap.stores.s3_errors import RAISED, code_of, explain, explained, status_of
+from edgecap.stores.s3_errors import RAISED, code_of, explain, explained, reason_of, status_of
 from edgecap.stores.s3_parts import sizes_of_parts
 from edgecap.stores.s3_upload import NONCE, SINGLE_PUT, abort_old, upload_parts, upload_whole
 from edgecap.stores.staging import local_staging, sweep_folder
@@ -135,7 +135,10 @@ class S3Store:
             self._require_bucket()
             raise
         except StoreDenied:
-            self.check()  # a HEAD has no body that says why: listing says it
+            # A HEAD has no body that says why; listing says it, or a read does.
+            self.check()
+            if first := self._get(key, {"Range": "bytes=0-0"}):
+                first["Body"].close()
             raise
         return info_of(key, answer, answer["ContentLength"])
 
@@ -286,7 +289,9 @@ class S3Store:
             cause = error.__cause__
             if isinstance(cause, ClientError) and code_of(cause) == "AccessDenied":
                 raise StoreUnwritable(
-                    "the key has no right to write here", where=where, todo="grant it, or use another key"
+                    f"the key has no right to write here{reason_of(cause)}",
+                    where=where,
+                    todo="grant it, or use another key",
                 ) from cause
             raise
 

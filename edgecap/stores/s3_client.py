@@ -18,6 +18,7 @@ from pydantic import SecretStr
 from edgecap.errors import ConfigError
 from edgecap.redact import redact
 from edgecap.settings import Place
+from edgecap.stores.s3_genuine import require_genuine
 from edgecap.stores.uri import Address
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ def connect(
     client.meta.events.register("before-call.s3.GetObject", _ask_for_checksums)
     again: Any = partial(_again, attempts)  # its type allows no handler that answers
     client.meta.events.register("needs-retry.s3", again)
+    require_genuine(client)
     return client
 
 

@@ -22,11 +22,12 @@ from edgecap.errors import (
     StoreUnreachable,
 )
 from edgecap.redact import redact
-from edgecap.stores.causes import root_cause
+from edgecap.stores.causes import root_cause, sentence
 
 _KEYS = (
     "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or access_key_id and secret_access_key of this place"
 )
+_PAGE = "check endpoint_url, and whether this network wants a sign-in first"
 _REACH = "check the network and endpoint_url, then try again"
 
 # What answers mean, by S3's code; first what is to be raised, then what happened and what to do.
@@ -54,6 +55,25 @@ _CODES: dict[str, tuple[type[StoreError], str, str]] = {
     "InsufficientStorage": (StoreFull, "no space is left", "free some space"),
     "XMinioStorageFull": (StoreFull, "no space is left", "free some space"),
 }
+# Codes with many reasons, which only the sentence that comes with them tells: a policy of the bucket, the
+# organisation or the network, a KMS key, a bill, the region that is expected.
+_TELLING = frozenset(
+    {
+        "AccessDenied",
+        "AllAccessDisabled",
+        "AccountProblem",
+        "ExpiredToken",
+        "InvalidToken",
+        "InvalidObjectState",
+        "PermanentRedirect",
+        "AuthorizationHeaderMalformed",
+        "IllegalLocationConstraintException",
+        "QuotaExceeded",
+        "InsufficientStorage",
+        "XMinioStorageFull",
+    }
+)
+_BLAND = frozenset({"access denied", "accessdenied", "access denied for this request", "forbidden"})
 _STATUSES: dict[int, tuple[type[StoreError], str, str]] = {
     401: (StoreDenied, "the credentials are not accepted", _KEYS),
     403: (StoreDenied, "the credentials do not allow this", _KEYS),
@@ -90,7 +110,7 @@ _FAMILIES: tuple[tuple[Any, type[StoreError], str, str], ...] = (
     (boto.SSLError, StoreUnreachable, "the store's certificate is not trusted", "check endpoint_url"),
     (_ON_THE_WAY, Damaged, "the bytes were changed on the way", "try again"),
     (_NO_ANSWER, StoreUnreachable, "the store does not answer", _REACH),
-    (ResponseParserError, StoreUnreachable, "the answer is not S3's", "check endpoint_url"),
+    (ResponseParserError, StoreUnreachable, "the answer is not S3's", _PAGE),
 )
 RAISED = (boto.BotoCoreError, boto.ClientError, Boto3Error, ResponseParserError, HTTPError, ValueError)
 
@@ -124,6 +144,16 @@ def code_of(error: boto.ClientError) -> str:
     return str((error.response.get("Error") or {}).get("Code") or "")
 
 
+def reason_of(error: boto.ClientError) -> str:
+    """What the provider said, to be added to our words, where it tells more than its code; else empty."""
+    said = _said(error)
+    return f": {said}" if said and code_of(error) in _TELLING and said.lower() not in _BLAND else ""
+
+
+def _said(error: boto.ClientError) -> str:
+    return sentence((error.response.get("Error") or {}).get("Message"))
+
+
 @contextmanager
 def explained(where: str) -> Iterator[None]:
     """Raise boto3's errors of the block as errors of the tree."""
@@ -135,10 +165,10 @@ def explained(where: str) -> Iterator[None]:
 
 def _answer(error: boto.ClientError, where: str) -> StoreError:
     code, status = code_of(error), status_of(error)
-    said = redact(str((error.response.get("Error") or {}).get("Message") or code or f"HTTP {status}"))
     if code in _CODES:
         kind, what, todo = _CODES[code]
-        return kind(what, where=where, todo=todo)
+        return kind(what + reason_of(error), where=where, todo=todo)
+    said = _said(error) or redact(code) or f"HTTP {status}"
     if status in _STATUSES:
         kind, what, todo = _STATUSES[status]
         return kind(what if said == str(status) else f"{what}: {said}", where=where, todo=todo)

@@ -1,0 +1,71 @@
+"""Whether an answer is S3's at all.
+
+botocore takes every 200 for a success. A network that wants a sign-in, a proxy, or a web server at a wrong
+address answers so with a page: a bucket looks empty then, and a PUT that nobody stored looks done.
+"""
+
+from __future__ import annotations
+
+import re
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from botocore.parsers import ResponseParserError
+
+from edgecap.redact import redact
+from edgecap.stores.causes import looks_like_page
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.client import S3Client
+
+_WHOLE = ("ETag", "Last-Modified", "Content-Length")
+_HEADERS = {"GetObject": _WHOLE, "HeadObject": _WHOLE, "PutObject": ("ETag",), "UploadPart": ("ETag",)}
+_ROOTS = {
+    "ListObjectsV2": "ListBucketResult",
+    "ListMultipartUploads": "ListMultipartUploadsResult",
+    "CreateMultipartUpload": "InitiateMultipartUploadResult",
+    "CompleteMultipartUpload": "CompleteMultipartUploadResult",
+}
+_ROOT = re.compile(rb"\s*(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*\?>\s*)?<(?:[\w.-]+:)?([\w.-]+)")
+# What boto3 asks again by itself, and what has no body.
+_LEFT = (HTTPStatus.NOT_MODIFIED, HTTPStatus.TOO_MANY_REQUESTS)
+
+
+def require_genuine(client: S3Client) -> None:
+    """Have each call of `client` raise botocore's ResponseParserError on an answer that is not S3's."""
+    client.meta.events.register("before-parse.s3", _require)
+
+
+def _require(operation_model: Any, response_dict: dict[str, Any], **_: Any) -> None:
+    status, headers = response_dict["status_code"], response_dict["headers"]
+    body = response_dict["body"] if isinstance(response_dict["body"], bytes) else b""
+    wrong = _wrong(operation_model.name, status, headers, body)
+    if wrong:
+        raise ResponseParserError(wrong)
+
+
+def _wrong(operation: str, status: int, headers: Any, body: bytes) -> str:
+    """What shows that an answer is not S3's; empty if nothing does."""
+    if status in _LEFT or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return ""
+    if looks_like_page(body):
+        return f"a web page came (HTTP {status})"
+    if status < HTTPStatus.MULTIPLE_CHOICES:
+        return _wrong_success(operation, headers, body)
+    # A redirect of S3's names the region, or says why in XML. botocore would follow any other for ever.
+    ours = b"<Error" in body or any(name.lower().startswith("x-amz-") for name in headers)
+    if ours or status >= HTTPStatus.BAD_REQUEST:
+        return ""
+    return f"it leads to another address (HTTP {status}): {redact(headers.get('location', ''))[:100]}"
+
+
+def _wrong_success(operation: str, headers: Any, body: bytes) -> str:
+    missing = [name for name in _HEADERS.get(operation, ()) if not headers.get(name)]
+    # An object may be a web page itself: that one has an ETag.
+    if "html" in headers.get("content-type", "").lower() and (missing or operation not in _HEADERS):
+        return "a web page came"
+    if missing:
+        return f"it has no {missing[0]}"
+    root = _ROOTS.get(operation, "")
+    found = _ROOT.match(body)
+    return f"it is no {root}" if root and (not found or found[1] != root.encode()) else ""

@@ -1,0 +1,196 @@
+"""Answers that are not the store's, and refusals: the line says what came, and the reason that it gave."""
+
+import json
+from datetime import timedelta
+
+import pytest
+from pydantic import SecretStr
+
+from edgecap.errors import Damaged, StoreDenied, StoreError, StoreUnreachable, StoreUnwritable
+from edgecap.settings import Place
+from edgecap.stores import open_store
+from edgecap.stores.s3 import S3Store
+from edgecap.stores.s3_upload import SINGLE_PUT
+from edgecap.stores.uri import parse_uri
+from tests.one_answer import OneAnswer
+
+KEYS = {"access_key_id": SecretStr("AKIAEXAMPLE"), "secret_access_key": SecretStr("EXAMPLE")}
+
+
+def store_at(scheme, url):
+    """A store whose server is at `url`; for S3, one that asks once."""
+    place = Place(uri=f"{scheme}://some-bucket/x", endpoint_url=url, **(KEYS if scheme == "s3" else {}))
+    return S3Store(parse_uri(place.uri), place, attempts=1) if scheme == "s3" else open_store(place)
+
+
+def read(store):
+    with store.open("k") as reader:
+        return b"".join(reader)
+
+
+@pytest.fixture
+def large(tmp_path):
+    """A file that is put in parts; it takes no room."""
+    with (tmp_path / "large").open("wb") as file:
+        file.truncate(SINGLE_PUT + 1)
+    return tmp_path / "large"
+
+
+@pytest.fixture
+def calls(large):
+    """Every call of a store that asks its server."""
+    return {
+        "check": lambda store: store.check(),
+        "check(write)": lambda store: store.check(write=True),
+        "list": lambda store: list(store.list()),
+        "stat": lambda store: store.stat("k"),
+        "open": read,
+        "open from": lambda store: store.open("k", start=3).__enter__(),
+        "put": lambda store: store.put("k", b"data"),
+        "put parts": lambda store: store.put("k", large),
+        "delete": lambda store: store.delete("k"),
+    }
+
+
+@pytest.mark.parametrize("status", [200, 302, 403, 404])
+@pytest.mark.parametrize("scheme", ["s3", "gs"])
+def test_a_web_page_is_no_answer_of_a_store(scheme, status, calls):
+    """A network that wants a sign-in answers every call so. Nothing is empty, stored or missing for that."""
+    with OneAnswer(status) as server:
+        store = store_at(scheme, server.url)
+        for name, call in calls.items():
+            with pytest.raises(StoreUnreachable, match=r"the answer is not .*wants a sign-in") as caught:
+                call(store)
+            assert "\n" not in str(caught.value), name
+        if scheme == "s3":
+            with pytest.raises(StoreUnreachable, match="the answer is not S3's"):
+                store.sweep(timedelta(days=1), ours=lambda _: True)
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b"<ok/>", b"<?xml version='1.0'?><Other/>"])
+def test_an_answer_without_what_s3_always_says_is_not_s3s(body, calls):
+    """Whatever it is: no ETag, or another root element. What removes has no body, and cannot be told."""
+    with OneAnswer(200, body, **{"content-type": "application/xml"}) as server:
+        store = store_at("s3", server.url)
+        for name, call in calls.items():
+            if name != "delete":
+                # botocore itself takes a 200 without XML for a failure of S3's.
+                with pytest.raises(StoreUnreachable, match=r"the answer is not S3's: it|in trouble"):
+                    call(store)
+
+
+def test_a_success_with_an_error_in_its_body_is_an_error(flaky, large):
+    """S3 completes an upload so, since it sends 200 before it knows."""
+    body = b"<?xml version='1.0'?>\n<Error><Code>InternalError</Code><Message>We failed.</Message></Error>"
+    with OneAnswer(200, body, **{"content-type": "application/xml"}) as server:
+        store = store_at("s3", server.url)
+        with pytest.raises(StoreUnreachable, match="in trouble: We failed"):
+            list(store.list())
+
+
+def test_a_page_that_is_an_object_is_read(place_of, raw, bucket):
+    place = place_of("s3", "")
+    page = b"<!doctype html><html></html>"
+    raw(place).put_object(Bucket=bucket, Key="page", Body=page, ContentType="text/html")
+    store = open_store(place)
+    with store.open("page") as reader:
+        assert b"".join(reader) == page
+    assert store.stat("page").size == len(page)
+
+
+SCP = (
+    "User: arn:aws:sts::111122223333:assumed-role/edgecap/i-0abc is not authorized to perform: s3:GetObject"
+    ' on resource: "arn:aws:s3:::some-bucket/x/k" with an explicit deny in a service control policy'
+)
+S3_SAYS = {  # code: (status, what AWS says, what is raised)
+    "AccessDenied": (403, SCP, StoreDenied),
+    "AllAccessDisabled": (403, "All access to this object has been disabled", StoreDenied),
+    "AccountProblem": (403, "There is a problem with your AWS account: payment", StoreDenied),
+    "KMS.DisabledException": (400, "arn:aws:kms:eu-west-1:111122223333:key/1 is disabled.", StoreError),
+    "InvalidToken": (400, "The provided token is malformed or otherwise invalid", StoreDenied),
+    "AuthorizationHeaderMalformed": (400, "the region is wrong; expecting 'eu-west-1'", StoreError),
+    "QuotaExceeded": (403, "Quota of 5 GB of bucket some-bucket", StoreError),
+}
+
+
+def denial(code, said):
+    return f"<Error><Code>{code}</Code><Message>{said}</Message><RequestId>1</RequestId></Error>".encode()
+
+
+@pytest.mark.parametrize("code", S3_SAYS)
+def test_what_s3_gives_as_its_reason_is_in_the_line(code, calls):
+    """In each call: also in those that begin with a HEAD, whose refusal has no body."""
+    status, said, kind = S3_SAYS[code]
+    with OneAnswer(status, denial(code, said), **{"content-type": "application/xml"}) as server:
+        store = store_at("s3", server.url)
+        for name, call in calls.items():
+            if status != 403 and name in ("stat", "put parts"):
+                continue  # a HEAD: 400, and no more
+            with pytest.raises(StoreError) as caught:
+                call(store)
+            writes = kind is StoreDenied and code == "AccessDenied" and name in ("put", "delete")
+            assert isinstance(caught.value, StoreUnwritable if writes else kind), name
+            assert said.rstrip(".") in str(caught.value), name
+            assert "\n" not in str(caught.value)
+
+
+def test_a_reason_is_one_line_without_secrets_and_not_said_twice():
+    secret = "no:\n  x-amz-security-token=HIDE-ME and more " + "x" * 2_000
+    with OneAnswer(403, denial("AccessDenied", secret), **{"content-type": "application/xml"}) as server:
+        with pytest.raises(
+            StoreDenied, match=r"no right to do this: no: x-amz-security-token=\*\*\*"
+        ) as caught:
+            read(store_at("s3", server.url))
+        assert "HIDE-ME" not in str(caught.value)
+        assert len(str(caught.value)) < 700
+        server.body = denial("AccessDenied", "Access Denied")
+        with pytest.raises(StoreDenied, match="no right to do this \\(s3:"):
+            read(store_at("s3", server.url))
+
+
+def test_why_a_read_is_denied_is_found_where_a_head_and_a_listing_do_not_say(place_of, raw, bucket):
+    """A policy of the bucket that forbids reading objects and nothing else."""
+    place = place_of("s3")
+    store = open_store(place)
+    store.put("x", b"1")
+    raw(place).put_bucket_policy(
+        Bucket=bucket,
+        Policy='{"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Principal": "*",'
+        f' "Action": "s3:GetObject", "Resource": "arn:aws:s3:::{bucket}/*"}}]}}',
+    )
+    with pytest.raises(StoreDenied, match="no right to do this"):
+        store.stat("x")
+
+
+GCS_SAYS = {
+    403: "edgecap@x.iam.gserviceaccount.com does not have storage.objects.get access to the bucket.",
+    400: "The billing account for the owning project is disabled in state closed.",
+}
+
+
+@pytest.mark.parametrize("status", GCS_SAYS)
+def test_what_gcs_gives_as_its_reason_is_in_the_line(status, calls):
+    said = GCS_SAYS[status]
+    body = json.dumps({"error": {"code": status, "message": said, "errors": [{"message": said}]}}).encode()
+    with OneAnswer(status, body, **{"content-type": "application/json"}) as server:
+        store = store_at("gs", server.url)
+        for name, call in calls.items():
+            with pytest.raises(StoreError) as caught:
+                call(store)
+            assert said.rstrip(".") in str(caught.value), name
+            writes = status == 403 and name in ("put", "put parts", "delete")
+            assert isinstance(caught.value, StoreUnwritable) == writes, name
+        server.body = said.encode()  # so a download is refused
+        with pytest.raises(StoreError) as caught:
+            read(store)
+        assert said.rstrip(".") in str(caught.value)
+
+
+def test_bytes_that_s3_says_it_received_otherwise_are_damaged():
+    """Its sentence says no more than ours, and is left out."""
+    body = denial("BadDigest", "The Content-MD5 you specified did not match what we received.")
+    with (
+        OneAnswer(400, body, **{"content-type": "application/xml"}) as server,
+        pytest.raises(Damaged, match=r"changed on their way to the store \(s3:"),
+    ):
+        store_at("s3", server.url).put("k", b"data")
