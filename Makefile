@@ -28,7 +28,7 @@ help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
 
 setup: $(VENV)/.installed ## .venv with the edgecap command in it
-setup-dev: $(VENV)/.installed-dev
+setup-dev: $(VENV)/.installed-dev $(VENV)/mitmproxy/.installed
 
 $(BIN)/uv:
 	@echo "setup: creating $(VENV)"
@@ -50,6 +50,13 @@ $(VENV)/.installed: requirements.lock pyproject.toml setup.py $(wildcard edgecap
 $(VENV)/.installed-dev: requirements-dev.lock $(VENV)/.installed
 	@echo "setup: installing what the tests need"
 	@$(INSTALL) --compile-bytecode --require-hashes -r requirements-dev.lock
+	@touch $@
+
+# In an environment of its own: it wants older versions of what edgecap stands on.
+$(VENV)/mitmproxy/.installed: requirements-mitmproxy.lock | $(BIN)/uv
+	@echo "setup: installing mitmproxy, for the tests of proxies"
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(VENV)/mitmproxy
+	@$(INSTALL) --uv pip install --quiet --python $(VENV)/mitmproxy/bin/python --require-hashes -r requirements-mitmproxy.lock
 	@touch $@
 
 apt: $(ALERTMANAGER) ## Debian packages the tests need (tshark, capinfos, tcpdump, ping, chromium, Alertmanager)
@@ -142,6 +149,8 @@ lock: $(BIN)/uv ## resolve the lock files anew
 	  --extra demo --group dev -o requirements-dev.lock
 	@$(INSTALL) --uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --quiet \
 	  --extra demo -c requirements-dev.lock -o requirements.lock
+	@echo mitmproxy==11.0.2 | $(INSTALL) --uv pip compile - --universal --python-version 3.11 --generate-hashes --no-header --quiet \
+	  -o requirements-mitmproxy.lock
 
 clean: ## forget the environment and all state of demo and tests; that of `edgecap up` stays
 	@rm -rf $(VENV) .edgecap/demo .edgecap/demo-prefect.db .fuzz .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

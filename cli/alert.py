@@ -50,7 +50,7 @@ def replay_command(file: File, /, *, source: SourceName, url: str | None = None,
             where=f"alerts.{source}",
             todo=f"set EDGECAP_ALERTS__{source.upper()}__SECRET, as the receiver has it",
         )
-    answer = replay(url or _address(settings), doors(settings.alerts)[source], body, trust_env=bool(url))
+    answer = replay(url or _address(settings), doors(settings.alerts)[source], body, direct=not url)
     if json:
         print_json({"url": answer.url, "status": answer.status, "arrival": answer.arrival})
     elif answer.arrival is None:

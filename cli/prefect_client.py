@@ -11,6 +11,9 @@ import httpx
 from cli.exits import debugging
 from deployments.local import prefect_settings, running_setup
 from edgecap.errors import SetupError
+from edgecap.network.environment import network_environment
+from edgecap.network.over_httpx import Network
+from edgecap.network.trouble import trouble_of
 
 _ALSO_WITHOUT_SETUP = (
     "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE",
@@ -32,6 +35,7 @@ def point_at_prefect(home: Path) -> str:
 
     Raises:
         SetupError: a server is named and does not answer.
+        ConfigError: a variable about proxies or certificates cannot be used.
     """
     home = home.resolve()
     # Prefect's console lines would tear the progress bar apart; they go to its UI all the same.
@@ -51,6 +55,7 @@ def point_at_prefect(home: Path) -> str:
         wanted["PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS"] = "180"
     for name, value in wanted.items():
         os.environ.setdefault(name, value)
+    os.environ.update(network_environment(os.environ))
     if api_url:
         _require(api_url)
     return pages or api_url.removesuffix("/api")
@@ -58,12 +63,14 @@ def point_at_prefect(home: Path) -> str:
 
 def _require(api_url: str) -> None:
     try:
-        answer = httpx.get(f"{api_url.rstrip('/')}/health", timeout=60)
+        with httpx.Client(transport=Network(), timeout=60) as client:
+            answer = client.get(f"{api_url.rstrip('/')}/health")
     except (httpx.HTTPError, httpx.InvalidURL) as error:
+        trouble = trouble_of(error, api_url)
         raise SetupError(
-            f"the Prefect server does not answer: {error}",
+            f"the Prefect server does not answer: {trouble.what if trouble else error}",
             where=api_url,
-            todo="start it with `edgecap up`, or correct PREFECT_API_URL",
+            todo=trouble.todo if trouble else "start it with `edgecap up`, or correct PREFECT_API_URL",
         ) from None
     if answer.is_server_error:
         raise SetupError(

@@ -58,7 +58,7 @@ class Attack:
             SetupError: the edge does not answer.
         """
         try:
-            answer = httpx.post(f"{edge}/_edge/attacks/end", timeout=60)
+            answer = httpx.post(f"{edge}/_edge/attacks/end", timeout=60, trust_env=False)
             answer.raise_for_status()
         except httpx.HTTPError as error:
             raise SetupError(f"the simulated edge does not end its attack: {error}", where=edge) from None
@@ -122,6 +122,7 @@ class Attack:
                     json=self.payload(event),
                     headers={"cf-webhook-auth": secret},
                     timeout=60,
+                    trust_env=False,
                 )
                 answer.raise_for_status()
             except httpx.HTTPError as error:

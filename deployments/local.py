@@ -219,13 +219,17 @@ class LocalSetup(Stoppable):
 
     def _healthy(self) -> bool:
         try:
-            return httpx.get(f"{self.api_url}/health", timeout=2).status_code == httpx.codes.OK
+            return (
+                httpx.get(f"{self.api_url}/health", timeout=2, trust_env=False).status_code == httpx.codes.OK
+            )
         except httpx.HTTPError:
             return False
 
     def _reported(self, worker: str) -> bool:
         try:
-            answer = httpx.post(f"{self.api_url}/work_pools/{POOL}/workers/filter", json={}, timeout=5)
+            answer = httpx.post(
+                f"{self.api_url}/work_pools/{POOL}/workers/filter", json={}, timeout=5, trust_env=False
+            )
             return any(known["name"] == worker and known["status"] == "ONLINE" for known in answer.json())
         except (httpx.HTTPError, ValueError):
             return False

@@ -14,6 +14,8 @@ from typing import Any, Self
 import httpx
 
 from edgecap.errors import SetupError
+from edgecap.network.over_httpx import Network
+from edgecap.network.trouble import trouble_of
 
 # Seconds: a server on SQLite answers 503 while something else writes.
 _PAUSES = (0.1, 0.2, 0.5, 1, 2, 4)
@@ -39,7 +41,7 @@ class PrefectApi:
             base_url=api_url,
             timeout=timeout,
             headers=_credentials(),
-            transport=httpx.HTTPTransport(retries=3 if insist else 0),
+            transport=Network(retries=3 if insist else 0),
         )
 
     def __enter__(self) -> Self:
@@ -263,10 +265,11 @@ class PrefectApi:
                 todo=_SIGN_IN if error.response.status_code == httpx.codes.UNAUTHORIZED else "",
             ) from error
         except (httpx.HTTPError, ValueError) as error:
+            trouble = trouble_of(error, str(self._client.base_url))
             raise SetupError(
-                f"the Prefect server does not answer: {error}",
+                f"the Prefect server does not answer: {trouble.what if trouble else error}",
                 where=str(self._client.base_url),
-                todo="start it with `edgecap up`, or set PREFECT_API_URL",
+                todo=trouble.todo if trouble else "start it with `edgecap up`, or set PREFECT_API_URL",
             ) from error
 
 

@@ -18,6 +18,7 @@ from typing import BinaryIO, Self
 
 from deployments.progress import Patience, signs_of
 from edgecap.errors import SetupError
+from edgecap.network.environment import network_environment
 
 LOOPBACK = "127.0.0.1"
 ROOM = 200_000_000  # bytes: the Prefect server's database and logs, and a little for the first captures
@@ -117,7 +118,7 @@ class Program:
         name: what to call it in messages.
         argv: the program and its arguments.
         log: file that takes its output; its folder is made if missing.
-        env: variables to set besides those of this process.
+        env: variables to set besides those of this process. This machine is left out of any proxy.
         folder: where it runs; this process's own folder if not given.
     """
 
@@ -158,11 +159,14 @@ class Program:
 
         Raises:
             SetupError: there is no such program, or its log cannot be written.
+            ConfigError: a variable about proxies or certificates cannot be used.
         """
         argv = self.argv
         if setpriv := shutil.which("setpriv"):
             # A parent that was killed outright cannot stop its children: the kernel then does.
             argv = [setpriv, "--pdeathsig", "TERM", "--", *argv]
+        env = {**os.environ, **self.env}
+        env |= network_environment(env)
         with self._opened_log() as log:
             try:
                 self._process = subprocess.Popen(
@@ -170,7 +174,7 @@ class Program:
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,
-                    env={**os.environ, **self.env},
+                    env=env,
                     cwd=self.folder,
                     start_new_session=True,
                 )

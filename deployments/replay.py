@@ -8,6 +8,8 @@ import httpx
 
 from edgecap.alerts.doors import Door
 from edgecap.errors import AlertNotUnderstood, ConfigError, EdgecapError, SetupError
+from edgecap.network.over_httpx import Network
+from edgecap.network.trouble import trouble_of
 
 TIMEOUT = 20.0  # seconds; the receiver gives a body ten, and the disk eight
 
@@ -32,14 +34,14 @@ class Answer:
         return int(httpx.codes.OK if self.arrival is None else httpx.codes.ACCEPTED)
 
 
-def replay(address: str, door: Door, body: bytes, *, trust_env: bool = True) -> Answer:
+def replay(address: str, door: Door, body: bytes, *, direct: bool = False) -> Answer:
     """Send a payload as its product does.
 
     Args:
         address: the receiver's, such as `http://127.0.0.1:4280`.
         door: the source, and the secret that its senders know.
         body: the payload, byte for byte.
-        trust_env: whether the environment's proxies are used.
+        direct: take no proxy: the receiver runs on this machine.
 
     Raises:
         SetupError: no receiver answers there, or it cannot take alerts now.
@@ -50,7 +52,9 @@ def replay(address: str, door: Door, body: bytes, *, trust_env: bool = True) -> 
     url = f"{address.rstrip('/')}/alerts/{name}"
     signed = [(key.encode(), value.encode()) for key, value in door.key(body).items()]
     try:
-        with httpx.Client(timeout=TIMEOUT, trust_env=trust_env) as client:
+        with httpx.Client(
+            timeout=TIMEOUT, trust_env=False, transport=None if direct else Network()
+        ) as client:
             headers = [(b"Content-Type", b"application/json"), *signed]
             answer = client.post(url, content=body, headers=headers)
     except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
@@ -58,10 +62,11 @@ def replay(address: str, door: Door, body: bytes, *, trust_env: bool = True) -> 
             f"this is no address: {error}", where=address, todo="give one such as http://127.0.0.1:4280"
         ) from None
     except httpx.HTTPError as error:
+        trouble = None if direct else trouble_of(error, url)
         raise SetupError(
-            f"no receiver answers: {str(error) or type(error).__name__}",
+            f"no receiver answers: {trouble.what if trouble else str(error) or type(error).__name__}",
             where=url,
-            todo="start one with `edgecap receive`, or name it with --url",
+            todo=trouble.todo if trouble else "start one with `edgecap receive`, or name it with --url",
         ) from None
     told = _json(answer)
     if answer.status_code not in _TAKEN:

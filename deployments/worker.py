@@ -17,6 +17,7 @@ import httpx
 from deployments.local import POOL, QUEUES
 from deployments.prefect_api import PrefectApi, status
 from edgecap.errors import SetupError
+from edgecap.network.environment import network_environment
 from edgecap.settings import DEFAULT, FOLDER, Settings, base_folder, check_places, config_file
 from edgecap.stores import open_store
 from edgecap.stores.staging import own_folder
@@ -162,6 +163,9 @@ def environment(settings: Settings, given: Mapping[str, str]) -> dict[str, str]:
     Args:
         settings: whose home is used.
         given: the variables of this process.
+
+    Raises:
+        ConfigError: one of them, about proxies or certificates, cannot be used.
     """
     here = {FOLDER: str(base_folder().resolve()), "EDGECAP_HOME": str(settings.home.resolve())}
     if config_file().is_file():
@@ -169,7 +173,14 @@ def environment(settings: Settings, given: Mapping[str, str]) -> dict[str, str]:
     # Runs are started with the `python` of the path: the one that has edgecap.
     path = os.pathsep.join([str(Path(sys.executable).parent), given.get("PATH", os.defpath)])
     # Prefect's runner keeps a folder with a fixed name in the temporary one, which is the first user's.
-    return {**PREFECT, **given, **here, "PATH": path, "TMPDIR": str(own_folder("edgecap-prefect"))}
+    return {
+        **PREFECT,
+        **given,
+        **network_environment(given),
+        **here,
+        "PATH": path,
+        "TMPDIR": str(own_folder("edgecap-prefect")),
+    }
 
 
 def name_of(queues: Sequence[str]) -> str:

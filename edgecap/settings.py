@@ -31,6 +31,7 @@ from pydantic_settings import (
 from edgecap.alerts.settings import AlertSettings, IncidentSettings, ReceiverSettings
 from edgecap.destinations import overlap
 from edgecap.errors import ConfigError
+from edgecap.network import check_network
 from edgecap.redact import redact
 from edgecap.requests import Bounds
 
@@ -235,7 +236,8 @@ def load_settings() -> Settings:
     """Read the settings anew.
 
     Raises:
-        ConfigError: the file cannot be read, or a value in it or in the environment is wrong.
+        ConfigError: the file cannot be read, or a value in it or in the environment is wrong; also one of the
+            variables that name proxies and certificates.
     """
     if os.environ.get("EDGECAP_CONFIG") and not config_file().is_file():
         raise ConfigError(
@@ -262,6 +264,7 @@ def load_settings() -> Settings:
             f"the settings cannot be read: {error}", where=str(config_file()), todo="correct the file"
         ) from None
     _take_sdk_variables(settings)
+    check_network()
     if os.environ.get(FOLDER):
         _make_absolute(settings, base_folder())
     _keep_apart(settings)

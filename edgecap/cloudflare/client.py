@@ -27,6 +27,7 @@ from edgecap.cloudflare.models import PAGE, Capture, Listing, Ownership
 from edgecap.cloudflare.network import HTTPX_ERRORS, network_trouble
 from edgecap.cloudflare.retry import Backoff, Random, retried
 from edgecap.errors import ConfigError, InvalidRequest, RequestRefused, UnexpectedAnswer, UnknownToApi
+from edgecap.network.over_httpx import AsyncNetwork
 from edgecap.redact import HIDDEN, redact
 from edgecap.settings import Account
 
@@ -91,9 +92,10 @@ class Client:
         self._clock_offset = timedelta()
         self._rate_limit: RateLimit | None = None
         self._requests = 0
+        carrier = transport or AsyncNetwork()
         # What follows a redirect to another host: it has no credentials, and so cannot give them away.
         self._stranger = httpx.AsyncClient(
-            headers={"User-Agent": f"edgecap/{__version__}"}, transport=transport, timeout=timeout
+            headers={"User-Agent": f"edgecap/{__version__}"}, transport=carrier, timeout=timeout
         )
         self._http = httpx.AsyncClient(
             base_url=base.join(f"{base.path.rstrip('/')}/accounts/{self._account_id}"),
@@ -102,7 +104,7 @@ class Client:
                 "Accept": "application/json",
                 "User-Agent": f"edgecap/{__version__}",
             },
-            transport=transport,
+            transport=carrier,
             timeout=timeout,
         )
 
@@ -201,7 +203,7 @@ class Client:
         call = self._call("GET", f"/pcaps/{_checked(capture_id, 'pcap_id')}/download")
         response = await self._try_again(lambda: self._open(call))
         try:
-            yield Download(response, call, self._server)
+            yield Download(response, call)
         finally:
             with suppress(*HTTPX_ERRORS):
                 await response.aclose()
@@ -268,7 +270,7 @@ class Client:
         try:
             response = await self._http.send(request)
         except HTTPX_ERRORS as error:
-            raise network_trouble(error, call, self._server) from error
+            raise network_trouble(error, call, str(request.url)) from error
         self._learn(response.headers)
         if not response.is_success:
             raise error_of(call, response.status_code, response.headers, response.content, self.server_now())
@@ -302,7 +304,7 @@ class Client:
             finally:
                 await response.aclose()
         except HTTPX_ERRORS as error:
-            raise network_trouble(error, call, self._server) from error
+            raise network_trouble(error, call, str(request.url)) from error
         if not response.is_success:
             raise error_of(call, response.status_code, response.headers, response.content, self.server_now())
         self._result(call, response)

@@ -44,10 +44,9 @@ class Download:
         received: bytes that came so far.
     """
 
-    def __init__(self, response: httpx.Response, call: Call, server: str) -> None:
+    def __init__(self, response: httpx.Response, call: Call) -> None:
         self._response = response
         self._call = call
-        self._server = server
         length = response.headers.get("content-length", "")
         self.size = int(length) if length.isascii() and length.isdigit() else None
         self.content_type: str = response.headers.get("content-type", "")
@@ -69,7 +68,7 @@ class Download:
                 self.received += len(chunk)
                 yield chunk
         except HTTPX_ERRORS as error:
-            raise network_trouble(error, self._call, self._server) from error
+            raise network_trouble(error, self._call, str(self._response.request.url)) from error
         if self.size is not None and self.received != self.size:
             raise NetworkTrouble(
                 f"the download ended after {self.received} of {self.size} bytes",

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 import httpx
 
 from edgecap.cloudflare.answers import Call
 from edgecap.errors import NetworkTrouble
+from edgecap.network.trouble import trouble_of
 
 # All that httpx raises; StreamError and CookieConflict stand outside its HTTPError.
 HTTPX_ERRORS = (httpx.HTTPError, httpx.InvalidURL, httpx.CookieConflict, httpx.StreamError)
@@ -21,18 +24,20 @@ _NOTHING_SENT = (
 )
 
 
-def network_trouble(error: Exception, call: Call, server: str) -> NetworkTrouble:
+def network_trouble(error: Exception, call: Call, url: str) -> NetworkTrouble:
     """What one of `HTTPX_ERRORS` means.
 
     Args:
         error: what httpx raised.
         call: what was asked.
-        server: the API's host, for the message.
+        url: where it was asked for.
     """
     sent = not isinstance(error, _NOTHING_SENT)
+    if not sent and (trouble := trouble_of(error, url)):
+        return NetworkTrouble(call.hide(trouble.what), where=str(call), todo=trouble.todo, sent=False)
     changes = sent and call.method != "GET"
     return NetworkTrouble(
-        call.hide(f"{_what(error)} {server}: {str(error) or type(error).__name__}"),
+        call.hide(f"{_what(error)} {urlsplit(url).netloc}: {str(error) or type(error).__name__}"),
         where=str(call),
         todo="it may have taken effect all the same, so look before trying again"
         if changes

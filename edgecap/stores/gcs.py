@@ -18,11 +18,11 @@ import google.auth
 import google_crc32c
 from google.api_core import exceptions as api
 from google.auth.credentials import AnonymousCredentials
-from google.auth.transport.requests import AuthorizedSession
+from google.auth.transport.requests import AuthorizedSession, Request
 from google.cloud import storage
 from google.cloud.storage.retry import DEFAULT_RETRY
 from google.oauth2 import service_account
-from requests.adapters import HTTPAdapter
+from requests import Session
 
 from edgecap.errors import (
     ConfigError,
@@ -32,6 +32,7 @@ from edgecap.errors import (
     ObjectMissing,
     StoreMissing,
 )
+from edgecap.network.over_requests import mount
 from edgecap.settings import Place
 from edgecap.stores.base import UPLOAD_AGE, ObjectInfo, Swept
 from edgecap.stores.durable import explained as disk_explained
@@ -273,9 +274,13 @@ class GcsStore:
         with self._lock:
             if self._made is None:
                 with explained(self.uri):
-                    session = AuthorizedSession(self._credentials())  # type: ignore[no-untyped-call]
-                adapter = HTTPAdapter(pool_connections=4, pool_maxsize=_CONNECTIONS)
-                session.mount(self._endpoint, adapter)
+                    tokens = Session()  # for what signs in
+                    mount(tokens)
+                    sign_in = Request(tokens)
+                    session = AuthorizedSession(  # type: ignore[no-untyped-call]
+                        self._credentials(sign_in), auth_request=sign_in
+                    )
+                mount(session, pool_connections=4, pool_maxsize=_CONNECTIONS)
                 client = storage.Client(
                     project="edgecap",  # unused: no call of ours needs one
                     _http=session,
@@ -285,11 +290,11 @@ class GcsStore:
                 self._made = client, session
             return self._made
 
-    def _credentials(self) -> Any:
+    def _credentials(self, sign_in: Request) -> Any:
         if self._anonymous:
             return AnonymousCredentials()  # type: ignore[no-untyped-call]
         if self._file is None:
-            return google.auth.default(scopes=[_SCOPE])[0]
+            return google.auth.default(scopes=[_SCOPE], request=sign_in)[0]
         try:
             return service_account.Credentials.from_service_account_file(  # type: ignore[no-untyped-call]
                 str(self._file), scopes=[_SCOPE]

@@ -24,6 +24,7 @@ from edgecap.errors import (
     StoreUnreachable,
     StoreUnwritable,
 )
+from edgecap.network.trouble import trouble_of
 from edgecap.stores.causes import looks_like_page, root_cause, sentence
 
 _KEYS = "set GOOGLE_APPLICATION_CREDENTIALS, or credentials_file of this place"
@@ -35,6 +36,11 @@ _STATUSES: dict[int, tuple[type[StoreError], str, str]] = {
     HTTPStatus.UNAUTHORIZED: (StoreDenied, "the credentials are not accepted", _KEYS),
     HTTPStatus.FORBIDDEN: (StoreDenied, "the credentials do not allow this", "grant the role, or use others"),
     HTTPStatus.NOT_FOUND: (ObjectMissing, "there is no such object", ""),
+    HTTPStatus.PROXY_AUTHENTICATION_REQUIRED: (
+        StoreUnreachable,
+        "the proxy wants a user and password",
+        "set them in HTTP_PROXY",
+    ),
     HTTPStatus.PRECONDITION_FAILED: (ObjectChanged, "the object was replaced", "read it anew"),
     HTTPStatus.REQUEST_TIMEOUT: (StoreUnreachable, "the store is slow", _LATER),
     HTTPStatus.TOO_MANY_REQUESTS: (StoreUnreachable, "the store is asked too often", _LATER),
@@ -72,6 +78,8 @@ def explain(error: Exception, where: str) -> StoreError:
         error: what it raised.
         where: the bucket or object, as a URI without secrets.
     """
+    if trouble := trouble_of(error):
+        return StoreUnreachable(trouble.what, where=where, todo=trouble.todo)
     text = root_cause(error)
     if wrong := _wrong(error):
         return StoreUnreachable(f"the answer is not Google's: {wrong}", where=where, todo=_PAGE)

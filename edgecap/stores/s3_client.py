@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import botocore.loaders
-import botocore.session
 from botocore.config import Config
 from pydantic import SecretStr
 
 from edgecap.errors import ConfigError
+from edgecap.network.over_botocore import Session
 from edgecap.redact import redact
 from edgecap.settings import Place
 from edgecap.stores.s3_genuine import require_genuine
@@ -39,7 +39,7 @@ def connect(
 ) -> S3Client:
     """A client for the bucket at `address`. Raises what boto3 raises."""
     custom = endpoint or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-    core = botocore.session.get_session()
+    core = Session()
     core.register_component("data_loader", _models())
     session = boto3.Session(
         botocore_session=core,

@@ -21,6 +21,7 @@ from edgecap.errors import (
     StoreMissing,
     StoreUnreachable,
 )
+from edgecap.network.trouble import trouble_of
 from edgecap.redact import redact
 from edgecap.stores.causes import root_cause, sentence
 
@@ -78,6 +79,7 @@ _STATUSES: dict[int, tuple[type[StoreError], str, str]] = {
     401: (StoreDenied, "the credentials are not accepted", _KEYS),
     403: (StoreDenied, "the credentials do not allow this", _KEYS),
     404: (ObjectMissing, "there is no such object", ""),
+    407: (StoreUnreachable, "the proxy wants a user and password", "set them in HTTP_PROXY"),
     412: _CODES["PreconditionFailed"],
     507: _CODES["InsufficientStorage"],
 }
@@ -124,6 +126,8 @@ def explain(error: Exception, where: str) -> StoreError:
     """
     if isinstance(error, boto.ClientError):
         return _answer(error, where)
+    if trouble := trouble_of(error):
+        return StoreUnreachable(trouble.what, where=where, todo=trouble.todo)
     text = root_cause(error)
     for family, kind, what, todo in _FAMILIES:
         if isinstance(error, family):

@@ -1,0 +1,139 @@
+"""Hosts that are reached without a proxy: those of NO_PROXY, and always this machine itself."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Self
+
+from edgecap.errors import ConfigError
+
+# No proxy on another machine reaches this one's loopback, nor the metadata service of its cloud.
+ALWAYS_DIRECT = ("localhost", "127.0.0.1", "::1", "169.254.169.254", "metadata.google.internal")
+_LOCAL_NAME = re.compile(r"(?:.+\.)?localhost|metadata\.google\.internal")
+_WITH_PORT = re.compile(r"(?P<host>\[.*\]|[^:]*):(?P<port>\d{1,5})(?P<length>/\d+)?")
+_NAME = re.compile(r"[\w-]+(?:\.[\w-]+)*\.?")
+# Prefix under which httpx takes an entry that would otherwise break it, such as `[::1]:80`.
+_SCHEME = "all://"
+_HIGHEST_PORT = 65_535
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry of NO_PROXY.
+
+    Attributes:
+        name: a host; its subdomains count too. Empty for an address.
+        network: addresses, for an entry that names some.
+        port: only this port; any if None.
+    """
+
+    name: str = ""
+    network: IPv4Network | IPv6Network | None = None
+    port: int | None = None
+
+    @classmethod
+    def parse(cls, text: str, variable: str) -> Self:
+        """Read `example.com`, `.example.com`, `*.example.com`, `10.0.0.0/8`, `::1`, `[::1]:80` and such.
+
+        Raises:
+            ConfigError: it is none of them.
+        """
+        rest, port = text.lower().removeprefix(_SCHEME), None
+        if match := _WITH_PORT.fullmatch(rest):
+            rest, port = match["host"] + (match["length"] or ""), int(match["port"])
+            if not 0 < port <= _HIGHEST_PORT:
+                raise _wrong(text, variable, "has a port that is none", "correct it")
+        if "/" in rest:
+            try:
+                return cls(
+                    network=ip_network(rest.replace("[", "").replace("]", ""), strict=False), port=port
+                )
+            except ValueError:
+                raise _wrong(text, variable, "is no network", "write one such as 10.0.0.0/8") from None
+        if (address := address_of(rest)) is not None:
+            return cls(network=ip_network(address), port=port)
+        name = re.sub(r"^\*?\.", "", rest)
+        if not _NAME.fullmatch(name):
+            raise _wrong(text, variable, "is no host, address or network", "correct or remove it")
+        return cls(name=name.rstrip("."), port=port)
+
+    def matches(self, host: str, address: IPv4Address | IPv6Address | None, port: int | None) -> bool:
+        """Whether a host, or the address that it is, belongs to this entry."""
+        if self.port is not None and self.port != port:
+            return False
+        if self.network is not None:
+            return address is not None and address.version == self.network.version and address in self.network
+        return host == self.name or host.endswith(f".{self.name}")
+
+    def __str__(self) -> str:
+        """In the form that httpx, botocore, requests and websockets understand, or pass over."""
+        port = "" if self.port is None else f":{self.port}"
+        if self.network is None:
+            return self.name + port
+        host = str(self.network.network_address)
+        single = self.network.prefixlen == self.network.max_prefixlen
+        if not port and (single or ":" not in host):
+            return host if single else str(self.network)
+        host = f"[{host}]" if ":" in host else host
+        return f"{_SCHEME}{host}{port}" + ("" if single else f"/{self.network.prefixlen}")
+
+
+@dataclass(frozen=True, slots=True)
+class Bypass:
+    """NO_PROXY, read.
+
+    Attributes:
+        everything: it has a `*`, so that no proxy is used at all.
+        entries: the others.
+    """
+
+    everything: bool = False
+    entries: tuple[Entry, ...] = ()
+
+    @classmethod
+    def parse(cls, text: str, variable: str = "NO_PROXY") -> Self:
+        """Read a list with commas or spaces between its entries.
+
+        Raises:
+            ConfigError: an entry is no host, address, network or `*`.
+        """
+        parts = [part for part in re.split(r"[\s,]+", text) if part]
+        entries = (Entry.parse(part, variable) for part in parts if part != "*")
+        return cls("*" in parts, tuple(dict.fromkeys(entries)))
+
+    def covers(self, host: str, port: int | None) -> bool:
+        """Whether `host` is reached without a proxy; names are not resolved."""
+        host = host.lower().strip("[]").rstrip(".")
+        address = address_of(host)
+        return (
+            self.everything
+            or is_local(host)
+            or any(entry.matches(host, address, port) for entry in self.entries)
+        )
+
+    def __str__(self) -> str:
+        """As a value of NO_PROXY for programs that know less of this machine than we: with its own names."""
+        return "*" if self.everything else ",".join(dict.fromkeys([*map(str, self.entries), *ALWAYS_DIRECT]))
+
+
+def is_local(host: str) -> bool:
+    """Whether a host, in lower case and without brackets, is this machine, or its link."""
+    address = address_of(host)
+    if address is None:
+        return bool(_LOCAL_NAME.fullmatch(host))
+    return address.is_loopback or address.is_link_local or address.is_unspecified
+
+
+def address_of(host: str) -> IPv4Address | IPv6Address | None:
+    """The address that a host is written as, if it is one; IPv4 in IPv6 as IPv4."""
+    try:
+        address = ip_address(host.strip("[]").partition("%")[0])
+    except ValueError:
+        return None
+    return (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address
+
+
+def _wrong(text: str, variable: str, what: str, todo: str) -> ConfigError:
+    return ConfigError(f"{text[:80]!r} in {variable} {what}", where=variable, todo=todo)

@@ -1,0 +1,111 @@
+"""botocore's clients, for S3 and for whatever gives credentials, on the way that edgecap takes.
+
+botocore reads HTTP_PROXY, NO_PROXY and AWS_CA_BUNDLE itself, by rules of its own, and knows no SOCKS. Much of
+what is changed here has no public name in botocore; tests/edgecap/network notices if it moves.
+"""
+
+from __future__ import annotations
+
+import ssl
+from typing import Any
+
+import botocore.session
+from botocore.awsrequest import AWSConnection
+from botocore.exceptions import BotoCoreError
+from botocore.httpsession import ProxyConfiguration, URLLib3Session
+from requests.utils import get_auth_from_url
+from urllib3.contrib.socks import (
+    SOCKSConnection,
+    SOCKSHTTPConnectionPool,
+    SOCKSHTTPSConnection,
+    SOCKSHTTPSConnectionPool,
+    SOCKSProxyManager,
+)
+
+from edgecap.network import proxy_for, trust
+from edgecap.network.over_requests import proxy_url
+
+# Their types leave out what has no public name.
+_ProxyConfiguration: Any = ProxyConfiguration
+_URLLib3Session: Any = URLLib3Session
+_AWSConnection: Any = AWSConnection
+
+
+class Session(botocore.session.Session):
+    """botocore's session, whose clients take the proxy of each URL and trust what edgecap trusts."""
+
+    def create_client(self, *args: Any, **kwargs: Any) -> Any:
+        """Make a client. botocore calls this too, where it asks for the credentials of a role.
+
+        Raises:
+            ConfigError: a variable about certificates cannot be used.
+        """
+        context = trust().context(also=self.get_config_variable("ca_bundle") or "")
+        client: Any = super().create_client(*args, **kwargs)
+        endpoint = client._endpoint  # noqa: SLF001 - see above
+        endpoint.http_session = _HttpSession(endpoint.http_session, context)
+        return client
+
+
+class _Choice(_ProxyConfiguration):  # type: ignore[misc]
+    def proxy_url_for(self, url: str) -> str | None:
+        proxy = proxy_for(url)
+        return proxy_url(proxy) if proxy else None
+
+
+class _HttpSession(_URLLib3Session):  # type: ignore[misc]
+    """As the one that botocore made, but for the way."""
+
+    def __init__(self, made: Any, context: ssl.SSLContext) -> None:
+        self._context = context
+        super().__init__(
+            max_pool_connections=made._max_pool_connections,  # noqa: SLF001 - as above
+            socket_options=made._socket_options,  # noqa: SLF001 - as above
+        )
+        self._timeout = made._timeout  # noqa: SLF001 - as above
+        self._manager.connection_pool_kw["timeout"] = self._timeout
+        self._proxy_config = _Choice()
+
+    def send(self, request: Any) -> Any:
+        """Send a request; an error tells its URL, as requests' do."""
+        try:
+            return super().send(request)
+        except BotoCoreError as error:
+            vars(error)["url"] = request.url
+            raise
+
+    def _get_ssl_context(self) -> ssl.SSLContext:
+        return self._context
+
+    def _setup_proxy_ssl_context(self, proxy_url: str) -> ssl.SSLContext | None:
+        return self._context if proxy_url.startswith("https:") else None
+
+    def _setup_ssl_cert(self, conn: Any, url: str, verify: Any) -> None:  # noqa: ARG002 - botocore's signature
+        conn.cert_reqs = "CERT_REQUIRED" if url.lower().startswith("https:") else "CERT_NONE"
+        conn.ca_certs = None  # the context has them
+
+    def _get_proxy_manager(self, proxy_url: str) -> Any:
+        if proxy_url.startswith("socks") and proxy_url not in self._proxy_managers:
+            user, password = get_auth_from_url(proxy_url)
+            manager = SOCKSProxyManager(
+                proxy_url, user or None, password or None, **self._get_pool_manager_kwargs()
+            )
+            manager.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
+            self._proxy_managers[proxy_url] = manager
+        return super()._get_proxy_manager(proxy_url)
+
+
+class _SocksHttp(_AWSConnection, SOCKSConnection):  # type: ignore[misc]
+    """Waits for `100 Continue` as botocore's own do."""
+
+
+class _SocksHttps(_AWSConnection, SOCKSHTTPSConnection):  # type: ignore[misc]
+    """The same with TLS."""
+
+
+class _HttpPool(SOCKSHTTPConnectionPool):
+    ConnectionCls = _SocksHttp
+
+
+class _HttpsPool(SOCKSHTTPSConnectionPool):
+    ConnectionCls = _SocksHttps

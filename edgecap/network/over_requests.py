@@ -1,0 +1,73 @@
+"""requests' sessions that take the proxy of each URL, and trust what edgecap trusts: for Google's library."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote
+
+from requests import PreparedRequest, Response, Session
+from requests.adapters import HTTPAdapter
+
+from edgecap.network import Proxy, proxy_for, trust
+
+_PROXY_TLS = "proxy_ssl_context"
+
+
+class Network(HTTPAdapter):
+    """Carries requests, each over the proxy that its URL has. The arguments are those of `HTTPAdapter`.
+
+    Raises:
+        ConfigError: a variable about certificates cannot be used.
+    """
+
+    def __init__(self, **sizes: Any) -> None:
+        self._context = trust().context()
+        super().__init__(**sizes)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        """Give the pool the context that verifies."""
+        super().init_poolmanager(*args, **kwargs, ssl_context=self._context)
+
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
+        """The same for the pool of a proxy, which may speak TLS itself."""
+        if proxy.startswith("https:"):
+            kwargs[_PROXY_TLS] = self._context
+        return super().proxy_manager_for(proxy, **kwargs, ssl_context=self._context)
+
+    def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:  # noqa: ARG002 - requests' signature
+        """Leave out the list of certificates that requests brings along."""
+        conn.cert_reqs = "CERT_REQUIRED"
+        conn.ca_certs = conn.ca_cert_dir = None
+
+    def build_connection_pool_key_attributes(
+        self, request: PreparedRequest, verify: Any, cert: Any = None
+    ) -> Any:
+        """The same for the pool that a request gets."""
+        host, _ = super().build_connection_pool_key_attributes(request, verify, cert)
+        return host, {"ssl_context": self._context} if host["scheme"] == "https" else {}
+
+    def send(self, request: PreparedRequest, *args: Any, **kwargs: Any) -> Response:
+        """Send a request; which proxy it takes, the environment says and no argument."""
+        proxy = proxy_for(request.url or "")
+        kwargs["proxies"] = dict.fromkeys(("http", "https"), proxy_url(proxy)) if proxy else {}
+        return super().send(request, *args, **kwargs)
+
+
+def proxy_url(proxy: Proxy) -> str:
+    """A proxy as urllib3 takes it, with user and password."""
+    if not proxy.user:
+        return proxy.url
+    login = f"{quote(proxy.user, safe='')}:{quote(proxy.password, safe='')}@"
+    return f"{proxy.scheme}://{login}{proxy.host}:{proxy.port}"
+
+
+def mount(session: Session, **sizes: Any) -> None:
+    """Let all requests of a session take this way. The arguments are those of `HTTPAdapter`.
+
+    Raises:
+        ConfigError: a variable about certificates cannot be used.
+    """
+    session.trust_env = False
+    adapter = Network(**sizes)
+    for scheme in ("https://", "http://"):
+        session.mount(scheme, adapter)
