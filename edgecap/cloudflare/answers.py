@@ -21,6 +21,7 @@ from edgecap.errors import (
     ApiError,
     BadCredentials,
     Busy,
+    NetworkTrouble,
     NoPermission,
     RateLimited,
     RequestRefused,
@@ -54,6 +55,9 @@ _UNREADABLE = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY})
 _ANSWERED = frozenset({"GET", "POST"})  # these promise a result; PUT and DELETE an empty 204
 _NO_SUCH = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
 READ, WRITE = ("Magic Firewall Packet Captures - " + kind + " PCAPs API" for kind in ("Read", "Write"))
+# Every Challenge Page has this header (Cloudflare: "Detect a Challenge Page response"). A request is
+# let through only when its challenge is passed.
+CHALLENGE = ("cf-mitigated", "challenge")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +128,8 @@ def unexpected(call: Call, status: int | None, what: str) -> UnexpectedAnswer:
 
 def error_of(call: Call, status: int, headers: Mapping[str, str], body: bytes, now: datetime) -> ApiError:
     """The error that an answer other than a success means. The arguments are those of `result_of`."""
+    if found := _on_the_way(call, status, headers):
+        return found
     envelope = read_envelope(body)
     said = envelope.text if envelope else _plain_text(headers, body)
     codes = frozenset(envelope.codes if envelope else ())
@@ -135,7 +141,9 @@ def error_of(call: Call, status: int, headers: Mapping[str, str], body: bytes, n
         error = kind(
             call.hide(_what(kind, status, said)),
             where=str(call),
-            todo=_todo(kind, call, field),
+            todo=_may_mean(kind, call, api=envelope is not None)
+            if status == HTTPStatus.FORBIDDEN
+            else _todo(kind, call, field),
             status=status,
         )
     error.codes = envelope.codes if envelope else ()
@@ -145,6 +153,28 @@ def error_of(call: Call, status: int, headers: Mapping[str, str], body: bytes, n
         if kind is RateLimited and error.retry_at is not None:
             error.todo = f"try again after {error.retry_at:%Y-%m-%d %H:%M:%S} UTC"
     return error
+
+
+def _on_the_way(call: Call, status: int, headers: Mapping[str, str]) -> ApiError | None:
+    """The error of an answer that something before the API gave; None if it shows no sign of that."""
+    if str(headers.get(CHALLENGE[0], "")).strip().lower() == CHALLENGE[1]:
+        return UnexpectedAnswer(
+            f"Cloudflare answered with a challenge page, which only a browser can pass: HTTP {status}",
+            where=str(call),
+            todo="Cloudflare challenges requests that come from this network, or through its proxy: "
+            "let them leave from another address",
+            status=status,
+            sent=False,
+        )
+    if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+        return NetworkTrouble(
+            f"the proxy wants a user and password: HTTP {status}",
+            where=str(call),
+            todo="set HTTP_PROXY to http://USER:PASSWORD@host:port",
+            status=status,
+            sent=False,
+        )
+    return None
 
 
 def _kind(  # noqa: PLR0911 - a decision list reads best as one
@@ -209,9 +239,6 @@ def _what(kind: type[ApiError], status: int, said: str) -> str:
 
 
 def _todo(kind: type[ApiError], call: Call, field: str) -> str:
-    if kind is NoPermission:
-        right = READ if call.method == "GET" else WRITE
-        return f'give the token the permission "{right}" on account {call.account_id}'
     if kind is UnknownToApi:
         return f"check the id, and that it belongs to account {call.account_id}"
     return {
@@ -222,6 +249,22 @@ def _todo(kind: type[ApiError], call: Call, field: str) -> str:
         Busy: "wait until it ends, or stop it",
         ServerTrouble: "try again later; www.cloudflarestatus.com knows of outages",
     }[kind]
+
+
+def _may_mean(kind: type[ApiError], call: Call, *, api: bool) -> str:
+    """All that a 403 may mean, and so what to look at; `api` says that the API itself answered."""
+    reads = call.method == "GET"
+    right = f'"{READ}" or "{WRITE}"' if reads else f'"{WRITE}"'
+    meanings = [
+        f"CLOUDFLARE_API_TOKEN is wrong, or not for account {call.account_id}",
+        f'the token lacks the permission {right} (older pages say "Edit" for "Write")',
+        "the account has no Enterprise plan with Advanced Network Firewall, which captures need",
+    ]
+    if kind is NoPermission:  # the token was accepted
+        meanings = [*meanings[1:], meanings[0]]
+    if not api:
+        meanings.append("something else than the API answered, such as a proxy or a firewall on the way")
+    return f"it may mean one of these: {'; '.join(meanings)}"
 
 
 def described(headers: Mapping[str, str], body: bytes) -> str:

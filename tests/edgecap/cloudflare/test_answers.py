@@ -4,6 +4,7 @@ import json
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,6 +14,7 @@ from edgecap.errors import (
     ApiError,
     BadCredentials,
     Busy,
+    NetworkTrouble,
     NoPermission,
     RateLimited,
     RequestRefused,
@@ -179,6 +181,39 @@ def test_a_refusal_is_classified_by_what_it_says(asked, status, errors, kind):
 )
 def test_without_an_envelope_only_the_status_speaks(status, kind, body, headers):
     assert type(meaning(FULL, status, body, headers)) is kind
+
+
+@pytest.mark.parametrize("asked", [LIST, FULL])
+@pytest.mark.parametrize("code", [1003, 9109, 10000])
+def test_a_403_names_all_that_it_may_mean(asked, code):
+    """The credentials, their permission under both of its names, and the plan: no code tells which."""
+    said = str(meaning(asked, 403, refused((code, "no"))))
+    assert f"CLOUDFLARE_API_TOKEN is wrong, or not for account {asked.account_id}" in said
+    assert '"Magic Firewall Packet Captures - Write PCAPs API" (older pages say "Edit" for "Write")' in said
+    assert ("Read PCAPs API" in said) is (asked is LIST)
+    assert "Enterprise plan with Advanced Network Firewall" in said
+    assert "proxy" not in said
+    assert "a proxy or a firewall on the way" in str(meaning(asked, 403, b"<html>blocked</html>"))
+
+
+@pytest.mark.parametrize("status", [403, 503])
+@pytest.mark.parametrize(
+    "header", [{"cf-mitigated": "challenge"}, httpx.Headers({"CF-Mitigated": "Challenge"})]
+)
+def test_a_challenge_page_is_said_to_be_one(status, header):
+    error = meaning(FULL, status, b"<!DOCTYPE html><title>Just a moment...</title>", header)
+    assert type(error) is UnexpectedAnswer
+    assert "challenge page" in str(error)
+    assert "this network, or through its proxy" in str(error)
+    assert "TOKEN" not in str(error)
+    assert not error.sent  # the API never saw it
+
+
+def test_a_407_is_the_proxys():
+    error = meaning(FULL, 407, b"")
+    assert type(error) is NetworkTrouble
+    assert "HTTP_PROXY" in str(error)
+    assert not error.sent
 
 
 def test_a_refusal_in_plain_text_is_understood_all_the_same():
