@@ -83,6 +83,8 @@ def explain(error: Exception, where: str) -> StoreError:
     text = root_cause(error)
     if wrong := _wrong(error):
         return StoreUnreachable(f"the answer is not Google's: {wrong}", where=where, todo=_PAGE)
+    if isinstance(error, auth.GoogleAuthError) and error.retryable:
+        return StoreUnreachable(f"the credentials cannot be renewed: {text}", where=where, todo=_LATER)
     for family, kind, what, todo in _FAMILIES:
         if isinstance(error, family):
             return kind(f"{what}: {text}", where=where, todo=todo)

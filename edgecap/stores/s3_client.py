@@ -18,6 +18,7 @@ from edgecap.errors import ConfigError
 from edgecap.network.over_botocore import Session
 from edgecap.redact import redact
 from edgecap.settings import Place
+from edgecap.stores.s3_credentials import renew_with, require_credentials
 from edgecap.stores.s3_genuine import require_genuine
 from edgecap.stores.uri import Address
 
@@ -46,6 +47,7 @@ def connect(
         aws_access_key_id=keys[0].get_secret_value() if keys else None,
         aws_secret_access_key=keys[1].get_secret_value() if keys else None,
     )
+    credentials = require_credentials(session)
     default = "auto" if address.scheme == "r2" else session.region_name or "us-east-1"
     client = session.client(
         "s3",
@@ -69,6 +71,8 @@ def connect(
     again: Any = partial(_again, attempts)  # its type allows no handler that answers
     client.meta.events.register("needs-retry.s3", again)
     require_genuine(client)
+    if credentials is not None:
+        renew_with(client, credentials)
     return client
 
 

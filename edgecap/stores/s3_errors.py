@@ -25,10 +25,18 @@ from edgecap.network.trouble import trouble_of
 from edgecap.redact import redact
 from edgecap.stores.causes import root_cause, sentence
 
+
+class NotRenewed(boto.CredentialRetrievalError):
+    """Credentials could not be fetched or renewed, for a reason that may pass."""
+
+    fmt = "{error_msg}"
+
+
 _KEYS = (
     "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or access_key_id and secret_access_key of this place"
 )
 _PAGE = "check endpoint_url, and whether this network wants a sign-in first"
+_RENEW = "try again later; if it stays so, look at what gives them"
 _REACH = "check the network and endpoint_url, then try again"
 
 # What answers mean, by S3's code; first what is to be raised, then what happened and what to do.
@@ -74,6 +82,17 @@ _TELLING = frozenset(
         "XMinioStorageFull",
     }
 )
+# What says in a 4xx that it passes: of S3, and of STS, which gives credentials.
+PASSING_CODES = frozenset(
+    {
+        "RequestTimeout",
+        "Throttling",
+        "ThrottlingException",
+        "RequestLimitExceeded",
+        "TooManyRequestsException",
+        "IDPCommunicationError",
+    }
+)
 _BLAND = frozenset({"access denied", "accessdenied", "access denied for this request", "forbidden"})
 _STATUSES: dict[int, tuple[type[StoreError], str, str]] = {
     401: (StoreDenied, "the credentials are not accepted", _KEYS),
@@ -108,6 +127,7 @@ _NO_ANSWER = (
 _ON_THE_WAY = (boto.FlexibleChecksumError, boto.ChecksumError, boto.AwsChunkedWrapperError)
 # What is raised without an answer, the first that fits.
 _FAMILIES: tuple[tuple[Any, type[StoreError], str, str], ...] = (
+    (NotRenewed, StoreUnreachable, "the credentials cannot be renewed", _RENEW),
     (_NO_CREDENTIALS, StoreDenied, "no credentials can be used", _KEYS),
     (boto.SSLError, StoreUnreachable, "the store's certificate is not trusted", "check endpoint_url"),
     (_ON_THE_WAY, Damaged, "the bytes were changed on the way", "try again"),
@@ -176,7 +196,7 @@ def _answer(error: boto.ClientError, where: str) -> StoreError:
     if status in _STATUSES:
         kind, what, todo = _STATUSES[status]
         return kind(what if said == str(status) else f"{what}: {said}", where=where, todo=todo)
-    if status in (408, 429) or status >= 500:  # noqa: PLR2004 - HTTP's own numbers
+    if status in (408, 429) or status >= 500 or code in PASSING_CODES:  # noqa: PLR2004 - HTTP's own numbers
         return StoreUnreachable(f"the store is in trouble: {said}", where=where, todo="try again later")
     return StoreError(
         f"the store refuses: {said}", where=where, todo=f"look up S3's error {code!r} (HTTP {status})"
