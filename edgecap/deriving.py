@@ -23,13 +23,14 @@ from edgecap.errors import EdgecapError, StoreError
 from edgecap.packets.difference import LAST, compare
 from edgecap.packets.flow_file import new_flow_file
 from edgecap.packets.inspect import Inspector
-from edgecap.packets.inspection import Inspection
+from edgecap.packets.inspection import TOO_LARGE, Inspection
 from edgecap.packets.merging import Merged, MergedSource, MergeSource, merge
 from edgecap.packets.source import chunks, opened
 from edgecap.packets.summarise import summarise
 from edgecap.packets.summary import Residual, Source, Summary
 from edgecap.packets.tally import Tally
 from edgecap.stores.base import Store
+from edgecap.stores.durable import explained, keep_free
 from edgecap.stores.staging import working_folder
 from edgecap.stores.transfer import fetch_many
 
@@ -115,11 +116,20 @@ def derive(
     """
     # However they arrived: what is made of them is the same each time.
     raw = sorted(raw, key=lambda file: (file.source_key, file.name))
+    unread = [file for file in raw if TOO_LARGE in file.flags]
+    raw = [file for file in raw if file not in unread]
+    if unread and not raw:
+        return Derived(trouble=f"{unread[0].name}: {unread[0].damage}")
     try:
         with working_folder(archive, "derive") as folder:
+            with explained(folder):
+                keep_free(folder, folder, needed=sum(file.size for file in raw))
             local = _local(archive, prefix, raw, folder)
             made = _make(local, raw, folder, sampled=sampled, expression=expression)
-            summary = made.summary
+            left = tuple(
+                Source(name=each.name, packets=0, bytes=0, share=0, damage=each.damage) for each in unread
+            )
+            summary = made.summary.model_copy(update={"files": (*made.summary.files, *left)})
             if series:
                 difference = compare(summary, series, before())
                 summary = summary.model_copy(update={"difference": difference})

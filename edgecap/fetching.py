@@ -10,6 +10,7 @@ import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from edgecap.archive.commit import put_file
 from edgecap.archive.layout import RAW, SIMPLE_NAME, raw_names
@@ -18,16 +19,20 @@ from edgecap.cloudflare.client import Client
 from edgecap.cloudflare.models import Capture
 from edgecap.delivery import delivered
 from edgecap.errors import DeadlinePassed, NetworkTrouble, RequestRefused, UnexpectedAnswer, UnknownToApi
-from edgecap.packets.inspect import inspect_file
+from edgecap.packets.inspect import inspect_within
+from edgecap.packets.inspection import TOO_LARGE
 from edgecap.packets.sniff import Kind, sniff
 from edgecap.settings import Timing
 from edgecap.stores.base import ObjectInfo, Store
 from edgecap.stores.durable import explained
 from edgecap.stores.integrity import Verdict
-from edgecap.stores.landing import GZIP, Fetched, Landing
+from edgecap.stores.landing import GZIP, GZIP_TOO_LARGE, Fetched, Landing
 from edgecap.stores.staging import working_folder
-from edgecap.stores.transfer import fetch_many
+from edgecap.stores.transfer import fetch_many, most_unpacked
 
+_FACTOR = 4
+_SMALLEST_BOUND = 64 << 20  # bytes
+SIMPLE_MOST = 64 << 20  # bytes of a simple capture: it has 10,000 packets of 160 bytes at most
 ERROR_PAGES = {Kind.HTML, Kind.JSON, Kind.XML}
 PARALLEL = 8  # objects at a time; more gain nothing and cost memory
 
@@ -38,10 +43,26 @@ OnBytes = Callable[[int], None]
 
 @dataclass(frozen=True, slots=True)
 class Fetching:
-    """What was fetched. `missing` if the API says that there are more packets than arrived."""
+    """What was fetched.
+
+    Attributes:
+        files: as kept.
+        missing: the API says that there are more packets than arrived.
+        left: keys of files that stay in the bucket, since they are too large to be the capture's.
+    """
 
     files: tuple[FileRecord, ...]
     missing: bool = False
+    left: tuple[str, ...] = ()
+
+
+def largest_file(byte_limit: int | None) -> int | None:
+    """Bytes that a file of a capture may have, packed or not; None if no limit was asked for.
+
+    Whether the API's limit is for each server or for all together, and what it counts, is not known: so it is
+    for each file, and times four.
+    """
+    return max(_SMALLEST_BOUND, _FACTOR * byte_limit) if byte_limit else None
 
 
 async def fetch_simple(
@@ -87,13 +108,21 @@ async def _download(
 ) -> Fetching:
     """Download it, and again where nothing else vouches for the bytes: the API states no checksum."""
     with working_folder(archive, "fetch") as folder, explained(folder):
-        landing = Landing(folder / SIMPLE_NAME)
+        landing = Landing(folder / SIMPLE_NAME, SIMPLE_MOST)
+        arrived = 0
         try:
             head = b""
             # A capture has 10,000 packets of 160 bytes at most: writing does not keep the event loop long.
             async with client.download(capture.id) as download:
                 async for chunk in download:
                     head = head or chunk[:64]
+                    arrived += len(chunk)
+                    if arrived > SIMPLE_MOST:
+                        raise UnexpectedAnswer(
+                            f"the download has more than {SIMPLE_MOST:,} bytes",
+                            where=f"capture {capture.id}",
+                            todo="look at it in the dashboard: no simple capture is so large",
+                        )
                     landing.write(chunk)
                     if on_bytes:
                         on_bytes(len(chunk))
@@ -109,7 +138,7 @@ async def _download(
             fetched = landing.publish(Verdict.GZIP if landing.unpacked else Verdict.TWO_READS)
         finally:
             landing.clear()
-        record = await asyncio.to_thread(_keep, archive, prefix, fetched, "")
+        record = await asyncio.to_thread(_keep, archive, prefix, fetched, "", SIMPLE_MOST)
         return Fetching((record,))
 
 
@@ -134,6 +163,7 @@ async def fetch_full(
     prefix: str,
     on_bytes: OnBytes | None = None,
     on_delivery: Callable[[int], None] | None = None,
+    byte_limit: int | None = None,
 ) -> Fetching:
     """Fetch every object of a full capture from the bucket, one per server.
 
@@ -147,29 +177,36 @@ async def fetch_full(
         timing: how long to wait for files and for the listing to settle.
         on_bytes: called with the number of bytes just fetched, from any thread.
         on_delivery: called with the number of files found.
+        byte_limit: what was asked for, for an API that does not say it again.
 
     Raises:
         DeadlinePassed: no file arrived.
+        StoreFull: there is no room for them, if some of the disk shall stay free.
         StoreError: a file cannot be read, verified or written.
     """
     records: dict[str, FileRecord] = {}
+    most = largest_file(capture.byte_limit or byte_limit)
+    left: tuple[str, ...] = ()
     while True:
         try:
-            infos = await delivered(bucket, capture.id, timing, known=frozenset(records))
+            infos = await delivered(bucket, capture.id, timing, known=frozenset([*records, *left]))
         except DeadlinePassed:
             if not records:
                 raise
-            return Fetching(tuple(records.values()), missing=True)
+            return Fetching(tuple(records.values()), missing=True, left=left)
         if on_delivery:
             on_delivery(len(infos))
-        new = [info for info in infos if info.key not in records]
+        left = tuple(info.key for info in infos if most is not None and info.size > most)
+        new = [info for info in infos if info.key not in records and info.key not in left]
         names = raw_names([info.key for info in infos], capture.id)
-        for record in await asyncio.to_thread(_fetch_all, bucket, new, names, archive, prefix, on_bytes):
+        for record in await asyncio.to_thread(
+            _fetch_all, bucket, new, names, archive, prefix, on_bytes, most
+        ):
             records[record.source_key] = record
         arrived = sum(record.packets or 0 for record in records.values())
         unreadable = any(record.flags for record in records.values() if record.flags != ("empty",))
-        if unreadable or arrived >= (capture.packets_captured or 0):
-            return Fetching(tuple(records.values()))
+        if unreadable or left or arrived >= (capture.packets_captured or 0):
+            return Fetching(tuple(records.values()), left=left)
 
 
 def _fetch_all(
@@ -179,16 +216,26 @@ def _fetch_all(
     archive: Store,
     prefix: str,
     on_bytes: OnBytes | None,
+    most: int | None,
 ) -> list[FileRecord]:
     with working_folder(archive, "fetch") as folder:
         targets = [folder / names[info.key] for info in infos]
-        fetched = fetch_many(bucket, infos, targets, parallel=PARALLEL, on_bytes=on_bytes)
-        return [_keep(archive, prefix, got, info.key) for info, got in zip(infos, fetched, strict=True)]
+        fetched = fetch_many(bucket, infos, targets, parallel=PARALLEL, on_bytes=on_bytes, most=most)
+        return [
+            _keep(archive, prefix, got, info.key, most or most_unpacked(info.size))
+            for info, got in zip(infos, fetched, strict=True)
+        ]
 
 
-def _keep(archive: Store, prefix: str, fetched: Fetched, source_key: str) -> FileRecord:
-    """Inspect a fetched file and put it in its place in the archive."""
-    found = inspect_file(fetched.path)
+def _keep(archive: Store, prefix: str, fetched: Fetched, source_key: str, most: int) -> FileRecord:
+    """Inspect a fetched file and put it in its place in the archive.
+
+    A packed one that has more than `most` bytes unpacked is kept as it came, and read no further.
+    """
+    found = None if fetched.encoding == GZIP_TOO_LARGE else inspect_within(fetched.path, most)
+    flags: dict[str, Any] = {}
+    if found is None:
+        flags = {"flags": (TOO_LARGE,), "damage": f"unpacked it has more than {most:,} bytes"}
     kept = put_file(
         archive,
         prefix,
@@ -208,4 +255,5 @@ def _keep(archive: Store, prefix: str, fetched: Fetched, source_key: str) -> Fil
         source_sha256=fetched.source_sha256,
         encoding=GZIP if fetched.encoding == GZIP else "",  # a damaged one is flagged by its inspection
         verified_by=fetched.verified_by,
+        **flags,
     )

@@ -94,6 +94,7 @@ async def archive_entry(
         request=intent.request if intent else request,
         intent=intent,
         missing=fetched.missing,
+        too_large=bool(fetched.left),
         residual=derived.residual,
         trouble=derived.trouble,
     )

@@ -79,11 +79,14 @@ async def fetch(
             prefix=prefix,
             on_bytes=meter.add,
             on_delivery=lambda count: log.info("%d files are in %s", count, bucket.uri),
+            byte_limit=request.byte_limit,
         )
     else:
         async with Client(settings.account(account)) as client:
             fetched = await fetch_simple(client, capture, store, prefix=prefix, on_bytes=meter.add)
     log.info("Fetched %d file(s), %s", len(fetched.files), meter)
+    for key in fetched.left:
+        log.warning("%s is far larger than the capture's limit: it stays in the bucket", key)
     for file in fetched.files:
         if file.flags:
             log.warning(

@@ -19,6 +19,7 @@ from edgecap.packets.inspection import (
     EMPTY,
     GZIP_DAMAGED,
     NOT_PCAP,
+    TOO_LARGE,
     TRUNCATED,
     ZSTD_DAMAGED,
     Inspection,
@@ -38,6 +39,7 @@ ENTRY_FLAGS = {
     TRUNCATED: "a file ends inside a packet",
     DAMAGED: "a file can be read only in part",
     NOT_PCAP: "a file is no pcap; it is kept as it came",
+    TOO_LARGE: "a file is far larger than the capture's limit: it was left packed, or in the bucket",
     LIMIT_REACHED: "the packet or byte limit ended the capture",
     PARTIAL: "files are missing that the capture should have",
     STOPPED: "somebody stopped the capture before its time",
@@ -187,6 +189,7 @@ def make_manifest(
     request: BaseModel | None = None,
     intent: BaseModel | None = None,
     missing: bool = False,
+    too_large: bool = False,
     residual: Residual | None = None,
     trouble: str = "",
 ) -> Manifest:
@@ -199,6 +202,7 @@ def make_manifest(
         request: what was asked for, if we asked.
         intent: the journal's record, if there is one.
         missing: True if files are known to be missing.
+        too_large: True if files were left in the bucket, since they are too large to be the capture's.
         residual: what was filtered after the download.
         trouble: why the packets could not be summarised.
 
@@ -211,10 +215,12 @@ def make_manifest(
         for file in files
         if file.role == RAW_ROLE
         for flag in file.flags
-        if flag in (TRUNCATED, NOT_PCAP) or flag in _UNREADABLE
+        if flag in (TRUNCATED, NOT_PCAP, TOO_LARGE) or flag in _UNREADABLE
     }
     if missing:
         flags.add(PARTIAL)
+    if too_large:
+        flags |= {PARTIAL, TOO_LARGE}
     state: State = "partial" if flags else "complete" if totals.packets else "empty"
     if not totals.packets:
         flags.add(EMPTY)

@@ -21,10 +21,20 @@ def inspect_file(path: Path) -> Inspection:
         StoreDenied: it may not be read.
         StoreUnreachable: the disk or file system failed.
     """
-    inspector = Inspector()
+    found = inspect_within(path, None)
+    if found is None:
+        raise AssertionError("a bound that nobody set")
+    return found
+
+
+def inspect_within(path: Path, most: int | None) -> Inspection | None:
+    """As `inspect_file`; None if the file is packed and has more than `most` bytes unpacked."""
+    inspector = Inspector(most=most)
     with opened(path) as file:
         for chunk in chunks(file, path):
             inspector.feed(chunk)
+            if inspector.too_large:
+                return None
     return inspector.finish()
 
 
@@ -37,11 +47,16 @@ class Inspector:
     ('empty', 'not-pcap')
     """
 
-    def __init__(self) -> None:
-        self._stream = PacketStream(collect=False)
+    def __init__(self, *, most: int | None = None) -> None:
+        self._stream = PacketStream(collect=False, most=most)
 
     def __repr__(self) -> str:
         return f"<Inspector {self._stream!r}>"
+
+    @property
+    def too_large(self) -> bool:
+        """Whether a packed file turned out to have more than `most` bytes, so that it is read no further."""
+        return self._stream.too_large
 
     def feed(self, chunk: bytes) -> None:
         """Take the next bytes of the file."""

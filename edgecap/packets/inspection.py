@@ -15,6 +15,7 @@ NO_TIMES = "no-times"
 TIME_OUT_OF_RANGE = "time-out-of-range"
 GZIP_DAMAGED = "gzip-damaged"
 ZSTD_DAMAGED = "zstd-damaged"
+TOO_LARGE = "too-large"
 
 FLAGS = {
     EMPTY: "there is no packet in it",
@@ -27,6 +28,7 @@ FLAGS = {
     TIME_OUT_OF_RANGE: "a packet's time does not fit into 64 bits of nanoseconds; a reader gives the limit",
     GZIP_DAMAGED: "its gzip stream is cut, fails its checksum, or is followed by something else",
     ZSTD_DAMAGED: "its zstd stream is cut, fails its checksum, or is followed by something else",
+    TOO_LARGE: "unpacked it would be far larger than the capture's limit; it is kept packed, and not read",
 }
 """Every flag that an `Inspection` may carry, and what it means."""
 

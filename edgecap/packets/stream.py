@@ -41,10 +41,13 @@ class PacketStream:
     Args:
         collect: give batches of packets; without it they are only counted, and there is nothing to iterate.
         piece: most bytes that are unpacked at a time.
+        most: unpacked bytes after which a packed file is read no further; None for all.
     """
 
-    def __init__(self, *, collect: bool, piece: int = PIECE) -> None:
+    def __init__(self, *, collect: bool, piece: int = PIECE, most: int | None = None) -> None:
         self._piece = piece
+        self._most = most
+        self.too_large = False  # a packed file has more than `most` bytes
         self._head = b""  # the first bytes as fed, until they tell how the file is packed
         self._unpack: Gunzip | Unzstd | None = None
         self._decided = False
@@ -69,7 +72,10 @@ class PacketStream:
         if self._unpack is None:
             yield from self._core.feed(chunk)
         else:
-            for piece in self._unpack.feed(chunk):
+            for piece in () if self.too_large else self._unpack.feed(chunk):
+                if self._most is not None and self._unpack.size > self._most:
+                    self.too_large = True
+                    return
                 yield from self._core.feed(piece)
 
     def finish(self) -> Inspection:

@@ -65,7 +65,8 @@ class Bringer:
             EdgecapError: as fetching and archiving raise.
         """
         decided = intent.decided if intent else None
-        fetched = await self._fetch(capture, place, entry_prefix(capture, decided=decided))
+        limit = getattr(intent.request, "byte_limit", None) if intent else None
+        fetched = await self._fetch(capture, place, entry_prefix(capture, decided=decided), limit)
         derived = await asyncio.to_thread(derive_for, self._archive, capture, fetched.files, intent)
         manifest = make_manifest(
             capture,
@@ -74,6 +75,7 @@ class Bringer:
             request=intent.request if intent else None,
             intent=intent,
             missing=fetched.missing,
+            too_large=bool(fetched.left),
             residual=derived.residual,
             trouble=derived.trouble,
         )
@@ -104,7 +106,9 @@ class Bringer:
                 return place
         return None
 
-    async def _fetch(self, capture: Capture, place: Place | None, prefix: str) -> Fetching:
+    async def _fetch(
+        self, capture: Capture, place: Place | None, prefix: str, byte_limit: int | None
+    ) -> Fetching:
         if capture.type == "simple":
             # A file that is not there yet is the next time's: others shall not have to wait for it.
             return await fetch_simple(self._client, capture, self._archive, prefix=prefix, patience=0)
@@ -121,7 +125,14 @@ class Bringer:
                 where=bucket.uri,
                 todo="look at the bucket's permissions for Cloudflare",
             )
-        return await fetch_full(bucket, capture, self._archive, self._patience(capture), prefix=prefix)
+        return await fetch_full(
+            bucket,
+            capture,
+            self._archive,
+            self._patience(capture),
+            prefix=prefix,
+            byte_limit=byte_limit,
+        )
 
     def _patience(self, capture: Capture) -> Timing:
         """The timing for files some of which are there: what is left of their time, and enough to settle."""

@@ -36,6 +36,8 @@ _AWAY = {
     errno.EREMOTEIO,
     errno.ESHUTDOWN,
 }
+_MOST_KEPT_FREE = 512 << 20  # bytes
+_PART_KEPT_FREE = 20
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 _AT_FDCWD = -100
 _RENAME_NOREPLACE = 1
@@ -74,6 +76,32 @@ def explained(where: str | Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise explain(error, where) from error
+
+
+def keep_free(place: int | Path, folder: Path, *, needed: int = 0) -> None:
+    """Make sure that a disk has room for `needed` more bytes, and some left for everything else on it.
+
+    What else is there may be Prefect's database, which a full disk damages: so a twentieth of the disk stays
+    free, or half a gigabyte if that is less.
+
+    Args:
+        place: a file or a folder on the disk, as a path or as an open descriptor.
+        folder: to be named.
+        needed: bytes.
+
+    Raises:
+        StoreFull: there is not so much room.
+    """
+    status = os.statvfs(place)
+    free = status.f_bavail * status.f_frsize
+    floor = min(_MOST_KEPT_FREE, status.f_blocks * status.f_frsize // _PART_KEPT_FREE)
+    if free - needed < floor:
+        asked = f", {needed:,} are needed" if needed else ""
+        raise StoreFull(
+            f"too little space is left: {free:,} bytes are free{asked}, and {floor:,} shall stay free",
+            where=str(folder),
+            todo="free some space, or choose another place",
+        )
 
 
 def begin_write_back(descriptor: int, start: int, length: int) -> None:

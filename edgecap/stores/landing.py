@@ -12,10 +12,11 @@ from pathlib import Path
 from edgecap.packets.gunzip import Gunzip
 from edgecap.packets.inspection import GZIP_DAMAGED
 from edgecap.packets.sniff import GZIP_MAGIC
-from edgecap.stores.durable import begin_write_back
+from edgecap.stores.durable import begin_write_back, keep_free
 from edgecap.stores.integrity import Verdict
 
 GZIP = "gzip"
+GZIP_TOO_LARGE = "gzip-too-large"
 _WRITE_BACK = (
     16 << 20
 )  # bytes after which the disk may begin, so that there is little left to wait for at the end
@@ -31,7 +32,8 @@ class Fetched:
         sha256: hex digest of the file.
         source_size: bytes of the object.
         source_sha256: hex digest of the object; another than `sha256` only if it was un-gzipped.
-        encoding: empty; `gzip` if it was un-gzipped; `gzip-damaged` if that failed: the bytes as they came.
+        encoding: empty; `gzip` if it was un-gzipped; `gzip-damaged` if that failed, `gzip-too-large` if it
+            would have been too large: the bytes as they came.
         verified_by: a `Verdict`: `sha256`, `crc32c`, `md5-of-parts`, `two-reads` and so on.
     """
 
@@ -49,10 +51,17 @@ class Landing:
 
     Gzip is known by its magic, not by a name. The packed bytes are kept until they have proved to be whole,
     since a damaged gzip file is worth most exactly as it came.
+
+    Args:
+        target: the file to become.
+        most: bytes that a gzip file may have unpacked. One that has more stays packed: it may be small, and
+            fill any disk.
     """
 
-    def __init__(self, target: Path) -> None:
+    def __init__(self, target: Path, most: int) -> None:
         self._target = target
+        self._most = most
+        self._too_large = False
         self._source = _File(target)
         self._plain: _File | None = None
         self._gunzip: Gunzip | None = None
@@ -62,11 +71,13 @@ class Landing:
     @property
     def unpacked(self) -> bool:
         """Whether the object was a gzip file that unpacked without fault, its own checksum included."""
-        return self._gunzip is not None and not self._gunzip.problem
+        return self._gunzip is not None and not self.problem
 
     @property
     def problem(self) -> str:
         """What is wrong with the gzip stream; empty if nothing, or if it is none."""
+        if self._too_large:
+            return f"unpacked it has more than {self._most} bytes"
         return self._gunzip.problem if self._gunzip else ""
 
     def write(self, chunk: bytes) -> None:
@@ -82,7 +93,7 @@ class Landing:
 
     def finish(self) -> None:
         """Say that there are no more bytes."""
-        if self._gunzip:
+        if self._gunzip and not self._too_large:
             self._gunzip.finish()
         self.source_sha256 = self._source.hexdigest()
 
@@ -92,7 +103,8 @@ class Landing:
         if self._plain and not self.problem:
             kept, encoding = self._plain, GZIP
         elif self._plain:
-            target, encoding = target.with_name(target.name + ".gz"), GZIP_DAMAGED
+            target = target.with_name(target.name + ".gz")
+            encoding = GZIP_TOO_LARGE if self._too_large else GZIP_DAMAGED
         kept.publish(target)
         return Fetched(
             target,
@@ -111,8 +123,12 @@ class Landing:
             self._plain.clear()
 
     def _unpack(self, chunk: bytes) -> None:
-        if self._gunzip and self._plain and not self._gunzip.problem:
+        if self._gunzip and self._plain and not self.problem:
             for piece in self._gunzip.feed(chunk):
+                if self._plain.size + len(piece) > self._most:
+                    self._too_large = True
+                    self._plain.empty()
+                    return
                 self._plain.write(piece)
 
 
@@ -127,6 +143,9 @@ class _File:
         self._published = False
         self.size = 0
 
+    def empty(self) -> None:
+        os.ftruncate(self._descriptor, 0)
+
     def write(self, data: bytes) -> None:
         view = memoryview(data)
         while view:
@@ -134,6 +153,7 @@ class _File:
         self._digest.update(data)
         self.size += len(data)
         if self.size - self._begun >= _WRITE_BACK:
+            keep_free(self._descriptor, self._path.parent)
             begin_write_back(self._descriptor, self._begun, self.size - self._begun)
             self._begun = self.size
 

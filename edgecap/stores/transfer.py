@@ -11,15 +11,22 @@ from pathlib import Path
 from edgecap.errors import Damaged, ObjectChanged
 from edgecap.stores.aside import Aside
 from edgecap.stores.base import ObjectInfo, Store
-from edgecap.stores.durable import explained, sync_folder
+from edgecap.stores.durable import explained, keep_free, sync_folder
 from edgecap.stores.integrity import Check, Verdict
 from edgecap.stores.landing import Fetched, Landing
 from edgecap.stores.reading import Source, Stopped
 
+_MOST_UNPACKED = 4_000_000_000  # bytes of a gzip file of which nothing is known: four times the API's limit
+_RATIO = 64  # packets of an attack may be packed so well
 LARGE = 64 << 20  # bytes from which an object is read by several streams, while there is room for them
 _STREAMS = 2  # of a large object; more gain nothing on two cores and cost memory
 _FEW = 2  # objects that may be read by several streams at the same time
 _READS = 3  # how often an object is read before it counts as damaged
+
+
+def most_unpacked(size: int) -> int:
+    """Bytes that a gzip file of `size` bytes may have unpacked, if no limit is known."""
+    return max(_MOST_UNPACKED, _RATIO * size)
 
 
 def fetch_object(
@@ -30,6 +37,7 @@ def fetch_object(
     attempts: int = 5,
     on_bytes: Callable[[int], None] | None = None,
     sleep: Callable[[float], object] | None = None,
+    most: int | None = None,
 ) -> Fetched:
     """Fetch one object; `target` gets its name when the file is whole, verified and durable.
 
@@ -40,15 +48,18 @@ def fetch_object(
         attempts: how often in a row reading may be cut without getting further.
         on_bytes: called with the number of bytes that just arrived.
         sleep: how to wait between attempts, seconds.
+        most: bytes that a gzip file may have unpacked; one that has more stays packed. None for a bound
+            that suits its size.
 
     Raises:
         ObjectChanged: the object was replaced since.
         ObjectMissing: it is gone.
         StoreUnreachable: no further byte after `attempts` attempts.
         Damaged: read several times, it never matched what the store states.
-        StoreFull, StoreUnwritable: the file cannot be written.
+        StoreFull: there is no room for it, if some of the disk shall stay free.
+        StoreUnwritable: the file cannot be written.
     """
-    job = _Job(store, info, target, attempts, on_bytes, threading.Event(), sleep, _STREAMS)
+    job = _Job(store, info, target, attempts, on_bytes, threading.Event(), sleep, _STREAMS, most)
     fetched = job.run()
     with explained(target.parent):
         sync_folder(target.parent)
@@ -64,6 +75,7 @@ def fetch_many(
     attempts: int = 5,
     on_bytes: Callable[[int], None] | None = None,
     sleep: Callable[[float], object] | None = None,
+    most: int | None = None,
 ) -> list[Fetched]:
     """Fetch objects, several at a time; all of them, or the first error and none half-written.
 
@@ -77,6 +89,8 @@ def fetch_many(
         attempts: as in `fetch_object`.
         on_bytes: called with the number of bytes that just arrived, from several threads.
         sleep: how to wait between attempts, seconds.
+        most: bytes that a gzip file may have unpacked; one that has more stays packed. None for a bound
+            that suits its size.
 
     Returns:
         One for each of `infos`, in the same order.
@@ -84,11 +98,14 @@ def fetch_many(
     Raises:
         StoreError: as `fetch_object`, the first that happened.
     """
+    for folder in {target.parent for target in targets}:
+        with explained(folder):
+            keep_free(folder, folder, needed=sum(info.size for info in infos))
     stop = threading.Event()
     streams = _STREAMS if len(infos) <= _FEW else 1
     with ThreadPoolExecutor(max(1, min(parallel, len(infos))), "edgecap-fetch") as pool:
         jobs = [
-            _Job(store, info, target, attempts, on_bytes, stop, sleep, streams)
+            _Job(store, info, target, attempts, on_bytes, stop, sleep, streams, most)
             for info, target in zip(infos, targets, strict=True)
         ]
         # The largest first, so that none of them is left over for the end; the results keep the order.
@@ -126,13 +143,14 @@ class _Job:
     stop: threading.Event
     sleep: Callable[[float], object] | None
     streams: int
+    most: int | None
 
     def run(self) -> Fetched:
         """Read until the bytes are sure: one that was flipped on the way is right the next time."""
         seen: set[str] = set()
         for reads in range(1, _READS + 1):
             with explained(self.target):
-                landing = Landing(self.target)
+                landing = Landing(self.target, self.most or most_unpacked(self.info.size))
             try:
                 with explained(self.target):
                     verdict = self._read(landing, exact=reads > 1)

@@ -163,13 +163,13 @@ async def test_an_archive_that_cannot_be_written(world, read_only_disk):
     await refused(world, run(SimpleRequest()), StoreUnwritable, "read-only")
 
 
-async def test_a_disk_that_fills_up_while_packets_arrive(world, small_disk):
+async def test_a_disk_without_room_for_what_was_captured(world, small_disk):
     """The capture was accepted, so the run says why it is not kept; nothing half-written has a final name."""
     world.write(**{"archives.default": {"uri": f"file:{small_disk}"}})
     await register_bucket()
     state = await run(FullRequest(colo="ORD", time_limit=60))
     assert state.is_failed()
-    with pytest.raises(StoreFull, match="no space is left") as caught:
+    with pytest.raises(StoreFull, match="too little space is left") as caught:
         await state.result()
     assert str(caught.value) in state.message
     assert not list(small_disk.rglob("manifest.json"))

@@ -89,7 +89,7 @@ def test_a_landing_does_not_care_how_the_bytes_are_cut(tmp_path_factory, chunks,
     sent = gzip.compress(data) if packed else data
     # Cut where the chunks of the plain data were cut, and after the first byte.
     lengths = [1, *(len(chunk) for chunk in chunks), len(sent)]
-    landing = Landing(folder / "x")
+    landing = Landing(folder / "x", 1 << 20)
     position = 0
     for length in lengths:
         landing.write(sent[position : position + length])
