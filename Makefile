@@ -22,7 +22,7 @@ SLOW := tests/flows tests/e2e tests/deployments tests/cli/test_capture.py tests/
 export DO_NOT_TRACK := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
-.PHONY: help setup setup-dev apt demo test test-fast stress-test search fuzz mutants lint types bench bench-fetch bench-packets bench-overhead bench-lanes bench-receiver bench-alerts bench-cancel faults postgresql lock clean
+.PHONY: help setup setup-dev apt demo test test-fast stress-test search fuzz mutants lint types bench bench-fetch bench-gcs bench-packets bench-overhead bench-lanes bench-receiver bench-alerts bench-cancel faults postgresql lock clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -107,6 +107,9 @@ bench: bench-fetch bench-packets bench-overhead ## fetching beside s5cmd, packet
 
 bench-fetch: setup-dev
 	@$(BIN)/python -m benches.fetch
+
+bench-gcs: setup-dev ## reading from GCS beside the ways of Google's library
+	@$(BIN)/python -m benches.gcs_reading
 
 bench-packets: setup-dev apt
 	@$(BIN)/python -m benches.packets
