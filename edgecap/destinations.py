@@ -67,7 +67,11 @@ def same_bucket(one: Address, other: Address) -> bool:
     """Both lie in one bucket, whatever their folders. What only one of them states is no difference."""
     return (one.scheme, one.bucket) == (other.scheme, other.bucket) and all(
         not mine or not theirs or mine.lower() == theirs.lower()
-        for mine, theirs in ((one.account_id, other.account_id), (one.region, other.region))
+        for mine, theirs in (
+            (one.account_id, other.account_id),
+            (one.region, other.region),
+            (one.jurisdiction, other.jurisdiction),
+        )
     )
 
 
@@ -110,7 +114,7 @@ def _server(place: Place, address: Address) -> str:
         return "gs"
     if host or address.scheme != "r2":
         return host or address.scheme
-    return f"{address.account_id.lower()}.r2.cloudflarestorage.com"
+    return address.r2_host
 
 
 def read_destination(text: str) -> Address | None:

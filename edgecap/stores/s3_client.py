@@ -105,7 +105,7 @@ def endpoint_of(address: Address, place: Place) -> str:
         raise ConfigError(
             "an R2 bucket needs its account", where=address.uri, todo="add ?account-id=<id> to the URI"
         )
-    return f"https://{address.account_id}.r2.cloudflarestorage.com"
+    return f"https://{address.r2_host}"
 
 
 def keys_of(address: Address, place: Place) -> tuple[SecretStr, SecretStr] | None:

@@ -35,6 +35,7 @@ class NotRenewed(boto.CredentialRetrievalError):
 _KEYS = (
     "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or access_key_id and secret_access_key of this place"
 )
+_JURISDICTION = "; one in a jurisdiction is found by &jurisdiction=eu, us or fedramp in its URI"
 _PAGE = "check endpoint_url, and whether this network wants a sign-in first"
 _RENEW = "try again later; if it stays so, look at what gives them"
 _REACH = "check the network and endpoint_url, then try again"
@@ -191,6 +192,8 @@ def _answer(error: boto.ClientError, where: str) -> StoreError:
     code, status = code_of(error), status_of(error)
     if code in _CODES:
         kind, what, todo = _CODES[code]
+        if where.startswith("r2:") and code in ("NoSuchBucket", "AccessDenied"):
+            todo += _JURISDICTION
         return kind(what + reason_of(error), where=where, todo=todo)
     said = _said(error) or redact(code) or f"HTTP {status}"
     if status in _STATUSES:

@@ -5,7 +5,11 @@ The forms are Cloudflare's own for buckets, plus `file:`::
     file:/var/lib/edgecap                          a folder
     s3://bucket/dir?region=eu-west-1&sse=AES256    Amazon S3, or a server that speaks it
     r2://bucket/dir?account-id=<id>                Cloudflare R2; &access-key-id=..&secret-access-key=..
+    r2://bucket/dir?account-id=<id>&jurisdiction=eu   one in a jurisdiction (eu, us, fedramp), as an archive
     gs://bucket/dir                                Google Cloud Storage
+
+A jurisdiction is edgecap's own parameter: it says at which address R2 is asked. Cloudflare documents none in
+a `destination_conf`, so that one never has it; whether captures are delivered to such a bucket is not known.
 """
 
 from __future__ import annotations
@@ -23,10 +27,12 @@ _FORMS = "file:/folder, s3://bucket/dir, r2://bucket/dir?account-id=<id> or gs:/
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,221}[a-z0-9]")  # the widest of the providers' rules (GCS)
 _REGION = re.compile(r"[a-z0-9-]{2,40}")
 _ACCOUNT = re.compile(r"[0-9A-Za-z_-]{1,64}")
+_JURISDICTION = re.compile(r"[a-z]{2,20}")  # not a list of them: Cloudflare added one in August 2026
+_DEFAULT = "default"  # what Cloudflare's API calls having none
 _PARAMETERS = {
     "file": frozenset[str](),
     "s3": frozenset({"region", "sse"}),
-    "r2": frozenset({"account-id", "access-key-id", "secret-access-key", "region"}),
+    "r2": frozenset({"account-id", "access-key-id", "secret-access-key", "region", "jurisdiction"}),
     "gs": frozenset[str](),
 }
 
@@ -42,6 +48,7 @@ class Address:
         region: the bucket's region, if the URI names it.
         sse: the server-side encryption to ask for when writing, if the URI names it.
         account_id: the Cloudflare account that owns an R2 bucket.
+        jurisdiction: where an R2 bucket's data must stay, such as `eu`; empty for anywhere.
         access_key_id: an R2 key that the URI carries.
         secret_access_key: its secret.
     """
@@ -52,6 +59,7 @@ class Address:
     region: str = ""
     sse: str = ""
     account_id: str = ""
+    jurisdiction: str = ""
     access_key_id: SecretStr | None = field(default=None, repr=False)
     secret_access_key: SecretStr | None = field(default=None, repr=False)
 
@@ -61,6 +69,12 @@ class Address:
         if self.scheme == "file":
             return f"file:{self.path}"
         return f"{self.scheme}://{self.bucket}" + (f"/{self.path}" if self.path else "")
+
+    @property
+    def r2_host(self) -> str:
+        """Where an R2 bucket is asked for: buckets of a jurisdiction are found at its own address only."""
+        where = f"{self.jurisdiction}." if self.jurisdiction else ""
+        return f"{self.account_id.lower()}.{where}r2.cloudflarestorage.com"
 
 
 def parse_uri(uri: str) -> Address:
@@ -121,6 +135,7 @@ def _bucket(uri: str, scheme: str) -> Address:
         region=given.get("region", ""),
         sse=given.get("sse", ""),
         account_id=given.get("account-id", ""),
+        jurisdiction="" if given.get("jurisdiction") == _DEFAULT else given.get("jurisdiction", ""),
         access_key_id=SecretStr(key) if key is not None else None,
         secret_access_key=SecretStr(secret) if secret is not None else None,
     )
@@ -136,7 +151,7 @@ def _parameters(uri: str, scheme: str, query: str) -> dict[str, str]:
     if unknown := sorted(set(given) - known):
         listed = ", ".join(sorted(known)) or "none"
         raise _wrong(uri, f"{unknown[0]!r} is no parameter of {scheme}: (known: {listed})", "leave it out")
-    for name, form in (("region", _REGION), ("account-id", _ACCOUNT)):
+    for name, form in (("region", _REGION), ("account-id", _ACCOUNT), ("jurisdiction", _JURISDICTION)):
         if name in given and not form.fullmatch(given[name]):
             raise _wrong(uri, f"{given[name]!r} is no {name}", "correct it")
     if given.get("sse", "AES256") not in ("AES256", "aws:kms"):

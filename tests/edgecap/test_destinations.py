@@ -47,6 +47,12 @@ KEYS = {"access_key_id": "AKAK", "secret_access_key": "SK/+="}
             "r2://bucket?account-id=023e&access-key-id=AKAK&secret-access-key=SK",
         ),
         (Place(uri="r2://bucket?account-id=023e"), "r2://bucket?account-id=023e", None),
+        # No parameter of the API's: where it came from is edgecap's own business.
+        (
+            Place(uri="r2://bucket?account-id=023e&jurisdiction=eu", **KEYS),
+            "r2://bucket?account-id=023e",
+            "r2://bucket?account-id=023e&access-key-id=AKAK&secret-access-key=SK%2F%2B%3D",
+        ),
     ],
 )
 def test_speaks_the_api_s_form(place, public, secret):
@@ -140,6 +146,12 @@ def test_a_bucket_is_the_same_whatever_the_folder():
     assert same_bucket(parse_uri("s3://bucket/a"), parse_uri("s3://bucket/b"))
 
 
+def test_a_bucket_of_a_jurisdiction_is_another_and_the_api_does_not_tell():
+    within, without = (parse_uri(f"r2://b-1?account-id=1{more}") for more in ("&jurisdiction=eu", ""))
+    assert not same_bucket(within, parse_uri("r2://b-1?account-id=1&jurisdiction=fedramp"))
+    assert same_bucket(within, without)
+
+
 @pytest.mark.parametrize(
     ("text", "bucket"),
     [
@@ -181,6 +193,16 @@ def test_what_the_api_tells_is_read_as_far_as_it_can_be(text, bucket):
             {"uri": "s3://pcaps", "endpoint_url": "https://Acc.r2.cloudflarestorage.com"},
             {"uri": "r2://pcaps/x?account-id=acc"},
             True,
+        ),
+        (
+            {"uri": "s3://pcaps", "endpoint_url": "https://acc.eu.r2.cloudflarestorage.com"},
+            {"uri": "r2://pcaps/x?account-id=acc&jurisdiction=eu"},
+            True,
+        ),
+        (
+            {"uri": "r2://pcaps?account-id=acc"},
+            {"uri": "r2://pcaps/x?account-id=acc&jurisdiction=eu"},
+            False,
         ),
         ({"uri": "r2://pcaps?account-id=one"}, {"uri": "r2://pcaps?account-id=two"}, False),
         ({"uri": "file:/var/lib/edgecap"}, {"uri": "file:/var/lib/../lib/edgecap/in"}, True),

@@ -162,6 +162,19 @@ def test_why_a_read_is_denied_is_found_where_a_head_and_a_listing_do_not_say(pla
         store.stat("x")
 
 
+@pytest.mark.parametrize("code", ["NoSuchBucket", "AccessDenied"])
+def test_a_bucket_of_r2_that_is_not_found_may_lie_in_a_jurisdiction(code):
+    """R2 says either of a bucket that its usual address does not have."""
+    body = denial(code, "The specified bucket does not exist.")
+    with OneAnswer(404, body, **{"content-type": "application/xml"}) as server:
+        place = Place(uri="r2://some-bucket?account-id=1", endpoint_url=server.url, **KEYS)
+        with pytest.raises(StoreError, match=r"; one in a jurisdiction is found by &jurisdiction=eu"):
+            open_store(place).check()
+        with pytest.raises(StoreError) as caught:
+            store_at("s3", server.url).check()
+        assert "jurisdiction" not in str(caught.value)
+
+
 GCS_SAYS = {
     403: "edgecap@x.iam.gserviceaccount.com does not have storage.objects.get access to the bucket.",
     400: "The billing account for the owning project is disabled in state closed.",

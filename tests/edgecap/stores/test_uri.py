@@ -27,6 +27,14 @@ ACCOUNT = "f037e56e89293a057740de681ac9abbe"
         ("s3://bucket?region=x-1&sse=AES256", Address("s3", "bucket", "", region="x-1", sse="AES256")),
         ("gs://bucket_1/dir", Address("gs", "bucket_1", "dir")),
         (f"r2://bucket/dir?account-id={ACCOUNT}", Address("r2", "bucket", "dir", account_id=ACCOUNT)),
+        (
+            f"r2://bucket?account-id={ACCOUNT}&jurisdiction=eu",
+            Address("r2", "bucket", "", account_id=ACCOUNT, jurisdiction="eu"),
+        ),
+        (
+            f"r2://bucket?account-id={ACCOUNT}&jurisdiction=default",
+            Address("r2", "bucket", "", account_id=ACCOUNT),
+        ),
     ],
 )
 def test_is_taken_apart(uri, expected):
@@ -72,6 +80,9 @@ def test_an_r2_uri_may_carry_keys_which_never_show():
         ("r2://bucket?account-id=", "no account-id"),
         ("r2://bucket?account-id=x/../y", "no account-id"),
         (f"r2://bucket?account-id={ACCOUNT}&access-key-id=AK", "only one of"),
+        (f"r2://bucket?account-id={ACCOUNT}&jurisdiction=eu.example.net", "no jurisdiction"),
+        (f"r2://bucket?account-id={ACCOUNT}&jurisdiction=", "no jurisdiction"),
+        ("s3://bucket?jurisdiction=eu", "is no parameter"),
     ],
 )
 def test_a_wrong_one_gets_one_line(uri, said):
@@ -113,5 +124,8 @@ def test_what_goes_with_a_uri_is_checked_too(place, said):
 def test_the_endpoint_of_r2_comes_from_the_account():
     place = Place(uri=f"r2://bucket?account-id={ACCOUNT}")
     assert f"https://{ACCOUNT}.r2.cloudflarestorage.com" in repr(open_store(place))
+    for name in ("eu", "us", "fedramp"):
+        within = Place(uri=f"r2://bucket?account-id={ACCOUNT}&jurisdiction={name}")
+        assert f"at https://{ACCOUNT}.{name}.r2.cloudflarestorage.com>" in repr(open_store(within))
     custom = Place(uri="r2://bucket", endpoint_url="https://x.eu.r2.cloudflarestorage.com")
     assert "https://x.eu.r2.cloudflarestorage.com" in repr(open_store(custom))
