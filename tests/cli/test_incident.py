@@ -17,13 +17,12 @@ CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]")
 POLICY = read_policy(
     '[[rules]]\nname = "floods"\nbefore = 400\nafter = 60\n[rules.during]\ncolos = ["ORD"]\n'
 )
-NOW = datetime.now(UTC)
 OLD, NEW = derive("old"), derive("new")
 
 
 def alert(event="start", *, key="attack", ago=timedelta(), **more):
     """An alert that arrived so long ago, half a minute after it began."""
-    received = NOW - ago
+    received = datetime.now(UTC) - ago
     facts = {
         "source": "generic",
         "kind": "flood",
@@ -73,7 +72,7 @@ def closed(store, incidents, keep):
         Part(phase="during", number=1, request="full ORD", why="", state="missing", reason="no packets"),
     )
     held = HeldBack(joined=2, repeated=3)
-    return incidents.close(closed_record(opened, ended, parts, held_back=held, at=NOW - ago))
+    return incidents.close(closed_record(opened, ended, parts, held_back=held, at=datetime.now(UTC) - ago))
 
 
 @pytest.fixture
@@ -125,14 +124,16 @@ class TestFromTheArchive:
         for intent_id in (first, second):
             journal.begin(intent(intent_id, going_on))
         journal.accept(first, {"id": "0af1" * 8, "type": "simple", "status": "success"})
-        journal.end(first, Ended(at=NOW, outcome="archived", reason="done", entry=entry.prefix))
+        journal.end(first, Ended(at=datetime.now(UTC), outcome="archived", reason="done", entry=entry.prefix))
         one, two, three = shown(call("incident", "show", NEW, "--json"))["captures"]
         assert (one["state"], one["packets"], one["entry"]) == ("archived", 4, entry.prefix)
         assert (two["state"], two["reason"]) == ("pending", "about to be asked for")
         assert (three["state"], three["reason"]) == ("pending", "not asked for yet")
         journal.accept(second, {"id": "0af2" * 8, "type": "simple", "status": "pending"})
         journal.begin(intent(third, going_on))
-        journal.end(third, Ended(at=NOW, outcome="failed", reason="the bucket is not registered"))
+        journal.end(
+            third, Ended(at=datetime.now(UTC), outcome="failed", reason="the bucket is not registered")
+        )
         one, two, three = shown(call("incident", "show", NEW, "--json"))["captures"]
         assert (two["reason"], two["capture_id"]) == ("it is being captured", "0af2" * 8)
         assert (three["state"], three["reason"]) == ("missing", "the bucket is not registered")
@@ -184,7 +185,7 @@ def intent(intent_id, opened):
         account="default",
         request=planned.request,
         body={"type": "simple"},
-        decided=NOW,
+        decided=datetime.now(UTC),
         archive="default",
     )
 

@@ -11,22 +11,25 @@ from deployments.demo_runs import Watched, is_over
 from edgecap.errors import SetupError
 from edgecap.simulator.traffic import open_traffic
 
-NOW = datetime.now(UTC)
 BUSY = SetupError("the Prefect server answers 503", where="POST /flow_runs/filter")
 
 
 @pytest.mark.parametrize(
-    ("state", "given_up"),
+    ("state", "minutes", "given_up"),
     [
-        ({"type": "CRASHED", "timestamp": (NOW - timedelta(minutes=1)).isoformat()}, False),
-        ({"type": "CRASHED", "timestamp": (NOW - timedelta(minutes=16)).isoformat()}, True),
-        ({"type": "SCHEDULED", "timestamp": (NOW - timedelta(hours=1)).isoformat()}, False),
-        ({"type": "FAILED", "timestamp": NOW.isoformat()}, True),
-        ({}, False),
+        ("CRASHED", 1, False),
+        ("CRASHED", 16, True),
+        ("SCHEDULED", 60, False),
+        ("FAILED", 0, True),
     ],
 )
-def test_a_crashed_run_is_waited_for_until_nobody_takes_it_up_any_more(state, given_up):
-    assert is_over(state) == given_up
+def test_a_crashed_run_is_waited_for_until_nobody_takes_it_up_any_more(state, minutes, given_up):
+    since = datetime.now(UTC) - timedelta(minutes=minutes)
+    assert is_over({"type": state, "timestamp": since.isoformat()}) == given_up
+
+
+def test_a_run_without_a_state_is_not_over():
+    assert not is_over({})
 
 
 @pytest.mark.parametrize(
@@ -46,7 +49,7 @@ def test_a_verdict_that_does_not_show_what_happened_is_told(phase, verdict, righ
 
 def test_the_attack_has_begun_and_does_not_end_by_itself():
     traffic = open_traffic(Attack().traffic)
-    later = NOW + timedelta(hours=12)
+    later = datetime.now(UTC) + timedelta(hours=12)
     for moment in (datetime.now(UTC), later):
         assert list(traffic.packets(moment, moment + timedelta(seconds=0.1), colo="ORD"))
         [(attack, _, _)] = traffic.attacks(moment, moment + timedelta(seconds=1))
@@ -108,7 +111,12 @@ class Server:
             self.states.pop(0)
         if isinstance(state, Exception):
             raise state
-        return {"type": state, "name": state.title(), "message": "", "timestamp": NOW.isoformat()}
+        return {
+            "type": state,
+            "name": state.title(),
+            "message": "",
+            "timestamp": datetime.now(UTC).isoformat(),
+        }
 
 
 def test_a_busy_server_and_a_crash_that_is_taken_up_again_end_nothing(tmp_path, monkeypatch):
