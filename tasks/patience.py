@@ -6,12 +6,11 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 from uuid import UUID
 
 from prefect import get_run_logger
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.objects import State
 from prefect.exceptions import Abort
 from prefect.runtime import deployment
 from prefect.runtime import flow_run as this_run
@@ -59,17 +58,18 @@ async def _until_done(step: Callable[[], Awaitable[_T | Waiting]], *, accepted: 
             outcome = await wait_out(this_run.id, error)
         if not isinstance(outcome, Waiting):
             if stayed:
-                await insist(partial(go_on, UUID(this_run.id)))
+                await go_on(UUID(this_run.id))
             return outcome
         if outcome.name in _OUTAGES and await insist(partial(_may_stay, outcome)):
             get_run_logger().warning("%s; asked again at %s", outcome.reason, rfc3339(outcome.at))
-            await insist(partial(show, UUID(this_run.id), outcome))
+            await show(UUID(this_run.id), outcome)
             await asyncio.sleep(max(0.0, (outcome.at - datetime.now(UTC)).total_seconds()))
             stayed = True
             continue
         at = rfc3339(outcome.at)
         get_run_logger().info("%s; this process ends, a worker goes on at %s", outcome.reason, at)
-        state = await insist(partial(_give_back, UUID(this_run.id), outcome))
+        async with get_client() as client:
+            state = await put_off(client, UUID(this_run.id), outcome)
         if state.type in CANCELS and this_run.id in RUNS:
             # No worker goes on with it: this process stops the capture, and ends this task for that.
             RUNS[this_run.id].cancel()
@@ -82,8 +82,3 @@ async def _may_stay(waiting: Waiting) -> bool:
     async with get_client() as client:
         run = await client.read_flow_run(UUID(this_run.id))
     return (waiting.at - datetime.now(UTC)).total_seconds() <= patience(run)
-
-
-async def _give_back(run_id: UUID, waiting: Waiting) -> State[Any]:
-    async with get_client() as client:
-        return await put_off(client, run_id, waiting)

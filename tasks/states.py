@@ -21,7 +21,9 @@ CANCELS = (StateType.CANCELLING, StateType.CANCELLED)
 
 
 async def set_state(client: PrefectClient, run_id: UUID, state: State[None]) -> State[Any]:
-    """Set a run's state, unless the run is cancelled.
+    """Set a run's state, unless the run is cancelled; both are tried for minutes while Prefect is away.
+
+    Whoever calls need not try again: that would write again what is written, over what came of it meanwhile.
 
     Returns:
         The state that the run has then. It is another one if the run is cancelled, or if Prefect refuses.
@@ -29,7 +31,7 @@ async def set_state(client: PrefectClient, run_id: UUID, state: State[None]) -> 
     Raises:
         ObjectNotFound: the run is deleted.
     """
-    await client.set_flow_run_state(run_id, state)
+    await insist(partial(client.set_flow_run_state, run_id, state))
     return await insist(partial(_cancelled_still, client, run_id))
 
 

@@ -19,6 +19,7 @@ from prefect.exceptions import ObjectNotFound
 
 from edgecap.lives import WAITING
 from tasks.responder import MAY_KEEP
+from tasks.retrying import insist
 from tasks.states import set_state
 
 # All of them begin with `edgecap.lives.WAITING`.
@@ -84,8 +85,9 @@ async def put_off(client: PrefectClient, run_id: UUID, waiting: Waiting) -> Stat
         The state that the run has then.
     """
     # Cancelling a run that has a process only marks it, for that process to end; without one it ends at once.
-    await client.request(
-        "PATCH", "/flow_runs/{id}", path_params={"id": run_id}, json={"infrastructure_pid": None}
+    no_process = {"infrastructure_pid": None}
+    await insist(
+        lambda: client.request("PATCH", "/flow_runs/{id}", path_params={"id": run_id}, json=no_process)
     )
     return await sleep_until(client, run_id, waiting)
 

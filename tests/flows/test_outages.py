@@ -3,9 +3,10 @@
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
+import httpx
 import pytest
 from prefect import flow
-from prefect.client.orchestration import get_client
+from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.objects import StateType
 from prefect.events.worker import EventsWorker
@@ -97,6 +98,40 @@ async def test_a_run_waits_for_cloudflare_without_a_process_and_keeps_its_window
     assert result.intent_id == record.intent.intent_id
     assert datetime.fromisoformat(world.posts()[0]["body"]["offset_time"]) == ends
     assert len(world.posts()) == 1
+
+
+@flow
+async def waiting(at):
+    async def step():
+        return Waiting("WaitingForCloudflare", at, "busy")
+
+    await patiently(step)
+
+
+async def test_a_run_that_gives_its_process_back_is_scheduled_once_although_prefect_goes_away(
+    prefect_server, on_a_worker, monkeypatch
+):
+    """When Prefect is back, a worker may have taken the run: two processes would come of a second time."""
+    monkeypatch.setattr("tasks.retrying.DELAYS", [0.0, 0.0])
+    set_state, written, looked = PrefectClient.set_flow_run_state, [], []
+
+    async def noted(client, run_id, state, **more):
+        if state.type == StateType.SCHEDULED:
+            written.append(run_id)
+            if len(written) == 1:
+                raise httpx.ConnectError("away")
+        return await set_state(client, run_id, state, **more)
+
+    async def away(_client, run_id):
+        looked.append(run_id)
+        raise httpx.ConnectError("away")
+
+    monkeypatch.setattr(PrefectClient, "set_flow_run_state", noted)
+    monkeypatch.setattr(PrefectClient, "read_flow_run_states", away)
+    with pytest.raises(httpx.ConnectError):
+        await on_a_worker(waiting, at=datetime.now(UTC) + timedelta(hours=1))
+    assert len(written) == 2  # the first one was not heard
+    assert len(looked) == 3
 
 
 async def test_a_run_waits_for_the_archive(world, on_a_worker):
