@@ -179,7 +179,7 @@ async def stop_within(
         The last attempt's result; `UNSEEN` if a POST without an answer may still turn up.
 
     Raises:
-        NotStopped: a capture may go on, and the last attempt failed.
+        NotStopped: a capture may go on, and the last attempt failed; with what Cloudflare said last.
     """
     until = clock() + seconds
     since: float | None = None
@@ -194,8 +194,10 @@ async def stop_within(
                 return last
             if since is not None and (last.outcome is Stopping.NOTHING or clock() - since >= unseen_for):
                 return last
-        except (EdgecapError, TimeoutError) as error:
+        except EdgecapError as error:
             trouble = error
+        except TimeoutError as error:  # which says less than what an attempt before it met
+            trouble = trouble or error
         if clock() + LOOK >= until:
             break
         await sleep(LOOK)

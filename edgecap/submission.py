@@ -150,12 +150,12 @@ class Submitter:
     async def _attempt(
         self, intent: Intent, destination_conf: str | None, me: Waiter | None
     ) -> Started | Turn:
-        if earlier := _accepted(await self._record(intent)):
+        if earlier := self._accepted_before(await self._record(intent)):
             return earlier
         async with self._lane(intent.request.type) as hold:
             # Again: while this life waited for the lane, another one of the same run may have been here.
             record = await self._record(intent)
-            if earlier := _accepted(record):
+            if earlier := self._accepted_before(record):
                 return earlier
             intent = record.intent  # another life may have had to ask for its window again
             listing = await self._client.list_captures()
@@ -330,6 +330,13 @@ class Submitter:
             look_again=self._look_again,
             memory=memory,
         )
+
+    def _accepted_before(self, record: JournalRecord) -> Started | None:
+        """The capture of an earlier life, if the journal names one."""
+        earlier = _accepted(record)
+        if earlier:
+            self._tell_accepted(earlier.capture.id)
+        return earlier
 
     async def _adopt(self, intent: Intent, capture: Capture) -> Started:
         self._tell_accepted(capture.id)

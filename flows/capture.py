@@ -118,7 +118,6 @@ async def _take(
     submitted = await patiently(
         submit, request, account, archive, this_run.id, scheduled, if_late, part, series
     )
-    watched.capture_id = submitted.capture.id
     ended = await persistently(poll, submitted.capture, request, account, this_run.id)
     watched.is_over = True
     fetched = await persistently(fetch, ended.capture, request, account, archive, submitted.prefix)

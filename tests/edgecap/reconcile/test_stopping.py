@@ -168,6 +168,23 @@ async def test_trouble_of_the_last_attempt_is_the_reason():
         await stop_within(0.5, attempt)
 
 
+async def test_a_last_attempt_without_an_answer_does_not_hide_what_the_one_before_it_was_told():
+    clock, attempts = [0.0], []
+
+    async def sleep(_seconds):
+        clock[0] = 9.5  # of ten
+
+    async def attempt():
+        attempts.append(1)
+        if len(attempts) == 1:
+            raise NotStopped("Cloudflare does not stop capture c, which is running")
+        await asyncio.sleep(3600)
+
+    with pytest.raises(NotStopped, match="which is running"):
+        await stop_within(10, attempt, sleep=sleep, clock=lambda: clock[0])
+    assert len(attempts) == 2
+
+
 async def test_what_was_asked_to_stop_before_is_not_asked_again(world):
     _, capture = await world.accepted(LONG)
     await world.running(capture)
