@@ -51,6 +51,7 @@ _RATE = re.compile(
 )
 _RIGHTS = re.compile(r"unauthori[sz]ed to|permission|not allowed|forbidden|entitle")
 _AGAIN_IN = re.compile(r"(?:again|retry|wait)\b.{0,20}?\b(\d{1,5}) ?(s|sec|seconds?|m|min|minutes?)\b")
+_NOT_THERE = re.compile(r"\bno such\b|\bnot found\b|\bdoes not exist\b")
 _UNREADABLE = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY})
 _ANSWERED = frozenset({"GET", "POST"})  # these promise a result; PUT and DELETE an empty 204
 _NO_SUCH = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
@@ -82,6 +83,11 @@ class Call:
     def creates_capture(self) -> bool:
         """It is `POST /pcaps`, the only call that can meet a lane that is taken."""
         return self.method == "POST" and self.path == "/pcaps"
+
+    @property
+    def names_one(self) -> bool:
+        """It is about one capture or bucket by its id, and has no body that could be wrong."""
+        return self.method != "POST" and self.path not in ("/pcaps", "/pcaps/ownership")
 
     def __str__(self) -> str:
         """Method and path, which is what errors say of it."""
@@ -198,7 +204,7 @@ def _kind(  # noqa: PLR0911 - a decision list reads best as one
     named = bool(envelope and envelope.pointed_field)
     if limit and not (named and limit is RateLimited):
         return limit
-    if codes & NO_ROUTE_CODES and not named:
+    if not named and (codes & NO_ROUTE_CODES or (call.names_one and _NOT_THERE.search(said))):
         return UnknownToApi
     if envelope is None or (status < HTTPStatus.BAD_REQUEST and envelope.success is not False):
         return UnexpectedAnswer

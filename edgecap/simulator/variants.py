@@ -147,6 +147,7 @@ VARIANTS: dict[str, Variant] = {
         lane_until="captured",
         wrong_credentials=Refusal(403, 9109, "Invalid access token"),
         no_permission=Refusal(403, 9109, "Unauthorized to access requested resource"),
+        not_stoppable=Refusal(409, 1102, "capture is not running"),
         full_steps=(("pending", 1.0), ("running", 0.0), ("conversion_running", 2.0), ("complete", 0.0)),
         key_scheme="date",
         gzip="named",
@@ -159,6 +160,8 @@ VARIANTS: dict[str, Variant] = {
     "lagging": Variant(
         too_soon=Refusal(400, 1002, "simple pcaps are limited to 1 request per minute"),
         busy=Refusal(400, 1002, "only one full pcap request may be pending or running at a time"),
+        missing=Refusal(400, 1002, "no such pcap or bucket"),
+        not_ready=Refusal(400, 1002, "no file to download"),
         full_steps=(
             ("pending", 2.0),
             ("running", 0.0),
@@ -177,8 +180,8 @@ VARIANTS: dict[str, Variant] = {
         validation_takes=60.0,
         stop_takes=6.0,
     ),
-    # One file after the other in one folder, compressed without a sign of it, older field names, and
-    # downloads from another address.
+    # One file after the other in one folder, compressed without a sign of it, older field names, downloads
+    # from another address, and full captures of five minutes at most.
     "flat": Variant(
         too_soon=Refusal(429, 10100, "You have exceeded your rate limit"),
         busy=Refusal(429, 10100, "You have exceeded your rate limit"),
@@ -189,10 +192,12 @@ VARIANTS: dict[str, Variant] = {
         colo_field="colo",
         simple_steps=(("pending", 1.0), ("complete", 0.0)),
         pointers=True,
+        full_time_limit=300,
     ),
     # Says more than any document names, further pages of its list too, and `null` where it could be silent.
     "talkative": Variant(
         throttle=Refusal(429, 971, "Please wait and consider throttling your request speed", True),
+        invalid=Refusal(422, 1022, "invalid"),
         full_steps=(
             ("unknown", 1.0),
             ("pending", 1.0),

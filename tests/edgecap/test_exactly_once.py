@@ -41,7 +41,7 @@ runs = st.one_of(
         st.builds(
             FullRequest,
             colo=st.just("ORD"),
-            time_limit=st.sampled_from([1, 40, 600]),
+            time_limit=st.sampled_from([1, 40, 300]),
             filter=st.builds(Filter, destination_port=st.sampled_from([53, 443])),
         ),
         st.sampled_from(Priority),

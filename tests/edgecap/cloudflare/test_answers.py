@@ -123,6 +123,10 @@ TABLE = [
     (GET, 410, [(1003, "gone")], UnknownToApi),
     (GET, 400, [NO_ROUTE, (7000, "No route for that URI")], UnknownToApi),
     (LIST, 400, [(7000, "No route for that URI")], UnknownToApi),
+    (GET, 400, [(1002, "no such pcap")], UnknownToApi),
+    (STOP, 400, [(1002, "Packet capture not found")], UnknownToApi),
+    (FULL, 400, [(1002, "the bucket does not exist")], RequestRefused),
+    (LIST, 400, [(1002, "no such page")], RequestRefused),
     # what is wrong
     (SIMPLE, 400, [(1002, "invalid")], RequestRefused),
     (SIMPLE, 409, [(1002, "conflict")], RequestRefused),
