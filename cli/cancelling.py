@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from typing import Any, TypeVar
 
-from cli.whose import PREFECT_ANSWER, WHOLE, Whose, unless_over
+from cli.whose import PREFECT_ANSWER, WHOLE, Whose, is_over
 from deployments.prefect_api import PrefectApi
 from edgecap.archive.journal import Journal, JournalRecord
 from edgecap.cloudflare.client import Client
@@ -195,9 +195,15 @@ class Cancelling:
         return Cancelled(run_id, intent.intent_id, intent.account, self._archive, capture_id)
 
     async def _end(self, run: dict[str, Any] | None) -> str | None:
-        """Tell Prefect that the run is to end, and look until it has; its state's name when it was told."""
+        """Tell Prefect that the run is to end, and look until it has; its state's name when it was told.
+
+        One that is over is not told: it stays what it is, even if its capture goes on.
+        """
         if run is None:
             return None
+        if is_over(run):
+            self._is_over = True
+            return str(run["state"]["name"])
 
         def tell() -> str:
             with PrefectApi(self._address) as prefect:
@@ -212,7 +218,7 @@ class Cancelling:
 
         def look() -> bool:
             with PrefectApi(self._address, timeout=PREFECT_ANSWER, insist=False) as prefect:
-                return unless_over(prefect, run_id) is None
+                return is_over(prefect.find_run(run_id))
 
         while not self._is_over:
             with suppress(SetupError):

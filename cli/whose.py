@@ -58,7 +58,7 @@ class Whose:
         self.unread: StoreError | None = None
 
     async def run(self, which: str) -> dict[str, Any] | None:
-        """The run that is not over, by its id or the beginning of it; None also if Prefect is silent."""
+        """A run by its id, or one that is not over by the beginning; None also if Prefect is silent."""
         return await asyncio.to_thread(self._run, which)
 
     def _run(self, which: str) -> dict[str, Any] | None:
@@ -68,7 +68,7 @@ class Whose:
         try:
             with PrefectApi(self._address, timeout=PREFECT_ANSWER, insist=False) as prefect:
                 with suppress(ValueError):
-                    if (run := unless_over(prefect, str(UUID(which)))) or len(which) > WHOLE:
+                    if (run := prefect.find_run(str(UUID(which)))) or len(which) > WHOLE:
                         return run
                 found = [run for run in prefect.unfinished() if _is_named(run, which)]
                 return found[0] if len(found) == 1 else None
@@ -131,10 +131,9 @@ class Whose:
         )
 
 
-def unless_over(prefect: PrefectApi, run_id: str) -> dict[str, Any] | None:
-    """A run that Prefect knows and that is not over."""
-    run = prefect.find_run(run_id)
-    return run if run and run["state"]["type"] not in _OVER else None
+def is_over(run: dict[str, Any] | None) -> bool:
+    """Whether nothing more is posted for a run: it is over, or Prefect does not know it."""
+    return run is None or run["state"]["type"] in _OVER
 
 
 def _is_named(run: dict[str, Any], which: str) -> bool:

@@ -99,6 +99,16 @@ class Place(BaseModel):
             yield name, redact(value) if isinstance(value, str) else value
 
 
+class Bucket(Place):
+    """A bucket to which Cloudflare writes full captures."""
+
+    delete_delivered: bool = Field(
+        False,
+        description="Delete a file that Cloudflare delivered for a capture of ours, once its entry is "
+        "committed and every byte of it was read back",
+    )
+
+
 class Timing(BaseModel):
     """How long edgecap waits for what, in seconds."""
 
@@ -138,7 +148,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="EDGECAP_", env_nested_delimiter="__", extra="forbid")
 
     accounts: dict[str, Account] = Field(default_factory=dict)
-    buckets: dict[str, Place] = Field(default_factory=dict)
+    buckets: dict[str, Bucket] = Field(default_factory=dict)
     archives: dict[str, Place] = Field(default_factory=dict)
     bounds: Bounds = Field(default_factory=Bounds)
     timing: Timing = Field(default_factory=Timing)
@@ -185,7 +195,7 @@ class Settings(BaseSettings):
             )
         return account
 
-    def bucket(self, name: str = DEFAULT) -> Place:
+    def bucket(self, name: str = DEFAULT) -> Bucket:
         """The bucket called `name`, to which Cloudflare writes full captures.
 
         Raises:

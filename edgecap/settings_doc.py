@@ -17,7 +17,7 @@ from edgecap.alerts.settings import (
     SourceSettings,
 )
 from edgecap.requests import Bounds
-from edgecap.settings import Account, Place, Settings, Timing
+from edgecap.settings import Account, Bucket, Place, Settings, Timing
 
 TARGET = Path("docs/settings.md")
 _HEAD = """# Settings
@@ -78,7 +78,7 @@ def settings_page() -> str:
     parts = [_HEAD]
     for title, table, variable, model in (
         ("A Cloudflare account", "accounts.NAME", "ACCOUNTS__NAME__", Account),
-        ("A bucket that full captures are written to", "buckets.NAME", "BUCKETS__NAME__", Place),
+        ("A bucket that full captures are written to", "buckets.NAME", "BUCKETS__NAME__", Bucket),
         ("An archive", "archives.NAME", "ARCHIVES__NAME__", Place),
         ("How long to wait for what (seconds)", "timing", "TIMING__", Timing),
         ("The API's documented bounds", "bounds", "BOUNDS__", Bounds),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -16,6 +17,7 @@ from edgecap.archive.commit import commit
 from edgecap.archive.journal import Ended, Journal
 from edgecap.archive.manifest import Times, make_manifest
 from edgecap.archive.summaries import read_summary
+from edgecap.clearing import clear_for
 from edgecap.cloudflare.models import Capture
 from edgecap.deriving import Derived
 from edgecap.errors import CaptureFailed, EdgecapError, OutcomeUnknown
@@ -99,6 +101,9 @@ async def archive_entry(
         trouble=derived.trouble,
     )
     entry = await asyncio.to_thread(commit, store, manifest)
+    # Before the intent ends: a run that dies here is finished by `reconcile`, which does this, too.
+    if cleared := await asyncio.to_thread(clear_for, request, settings, store, entry):
+        get_run_logger().log(logging.WARNING if cleared.kept else logging.INFO, "%s", cleared)
     if intent:
         ended = Ended(outcome="archived", reason=entry.where, entry=entry.prefix, at=datetime.now(UTC))
         await asyncio.to_thread(Journal(store).end, intent_id, ended)

@@ -10,6 +10,7 @@ from edgecap.archive.entries import Entry, read_entry
 from edgecap.archive.journal import Intent
 from edgecap.archive.layout import entry_prefix
 from edgecap.archive.manifest import Times, make_manifest
+from edgecap.clearing import clear_for
 from edgecap.cloudflare.client import Client
 from edgecap.cloudflare.models import Capture
 from edgecap.delivery import matching
@@ -80,6 +81,15 @@ class Bringer:
             trouble=derived.trouble,
         )
         return await asyncio.to_thread(commit, self._archive, manifest)
+
+    async def clear(self, intent: Intent, entry: Entry) -> str:
+        """Delete what was delivered for a capture of ours that is archived, if the settings want that.
+
+        Returns:
+            What was done, one line; empty if it is not wanted.
+        """
+        cleared = await asyncio.to_thread(clear_for, intent.request, self._settings, self._archive, entry)
+        return str(cleared or "")
 
     async def has_files(self, capture: Capture, place: Place) -> bool:
         """Whether anything of a full capture is in its bucket."""

@@ -166,9 +166,12 @@ class Settler:
     async def _archived(self, intent: Intent, entry: Entry, outcome: Outcome) -> Finding:
         totals = entry.manifest.totals
         reason = f"{totals.packets:,} packets in {totals.files} file{'' if totals.files == 1 else 's'}"
+        cleared = await self._bringer.clear(intent, entry)
         ended = Ended(outcome=outcome, reason=reason, entry=entry.prefix, at=datetime.now(UTC))
         await asyncio.to_thread(self._journal.end, intent.intent_id, ended)
-        return _finding(intent, Action.ARCHIVED, f"{reason}: {entry.where}")
+        return _finding(
+            intent, Action.ARCHIVED, f"{reason}: {entry.where}" + (f"; {cleared}" if cleared else "")
+        )
 
     async def _ended(
         self, intent: Intent, outcome: Outcome, reason: str, kind: type[EdgecapError] | None = None

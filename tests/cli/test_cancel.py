@@ -347,6 +347,21 @@ def test_a_run_that_names_its_capture_has_it_stopped_while_the_archive_is_away(
     assert stops(edge) == [capture.id]
 
 
+@pytest.mark.parametrize("state", ["CANCELLED", "FAILED"])
+def test_a_run_that_is_over_has_its_capture_stopped_and_stays_what_it_is(
+    call, settings, edge, prefect, state
+):
+    """Such as one that was cancelled while Cloudflare refused to stop its capture."""
+    capture = post(settings, full_body(settings))
+    prefect.run |= {"labels": {CAPTURE: capture.id}, "state": {"type": state, "name": state.title()}}
+    away = {"EDGECAP_ARCHIVES__DEFAULT__URI": "file:/nowhere/archive"}
+    done = call("cancel", prefect.run["id"], PREFECT_API_URL=prefect.url, **away)
+    assert done.returncode == 0, done.stderr
+    assert f"full ORD ({prefect.run['id']}) is {state.lower()}; Cloudflare was asked to stop" in done.stdout
+    assert stops(edge) == [capture.id]
+    assert prefect.run["state"]["type"] == state
+
+
 @pytest.mark.parametrize("ends", [True, False])
 def test_that_nothing_runs_is_said_only_of_a_run_that_is_over(
     call, settings, edge, store, prefect, monkeypatch, ends

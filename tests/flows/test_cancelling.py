@@ -53,6 +53,12 @@ def stops(world):
     return [event["capture_id"] for event in world.edge.log.events("stop")]
 
 
+def without_archive():
+    """The settings, with an archive that is away."""
+    away = {"default": Place(uri="file:/nowhere/archive")}
+    return load_settings().model_copy(update={"archives": away})
+
+
 @pytest.fixture
 async def running(world):
     """A long full capture in this process: its flow, and its run's id."""
@@ -94,7 +100,10 @@ async def test_a_cancel_counts_whatever_state_the_run_writes_over_it(world, pref
 @pytest.mark.parametrize(
     "world", [(("error,method=PUT,path=*/stop,count=always,value=503",), "documented")], indirect=True
 )
-async def test_a_capture_that_cannot_be_stopped_is_told_of(world, prefect_server, running, monkeypatch):
+async def test_a_capture_that_cannot_be_stopped_is_told_of_and_a_second_cancel_stops_it(
+    world, prefect_server, running, monkeypatch
+):
+    """The run is over by then: its label tells which capture that was, whatever becomes of the archive."""
     monkeypatch.setattr("tasks.cancelling.STOP_WITHIN", 2.0)
     flow, run_id = running
     cancel(prefect_server, run_id)
@@ -103,6 +112,12 @@ async def test_a_capture_that_cannot_be_stopped_is_told_of(world, prefect_server
     assert "a full capture may go on at Cloudflare" in state.message
     assert "`edgecap reconcile` tries again" in state.message
     assert stops(world) == []
+    world.edge.faults.clear()
+    cancelling = Cancelling(without_archive(), "default", "default", prefect_server.api_url)
+    said = await cancelling.cancel(run_id, yes=False)
+    assert (said["state"], said["outcome"]) == ("Cancelled", "asked")
+    [post] = world.posts()
+    assert stops(world) == [post["capture_id"]]
 
 
 async def test_a_run_s_label_names_its_capture_to_a_cancel_that_cannot_read_the_journal(
@@ -111,10 +126,7 @@ async def test_a_run_s_label_names_its_capture_to_a_cancel_that_cannot_read_the_
     flow, run_id = running
     with PrefectApi(prefect_server.api_url) as prefect:
         await wait_for(lambda: CAPTURE in prefect.run(run_id)["labels"])
-    settings = load_settings().model_copy(
-        update={"archives": {"default": Place(uri="file:/nowhere/archive")}}
-    )
-    cancelling = Cancelling(settings, "default", "default", prefect_server.api_url)
+    cancelling = Cancelling(without_archive(), "default", "default", prefect_server.api_url)
     said = await cancelling.cancel(run_id, yes=False)
     [post] = world.posts()
     assert said["capture_id"] == post["capture_id"]

@@ -11,6 +11,7 @@ from edgecap.archive.entries import list_entries
 from edgecap.archive.journal import Journal
 from edgecap.archive.summaries import read_summary
 from edgecap.archive.verify import verify_entry
+from edgecap.delivery import matching
 from edgecap.errors import (
     BadCredentials,
     BucketNotValidated,
@@ -26,7 +27,9 @@ from edgecap.errors import (
     WindowTooOld,
 )
 from edgecap.requests import Filter, FullRequest, SimpleRequest
+from edgecap.settings import load_settings
 from edgecap.simulator.variants import VARIANTS
+from edgecap.stores import open_store
 from flows.capture import capture
 from flows.register_bucket import register_bucket
 from tasks.submit import submit
@@ -86,6 +89,21 @@ async def test_the_api_is_asked_for_what_it_can_do_of_an_expression(world, store
     residual = entry.manifest.residual
     assert 0 < residual.kept < residual.packets == summary.packets
     assert packets_by_capinfos(world.archive / entry.prefix / "packets.pcapng") == residual.kept
+
+
+async def test_delivered_files_are_deleted_once_they_are_archived_if_the_bucket_says_so(world, store):
+    await register_bucket()
+    bucket = open_store(load_settings().bucket())
+    request = FullRequest(colo="ORD", time_limit=20)
+    kept = await (await run(request)).result()
+    assert len(matching(bucket, kept.capture_id)) > 0
+    world.write(**{"buckets.default": {**world.values["buckets.default"], "delete_delivered": True}})
+    cleared = await (await run(request)).result()
+    assert len(matching(bucket, kept.capture_id)) > 0
+    assert matching(bucket, cleared.capture_id) == []
+    for entry in list_entries(store):
+        assert verify_entry(store, entry) == []
+    assert {entry.manifest.entry_id for entry in list_entries(store)} == {kept.capture_id, cleared.capture_id}
 
 
 @pytest.mark.parametrize("world", [((), name) for name in VARIANTS], indirect=True, ids=list(VARIANTS))

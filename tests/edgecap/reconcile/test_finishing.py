@@ -13,8 +13,10 @@ from edgecap.archive.journal import Ended
 from edgecap.archive.layout import FLOWS, MANIFEST, PACKETS, SUMMARY, entry_prefix
 from edgecap.archive.verify import verify_entry
 from edgecap.body import request_body
+from edgecap.delivery import matching
 from edgecap.fetching import fetch_full, fetch_simple
 from edgecap.reconcile import Action, Life, Limits
+from edgecap.reconcile.bringing import Bringer
 from edgecap.requests import Filter, FullRequest, SimpleRequest
 from edgecap.simulator.variants import VARIANTS
 from edgecap.stores import open_store
@@ -37,6 +39,23 @@ async def test_a_capture_whose_run_died_is_fetched_and_archived(world, request_)
     assert (ended.outcome, ended.entry) == ("archived", entry.prefix)
     assert str(report) == "1 finished"
     assert kinds(await world.reconcile(adopt="all")) == []
+
+
+async def test_delivered_files_of_a_run_that_died_before_it_deleted_them_are_deleted(world):
+    """It died after its entry was committed, so that its intent is still open."""
+    intent, capture = await world.accepted(FULL)
+    capture = await world.final(capture)
+    world.settings.buckets["default"].delete_delivered = True
+    async with world.client() as client:
+        await Bringer(client, world.archive, world.settings).bring(capture, world.place, intent=intent)
+    bucket = open_store(world.place)
+    assert len(matching(bucket, capture.id)) > 1
+    [finding] = (await world.reconcile()).findings
+    assert finding.action is Action.ARCHIVED
+    assert "delivered files deleted from the bucket" in finding.detail
+    assert matching(bucket, capture.id) == []
+    [entry] = world.entries()
+    assert verify_entry(world.archive, entry) == []
 
 
 @both

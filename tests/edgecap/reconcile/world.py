@@ -21,7 +21,7 @@ from edgecap.intents import decide
 from edgecap.posting import about_to_post
 from edgecap.reconcile import Life, Limits, Reconciler
 from edgecap.requests import FullRequest, SimpleRequest
-from edgecap.settings import Account, Settings, Timing
+from edgecap.settings import Account, Bucket, Settings, Timing
 from edgecap.stores import open_store
 from edgecap.stores.folder import FolderStore
 
@@ -47,7 +47,7 @@ class World:
                     account_id=account_id, api_token=SecretStr(TOKEN), base_url=server.base_url
                 )
             },
-            buckets={"default": place},
+            buckets={"default": Bucket(**dict(place))},
             timing=Timing(server_speed=SPEED, settle=0.3, delivery=5),
         )
         self.lives = {}
