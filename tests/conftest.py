@@ -16,6 +16,7 @@ from edgecap.stores import open_store
 from tests.flaky_proxy import FlakyProxy
 from tests.mounting import mounted
 from tests.prefect_database import shared_database
+from tests.r2_front import R2Front
 from tests.servers import CEPH_MISSING, Ceph, FakeGcs
 
 # Nothing in a test may look for credentials in a cloud around this machine.
@@ -43,6 +44,13 @@ def object_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectSto
     """An S3 server that checks signatures: MiniStack."""
     with ObjectStore(tmp_path_factory.mktemp("ministack")) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def r2_front(object_store: ObjectStore) -> Iterator[R2Front]:
+    """The S3 server, less what R2 does not do."""
+    with R2Front(urlsplit(object_store.endpoint_url).port or 0) as front:
+        yield front
 
 
 @pytest.fixture(scope="session")
@@ -78,7 +86,10 @@ def place_of(request: pytest.FixtureRequest, bucket: str, tmp_path):
         name = {"s3": "object_store", "r2": "object_store", "gcs": "fake_gcs", "ceph": "ceph"}[kind]
         server = request.getfixturevalue(name)
         server.make_bucket(bucket)
-        return server.place(bucket, prefix, scheme="r2") if kind == "r2" else server.place(bucket, prefix)
+        if kind == "r2":
+            front = request.getfixturevalue("r2_front")
+            return server.place(bucket, prefix, scheme="r2").model_copy(update={"endpoint_url": front.url})
+        return server.place(bucket, prefix)
 
     return make
 

@@ -79,6 +79,10 @@ class FlakyProxy:
         """Answer 501 to every request that has this header, as servers do that do not know it."""
         self.refused_header = b"\r\n" + header.lower().encode() + b":"
 
+    def refusal(self, head: bytes) -> tuple[bytes, bytes] | None:
+        """Status and body of the answer to a request that is not let through; None for all others."""
+        return None
+
     def __enter__(self) -> Self:
         self._thread.start()
         assert self._ready.wait(240)
@@ -135,6 +139,8 @@ class FlakyProxy:
             if re.match(rb"[A-Z]+ /", head):
                 self.requests.append(head)
                 answer.size, answer.method = 0, head.split(b" ")[0].decode()
+                if refused := self.refusal(head):
+                    await _say(*refused, reader, down)
                 if self.refused_header and self.refused_header in head.lower():
                     error = b"<Error><Code>NotImplemented</Code><Message>no conditions</Message></Error>"
                     await _say(b"501 Not Implemented", error, reader, down)
