@@ -84,7 +84,7 @@ def explain(error: Exception, where: str) -> StoreError:
     if wrong := _wrong(error):
         return StoreUnreachable(f"the answer is not Google's: {wrong}", where=where, todo=_PAGE)
     if isinstance(error, auth.GoogleAuthError) and error.retryable:
-        return StoreUnreachable(f"the credentials cannot be renewed: {text}", where=where, todo=_LATER)
+        return StoreUnreachable(f"the credentials cannot be fetched: {text}", where=where, todo=_LATER)
     for family, kind, what, todo in _FAMILIES:
         if isinstance(error, family):
             return kind(f"{what}: {text}", where=where, todo=todo)

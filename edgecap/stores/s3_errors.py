@@ -128,7 +128,7 @@ _NO_ANSWER = (
 _ON_THE_WAY = (boto.FlexibleChecksumError, boto.ChecksumError, boto.AwsChunkedWrapperError)
 # What is raised without an answer, the first that fits.
 _FAMILIES: tuple[tuple[Any, type[StoreError], str, str], ...] = (
-    (NotRenewed, StoreUnreachable, "the credentials cannot be renewed", _RENEW),
+    (NotRenewed, StoreUnreachable, "the credentials cannot be fetched", _RENEW),
     (_NO_CREDENTIALS, StoreDenied, "no credentials can be used", _KEYS),
     (boto.SSLError, StoreUnreachable, "the store's certificate is not trusted", "check endpoint_url"),
     (_ON_THE_WAY, Damaged, "the bytes were changed on the way", "try again"),

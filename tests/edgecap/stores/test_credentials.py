@@ -99,12 +99,12 @@ def test_a_renewal_that_fails_once_is_trouble_that_passes(endpoint, store):
     before = endpoint.asked
     assert before >= 2, "they are renewed"
     endpoint.trouble = [503] * 3
-    with pytest.raises(StoreUnreachable, match=r"the credentials cannot be renewed: .*503.*; try again"):
+    with pytest.raises(StoreUnreachable, match=r"the credentials cannot be fetched: .*503.*; try again"):
         store.stat("x")
     assert endpoint.asked == before + 3
     assert store.stat("x").size == 1
     endpoint.trouble = [429] * 3
-    with pytest.raises(StoreUnreachable, match="cannot be renewed"):
+    with pytest.raises(StoreUnreachable, match="cannot be fetched"):
         list(store.list())
     assert [info.key for info in store.list()] == ["x"]
 
@@ -124,7 +124,7 @@ def test_an_odd_answer_of_who_renews_passes_too(odd, endpoint, store):
     """A KeyError or a TypeError of botocore's is no fault of edgecap's own."""
     store.put("x", b"1")
     endpoint.odd = odd
-    with pytest.raises(StoreUnreachable, match="the credentials cannot be renewed"):
+    with pytest.raises(StoreUnreachable, match="the credentials cannot be fetched"):
         store.stat("x")
     endpoint.odd = None
     assert store.stat("x").size == 1
@@ -148,11 +148,11 @@ def test_a_renewal_that_is_refused_is_denied(status, endpoint, store):
 def test_an_endpoint_that_does_not_answer_at_first_passes(alone, store, endpoint):
     """A worker that starts before the endpoint does: nothing tells that its credentials are wrong."""
     alone.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"http://127.0.0.1:{free_port()}/credentials")
-    with pytest.raises(StoreUnreachable, match="the credentials cannot be renewed"):
+    with pytest.raises(StoreUnreachable, match="the credentials cannot be fetched"):
         store.check()
     alone.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", endpoint.url)
     endpoint.trouble = [500] * 3
-    with pytest.raises(StoreUnreachable, match="the credentials cannot be renewed"):
+    with pytest.raises(StoreUnreachable, match="the credentials cannot be fetched"):
         store.check()
     store.check()
 
@@ -195,12 +195,12 @@ def test_a_program_that_fails_once_passes(alone, store, short_lived, tmp_path):
     give()
     store.put("x", b"1")
     broken.touch()
-    with pytest.raises(StoreUnreachable, match=r"the credentials cannot be renewed: .*the vault is sealed"):
+    with pytest.raises(StoreUnreachable, match=r"the credentials cannot be fetched: .*the vault is sealed"):
         store.stat("x")
     broken.unlink()
     assert store.stat("x").size == 1
     given.write_text("no JSON")
-    with pytest.raises(StoreUnreachable, match="the credentials cannot be renewed"):
+    with pytest.raises(StoreUnreachable, match="the credentials cannot be fetched"):
         store.stat("x")
     give()
     assert store.stat("x").size == 1
@@ -231,7 +231,7 @@ def test_google_tokens_that_are_not_given_just_now_pass(place_of, google_key):
     place = place_of("gcs")
     with OneAnswer(503, b'{"error": "internal_failure"}', **{"content-type": "application/json"}) as server:
         store = open_store(place.model_copy(update={"credentials_file": google_key(server.url)}))
-        with pytest.raises(StoreUnreachable, match=r"the credentials cannot be renewed: .*internal_failure"):
+        with pytest.raises(StoreUnreachable, match=r"the credentials cannot be fetched: .*internal_failure"):
             store.check()
         server.status, server.body = 400, b'{"error": "invalid_grant"}'
         with pytest.raises(StoreDenied, match=r"no credentials can be used: .*invalid_grant"):
