@@ -133,25 +133,36 @@ async def _download(
                     where=f"capture {capture.id}",
                     todo="try again; the capture stays at Cloudflare for a while",
                 )
+            verdict = Verdict.GZIP
             if not landing.unpacked:
-                await _require_again(client, capture, landing.source_sha256)
-            fetched = landing.publish(Verdict.GZIP if landing.unpacked else Verdict.TWO_READS)
+                verdict = await _downloaded_again(client, capture, landing.source_sha256)
+            fetched = landing.publish(verdict)
         finally:
             landing.clear()
         record = await asyncio.to_thread(_keep, archive, prefix, fetched, "", SIMPLE_MOST)
         return Fetching((record,))
 
 
-async def _require_again(client: Client, capture: Capture, sha256: str) -> None:
-    """Raise NetworkTrouble unless the same bytes come a second time."""
+async def _downloaded_again(client: Client, capture: Capture, sha256: str) -> Verdict:
+    """How the bytes of a first download are verified by a second one.
+
+    How often the API gives a file is not known. If it does so only once, what came is kept.
+
+    Raises:
+        NetworkTrouble: other bytes came, or the download was cut short.
+    """
     digest = hashlib.sha256()
-    async with client.download(capture.id) as download:
-        async for chunk in download:
-            digest.update(chunk)
+    try:
+        async with client.download(capture.id) as download:
+            async for chunk in download:
+                digest.update(chunk)
+    except (UnknownToApi, RequestRefused):
+        return Verdict.ONE_READ
     if digest.hexdigest() != sha256:
         raise NetworkTrouble(
             "two downloads gave different bytes", where=f"capture {capture.id}", todo="try again"
         )
+    return Verdict.TWO_READS
 
 
 async def fetch_full(

@@ -80,7 +80,8 @@ class FileRecord(_Record):
         "",
         description="What the fetched bytes were held against: a checksum that the store states (sha256,"
         " crc32c, crc64nvme, md5, ...; md5-of-parts, ... of what was put in parts), gzip-crc32 of a packed"
-        " file, or two-reads where nothing is stated. `length` in older entries: nothing but their size",
+        " file, two-reads where nothing is stated, or one-read where the API gave it only once. `length` in"
+        " older entries: nothing but their size",
     )
     flags: tuple[str, ...] = ()
     damage: str = Field("", description="What cannot be read, one line")

@@ -133,6 +133,19 @@ async def test_a_file_that_is_not_there_right_after_success_is_asked_for_again(t
                 await fetch_simple(client, failed, archive, prefix="captures/z/", sleep=None)
 
 
+async def test_a_file_that_the_api_gives_only_once_is_kept_and_says_so(tmp_path):
+    (tmp_path / "archive").mkdir()
+    answers = [Response(PACKETS), JSONResponse({"success": False, "errors": [], "result": None}, 404)]
+    async with serving(lambda _: answers.pop(0)) as (api, _):
+        account = Account(account_id=ACCOUNT, base_url=f"{api}/client/v4", **TOKEN)
+        capture = Capture(id=CAPTURE, type="simple", status="success")
+        archive = FolderStore(tmp_path / "archive")
+        async with Client(account, attempts=1) as client:
+            fetched = await fetch_simple(client, capture, archive, prefix="captures/x/")
+    assert fetched.files[0].verified_by == "one-read"
+    assert [info.size for info in archive.list("captures/x/")] == [len(PACKETS)]
+
+
 async def test_bytes_that_were_flipped_on_the_way_are_noticed(tmp_path):
     """The API states no checksum: the same bytes must come twice, or unpack without fault."""
     (tmp_path / "archive").mkdir()
