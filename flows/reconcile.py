@@ -18,7 +18,7 @@ from tasks.retrying import insist
 from tasks.runs import TakenUp, look_again, sign, take_up
 from tasks.settle import settle, stop_cancelled
 from tasks.slots import free_if_abandoned
-from tasks.upkeep import NOTHING_NEW, forget_quiet, is_awaited, take_turn
+from tasks.upkeep import NOTHING_NEW, forget_overdue, forget_quiet, is_awaited, take_turn
 
 # A trigger fires once in ten seconds (prefect.yaml): what happens in the rest of them is this run's, too.
 COLLECTING = timedelta(seconds=11)
@@ -44,6 +44,7 @@ async def reconcile(adopt: Adopt = "ours") -> str:
     if other := await take_turn(run_id):
         line = f"left to run {other}"
         return cast("str", Completed(name=NOTHING_NEW, message=line, data=line))
+    await forget_overdue(run_id)
     began = datetime.now(UTC)
     was_triggered = bool(deployment.id) and "auto-scheduled" not in this_run.tags
     until = began + COLLECTING if was_triggered else began

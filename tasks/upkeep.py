@@ -18,9 +18,12 @@ from prefect.client.schemas.filters import (
     FlowFilter,
     FlowFilterName,
     FlowRunFilter,
+    FlowRunFilterDeploymentId,
+    FlowRunFilterExpectedStartTime,
     FlowRunFilterState,
     FlowRunFilterStateName,
     FlowRunFilterStateType,
+    FlowRunFilterTags,
 )
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.exceptions import ObjectNotFound
@@ -31,6 +34,7 @@ from tasks.runs import RECONCILE, process_is_gone
 NOTHING_NEW = "NothingNew"  # the state's name of a run that changed nothing, or left the looking to another
 PATIENCE = 10.0  # seconds; longer, and two look at once, which does no harm: a capture may have to be stopped
 LOOKING = "edgecap.reconcile.looking"  # the label of a run that has begun to look
+_OVERDUE = timedelta(minutes=1)  # a worker that is at work takes a run up sooner
 _PAUSE = 0.5
 _PAGE = 200
 
@@ -74,6 +78,31 @@ async def is_awaited(run_id: str) -> bool:
 async def forget_quiet(run_id: str) -> None:
     """Delete the earlier runs of deployments that changed nothing, so that the Runs page is of captures."""
     await insist(partial(_forget_quiet, run_id))
+
+
+async def forget_overdue(run_id: str) -> None:
+    """Delete scheduled runs of this deployment whose time went by while nobody worked: this run looks now.
+
+    After a weekend without a worker there are hundreds, each of which would be a process that leaves at once.
+    """
+    await insist(partial(_forget_overdue, run_id))
+
+
+async def _forget_overdue(run_id: str) -> None:
+    async with get_client() as client:
+        me = await client.read_flow_run(UUID(run_id))
+        if me.deployment_id is None:
+            return
+        wanted = FlowRunFilter(
+            deployment_id=FlowRunFilterDeploymentId(any_=[me.deployment_id]),
+            state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED])),
+            expected_start_time=FlowRunFilterExpectedStartTime(before_=datetime.now(UTC) - _OVERDUE),
+            tags=FlowRunFilterTags(all_=["auto-scheduled"]),
+        )
+        while runs := await client.read_flow_runs(flow_run_filter=wanted, limit=_PAGE):
+            for run in runs:
+                with suppress(ObjectNotFound):  # another was faster
+                    await client.delete_flow_run(run.id)
 
 
 async def _forget_quiet(run_id: str) -> None:

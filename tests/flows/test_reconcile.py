@@ -29,7 +29,7 @@ from edgecap.settings import load_settings
 from flows.capture import capture
 from flows.reconcile import _free_lanes, _show, reconcile
 from tasks.runs import PROCESS, look_again, take_up
-from tasks.upkeep import LOOKING, NOTHING_NEW, forget_quiet, is_awaited, take_turn
+from tasks.upkeep import LOOKING, NOTHING_NEW, forget_overdue, forget_quiet, is_awaited, take_turn
 from tests.flaky_proxy import FlakyProxy
 from tests.flows.conftest import forget_runs
 
@@ -198,6 +198,39 @@ async def test_of_many_at_once_one_looks_one_waits_for_it_and_the_others_leave(p
         assert {run.id for run in await client.read_flow_runs(flow_run_filter=wanted)} == {second}
 
 
+async def test_runs_whose_time_went_by_while_nobody_worked_are_deleted_by_the_one_that_looks(prefect_server):
+    forget_runs(prefect_server.api_url)
+    now = datetime.now(UTC)
+    async with get_client() as client:
+        pool = await client.create_work_pool(WorkPoolCreate(name=f"pool-{uuid4().hex}", type="process"))
+        flow_id = await client.create_flow(reconcile)
+        names = (uuid4().hex, uuid4().hex)
+        ours, other = [
+            await client.create_deployment(flow_id, name=name, work_pool_name=pool.name) for name in names
+        ]
+
+        async def scheduled(deployment, minutes, *tags):
+            state = State[None](
+                type=StateType.SCHEDULED, state_details={"scheduled_time": now + timedelta(minutes=minutes)}
+            )
+            made = await client.create_flow_run_from_deployment(deployment, state=state, tags=list(tags))
+            return made.id
+
+        overdue = [await scheduled(ours, -10 * number, "auto-scheduled") for number in range(1, 4)]
+        kept = {
+            await scheduled(ours, 10, "auto-scheduled"),
+            await scheduled(ours, -10),  # a person's, or a trigger's
+            await scheduled(other, -10, "auto-scheduled"),
+        }
+        me = (await client.create_flow_run_from_deployment(ours)).id
+        await set_state(client, me, StateType.RUNNING)
+        await forget_overdue(str(me))
+        wanted = FlowRunFilter(deployment_id={"any_": [ours, other]})
+        left = {run.id for run in await client.read_flow_runs(flow_run_filter=wanted)}
+        assert left == {me, *kept}
+        assert not left & set(overdue)
+
+
 @pytest.mark.filterwarnings("ignore:Artifact creation outside:FutureWarning")
 async def test_a_prefect_server_that_is_busy_for_a_moment_does_not_end_a_reconcile_run(world, prefect_server):
     """It answers 503 while something else writes to its database."""
@@ -208,6 +241,7 @@ async def test_a_prefect_server_that_is_busy_for_a_moment_does_not_end_a_reconci
                 run = (await client.create_flow_run(reconcile)).id
                 steps = (
                     partial(take_turn, str(run)),
+                    partial(forget_overdue, str(run)),
                     _free_lanes,
                     partial(_show, [], ["the full lane was freed"], {}),
                     partial(forget_quiet, str(run)),
