@@ -50,9 +50,13 @@ class EdgecapError(Exception):
         what: what happened, in the words of the field, without secrets.
         where: the file, field, URL or capture that it happened to.
         todo: what a person can do next.
+
+    Attributes:
+        lasts: no wait will mend it, as far as can be told: a person has to.
     """
 
     exit_code: ClassVar[int] = 1
+    lasts: bool = False
 
     def __init__(self, what: str, *, where: str = "", todo: str = "") -> None:
         super().__init__(what)

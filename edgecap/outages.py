@@ -64,7 +64,8 @@ def may_pass(error: EdgecapError, *, accepted: bool, unattended: bool) -> bool:
     """Whether a run waits for what failed, instead of failing with it.
 
     A folder that is missing may lie on a disk that is not mounted at the moment. A person at a terminal has
-    more likely misspelt it, and wants to know at once.
+    more likely misspelt it, and wants to know at once; so too of a proxy that wants a password, and of a
+    certificate that is not trusted.
 
     Args:
         error: what an attempt failed with.
@@ -72,7 +73,7 @@ def may_pass(error: EdgecapError, *, accepted: bool, unattended: bool) -> bool:
         unattended: whether a worker runs it, so that nobody waits for its answer.
     """
     if isinstance(error, AWAY):
-        return True
+        return accepted or unattended or not error.lasts
     if accepted:
         return isinstance(error, (*SHUT_OUT, StoreMissing))
     return unattended and isinstance(error, StoreMissing) and error.where.startswith("file:")

@@ -69,6 +69,10 @@ hold all CAs that are needed. The CAs of the other three variables, and of `ca_b
 are trusted besides. It makes no difference which client a variable is named after. A folder holds
 certificates under OpenSSL's names (`openssl rehash`). Where a system has no trust store, edgecap uses the
 list of the package `certifi`.
+
+**What goes wrong.** A proxy that does not answer is waited for, as any outage is. If a proxy wants a
+password, or a certificate is not trusted, a command at a terminal ends with one line that names the proxy
+and what to set; the run of a worker waits for it to be mended.
 """
 _SOURCES = "Who may send alerts, of " + ", ".join(AlertSettings.model_fields)
 

@@ -68,7 +68,9 @@ async def passing(task: Task[Any, Any], task_run: TaskRun, state: State[Any]) ->
     """Whether the task failed for a reason that may pass: `retry_condition_fn` of every task here."""
     try:
         await state.aresult()
-    except (*PASSING, *PREFECT_AWAY):
+    except PASSING as error:
+        return not error.lasts
+    except PREFECT_AWAY:
         return True
     except Exception:  # noqa: BLE001 - whatever else it was, it will not pass by waiting
         return False

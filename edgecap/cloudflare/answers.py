@@ -176,7 +176,7 @@ def _on_the_way(call: Call, status: int, headers: Mapping[str, str]) -> ApiError
         return NetworkTrouble(
             f"the proxy wants a user and password: HTTP {status}",
             where=str(call),
-            todo="set HTTP_PROXY to http://USER:PASSWORD@host:port",
+            todo="put them into HTTP_PROXY, before the host: USER:PASSWORD@host:port",
             status=status,
             sent=False,
         )

@@ -34,7 +34,9 @@ def network_trouble(error: Exception, call: Call, url: str) -> NetworkTrouble:
     """
     sent = not isinstance(error, _NOTHING_SENT)
     if not sent and (trouble := trouble_of(error, url)):
-        return NetworkTrouble(call.hide(trouble.what), where=str(call), todo=trouble.todo, sent=False)
+        found = NetworkTrouble(call.hide(trouble.what), where=str(call), todo=trouble.todo, sent=False)
+        found.lasts = trouble.lasts
+        return found
     changes = sent and call.method != "GET"
     return NetworkTrouble(
         call.hide(f"{_what(error)} {urlsplit(url).netloc}: {str(error) or type(error).__name__}"),

@@ -7,10 +7,16 @@ from urllib.parse import quote
 
 from requests import PreparedRequest, Response, Session
 from requests.adapters import HTTPAdapter
+from requests.exceptions import ProxyError, RequestException, SSLError
 
 from edgecap.network import Proxy, proxy_for, trust
+from edgecap.network.trouble import trouble_of
 
 _PROXY_TLS = "proxy_ssl_context"
+
+
+class WillLast(RequestException):
+    """A certificate is not trusted, or the proxy wants a password: Google's library shall not try again."""
 
 
 class Network(HTTPAdapter):
@@ -50,7 +56,13 @@ class Network(HTTPAdapter):
         """Send a request; which proxy it takes, the environment says and no argument."""
         proxy = proxy_for(request.url or "")
         kwargs["proxies"] = dict.fromkeys(("http", "https"), proxy_url(proxy)) if proxy else {}
-        return super().send(request, *args, **kwargs)
+        try:
+            return super().send(request, *args, **kwargs)
+        except (ProxyError, SSLError) as error:
+            trouble = trouble_of(error, request.url or "")
+            if trouble and trouble.lasts:
+                raise WillLast(str(error), request=request) from error
+            raise
 
 
 def proxy_url(proxy: Proxy) -> str:

@@ -35,10 +35,11 @@ _UNKNOWN_ISSUER = frozenset({2, 18, 19, 20, 21})
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """What happened, and what a person can do."""
+    """What happened, what a person can do, and whether a person has to."""
 
     what: str
     todo: str
+    lasts: bool = False
 
 
 def chain(error: BaseException) -> Iterator[BaseException]:
@@ -99,12 +100,15 @@ def _url_of(error: BaseException) -> str:
 def _not_trusted(error: ssl.SSLCertVerificationError, url: str, proxy: Proxy | None) -> Trouble:
     server = urlsplit(url).hostname or "the server"
     by = f", through the proxy {proxy}," if proxy else ""
+    todo = "check the address, the server's certificate and this machine's clock"
+    known = ""
+    if error.verify_code in _UNKNOWN_ISSUER:
+        todo = (
+            "add its CA to the system's trust store, or set SSL_CERT_FILE to a file with the CA's certificate"
+        )
+        known = f" (trusted are {trust()})"
     return Trouble(
-        f"the certificate of {server}{by} is not trusted: {error.verify_message}",
-        "add its CA to the system's trust store, or set SSL_CERT_FILE to a file with the CA's certificate; "
-        f"trusted are {trust()}"
-        if error.verify_code in _UNKNOWN_ISSUER
-        else "check the address, the server's certificate and this machine's clock",
+        f"the certificate of {server}{by} is not trusted: {error.verify_message}{known}", todo, lasts=True
     )
 
 
@@ -117,7 +121,8 @@ def refusal(url: str, status: int, reason: str = "") -> Trouble | None:
         known = "does not accept the user and password" if proxy.user else "wants a user and password"
         return Trouble(
             f"the proxy {proxy} {known}: HTTP 407",
-            f"set {proxy.variable} to {proxy.scheme}://USER:PASSWORD@{proxy.host}:{proxy.port}",
+            f"put them into {proxy.variable}, before the host: USER:PASSWORD@{proxy.host}:{proxy.port}",
+            lasts=True,
         )
     answered = f"HTTP {status} {reason}".rstrip()
     return Trouble(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import socket
 
-from edgecap.network.trouble import chain
+from edgecap.errors import StoreUnreachable
+from edgecap.network.trouble import chain, trouble_of
 from edgecap.redact import redact
 
 _PAGE = re.compile(
@@ -22,6 +23,16 @@ def root_cause(error: BaseException) -> str:
         if isinstance(each, OSError) and each.strerror and each.errno:
             return each.strerror
     return redact(" ".join(str(error).split()))[:200] or type(error).__name__
+
+
+def on_the_way(error: BaseException, where: str) -> StoreUnreachable | None:
+    """What is wrong with the proxy or the store's certificate; None if it is something else."""
+    trouble = trouble_of(error)
+    if trouble is None:
+        return None
+    found = StoreUnreachable(trouble.what, where=where, todo=trouble.todo)
+    found.lasts = trouble.lasts
+    return found
 
 
 def sentence(text: object) -> str:

@@ -24,8 +24,7 @@ from edgecap.errors import (
     StoreUnreachable,
     StoreUnwritable,
 )
-from edgecap.network.trouble import trouble_of
-from edgecap.stores.causes import looks_like_page, root_cause, sentence
+from edgecap.stores.causes import looks_like_page, on_the_way, root_cause, sentence
 
 _KEYS = "set GOOGLE_APPLICATION_CREDENTIALS, or credentials_file of this place"
 _LATER = "try again later"
@@ -78,8 +77,8 @@ def explain(error: Exception, where: str) -> StoreError:
         error: what it raised.
         where: the bucket or object, as a URI without secrets.
     """
-    if trouble := trouble_of(error):
-        return StoreUnreachable(trouble.what, where=where, todo=trouble.todo)
+    if found := on_the_way(error, where):
+        return found
     text = root_cause(error)
     if wrong := _wrong(error):
         return StoreUnreachable(f"the answer is not Google's: {wrong}", where=where, todo=_PAGE)

@@ -21,9 +21,8 @@ from edgecap.errors import (
     StoreMissing,
     StoreUnreachable,
 )
-from edgecap.network.trouble import trouble_of
 from edgecap.redact import redact
-from edgecap.stores.causes import root_cause, sentence
+from edgecap.stores.causes import on_the_way, root_cause, sentence
 
 
 class NotRenewed(boto.CredentialRetrievalError):
@@ -147,8 +146,8 @@ def explain(error: Exception, where: str) -> StoreError:
     """
     if isinstance(error, boto.ClientError):
         return _answer(error, where)
-    if trouble := trouble_of(error):
-        return StoreUnreachable(trouble.what, where=where, todo=trouble.todo)
+    if found := on_the_way(error, where):
+        return found
     text = root_cause(error)
     for family, kind, what, todo in _FAMILIES:
         if isinstance(error, family):

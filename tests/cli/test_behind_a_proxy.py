@@ -10,6 +10,7 @@ import signal
 import time
 from urllib.parse import urlsplit
 
+import certifi
 import pytest
 
 from deployments.prefect_api import PrefectApi
@@ -114,6 +115,14 @@ def test_captures_here_and_by_a_worker_go_through_the_proxy_and_prefect_does_not
     assert {"full", "simple"} <= {entry["type"] for entry in entries}
     assert shell.run("verify").returncode == 0
     assert network.hosts() == HOSTS
+
+    # Nobody at a terminal is left waiting for what only a person can mend.
+    distrusted = shell.run("capture", "simple", "--seconds", "20", SSL_CERT_FILE=certifi.where())
+    assert distrusted.returncode in (7, 8)
+    line = distrusted.stderr.splitlines()[-1]
+    assert line.startswith("edgecap: the certificate of ")
+    assert f"through the proxy {network.url} (HTTPS_PROXY), is not trusted" in line
+    assert "SSL_CERT_FILE" in line
 
 
 @pytest.mark.parametrize(

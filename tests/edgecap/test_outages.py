@@ -59,6 +59,11 @@ def test_no_patience_at_all_gives_up_at_once():
     assert is_over(another_failure(None, NOW), 0)
 
 
+def lasting(error):
+    error.lasts = True
+    return error
+
+
 def test_the_run_says_for_what_it_waits_since_when_and_until_when():
     outage = Outage(NOW, NOW + timedelta(minutes=7))
     api = NetworkTrouble("cannot connect to api.example.net: refused", where="GET /pcaps")
@@ -78,6 +83,7 @@ def test_the_run_says_for_what_it_waits_since_when_and_until_when():
     [
         (NetworkTrouble("down"), "always"),
         (StoreUnreachable("down", where="s3://b"), "always"),
+        (lasting(NetworkTrouble("the proxy wants a password")), "accepted or unattended"),
         (NoPermission("no"), "accepted"),
         (StoreMissing("gone", where="s3://b"), "accepted"),
         (StoreMissing("gone", where="file:/mnt/archive"), "accepted or unattended"),

@@ -20,6 +20,9 @@ from deployments.processes import LOOPBACK, free_port
 from edgecap.cloudflare.client import Client
 from edgecap.errors import EdgecapError, NetworkTrouble, SetupError, StoreUnreachable
 from edgecap.network.certificates import BESIDES, INSTEAD
+from edgecap.network.over_requests import WillLast
+from edgecap.network.trouble import chain
+from edgecap.redact import redact
 from edgecap.settings import Account, Place
 from edgecap.simulator.options import SimulatorOptions, make_edge
 from edgecap.simulator.serve import SimulatorServer
@@ -36,10 +39,13 @@ AT = r"://127\.0\.0\.1:\d+"
 TROUBLES = {
     "away": (rf"the proxy http{AT} \(HTTPS_PROXY\) cannot be used: Connection refused", "check HTTPS_PROXY"),
     "socks": (rf"the proxy socks5h{AT} \(ALL_PROXY\) cannot be used: Connection refused", "check ALL_PROXY"),
-    "login": (rf"the proxy http{AT} \(HTTPS_PROXY\) wants a user and password: HTTP 407", "set HTTPS_PROXY"),
+    "login": (
+        rf"the proxy http{AT} \(HTTPS_PROXY\) wants a user and password: HTTP 407",
+        "into HTTPS_PROXY, before the host",
+    ),
     "password": (
         r"\(HTTPS_PROXY\) does not accept the user and password: HTTP 407",
-        "set HTTPS_PROXY to http://",
+        "into HTTPS_PROXY, before the host",
     ),
     "ca": (
         rf"the certificate of [a-z0-9.-]+, through the proxy http{AT} .*, is not trusted",
@@ -253,6 +259,22 @@ async def test_what_is_wrong_with_the_proxy_is_said_in_a_line(trouble, kind, pro
     assert todo in str(raised.value)
     assert "opensesame" not in str(raised.value)
     assert "\n" not in str(raised.value)
+    assert raised.value.lasts is (trouble in ("login", "password", "ca"))
+    assert redact(str(raised.value)) == str(raised.value)  # as the line is shown
+
+
+async def test_a_password_that_a_proxy_wants_is_not_waited_for(proxies, monkeypatch, use):
+    async def wait(_seconds):
+        pytest.fail("it waits")
+
+    monkeypatch.setenv("HTTPS_PROXY", proxies("login").url)
+    account = Account(account_id=ACCOUNT, api_token=TOKEN, base_url="https://api.edgecap.test/client/v4")
+    async with Client(account, sleep=wait) as client:
+        with pytest.raises(NetworkTrouble):
+            await client.list_captures()
+    with pytest.raises(StoreUnreachable) as raised:
+        await use("gcs")
+    assert any(isinstance(each, WillLast) for each in chain(raised.value))
 
 
 async def test_a_request_that_a_proxy_kept_was_not_sent(proxies, monkeypatch):

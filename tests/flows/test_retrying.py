@@ -1,0 +1,16 @@
+"""What Prefect tries again: trouble that may pass by itself, and no other."""
+
+import pytest
+from prefect.states import Failed
+
+from edgecap.errors import NetworkTrouble, NoPermission, StoreUnreachable
+from tasks.retrying import passing
+
+
+@pytest.mark.parametrize("kind", [NetworkTrouble, StoreUnreachable])
+@pytest.mark.parametrize("lasts", [False, True])
+async def test_trouble_that_only_a_person_can_mend_is_not_tried_again(kind, lasts):
+    error = kind("the proxy wants a password")
+    error.lasts = lasts
+    assert await passing(None, None, Failed(data=error)) is not lasts
+    assert not await passing(None, None, Failed(data=NoPermission("no")))
