@@ -39,6 +39,7 @@ class FlakyProxy:
         self.upstream = upstream
         self.faults: list[Fault] = []
         self.refused_header = b""
+        self.swapped: tuple[bytes, bytes] | None = None
         self.busy = 0  # so many requests are answered `trouble`
         self.trouble = b"503 Service Unavailable"
         self.never = b""  # requests with this text in their head are answered `trouble`, each time
@@ -74,6 +75,11 @@ class FlakyProxy:
     def flip(self, at: int, *, times: int = 1) -> None:
         """Invert the byte at this place of an answer."""
         self.faults.append(Fault("flip", at, times))
+
+    def swap(self, old: bytes, new: bytes) -> None:
+        """Put `new` in the place of the next `old` that comes down: of the same length, it shows nowhere."""
+        assert len(old) == len(new)
+        self.swapped = (old, new)
 
     def refuse(self, header: str) -> None:
         """Answer 501 to every request that has this header, as servers do that do not know it."""
@@ -156,6 +162,10 @@ class FlakyProxy:
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, answer: _Answer
     ) -> None:
         while data := await reader.read(1 << 16):
+            if self.swapped and self.swapped[0] in data:
+                data = data.replace(*self.swapped, 1)
+                self.swapped = None
+                self.went_off += 1
             for fault in self.faults:
                 offset = fault.after - answer.size
                 other = fault.methods and answer.method not in fault.methods.split()

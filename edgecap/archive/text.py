@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from typing import Annotated, Any, TypeVar
@@ -11,7 +12,8 @@ from pydantic import BaseModel, BeforeValidator, ValidationError
 from edgecap.errors import Damaged
 from edgecap.redact import HIDDEN, redact
 from edgecap.stores.base import Store
-from edgecap.stores.reading import read_object
+from edgecap.stores.integrity import Check
+from edgecap.stores.reading import Source
 
 LARGEST_RECORD = 64 << 20  # bytes; a manifest of 100,000 files has 50 MB
 
@@ -61,15 +63,12 @@ def read_json(store: Store, key: str, model: type[_Model], *, attempts: int = 5)
         StoreError: it cannot be read; nothing is known of it.
     """
     where = f"{store.uri}/{key}"
-    data = bytearray()
-    for chunk in read_object(store, key, attempts=attempts):
-        data += chunk
-        if len(data) > LARGEST_RECORD:
-            raise Damaged(
-                f"the record is larger than {LARGEST_RECORD >> 20} MiB, so it is none of ours", where=where
-            )
     try:
-        return model.model_validate_json(bytes(data))
+        data = _read(store, key, attempts)
+    except Damaged:  # a byte that was flipped on the way is right the next time
+        data = _read(store, key, attempts)
+    try:
+        return model.model_validate_json(data)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         field = ".".join(str(part) for part in first["loc"]) or "the text"
@@ -78,3 +77,20 @@ def read_json(store: Store, key: str, model: type[_Model], *, attempts: int = 5)
             where=where,
             todo="update edgecap if a newer one wrote it; else restore it from a copy",
         ) from None
+
+
+def _read(store: Store, key: str, attempts: int) -> bytes:
+    """The bytes of a record, as far as the store's checksum vouches for them. Raises as `read_json`."""
+    where = f"{store.uri}/{key}"
+    data = bytearray()
+    source = Source.of(store, key, attempts=attempts)
+    for chunk in source.chunks():
+        data += chunk
+        if len(data) > LARGEST_RECORD:
+            raise Damaged(
+                f"the record is larger than {LARGEST_RECORD >> 20} MiB, so it is none of ours", where=where
+            )
+    check = Check(store, source.info)
+    check.update(bytes(data))
+    check.finish(hashlib.sha256(data).hexdigest())
+    return bytes(data)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Self
 
 from edgecap.errors import Damaged, ObjectChanged, StoreUnreachable
 from edgecap.stores.base import ObjectInfo, Store
@@ -32,9 +33,7 @@ def read_object(store: Store, key: str, *, attempts: int = 5) -> Iterator[bytes]
         StoreUnreachable: no further byte after `attempts` attempts.
         Damaged: more bytes came than the object has.
     """
-    # Its version and size are those that the first answer states.
-    unseen = ObjectInfo(key, 0, datetime.fromtimestamp(0, UTC))
-    yield from Source(store, unseen, attempts).chunks()
+    yield from Source.of(store, key, attempts=attempts).chunks()
 
 
 class Stopped(Exception):
@@ -59,6 +58,11 @@ class Source:
     stop: threading.Event = field(default_factory=threading.Event)
     sleep: Callable[[float], object] | None = None
     _abandoned: threading.Event = field(default_factory=threading.Event)
+
+    @classmethod
+    def of(cls, store: Store, key: str, *, attempts: int = 5) -> Self:
+        """`key` as it is when reading begins: its version and size are those that the first answer states."""
+        return cls(store, ObjectInfo(key, 0, datetime.fromtimestamp(0, UTC)), attempts)
 
     def chunks(self) -> Iterator[bytes]:
         """All bytes in order, by one stream that resumes where it was cut.

@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from edgecap.archive.entries import list_entries
+from edgecap.archive.entries import Entry, list_entries, read_entry
 from edgecap.archive.verify import verify_archive, verify_entry
 from edgecap.errors import StoreUnreachable
 from edgecap.stores import open_store
@@ -76,3 +76,13 @@ def test_a_list_does_not_wait_for_thousands_of_manifests(broken, entries):
     proxy.never = b"manifest.json "
     with pytest.raises(StoreUnreachable, match="3 entries could not be read, and the rest was not looked at"):
         list(list_entries(through))
+
+
+def test_a_text_of_a_manifest_that_was_changed_on_the_way_is_noticed(broken, entries):
+    """It is valid JSON, and would be taken for what was written: the store's checksum says that it is not."""
+    _, through, proxy = broken
+    proxy.swap(b'"colo": "ORD"', b'"colo": "ATL"')
+    assert read_entry(through, entries[0].prefix) == Entry(
+        entries[0].manifest, entries[0].prefix, through.uri
+    )
+    assert proxy.went_off == 1
