@@ -46,6 +46,15 @@ class Session(botocore.session.Session):
         endpoint.http_session = _HttpSession(endpoint.http_session, context)
         return client
 
+    def _create_credential_resolver(self) -> Any:
+        base: Any = super()
+        resolver = base._create_credential_resolver()  # noqa: SLF001 - see above
+        for provider in resolver.providers:
+            # The metadata service of an instance is asked by a client of its own, through HTTP_PROXY.
+            if fetcher := getattr(provider, "_role_fetcher", None):
+                fetcher._session = _HttpSession(fetcher._session, trust().context())  # noqa: SLF001 - as above
+        return resolver
+
 
 class _Choice(_ProxyConfiguration):  # type: ignore[misc]
     def proxy_url_for(self, url: str) -> str | None:

@@ -20,6 +20,7 @@ from deployments.processes import LOOPBACK, free_port
 from edgecap.cloudflare.client import Client
 from edgecap.errors import EdgecapError, NetworkTrouble, SetupError, StoreUnreachable
 from edgecap.network.certificates import BESIDES, INSTEAD
+from edgecap.network.over_botocore import Session
 from edgecap.network.over_requests import WillLast
 from edgecap.network.trouble import chain
 from edgecap.redact import redact
@@ -310,6 +311,43 @@ def test_the_credentials_of_an_aws_role_are_asked_for_on_the_same_way(
     with pytest.raises(EdgecapError):  # MiniStack knows no such role; here it counts that it was asked
         open_store(place).check()
     assert "https POST sts.edgecap.test /" in proxy.requests[before:]
+
+
+class MetadataHandler(JsonHandler):
+    """The metadata service of an instance of EC2 that has a role."""
+
+    def do_PUT(self):
+        self.say(b"a-token")
+
+    def do_GET(self):
+        made = "2026-01-01T00:00:00Z"
+        keys = {
+            "AccessKeyId": "AKIAROLE",
+            "SecretAccessKey": "s",
+            "Token": "t",
+            "Expiration": "2100-01-01T00:00:00Z",
+        }
+        given = {"Code": "Success", "LastUpdated": made, "Type": "AWS-HMAC", **keys}
+        self.say(b"role" if self.path.endswith("security-credentials/") else given)
+
+
+def test_an_instances_metadata_service_is_asked_straight(proxies, monkeypatch, tmp_path):
+    proxy = proxies("http")
+    with ThreadingHTTPServer((LOOPBACK, 0), MetadataHandler) as service:
+        threading.Thread(target=service.serve_forever, daemon=True).start()
+        for name, value in {
+            "AWS_EC2_METADATA_DISABLED": "false",
+            "AWS_EC2_METADATA_SERVICE_ENDPOINT": f"http://localhost:{service.server_address[1]}/",
+            "AWS_CONFIG_FILE": str(tmp_path / "none"),
+            "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "none"),
+            "HTTP_PROXY": proxy.url,
+        }.items():
+            monkeypatch.setenv(name, value)
+        before = len(proxy.requests)
+        credentials = Session().get_credentials()
+        service.shutdown()
+    assert credentials.access_key == "AKIAROLE"
+    assert proxy.requests[before:] == []
 
 
 def test_a_prefect_server_elsewhere_is_reached_through_the_proxy(proxies, monkeypatch):
