@@ -6,6 +6,7 @@ import re
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Self
 
@@ -51,6 +52,14 @@ class Authorities:
         except OSError as error:
             raise self._wrong(f"cannot be read: {error.strerror}", f"correct {self.variable}") from None
 
+    def check(self) -> None:
+        """As `load`, for nobody; what was read and has not changed since is not read again."""
+        try:
+            changed = self.path.stat().st_mtime_ns
+        except OSError as error:
+            raise self._wrong(f"cannot be read: {error.strerror}", f"correct {self.variable}") from None
+        _read_once(self, changed)
+
     def _wrong(self, what: str, todo: str) -> ConfigError:
         return ConfigError(f"{self.variable}: {self.path} {what}", where=self.variable, todo=todo)
 
@@ -90,8 +99,8 @@ class Trust:
 
     def check(self) -> None:
         """Raises ConfigError if something that a variable names is not there, or holds no certificate."""
-        if self.instead or self.besides:
-            self.context()
+        for authorities in (*self.instead, *self.besides):
+            authorities.check()
 
     def context(self, *, also: str = "") -> ssl.SSLContext:
         """A new context for clients, which verifies certificates and host names.
@@ -112,6 +121,12 @@ class Trust:
         """One file of authorities, for programs that take no more; empty if there is none."""
         named = [str(each.path) for each in (*self.instead, *self.besides) if each.path.is_file()]
         return next(iter([*named, *filter(None, [_system_file()])]), "")
+
+
+@lru_cache(maxsize=16)
+def _read_once(authorities: Authorities, changed: int) -> None:  # noqa: ARG001 - of another time, it is another
+    """Settings are read many times in a run, and a bundle takes 40 ms."""
+    authorities.load(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
 
 
 def _system_context() -> ssl.SSLContext:

@@ -1,5 +1,6 @@
 """One rule says which certificates are trusted, and a variable that names none is refused."""
 
+import os
 import ssl
 from pathlib import Path
 
@@ -64,6 +65,16 @@ def test_ssl_cert_file_takes_the_systems_place_and_the_others_come_besides(tmp_p
 def test_a_machine_without_certificates_has_those_that_come_with_edgecap(monkeypatch):
     monkeypatch.setattr(certificates, "_system_has_any", lambda: False)
     assert len(Trust.read({}).context().get_ca_certs()) > 50
+
+
+def test_a_file_that_loses_its_certificate_is_noticed(tmp_path, pem):
+    file = tmp_path / "ca.pem"
+    file.write_text(pem)
+    check_network({"AWS_CA_BUNDLE": str(file)})
+    file.write_text("")
+    os.utime(file, ns=(1, 1))  # a clock's tick may be longer than this test
+    with pytest.raises(ConfigError, match="holds no certificate"):
+        check_network({"AWS_CA_BUNDLE": str(file)})
 
 
 def test_contexts_verify_certificates_and_names():
