@@ -21,6 +21,7 @@ from edgecap.network.environment import network_environment
 from edgecap.settings import DEFAULT, FOLDER, Settings, base_folder, check_places, config_file
 from edgecap.stores import open_store
 from edgecap.stores.staging import own_folder
+from edgecap.stores.write_check import require_writable
 
 RECONCILE = "reconcile/every-10-min"
 SIGNS_MISSED = 2  # of a worker that does not live any more
@@ -48,7 +49,7 @@ def check_settings(settings: Settings) -> None:
         settings.account(name)
     check_places(settings)
     for name in settings.archives or [DEFAULT]:
-        open_store(settings.archive(name)).check(write=True)
+        require_writable(open_store(settings.archive(name)), proven_within=timedelta(0))
 
 
 def check_server(api_url: str) -> None:

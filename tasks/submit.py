@@ -32,6 +32,7 @@ from edgecap.ownership import require_validated
 from edgecap.requests import FullRequest, SimpleRequest, rfc3339
 from edgecap.settings import Settings, Timing, load_settings
 from edgecap.stores import open_store
+from edgecap.stores.write_check import require_writable
 from edgecap.submission import Started, Submitter, seconds_until
 from tasks.cancelled import CAPTURE
 from tasks.cancelling import note_capture
@@ -129,7 +130,7 @@ async def _submit(
         if record is None:
             _check_time(request, scheduled, if_late, settings.timing)
             check_request(request, settings.bounds, now=datetime.now(UTC))
-            await asyncio.to_thread(store.check, write=True)
+            await asyncio.to_thread(require_writable, store)
             intent = await _decide(request, settings, client, run, account, archive, scheduled, part, series)
             # Before what may fail since Cloudflare is away: its window is kept, whenever that is back.
             intent = await asyncio.to_thread(Journal(store).begin, intent)

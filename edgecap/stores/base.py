@@ -37,11 +37,15 @@ class ObjectInfo:
 
 @dataclass(frozen=True, slots=True)
 class Swept:
-    """What `sweep` removed: files that nobody finished, their bytes, and uploads that nobody completed."""
+    """What `sweep` removed: files that nobody finished, their bytes, and uploads that nobody completed.
+
+    `refused` says why uploads are left to the provider's own rules, if the credentials may not remove them.
+    """
 
     files: int = 0
     bytes: int = 0
     uploads: int = 0
+    refused: str = ""
 
 
 class Reader(Protocol):
@@ -65,7 +69,11 @@ class Store(Protocol):
         ...
 
     def check(self, *, write: bool = False) -> None:
-        """Raise what is wrong with the place: missing, denied, unreachable, or (`write`) not writable."""
+        """Raise what is wrong with the place: missing, denied, unreachable, or (`write`) not fit for puts.
+
+        With `write` two puts of a new key prove that puts work and never overwrite: see
+        `edgecap.stores.write_check`.
+        """
         ...
 
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:

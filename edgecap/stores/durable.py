@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,6 +40,9 @@ _AWAY = {
 _MOST_KEPT_FREE = 512 << 20  # bytes
 _PART_KEPT_FREE = 20
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
+_NOT_KNOWN = {errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS}  # how file systems say that they lack a call
+_UNSYNCED: set[int] = set()  # devices of file systems that a log names already
+_LOG = logging.getLogger(__name__)
 _AT_FDCWD = -100
 _RENAME_NOREPLACE = 1
 _SYNC_FILE_RANGE_WRITE = 2
@@ -117,12 +121,25 @@ def _libc() -> ctypes.CDLL:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names in `folder` durable."""
+    """Make the names in `folder` durable, if its file system has a way to ask for that.
+
+    Some have none (s3fs, old CIFS): there, its server alone decides when a name is durable. A log says so.
+    """
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _NOT_KNOWN:
+            raise
+        _note_unsynced(os.fstat(descriptor).st_dev, folder)
     finally:
         os.close(descriptor)
+
+
+def _note_unsynced(device: int, folder: Path) -> None:
+    if device not in _UNSYNCED:
+        _UNSYNCED.add(device)
+        _LOG.warning("%s does not sync folders: its server decides when new files are safe", mount_of(folder))
 
 
 def sync_file(path: Path) -> None:
@@ -186,6 +203,7 @@ def rename_new(source: Path, target: Path) -> None:
 
     Raises:
         FileExistsError: `target` exists; `source` is untouched.
+        StoreUnwritable: the file system has no way to do that.
     """
     try:
         os.link(source, target, follow_symlinks=False)
@@ -201,4 +219,25 @@ def rename_new(source: Path, target: Path) -> None:
 def _rename_noreplace(source: Path, target: Path) -> None:
     if _libc().renameat2(_AT_FDCWD, os.fsencode(source), _AT_FDCWD, os.fsencode(target), _RENAME_NOREPLACE):
         code = ctypes.get_errno()
+        if code in _NOT_KNOWN:
+            raise StoreUnwritable(
+                f"{mount_of(target)} has no hard links and cannot rename without overwriting, so nothing "
+                "protects what is archived from being overwritten",
+                where=str(target),
+                todo="choose another file system, or name the bucket itself if one is mounted here",
+            )
         raise OSError(code, os.strerror(code), str(target))
+
+
+def mount_of(path: Path) -> str:
+    """The mount that `path` lies on, with the kind of its file system, for people to read."""
+    inside = path
+    while not inside.is_mount() and inside != inside.parent:
+        inside = inside.parent
+    kind = ""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/self/mounts").read_text().splitlines():
+            _, place, found, *_ = line.split(" ")
+            if place.encode().decode("unicode_escape") == str(inside):
+                kind = f" ({found})"
+    return f"the file system at {inside}{kind}"

@@ -22,9 +22,10 @@ from edgecap.errors import (
     StoreUnwritable,
 )
 from edgecap.stores.base import CHUNK, UPLOAD_AGE, ObjectInfo, Swept
-from edgecap.stores.durable import explained, make_folders, rename_new, sync_file, sync_folder
+from edgecap.stores.durable import explained, make_folders, mount_of, rename_new, sync_file, sync_folder
 from edgecap.stores.keys import TEMPORARY, check_file_key
 from edgecap.stores.staging import sweep_folder
+from edgecap.stores.write_check import is_write_check, prove_create_only
 
 
 class FolderStore:
@@ -48,25 +49,18 @@ class FolderStore:
         return f"file:{self._root}"
 
     def check(self, *, write: bool = False) -> None:
-        """Raise if the folder is missing, or, with `write`, if a file cannot be made in it.
+        """Raise if the folder is missing, or, with `write`, if it is not fit to be put to.
 
         Raises:
             StoreMissing: it does not exist: nobody made it, or a disk is not mounted.
-            StoreUnwritable: it is read-only, not ours, or no folder.
+            StoreUnwritable: it is read-only, not ours or no folder, or its file system overwrites files.
             StoreFull: there is no space for a byte.
         """
         self._require_root()
-        if not write:
-            with explained(self.uri):
-                os.scandir(self._root).close()
-            return
-        probe = self._temporary()
-        with self._explained(self.uri):
-            try:
-                probe.write_bytes(b"edgecap")
-                sync_file(probe)
-            finally:
-                probe.unlink(missing_ok=True)
+        with explained(self.uri):
+            os.scandir(self._root).close()
+        if write:
+            prove_create_only(self, f"{mount_of(self._root)} overwrites files")
 
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
         """All files whose key starts with `prefix`, in the order of an object store: by UTF-8 bytes.
@@ -299,7 +293,7 @@ class FolderStore:
             if name.endswith("/"):
                 if key.startswith(prefix) or prefix.startswith(key):
                     yield from self._walk(folder / entry.name, key, prefix)
-            elif key.startswith(prefix):
+            elif key.startswith(prefix) and not is_write_check(key):
                 with contextlib.suppress(FileNotFoundError):
                     status = entry.stat(follow_symlinks=False)
                     if stat.S_ISREG(status.st_mode):

@@ -30,7 +30,9 @@ from edgecap.errors import (
     ObjectChanged,
     ObjectExists,
     ObjectMissing,
+    StoreDenied,
     StoreMissing,
+    StoreUnwritable,
 )
 from edgecap.network.over_requests import mount
 from edgecap.settings import Place
@@ -42,6 +44,7 @@ from edgecap.stores.keys import check_key
 from edgecap.stores.pieces import BodyReader
 from edgecap.stores.staging import local_staging, sweep_folder
 from edgecap.stores.uri import Address
+from edgecap.stores.write_check import is_write_check, prove_create_only
 
 _GOOGLE = "https://storage.googleapis.com"
 _SCOPE = "https://www.googleapis.com/auth/devstorage.read_write"
@@ -51,7 +54,6 @@ _FIRST = DEFAULT_RETRY.with_timeout(5.0)  # a place that is not there shall be t
 _UPLOAD_CHUNK = 8 << 20  # bytes of one request of a resumable upload, held in memory
 _CONNECTIONS = 64
 _NONCE = "edgecap-put"  # metadata that tells our own put from someone else's after a lost answer
-_PROBE = ".edgecap-write-check"
 
 
 class GcsStore:
@@ -90,12 +92,12 @@ class GcsStore:
         return self._address.uri
 
     def check(self, *, write: bool = False) -> None:
-        """Raise if the bucket cannot be listed, or, with `write`, if no object can be made in it.
+        """Raise if the bucket cannot be listed, or, with `write`, if it is not fit to be put to.
 
         Raises:
             StoreMissing: there is no such bucket.
             StoreDenied: the credentials are missing, wrong, or without the right to list.
-            StoreUnwritable: listing is allowed, writing is not.
+            StoreUnwritable: listing is allowed, writing is not; or the server overwrites what it holds.
             StoreUnreachable: no answer.
         """
         bucket = self._bucket
@@ -105,11 +107,7 @@ class GcsStore:
                 None,
             )
         if write:
-            blob = bucket.blob(self._base + _PROBE)
-            with writing(self.uri):
-                blob.upload_from_string(b"", timeout=_TIMEOUT, retry=_RETRY)
-            with suppress(*RAISED):
-                blob.delete(timeout=_TIMEOUT)
+            prove_create_only(self, "the server ignores ifGenerationMatch")
 
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
         """All objects whose key starts with `prefix`, with the checksums that GCS keeps of each.
@@ -121,7 +119,7 @@ class GcsStore:
         with self._listing():
             for blob in blobs:
                 key = blob.name.removeprefix(self._base)
-                if key and key != _PROBE:
+                if key and not is_write_check(key):
                     yield info_of(key, blob)
 
     def stat(self, key: str) -> ObjectInfo:
@@ -214,9 +212,10 @@ class GcsStore:
                 else:
                     crc = google_crc32c.extend(0, source)
                     blob.upload_from_string(source, **sending)
-        except ObjectChanged as error:  # the key has a generation already
-            with explained(where):
-                blob.reload(timeout=_TIMEOUT, retry=_RETRY)
+        except (ObjectChanged, StoreUnwritable) as error:
+            # The key has a generation already. Who may not delete, or not yet, may be told that instead.
+            if not self._reloaded(blob):
+                raise
             if (blob.metadata or {}).get(_NONCE) != nonce:
                 raise ObjectExists("the key is taken", where=where) from error
         except ObjectMissing:
@@ -306,6 +305,15 @@ class GcsStore:
                 where=str(self._file),
                 todo="correct credentials_file",
             ) from None
+
+    def _reloaded(self, blob: Any) -> bool:
+        """Whether an object is there; then `blob` knows it."""
+        try:
+            with explained(self._where(blob.name.removeprefix(self._base))):
+                blob.reload(timeout=_TIMEOUT, retry=_RETRY)
+        except (ObjectMissing, StoreDenied):
+            return False
+        return True
 
     def _exists(self, key: str) -> bool:
         try:

@@ -38,11 +38,11 @@ from edgecap.stores.s3_parts import sizes_of_parts
 from edgecap.stores.s3_upload import NONCE, SINGLE_PUT, abort_old, upload_parts, upload_whole
 from edgecap.stores.staging import local_staging, sweep_folder
 from edgecap.stores.uri import Address
+from edgecap.stores.write_check import is_write_check, prove_create_only
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
 
-_PROBE = ".edgecap-write-check"
 _CONFLICTS = 3  # how often a put is tried that meets another one
 _TAKEN = (HTTPStatus.PRECONDITION_FAILED, HTTPStatus.NOT_FOUND)  # the latter for an upload that is complete
 
@@ -68,7 +68,7 @@ class S3Store:
         self._endpoint = endpoint_of(address, place)
         self._keys = keys_of(address, place)
         self._attempts = attempts
-        self._conditional = True
+        self._conditional_parts = True  # as long as it does not say otherwise
         self._lock = threading.Lock()
         self._made: S3Client | None = None
 
@@ -81,24 +81,18 @@ class S3Store:
         return self._address.uri
 
     def check(self, *, write: bool = False) -> None:
-        """Raise if the bucket cannot be listed, or, with `write`, if no object can be made in it.
+        """Raise if the bucket cannot be listed, or, with `write`, if it is not fit to be put to.
 
         Raises:
             StoreMissing: there is no such bucket.
             StoreDenied: the credentials are missing, wrong, or without the right to list.
-            StoreUnwritable: listing is allowed, writing is not.
+            StoreUnwritable: listing is allowed, writing is not; or the server overwrites what it holds.
             StoreUnreachable: no answer.
         """
         with explained(self.uri):
             self._client.list_objects_v2(Bucket=self._bucket, Prefix=self._base, MaxKeys=1)
         if write:
-            with self._writing(self.uri):
-                # The same key each time, so that nothing piles up where deleting is not allowed.
-                self._client.put_object(
-                    Bucket=self._bucket, Key=self._base + _PROBE, Body=b"", **self._extra()
-                )
-            with suppress(*RAISED):
-                self._client.delete_object(Bucket=self._bucket, Key=self._base + _PROBE)
+            prove_create_only(self, "the server ignores If-None-Match")
 
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
         """All objects whose key starts with `prefix`, 1,000 a request. States no checksums.
@@ -113,7 +107,7 @@ class S3Store:
             for page in pages:
                 for item in page.get("Contents", ()):
                     key = item["Key"].removeprefix(self._base)
-                    if key and key != _PROBE:
+                    if key and not is_write_check(key):
                         yield ObjectInfo(
                             key, item["Size"], item["LastModified"].astimezone(UTC), item["ETag"].strip('"')
                         )
@@ -175,12 +169,13 @@ class S3Store:
     def put(self, key: str, source: bytes | Path, *, move: bool = False) -> ObjectInfo:
         """Create `key`. Files of more than 64 MiB go in parts, and become visible when the last has arrived.
 
-        A server that knows no conditions is asked first whether the key is free: there, two writers at the
-        same moment are not told apart.
+        A server may know the condition of a put, and not that of an upload in parts. Then it is asked first
+        whether the key is free, and two uploads of one large file at the same moment are not told apart. What
+        says who was first, as the journal does, is never that large.
 
         Raises:
             ObjectExists: the key is taken.
-            StoreUnwritable: the key has no right to write.
+            StoreUnwritable: the key has no right to write, or the server knows no conditions.
             Damaged: the server received other bytes.
         """
         check_key(key)
@@ -189,7 +184,7 @@ class S3Store:
         with disk_explained(source if isinstance(source, Path) else where):
             size = source.stat().st_size if isinstance(source, Path) else len(source)
         for attempt in range(_CONFLICTS):
-            if (not self._conditional or size > SINGLE_PUT) and self._exists(key):
+            if size > SINGLE_PUT and self._exists(key):
                 raise ObjectExists("the key is taken", where=where)
             try:
                 with self._writing(where):
@@ -198,8 +193,14 @@ class S3Store:
             except StoreError as error:
                 cause = error.__cause__
                 status = status_of(cause) if isinstance(cause, ClientError) else 0
-                if status == HTTPStatus.NOT_IMPLEMENTED and self._conditional:
-                    self._conditional = False
+                if status == HTTPStatus.NOT_IMPLEMENTED:
+                    if size <= SINGLE_PUT or not self._conditional_parts:
+                        raise StoreUnwritable(
+                            f"the server knows no If-None-Match: {error.what}",
+                            where=where,
+                            todo="use another S3 server",
+                        ) from error
+                    self._conditional_parts = False
                 elif status in _TAKEN and (found := self._is_ours(key, nonce)):
                     info = found  # the answer to an earlier try was lost
                     break
@@ -239,12 +240,16 @@ class S3Store:
 
         Raises:
             StoreMissing, StoreDenied, StoreUnreachable: as `check`.
-            StoreUnwritable: something old cannot be removed.
+            StoreUnwritable: something old in the local folder cannot be removed.
         """
         local = sweep_folder(self.staging(), older_than)
         before = datetime.now(UTC) - uploads_older_than
-        with self._writing(self.uri):
-            aborted = abort_old(self._client, self._bucket, self._base, before, ours)
+        try:
+            with self._writing(self.uri):
+                aborted = abort_old(self._client, self._bucket, self._base, before, ours)
+        except StoreUnwritable as error:
+            # A key that may only create is a good one: a rule of the bucket can abort them in its place.
+            return Swept(local.files, local.bytes, refused=error.what)
         return Swept(local.files, local.bytes, aborted)
 
     def part_sizes(self, info: ObjectInfo, *, exact: bool = False) -> Sequence[int] | None:
@@ -298,10 +303,12 @@ class S3Store:
     def _put(self, key: str, source: bytes | Path, size: int, nonce: str) -> ObjectInfo:
         target = {"Bucket": self._bucket, "Key": self._base + key}
         begin = {"Metadata": {NONCE: nonce}, **self._extra()}
-        condition = {"IfNoneMatch": "*"} if self._conditional else {}
+        condition = {"IfNoneMatch": "*"}
         if not isinstance(source, Path) or size <= SINGLE_PUT:
             answer = upload_whole(self._client, target, source, begin=begin, condition=condition)
             return info_of(key, answer, size)
+        if not self._conditional_parts:
+            condition = {}
         upload_parts(self._client, target, source, size, begin=begin, condition=condition)
         info = self.stat(key)
         if info.size != size:
