@@ -13,6 +13,7 @@ if TYPE_CHECKING:  # the settings use this module
     from edgecap.settings import Place
 
 _PLAIN = "/{}=,:@!$()*+;~"  # what may stand in a path as it is
+_DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 
 def destination_conf(place: Place, *, with_secrets: bool) -> str:
@@ -107,7 +108,9 @@ def overlap(one: Place, other: Place) -> bool:
 
 def _server(place: Place, address: Address) -> str:
     """Whose bucket it is: the same for all ways to name one server, as far as that can be told."""
-    host = urlsplit(place.endpoint_url or "").netloc.lower()
+    url = urlsplit((place.endpoint_url or "").lower())
+    # A port that its scheme has anyway is no other server.
+    host = url.netloc.removesuffix(_DEFAULT_PORTS.get(url.scheme, "")).rstrip(":")
     if host.endswith((".amazonaws.com", ".amazonaws.com.cn")):
         return "s3"
     if host == "storage.googleapis.com":

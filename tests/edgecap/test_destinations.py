@@ -205,6 +205,41 @@ def test_what_the_api_tells_is_read_as_far_as_it_can_be(text, bucket):
             False,
         ),
         ({"uri": "r2://pcaps?account-id=one"}, {"uri": "r2://pcaps?account-id=two"}, False),
+        (
+            {"uri": "gs://pcaps", "endpoint_url": "https://storage.googleapis.com:443"},
+            {"uri": "gs://pcaps/a"},
+            True,
+        ),
+        (
+            {"uri": "s3://pcaps", "endpoint_url": "HTTPS://s3.eu-west-1.amazonaws.com:443/"},
+            {"uri": "s3://pcaps"},
+            True,
+        ),
+        (
+            {"uri": "s3://pcaps", "endpoint_url": "https://acc.r2.cloudflarestorage.com:443"},
+            {"uri": "r2://pcaps?account-id=acc"},
+            True,
+        ),
+        (
+            {"uri": "s3://pcaps", "endpoint_url": "https://minio.example"},
+            {"uri": "s3://pcaps/in", "endpoint_url": "https://MinIO.example:443"},
+            True,
+        ),
+        (
+            {"uri": "s3://pcaps", "endpoint_url": "http://[::1]:80"},
+            {"uri": "s3://pcaps/in", "endpoint_url": "http://[::1]"},
+            True,
+        ),
+        (
+            {"uri": "s3://pcaps", "endpoint_url": "https://minio.example:9000"},
+            {"uri": "s3://pcaps", "endpoint_url": "https://minio.example"},
+            False,
+        ),
+        (
+            {"uri": "s3://pcaps", "endpoint_url": "https://minio.example:80"},
+            {"uri": "s3://pcaps", "endpoint_url": "https://minio.example"},
+            False,
+        ),
         ({"uri": "file:/var/lib/edgecap"}, {"uri": "file:/var/lib/../lib/edgecap/in"}, True),
         ({"uri": "file:/var/lib/edgecap"}, {"uri": "file:/var/lib/edgecap-in"}, False),
     ],
