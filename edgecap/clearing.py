@@ -53,6 +53,9 @@ def clear_for(
 def clear_delivered(bucket: Store, archive: Store, entry: Entry) -> Cleared:
     """Delete the delivered files of an entry. What fails leaves them there, and is no error.
 
+    Between the look at a file's version and its deletion there is a moment in which another could take its
+    place; nobody writes to a key of a capture that is over.
+
     Args:
         bucket: where Cloudflare delivered them.
         archive: where the entry is.
@@ -70,8 +73,8 @@ def clear_delivered(bucket: Store, archive: Store, entry: Entry) -> Cleared:
                 found = bucket.stat(file.source_key)
             except ObjectMissing:
                 continue  # deleted before, by us or by a rule of the bucket
-            if found.size != file.source_size:
-                kept = f"{file.source_key} has {found.size} bytes, {file.source_size} were fetched"
+            if (found.size, found.etag) != (file.source_size, file.source_etag or None):
+                kept = f"{file.source_key} is not the version that was fetched"
                 continue
             bucket.delete(file.source_key)
             deleted += 1

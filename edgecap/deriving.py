@@ -122,8 +122,10 @@ def derive(
         return Derived(trouble=f"{unread[0].name}: {unread[0].damage}")
     try:
         with working_folder(archive, "derive") as folder:
+            # The merged file, and copies of the raw ones if they are not on this machine.
+            copies = 1 if raw and archive.local(prefix + raw[0].name) else 2
             with explained(folder):
-                keep_free(folder, folder, needed=sum(file.size for file in raw))
+                keep_free(folder, folder, needed=copies * sum(file.size for file in raw))
             local = _local(archive, prefix, raw, folder)
             made = _make(local, raw, folder, sampled=sampled, expression=expression)
             left = tuple(

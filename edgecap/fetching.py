@@ -30,8 +30,9 @@ from edgecap.stores.landing import GZIP, GZIP_TOO_LARGE, Fetched, Landing
 from edgecap.stores.staging import working_folder
 from edgecap.stores.transfer import fetch_many, most_unpacked
 
-_FACTOR = 4
+_FACTOR = 2  # the headers of the smallest packets add a third
 _SMALLEST_BOUND = 64 << 20  # bytes
+_COMPARED = 2  # further downloads that the first one is compared with
 SIMPLE_MOST = 64 << 20  # bytes of a simple capture: it has 10,000 packets of 160 bytes at most
 ERROR_PAGES = {Kind.HTML, Kind.JSON, Kind.XML}
 PARALLEL = 8  # objects at a time; more gain nothing and cost memory
@@ -60,7 +61,7 @@ def largest_file(byte_limit: int | None) -> int | None:
     """Bytes that a file of a capture may have, packed or not; None if no limit was asked for.
 
     Whether the API's limit is for each server or for all together, and what it counts, is not known: so it is
-    for each file, and times four.
+    for each file, and twice as much.
     """
     return max(_SMALLEST_BOUND, _FACTOR * byte_limit) if byte_limit else None
 
@@ -144,25 +145,32 @@ async def _download(
 
 
 async def _downloaded_again(client: Client, capture: Capture, sha256: str) -> Verdict:
-    """How the bytes of a first download are verified by a second one.
+    """How the bytes of a first download are verified by further ones.
 
-    How often the API gives a file is not known. If it does so only once, what came is kept.
+    How often the API gives a file is not known, nor whether it is the same file each time, or made anew. If
+    it gives it only once, or another one each time, what came first is kept, and its manifest says so.
 
     Raises:
-        NetworkTrouble: other bytes came, or the download was cut short.
+        NetworkTrouble: further downloads agree with each other, and the first one is another; or one was cut
+            short.
     """
-    digest = hashlib.sha256()
-    try:
-        async with client.download(capture.id) as download:
-            async for chunk in download:
-                digest.update(chunk)
-    except (UnknownToApi, RequestRefused):
-        return Verdict.ONE_READ
-    if digest.hexdigest() != sha256:
-        raise NetworkTrouble(
-            "two downloads gave different bytes", where=f"capture {capture.id}", todo="try again"
-        )
-    return Verdict.TWO_READS
+    seen = {sha256}
+    for _ in range(_COMPARED):
+        digest = hashlib.sha256()
+        try:
+            async with client.download(capture.id) as download:
+                async for chunk in download:
+                    digest.update(chunk)
+        except (UnknownToApi, RequestRefused):
+            return Verdict.ONE_READ
+        if digest.hexdigest() == sha256:
+            return Verdict.TWO_READS
+        if digest.hexdigest() in seen:
+            raise NetworkTrouble(
+                "the download was changed on its way", where=f"capture {capture.id}", todo="try again"
+            )
+        seen.add(digest.hexdigest())
+    return Verdict.READS_DIFFER
 
 
 async def fetch_full(
@@ -233,12 +241,14 @@ def _fetch_all(
         targets = [folder / names[info.key] for info in infos]
         fetched = fetch_many(bucket, infos, targets, parallel=PARALLEL, on_bytes=on_bytes, most=most)
         return [
-            _keep(archive, prefix, got, info.key, most or most_unpacked(info.size))
+            _keep(archive, prefix, got, info.key, most or most_unpacked(info.size), etag=info.etag)
             for info, got in zip(infos, fetched, strict=True)
         ]
 
 
-def _keep(archive: Store, prefix: str, fetched: Fetched, source_key: str, most: int) -> FileRecord:
+def _keep(
+    archive: Store, prefix: str, fetched: Fetched, source_key: str, most: int, *, etag: str = ""
+) -> FileRecord:
     """Inspect a fetched file and put it in its place in the archive.
 
     A packed one that has more than `most` bytes unpacked is kept as it came, and read no further.
@@ -263,6 +273,7 @@ def _keep(archive: Store, prefix: str, fetched: Fetched, source_key: str, most: 
         found=found,
         source_key=source_key,
         source_size=fetched.source_size,
+        source_etag=etag,
         source_sha256=fetched.source_sha256,
         encoding=GZIP if fetched.encoding == GZIP else "",  # a damaged one is flagged by its inspection
         verified_by=fetched.verified_by,

@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from edgecap.archive.layout import CAPTURES, MANIFEST, Place, parse_prefix, safe_name
 from edgecap.archive.manifest import Manifest
 from edgecap.archive.text import read_json
-from edgecap.errors import Damaged, EntryMissing, ObjectMissing, StoreError
+from edgecap.errors import Damaged, EntryMissing, ObjectMissing, StoreError, StoreUnreachable
 from edgecap.stores.base import Store
 
 _FIRST_YEAR = 2020  # the API did not exist before
@@ -104,6 +104,7 @@ def list_entries(
     """
     unreadable: list[str] = []
     unread: list[StoreError] = []
+    silent = 0  # manifests in a row for which the store did not answer
     for place in _newest_first(store, since, until):
         if limit is not None and limit <= 0:
             break
@@ -118,23 +119,33 @@ def list_entries(
             continue
         except StoreError as error:
             unread.append(error)
-            if len(unread) == _GIVE_UP:
+            silent = silent + 1 if isinstance(error, StoreUnreachable) else 0
+            if silent == _GIVE_UP:
                 break  # thousands of manifests, each waited for, would take hours
             continue
+        silent = 0
         yield entry
         limit = None if limit is None else limit - 1
+    _tell(unreadable, unread, gave_up=silent == _GIVE_UP)
+
+
+def _tell(unreadable: list[str], unread: list[StoreError], *, gave_up: bool) -> None:
+    """Raise what could not be handed out, if anything: damage before what the store did not give."""
+    rest = ", and the rest was not looked at" if gave_up else ""
+    count = (
+        f"{len(unread)} entr{'y' if len(unread) == 1 else 'ies'} could not be read{rest}" if unread else ""
+    )
     if unreadable:
         raise Damaged(
-            f"the manifests of {len(unreadable)} entries cannot be read",
+            f"the manifests of {len(unreadable)} entries cannot be read" + (f"; {count}" if count else ""),
             where=", ".join(unreadable[:_SHOWN]),
             todo="update edgecap if a newer one wrote them; else restore them from a copy",
         )
     if unread:
-        rest = ", and the rest was not looked at" if len(unread) == _GIVE_UP else ""
-        count = f"{len(unread)} entr{'y' if len(unread) == 1 else 'ies'}"
-        raise unread[0].__class__(
-            f"{count} could not be read{rest}: {unread[0].what}", where=unread[0].where, todo=unread[0].todo
-        ) from unread[0]
+        first = unread[0]
+        error = first.__class__(f"{count}: {first.what}", where=first.where, todo=first.todo)
+        error.lasts = first.lasts
+        raise error from first
 
 
 def _newest_first(store: Store, since: datetime | None, until: datetime | None) -> Iterator[Place]:

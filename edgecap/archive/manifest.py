@@ -74,14 +74,15 @@ class FileRecord(_Record):
     last: AwareDatetime | None = None
     source_key: str = Field("", description="Where it was fetched from, in the bucket; empty for a download")
     source_size: int | None = Field(None, description="Bytes there, packed as they were")
+    source_etag: str = Field("", description="The store's tag of the version that was fetched")
     source_sha256: str = Field("", description="Of the bytes there, packed as they were")
     encoding: str = Field("", description="gzip if the source was packed and this is not")
     verified_by: str = Field(
         "",
         description="What the fetched bytes were held against: a checksum that the store states (sha256,"
         " crc32c, crc64nvme, md5, ...; md5-of-parts, ... of what was put in parts), gzip-crc32 of a packed"
-        " file, two-reads where nothing is stated, or one-read where the API gave it only once. `length` in"
-        " older entries: nothing but their size",
+        " file, two-reads where nothing is stated; one-read where the API gave it only once, and"
+        " reads-differ where it gave other bytes each time. `length` in older entries: nothing but size",
     )
     flags: tuple[str, ...] = ()
     damage: str = Field("", description="What cannot be read, one line")

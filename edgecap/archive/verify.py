@@ -14,6 +14,7 @@ from edgecap.errors import Damaged, EntryMissing, ObjectMissing, StoreError, Sto
 from edgecap.packets.inspect import Inspector
 from edgecap.packets.inspection import Inspection
 from edgecap.stores.base import Store
+from edgecap.stores.durable import forget_cached
 from edgecap.stores.reading import read_object
 
 KINDS = {
@@ -36,6 +37,7 @@ HARMLESS = frozenset({"extra", "unfinished", "stray"})
 
 UNREAD = "unread"
 _READS = 2  # a byte that was flipped on the way is right the next time
+_GIVE_UP = 3  # files in a row for which the store did not answer, before it is asked whether it does at all
 _ATTEMPTS = 2  # to get a further byte, each as patient as the store's own library
 
 
@@ -85,13 +87,15 @@ def verify_entry(store: Store, entry: Entry) -> list[Problem]:
 def verify_archive(store: Store) -> Iterator[Verdict]:
     """Verify all entries in the order of their keys, and name what belongs to none.
 
-    What the store does not give is a problem of the kind `unread`, and the rest is verified all the same.
+    What the store does not give is a problem of the kind `unread`, and the rest is verified all the same, as
+    long as the store answers.
 
     Raises:
-        StoreError: the archive cannot be listed.
+        StoreError: the archive cannot be listed, or does not answer any more.
     """
     reading = _Reading(store)
     for prefix, sizes in _by_prefix(store):
+        reading.require_answers()
         if not prefix:
             yield Verdict("", None, [Problem("stray", key, KINDS["stray"]) for key in sizes])
         elif prefix + MANIFEST not in sizes:
@@ -115,6 +119,13 @@ class _Reading:
     def __init__(self, store: Store) -> None:
         self.store = store
         self._attempts = _ATTEMPTS
+        self._failures = 0  # in a row
+
+    def require_answers(self) -> None:
+        """Raise if the store gave nothing several times in a row, and does not answer when asked."""
+        if self._failures >= _GIVE_UP:
+            self.store.check()
+            self._failures = 0
 
     def entry(self, prefix: str) -> Entry:
         """The entry at `prefix`. Raises as `read_entry`."""
@@ -128,6 +139,8 @@ class _Reading:
         """SHA-256 of a file, and what is in it if that is asked for. Raises as `read_object`."""
         digest = hashlib.sha256()
         inspector = Inspector() if inspect else None
+        if path := self.store.local(key):
+            forget_cached(path)
         with self._watched():
             for chunk in read_object(self.store, key, attempts=self._attempts):
                 digest.update(chunk)
@@ -141,8 +154,10 @@ class _Reading:
             yield
         except StoreUnreachable:
             self._attempts = 1  # thousands of files, each waited for, would take days
+            self._failures += 1
             raise
         self._attempts = _ATTEMPTS
+        self._failures = 0
 
 
 def _by_prefix(store: Store) -> Iterator[tuple[str, dict[str, int]]]:

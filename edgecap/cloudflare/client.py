@@ -44,6 +44,10 @@ def _utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+# A second download shall come from the API, not from what a proxy kept of the first.
+_DOWNLOAD = {"Accept": "*/*", "Accept-Encoding": "identity", "Cache-Control": "no-cache"}
+
+
 class Client:
     """The PCAPs API of one account; an async context manager, for one event loop.
 
@@ -278,7 +282,7 @@ class Client:
 
     async def _open(self, call: Call) -> httpx.Response:
         """Start a download; the response's body is still to come. Redirects are followed, as the SDK does."""
-        request = self._request(call, None, {"Accept": "*/*", "Accept-Encoding": "identity"})
+        request = self._request(call, None, _DOWNLOAD)
         client = self._http
         try:
             for _ in range(REDIRECTS_MOST + 1):

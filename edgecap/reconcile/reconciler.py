@@ -213,7 +213,9 @@ class Reconciler:
             return Finding("capture", capture.id, Action.WAITING, str(error))
         packets = f"{entry.manifest.totals.packets:,} packets"
         whose = f"intent {intent.intent_id} had given it up" if intent else "somebody's own"
-        return Finding("capture", capture.id, Action.ARCHIVED, f"{packets}, {whose}: {entry.where}")
+        cleared = await self._bringer.clear(intent, entry) if intent else ""
+        detail = f"{packets}, {whose}: {entry.where}" + (f"; {cleared}" if cleared else "")
+        return Finding("capture", capture.id, Action.ARCHIVED, detail)
 
     async def _orphans(self, survey: Survey) -> list[Finding]:
         """Files without a manifest that nothing above explains: packets, so they are never removed."""

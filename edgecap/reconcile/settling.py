@@ -56,13 +56,13 @@ class Settler:
         """
         known = Capture.model_validate({**accepted.capture, "id": accepted.capture_id})
         if entry := await self._entry(known, intent):
-            return await self._archived(intent, entry, "archived")
+            return await self._archived(intent, entry, "archived", life)
         try:
             capture = await self._client.get_capture(known.id)
         except UnknownToApi as error:
             return await self._forgotten(intent, known, life, error)
         if entry := await self._entry(capture, intent):
-            return await self._archived(intent, entry, "archived")
+            return await self._archived(intent, entry, "archived", life)
         trouble = ""
         if life is Life.CANCELLED and capture.type == "full" and not capture.is_final:
             capture, trouble = await self._stopped(capture)
@@ -98,14 +98,14 @@ class Settler:
         except EdgecapError as error:
             # A run that was late, or another reconciler, may have been faster.
             if entry_now := await self._entry(capture, intent):
-                return await self._archived(intent, entry_now, outcome)
+                return await self._archived(intent, entry_now, outcome, life)
             if self._is_over(intent, capture):
                 return await self._ended(intent, "failed", str(error), type(error))
             if isinstance(error, DeadlinePassed) and self._left_nothing(capture, life):
                 reason = f"capture {capture.id} was stopped, and no file of it came into the bucket since"
                 return await self._ended(intent, "cancelled", reason, type(error))
             return _finding(intent, Action.WAITING, f"capture {capture.id}: {error}")
-        return await self._archived(intent, entry, outcome)
+        return await self._archived(intent, entry, outcome, life)
 
     def _left_nothing(self, capture: Capture, life: Life) -> bool:
         """Whether the files of a capture that was stopped would have come by now, if it had kept any.
@@ -163,10 +163,11 @@ class Settler:
         now = self._client.server_now()
         return now - max(intent.decided, ends(capture, intent.decided)) > self._limits.give_up
 
-    async def _archived(self, intent: Intent, entry: Entry, outcome: Outcome) -> Finding:
+    async def _archived(self, intent: Intent, entry: Entry, outcome: Outcome, life: Life) -> Finding:
         totals = entry.manifest.totals
         reason = f"{totals.packets:,} packets in {totals.files} file{'' if totals.files == 1 else 's'}"
-        cleared = await self._bringer.clear(intent, entry)
+        # A run that this Prefect server does not know may be at work elsewhere, and fetch the files just now.
+        cleared = "" if life is Life.UNKNOWN else await self._bringer.clear(intent, entry)
         ended = Ended(outcome=outcome, reason=reason, entry=entry.prefix, at=datetime.now(UTC))
         await asyncio.to_thread(self._journal.end, intent.intent_id, ended)
         return _finding(

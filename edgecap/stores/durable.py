@@ -98,6 +98,8 @@ def keep_free(place: int | Path, folder: Path, *, needed: int = 0) -> None:
     """
     status = os.statvfs(place)
     free = status.f_bavail * status.f_frsize
+    if not status.f_blocks:
+        return  # this mount does not say how large it is, as some of FUSE
     floor = min(_MOST_KEPT_FREE, status.f_blocks * status.f_frsize // _PART_KEPT_FREE)
     if free - needed < floor:
         asked = f", {needed:,} are needed" if needed else ""
@@ -106,6 +108,19 @@ def keep_free(place: int | Path, folder: Path, *, needed: int = 0) -> None:
             where=str(folder),
             todo="free some space, or choose another place",
         )
+
+
+def forget_cached(path: Path) -> None:
+    """Have the next reader of `path` read the disk, not what the kernel still holds of it in memory.
+
+    What is not on the disk yet stays. File servers and FUSE may hold more, of which this does not know.
+    """
+    with contextlib.suppress(OSError):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+        finally:
+            os.close(descriptor)
 
 
 def begin_write_back(descriptor: int, start: int, length: int) -> None:

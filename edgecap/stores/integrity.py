@@ -85,10 +85,12 @@ class Verdict(StrEnum):
     GZIP = "gzip-crc32"  # the store states nothing, but the gzip stream's own checksum is right
     TWO_READS = "two-reads"  # no checksum applies, and reading twice gave the same bytes
     ONE_READ = "one-read"  # no checksum applies, and the API gave a simple capture only once
+    READS_DIFFER = "reads-differ"  # no checksum applies, and the API gave other bytes each time
 
 
 _OF_PARTS = "-of-parts"
-_STATED = tuple(each for each in Verdict if each not in (Verdict.GZIP, Verdict.TWO_READS, Verdict.ONE_READ))
+_UNSTATED = (Verdict.GZIP, Verdict.TWO_READS, Verdict.ONE_READ, Verdict.READS_DIFFER)
+_STATED = tuple(each for each in Verdict if each not in _UNSTATED)
 _COSTLY = ("md5", "sha1", "sha256", "sha512")  # take longer than reading does
 
 

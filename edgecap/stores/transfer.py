@@ -16,7 +16,7 @@ from edgecap.stores.integrity import Check, Verdict
 from edgecap.stores.landing import Fetched, Landing
 from edgecap.stores.reading import Source, Stopped
 
-_MOST_UNPACKED = 4_000_000_000  # bytes of a gzip file of which nothing is known: four times the API's limit
+_MOST_UNPACKED = 2_000_000_000  # bytes of a gzip file of which nothing is known: twice the API's limit
 _RATIO = 64  # packets of an attack may be packed so well
 LARGE = 64 << 20  # bytes from which an object is read by several streams, while there is room for them
 _STREAMS = 2  # of a large object; more gain nothing on two cores and cost memory

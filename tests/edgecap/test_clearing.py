@@ -74,11 +74,12 @@ def test_nothing_is_deleted_if_a_bit_of_the_entry_is_wrong(bucket, archive, entr
     assert len(keys(bucket)) == 3
 
 
-def test_a_file_that_is_not_what_was_fetched_stays(bucket, archive, entry):
+@pytest.mark.parametrize("data", [HEAD, HEAD + bytes(76)], ids=["another size", "the same size"])
+def test_a_file_that_is_not_what_was_fetched_stays(bucket, archive, entry, data):
     bucket.delete(KEYS[0])
-    bucket.put(KEYS[0], HEAD)
+    bucket.put(KEYS[0], data)
     cleared = clear_delivered(bucket, archive, entry)
-    assert (cleared.deleted, cleared.kept) == (1, f"{KEYS[0]} has 24 bytes, 100 were fetched")
+    assert (cleared.deleted, cleared.kept) == (1, f"{KEYS[0]} is not the version that was fetched")
     assert KEYS[0] in keys(bucket)
 
 

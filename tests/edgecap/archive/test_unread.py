@@ -7,7 +7,7 @@ import pytest
 
 from edgecap.archive.entries import Entry, list_entries, read_entry
 from edgecap.archive.verify import verify_archive, verify_entry
-from edgecap.errors import StoreUnreachable
+from edgecap.errors import Damaged, StoreError, StoreUnreachable
 from edgecap.stores import open_store
 from edgecap.stores.s3 import S3Store
 from edgecap.stores.uri import parse_uri
@@ -86,3 +86,51 @@ def test_a_text_of_a_manifest_that_was_changed_on_the_way_is_noticed(broken, ent
         entries[0].manifest, entries[0].prefix, through.uri
     )
     assert proxy.went_off == 1
+
+
+def test_verifying_ends_when_the_store_does_not_answer_any_more(broken, entries, capture, keep, two_servers):
+    store, through, proxy = broken
+    for number in range(3, 8):
+        keep(store, capture(f"{number}" * 32), two_servers)
+    verdicts = verify_archive(through)
+    assert next(verdicts).ok
+    proxy.away = True
+    assert [next(verdicts).damaged for _ in range(3)] == [False, False, False]
+    with pytest.raises(StoreUnreachable):
+        next(verdicts)
+
+
+class Refusing:
+    """An archive in which some manifests lie where they must be restored from first."""
+
+    def __init__(self, store, ids):
+        self.store = store
+        self.ids = ids
+
+    def open(self, key, **more):
+        if any(each in key for each in self.ids):
+            raise StoreError("the object is in an archive class", where=key)
+        return self.store.open(key, **more)
+
+    def __getattr__(self, name):
+        return getattr(self.store, name)
+
+
+def test_refusals_that_come_at_once_hide_no_other_entry(broken, entries, capture, keep, two_servers):
+    store, _, _ = broken
+    for number in range(3, 8):
+        keep(store, capture(f"{number}" * 32), two_servers)
+    found = list_entries(Refusing(store, [f"{number}" * 32 for number in (1, 3, 5, 6)]))
+    assert {next(found).manifest.entry_id[0] for _ in range(4)} == {"0", "2", "4", "7"}
+    with pytest.raises(StoreError, match="4 entries could not be read: the object is in an archive class"):
+        next(found)
+
+
+def test_damage_does_not_hide_what_the_store_did_not_give(broken, entries):
+    store, _, _ = broken
+    store.delete(entries[0].prefix + "manifest.json")
+    store.put(entries[0].prefix + "manifest.json", b"{}")
+    found = list_entries(Refusing(store, ["1" * 32]))
+    assert next(found).manifest.entry_id == "2" * 32
+    with pytest.raises(Damaged, match="manifests of 1 entries cannot be read; 1 entry could not be read"):
+        next(found)
