@@ -37,6 +37,7 @@ capture = App(
 bucket = App(
     name="bucket", help="Buckets that Cloudflare writes full captures to.", help_epilogue="", sort_key=9
 )
+archive = App(name="archive", help="Where captures are kept.", help_epilogue="", sort_key=8.5)
 alert = App(
     name="alert",
     help="Alerts: send one again, see what would follow, what came.",
@@ -217,6 +218,24 @@ BUCKET_COMMANDS = (
         Cloudflare writes a challenge file into the bucket; it is read, and its content sent back. A
         bucket that is registered already is left as it is.""",
     ),
+    (
+        "policy",
+        "cli.rights:bucket_policy",
+        """Print what the keys of a bucket must be allowed to do, and nothing more.
+
+        For S3 a policy as JSON, for GCS commands, for R2 the kind of token; explanations go to stderr. With
+        --cloudflare, what Cloudflare needs to write captures to the bucket.""",
+    ),
+)
+ARCHIVE_COMMANDS = (
+    (
+        "policy",
+        "cli.rights:archive_policy",
+        """Print what the keys of an archive must be allowed to do, and nothing more.
+
+        For S3 a policy as JSON, for GCS commands, for R2 the kind of token; explanations go to stderr. An
+        archive is only added to, so deleting is not among them.""",
+    ),
 )
 ALERT_COMMANDS = (
     (
@@ -266,6 +285,7 @@ POLICY_COMMANDS = (
 )
 GROUPS = {
     "capture": (capture, CAPTURE_COMMANDS),
+    "archive": (archive, ARCHIVE_COMMANDS),
     "bucket": (bucket, BUCKET_COMMANDS),
     "alert": (alert, ALERT_COMMANDS),
     "incident": (incident, INCIDENT_COMMANDS),

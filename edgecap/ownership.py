@@ -26,6 +26,7 @@ from edgecap.errors import (
 )
 from edgecap.settings import Place
 from edgecap.stores.base import Store
+from edgecap.stores.rights import CLOUDFLARE_ON_AWS, CLOUDFLARE_ON_GOOGLE, R2_PERMISSION
 from edgecap.stores.uri import Address, parse_uri
 
 FIRST, MOST = 1.0, 15.0  # seconds between two looks, growing by half
@@ -34,9 +35,9 @@ SEARCH = 3  # every so many looks the whole bucket is searched, which may hold v
 OLD_CHALLENGE = 5  # looks for the challenge of an earlier registration before asking for a new one
 _PASSING = (NetworkTrouble, ServerTrouble, RateLimited)
 _GRANTS = {
-    "s3": "allow arn:aws:iam::391854517948:user/cloudflare-logpush s3:PutObject on the bucket",
-    "gs": "make logpush@cloudflare-data.iam.gserviceaccount.com a Storage Object Admin of the bucket",
-    "r2": "use the keys of a token with Object Read & Write on the bucket",
+    "s3": f"allow {CLOUDFLARE_ON_AWS} s3:PutObject on the bucket (`edgecap bucket policy --cloudflare`)",
+    "gs": f"make {CLOUDFLARE_ON_GOOGLE} a Storage Object Admin of the bucket",
+    "r2": f"use the keys of a token with {R2_PERMISSION} on the bucket",
 }
 
 Sleep = Callable[[float], Awaitable[object]]

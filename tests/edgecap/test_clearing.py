@@ -13,6 +13,7 @@ from edgecap.cloudflare.models import Capture
 from edgecap.fetching import fetch_full
 from edgecap.settings import Place, Timing
 from edgecap.stores import open_store
+from tests.limited import CREATE_ONLY, Root, allow
 
 CAPTURE = Capture.model_validate(
     {
@@ -81,6 +82,16 @@ def test_a_file_that_is_not_what_was_fetched_stays(bucket, archive, entry, data)
     cleared = clear_delivered(bucket, archive, entry)
     assert (cleared.deleted, cleared.kept) == (1, f"{KEYS[0]} is not the version that was fetched")
     assert KEYS[0] in keys(bucket)
+
+
+@pytest.mark.parametrize("bucket", ["s3"], indirect=True)
+def test_a_key_that_may_not_delete_keeps_its_files_and_is_no_error(bucket, archive, entry, object_store):
+    name = bucket.uri.split("/")[2]
+    place = Root(object_store).user(object_store.place(name, "edge"), allow(name, *CREATE_ONLY))
+    cleared = clear_delivered(open_store(place), archive, entry)
+    assert cleared.deleted == 0
+    assert "the key has no right to write here" in cleared.kept
+    assert len(keys(bucket)) == 3
 
 
 def test_a_bucket_that_does_not_answer_keeps_its_files_and_is_no_error(bucket, archive, entry, flaky):
