@@ -37,7 +37,7 @@ def read_entry(store: Store, prefix: str, *, attempts: int = 5) -> Entry:
 
     Raises:
         EntryMissing: there is no manifest there, so no entry.
-        Damaged: the manifest is none.
+        Damaged: this version cannot read the manifest.
         StoreError: the store does not give it; nothing is known of it.
     """
     try:
@@ -99,7 +99,7 @@ def list_entries(
         limit: entries at most.
 
     Raises:
-        Damaged: after all others were handed out, if manifests are none; it names them.
+        Damaged: after all others were handed out, if this version cannot read some manifests; it names them.
         StoreError: likewise, if the store did not give some; at once, if it cannot be listed.
     """
     unreadable: list[str] = []

@@ -24,7 +24,7 @@ KINDS = {
     "hash": "a file has other bytes",
     "packets": "a file has another number of packets than the manifest states",
     "totals": "the manifest's totals are not the sums of its files",
-    "unreadable": "a manifest is none that this version reads",
+    "unreadable": "this version cannot read a manifest",
     "unread": "the store did not give a file or a manifest this time, so nothing is known of it",
     "misplaced": "the manifest belongs to another place in the archive",
     "unfinished": "files without a manifest: an entry in the making, or an attempt that was interrupted",
