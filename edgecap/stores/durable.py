@@ -237,7 +237,7 @@ def _rename_noreplace(source: Path, target: Path) -> None:
         if code in _NOT_KNOWN:
             raise StoreUnwritable(
                 f"{mount_of(target)} has no hard links and cannot rename without overwriting, so nothing "
-                "protects what is archived from being overwritten",
+                "protects its files from being overwritten",
                 where=str(target),
                 todo="choose another file system, or name the bucket itself if one is mounted here",
             )

@@ -4,6 +4,7 @@ Others may reconcile, or still fetch, at the same time: there is one entry and o
 """
 
 import asyncio
+import logging
 import os
 import time
 import uuid
@@ -17,6 +18,7 @@ from edgecap.reconcile import Action, Finding, Life, Reconciled
 from edgecap.stores import open_store
 from edgecap.stores.folder import FolderStore
 from tests.edgecap.reconcile.world import FULL, both, kinds, with_faults
+from tests.limited import CREATE_ONLY, Root, allow
 
 
 async def test_temporary_files_go_when_they_are_old(world):
@@ -31,6 +33,16 @@ async def test_temporary_files_go_when_they_are_old(world):
     assert str(report) == "2 temp files removed"
     assert report.findings[0].bytes == 100
     assert [path.name for path in staging.iterdir()] == ["young"]
+
+
+async def test_an_archive_whose_keys_may_only_create_is_no_trouble(world, object_store, caplog):
+    """Uploads in parts that were cut off are left to a rule of the bucket; a log says so."""
+    caplog.set_level(logging.INFO, "edgecap")
+    name = object_store.make_bucket(f"archive-{uuid.uuid4().hex}")
+    place = Root(object_store).user(object_store.place(name, "edge"), allow(name, *CREATE_ONLY))
+    report = await world.reconcile(archive=open_store(place))
+    assert report.findings == ()
+    assert "left to the rules of s3://" in caplog.text
 
 
 async def test_one_that_fails_does_not_stop_the_others(world):
