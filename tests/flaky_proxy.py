@@ -15,13 +15,14 @@ from dataclasses import dataclass
 from typing import NoReturn, Self
 
 LOOPBACK = "127.0.0.1"
+_HEAD = -1
 _RANGE = re.compile(rb"\r\nrange: bytes=(\d+)-", re.IGNORECASE)
 
 
 @dataclass
 class Fault:
     kind: str  # "fin" | "rst" | "flip"
-    after: int  # bytes of the answer that came before
+    after: int  # bytes of the answer that came before; _HEAD for its head
     left: int  # how often it still goes off
     methods: str = ""  # of the requests whose answers it hits; empty for all
 
@@ -74,6 +75,10 @@ class FlakyProxy:
     def cut(self, after: int, *, how: str = "fin", times: int = 1, methods: str = "") -> None:
         """End connections after so many bytes of answer, by FIN or RST."""
         self.faults.append(Fault(how, after, times, methods))
+
+    def cut_body(self, *, how: str = "fin", times: int = 1) -> None:
+        """End connections when the answer's head has come and nothing else, by FIN or RST."""
+        self.faults.append(Fault(how, _HEAD, times))
 
     def flip(self, at: int, *, times: int = 1) -> None:
         """Invert the byte at this place of an answer."""
@@ -179,9 +184,12 @@ class FlakyProxy:
                 self.swapped = None
                 self.went_off += 1
             for fault in self.faults:
-                offset = fault.after - answer.size
+                offset, last = fault.after - answer.size, len(data) - 1
+                if fault.after == _HEAD:  # the body may come by itself
+                    head, end, _ = data.partition(b"\r\n\r\n")
+                    offset, last = (len(head + end) if end and not answer.size else -1), len(data)
                 other = fault.methods and answer.method not in fault.methods.split()
-                if other or not fault.left or not 0 <= offset < len(data):
+                if other or not fault.left or not 0 <= offset <= last:
                     continue
                 fault.left -= 1
                 self.went_off += 1

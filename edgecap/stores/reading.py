@@ -7,12 +7,13 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Self
 
 from edgecap.errors import Damaged, ObjectChanged, StoreUnreachable
-from edgecap.stores.base import ObjectInfo, Store
+from edgecap.stores.base import ObjectInfo, Reader, Store
 
 SEGMENT = 8 << 20  # bytes that one of several streams reads at a time
 _PROGRESS = 64 << 10  # bytes after which a new cut is a first one again
@@ -25,12 +26,12 @@ def read_object(store: Store, key: str, *, attempts: int = 5) -> Iterator[bytes]
     Args:
         store: where it is.
         key: the object.
-        attempts: how often in a row the store may fail to give a further byte.
+        attempts: how often in a row an answer may be cut before it gives a further byte.
 
     Raises:
         ObjectMissing: there is no such object.
         ObjectChanged: it was replaced while it was read.
-        StoreUnreachable: no further byte after `attempts` attempts.
+        StoreUnreachable: no answer, or no further byte after `attempts` answers.
         Damaged: more bytes came than the object has.
     """
     yield from Source.of(store, key, attempts=attempts).chunks()
@@ -47,7 +48,9 @@ class Source:
     Attributes:
         store: where it is.
         info: what the store says of it: as listed, and once reading began, as the reader was told.
-        attempts: how often in a row it may be cut without getting further.
+        attempts: how often in a row an answer may be cut without getting further. A request that gets no
+            answer ends reading at once: how often it is made is the store's to say, and both together would
+            take minutes.
         stop: set to end reading from outside.
         sleep: how to wait between two attempts, seconds; by default until `stop` is set.
     """
@@ -69,7 +72,7 @@ class Source:
 
         Raises:
             ObjectChanged: the object was replaced meanwhile.
-            StoreUnreachable: no further byte after `attempts` attempts.
+            StoreUnreachable: no answer, or no further byte after `attempts` answers.
             Damaged: more bytes came than the object has.
             Stopped: `stop` was set.
         """
@@ -103,20 +106,24 @@ class Source:
         position, failures = start, 0
         while True:
             began = position
-            try:
-                for chunk in self._once(position, None if length is None else start + length - position):
-                    position += len(chunk)
-                    yield chunk
-                self._require_all(position, self.info.size if length is None else start + length)
-            except StoreUnreachable:
-                failures = 1 if position - began >= _PROGRESS else failures + 1
-                if failures >= self.attempts:
-                    raise
-                # Jittered, so that many readers do not come back at once.
-                wait = min(_LONGEST_WAIT, 0.05 * 2**failures) * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
-                (self.sleep or self.stop.wait)(wait)
-            else:
-                return
+            # A request that gets no answer is not made again here: the store's library has done that.
+            with self._opened(position, None if length is None else start + length - position) as reader:
+                try:
+                    for chunk in reader:
+                        if self.stop.is_set() or self._abandoned.is_set():
+                            raise Stopped
+                        position += len(chunk)
+                        yield chunk
+                    self._require_all(position, self.info.size if length is None else start + length)
+                except StoreUnreachable:
+                    failures = 1 if position - began >= _PROGRESS else failures + 1
+                    if failures >= self.attempts:
+                        raise
+                else:
+                    return
+            # Jittered, so that many readers do not come back at once.
+            wait = min(_LONGEST_WAIT, 0.05 * 2**failures) * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
+            (self.sleep or self.stop.wait)(wait)
 
     def _require_all(self, position: int, end: int) -> None:
         where = f"{self.store.uri}/{self.info.key}"
@@ -125,7 +132,8 @@ class Source:
         if position > end:
             raise Damaged(f"more than {end} bytes arrived", where=where, todo="try again")
 
-    def _once(self, position: int, length: int | None) -> Iterator[bytes]:
+    @contextmanager
+    def _opened(self, position: int, length: int | None) -> Iterator[Reader]:
         with self.store.open(self.info.key, start=position, etag=self.info.etag, length=length) as reader:
             if self.info.etag and reader.info.etag != self.info.etag:
                 raise ObjectChanged(
@@ -133,7 +141,4 @@ class Source:
                 )
             if position == 0 and length is None:
                 self.info = reader.info
-            for chunk in reader:
-                if self.stop.is_set() or self._abandoned.is_set():
-                    raise Stopped
-                yield chunk
+            yield reader

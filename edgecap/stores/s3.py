@@ -55,7 +55,8 @@ class S3Store:
     Args:
         address: the parsed URI.
         place: endpoint and keys.
-        attempts: how often boto3 sends a request that is not answered, with growing pauses.
+        attempts: how often boto3 sends a request that is not answered, the first time included, with
+            growing pauses.
 
     Raises:
         ConfigError: the endpoint is no URL, or an R2 bucket's account is not named.

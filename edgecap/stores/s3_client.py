@@ -38,7 +38,7 @@ def _models() -> Any:
 def connect(
     address: Address, endpoint: str, keys: tuple[SecretStr, SecretStr] | None, attempts: int
 ) -> S3Client:
-    """A client for the bucket at `address`. Raises what boto3 raises."""
+    """A client for the bucket at `address`; it makes a request `attempts` times. Raises what boto3 raises."""
     custom = endpoint or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     core = Session()
     core.register_component("data_loader", _models())
@@ -58,7 +58,7 @@ def connect(
             s3={"addressing_style": "path" if custom else "auto"},
             connect_timeout=10,
             read_timeout=60,
-            retries={"mode": "standard", "max_attempts": attempts},
+            retries={"mode": "standard", "total_max_attempts": attempts},
             max_pool_connections=_CONNECTIONS,
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",

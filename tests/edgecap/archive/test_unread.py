@@ -16,11 +16,11 @@ from tests.flaky_proxy import FlakyProxy
 
 @pytest.fixture
 def broken(place_of):
-    """An archive in S3, the same through a proxy and without boto3's own patience, and the proxy."""
+    """An archive in S3, the same through a proxy and with a request made twice at most, and the proxy."""
     place = place_of("s3")
     with FlakyProxy(urlsplit(place.endpoint_url).port) as proxy:
         through = place.model_copy(update={"endpoint_url": proxy.url})
-        yield open_store(place), S3Store(parse_uri(place.uri), through, attempts=1), proxy
+        yield open_store(place), S3Store(parse_uri(place.uri), through, attempts=2), proxy
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import itertools
 import time
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -24,6 +25,7 @@ from edgecap.stores.s3 import S3Store
 from edgecap.stores.s3_upload import SINGLE_PUT
 from edgecap.stores.transfer import LARGE, fetch_many, fetch_object
 from edgecap.stores.uri import parse_uri
+from tests.flaky_proxy import FlakyProxy
 
 SERVERS = ["s3", "gcs", pytest.param("ceph", marks=pytest.mark.xdist_group("ceph"))]
 
@@ -88,6 +90,58 @@ def test_cuts_without_progress_end(broken, tmp_path, noise):
     assert len(waits) == 3
     assert all(0 < wait <= 5 for wait in waits)
     assert left_over(tmp_path) == []
+
+
+@pytest.fixture
+def asked_thrice(place_of):
+    """A place in S3, a store in it that makes a request three times, and the proxy between them."""
+    place = place_of("s3")
+    with FlakyProxy(urlsplit(place.endpoint_url).port) as proxy:
+        through = place.model_copy(update={"endpoint_url": proxy.url})
+        yield open_store(place), S3Store(parse_uri(place.uri), through, attempts=3), proxy
+
+
+@pytest.mark.parametrize("trouble", ["503 Service Unavailable", "429 Too Many Requests"])
+def test_a_request_without_an_answer_is_made_as_often_as_the_store_was_told(asked_thrice, trouble, tmp_path):
+    """And no more often by what reads: five times as many took minutes to say that nobody is there."""
+    store, through, proxy = asked_thrice
+    info = store.put("x", b"1")
+    proxy.trouble, proxy.never = trouble.encode(), b"/edge/x "
+    waits = []
+    with pytest.raises(StoreUnreachable):
+        fetch_object(through, info, tmp_path / "x", sleep=waits.append)
+    assert (len(proxy.requests), waits) == (3, [])
+    with pytest.raises(StoreUnreachable):
+        through.stat("x")
+    assert len(proxy.requests) == 6
+
+
+def test_a_store_that_goes_away_after_a_cut_is_not_asked_for_ever(asked_thrice, tmp_path, noise):
+    """What came before does not count: the request for the rest is the store's library's to make again."""
+    store, through, proxy = asked_thrice
+    info = store.put("x", noise)
+    proxy.cut(900_000)
+
+    def go_away(_):
+        proxy.never = b"/edge/x "
+
+    with pytest.raises(StoreUnreachable):
+        fetch_object(through, info, tmp_path / "x", sleep=go_away)
+    assert len(proxy.requests) == 1 + 3
+    assert left_over(tmp_path) == []
+
+
+@pytest.mark.parametrize("how", ["fin", "rst"])
+def test_an_answer_that_is_cut_before_its_first_byte_is_asked_for_again(broken, how, tmp_path):
+    """The libraries see an answer there, and leave its body to the reader."""
+    store, through, proxy = broken
+    info = store.put("x", bytes(100_000))
+    before = len(proxy.requests)
+    proxy.cut_body(how=how, times=2)
+    fetch_object(through, info, tmp_path / "x", sleep=no_wait)
+    assert proxy.went_off == 2
+    assert len(proxy.requests) == before + 3
+    assert (tmp_path / "x").read_bytes() == bytes(100_000)
 
 
 def test_a_byte_flipped_on_the_way_is_healed(broken, tmp_path, noise):
