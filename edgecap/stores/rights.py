@@ -130,7 +130,9 @@ def _folder_archive(address: Address) -> Rights:
 
 
 _OVERWRITES = (
-    "s3:PutObject allows to overwrite, which edgecap never does: with Object Lock, S3 keeps what was there."
+    "s3:PutObject allows to overwrite, which edgecap never does. With Object Lock, S3 keeps what was there; "
+    "and a policy of the bucket can enforce the condition of edgecap's puts: "
+    "https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes-enforce.html"
 )
 _REPLACE = "Replace EDGECAP and PROJECT by edgecap's service account."
 _ARCHIVES: dict[str, Callable[[Address], Rights]] = {
