@@ -11,6 +11,7 @@ import httpx
 from cli.exits import debugging
 from deployments.local import prefect_settings, running_setup
 from edgecap.errors import SetupError
+from edgecap.network import prefect_api_url
 from edgecap.network.environment import network_environment
 from edgecap.network.over_httpx import Network
 from edgecap.network.trouble import trouble_of
@@ -35,7 +36,7 @@ def point_at_prefect(home: Path) -> str:
 
     Raises:
         SetupError: a server is named and does not answer.
-        ConfigError: a variable about proxies or certificates cannot be used.
+        ConfigError: a variable about proxies, certificates or Prefect's address cannot be used.
     """
     home = home.resolve()
     # Prefect's console lines would tear the progress bar apart; they go to its UI all the same.
@@ -43,7 +44,7 @@ def point_at_prefect(home: Path) -> str:
     # the flow sees it and tries again.
     quiet = ("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "PREFECT_INTERNAL_LOGGING_LEVEL")
     wanted = {} if debugging() else dict.fromkeys(quiet, "CRITICAL")
-    api_url, pages = os.environ.get("PREFECT_API_URL", ""), ""
+    api_url, pages = prefect_api_url(), ""
     if not api_url and (setup := running_setup(home)):
         api_url, pages = setup["api_url"], setup["ui_url"]
         ours = prefect_settings(home, urlsplit(api_url).port or 0)

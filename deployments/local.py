@@ -25,6 +25,7 @@ from deployments.processes import (
     kill_marked,
 )
 from edgecap.errors import SetupError
+from edgecap.network import prefect_api_url
 from edgecap.stores.staging import own_folder
 from tasks.responder import ADDRESS
 
@@ -272,9 +273,13 @@ def running_setup(home: Path) -> dict[str, Any] | None:
 
 
 def prefect_address(home: Path) -> str:
-    """The Prefect API there is: that of `PREFECT_API_URL`, else that of the setup in `home`, else nothing."""
+    """The Prefect API there is: that of `PREFECT_API_URL`, else that of the setup in `home`, else nothing.
+
+    Raises:
+        ConfigError: `PREFECT_API_URL` is not a valid URL.
+    """
     setup = running_setup(home)
-    return os.environ.get("PREFECT_API_URL", "") or (str(setup["api_url"]) if setup else "")
+    return prefect_api_url() or (str(setup["api_url"]) if setup else "")
 
 
 def named_server(todo: str) -> str:
@@ -284,8 +289,9 @@ def named_server(todo: str) -> str:
         todo: what to do besides setting it, for the error.
 
     Raises:
-        SetupError: it names none.
+        SetupError: it is not set.
+        ConfigError: it is not a valid URL.
     """
-    if address := os.environ.get("PREFECT_API_URL", ""):
+    if address := prefect_api_url():
         return address
     raise SetupError("no Prefect server is named", where="PREFECT_API_URL", todo=f"set it; {todo}")

@@ -8,12 +8,14 @@ import time
 from base64 import b64encode
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import httpx
 
 from edgecap.errors import SetupError
+from edgecap.network.certificates import Authorities
 from edgecap.network.over_httpx import Network
 from edgecap.network.trouble import trouble_of
 
@@ -41,7 +43,7 @@ class PrefectApi:
             base_url=api_url,
             timeout=timeout,
             headers=_credentials(),
-            transport=Network(retries=3 if insist else 0),
+            transport=Network(retries=3 if insist else 0, **_tls()),
         )
 
     def __enter__(self) -> Self:
@@ -277,6 +279,17 @@ def status(error: SetupError) -> int | None:
     """The HTTP status with which the server refused a call; None if it did not answer."""
     cause = error.__cause__
     return cause.response.status_code if isinstance(cause, httpx.HTTPStatusError) else None
+
+
+def _tls() -> dict[str, Any]:
+    """What Prefect's own client takes from the environment about certificates."""
+    name = "PREFECT_API_SSL_CERT_FILE"
+    file = os.environ.get(name)
+    insecure = os.environ.get("PREFECT_API_TLS_INSECURE_SKIP_VERIFY", "").lower()
+    return {
+        "also": Authorities(name, Path(file)) if file else None,
+        "verify": insecure not in ("1", "true", "t", "yes", "y", "on"),  # as pydantic reads it
+    }
 
 
 def _credentials() -> dict[str, str]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import ssl
 from base64 import b64encode
 from datetime import datetime
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -12,7 +12,10 @@ import httpx
 from prefect.client.orchestration import get_client
 from prefect.settings import get_current_settings
 
+from edgecap.errors import ConfigError
 from edgecap.lives import RunState, is_to_end
+from edgecap.network.certificates import Authorities
+from edgecap.network.over_httpx import AsyncNetwork
 
 # Seconds. A busy server takes its time, and a cancel must be seen all the same; one that is away takes no
 # connection at all.
@@ -32,7 +35,7 @@ class RunHistory:
         self._http = httpx.AsyncClient(
             base_url=api_url,
             headers=_credentials(),
-            verify=_verify(api_url),
+            transport=_transport(),
             timeout=httpx.Timeout(ANSWER, connect=CONNECTION),
         )
 
@@ -58,7 +61,7 @@ class RunHistory:
                 )
                 for state in answer.json()
             )
-        except (httpx.HTTPError, ValueError, KeyError, TypeError):
+        except (ConfigError, httpx.HTTPError, ValueError, KeyError, TypeError):
             return False
 
 
@@ -77,8 +80,10 @@ def _credentials() -> dict[str, str]:
     return {}
 
 
-def _verify(api_url: str) -> ssl.SSLContext | bool:
+def _transport() -> AsyncNetwork:
     api = get_current_settings().api
-    if api.tls_insecure_skip_verify or not api_url.startswith("https"):
-        return False  # reading the certificates takes longer than many a capture
-    return ssl.create_default_context(cafile=api.ssl_cert_file) if api.ssl_cert_file else True
+    file = api.ssl_cert_file
+    return AsyncNetwork(
+        also=Authorities("PREFECT_API_SSL_CERT_FILE", Path(file)) if file else None,
+        verify=not api.tls_insecure_skip_verify,
+    )

@@ -1,6 +1,6 @@
-"""The way out of this machine: which proxy a request takes, and which certificates it trusts.
+"""Which proxy a request takes, and which CA certificates it trusts.
 
-The only place that reads the variables about it. Every client of edgecap gets both from here: `over_httpx`
+This is the only place that reads the variables about it. Every client of edgecap gets both here: `over_httpx`
 for Cloudflare's API and Prefect's, `over_botocore` for S3, `over_requests` for Google. docs/settings.md has
 the rules.
 """
@@ -11,23 +11,25 @@ import os
 from collections.abc import Mapping
 
 from edgecap.network.certificates import Trust
+from edgecap.network.prefect_url import prefect_api_url
 from edgecap.network.proxies import Proxies, Proxy
 
-__all__ = ["Proxy", "check_network", "proxy_for", "trust"]
+__all__ = ["Proxy", "check_network", "prefect_api_url", "proxy_for", "trust"]
 
 
 def check_network(environment: Mapping[str, str] = os.environ) -> None:
-    """Return if all variables about proxies and certificates can be used.
+    """Return if all variables about proxies, certificates and Prefect's address can be used.
 
     Raises:
-        ConfigError: one cannot; it is named.
+        ConfigError: a variable cannot be used; the error names it.
     """
     Proxies.read(environment)
     Trust.read(environment).check()
+    prefect_api_url(environment)
 
 
 def proxy_for(url: str) -> Proxy | None:
-    """The proxy that a request for `url` takes; None if it goes straight.
+    """The proxy that a request for `url` takes; None if it is sent directly.
 
     Raises:
         ConfigError: a variable cannot be used.
@@ -39,6 +41,6 @@ def trust() -> Trust:
     """The certificates that connections of this process trust.
 
     Raises:
-        ConfigError: a variable names something that is not there.
+        ConfigError: a variable names something that cannot be read.
     """
     return Trust.read(os.environ)

@@ -3,15 +3,31 @@
 from __future__ import annotations
 
 import re
+import socket
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Self
 
 from edgecap.errors import ConfigError
 
-# No proxy on another machine reaches this one's loopback, nor the metadata service of its cloud.
-ALWAYS_DIRECT = ("localhost", "127.0.0.1", "::1", "169.254.169.254", "metadata.google.internal")
-_LOCAL_NAME = re.compile(r"(?:.+\.)?localhost|metadata\.google\.internal")
+# A proxy on another machine cannot reach this machine's loopback, nor the metadata service of its cloud.
+_LOCAL_NAMES = (
+    "localhost",
+    "localhost.localdomain",
+    "localhost4",
+    "localhost4.localdomain4",
+    "localhost6",
+    "localhost6.localdomain6",
+    "ip6-localhost",
+    "ip6-loopback",
+    "metadata.google.internal",
+)
+# Of AWS (an instance, and a pod of EKS) and of Google. The IPv4 ones are link-local.
+_METADATA_IPV6 = ("fd00:ec2::254", "fd00:ec2::23", "fd20:ce::254")
+ALWAYS_DIRECT = ("127.0.0.1", "::1", "169.254.169.254", *_METADATA_IPV6, *_LOCAL_NAMES)
+_METADATA_ADDRESSES = frozenset(map(ip_address, _METADATA_IPV6))
+# `127.1`, `0` and `2130706433` are addresses to every resolver, though not to Python's `ipaddress`.
+_NUMERIC_HOST = re.compile(r"\d[0-9a-fx.]*", re.IGNORECASE)
 _WITH_PORT = re.compile(r"(?P<host>\[.*\]|[^:]*):(?P<port>\d{1,5})(?P<length>/\d+)?")
 _NAME = re.compile(r"[\w-]+(?:\.[\w-]+)*\.?")
 # Prefix under which httpx takes an entry that would otherwise break it, such as `[::1]:80`.
@@ -38,29 +54,29 @@ class Entry:
         """Read `example.com`, `.example.com`, `*.example.com`, `10.0.0.0/8`, `::1`, `[::1]:80` and such.
 
         Raises:
-            ConfigError: it is none of them.
+            ConfigError: the entry has none of these forms.
         """
         rest, port = text.lower().removeprefix(_SCHEME), None
         if match := _WITH_PORT.fullmatch(rest):
             rest, port = match["host"] + (match["length"] or ""), int(match["port"])
             if not 0 < port <= _HIGHEST_PORT:
-                raise _wrong(text, variable, "has a port that is none", "correct it")
+                raise _wrong(text, variable, "has an invalid port", "use a port from 1 to 65535")
         if "/" in rest:
             try:
                 return cls(
                     network=ip_network(rest.replace("[", "").replace("]", ""), strict=False), port=port
                 )
             except ValueError:
-                raise _wrong(text, variable, "is no network", "write one such as 10.0.0.0/8") from None
+                raise _wrong(text, variable, "is not a valid network", "write it like 10.0.0.0/8") from None
         if (address := address_of(rest)) is not None:
             return cls(network=ip_network(address), port=port)
         name = re.sub(r"^\*?\.", "", rest)
         if not _NAME.fullmatch(name):
-            raise _wrong(text, variable, "is no host, address or network", "correct or remove it")
+            raise _wrong(text, variable, "is not a host, address or network", "correct or remove it")
         return cls(name=name.rstrip("."), port=port)
 
     def matches(self, host: str, address: IPv4Address | IPv6Address | None, port: int | None) -> bool:
-        """Whether a host, or the address that it is, belongs to this entry."""
+        """Whether a host, or the address that it stands for, belongs to this entry."""
         if self.port is not None and self.port != port:
             return False
         if self.network is not None:
@@ -68,7 +84,7 @@ class Entry:
         return host == self.name or host.endswith(f".{self.name}")
 
     def __str__(self) -> str:
-        """In the form that httpx, botocore, requests and websockets understand, or pass over."""
+        """The entry in a form that httpx, botocore, requests and websockets understand or ignore."""
         port = "" if self.port is None else f":{self.port}"
         if self.network is None:
             return self.name + port
@@ -85,8 +101,8 @@ class Bypass:
     """NO_PROXY, read.
 
     Attributes:
-        everything: it has a `*`, so that no proxy is used at all.
-        entries: the others.
+        everything: NO_PROXY contains `*`: no proxy is used at all.
+        entries: the other entries.
     """
 
     everything: bool = False
@@ -97,7 +113,7 @@ class Bypass:
         """Read a list with commas or spaces between its entries.
 
         Raises:
-            ConfigError: an entry is no host, address, network or `*`.
+            ConfigError: an entry is not a host, an address, a network or `*`.
         """
         parts = [part for part in re.split(r"[\s,]+", text) if part]
         entries = (Entry.parse(part, variable) for part in parts if part != "*")
@@ -114,24 +130,34 @@ class Bypass:
         )
 
     def __str__(self) -> str:
-        """As a value of NO_PROXY for programs that know less of this machine than we: with its own names."""
+        """A value of NO_PROXY for other programs, with the names of this machine, which edgecap implies."""
         return "*" if self.everything else ",".join(dict.fromkeys([*map(str, self.entries), *ALWAYS_DIRECT]))
 
 
 def is_local(host: str) -> bool:
-    """Whether a host, in lower case and without brackets, is this machine, or its link."""
+    """Whether a host is this machine, or a metadata service; `host` is in lower case, without brackets."""
     address = address_of(host)
     if address is None:
-        return bool(_LOCAL_NAME.fullmatch(host))
-    return address.is_loopback or address.is_link_local or address.is_unspecified
+        return host in _LOCAL_NAMES or host.endswith(".localhost")
+    return (
+        address.is_loopback
+        or address.is_link_local
+        or address.is_unspecified
+        or address in _METADATA_ADDRESSES
+    )
 
 
 def address_of(host: str) -> IPv4Address | IPv6Address | None:
-    """The address that a host is written as, if it is one; IPv4 in IPv6 as IPv4."""
+    """The address that a host stands for; None for a name. IPv4 in IPv6 is returned as IPv4."""
     try:
         address = ip_address(host.strip("[]").partition("%")[0])
     except ValueError:
-        return None
+        if not _NUMERIC_HOST.fullmatch(host):
+            return None
+        try:
+            return IPv4Address(socket.inet_aton(host))
+        except OSError:
+            return None
     return (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address
 
 

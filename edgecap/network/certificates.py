@@ -1,4 +1,4 @@
-"""Which certificates connections trust: the system's, those of SSL_CERT_FILE, and a company's own besides."""
+"""Which CA certificates connections trust: the system's or those of SSL_CERT_FILE, and a company's own."""
 
 from __future__ import annotations
 
@@ -12,8 +12,13 @@ from typing import Self
 
 from edgecap.errors import ConfigError
 
-INSTEAD = ("SSL_CERT_FILE", "SSL_CERT_DIR")
-BESIDES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "AWS_CA_BUNDLE")
+# The first two replace the system's trust store, the others add to it.
+REPLACING = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+ADDITIONAL = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "AWS_CA_BUNDLE")
+# What OpenSSL reads from a file; whatever else stands there, a private key too, is not copied.
+_CERTIFICATE = re.compile(
+    rb"-----BEGIN (?P<kind>(?:X509 |TRUSTED )?CERTIFICATE)-----.+?-----END (?P=kind)-----", re.DOTALL
+)
 _HASHED = re.compile(r"[0-9a-f]{8}\.\d+", re.IGNORECASE)  # how OpenSSL finds a certificate in a folder
 # Where distributions keep all in one file, for programs that must be given one.
 _SYSTEM_FILES = (
@@ -27,22 +32,22 @@ _SYSTEM_FILES = (
 
 @dataclass(frozen=True, slots=True)
 class Authorities:
-    """Certificates of authorities in a file or a folder, and which variable names it."""
+    """A file or folder of CA certificates, and the variable that names it."""
 
     variable: str
     path: Path
 
     def load(self, context: ssl.SSLContext) -> None:
-        """Let a context trust them.
+        """Add the certificates to a context.
 
         Raises:
-            ConfigError: it is not there, or holds no certificate.
+            ConfigError: the path cannot be read, or holds no certificate.
         """
         try:
             if self.path.is_dir():
                 if not any(_HASHED.fullmatch(entry.name) for entry in self.path.iterdir()):
                     raise self._wrong(
-                        "holds no certificate under a name of OpenSSL's", "run `openssl rehash` on it"
+                        "holds no certificate named as OpenSSL needs it", "run `openssl rehash` on it"
                     )
                 context.load_verify_locations(capath=str(self.path))
             else:
@@ -53,12 +58,26 @@ class Authorities:
             raise self._wrong(f"cannot be read: {error.strerror}", f"correct {self.variable}") from None
 
     def check(self) -> None:
-        """As `load`, for nobody; what was read and has not changed since is not read again."""
+        """Raise ConfigError if `load` would fail; a file that has not changed is read only once."""
         try:
             changed = self.path.stat().st_mtime_ns
         except OSError as error:
             raise self._wrong(f"cannot be read: {error.strerror}", f"correct {self.variable}") from None
         _read_once(self, changed)
+
+    def certificates(self) -> list[bytes]:
+        """Each certificate in PEM.
+
+        Raises:
+            ConfigError: the path cannot be read.
+        """
+        try:
+            files = [self.path]
+            if self.path.is_dir():
+                files = sorted(each for each in self.path.iterdir() if _HASHED.fullmatch(each.name))
+            return [match[0] for file in files for match in _CERTIFICATE.finditer(file.read_bytes())]
+        except OSError as error:
+            raise self._wrong(f"cannot be read: {error.strerror}", f"correct {self.variable}") from None
 
     def _wrong(self, what: str, todo: str) -> ConfigError:
         return ConfigError(f"{self.variable}: {self.path} {what}", where=self.variable, todo=todo)
@@ -69,63 +88,74 @@ class Trust:
     """The authorities whose certificates are trusted.
 
     Attributes:
-        instead: what takes the place of the system's trust store; nothing for the system's.
-        besides: what is trusted as well.
+        replacing: authorities that replace the system's trust store; empty if that is used.
+        additional: authorities that are trusted in addition.
     """
 
-    instead: tuple[Authorities, ...]
-    besides: tuple[Authorities, ...]
+    replacing: tuple[Authorities, ...]
+    additional: tuple[Authorities, ...]
 
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> Self:
-        """What an environment names; nothing is opened yet."""
+        """Read the variables; files are not opened yet."""
         found = {
             variable: tuple(
                 Authorities(variable, Path(part))
                 for part in (value.split(":") if variable == "SSL_CERT_DIR" else [value])
                 if part
             )
-            for variable in (*INSTEAD, *BESIDES)
+            for variable in (*REPLACING, *ADDITIONAL)
             if (value := environment.get(variable, "").strip())
         }
-        return cls(*(sum((found.get(name, ()) for name in names), ()) for names in (INSTEAD, BESIDES)))
+        return cls(*(sum((found.get(name, ()) for name in names), ()) for names in (REPLACING, ADDITIONAL)))
 
     def __str__(self) -> str:
         """Such as `the system's certificates and those of AWS_CA_BUNDLE`."""
-        named = " and ".join(dict.fromkeys(each.variable for each in (*self.instead, *self.besides)))
-        if self.instead:
+        named = " and ".join(dict.fromkeys(each.variable for each in (*self.replacing, *self.additional)))
+        if self.replacing:
             return f"the certificates of {named}"
         return "the system's certificates" + (f" and those of {named}" if named else "")
 
     def check(self) -> None:
-        """Raises ConfigError if something that a variable names is not there, or holds no certificate."""
-        for authorities in (*self.instead, *self.besides):
+        """Raise ConfigError if a variable names something that cannot be read or holds no certificate."""
+        for authorities in (*self.replacing, *self.additional):
             authorities.check()
 
-    def context(self, *, also: str = "") -> ssl.SSLContext:
+    def context(self, *, also: Authorities | None = None) -> ssl.SSLContext:
         """A new context for clients, which verifies certificates and host names.
 
         Args:
-            also: a file or folder of further authorities, such as the `ca_bundle` of an AWS profile.
+            also: further authorities, such as the `ca_bundle` of an AWS profile.
 
         Raises:
-            ConfigError: something that a variable names is not there, or holds no certificate.
+            ConfigError: a variable names something that cannot be read or holds no certificate.
         """
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if self.instead else _system_context()
-        besides = [*self.besides, *([Authorities("ca_bundle", Path(also))] if also else [])]
-        for authorities in (*self.instead, *besides):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if self.replacing else _system_context()
+        for authorities in filter(None, (*self.replacing, *self.additional, also)):
             authorities.load(context)
         return context
 
-    def file(self) -> str:
-        """One file of authorities, for programs that take no more; empty if there is none."""
-        named = [str(each.path) for each in (*self.instead, *self.besides) if each.path.is_file()]
-        return next(iter([*named, *filter(None, [_system_file()])]), "")
+    def pem(self) -> bytes:
+        """All the certificates in one file, for programs that take only that.
+
+        Raises:
+            ConfigError: a variable names something that cannot be read.
+        """
+        named = [*self.replacing, *self.additional]
+        if not self.replacing:
+            named.insert(0, _system_authorities())
+        found = (certificate for each in named for certificate in each.certificates())
+        return b"\n".join([*dict.fromkeys(found), b""])
+
+    @staticmethod
+    def system_file() -> str:
+        """The file in which the system keeps its certificates; empty if there is no such file."""
+        return _system_file()
 
 
 @lru_cache(maxsize=16)
-def _read_once(authorities: Authorities, changed: int) -> None:  # noqa: ARG001 - of another time, it is another
-    """Settings are read many times in a run, and a bundle takes 40 ms."""
+def _read_once(authorities: Authorities, changed: int) -> None:  # noqa: ARG001 - part of the cache's key
+    """Load once per change of the file: a bundle takes 40 ms, and a command checks several times."""
     authorities.load(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
 
 
@@ -137,6 +167,15 @@ def _system_context() -> ssl.SSLContext:
     import truststore  # noqa: PLC0415 - needed for connections only
 
     return truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
+def _system_authorities() -> Authorities:
+    """Where the certificates of the system are, or those of the package `certifi` if it has none."""
+    if not _system_has_any():
+        import certifi  # noqa: PLC0415 - as above
+
+        return Authorities("certifi", Path(certifi.where()))
+    return Authorities("the system", Path(_system_file() or ssl.get_default_verify_paths().capath or ""))
 
 
 def _system_has_any() -> bool:

@@ -1,31 +1,84 @@
-"""The environment of Prefect's clients and of programs that edgecap starts: this machine is reached directly.
+"""The environment for Prefect's clients and for the programs that edgecap starts.
 
-Their libraries read the variables themselves, and each a little differently. httpx fails on `[::1]:80` in
-NO_PROXY, and none of them leaves out loopback by itself.
+Their libraries read the variables about proxies and certificates themselves, each by rules of its own. httpx
+fails on `[::1]:80` in NO_PROXY and does not understand networks in it, none of them excludes loopback, and
+Prefect's client takes one file of certificates and then trusts nothing else.
 """
 
 from __future__ import annotations
 
+import hashlib
+import os
+import tempfile
 from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
 
+from edgecap.network.bypass import Bypass
 from edgecap.network.certificates import Trust
+from edgecap.network.prefect_url import prefect_api_url
 from edgecap.network.proxies import Proxies
+from edgecap.stores.durable import explained
+from edgecap.stores.staging import own_folder
+
+_CA_FILE = "PREFECT_API_SSL_CERT_FILE"
 
 
 def network_environment(given: Mapping[str, str]) -> dict[str, str]:
-    """The variables to set besides those that are `given`, so that other libraries do as our clients do.
+    """The variables to set in addition to those `given`, so that other libraries behave as our clients do.
 
     Raises:
-        ConfigError: a variable about proxies or certificates cannot be used.
+        ConfigError: a variable about proxies, certificates or Prefect's address cannot be used.
+        StoreError: the file with the certificates for Prefect cannot be written.
     """
     more: dict[str, str] = {}
     proxies = Proxies.read(given)
+    api_url = prefect_api_url(given)
     if proxies.by_scheme:
-        # Some look at the one, some at the other.
-        more = dict.fromkeys(("NO_PROXY", "no_proxy"), str(proxies.bypass))
+        hosts = ",".join(filter(None, [str(proxies.bypass), _direct_host(api_url, proxies.bypass)]))
+        # Some libraries read one spelling, some the other.
+        more = dict.fromkeys(("NO_PROXY", "no_proxy"), hosts)
     trust = Trust.read(given)
     trust.check()
-    # Prefect's client knows SSL_CERT_FILE, and else trusts a list that it brings along.
-    if not given.get("PREFECT_API_SSL_CERT_FILE") and not given.get("SSL_CERT_FILE") and trust.file():
-        more["PREFECT_API_SSL_CERT_FILE"] = trust.file()
+    if not given.get(_CA_FILE) and (file := _file_for_prefect(trust)):
+        more[_CA_FILE] = file
     return more
+
+
+def _direct_host(url: str, bypass: Bypass) -> str:
+    """The host of `url` as an entry of NO_PROXY, if only a network or our own rule covers it; else empty."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    port = parts.port or {"https": 443}.get(parts.scheme, 80)
+    if not host or bypass.everything or not bypass.covers(host, port):
+        return ""
+    if bypass.covers(host, None):
+        return host
+    return f"all://[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _file_for_prefect(trust: Trust) -> str:
+    """The path of a file with all certificates of `trust`; empty if Prefect's client finds them itself."""
+    if not trust.additional and not trust.replacing and (file := trust.system_file()):
+        return file
+    if [each.variable for each in (*trust.replacing, *trust.additional)] == ["SSL_CERT_FILE"]:
+        return ""  # Prefect reads that variable
+    return str(_keep(trust.pem()))
+
+
+def _keep(content: bytes) -> Path:
+    """Write `content` to a file of this user, named after its hash: one that is there is complete."""
+    file = own_folder("edgecap-certificates") / f"{hashlib.sha256(content).hexdigest()[:16]}.pem"
+    with explained(file):
+        try:
+            os.utime(file)  # systemd removes what was not used for ten days
+        except FileNotFoundError:
+            descriptor, partial = tempfile.mkstemp(dir=file.parent)
+            try:
+                with os.fdopen(descriptor, "wb") as stream:
+                    stream.write(content)
+                Path(partial).rename(file)
+            except BaseException:
+                Path(partial).unlink(missing_ok=True)
+                raise
+    return file

@@ -1,4 +1,4 @@
-"""botocore's clients, for S3 and for whatever gives credentials, on the way that edgecap takes.
+"""botocore's clients, for S3 and for credentials, with edgecap's rules for proxies and certificates.
 
 botocore reads HTTP_PROXY, NO_PROXY and AWS_CA_BUNDLE itself, by rules of its own, and knows no SOCKS. Much of
 what is changed here has no public name in botocore; tests/edgecap/network notices if it moves.
@@ -7,6 +7,7 @@ what is changed here has no public name in botocore; tests/edgecap/network notic
 from __future__ import annotations
 
 import ssl
+from pathlib import Path
 from typing import Any
 
 import botocore.session
@@ -23,6 +24,7 @@ from urllib3.contrib.socks import (
 )
 
 from edgecap.network import proxy_for, trust
+from edgecap.network.certificates import Authorities
 from edgecap.network.over_requests import proxy_url
 
 # Their types leave out what has no public name.
@@ -32,7 +34,7 @@ _AWSConnection: Any = AWSConnection
 
 
 class Session(botocore.session.Session):
-    """botocore's session, whose clients take the proxy of each URL and trust what edgecap trusts."""
+    """botocore's session; its clients use edgecap's rules for proxies and certificates."""
 
     def create_client(self, *args: Any, **kwargs: Any) -> Any:
         """Make a client. botocore calls this too, where it asks for the credentials of a role.
@@ -40,7 +42,8 @@ class Session(botocore.session.Session):
         Raises:
             ConfigError: a variable about certificates cannot be used.
         """
-        context = trust().context(also=self.get_config_variable("ca_bundle") or "")
+        bundle = self.get_config_variable("ca_bundle")
+        context = trust().context(also=Authorities("ca_bundle", Path(bundle)) if bundle else None)
         client: Any = super().create_client(*args, **kwargs)
         endpoint = client._endpoint  # noqa: SLF001 - see above
         endpoint.http_session = _HttpSession(endpoint.http_session, context)
@@ -50,7 +53,7 @@ class Session(botocore.session.Session):
         base: Any = super()
         resolver = base._create_credential_resolver()  # noqa: SLF001 - see above
         for provider in resolver.providers:
-            # The metadata service of an instance is asked by a client of its own, through HTTP_PROXY.
+            # botocore asks an instance's metadata service with a separate client, which takes HTTP_PROXY.
             if fetcher := getattr(provider, "_role_fetcher", None):
                 fetcher._session = _HttpSession(fetcher._session, trust().context())  # noqa: SLF001 - as above
         return resolver
@@ -63,7 +66,7 @@ class _Choice(_ProxyConfiguration):  # type: ignore[misc]
 
 
 class _HttpSession(_URLLib3Session):  # type: ignore[misc]
-    """As the one that botocore made, but for the way."""
+    """botocore's HTTP session with our proxies and certificates; sizes and timeouts are those of `made`."""
 
     def __init__(self, made: Any, context: ssl.SSLContext) -> None:
         self._context = context
@@ -76,7 +79,7 @@ class _HttpSession(_URLLib3Session):  # type: ignore[misc]
         self._proxy_config = _Choice()
 
     def send(self, request: Any) -> Any:
-        """Send a request; an error tells its URL, as requests' do."""
+        """Send a request; an error has the attribute `url`, as in requests."""
         try:
             return super().send(request)
         except BotoCoreError as error:
@@ -105,7 +108,7 @@ class _HttpSession(_URLLib3Session):  # type: ignore[misc]
 
 
 class _SocksHttp(_AWSConnection, SOCKSConnection):  # type: ignore[misc]
-    """Waits for `100 Continue` as botocore's own do."""
+    """Waits for `100 Continue`, as botocore's own connection does."""
 
 
 class _SocksHttps(_AWSConnection, SOCKSHTTPSConnection):  # type: ignore[misc]

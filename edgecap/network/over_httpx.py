@@ -1,4 +1,4 @@
-"""httpx's clients on the way that edgecap takes: `httpx.Client(transport=Network())`."""
+"""httpx's transports with edgecap's rules for proxies and certificates."""
 
 from __future__ import annotations
 
@@ -9,29 +9,30 @@ from typing import Generic, TypeVar
 import httpx
 
 from edgecap.network import Proxy, proxy_for, trust
+from edgecap.network.certificates import Authorities
 
 _T = TypeVar("_T", httpx.HTTPTransport, httpx.AsyncHTTPTransport)
 
 
-class _Ways(Generic[_T]):
-    """One of httpx's transports for each proxy that was taken so far."""
+class _Transports(Generic[_T]):
+    """One of httpx's transports for each proxy used so far."""
 
-    def __init__(self, kind: type[_T], retries: int) -> None:
+    def __init__(self, kind: type[_T], retries: int, also: Authorities | None, verify: bool) -> None:
         self._kind: type[_T] = kind
-        self._retries = retries
+        self._retries, self._also, self._verify = retries, also, verify
         self._made: dict[tuple[bool, Proxy | None], _T] = {}
 
     @cached_property
     def _context(self) -> ssl.SSLContext:
-        return trust().context()
+        return trust().context(also=self._also)
 
     def choose(self, url: httpx.URL) -> _T:
         proxy = proxy_for(str(url))
         key = url.scheme == "https", proxy
         if key not in self._made:
-            # Reading certificates takes a while, and what speaks plain HTTP needs none.
+            # Reading certificates takes a while, and plain HTTP needs none.
             self._made[key] = self._kind(
-                verify=self._context if key[0] else False,
+                verify=self._context if key[0] and self._verify else False,
                 proxy=self._proxy(proxy) if proxy else None,
                 trust_env=False,
                 retries=self._retries,
@@ -50,36 +51,38 @@ class _Ways(Generic[_T]):
 
 
 class AsyncNetwork(httpx.AsyncBaseTransport):
-    """Carries requests, each through the proxy that its URL has. Raises ConfigError, besides httpx's errors.
+    """Sends each request through the proxy for its URL. Raises ConfigError and httpx's errors.
 
     Args:
-        retries: of connecting.
+        retries: how often connecting is tried again.
+        also: authorities to trust in addition to those of the environment.
+        verify: check certificates.
     """
 
-    def __init__(self, *, retries: int = 0) -> None:
-        self._ways = _Ways(httpx.AsyncHTTPTransport, retries)
+    def __init__(self, *, retries: int = 0, also: Authorities | None = None, verify: bool = True) -> None:
+        self._transports = _Transports(httpx.AsyncHTTPTransport, retries, also, verify)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request."""
-        return await self._ways.choose(request.url).handle_async_request(request)
+        return await self._transports.choose(request.url).handle_async_request(request)
 
     async def aclose(self) -> None:
         """Close all connections."""
-        for way in self._ways.all():
-            await way.aclose()
+        for transport in self._transports.all():
+            await transport.aclose()
 
 
 class Network(httpx.BaseTransport):
-    """As `AsyncNetwork`, without async."""
+    """`AsyncNetwork` without async."""
 
-    def __init__(self, *, retries: int = 0) -> None:
-        self._ways = _Ways(httpx.HTTPTransport, retries)
+    def __init__(self, *, retries: int = 0, also: Authorities | None = None, verify: bool = True) -> None:
+        self._transports = _Transports(httpx.HTTPTransport, retries, also, verify)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request."""
-        return self._ways.choose(request.url).handle_request(request)
+        return self._transports.choose(request.url).handle_request(request)
 
     def close(self) -> None:
         """Close all connections."""
-        for way in self._ways.all():
-            way.close()
+        for transport in self._transports.all():
+            transport.close()

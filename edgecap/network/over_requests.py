@@ -1,4 +1,4 @@
-"""requests' sessions that take the proxy of each URL, and trust what edgecap trusts: for Google's library."""
+"""requests' sessions with edgecap's rules for proxies and certificates, for Google's library."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class WillLast(RequestException):
 
 
 class Network(HTTPAdapter):
-    """Carries requests, each over the proxy that its URL has. The arguments are those of `HTTPAdapter`.
+    """Sends each request through the proxy for its URL. The arguments are those of `HTTPAdapter`.
 
     Raises:
         ConfigError: a variable about certificates cannot be used.
@@ -35,25 +35,25 @@ class Network(HTTPAdapter):
         super().init_poolmanager(*args, **kwargs, ssl_context=self._context)
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
-        """The same for the pool of a proxy, which may speak TLS itself."""
+        """Give the pool of a proxy the same context; the proxy may speak TLS itself."""
         if proxy.startswith("https:"):
             kwargs[_PROXY_TLS] = self._context
         return super().proxy_manager_for(proxy, **kwargs, ssl_context=self._context)
 
     def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:  # noqa: ARG002 - requests' signature
-        """Leave out the list of certificates that requests brings along."""
+        """Do not use the list of certificates that requests ships."""
         conn.cert_reqs = "CERT_REQUIRED"
         conn.ca_certs = conn.ca_cert_dir = None
 
     def build_connection_pool_key_attributes(
         self, request: PreparedRequest, verify: Any, cert: Any = None
     ) -> Any:
-        """The same for the pool that a request gets."""
+        """Give the pool of a request the same context."""
         host, _ = super().build_connection_pool_key_attributes(request, verify, cert)
         return host, {"ssl_context": self._context} if host["scheme"] == "https" else {}
 
     def send(self, request: PreparedRequest, *args: Any, **kwargs: Any) -> Response:
-        """Send a request; which proxy it takes, the environment says and no argument."""
+        """Send a request; the environment decides on the proxy, and `proxies` is ignored."""
         proxy = proxy_for(request.url or "")
         kwargs["proxies"] = dict.fromkeys(("http", "https"), proxy_url(proxy)) if proxy else {}
         try:
@@ -74,7 +74,7 @@ def proxy_url(proxy: Proxy) -> str:
 
 
 def mount(session: Session, **sizes: Any) -> None:
-    """Let all requests of a session take this way. The arguments are those of `HTTPAdapter`.
+    """Send all requests of a session through `Network`. The arguments are those of `HTTPAdapter`.
 
     Raises:
         ConfigError: a variable about certificates cannot be used.

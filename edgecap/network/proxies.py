@@ -20,15 +20,15 @@ _HAS_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """A proxy, and which variable names it.
+    """A proxy, and the variable that names it.
 
     Attributes:
         scheme: `http`, `https` or `socks5h`: a SOCKS proxy looks up names itself, for `socks5://` too.
-        host: its name or address, as a URL has it: IPv6 in brackets.
-        port: its port.
-        user: what it is to be told; empty for nothing.
-        password: the same.
+        host: the proxy's name or address, as in a URL: IPv6 in brackets.
+        port: the proxy's TCP port.
         variable: such as `HTTPS_PROXY`.
+        user: the user to sign in as; empty if the proxy wants no sign-in.
+        password: the user's password.
     """
 
     scheme: str
@@ -43,16 +43,16 @@ class Proxy:
         """Read the value of a variable.
 
         Raises:
-            ConfigError: it is no URL of a proxy, or of a kind that is not known.
+            ConfigError: the value is not the URL of a proxy, or its scheme is unknown.
         """
         try:
             parts = urlsplit(text if _HAS_SCHEME.match(text) else f"http://{text}")
             host, port = parts.hostname or "", parts.port
         except ValueError:
-            raise _wrong(variable, "is no URL of a proxy") from None
+            raise _wrong(variable, "is not the URL of a proxy") from None
         scheme = parts.scheme.lower()
         if scheme not in _SCHEMES:
-            raise _wrong(variable, f"names a proxy of a kind that is not known, {scheme}://")
+            raise _wrong(variable, f"has the unknown scheme {scheme}://")
         # The URL itself is not repeated: it may hold a password, and what is wrong may be just that.
         if (
             not re.fullmatch(r"[\w.:%-]+", host)
@@ -60,7 +60,10 @@ class Proxy:
             or parts.query
             or parts.fragment
         ):
-            raise _wrong(variable, "is no URL of a proxy")
+            raise _wrong(variable, "is not the URL of a proxy")
+        if parts.password and not parts.username:
+            # urllib3 and SOCKS cannot send it, so it would be dropped without a word.
+            raise _wrong(variable, "has a password without a user")
         return cls(
             scheme="socks5h" if scheme == "socks5" else scheme,
             host=f"[{host}]" if ":" in host else host,
@@ -72,13 +75,8 @@ class Proxy:
 
     @property
     def url(self) -> str:
-        """Where it is, without user and password."""
+        """The proxy's URL, without user and password."""
         return f"{self.scheme}://{self.host}:{self.port}"
-
-    @property
-    def is_socks(self) -> bool:
-        """It speaks SOCKS 5, not HTTP."""
-        return self.scheme.startswith("socks")
 
     def __str__(self) -> str:
         """Such as `http://proxy.example.net:3128 (HTTPS_PROXY)`."""
@@ -90,8 +88,8 @@ class Proxies:
     """The proxies of an environment.
 
     Attributes:
-        by_scheme: that for `http` and that for `https` URLs.
-        bypass: who is reached without.
+        by_scheme: the proxy for `http` URLs, and the one for `https` URLs.
+        bypass: the hosts that are reached without a proxy.
     """
 
     by_scheme: tuple[tuple[str, Proxy], ...]
@@ -99,10 +97,10 @@ class Proxies:
 
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> Self:
-        """Read the variables, of which the lower-case one counts more, as for curl and Python.
+        """Read the variables. A lower-case name wins over the upper-case one, as in curl and Python.
 
         Raises:
-            ConfigError: one of them cannot be used.
+            ConfigError: a variable cannot be used.
         """
         names = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
         return cls._parse(*(_given(environment, name) for name in names))
@@ -116,18 +114,20 @@ class Proxies:
         return cls(tuple((scheme, proxy) for scheme, proxy in chosen if proxy), Bypass.parse(hosts, variable))
 
     def choose(self, url: str) -> Proxy | None:
-        """The proxy for a URL; None if there is none for it, or it is reached without."""
-        parts = urlsplit(url)
+        """The proxy for a URL; None if it is reached directly, and for a URL that cannot be read."""
+        try:
+            parts = urlsplit(url)
+            host, port = parts.hostname or "", parts.port
+        except ValueError:
+            return None  # the client says what is wrong with it
         proxy = dict(self.by_scheme).get(parts.scheme.lower())
-        if proxy is None or self.bypass.covers(
-            parts.hostname or "", parts.port or _PORTS[parts.scheme.lower()]
-        ):
+        if proxy is None or self.bypass.covers(host, port or _PORTS[parts.scheme.lower()]):
             return None
         return proxy
 
 
 def _given(environment: Mapping[str, str], name: str) -> tuple[str, str]:
-    """The variable that counts and its value; an empty lower-case one hides the other."""
+    """The variable that wins, and its value; an empty lower-case one hides the upper-case one."""
     variable = name if name in environment else name.upper()
     return variable, environment.get(variable, "").strip()
 

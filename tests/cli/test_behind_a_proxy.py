@@ -131,10 +131,10 @@ def test_captures_here_and_by_a_worker_go_through_the_proxy_and_prefect_does_not
         (
             "HTTPS_PROXY",
             "ftp://proxy.example.net",
-            "HTTPS_PROXY names a proxy of a kind that is not known, ftp://",
+            "HTTPS_PROXY has the unknown scheme ftp://",
         ),
-        ("ALL_PROXY", "socks5://proxy:port", "ALL_PROXY is no URL of a proxy"),
-        ("NO_PROXY", "10.0.0.0/40", "'10.0.0.0/40' in NO_PROXY is no network"),
+        ("ALL_PROXY", "socks5://proxy:port", "ALL_PROXY is not the URL of a proxy"),
+        ("NO_PROXY", "10.0.0.0/40", "'10.0.0.0/40' in NO_PROXY is not a valid network"),
         ("SSL_CERT_FILE", "/nowhere/ca.pem", "SSL_CERT_FILE: /nowhere/ca.pem cannot be read"),
         ("AWS_CA_BUNDLE", os.devnull, "AWS_CA_BUNDLE: /dev/null holds no certificate"),
     ],

@@ -4,13 +4,13 @@ import os
 
 import pytest
 
-from edgecap.network.certificates import BESIDES, INSTEAD
+from edgecap.network.certificates import ADDITIONAL, REPLACING
 
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 
 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch):
-    for name in (*PROXIES, *map(str.lower, PROXIES), *INSTEAD, *BESIDES, "PREFECT_API_SSL_CERT_FILE"):
+    for name in (*PROXIES, *map(str.lower, PROXIES), *REPLACING, *ADDITIONAL, "PREFECT_API_SSL_CERT_FILE"):
         if name in os.environ:
             monkeypatch.delenv(name)

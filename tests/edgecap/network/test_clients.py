@@ -19,7 +19,7 @@ from deployments.prefect_api import PrefectApi
 from deployments.processes import LOOPBACK, free_port
 from edgecap.cloudflare.client import Client
 from edgecap.errors import EdgecapError, NetworkTrouble, SetupError, StoreUnreachable
-from edgecap.network.certificates import BESIDES, INSTEAD
+from edgecap.network.certificates import ADDITIONAL, REPLACING
 from edgecap.network.over_botocore import Session
 from edgecap.network.over_requests import WillLast
 from edgecap.network.trouble import chain
@@ -28,6 +28,7 @@ from edgecap.settings import Account, Place
 from edgecap.simulator.options import SimulatorOptions, make_edge
 from edgecap.simulator.serve import SimulatorServer
 from edgecap.stores import open_store
+from tasks.run_history import RunHistory
 from tests.intercepting_proxy import InterceptingProxy
 from tests.json_handler import JsonHandler
 
@@ -186,7 +187,7 @@ def test_the_systems_trust_store_counts_for_each_client(proxies, tmp_path):
     store = trust_store()
     both = tmp_path / "both.pem"
     both.write_text(store.read_text() + proxy.ca.read_text())
-    mine = {name: value for name, value in os.environ.items() if name not in (*INSTEAD, *BESIDES)}
+    mine = {name: value for name, value in os.environ.items() if name not in (*REPLACING, *ADDITIONAL)}
     env = {**mine, "HTTPS_PROXY": proxy.url, "PYTHONPATH": str(Path(__file__).parents[3])}
     ask = [sys.executable, "-c", ASK]
     without = subprocess.run(ask, env=env, capture_output=True, text=True, check=False)
@@ -364,3 +365,29 @@ def test_a_prefect_server_elsewhere_is_reached_through_the_proxy(proxies, monkey
         pytest.raises(SetupError, match=r"the proxy .* \(HTTPS_PROXY\) cannot be used"),
     ):
         prefect.check()
+
+
+def test_the_authorities_of_prefects_own_client_count_for_ours(proxies, monkeypatch):
+    proxy = proxies("http")
+    monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+    monkeypatch.setenv("PREFECT_API_SSL_CERT_FILE", str(proxy.ca))
+    before = len(proxy.requests)
+    with PrefectApi("https://api.edgecap.test/api", insist=False) as prefect, pytest.raises(SetupError):
+        prefect.check()  # it is no Prefect server
+    assert len(proxy.requests) == before + 1
+
+
+class StatesHandler(JsonHandler):
+    """Prefect's answer about a run that somebody cancels."""
+
+    def do_GET(self):
+        self.say([{"type": "CANCELLING", "name": "Cancelling", "timestamp": "2026-01-01T00:00:00Z"}])
+
+
+async def test_a_cancel_is_seen_at_a_server_of_this_machine_whatever_the_proxy(monkeypatch):
+    monkeypatch.setenv("HTTP_PROXY", f"http://{LOOPBACK}:{free_port()}")
+    with ThreadingHTTPServer((LOOPBACK, 0), StatesHandler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        async with RunHistory("a-run", f"http://{LOOPBACK}:{server.server_address[1]}/api") as history:
+            assert await history.is_to_end()
+        server.shutdown()

@@ -1,5 +1,6 @@
 """HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY mean the same to every client."""
 
+import os
 from ipaddress import ip_network
 
 import httpx
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from edgecap.errors import ConfigError
 from edgecap.network.bypass import ALWAYS_DIRECT, Bypass
 from edgecap.network.environment import network_environment
+from edgecap.network.prefect_url import prefect_api_url
 from edgecap.network.proxies import Proxies, Proxy
 
 API = "https://api.cloudflare.com/client/v4"
@@ -62,6 +64,7 @@ def test_user_and_password_are_decoded_and_never_shown():
         "http://p:3128/path",
         "http://joe:se/cret@p:3128",
         "http://a b:3128",
+        "http://:cret@p:3128",
     ],
 )
 @pytest.mark.parametrize("variable", ["HTTP_PROXY", "https_proxy", "ALL_PROXY"])
@@ -108,7 +111,23 @@ def test_no_proxy_names_hosts_suffixes_ports_addresses_and_networks(no_proxy, di
 
 @pytest.mark.parametrize(
     "host",
-    ["localhost", "Localhost.", "edge.localhost", "127.0.0.1", "127.1.2.3", "[::1]", "0.0.0.0", "[::]"],
+    [
+        "localhost",
+        "Localhost.",
+        "edge.localhost",
+        "127.0.0.1",
+        "127.1.2.3",
+        "[::1]",
+        "0.0.0.0",
+        "[::]",
+        "0",
+        "127.1",
+        "2130706433",
+        "0x7f000001",
+        "ip6-localhost",
+        "localhost.localdomain",
+        "localhost6",
+    ],
 )
 @pytest.mark.parametrize("no_proxy", ["", "example.com"])
 def test_this_machine_is_never_reached_through_a_proxy(host, no_proxy):
@@ -116,9 +135,68 @@ def test_this_machine_is_never_reached_through_a_proxy(host, no_proxy):
     assert chosen(f"http://{host}:4200/api", **environment) == ""
 
 
-@pytest.mark.parametrize("host", ["169.254.169.254", "metadata.google.internal", "[fe80::1]"])
+@pytest.mark.parametrize(
+    "host",
+    [
+        "169.254.169.254",
+        "metadata.google.internal",
+        "[fe80::1]",
+        "2852039166",
+        "[fd00:ec2::254]",
+        "[fd20:ce::254]",
+    ],
+)
 def test_the_clouds_metadata_service_is_never_reached_through_a_proxy(host):
     assert chosen(f"http://{host}/latest", ALL_PROXY="http://p:3128") == ""
+
+
+@pytest.mark.parametrize(
+    "url", ["http://[::1/api", "http://127.0.0.1:99999/api", "http://h:port", "http://[x]/"]
+)
+def test_a_url_that_cannot_be_read_takes_no_proxy(url):
+    assert chosen(url, ALL_PROXY="http://p:3128") == ""
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "http://[::1/api",
+        "http://127.0.0.1:99999/api",
+        "http://h:port",
+        "127.0.0.1:4200",
+        "http:///api",
+        "ftp://h",
+    ],
+)
+def test_an_address_of_prefect_that_is_not_valid_is_refused(value):
+    with pytest.raises(ConfigError, match="PREFECT_API_URL is not a valid URL"):
+        prefect_api_url({"PREFECT_API_URL": value})
+    with pytest.raises(ConfigError, match="PREFECT_API_URL"):
+        network_environment({"PREFECT_API_URL": value})
+
+
+@pytest.mark.parametrize(
+    ("no_proxy", "host", "told"),
+    [
+        ("10.0.0.0/8", "10.1.2.3", "10.1.2.3"),
+        ("fd00::/8", "[fd12::1]", "fd12::1"),
+        ("", "127.1", "127.1"),
+        ("10.0.0.0/8", "11.1.2.3", ""),
+        ("10.1.2.3:4200", "10.1.2.3", "10.1.2.3:4200"),
+        ("[fd12::1]:4200", "[fd12::1]", "all://[fd12::1]:4200"),
+    ],
+)
+def test_prefects_own_client_follows_networks_of_no_proxy(no_proxy, host, told, monkeypatch):
+    url = f"http://{host}:4200/api"
+    given = {"HTTP_PROXY": "http://p:3128", "NO_PROXY": no_proxy, "PREFECT_API_URL": url}
+    for name, value in (given | network_environment(given)).items():
+        monkeypatch.setenv(name, value)
+    last = os.environ["NO_PROXY"].split(",")[-1]
+    assert last == (told or ALWAYS_DIRECT[-1])
+    assert Bypass.parse(os.environ["NO_PROXY"]).covers("10.1.2.3", 9000) == (no_proxy == "10.0.0.0/8")
+    with httpx.Client(verify=False) as client:
+        used = client._transport_for_url(httpx.URL(url))
+        assert (used is client._transport) == bool(told)
 
 
 LABEL = st.from_regex(r"[a-z][a-z0-9-]{0,8}[a-z0-9]", fullmatch=True)

@@ -1,0 +1,33 @@
+"""The address of Prefect's API, as `PREFECT_API_URL` gives it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from edgecap.errors import ConfigError
+
+VARIABLE = "PREFECT_API_URL"
+
+
+def prefect_api_url(environment: Mapping[str, str] = os.environ) -> str:
+    """The value of `PREFECT_API_URL`; empty if it is not set.
+
+    Raises:
+        ConfigError: the value is not an `http://` or `https://` URL with a host.
+    """
+    url = environment.get(VARIABLE, "").strip()
+    if not url:
+        return ""
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        # The value is not repeated: it may hold a password.
+        raise ConfigError(
+            f"{VARIABLE} is not a valid URL", where=VARIABLE, todo="write it like http://127.0.0.1:4200/api"
+        )
+    return url
