@@ -127,7 +127,13 @@ def _wrong(error: Exception) -> str:
     if isinstance(error, storage.InvalidResponse) and 0 < status < HTTPStatus.MULTIPLE_CHOICES:
         return "it lacks what an upload's answer has"
     passing = status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.TOO_MANY_REQUESTS
-    return f"a web page came (HTTP {status})" if not passing and looks_like_page(_body(error)) else ""
+    if not passing and looks_like_page(_body(error)):
+        return f"a web page came (HTTP {status})"
+    # A load balancer without a server behind it says so. To a download Google does, too: `GcsStore.open` asks
+    # what is missing.
+    if status == HTTPStatus.NOT_FOUND and not _is_error(_body(error)):
+        return "it says HTTP 404 without an error of Google's"
+    return ""
 
 
 def _said(error: BaseException | None) -> str:
@@ -137,6 +143,14 @@ def _said(error: BaseException | None) -> str:
         return sentence(json.loads(body)["error"]["message"])
     except (ValueError, KeyError, TypeError):
         return "" if body.lstrip().startswith((b"<", b"{", b"[")) else sentence(body.decode(errors="replace"))
+
+
+def _is_error(body: bytes) -> bool:
+    try:
+        answer = json.loads(body)
+    except ValueError:
+        return False
+    return isinstance(answer, dict) and "error" in answer
 
 
 def _body(error: BaseException | None) -> bytes:

@@ -24,6 +24,7 @@ from edgecap.errors import (
     ObjectMissing,
     StoreDenied,
     StoreError,
+    StoreUnreachable,
     StoreUnwritable,
 )
 from edgecap.settings import Place
@@ -126,14 +127,18 @@ class S3Store:
                 answer = self._client.head_object(
                     Bucket=self._bucket, Key=self._base + key, ChecksumMode="ENABLED"
                 )
-        except ObjectMissing:
-            self._require_bucket()
-            raise
+        except ObjectMissing as error:
+            # Any server may answer a HEAD so, and S3 if there is no such bucket: what a read says has a body.
+            self._read_byte(key)
+            raise StoreUnreachable(
+                "the store says of one object that it is there and that it is not",
+                where=self._where(key),
+                todo="try again",
+            ) from error
         except StoreDenied:
             # A HEAD has no body that says why; listing says it, or a read does.
             self.check()
-            if first := self._get(key, {"Range": "bytes=0-0"}):
-                first["Body"].close()
+            self._read_byte(key)
             raise
         return info_of(key, answer, answer["ContentLength"])
 
@@ -280,6 +285,11 @@ class S3Store:
         # What lies below boto3's body can be read without losing what came before a cut; `open` closes it.
         return {**answer, "Body": answer["Body"].__enter__()}
 
+    def _read_byte(self, key: str) -> None:
+        """Raise what S3 says to a read; nothing if it gives a byte, or says that there is none."""
+        if first := self._get(key, {"Range": "bytes=0-0"}):
+            first["Body"].close()
+
     def _where(self, key: str) -> str:
         return f"{self.uri}/{key}"
 
@@ -332,12 +342,3 @@ class S3Store:
             if nonce in answer["Metadata"].values():
                 return info_of(key, answer, answer["ContentLength"])
         return None
-
-    def _require_bucket(self) -> None:
-        try:
-            self._client.head_bucket(Bucket=self._bucket)
-        except ClientError as error:
-            if status_of(error) == HTTPStatus.NOT_FOUND:
-                self.check()
-        except RAISED as error:
-            raise explain(error, self.uri) from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from typing import Any
 
 from boto3.exceptions import Boto3Error
@@ -195,7 +196,8 @@ def _answer(error: boto.ClientError, where: str) -> StoreError:
             todo += _JURISDICTION
         return kind(what + reason_of(error), where=where, todo=todo)
     said = _said(error) or redact(code) or f"HTTP {status}"
-    if status in _STATUSES:
+    # Only a HEAD's answer says no more than 404; one with another code is about something else, as an upload.
+    if status in _STATUSES and (status != HTTPStatus.NOT_FOUND or code == str(status)):
         kind, what, todo = _STATUSES[status]
         return kind(what if said == str(status) else f"{what}: {said}", where=where, todo=todo)
     if status in (408, 429) or status >= 500 or code in PASSING_CODES:  # noqa: PLR2004 - HTTP's own numbers

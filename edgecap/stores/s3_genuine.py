@@ -1,7 +1,8 @@
 """Whether an answer is S3's at all.
 
 botocore takes every 200 for a success. A network that wants a sign-in, a proxy, or a web server at a wrong
-address answers so with a page: a bucket looks empty then, and a PUT that nobody stored looks done.
+address answers so with a page: a bucket looks empty then, and a PUT that nobody stored looks done. A load
+balancer without a server behind it answers 404, and what was kept looks lost. S3 says in XML what is gone.
 """
 
 from __future__ import annotations
@@ -27,6 +28,13 @@ _ROOTS = {
     "CreateMultipartUpload": "InitiateMultipartUpload",
     "CompleteMultipartUpload": "CompleteMultipartUpload",
 }
+# Refusals that something follows from: what is denied, not there, replaced, or at its end.
+_MEANT = (
+    HTTPStatus.FORBIDDEN,
+    HTTPStatus.NOT_FOUND,
+    HTTPStatus.PRECONDITION_FAILED,
+    HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
+)
 _ROOT = re.compile(rb"\s*(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*\?>\s*)?<(?:[\w.-]+:)?([\w.-]+)")
 # What boto3 asks again by itself, and what has no body.
 _LEFT = (HTTPStatus.NOT_MODIFIED, HTTPStatus.TOO_MANY_REQUESTS)
@@ -53,6 +61,9 @@ def _wrong(operation: str, status: int, headers: Any, body: bytes) -> str:
         return f"a web page came (HTTP {status})"
     if status < HTTPStatus.MULTIPLE_CHOICES:
         return _wrong_success(operation, headers, body)
+    # The answer to a HEAD has no body: `S3Store.stat` asks for a byte then.
+    if status in _MEANT and not operation.startswith("Head"):
+        return "" if _root(body) == b"Error" else f"it says HTTP {status:d} without an Error of S3's"
     # A redirect of S3's names the region, or says why in XML. botocore would follow any other for ever.
     ours = b"<Error" in body or any(name.lower().startswith("x-amz-") for name in headers)
     if ours or status >= HTTPStatus.BAD_REQUEST:
@@ -68,5 +79,10 @@ def _wrong_success(operation: str, headers: Any, body: bytes) -> str:
     if missing:
         return f"it has no {missing[0]}"
     root = _ROOTS.get(operation, "")
+    return f"it is no {root}" if root and not _root(body).startswith(root.encode()) else ""
+
+
+def _root(body: bytes) -> bytes:
+    """The name of a body's first element; empty if it is no XML."""
     found = _ROOT.match(body)
-    return f"it is no {root}" if root and not (found and found[1].startswith(root.encode())) else ""
+    return found[1] if found else b""

@@ -50,6 +50,17 @@ def test_a_file_that_the_store_does_not_give_is_not_called_damaged_and_the_rest_
     assert (problem.kind, problem.key) == ("unread", name)
 
 
+def test_a_file_that_something_on_the_way_does_not_find_is_not_called_missing(broken, entries):
+    """A load balancer that lost its servers answers 404, and nobody has to restore anything for that."""
+    _, through, proxy = broken
+    proxy.never, proxy.trouble = (entries[1].prefix + "manifest.json ").encode(), b"404 Not Found"
+    [verdict] = [verdict for verdict in verify_archive(through) if not verdict.ok]
+    assert ([problem.kind for problem in verdict.problems], verdict.damaged) == (["unread"], False)
+    proxy.never = (entries[1].prefix + entries[1].manifest.files[1].name).encode()
+    [problem] = verify_entry(through, entries[1])
+    assert problem.kind == "unread"
+
+
 def test_a_manifest_that_the_store_does_not_give_is_not_called_damaged(broken, entries):
     _, through, proxy = broken
     proxy.never = f"{entries[1].prefix}manifest.json ".encode()

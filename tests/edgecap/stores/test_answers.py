@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from pydantic import SecretStr
 
-from edgecap.errors import Damaged, StoreDenied, StoreError, StoreUnreachable, StoreUnwritable
+from edgecap.errors import Damaged, ObjectMissing, StoreDenied, StoreError, StoreUnreachable, StoreUnwritable
 from edgecap.settings import Place
 from edgecap.stores import open_store
 from edgecap.stores.s3 import S3Store
@@ -65,6 +65,64 @@ def test_a_web_page_is_no_answer_of_a_store(scheme, status, calls):
         if scheme == "s3":
             with pytest.raises(StoreUnreachable, match="the answer is not S3's"):
                 store.sweep(timedelta(days=1), ours=lambda _: True)
+
+
+NO_BACKEND = [b"", b"default backend - 404", b"<ok/>", b'{"message": "no Route matched"}']
+
+
+@pytest.mark.parametrize("body", NO_BACKEND)
+@pytest.mark.parametrize("scheme", ["s3", "gs"])
+def test_a_404_of_something_on_the_way_does_not_make_anything_missing(scheme, body, calls):
+    """A load balancer without a server behind it answers so. Then nothing is to be restored."""
+    with OneAnswer(404, body, **{"content-type": "text/plain"}) as server:
+        store = store_at(scheme, server.url)
+        for name, call in calls.items():
+            with pytest.raises(StoreUnreachable, match=r"the answer is not .*HTTP 404 without") as caught:
+                call(store)
+            assert not caught.value.lasts, name
+        if scheme == "s3":
+            with pytest.raises(StoreUnreachable, match="the answer is not S3's"):
+                store.sweep(timedelta(days=1), ours=lambda _: True)
+
+
+@pytest.mark.parametrize("status", [403, 412, 416])
+def test_a_refusal_without_an_error_of_s3s_is_none_of_s3s(status, calls):
+    """Nobody's right is missing, nothing was replaced, and nothing is at its end."""
+    with OneAnswer(status, b"no", **{"content-type": "text/plain"}) as server:
+        store = store_at("s3", server.url)
+        for name, call in calls.items():
+            if name in ("stat", "put parts") and status != 403:
+                continue  # a HEAD, which asks for neither
+            with pytest.raises(StoreUnreachable, match=f"the answer is not S3's: it says HTTP {status}"):
+                call(store)
+
+
+def test_a_404_about_something_else_makes_no_object_missing():
+    body = denial("NoSuchConfiguration", "There is no such thing.")
+    with OneAnswer(404, body, **{"content-type": "application/xml"}) as server:
+        store = store_at("s3", server.url)
+        for call in (read, lambda store: store.stat("k"), lambda store: store.delete("k")):
+            with pytest.raises(StoreError, match="the store refuses: There is no such thing") as caught:
+                call(store)
+            assert type(caught.value) is StoreError
+
+
+@pytest.mark.parametrize("kind", ["s3", "gcs", pytest.param("ceph", marks=pytest.mark.xdist_group("ceph"))])
+def test_an_object_that_is_not_there_is_missing(kind, place_of):
+    """The servers' own answers. What a read says counts, and what a HEAD says is asked for once more."""
+    store = open_store(place_of(kind))
+    for call in (read, lambda store: store.stat("k"), lambda store: store.open("k", start=3).__enter__()):
+        with pytest.raises(ObjectMissing, match="there is no such object"):
+            call(store)
+    store.delete("k")
+
+
+def test_an_object_of_which_a_head_and_a_read_say_different_things_is_not_missing(flaky):
+    store, through, proxy = flaky("s3")
+    store.put("k", b"1")
+    proxy.never, proxy.trouble = b"HEAD ", b"404 Not Found"
+    with pytest.raises(StoreUnreachable, match="that it is there and that it is not"):
+        through.stat("k")
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"<ok/>", b"<?xml version='1.0'?><Other/>"])

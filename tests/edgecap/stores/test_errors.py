@@ -148,7 +148,9 @@ def test_every_error_of_googles_libraries_is_mapped(kind):
     ],
 )
 def test_answers_of_gcs_are_mapped(status, expected):
-    error = google.api_core.exceptions.from_http_status(status, "words")
+    response = requests.Response()
+    response._content = b'{"error": {"message": "words"}}'
+    error = google.api_core.exceptions.from_http_status(status, "words", response=response)
     assert type(gcs_errors.explain(error, "gs://b/x")) is expected
 
 
