@@ -52,11 +52,11 @@ class EdgecapError(Exception):
         todo: what a person can do next.
 
     Attributes:
-        lasts: no wait will mend it, as far as can be told: a person has to.
+        permanent: waiting does not help, as far as can be told: a person has to act.
     """
 
     exit_code: ClassVar[int] = 1
-    lasts: bool = False
+    permanent: bool = False
 
     def __init__(self, what: str, *, where: str = "", todo: str = "") -> None:
         super().__init__(what)

@@ -73,7 +73,7 @@ def may_pass(error: EdgecapError, *, accepted: bool, unattended: bool) -> bool:
         unattended: whether a worker runs it, so that nobody waits for its answer.
     """
     if isinstance(error, AWAY):
-        return accepted or unattended or not error.lasts
+        return accepted or unattended or not error.permanent
     if accepted:
         return isinstance(error, (*SHUT_OUT, StoreMissing))
     return unattended and isinstance(error, StoreMissing) and error.where.startswith("file:")

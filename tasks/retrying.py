@@ -69,7 +69,7 @@ async def passing(task: Task[Any, Any], task_run: TaskRun, state: State[Any]) ->
     try:
         await state.aresult()
     except PASSING as error:
-        return not error.lasts
+        return not error.permanent
     except PREFECT_AWAY:
         return True
     except Exception:  # noqa: BLE001 - whatever else it was, it will not pass by waiting

@@ -144,7 +144,7 @@ def _tell(unreadable: list[str], unread: list[StoreError], *, gave_up: bool) -> 
     if unread:
         first = unread[0]
         error = first.__class__(f"{count}: {first.what}", where=first.where, todo=first.todo)
-        error.lasts = first.lasts
+        error.permanent = first.permanent
         raise error from first
 
 

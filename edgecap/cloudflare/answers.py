@@ -164,7 +164,7 @@ def error_of(call: Call, status: int, headers: Mapping[str, str], body: bytes, n
 def _on_the_way(call: Call, status: int, headers: Mapping[str, str]) -> ApiError | None:
     """The error of an answer that something before the API gave; None if it shows no sign of that."""
     if str(headers.get(CHALLENGE[0], "")).strip().lower() == CHALLENGE[1]:
-        return UnexpectedAnswer(
+        found: ApiError = UnexpectedAnswer(
             f"Cloudflare answered with a challenge page, which only a browser can pass: HTTP {status}",
             where=str(call),
             todo="Cloudflare challenges requests that come from this network, or through its proxy: "
@@ -172,15 +172,18 @@ def _on_the_way(call: Call, status: int, headers: Mapping[str, str]) -> ApiError
             status=status,
             sent=False,
         )
-    if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
-        return NetworkTrouble(
-            f"the proxy wants a user and password: HTTP {status}",
+    elif status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+        found = NetworkTrouble(
+            f"a proxy wants a user and password: HTTP {status}",
             where=str(call),
             todo="put them into HTTP_PROXY, before the host: USER:PASSWORD@host:port",
             status=status,
             sent=False,
         )
-    return None
+    else:
+        return None
+    found.permanent = True
+    return found
 
 
 def _kind(  # noqa: PLR0911 - a decision list reads best as one

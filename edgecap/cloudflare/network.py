@@ -35,7 +35,7 @@ def network_trouble(error: Exception, call: Call, url: str) -> NetworkTrouble:
     sent = not isinstance(error, _NOTHING_SENT)
     if not sent and (trouble := trouble_of(error, url)):
         found = NetworkTrouble(call.hide(trouble.what), where=str(call), todo=trouble.todo, sent=False)
-        found.lasts = trouble.lasts
+        found.permanent = trouble.permanent
         return found
     changes = sent and call.method != "GET"
     return NetworkTrouble(

@@ -39,7 +39,7 @@ class Backoff:
 
     def wait(self, tried: int, error: ApiError, *, now: datetime, rng: Random) -> float | None:
         """Seconds to wait after `tried` calls of which the last ended with `error`; None to give up."""
-        if tried >= self.attempts or error.lasts or not isinstance(error, PASSING):
+        if tried >= self.attempts or error.permanent or not isinstance(error, PASSING):
             return None
         jitter = rng.uniform(0.0, min(self.most, self.first * 2.0 ** (tried - 1)))
         if error.retry_at is None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import botocore.session
 from botocore.awsrequest import AWSConnection
-from botocore.exceptions import BotoCoreError
+from botocore.exceptions import BotoCoreError, ProxyConnectionError
 from botocore.httpsession import ProxyConfiguration, URLLib3Session
 from requests.utils import get_auth_from_url
 from urllib3.contrib.socks import (
@@ -26,6 +26,7 @@ from urllib3.contrib.socks import (
 from edgecap.network import proxy_for, trust
 from edgecap.network.certificates import Authorities
 from edgecap.network.over_requests import proxy_url
+from edgecap.network.trouble import REFUSED_LOGIN, wants_login
 
 # Their types leave out what has no public name.
 _ProxyConfiguration: Any = ProxyConfiguration
@@ -81,10 +82,15 @@ class _HttpSession(_URLLib3Session):  # type: ignore[misc]
     def send(self, request: Any) -> Any:
         """Send a request; an error has the attribute `url`, as in requests."""
         try:
-            return super().send(request)
+            answer = super().send(request)
+            if wants_login(request.url, answer.status_code):
+                answer.raw.close()
+                refused = OSError(f"Tunnel connection failed: {REFUSED_LOGIN}")
+                raise ProxyConnectionError(proxy_url=str(proxy_for(request.url)), error=refused) from refused
         except BotoCoreError as error:
             vars(error)["url"] = request.url
             raise
+        return answer
 
     def _get_ssl_context(self) -> ssl.SSLContext:
         return self._context

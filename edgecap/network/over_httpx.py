@@ -10,6 +10,7 @@ import httpx
 
 from edgecap.network import Proxy, proxy_for, trust
 from edgecap.network.certificates import Authorities
+from edgecap.network.trouble import REFUSED_LOGIN, wants_login
 
 _T = TypeVar("_T", httpx.HTTPTransport, httpx.AsyncHTTPTransport)
 
@@ -64,7 +65,11 @@ class AsyncNetwork(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request."""
-        return await self._transports.choose(request.url).handle_async_request(request)
+        answer = await self._transports.choose(request.url).handle_async_request(request)
+        if wants_login(str(request.url), answer.status_code):
+            await answer.aclose()
+            raise httpx.ProxyError(REFUSED_LOGIN, request=request)
+        return answer
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -80,7 +85,11 @@ class Network(httpx.BaseTransport):
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request."""
-        return self._transports.choose(request.url).handle_request(request)
+        answer = self._transports.choose(request.url).handle_request(request)
+        if wants_login(str(request.url), answer.status_code):
+            answer.close()
+            raise httpx.ProxyError(REFUSED_LOGIN, request=request)
+        return answer
 
     def close(self) -> None:
         """Close all connections."""

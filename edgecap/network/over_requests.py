@@ -10,13 +10,13 @@ from requests.adapters import HTTPAdapter
 from requests.exceptions import ProxyError, RequestException, SSLError
 
 from edgecap.network import Proxy, proxy_for, trust
-from edgecap.network.trouble import trouble_of
+from edgecap.network.trouble import REFUSED_LOGIN, trouble_of, wants_login
 
 _PROXY_TLS = "proxy_ssl_context"
 
 
-class WillLast(RequestException):
-    """A certificate is not trusted, or the proxy wants a password: Google's library shall not try again."""
+class PermanentFailure(RequestException):
+    """A certificate is not trusted, or the proxy wants a password. Google's library does not try it again."""
 
 
 class Network(HTTPAdapter):
@@ -57,12 +57,16 @@ class Network(HTTPAdapter):
         proxy = proxy_for(request.url or "")
         kwargs["proxies"] = dict.fromkeys(("http", "https"), proxy_url(proxy)) if proxy else {}
         try:
-            return super().send(request, *args, **kwargs)
+            answer = super().send(request, *args, **kwargs)
+            if wants_login(request.url or "", answer.status_code):
+                answer.close()
+                raise ProxyError(REFUSED_LOGIN, request=request)  # noqa: TRY301 - made permanent below
         except (ProxyError, SSLError) as error:
             trouble = trouble_of(error, request.url or "")
-            if trouble and trouble.lasts:
-                raise WillLast(str(error), request=request) from error
+            if trouble and trouble.permanent:
+                raise PermanentFailure(str(error), request=request) from error
             raise
+        return answer
 
 
 def proxy_url(proxy: Proxy) -> str:

@@ -1,4 +1,4 @@
-"""What is wrong between here and a server: the proxy, or a certificate. In words that name what to set."""
+"""Errors of a proxy or a certificate, in words that name the variable to set."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from edgecap.network import Proxy, proxy_for, trust
 from edgecap.redact import redact
 
 _DEEPEST = 12
-# As http.client and httpcore say it of an answer to CONNECT.
+# How http.client and httpcore word an answer to CONNECT.
 _REFUSED = re.compile(r"(?:Tunnel connection failed: |^)(?P<status>[45]\d\d)\b ?(?P<reason>[^'\")]*)")
-_WANTS_LOGIN = 407
+LOGIN_WANTED = 407
+REFUSED_LOGIN = f"{LOGIN_WANTED} Proxy Authentication Required"
 # Classes of httpx, httpcore, urllib3, requests, botocore and PySocks, by name: none of them is imported here.
 _BY_THE_PROXY = frozenset({"ProxyError", "SOCKS5Error", "SOCKS5AuthError"})
 _NOT_REACHED = frozenset(
@@ -35,15 +36,21 @@ _UNKNOWN_ISSUER = frozenset({2, 18, 19, 20, 21})
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """What happened, what a person can do, and whether a person has to."""
+    """A failure between here and a server.
+
+    Attributes:
+        what: what happened.
+        todo: what a person can do.
+        permanent: waiting does not help; a person has to act.
+    """
 
     what: str
     todo: str
-    lasts: bool = False
+    permanent: bool = False
 
 
 def chain(error: BaseException) -> Iterator[BaseException]:
-    """An error and those that it wraps, in whatever way its library does."""
+    """An error and the errors that it wraps, however its library does that."""
     seen: list[BaseException] = []
     waiting: list[object] = [error]
     while waiting and len(seen) < _DEEPEST:
@@ -58,11 +65,11 @@ def chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def trouble_of(error: BaseException, url: str = "") -> Trouble | None:
-    """What an error of any HTTP library says of the proxy or the certificates; None if it is about neither.
+    """What an error of any HTTP library says about the proxy or a certificate; None if it is about neither.
 
     Args:
-        error: as it was raised.
-        url: what was asked for, if the error does not say it itself.
+        error: the error that was raised.
+        url: the URL of the request, if the error does not have it.
     """
     causes = list(chain(error))
     url = url or next(filter(None, map(_url_of, causes)), "")
@@ -86,7 +93,7 @@ def trouble_of(error: BaseException, url: str = "") -> Trouble | None:
 
 def _said_by_the_system(error: BaseException) -> str:
     if isinstance(error, socket.gaierror):
-        return "its name is not known"
+        return "its name cannot be resolved"
     if isinstance(error, OSError) and error.errno and error.errno > 0:
         return os.strerror(error.errno)  # asyncio puts a text of its own into `strerror`
     return ""
@@ -108,21 +115,32 @@ def _not_trusted(error: ssl.SSLCertVerificationError, url: str, proxy: Proxy | N
         )
         known = f" (trusted are {trust()})"
     return Trouble(
-        f"the certificate of {server}{by} is not trusted: {error.verify_message}{known}", todo, lasts=True
+        f"the certificate of {server}{by} is not trusted: {error.verify_message}{known}", todo, permanent=True
     )
 
 
+def wants_login(url: str, status: int) -> bool:
+    """Whether the answer to a request in plain HTTP comes from a proxy that wants a user and password.
+
+    For HTTPS, the refusal answers CONNECT, and is an error of the library.
+    """
+    if status != LOGIN_WANTED or not url.lower().startswith("http:"):
+        return False
+    proxy = proxy_for(url)
+    return proxy is not None and not proxy.scheme.startswith("socks")
+
+
 def refusal(url: str, status: int, reason: str = "") -> Trouble | None:
-    """What it means that a proxy answers with this status; None if no proxy is used for `url`."""
+    """What a status means that a proxy answers for `url`; None if `url` takes no proxy."""
     proxy = proxy_for(url)
     if proxy is None:
         return None
-    if status == _WANTS_LOGIN:
+    if status == LOGIN_WANTED:
         known = "does not accept the user and password" if proxy.user else "wants a user and password"
         return Trouble(
             f"the proxy {proxy} {known}: HTTP 407",
             f"put them into {proxy.variable}, before the host: USER:PASSWORD@{proxy.host}:{proxy.port}",
-            lasts=True,
+            permanent=True,
         )
     answered = f"HTTP {status} {reason}".rstrip()
     return Trouble(

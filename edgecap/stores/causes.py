@@ -31,7 +31,7 @@ def on_the_way(error: BaseException, where: str) -> StoreUnreachable | None:
     if trouble is None:
         return None
     found = StoreUnreachable(trouble.what, where=where, todo=trouble.todo)
-    found.lasts = trouble.lasts
+    found.permanent = trouble.permanent
     return found
 
 

@@ -37,7 +37,7 @@ _STATUSES: dict[int, tuple[type[StoreError], str, str]] = {
     HTTPStatus.NOT_FOUND: (ObjectMissing, "there is no such object", ""),
     HTTPStatus.PROXY_AUTHENTICATION_REQUIRED: (
         StoreUnreachable,
-        "the proxy wants a user and password",
+        "a proxy wants a user and password",
         "set them in HTTP_PROXY",
     ),
     HTTPStatus.PRECONDITION_FAILED: (ObjectChanged, "the object was replaced", "read it anew"),
@@ -111,7 +111,9 @@ def _refused(status: int, text: str, said: str, where: str) -> StoreError:
     if status in _STATUSES:
         kind, what, todo = _STATUSES[status]
         reason = f": {said}" if said and status in _TELLING else ""
-        return kind(what + reason, where=where, todo=todo)
+        found = kind(what + reason, where=where, todo=todo)
+        found.permanent = status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED
+        return found
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return StoreUnreachable(f"the store is in trouble: {text}", where=where, todo=_LATER)
     return StoreError(

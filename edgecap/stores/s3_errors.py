@@ -99,7 +99,7 @@ _STATUSES: dict[int, tuple[type[StoreError], str, str]] = {
     401: (StoreDenied, "the credentials are not accepted", _KEYS),
     403: (StoreDenied, "the credentials do not allow this", _KEYS),
     404: (ObjectMissing, "there is no such object", ""),
-    407: (StoreUnreachable, "the proxy wants a user and password", "set them in HTTP_PROXY"),
+    407: (StoreUnreachable, "a proxy wants a user and password", "set them in HTTP_PROXY"),
     412: _CODES["PreconditionFailed"],
     507: _CODES["InsufficientStorage"],
 }
@@ -199,7 +199,9 @@ def _answer(error: boto.ClientError, where: str) -> StoreError:
     # Only a HEAD's answer says no more than 404; one with another code is about something else, as an upload.
     if status in _STATUSES and (status != HTTPStatus.NOT_FOUND or code == str(status)):
         kind, what, todo = _STATUSES[status]
-        return kind(what if said == str(status) else f"{what}: {said}", where=where, todo=todo)
+        found = kind(what if said == str(status) else f"{what}: {said}", where=where, todo=todo)
+        found.permanent = status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED
+        return found
     if status in (408, 429) or status >= 500 or code in PASSING_CODES:  # noqa: PLR2004 - HTTP's own numbers
         return StoreUnreachable(f"the store is in trouble: {said}", where=where, todo="try again later")
     return StoreError(

@@ -60,7 +60,7 @@ def test_no_patience_at_all_gives_up_at_once():
 
 
 def lasting(error):
-    error.lasts = True
+    error.permanent = True
     return error
 
 

@@ -8,9 +8,9 @@ from tasks.retrying import passing
 
 
 @pytest.mark.parametrize("kind", [NetworkTrouble, StoreUnreachable])
-@pytest.mark.parametrize("lasts", [False, True])
-async def test_trouble_that_only_a_person_can_mend_is_not_tried_again(kind, lasts):
+@pytest.mark.parametrize("permanent", [False, True])
+async def test_trouble_that_only_a_person_can_mend_is_not_tried_again(kind, permanent):
     error = kind("the proxy wants a password")
-    error.lasts = lasts
-    assert await passing(None, None, Failed(data=error)) is not lasts
+    error.permanent = permanent
+    assert await passing(None, None, Failed(data=error)) is not permanent
     assert not await passing(None, None, Failed(data=NoPermission("no")))

@@ -211,6 +211,7 @@ def test_a_challenge_page_is_said_to_be_one(status, header):
     assert "this network, or through its proxy" in str(error)
     assert "TOKEN" not in str(error)
     assert not error.sent  # the API never saw it
+    assert error.permanent
 
 
 def test_a_407_is_the_proxys():
@@ -218,6 +219,7 @@ def test_a_407_is_the_proxys():
     assert type(error) is NetworkTrouble
     assert "HTTP_PROXY" in str(error)
     assert not error.sent
+    assert error.permanent
 
 
 def test_a_refusal_in_plain_text_is_understood_all_the_same():

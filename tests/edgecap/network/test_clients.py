@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import ssl
 import subprocess
@@ -21,7 +22,7 @@ from edgecap.cloudflare.client import Client
 from edgecap.errors import EdgecapError, NetworkTrouble, SetupError, StoreUnreachable
 from edgecap.network.certificates import ADDITIONAL, REPLACING
 from edgecap.network.over_botocore import Session
-from edgecap.network.over_requests import WillLast
+from edgecap.network.over_requests import PermanentFailure
 from edgecap.network.trouble import chain
 from edgecap.redact import redact
 from edgecap.settings import Account, Place
@@ -143,8 +144,8 @@ def key_file(tmp_path_factory):
 def use(object_store, key_file):
     """Asks something of a server of a kind; writes and reads, where it is a store."""
 
-    async def ask(kind: str, host: str = "") -> None:
-        url = f"https://{host or kind + '.edgecap.test'}"
+    async def ask(kind: str, scheme: str = "https") -> None:
+        url = f"{scheme}://{kind}.edgecap.test"
         if kind == "api":
             account = Account(account_id=ACCOUNT, api_token=TOKEN, base_url=f"{url}/client/v4")
             async with Client(account, attempts=1) as client:
@@ -261,8 +262,35 @@ async def test_what_is_wrong_with_the_proxy_is_said_in_a_line(trouble, kind, pro
     assert todo in str(raised.value)
     assert "opensesame" not in str(raised.value)
     assert "\n" not in str(raised.value)
-    assert raised.value.lasts is (trouble in ("login", "password", "ca"))
+    assert raised.value.permanent is (trouble in ("login", "password", "ca"))
     assert redact(str(raised.value)) == str(raised.value)  # as the line is shown
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("login", ["", "joe:opensesame@"])
+async def test_a_password_that_a_proxy_wants_for_plain_http_is_said_as_for_https(
+    kind, login, proxies, use, monkeypatch
+):
+    monkeypatch.setenv("HTTPS_PROXY", proxies("http").url)
+    monkeypatch.setenv("SSL_CERT_FILE", str(proxies("http").ca))
+    monkeypatch.setenv("HTTP_PROXY", proxies("login").url.replace("://", f"://{login}"))
+    said = "does not accept the" if login else "wants a"
+    with pytest.raises((NetworkTrouble, StoreUnreachable)) as raised:
+        await use(kind, "http")
+    assert re.match(
+        rf"the proxy http{AT} \(HTTP_PROXY\) {said} user and password: HTTP 407", str(raised.value)
+    )
+    assert "into HTTP_PROXY, before the host" in str(raised.value)
+    assert raised.value.permanent
+
+
+def test_a_password_that_a_proxy_wants_on_the_way_to_prefect_is_said(proxies, monkeypatch):
+    monkeypatch.setenv("HTTP_PROXY", proxies("login").url)
+    with (
+        PrefectApi("http://api.edgecap.test/api", insist=False) as prefect,
+        pytest.raises(SetupError, match=r"the proxy .* \(HTTP_PROXY\) wants a user and password"),
+    ):
+        prefect.check()
 
 
 async def test_a_password_that_a_proxy_wants_is_not_waited_for(proxies, monkeypatch, use):
@@ -276,7 +304,7 @@ async def test_a_password_that_a_proxy_wants_is_not_waited_for(proxies, monkeypa
             await client.list_captures()
     with pytest.raises(StoreUnreachable) as raised:
         await use("gcs")
-    assert any(isinstance(each, WillLast) for each in chain(raised.value))
+    assert any(isinstance(each, PermanentFailure) for each in chain(raised.value))
 
 
 async def test_a_request_that_a_proxy_kept_was_not_sent(proxies, monkeypatch):

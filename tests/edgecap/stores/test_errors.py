@@ -154,6 +154,18 @@ def test_answers_of_gcs_are_mapped(status, expected):
     assert type(gcs_errors.explain(error, "gs://b/x")) is expected
 
 
+def test_a_407_of_a_proxy_that_no_variable_names_is_not_waited_for():
+    answer = {"Error": {"Code": "407", "Message": ""}, "ResponseMetadata": {"HTTPStatusCode": 407}}
+    error = google.api_core.exceptions.from_http_status(407, "words")
+    for found in (
+        s3_errors.explain(boto.ClientError(answer, "GetObject"), "s3://b/x"),
+        gcs_errors.explain(error, "gs://b/x"),
+    ):
+        assert type(found) is errors.StoreUnreachable
+        assert "a proxy wants a user and password" in str(found)
+        assert found.permanent
+
+
 @pytest.mark.parametrize(
     ("number", "expected"),
     [
