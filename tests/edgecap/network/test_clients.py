@@ -196,7 +196,7 @@ def test_the_systems_trust_store_counts_for_each_client(proxies, tmp_path):
     # A mount that nobody else sees, and that ends with the process.
     argv = ["unshare", "--mount", "sh", "-c", 'mount --bind "$0" "$1" && shift && exec "$@"', both, store]
     done = subprocess.run([*argv, *ask], env=env, capture_output=True, text=True, check=False)
-    if "Operation not permitted" in done.stderr:
+    if done.stderr.startswith(("unshare: ", "mount: ")):  # a user may not; in a chroot nobody can
         pytest.skip(f"no file can be mounted here: {done.stderr.strip()[-200:]}")
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.split()) == 3

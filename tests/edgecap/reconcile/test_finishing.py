@@ -135,6 +135,7 @@ async def stopped_run(world):
 
 @pytest.mark.parametrize("world", [stop_keeps("some")], indirect=True)
 async def test_a_stop_that_loses_files_leaves_an_entry_that_says_so(world):
+    world.settings.timing.delivery = 5  # a file never comes
     intent, _ = await stopped_run(world)
     while kinds(await world.reconcile()) == [("intent", Action.WAITING)]:  # noqa: ASYNC110 - the bucket tells
         await asyncio.sleep(0.2)
@@ -147,6 +148,7 @@ async def test_a_stop_that_loses_files_leaves_an_entry_that_says_so(world):
 @with_faults("missing_file,path=ord01-s2/*")
 async def test_a_capture_that_was_full_early_is_not_waited_for_until_its_time_is_over(world, monkeypatch):
     """A file of it is missing, and all other captures wait until it is given up."""
+    world.settings.timing.delivery = 5  # it never comes
     waits = []
 
     def waiting(bucket, capture, archive, timing, **more):
