@@ -40,7 +40,7 @@ class FlakyProxy:
         self.upstream = upstream
         self.faults: list[Fault] = []
         self.refused_header = b""
-        self.swapped: tuple[bytes, bytes] | None = None
+        self.swaps: list[tuple[bytes, bytes]] = []
         self.required_header = b""  # of each PUT; one that lacks it is answered 400
         self.hidden = b""  # this text never reaches the server: it stands as x's in a request's head
         self.instead: dict[bytes, bytes] = {}  # statuses of answers, and what the client gets in their place
@@ -85,9 +85,12 @@ class FlakyProxy:
         self.faults.append(Fault("flip", at, times))
 
     def swap(self, old: bytes, new: bytes) -> None:
-        """Put `new` in the place of the next `old` that comes down: of the same length, it shows nowhere."""
+        """Put `new` in the place of the next `old` that comes down: of the same length, it shows nowhere.
+
+        Of several swaps each waits for the one before.
+        """
         assert len(old) == len(new)
-        self.swapped = (old, new)
+        self.swaps.append((old, new))
 
     def refuse(self, header: str) -> None:
         """Answer 501 to every request that has this header, as servers do that do not know it."""
@@ -179,9 +182,8 @@ class FlakyProxy:
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, answer: _Answer
     ) -> None:
         while data := await reader.read(1 << 16):
-            if self.swapped and self.swapped[0] in data:
-                data = data.replace(*self.swapped, 1)
-                self.swapped = None
+            if self.swaps and self.swaps[0][0] in data:
+                data = data.replace(*self.swaps.pop(0), 1)
                 self.went_off += 1
             for fault in self.faults:
                 offset, last = fault.after - answer.size, len(data) - 1

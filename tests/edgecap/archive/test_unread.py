@@ -6,9 +6,11 @@ from urllib.parse import urlsplit
 import pytest
 
 from edgecap.archive.entries import Entry, list_entries, read_entry
+from edgecap.archive.layout import MANIFEST
 from edgecap.archive.verify import verify_archive, verify_entry
 from edgecap.errors import Damaged, StoreError, StoreUnreachable
 from edgecap.stores import open_store
+from edgecap.stores.folder import FolderStore
 from edgecap.stores.s3 import S3Store
 from edgecap.stores.uri import parse_uri
 from tests.flaky_proxy import FlakyProxy
@@ -145,3 +147,71 @@ def test_damage_does_not_hide_what_the_store_did_not_give(broken, entries):
     assert next(found).manifest.entry_id == "2" * 32
     with pytest.raises(Damaged, match="manifests of 1 entries cannot be read; 1 entry could not be read"):
         next(found)
+
+
+@pytest.fixture
+def unvouched(place_of):
+    """As `broken`; answers say that a key of KMS was used, so the ETag is no MD5, and state nothing else."""
+    place = place_of("s3")
+    with FlakyProxy(urlsplit(place.endpoint_url).port) as proxy:
+        proxy.headers = {"x-amz-server-side-encryption": "aws:kms"}
+        yield open_store(place), open_store(place.model_copy(update={"endpoint_url": proxy.url})), proxy
+
+
+@pytest.fixture
+def unvouched_entry(unvouched, capture, keep, two_servers):
+    entry = keep(unvouched[0], capture(), two_servers)
+    assert unvouched[1].stat(entry.prefix + MANIFEST).checksums == ()
+    return entry
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [(b'"colo": "ORD"', b'"colo": "ATL"'), (b'{\n  "', b'[\n  "'), (b'"size": ', b'"siZe": ')],
+    ids=["another value", "no JSON", "another name"],
+)
+def test_a_record_of_which_nothing_is_stated_has_to_come_twice(unvouched, unvouched_entry, old, new):
+    """The first read has a flipped byte, the second and the third agree."""
+    _, through, proxy = unvouched
+    proxy.swap(old, new)
+    assert read_entry(through, unvouched_entry.prefix).manifest == unvouched_entry.manifest
+    assert (proxy.went_off, len(proxy.starts)) == (1, 3)
+
+
+def test_a_record_that_comes_differently_each_time_is_damaged(unvouched, unvouched_entry):
+    _, through, proxy = unvouched
+    for other in (b"ATL", b"AMS", b"LHR"):
+        proxy.swap(b'"colo": "ORD"', b'"colo": "%s"' % other)
+    with pytest.raises(Damaged, match="3 reads gave different bytes"):
+        read_entry(through, unvouched_entry.prefix)
+    assert proxy.went_off == 3
+
+
+def test_a_list_reads_each_manifest_once_and_twice_where_nothing_vouches_for_it(unvouched, unvouched_entry):
+    _, through, proxy = unvouched
+    assert [entry.prefix for entry in list_entries(through)] == [unvouched_entry.prefix]
+    assert len(proxy.starts) == 2
+    proxy.headers = {}
+    assert [entry.prefix for entry in list_entries(through)] == [unvouched_entry.prefix]
+    assert len(proxy.starts) == 2 + 1
+
+
+def test_a_record_in_a_folder_is_read_once(tmp_path, capture, keep, two_servers):
+    """A second read would come out of the same memory."""
+    opened = []
+
+    class Counting(FolderStore):
+        def open(self, key, **more):
+            opened.append(key)
+            return super().open(key, **more)
+
+    folder = Counting(tmp_path)
+    entry = keep(folder, capture(), two_servers)
+    opened.clear()
+    assert read_entry(folder, entry.prefix).manifest == entry.manifest
+    manifest = tmp_path / entry.prefix / MANIFEST
+    manifest.chmod(0o600)
+    manifest.write_bytes(b"[" + manifest.read_bytes()[1:])
+    with pytest.raises(Damaged, match="no manifest"):
+        read_entry(folder, entry.prefix)
+    assert opened == [entry.prefix + MANIFEST] * 2
