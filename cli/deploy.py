@@ -10,6 +10,7 @@ from cyclopts import Parameter
 from cli.output import say
 from deployments.local import deploy_to, named_server, prefect_settings
 from deployments.prefect_api import PrefectApi
+from edgecap.network import check_network
 from edgecap.settings import load_settings
 
 LEASES = "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE"
@@ -22,6 +23,7 @@ def deploy(*, reset: Annotated[bool, Parameter(negative=())] = False) -> None:
         reset: Undo what was set in Prefect's UI: deployments and schedules are as prefect.yaml says.
     """
     address = named_server("`edgecap up` runs a server of its own and needs none of this")
+    check_network()
     log = load_settings().home.resolve() / "logs" / "deploy.log"
     say(f"The pool edgecap and its queues are there. {deploy_to(address, log=log, reset=reset, tell=say)}.")
     with PrefectApi(address) as prefect:

@@ -10,6 +10,7 @@ from cyclopts.validators import Number
 from cli.output import say
 from deployments.quiet_log import log_quietly
 from deployments.receiving import Receiving, serve
+from edgecap.network import check_network, prefect_api_url
 from edgecap.settings import load_settings
 
 
@@ -25,6 +26,8 @@ def receive(
         port: Port to listen at; the settings' `receiver.port` if not given, a free one if 0.
     """
     settings = load_settings()
+    check_network()
+    prefect_api_url()
     log_quietly()
     serve(settings, host=host or "", port=port, on_ready=_tell)
     say("Stopped.")

@@ -11,6 +11,7 @@ from cyclopts.validators import Number
 from cli.output import say
 from cli.signals import ending_well
 from deployments.up import PORT, Up
+from edgecap.network import check_network
 from edgecap.settings import load_settings
 
 
@@ -29,7 +30,9 @@ def up(
         limit: Flow runs at a time in each worker.
         reset: Undo what was set in Prefect's UI: deployments and schedules are as prefect.yaml says.
     """
-    everything = Up(load_settings(), say, port=port, workers=workers, limit=limit, reset=reset)
+    settings = load_settings()
+    check_network()
+    everything = Up(settings, say, port=port, workers=workers, limit=limit, reset=reset)
     everything.check()
     with everything, ending_well():
         everything.start()

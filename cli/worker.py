@@ -22,6 +22,7 @@ from deployments.worker import (
     name_of,
     use_name,
 )
+from edgecap.network import check_network
 from edgecap.settings import config_file, load_settings
 
 
@@ -40,6 +41,7 @@ def worker(
     """
     address = named_server("`edgecap up` runs a server and a worker of its own")
     settings = load_settings()
+    check_network()
     check_settings(settings)
     check_server(address)
     name = name or name_of(queue)

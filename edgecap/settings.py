@@ -31,7 +31,6 @@ from pydantic_settings import (
 from edgecap.alerts.settings import AlertSettings, IncidentSettings, ReceiverSettings
 from edgecap.destinations import overlap
 from edgecap.errors import ConfigError
-from edgecap.network import check_network
 from edgecap.redact import redact
 from edgecap.requests import Bounds
 
@@ -274,7 +273,6 @@ def load_settings() -> Settings:
             f"the settings cannot be read: {error}", where=str(config_file()), todo="correct the file"
         ) from None
     _take_sdk_variables(settings)
-    check_network()
     if os.environ.get(FOLDER):
         _make_absolute(settings, base_folder())
     _keep_apart(settings)

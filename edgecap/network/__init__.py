@@ -18,14 +18,15 @@ __all__ = ["Proxy", "check_network", "prefect_api_url", "proxy_for", "trust"]
 
 
 def check_network(environment: Mapping[str, str] = os.environ) -> None:
-    """Return if all variables about proxies, certificates and Prefect's address can be used.
+    """Raise an error unless all variables about proxies and certificates can be used.
+
+    Every client does so when it is made, and every command that starts programs does so first.
 
     Raises:
         ConfigError: a variable cannot be used; the error names it.
     """
     Proxies.read(environment)
     Trust.read(environment).check()
-    prefect_api_url(environment)
 
 
 def proxy_for(url: str) -> Proxy | None:

@@ -23,7 +23,7 @@ from urllib3.contrib.socks import (
     SOCKSProxyManager,
 )
 
-from edgecap.network import proxy_for, trust
+from edgecap.network import check_network, proxy_for, trust
 from edgecap.network.certificates import Authorities
 from edgecap.network.over_requests import proxy_url
 from edgecap.network.trouble import REFUSED_LOGIN, wants_login
@@ -35,13 +35,21 @@ _AWSConnection: Any = AWSConnection
 
 
 class Session(botocore.session.Session):
-    """botocore's session; its clients use edgecap's rules for proxies and certificates."""
+    """botocore's session; its clients use edgecap's rules for proxies and certificates.
+
+    Raises:
+        ConfigError: a variable about proxies or certificates cannot be used.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        check_network()  # later, botocore would take this error for one of the request
+        super().__init__(*args, **kwargs)
 
     def create_client(self, *args: Any, **kwargs: Any) -> Any:
         """Make a client. botocore calls this too, where it asks for the credentials of a role.
 
         Raises:
-            ConfigError: a variable about certificates cannot be used.
+            ConfigError: a variable about proxies or certificates cannot be used.
         """
         bundle = self.get_config_variable("ca_bundle")
         context = trust().context(also=Authorities("ca_bundle", Path(bundle)) if bundle else None)

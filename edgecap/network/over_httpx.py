@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 
 import httpx
 
-from edgecap.network import Proxy, proxy_for, trust
+from edgecap.network import Proxy, check_network, proxy_for, trust
 from edgecap.network.certificates import Authorities
 from edgecap.network.trouble import REFUSED_LOGIN, wants_login
 
@@ -19,6 +19,7 @@ class _Transports(Generic[_T]):
     """One of httpx's transports for each proxy used so far."""
 
     def __init__(self, kind: type[_T], retries: int, also: Authorities | None, verify: bool) -> None:
+        check_network()
         self._kind: type[_T] = kind
         self._retries, self._also, self._verify = retries, also, verify
         self._made: dict[tuple[bool, Proxy | None], _T] = {}
@@ -52,12 +53,15 @@ class _Transports(Generic[_T]):
 
 
 class AsyncNetwork(httpx.AsyncBaseTransport):
-    """Sends each request through the proxy for its URL. Raises ConfigError and httpx's errors.
+    """Sends each request through the proxy for its URL. Raises httpx's errors.
 
     Args:
         retries: how often connecting is tried again.
         also: authorities to trust in addition to those of the environment.
         verify: check certificates.
+
+    Raises:
+        ConfigError: a variable about proxies or certificates cannot be used.
     """
 
     def __init__(self, *, retries: int = 0, also: Authorities | None = None, verify: bool = True) -> None:

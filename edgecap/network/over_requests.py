@@ -9,7 +9,7 @@ from requests import PreparedRequest, Response, Session
 from requests.adapters import HTTPAdapter
 from requests.exceptions import ProxyError, RequestException, SSLError
 
-from edgecap.network import Proxy, proxy_for, trust
+from edgecap.network import Proxy, check_network, proxy_for, trust
 from edgecap.network.trouble import REFUSED_LOGIN, trouble_of, wants_login
 
 _PROXY_TLS = "proxy_ssl_context"
@@ -23,10 +23,11 @@ class Network(HTTPAdapter):
     """Sends each request through the proxy for its URL. The arguments are those of `HTTPAdapter`.
 
     Raises:
-        ConfigError: a variable about certificates cannot be used.
+        ConfigError: a variable about proxies or certificates cannot be used.
     """
 
     def __init__(self, **sizes: Any) -> None:
+        check_network()
         self._context = trust().context()
         super().__init__(**sizes)
 
@@ -81,7 +82,7 @@ def mount(session: Session, **sizes: Any) -> None:
     """Send all requests of a session through `Network`. The arguments are those of `HTTPAdapter`.
 
     Raises:
-        ConfigError: a variable about certificates cannot be used.
+        ConfigError: a variable about proxies or certificates cannot be used.
     """
     session.trust_env = False
     adapter = Network(**sizes)

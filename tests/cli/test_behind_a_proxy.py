@@ -22,6 +22,7 @@ from tests.intercepting_proxy import InterceptingProxy
 from tests.prefect_database import place_database
 
 HOSTS = {"api.edgecap.test", "s3.edgecap.test", "gcs.edgecap.test"}
+SIGN_IN = {"CLOUDFLARE_ACCOUNT_ID": ACCOUNT, "CLOUDFLARE_API_TOKEN": TOKEN}
 
 
 @pytest.fixture
@@ -125,7 +126,7 @@ def test_captures_here_and_by_a_worker_go_through_the_proxy_and_prefect_does_not
     assert "SSL_CERT_FILE" in line
 
 
-@pytest.mark.parametrize(
+BAD_VALUES = pytest.mark.parametrize(
     ("variable", "value", "said"),
     [
         (
@@ -139,12 +140,49 @@ def test_captures_here_and_by_a_worker_go_through_the_proxy_and_prefect_does_not
         ("AWS_CA_BUNDLE", os.devnull, "AWS_CA_BUNDLE: /dev/null holds no certificate"),
     ],
 )
+
+
+@BAD_VALUES
 @pytest.mark.parametrize(
-    "command", [("up",), ("worker",), ("receive",), ("capture", "simple", "--seconds", "5"), ("list",)]
+    "command", [("up",), ("worker",), ("receive",), ("deploy",), ("capture", "simple", "--seconds", "5")]
 )
 def test_a_bad_value_is_refused_before_anything_starts(call, shell, store, command, variable, value, said):
-    done = call(*command, **{variable: value, "PREFECT_API_URL": "http://127.0.0.1:9/api"})
+    done = call(*command, **{variable: value, "PREFECT_API_URL": "http://127.0.0.1:9/api"}, **SIGN_IN)
     assert (done.returncode, done.stdout) == (3, "")
     [line] = done.stderr.splitlines()
     assert line.startswith(f"edgecap: {said}")
     assert list(shell.folder.iterdir()) == [shell.folder / "archive"]
+
+
+@BAD_VALUES
+@pytest.mark.parametrize("command", [("explain", "udp"), ("policy", "check"), ("list",), ("verify",)])
+def test_what_needs_no_network_does_not_mind_a_bad_value(call, store, command, variable, value, said):
+    done = call(*command, **{variable: value, "PREFECT_API_URL": "http://[::1/api"})
+    assert done.returncode == 0, done.stderr
+
+
+@BAD_VALUES
+@pytest.mark.parametrize("archive", ["s3://bucket/x?region=us-east-1", "gs://bucket/x"])
+def test_a_store_elsewhere_is_not_opened_with_a_bad_value(shell, archive, variable, value, said):
+    shell.settings(archives={"uri": archive})
+    done = shell.run("list", **{variable: value})
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr.startswith(f"edgecap: {said}")
+
+
+@pytest.mark.parametrize("url", ["http://[::1/api", "http://127.0.0.1:99999/api"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("worker",),
+        ("receive",),
+        ("deploy",),
+        ("reconcile",),
+        ("capture", "simple", "--seconds", "5"),
+        ("lanes",),
+    ],
+)
+def test_an_address_of_prefect_that_is_not_valid_is_refused(call, store, command, url):
+    done = call(*command, PREFECT_API_URL=url, HTTP_PROXY="http://127.0.0.1:9", **SIGN_IN)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr.startswith("edgecap: PREFECT_API_URL is not a valid URL")
