@@ -14,18 +14,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import google.auth
 import google_crc32c
 from google.api_core import exceptions as api
-from google.auth.credentials import AnonymousCredentials
-from google.auth.transport.requests import AuthorizedSession, Request
-from google.cloud import storage
+from google.auth.transport.requests import AuthorizedSession
 from google.cloud.storage.retry import DEFAULT_RETRY
-from google.oauth2 import service_account
-from requests import Session
 
 from edgecap.errors import (
-    ConfigError,
     Damaged,
     ObjectChanged,
     ObjectExists,
@@ -34,11 +28,11 @@ from edgecap.errors import (
     StoreMissing,
     StoreUnwritable,
 )
-from edgecap.network.over_requests import mount
 from edgecap.settings import Place
 from edgecap.stores.base import UPLOAD_AGE, ObjectInfo, Swept
 from edgecap.stores.durable import explained as disk_explained
 from edgecap.stores.gcs_answers import answered, crc_of, info_of
+from edgecap.stores.gcs_client import connect, endpoint_of
 from edgecap.stores.gcs_errors import RAISED, explained, status_of, writing
 from edgecap.stores.keys import check_key
 from edgecap.stores.pieces import BodyReader
@@ -46,13 +40,10 @@ from edgecap.stores.staging import local_staging, sweep_folder
 from edgecap.stores.uri import Address
 from edgecap.stores.write_check import is_write_check, prove_create_only
 
-_GOOGLE = "https://storage.googleapis.com"
-_SCOPE = "https://www.googleapis.com/auth/devstorage.read_write"
 _TIMEOUT = (10.0, 60.0)  # seconds to connect, and between two bytes
 _RETRY = DEFAULT_RETRY.with_timeout(60.0)
 _FIRST = DEFAULT_RETRY.with_timeout(5.0)  # a place that is not there shall be told from one that is at once
 _UPLOAD_CHUNK = 8 << 20  # bytes of one request of a resumable upload, held in memory
-_CONNECTIONS = 64
 _NONCE = "edgecap-put"  # metadata that tells our own put from someone else's after a lost answer
 
 
@@ -70,15 +61,7 @@ class GcsStore:
     def __init__(self, address: Address, place: Place) -> None:
         self._address = address
         self._base = f"{address.path}/" if address.path else ""
-        emulator = os.environ.get("STORAGE_EMULATOR_HOST", "")
-        if emulator and "://" not in emulator:
-            emulator = f"http://{emulator}"
-        self._endpoint = (place.endpoint_url or emulator or _GOOGLE).rstrip("/")
-        if not self._endpoint.startswith(("http://", "https://")):
-            raise ConfigError("endpoint_url is no URL", where=self._endpoint, todo="write https://host")
-        self._anonymous = not place.credentials_file and (
-            self._endpoint == emulator.rstrip("/") or self._endpoint.startswith("http://")
-        )
+        self._endpoint = endpoint_of(place)
         self._file = place.credentials_file
         self._lock = threading.Lock()
         self._made: tuple[Any, AuthorizedSession] | None = None
@@ -273,38 +256,8 @@ class GcsStore:
         with self._lock:
             if self._made is None:
                 with explained(self.uri):
-                    tokens = Session()  # for what signs in
-                    mount(tokens)
-                    sign_in = Request(tokens)
-                    session = AuthorizedSession(  # type: ignore[no-untyped-call]
-                        self._credentials(sign_in), auth_request=sign_in
-                    )
-                mount(session, pool_connections=4, pool_maxsize=_CONNECTIONS)
-                client = storage.Client(
-                    project="edgecap",  # unused: no call of ours needs one
-                    _http=session,
-                    client_options={"api_endpoint": self._endpoint},
-                    use_auth_w_custom_endpoint=False,
-                )
-                self._made = client, session
+                    self._made = connect(self._endpoint, self._file)
             return self._made
-
-    def _credentials(self, sign_in: Request) -> Any:
-        if self._anonymous:
-            return AnonymousCredentials()  # type: ignore[no-untyped-call]
-        if self._file is None:
-            return google.auth.default(scopes=[_SCOPE], request=sign_in)[0]
-        try:
-            return service_account.Credentials.from_service_account_file(  # type: ignore[no-untyped-call]
-                str(self._file), scopes=[_SCOPE]
-            )
-        except (OSError, ValueError) as error:
-            # The library's message may quote the file.
-            raise ConfigError(
-                f"the service account's key file cannot be used ({type(error).__name__})",
-                where=str(self._file),
-                todo="correct credentials_file",
-            ) from None
 
     def _reloaded(self, blob: Any) -> bool:
         """Whether an object is there; then `blob` knows it."""
