@@ -79,7 +79,7 @@ def test_a_404_of_something_on_the_way_does_not_make_anything_missing(scheme, bo
         for name, call in calls.items():
             with pytest.raises(StoreUnreachable, match=r"the answer is not .*HTTP 404 without") as caught:
                 call(store)
-            assert not caught.value.lasts, name
+            assert not caught.value.permanent, name
         if scheme == "s3":
             with pytest.raises(StoreUnreachable, match="the answer is not S3's"):
                 store.sweep(timedelta(days=1), ours=lambda _: True)
