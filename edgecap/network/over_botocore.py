@@ -1,7 +1,7 @@
 """botocore's clients, for S3 and for credentials, with edgecap's rules for proxies and certificates.
 
 botocore reads HTTP_PROXY, NO_PROXY and AWS_CA_BUNDLE itself, by rules of its own, and knows no SOCKS. Much of
-what is changed here has no public name in botocore; tests/edgecap/network notices if it moves.
+what is changed here has no public name in botocore, so pyproject.toml allows no untested minor version.
 """
 
 from __future__ import annotations
