@@ -54,7 +54,7 @@ def fetch_object(
     Raises:
         ObjectChanged: the object was replaced since.
         ObjectMissing: it is gone.
-        StoreUnreachable: no further byte after `attempts` attempts.
+        StoreUnreachable: no answer, or no further byte after `attempts` attempts.
         Damaged: read several times, it never matched what the store states.
         StoreFull: there is no room for it, if some of the disk shall stay free.
         StoreUnwritable: the file cannot be written.
