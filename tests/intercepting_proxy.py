@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Self
 
-from deployments.processes import LOOPBACK, Program, answers, free_port
+from deployments.processes import LOOPBACK, Program, free_port
+from tests.servers import OneProgram
 
 MITMDUMP = Path(sys.executable).parents[1] / "mitmproxy" / "bin" / "mitmdump"
 # Runs inside mitmproxy. `Host` stays as it was: S3's signatures are made over it.
@@ -33,7 +33,7 @@ def requestheaders(flow):
 """
 
 
-class InterceptingProxy:
+class InterceptingProxy(OneProgram):
     """`with InterceptingProxy(folder, {"a.test": port}) as proxy:`, and set HTTPS_PROXY to its `url`.
 
     Args:
@@ -75,14 +75,6 @@ class InterceptingProxy:
         """The hosts that something was asked of."""
         return {line.split()[2] for line in self.requests}
 
-    def __enter__(self) -> Self:
-        self.program.start()
-        try:
-            self.program.wait_ready(lambda: answers(self.port) and self.ca.exists(), timeout=240)
-        except BaseException:
-            self.program.stop()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.program.stop(grace=0)
+    def is_ready(self) -> bool:
+        """Whether it listens, and has made its CA."""
+        return super().is_ready() and self.ca.exists()

@@ -25,7 +25,34 @@ CEPH_PROGRAMS = ("ceph", "ceph-mon", "ceph-osd", "ceph-authtool", "monmaptool", 
 CEPH_MISSING = [name for name in CEPH_PROGRAMS if not shutil.which(name)]
 
 
-class FakeGcs:
+class OneProgram:
+    """A server that is one program on one port: started, waited for, and stopped without mercy."""
+
+    port: int
+    program: Program
+
+    @property
+    def endpoint_url(self) -> str:
+        return f"http://{LOOPBACK}:{self.port}"
+
+    def is_ready(self) -> bool:
+        """Whether it does its work."""
+        return answers(self.port)
+
+    def __enter__(self) -> Self:
+        self.program.start()
+        try:
+            self.program.wait_ready(self.is_ready, timeout=240)
+        except BaseException:
+            self.program.stop()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.program.stop(grace=0)
+
+
+class FakeGcs(OneProgram):
     """Google Cloud Storage, as fake-gcs-server plays it, in memory. It checks no credentials."""
 
     def __init__(self, folder: Path) -> None:
@@ -44,22 +71,6 @@ class FakeGcs:
         argv = [str(binary), *(part for name, value in options.items() for part in (f"-{name}", value))]
         self.program = Program("fake-gcs-server", argv, log=folder / "fake-gcs.log")
 
-    @property
-    def endpoint_url(self) -> str:
-        return f"http://{LOOPBACK}:{self.port}"
-
-    def __enter__(self) -> Self:
-        self.program.start()
-        try:
-            self.program.wait_ready(lambda: answers(self.port), timeout=240)
-        except BaseException:
-            self.program.stop()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.program.stop(grace=0)
-
     def make_bucket(self, name: str) -> str:
         request = urllib.request.Request(
             f"{self.endpoint_url}/storage/v1/b?project=test",
@@ -73,32 +84,16 @@ class FakeGcs:
         return Place(uri=f"gs://{bucket}/{prefix}", endpoint_url=self.endpoint_url)
 
 
-class Rclone:
+class Rclone(OneProgram):
     """`rclone serve s3`: S3 over a folder. It ignores `If-None-Match` without a word."""
 
     def __init__(self, folder: Path) -> None:
         self._root = folder / "served"
+        self._root.mkdir(parents=True)
         self.port = free_port()
         argv = [rclone(), "serve", "s3", str(self._root), "--addr", f"{LOOPBACK}:{self.port}"]
         argv += ["--auth-key", "rclone-key,rclone-secret", "--config", os.devnull]
         self.program = Program("rclone", argv, log=folder / "rclone.log")
-
-    @property
-    def endpoint_url(self) -> str:
-        return f"http://{LOOPBACK}:{self.port}"
-
-    def __enter__(self) -> Self:
-        self._root.mkdir(parents=True)
-        self.program.start()
-        try:
-            self.program.wait_ready(lambda: answers(self.port), timeout=240)
-        except BaseException:
-            self.program.stop()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.program.stop(grace=0)
 
     def make_bucket(self, name: str) -> str:
         (self._root / name).mkdir()
