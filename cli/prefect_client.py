@@ -37,6 +37,7 @@ def point_at_prefect(home: Path) -> str:
     Raises:
         SetupError: a server is named and does not answer.
         ConfigError: a variable about proxies, certificates or Prefect's address cannot be used.
+        StoreError: the file of certificates for Prefect's client cannot be written below TMPDIR.
     """
     home = home.resolve()
     # Prefect's console lines would tear the progress bar apart; they go to its UI all the same.

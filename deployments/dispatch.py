@@ -111,7 +111,7 @@ class Dispatch:
             try:
                 self._prefect = PrefectApi(address, timeout=TIMEOUT, insist=False)
             except httpx.InvalidURL as error:
-                raise SetupError(f"this is no address: {error}", where="PREFECT_API_URL") from None
+                raise SetupError(f"this is not a valid address: {error}", where="PREFECT_API_URL") from None
             self._address = address
         return self._prefect
 

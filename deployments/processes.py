@@ -118,7 +118,7 @@ class Program:
         name: what to call it in messages.
         argv: the program and its arguments.
         log: file that takes its output; its folder is made if missing.
-        env: variables to set besides those of this process. This machine is left out of any proxy.
+        env: variables to set in addition to those of this process. This machine is left out of any proxy.
         folder: where it runs; this process's own folder if not given.
     """
 
@@ -159,7 +159,8 @@ class Program:
 
         Raises:
             SetupError: there is no such program, or its log cannot be written.
-            ConfigError: a variable about proxies or certificates cannot be used.
+            ConfigError: a variable about proxies, certificates or Prefect's address cannot be used.
+            StoreError: the file of certificates for Prefect's client cannot be written below TMPDIR.
         """
         argv = self.argv
         if setpriv := shutil.which("setpriv"):

@@ -59,7 +59,9 @@ def replay(address: str, door: Door, body: bytes, *, direct: bool = False) -> An
             answer = client.post(url, content=body, headers=headers)
     except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
         raise ConfigError(
-            f"this is no address: {error}", where=address, todo="give one such as http://127.0.0.1:4280"
+            f"this is not a valid address: {error}",
+            where=address,
+            todo="give one such as http://127.0.0.1:4280",
         ) from None
     except httpx.HTTPError as error:
         trouble = None if direct else trouble_of(error, url)

@@ -166,7 +166,8 @@ def environment(settings: Settings, given: Mapping[str, str]) -> dict[str, str]:
         given: the variables of this process.
 
     Raises:
-        ConfigError: one of them, about proxies or certificates, cannot be used.
+        ConfigError: a variable about proxies, certificates or Prefect's address cannot be used.
+        StoreError: a folder or file of edgecap's cannot be made below TMPDIR.
     """
     here = {FOLDER: str(base_folder().resolve()), "EDGECAP_HOME": str(settings.home.resolve())}
     if config_file().is_file():

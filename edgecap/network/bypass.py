@@ -54,7 +54,7 @@ class Entry:
         """Read `example.com`, `.example.com`, `*.example.com`, `10.0.0.0/8`, `::1`, `[::1]:80` and such.
 
         Raises:
-            ConfigError: the entry has none of these forms.
+            ConfigError: the entry cannot be read.
         """
         rest, port = text.lower().removeprefix(_SCHEME), None
         if match := _WITH_PORT.fullmatch(rest):
@@ -98,7 +98,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Bypass:
-    """NO_PROXY, read.
+    """The hosts that NO_PROXY names.
 
     Attributes:
         everything: NO_PROXY contains `*`: no proxy is used at all.

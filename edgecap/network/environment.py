@@ -67,7 +67,7 @@ def _file_for_prefect(trust: Trust) -> str:
 
 
 def _keep(content: bytes) -> Path:
-    """Write `content` to a file of this user, named after its hash: one that is there is complete."""
+    """Write `content` to a file of this user. The name is its hash, so an existing file needs no writing."""
     file = own_folder("edgecap-certificates") / f"{hashlib.sha256(content).hexdigest()[:16]}.pem"
     with explained(file):
         try:

@@ -71,7 +71,7 @@ class Network(HTTPAdapter):
 
 
 def proxy_url(proxy: Proxy) -> str:
-    """A proxy as urllib3 takes it, with user and password."""
+    """The URL of a proxy for urllib3, with user and password."""
     if not proxy.user:
         return proxy.url
     login = f"{quote(proxy.user, safe='')}:{quote(proxy.password, safe='')}@"

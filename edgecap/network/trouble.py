@@ -131,7 +131,7 @@ def wants_login(url: str, status: int) -> bool:
 
 
 def refusal(url: str, status: int, reason: str = "") -> Trouble | None:
-    """What a status means that a proxy answers for `url`; None if `url` takes no proxy."""
+    """The meaning of a status that a proxy answered for `url`; None if `url` takes no proxy."""
     proxy = proxy_for(url)
     if proxy is None:
         return None

@@ -30,7 +30,7 @@ def endpoint_of(place: Place) -> str:
     """
     endpoint = (place.endpoint_url or _emulator() or _GOOGLE).rstrip("/")
     if not endpoint.startswith(("http://", "https://")):
-        raise ConfigError("endpoint_url is no URL", where=endpoint, todo="write https://host")
+        raise ConfigError("endpoint_url is not a URL", where=endpoint, todo="write https://host")
     return endpoint
 
 

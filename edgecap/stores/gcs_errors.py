@@ -125,7 +125,7 @@ def _wrong(error: Exception) -> str:
     """What shows that an answer is not Google's, but of a portal or a proxy; empty if nothing does."""
     status = status_of(error)
     if isinstance(error, JSONDecodeError):
-        return "it is no JSON"
+        return "it is not JSON"
     if isinstance(error, storage.InvalidResponse) and 0 < status < HTTPStatus.MULTIPLE_CHOICES:
         return "it lacks what an upload's answer has"
     passing = status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.TOO_MANY_REQUESTS

@@ -96,7 +96,7 @@ def endpoint_of(address: Address, place: Place) -> str:
     if place.endpoint_url:
         if not re.match(r"https?://[^/]", place.endpoint_url):
             raise ConfigError(
-                "endpoint_url is no URL", where=redact(place.endpoint_url), todo="write https://host"
+                "endpoint_url is not a URL", where=redact(place.endpoint_url), todo="write https://host"
             )
         return place.endpoint_url
     if address.scheme != "r2":

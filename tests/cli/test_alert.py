@@ -128,7 +128,7 @@ class TestReplay:
         assert "edgecap receive" in done.stderr
         done = call("alert", "replay", str(START), "--source", "cloudflare", "--url", "receiver")
         assert done.returncode == 3
-        assert "no address" in done.stderr
+        assert "not a valid address" in done.stderr
 
     def test_a_file_that_is_not_there(self, call):
         done = call("alert", "replay", "nowhere.json", "--source", "cloudflare")

@@ -54,7 +54,7 @@ def test_a_folder_without_names_of_openssl_is_refused(variable, tmp_path, pem):
     check_network({variable: str(tmp_path)})
 
 
-def test_ssl_cert_file_takes_the_systems_place_and_the_others_come_besides(tmp_path, pem):
+def test_ssl_cert_file_replaces_the_system_store_and_the_others_add_to_it(tmp_path, pem):
     file = tmp_path / "ca.pem"
     file.write_text(pem)
     alone = Trust.read({"SSL_CERT_FILE": str(file)})
@@ -63,9 +63,9 @@ def test_ssl_cert_file_takes_the_systems_place_and_the_others_come_besides(tmp_p
     both = Trust.read({"SSL_CERT_FILE": str(file), "AWS_CA_BUNDLE": certifi.where()})
     assert len(both.context().get_ca_certs()) > 50
     assert str(both) == "the certificates of SSL_CERT_FILE and AWS_CA_BUNDLE"
-    besides = Trust.read({"AWS_CA_BUNDLE": str(file)})
-    assert type(besides.context()).__module__.startswith("truststore")
-    assert str(besides) == "the system's certificates and those of AWS_CA_BUNDLE"
+    additional = Trust.read({"AWS_CA_BUNDLE": str(file)})
+    assert type(additional.context()).__module__.startswith("truststore")
+    assert str(additional) == "the system's certificates and those of AWS_CA_BUNDLE"
 
 
 def test_a_machine_without_certificates_has_those_that_come_with_edgecap(monkeypatch):

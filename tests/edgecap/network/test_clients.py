@@ -231,7 +231,7 @@ async def test_each_client_signs_in_to_the_proxy(kind, proxies, use, monkeypatch
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_server_in_no_proxy_is_reached_straight(kind, servers, proxies, use, monkeypatch):
-    """Nobody but the proxy knows the made-up hosts, so straight there is no such server."""
+    """Nobody but the proxy knows the made-up hosts, so a direct connection finds no server."""
     proxy = proxies("http")
     monkeypatch.setenv("HTTPS_PROXY", proxy.url)
     monkeypatch.setenv("SSL_CERT_FILE", str(proxy.ca))
@@ -385,7 +385,7 @@ def test_a_prefect_server_elsewhere_is_reached_through_the_proxy(proxies, monkey
     monkeypatch.setenv("SSL_CERT_FILE", str(proxy.ca))
     before = len(proxy.requests)
     with PrefectApi("https://api.edgecap.test/api", insist=False) as prefect, pytest.raises(SetupError):
-        prefect.check()  # it is no Prefect server
+        prefect.check()  # the server is not Prefect
     assert proxy.requests[before:] == ["https GET api.edgecap.test /api/admin/version"]
     monkeypatch.setenv("HTTPS_PROXY", f"http://{LOOPBACK}:{free_port()}")
     with (
@@ -401,7 +401,7 @@ def test_the_authorities_of_prefects_own_client_count_for_ours(proxies, monkeypa
     monkeypatch.setenv("PREFECT_API_SSL_CERT_FILE", str(proxy.ca))
     before = len(proxy.requests)
     with PrefectApi("https://api.edgecap.test/api", insist=False) as prefect, pytest.raises(SetupError):
-        prefect.check()  # it is no Prefect server
+        prefect.check()  # the server is not Prefect
     assert len(proxy.requests) == before + 1
 
 

@@ -111,8 +111,8 @@ def test_any_text_is_an_address_or_one_clear_line(text, start):
     ("place", "said"),
     [
         (Place(uri="r2://bucket"), "account"),
-        (Place(uri="s3://bucket", endpoint_url="localhost:9000"), "no URL"),
-        (Place(uri="gs://bucket", endpoint_url="localhost:9000"), "no URL"),
+        (Place(uri="s3://bucket", endpoint_url="localhost:9000"), "not a URL"),
+        (Place(uri="gs://bucket", endpoint_url="localhost:9000"), "not a URL"),
         (Place(uri="s3://bucket", access_key_id=SecretStr("AK")), "only one of"),
     ],
 )
