@@ -74,6 +74,11 @@ class Landing:
         return self._gunzip is not None and not self.problem
 
     @property
+    def too_large(self) -> bool:
+        """Whether it is a gzip file that has more than `most` bytes unpacked."""
+        return self._too_large
+
+    @property
     def problem(self) -> str:
         """What is wrong with the gzip stream; empty if nothing, or if it is none."""
         if self._too_large:

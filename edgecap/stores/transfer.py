@@ -16,8 +16,8 @@ from edgecap.stores.integrity import Check, Verdict
 from edgecap.stores.landing import Fetched, Landing
 from edgecap.stores.reading import Source, Stopped
 
-_MOST_UNPACKED = 2_000_000_000  # bytes of a gzip file of which nothing is known: twice the API's limit
-_RATIO = 64  # packets of an attack may be packed so well
+_SMALLEST_BOUND = 256 << 20  # bytes of a gzip file of which nothing is known
+_RATIO = 200  # the packets of a flood that differ in a few bytes alone pack 60 times as small
 LARGE = 64 << 20  # bytes from which an object is read by several streams, while there is room for them
 _STREAMS = 2  # of a large object; more gain nothing on two cores and cost memory
 _FEW = 2  # objects that may be read by several streams at the same time
@@ -26,7 +26,7 @@ _READS = 3  # how often an object is read before it counts as damaged
 
 def most_unpacked(size: int) -> int:
     """Bytes that a gzip file of `size` bytes may have unpacked, if no limit is known."""
-    return max(_MOST_UNPACKED, _RATIO * size)
+    return max(_SMALLEST_BOUND, _RATIO * size)
 
 
 def fetch_object(
@@ -148,9 +148,10 @@ class _Job:
     def run(self) -> Fetched:
         """Read until the bytes are sure: one that was flipped on the way is right the next time."""
         seen: set[str] = set()
+        most = self.most or most_unpacked(self.info.size)
         for reads in range(1, _READS + 1):
             with explained(self.target):
-                landing = Landing(self.target, self.most or most_unpacked(self.info.size))
+                landing = Landing(self.target, most)
             try:
                 with explained(self.target):
                     verdict = self._read(landing, exact=reads > 1)
@@ -162,6 +163,8 @@ class _Job:
                     if verdict is not None:
                         return landing.publish(verdict)
                 seen.add(landing.source_sha256)
+                if landing.too_large:
+                    most = 0  # once is enough to know: the next read unpacks nothing
             except Damaged:
                 if reads == _READS:
                     raise

@@ -23,6 +23,7 @@ from edgecap.packets.inspection import FLAGS
 from edgecap.settings import Place, Timing
 from edgecap.stores import open_store
 from edgecap.stores.durable import keep_free
+from edgecap.stores.transfer import most_unpacked
 
 HEAD = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 262_144, 1)
 PACKET = struct.pack("<IIII", 1_795_000_000, 1, 60, 60) + bytes(60)
@@ -113,6 +114,11 @@ async def test_a_capture_without_a_limit_is_fetched_whole(bucket, archive):
     _, entry = await archived(bucket, archive)
     assert entry.manifest.flags == ()
     assert entry.manifest.totals.size == len(BOMB)
+
+
+def test_without_a_limit_a_packed_file_is_bounded_by_its_own_size():
+    assert most_unpacked(1_000) == 256 << 20
+    assert most_unpacked(4_000_000) == 800_000_000
 
 
 def test_the_bound_is_for_each_file_and_leaves_room_for_what_is_not_known():
