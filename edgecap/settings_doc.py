@@ -34,8 +34,9 @@ _NETWORK = """
 edgecap takes these from the environment, with their usual names. They count for every connection that
 leaves the machine: Cloudflare's API, S3, R2 and Google Cloud Storage, the servers at which a store's
 credentials are signed in, and a Prefect server on another machine. Set them where `edgecap` runs, and for
-every worker. A value that cannot be used ends the command with exit code 3, and the line names the
-variable.
+every worker. A value that cannot be used ends a command that needs the network with exit code 3,
+before it starts anything, and the line names the variable; so does a `PREFECT_API_URL` that is not a valid
+URL.
 
 | variable | meaning |
 |---|---|
@@ -43,30 +44,36 @@ variable.
 | `HTTP_PROXY` | The proxy for `http://` addresses |
 | `ALL_PROXY` | The proxy where the one above is not set |
 | `NO_PROXY` | Hosts that are reached without a proxy |
-| `SSL_CERT_FILE`, `SSL_CERT_DIR` | Trust these CA certificates, in the place of the system's |
-| `REQUESTS_CA_BUNDLE`, `CURL_CA_BUNDLE`, `AWS_CA_BUNDLE` | Trust these CA certificates besides |
+| `SSL_CERT_FILE`, `SSL_CERT_DIR` | Trust these CA certificates instead of the system's |
+| `REQUESTS_CA_BUNDLE`, `CURL_CA_BUNDLE`, `AWS_CA_BUNDLE` | Trust these CA certificates in addition |
 
 **Proxies.** A proxy is `http://host:port`, `https://host:port`, `socks5://host:port` or
 `socks5h://host:port`. Without a scheme it is `http://`. User and password go before the host,
-percent-encoded: `http://user:p%40ss@proxy.example.net:3128`. They are never shown. A SOCKS proxy resolves
-the names, also with `socks5://`. The names of the variables may be in lower case; a variable in lower case
-counts before the same one in upper case.
+percent-encoded: `http://user:p%40ss@proxy.example.net:3128`. A password needs a user. They are never shown.
+A SOCKS proxy resolves the names, also with `socks5://`. The names of the variables may be in lower case; a
+variable in lower case counts before the same one in upper case.
 
 **NO_PROXY.** Entries stand between commas or spaces. `example.com`, `.example.com` and `*.example.com` mean
 the host and all below it. `192.0.2.7`, `::1` and `[::1]` are addresses, `10.0.0.0/8` and `fd00::/8`
 networks; they match addresses in URLs, and no names, since edgecap does not resolve names for this.
 `host:port` and `[::1]:port` match that port only. `*` means that no proxy is used.
 
-**This machine.** `localhost` and loopback addresses never go through a proxy, and neither does the metadata
-service of a cloud (link-local addresses, `metadata.google.internal`). So `edgecap up`, the simulator and
-Prefect's server on this machine need no `NO_PROXY`. edgecap adds these names to the `NO_PROXY` of the
-programs that it starts.
+**This machine.** `localhost`, the other names that distributions give to loopback, and loopback addresses in
+any spelling (`127.1`, `0`) never go through a proxy. Neither does the metadata service of a cloud: link-local
+addresses, `fd00:ec2::254`, `metadata.google.internal`. So `edgecap up`, the simulator and Prefect's server on
+this machine need no `NO_PROXY`. edgecap adds these names to the `NO_PROXY` of the programs that it starts.
+
+**Prefect's own client** reads these variables itself and understands less: no networks in `NO_PROXY`, and one
+file of certificates. So edgecap adds the host of `PREFECT_API_URL` to `NO_PROXY` where a network covers it,
+and gives it one file with all the certificates below (`PREFECT_API_SSL_CERT_FILE`, unless you set it). That
+file is in `edgecap-certificates-<uid>` below `TMPDIR`. A server's address in a profile of Prefect is not seen
+here: set `PREFECT_API_URL`.
 
 **Certificates.** By default, edgecap trusts what the system trusts: add your company's CA there, on Debian
 in `/usr/local/share/ca-certificates` with `update-ca-certificates`, and set nothing. If you cannot, name a
-file: `SSL_CERT_FILE` and `SSL_CERT_DIR` take the place of the system's trust store, so such a file must
+file: `SSL_CERT_FILE` and `SSL_CERT_DIR` replace the system's trust store, so such a file must
 hold all CAs that are needed. The CAs of the other three variables, and of `ca_bundle` in an AWS profile,
-are trusted besides. It makes no difference which client a variable is named after. A folder holds
+are trusted in addition. It makes no difference which client a variable is named after. A folder holds
 certificates under OpenSSL's names (`openssl rehash`). Where a system has no trust store, edgecap uses the
 list of the package `certifi`.
 

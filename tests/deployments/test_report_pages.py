@@ -242,8 +242,8 @@ class SlowArchive:
         assert self.may.wait(240)
         return self._store.list(prefix)
 
-    def open(self, *given, **options):
-        return self._store.open(*given, **options)
+    def __getattr__(self, name):
+        return getattr(self._store, name)
 
 
 def test_reports_that_hang_hold_up_no_alert_and_too_many_are_sent_away(serve, store, book):
