@@ -376,7 +376,8 @@ def test_an_instances_metadata_service_is_asked_straight(proxies, monkeypatch, t
         credentials = Session().get_credentials()
         service.shutdown()
     assert credentials.access_key == "AKIAROLE"
-    assert proxy.requests[before:] == []
+    # The proxy is shared, and may only now note what an earlier test has asked.
+    assert not [line for line in proxy.requests[before:] if "localhost" in line]
 
 
 def test_a_prefect_server_elsewhere_is_reached_through_the_proxy(proxies, monkeypatch):
