@@ -62,7 +62,7 @@ class Canceller:
         still: whether a run, by its id, is cancelled or being cancelled still; False also if it is gone.
         tell: leaves a line, with its level of logging, where the run's user sees it.
         stop: tries once to stop the capture of one.
-        sleep: waits so many seconds.
+        sleep: waits for the given number of seconds.
         clock: seconds, from any start.
     """
 

@@ -11,7 +11,7 @@
     GET  /metrics           for Prometheus
     GET  /captures/<id>, /incidents/<id>    reports, if `receiver.report_token` is set (`report_pages`)
 
-What an alert means is found out later (`deployments.settler`): whoever sends it never waits for that.
+What an alert means is found out later (`deployments.settler`): the sender never waits for that.
 """
 
 from __future__ import annotations

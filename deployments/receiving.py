@@ -201,7 +201,7 @@ def serve(
             loop = asyncio.get_running_loop()
             for number in (signal.SIGINT, signal.SIGTERM):
                 loop.add_signal_handler(number, setattr, server, "should_exit", True)
-            # The socket listens already: whoever calls from now on gets an answer.
+            # The socket already listens: a sender that calls from now on gets an answer.
             on_ready(address, receiving)
             await server.serve(sockets=[listener])
 

@@ -65,7 +65,7 @@ class Up(Stoppable):
         Raises:
             ConfigError: no account or no archive is set, one of them is wrong, or a source of alerts is.
             StoreError: an archive cannot be written.
-            SetupError: it runs already, a port is taken, or the disk is full.
+            SetupError: edgecap is already running, a port is taken, or the disk is full.
         """
         receiver = self._settings.receiver
         if receiver.report_token and not self.alerts:
