@@ -13,6 +13,8 @@ from hypothesis import settings
 from deployments.object_store import ObjectStore
 from edgecap.settings import Place
 from edgecap.stores import open_store
+from edgecap.stores.s3 import S3Store
+from edgecap.stores.uri import parse_uri
 from tests.flaky_proxy import FlakyProxy
 from tests.mounting import mounted
 from tests.prefect_database import shared_database
@@ -117,5 +119,19 @@ def flaky(place_of):
             place = place_of(kind)
             proxy = stack.enter_context(FlakyProxy(urlsplit(place.endpoint_url).port))
             return open_store(place), open_store(place.model_copy(update={"endpoint_url": proxy.url})), proxy
+
+        yield make
+
+
+@pytest.fixture
+def impatient_s3(place_of):
+    """Makes a store in S3, the same through a proxy with a number of attempts, and the proxy."""
+    with ExitStack() as stack:
+
+        def make(attempts: int):
+            place = place_of("s3")
+            proxy = stack.enter_context(FlakyProxy(urlsplit(place.endpoint_url).port))
+            through = place.model_copy(update={"endpoint_url": proxy.url})
+            return open_store(place), S3Store(parse_uri(place.uri), through, attempts=attempts), proxy
 
         yield make

@@ -21,6 +21,30 @@ def run_as_root(*argv):
     return "" if done.returncode == 0 else f"{argv[0]}: {done.stderr.strip()[-200:]}"
 
 
+# The mount ends with the command. Where mounts are shared with the outside, others see it for that long.
+_WITH_FILE_OVER = (
+    'mount --bind "$0" "$1" || exit 99; over=$1; shift; "$@"; code=$?; umount "$over"; exit $code'
+)
+
+
+def run_with_file_over(file, place, argv, env):
+    """Run a command as this user, with `file` mounted over `place`; skip the test where mounting is refused.
+
+    The second try is for a chroot: there the kernel cannot make the whole tree private, since its root is no
+    mount point.
+    """
+    as_me = ["setpriv", f"--reuid={os.getuid()}", f"--regid={os.getgid()}", "--clear-groups"]
+    variables = [f"{name}={value}" for name, value in env.items()]
+    command = [*([] if os.getuid() == 0 else as_me), "env", "-i", *variables, *argv]
+    for propagation in ("private", "unchanged"):
+        unshare = as_root("unshare", "--mount", f"--propagation={propagation}")
+        whole = [*unshare, "sh", "-c", _WITH_FILE_OVER, file, place, *command]
+        done = subprocess.run(whole, capture_output=True, text=True, check=False)
+        if not done.stderr.startswith(("unshare: ", "mount: ", "sudo: ")):
+            return done
+    pytest.skip(f"no file can be mounted here: {done.stderr.strip()[-200:]}")
+
+
 def remount(folder, options):
     """Change the options of a file system that `mounted` made."""
     assert not (trouble := run_as_root("mount", "-o", f"remount,{options}", folder)), trouble

@@ -3,9 +3,11 @@
 import hashlib
 import json
 import os
+import signal
 import struct
 import subprocess
 import sys
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from cli.main import run
+from deployments.processes import LOOPBACK, free_port
 from edgecap.archive.commit import commit, put_file
 from edgecap.archive.layout import RAW, entry_prefix
 from edgecap.archive.manifest import FileRecord, Times, make_manifest
@@ -23,6 +26,7 @@ from edgecap.settings import Place
 from edgecap.simulator.options import SimulatorOptions, make_edge
 from edgecap.simulator.serve import SimulatorServer
 from edgecap.stores import open_store
+from tests.prefect_database import place_database
 
 EDGECAP = Path(sys.executable).with_name("edgecap")
 ACCOUNT, TOKEN = "c" * 32, "token-of-the-command-tests"
@@ -64,6 +68,25 @@ class Shell:
             stderr=subprocess.PIPE,
             text=True,
         )
+
+    @contextmanager
+    def up(self, prefect_database):
+        """`edgecap up`, ended by SIGTERM; yields the process, and the address of its Prefect server."""
+        place_database(prefect_database, self.folder / ".edgecap")
+        port = free_port()
+        with self.start("up", "--port", str(port)) as up:
+            said = []
+            try:
+                for line in up.stderr:
+                    said.append(line.strip())
+                    if line.startswith("It runs"):
+                        break
+                assert said
+                assert said[-1].startswith("It runs"), said
+                yield up, f"http://{LOOPBACK}:{port}"
+            finally:
+                up.send_signal(signal.SIGTERM)
+                up.out, up.err = up.communicate(timeout=240)
 
     def settings(self, **tables):
         """Write `edgecap.toml`."""

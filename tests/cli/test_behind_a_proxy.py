@@ -6,7 +6,6 @@ machine, Prefect's server above all, must not.
 
 import json
 import os
-import signal
 import time
 from urllib.parse import urlsplit
 
@@ -14,12 +13,10 @@ import certifi
 import pytest
 
 from deployments.prefect_api import PrefectApi
-from deployments.processes import LOOPBACK, free_port
 from edgecap.simulator.options import SimulatorOptions, make_edge
 from edgecap.simulator.serve import SimulatorServer
 from tests.cli.conftest import ACCOUNT, TOKEN
 from tests.intercepting_proxy import InterceptingProxy
-from tests.prefect_database import place_database
 
 HOSTS = {"api.edgecap.test", "s3.edgecap.test", "gcs.edgecap.test"}
 SIGN_IN = {"CLOUDFLARE_ACCOUNT_ID": ACCOUNT, "CLOUDFLARE_API_TOKEN": TOKEN}
@@ -76,21 +73,8 @@ def network(shell, object_store, fake_gcs, bucket, tmp_path):
 @pytest.fixture
 def running(shell, network, prefect_database):
     """`edgecap up` behind the proxy."""
-    place_database(prefect_database, shell.folder / ".edgecap")
-    port = free_port()
-    with shell.start("up", "--port", str(port)) as up:
-        try:
-            said = []
-            for line in up.stderr:
-                said.append(line.strip())
-                if line.startswith("It runs"):
-                    break
-            assert said
-            assert said[-1].startswith("It runs"), said
-            yield f"http://{LOOPBACK}:{port}"
-        finally:
-            up.send_signal(signal.SIGTERM)
-            up.communicate(timeout=240)
+    with shell.up(prefect_database) as (_, url):
+        yield url
 
 
 @pytest.mark.prefect

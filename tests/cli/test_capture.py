@@ -15,7 +15,6 @@ from edgecap.archive.entries import list_entries
 from edgecap.archive.journal import Journal
 from edgecap.archive.manifest import STOPPED
 from tests.cli.conftest import EDGECAP
-from tests.prefect_database import place_database
 
 pytestmark = [pytest.mark.prefect, pytest.mark.e2e, pytest.mark.xdist_group("site")]
 
@@ -23,26 +22,13 @@ pytestmark = [pytest.mark.prefect, pytest.mark.e2e, pytest.mark.xdist_group("sit
 @pytest.fixture
 def running(shell, edge, prefect_database):
     """`edgecap up` in the shell's folder, ended by SIGTERM."""
-    place_database(prefect_database, shell.folder / ".edgecap")
-    port = free_port()
-    with shell.start("up", "--port", str(port)) as up:
-        said = []
-        try:
-            for line in up.stderr:
-                said.append(line.strip())
-                if line.startswith("It runs"):
-                    break
-            assert said
-            assert said[-1].startswith("It runs"), said
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            up.send_signal(signal.SIGTERM)
-            out, err = up.communicate(timeout=240)
-    assert up.returncode == 0, err
-    assert out == ""
-    assert "Stopping." in err
+    with shell.up(prefect_database) as (up, url):
+        yield url
+    assert up.returncode == 0, up.err
+    assert up.out == ""
+    assert "Stopping." in up.err
     with pytest.raises(httpx.ConnectError):
-        httpx.get(f"http://127.0.0.1:{port}/api/health")
+        httpx.get(f"{url}/api/health")
 
 
 def test_the_whole_way_beside_a_running_setup(shell, edge, store, running):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -26,10 +27,21 @@ class JumpingClock(Clock):
     """The edge's clock, and somebody who sets it."""
 
     _jumped = timedelta()
+    _stopped_at: datetime | None = None
 
     def now(self) -> datetime:
         """The simulator's time."""
-        return super().now() + self._jumped
+        return self._stopped_at or super().now() + self._jumped
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """No time goes by meanwhile."""
+        self._stopped_at = stopped_at = self.now()
+        try:
+            yield
+        finally:
+            self._stopped_at = None
+            self._jumped += stopped_at - self.now()
 
     def jump(self, seconds: float) -> None:
         """Set it forwards, or back."""

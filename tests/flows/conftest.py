@@ -24,7 +24,6 @@ from edgecap.archive.journal import Journal
 from edgecap.errors import SetupError
 from edgecap.settings import load_settings
 from edgecap.simulator.buckets import EdgeBuckets
-from edgecap.simulator.clock import Clock
 from edgecap.simulator.credentials import Credential
 from edgecap.simulator.edge import Edge
 from edgecap.simulator.faults import Faults, parse_fault
@@ -33,6 +32,7 @@ from edgecap.simulator.traffic import SyntheticTraffic
 from edgecap.simulator.variants import VARIANTS
 from edgecap.stores import open_store
 from flows.capture import capture
+from tests.faults.edge import JumpingClock
 from tests.prefect_database import place_database
 from tests.raw_sockets import live_traffic
 
@@ -153,7 +153,7 @@ def world(prefect_server, object_store, tmp_path, monkeypatch, request):
             place.secret_access_key,
         ),
         credentials=[Credential("token", frozenset({account_id}), token=TOKEN)],
-        clock=Clock(speed),
+        clock=JumpingClock(speed),
         variant=replace(VARIANTS[variant], validation_takes=1.0) if live else VARIANTS[variant],
         sample_one_in=1 if live else 10,
         faults=Faults(map(parse_fault, faults)),
@@ -176,6 +176,8 @@ def world(prefect_server, object_store, tmp_path, monkeypatch, request):
         world.write()
         monkeypatch.setenv("EDGECAP_CONFIG", str(world.config))
         yield world
+    # A run that seems to be starting keeps the next test's `reconcile` looking at it for two minutes.
+    forget_runs(prefect_server.api_url)
 
 
 @pytest.fixture

@@ -11,18 +11,13 @@ from edgecap.archive.verify import verify_archive, verify_entry
 from edgecap.errors import Damaged, StoreError, StoreUnreachable
 from edgecap.stores import open_store
 from edgecap.stores.folder import FolderStore
-from edgecap.stores.s3 import S3Store
-from edgecap.stores.uri import parse_uri
 from tests.flaky_proxy import FlakyProxy
 
 
 @pytest.fixture
-def broken(place_of):
-    """An archive in S3, the same through a proxy and with a request made twice at most, and the proxy."""
-    place = place_of("s3")
-    with FlakyProxy(urlsplit(place.endpoint_url).port) as proxy:
-        through = place.model_copy(update={"endpoint_url": proxy.url})
-        yield open_store(place), S3Store(parse_uri(place.uri), through, attempts=2), proxy
+def broken(impatient_s3):
+    """An archive in S3, the same through a proxy with two attempts, and the proxy."""
+    return impatient_s3(2)
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import gzip
 import hashlib
 import itertools
 import time
-from urllib.parse import urlsplit
 
 import pytest
 
@@ -25,7 +24,6 @@ from edgecap.stores.s3 import S3Store
 from edgecap.stores.s3_upload import SINGLE_PUT
 from edgecap.stores.transfer import LARGE, fetch_many, fetch_object
 from edgecap.stores.uri import parse_uri
-from tests.flaky_proxy import FlakyProxy
 
 SERVERS = ["s3", "gcs", pytest.param("ceph", marks=pytest.mark.xdist_group("ceph"))]
 
@@ -93,12 +91,9 @@ def test_cuts_without_progress_end(broken, tmp_path, noise):
 
 
 @pytest.fixture
-def asked_thrice(place_of):
+def asked_thrice(impatient_s3):
     """A place in S3, a store in it that makes a request three times, and the proxy between them."""
-    place = place_of("s3")
-    with FlakyProxy(urlsplit(place.endpoint_url).port) as proxy:
-        through = place.model_copy(update={"endpoint_url": proxy.url})
-        yield open_store(place), S3Store(parse_uri(place.uri), through, attempts=3), proxy
+    return impatient_s3(3)
 
 
 @pytest.mark.parametrize("trouble", ["503 Service Unavailable", "429 Too Many Requests"])
