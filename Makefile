@@ -78,7 +78,7 @@ demo: setup ## the main job, for real, on this machine (ONCE=1: run it once and 
 	@$(BIN)/edgecap demo $(if $(ONCE),--once)
 
 test: setup-dev apt lint types ## lint, types and all tests
-	@$(BIN)/pytest -n 3 --dist loadgroup --durations=15 --durations-min=1
+	@$(BIN)/pytest -n 4 --dist loadgroup --durations=15 --durations-min=1
 
 test-fast: setup-dev ## the tests that need no server
 	@$(BIN)/pytest -n 2 -m "not prefect and not e2e"
