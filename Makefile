@@ -15,8 +15,8 @@ ALERTMANAGER := $(VENV)/debian/.alertmanager
 INSTALL := $(BIN)/python deployments/install.py
 
 # The tests with real servers and real time, by which a busy machine is felt.
-SLOW := tests/flows tests/e2e tests/deployments tests/cli/test_capture.py tests/edgecap/reconcile \
-  tests/edgecap/test_submission.py tests/edgecap/cloudflare tests/edgecap/simulator tests/edgecap/stores
+SLOW := tests/flows tests/e2e tests/deployments tests/edgecap/cli/test_capture.py tests/edgecap/reconcile \
+  tests/edgecap/captures/test_submission.py tests/edgecap/cloudflare tests/edgecap/simulator tests/edgecap/stores
 
 # Neither the Prefect server nor its client reports home from a test or a demo.
 export DO_NOT_TRACK := 1
@@ -38,13 +38,13 @@ $(BIN)/uv:
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 
 # Compiled here, since each run is a process of its own: without bytecode it takes seconds more to start.
-$(VENV)/.installed: requirements.lock pyproject.toml setup.py $(wildcard edgecap/packets/_*.c edgecap/packets/_*.h) | $(BIN)/uv
+$(VENV)/.installed: requirements.lock pyproject.toml setup.py $(wildcard edgecap/packets/native/*.c edgecap/packets/native/*.h) | $(BIN)/uv
 	@echo '#include <Python.h>' | cc -fsyntax-only -x c $$($(BIN)/python -c 'import sysconfig; print("-I" + sysconfig.get_path("include"))') - 2>/dev/null || \
 	  deployments/debian.sh "a C compiler with Python's headers" gcc libc6-dev python3-dev
 	@echo "setup: installing the locked packages"
 	@$(INSTALL) --compile-bytecode --require-hashes -r requirements.lock
 	@$(INSTALL) --no-deps -e .
-	@$(BIN)/python -m compileall -q cli deployments edgecap flows tasks
+	@$(BIN)/python -m compileall -q deployments edgecap flows tasks
 	@touch $@
 
 $(VENV)/.installed-dev: requirements-dev.lock $(VENV)/.installed

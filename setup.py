@@ -1,18 +1,34 @@
-"""What pyproject.toml cannot say without setuptools' experimental keys: the extensions in C."""
+"""What pyproject.toml cannot say: the extensions in C, and that the wheel has `prefect.yaml`, too."""
+
+import shutil
+from pathlib import Path
 
 from setuptools import Extension, setup
+from setuptools.command.build_py import build_py
+
+
+class BuildWithPrefectYaml(build_py):
+    """Puts a copy of `prefect.yaml` into the package `deployments`, where an installation finds it."""
+
+    def run(self) -> None:
+        """Build, and copy the file."""
+        super().run()
+        if not self.editable_mode:
+            shutil.copy("prefect.yaml", Path(self.build_lib, "deployments"))
+
 
 setup(
+    cmdclass={"build_py": BuildWithPrefectYaml},
     ext_modules=[
         # The loops that run once for each packet. One build serves every Python from 3.11 on (limited API).
         Extension(
-            f"edgecap.packets.{name}",
-            [f"edgecap/packets/{name}.c"],
-            depends=["edgecap/packets/_packets.h", "edgecap/packets/_dissect.h"],
+            f"edgecap.packets.native.{name}",
+            [f"edgecap/packets/native/{name}.c"],
+            depends=["edgecap/packets/native/packets.h", "edgecap/packets/native/dissect.h"],
             extra_compile_args=["-O3", "-std=gnu11"],
             py_limited_api=True,
         )
-        for name in ("_kernel", "_tally", "_text")
+        for name in ("kernel", "tally", "text")
     ],
     options={"bdist_wheel": {"py_limited_api": "cp311"}},
 )

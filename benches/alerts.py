@@ -22,9 +22,9 @@ from typing import Any
 import httpx
 
 from benches.world import simulated_edge, start, write_settings
-from deployments.local import LocalSetup
-from deployments.prefect_api import PrefectApi
-from deployments.processes import LOOPBACK, answers, free_port
+from deployments.local.processes import LOOPBACK, answers, free_port
+from deployments.local.setup import LocalSetup
+from tasks.runtime.rest import PrefectApi
 
 SECRET = "secret-of-the-bench"  # noqa: S105 - of a receiver on loopback
 SPACING = 1  # seconds between two simple requests: the lane is free for each alert
@@ -62,7 +62,7 @@ def main() -> None:
             """
             env = {**write_settings(home, account, more), "EDGECAP_HOME": str(home)}
             with LocalSetup(home, env=env, warm=True) as setup:
-                receiver = setup.program("receiver", "deployments.receiving")
+                receiver = setup.program("receiver", "deployments.receiver.serve")
                 start(setup)
                 receiver.start()
                 receiver.wait_ready(lambda: answers(port), timeout=60)

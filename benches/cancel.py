@@ -31,11 +31,11 @@ import httpx
 
 from benches.lanes import a_bucket
 from benches.world import simulated_edge, start, write_settings
-from deployments.local import LocalSetup
-from deployments.object_store import ObjectStore
-from deployments.prefect_api import PrefectApi
-from deployments.processes import LOOPBACK
+from deployments.demo.object_store import ObjectStore
+from deployments.local.processes import LOOPBACK
+from deployments.local.setup import LocalSetup
 from edgecap.errors import SetupError
+from tasks.runtime.rest import PrefectApi
 
 EDGECAP = Path(sys.executable).with_name("edgecap")
 SPEED = 5  # of the edge's clock, so that a stopped capture leaves the lane soon
@@ -132,7 +132,7 @@ class Run:
             deployment = prefect.deployment(DEPLOYMENT)["id"]
             self.run_id = str(prefect.start_run(deployment, {"request": REQUEST}, tags=[])["id"])
         if where == "warm":
-            url = f"http://{LOOPBACK}:{setup.responder_port}/runs/{self.run_id}"
+            url = f"http://{LOOPBACK}:{setup.warm_runner_port}/runs/{self.run_id}"
             httpx.post(url, timeout=30).raise_for_status()
 
     def _listen(self) -> None:

@@ -39,8 +39,8 @@ import boto3
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from deployments.object_store import ObjectStore
-from edgecap.settings import Place
+from deployments.demo.object_store import ObjectStore
+from edgecap.settings import StoreLocation
 from edgecap.stores import CHUNK, open_store
 from edgecap.stores.transfer import fetch_many
 from tests.servers import CEPH_MISSING, Ceph
@@ -105,18 +105,20 @@ def _options() -> argparse.Namespace:
 
 
 @contextmanager
-def _server(name: str, folder: Path) -> Iterator[Callable[[str], Place]]:
+def _server(name: str, folder: Path) -> Iterator[Callable[[str], StoreLocation]]:
     shutil.rmtree(folder, ignore_errors=True)
     with ObjectStore(folder) if name == "ministack" else Ceph(folder) as server:
 
-        def make(bucket: str) -> Place:
+        def make(bucket: str) -> StoreLocation:
             server.make_bucket(bucket)
             return server.place(bucket)
 
         yield make
 
 
-def _compare(server: str, case: str, make_place: Callable[[str], Place], home: Path, repeat: int) -> str:
+def _compare(
+    server: str, case: str, make_place: Callable[[str], StoreLocation], home: Path, repeat: int
+) -> str:
     count, size = CASES[case]
     place = make_place("bench")
     _seed(place, count, size)
@@ -143,7 +145,7 @@ def _compare(server: str, case: str, make_place: Callable[[str], Place], home: P
     return f"{server} {case} edgecap {ours:.2f} s, s5cmd + sha256 {theirs:.2f} s ({ours / theirs:.2f})"
 
 
-def _seed(place: Place, count: int, size: int) -> None:
+def _seed(place: StoreLocation, count: int, size: int) -> None:
     """Objects of random bytes, put as today's AWS libraries do: with a CRC32, in parts if large."""
     assert place.access_key_id
     assert place.secret_access_key
@@ -177,7 +179,7 @@ def _seed(place: Place, count: int, size: int) -> None:
         client.complete_multipart_upload(**upload, MultipartUpload={"Parts": parts})
 
 
-def _run_turn(client: str, place: Place, folder: Path, check: str) -> dict[str, Any]:
+def _run_turn(client: str, place: StoreLocation, folder: Path, check: str) -> dict[str, Any]:
     assert place.access_key_id
     assert place.secret_access_key
     asked = {
@@ -203,7 +205,7 @@ def _run_turn(client: str, place: Place, folder: Path, check: str) -> dict[str, 
 
 
 def _turn(client: str, uri: str, endpoint: str, key: str, secret: str, folder: str, check: str) -> None:
-    place = Place.model_validate(
+    place = StoreLocation.model_validate(
         {"uri": uri, "endpoint_url": endpoint, "access_key_id": key, "secret_access_key": secret}
     )
     before = _cpu()
@@ -234,7 +236,7 @@ def _peak(process: str | int) -> int:
     return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM"))
 
 
-def _edgecap(place: Place, folder: Path) -> tuple[float, list[tuple[int, str]]]:
+def _edgecap(place: StoreLocation, folder: Path) -> tuple[float, list[tuple[int, str]]]:
     store = open_store(place)
     store.check()
     began = time.perf_counter()
@@ -243,7 +245,7 @@ def _edgecap(place: Place, folder: Path) -> tuple[float, list[tuple[int, str]]]:
     return time.perf_counter() - began, [(each.size, each.sha256) for each in fetched]
 
 
-def _s5cmd(place: Place, folder: Path, check: str) -> tuple[float, list[tuple[int, str]]]:
+def _s5cmd(place: StoreLocation, folder: Path, check: str) -> tuple[float, list[tuple[int, str]]]:
     assert place.access_key_id
     assert place.secret_access_key
     env = {

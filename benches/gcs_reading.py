@@ -25,10 +25,10 @@ import httpx
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from edgecap.settings import Place
-from edgecap.stores.gcs import GcsStore
+from edgecap.settings import StoreLocation
+from edgecap.settings.uri import parse_uri
+from edgecap.stores.gcs.store import GcsStore
 from edgecap.stores.reading import read_object
-from edgecap.stores.uri import parse_uri
 from tests.servers import FakeGcs
 
 BUCKET = "bench"
@@ -75,7 +75,7 @@ def main() -> None:
 
 
 def _store(url: str) -> GcsStore:
-    place = Place(uri=f"gs://{BUCKET}", endpoint_url=url)
+    place = StoreLocation(uri=f"gs://{BUCKET}", endpoint_url=url)
     return GcsStore(parse_uri(place.uri), place)
 
 

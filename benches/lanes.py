@@ -20,15 +20,15 @@ from pathlib import Path
 from typing import Any
 
 from benches.world import memory, runs, simulated_edge, start, write_settings
-from deployments.local import LocalSetup
-from deployments.object_store import ObjectStore
-from deployments.prefect_api import PrefectApi
-from deployments.processes import marked
+from deployments.demo.object_store import ObjectStore
+from deployments.local.processes import marked
+from deployments.local.setup import LocalSetup
+from edgecap.captures.ownership import register
 from edgecap.cloudflare.client import Client
 from edgecap.errors import SetupError
-from edgecap.ownership import register
 from edgecap.settings import Account
 from edgecap.stores import open_store
+from tasks.runtime.rest import PrefectApi
 
 SPACING = 60.0  # seconds; the documented one
 FULL_SECONDS = 10

@@ -18,8 +18,8 @@ from pathlib import Path
 
 from benches.world import MOST_RESIDENT, memory, simulated_edge, start, write_settings
 from benches.world import runs as runs_of
-from deployments.local import LocalSetup
-from deployments.prefect_api import PrefectApi
+from deployments.local.setup import LocalSetup
+from tasks.runtime.rest import PrefectApi
 
 EVERY = 20  # seconds between two runs: time for the worker to fetch the next one ahead
 SPACING = 5  # seconds that the simulated edge wants between two simple requests

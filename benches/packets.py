@@ -23,11 +23,11 @@ from typing import Any
 import numpy as np
 
 from benches.world import MOST_RESIDENT, memory
-from edgecap.packets.merging import MergeSource, merge
-from edgecap.packets.reading import open_packets
-from edgecap.packets.summarise import summarise
-from edgecap.packets.tally import Tally
-from edgecap.stores import durable
+from edgecap.files import durable
+from edgecap.packets.flow_table import FlowTable
+from edgecap.packets.merge import MergeSource, merge
+from edgecap.packets.reader import open_packets
+from edgecap.packets.summarize import summarize
 
 EDGECAP = str(Path(sys.executable).with_name("edgecap"))
 SAMPLE = 200_000  # packets that tshark gets
@@ -130,12 +130,12 @@ def run(*command: str, good: int = 0, after: Path | None = None) -> tuple[float,
 def one_pass(path: Path) -> tuple[float, int]:
     """Seconds of the one pass, with its summary; and the most memory that this process has had."""
     began = time.perf_counter()
-    tally = Tally()
+    tally = FlowTable()
     with open_packets(path) as reader:
         for batch in reader:
             tally.feed(batch, reader.interfaces)
     tally.finish()
-    summarise(tally)
+    summarize(tally)
     return time.perf_counter() - began, memory(os.getpid(), MOST_RESIDENT)
 
 

@@ -20,8 +20,8 @@ from pathlib import Path
 import httpx
 
 from benches.world import MOST_RESIDENT, memory
-from deployments.local import PROJECT
-from deployments.processes import LOOPBACK, Program, answers, free_port
+from deployments.local.processes import LOOPBACK, Program, answers, free_port
+from deployments.project import PROJECT
 
 SECRET = "secret-of-the-bench"  # noqa: S105 - of a receiver that lives as long as the bench
 PAYLOAD = PROJECT / "tests/data/alerts/cloudflare/advanced-ddos-l4-start.json"
@@ -115,7 +115,7 @@ def report(
         f"  to the 202: p50 {cuts[49]:.1f} ms, p95 {cuts[94]:.1f} ms, p99 {cuts[98]:.1f} ms, "
         f"longest {1000 * max(took):.1f} ms; {len(took) / commits:.1f} alerts a commit"
     )
-    print(f"  to the book: {pending} were not settled at the end, {behind:.1f} s later all were")
+    print(f"  to the inbox: {pending} were not settled at the end, {behind:.1f} s later all were")
     print(
         f"  the receiver's share: {1000 * (cpu(pid) - idle) / len(took):.1f} ms of processor an alert, "
         f"up to its order; {memory(pid, MOST_RESIDENT) / 2**20:.0f} MiB of memory at most"

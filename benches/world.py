@@ -9,8 +9,9 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from deployments.local import PROJECT, LocalSetup
-from deployments.processes import LOOPBACK, Program, answers, free_port, marked
+from deployments.local.processes import LOOPBACK, Program, answers, free_port, marked
+from deployments.local.setup import LocalSetup
+from deployments.project import PROJECT
 from edgecap.settings import Account
 
 ACCOUNT = "c" * 32

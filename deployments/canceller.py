@@ -18,7 +18,7 @@ from datetime import UTC, datetime, timedelta
 
 import httpx
 
-from deployments.prefect_api import PrefectApi
+from edgecap.captures.stopping import Stopped, Stopping
 from edgecap.errors import (
     ConfigError,
     Damaged,
@@ -28,8 +28,8 @@ from edgecap.errors import (
     SetupError,
     UnknownToApi,
 )
-from edgecap.stopping import Stopped, Stopping
-from tasks.cancelled import Cancelled, stop_once
+from tasks.runtime.cancelled import Cancelled, stop_once
+from tasks.runtime.rest import PrefectApi
 
 LOOK = 1.5  # seconds from one look to the next; at once after one that took longer
 LEAST = 0.1  # seconds between two of them

@@ -10,9 +10,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from deployments.project import PROJECT
 from edgecap.settings import CONFIG, FOLDER
 
-PROJECT = Path(__file__).resolve().parents[1]
 _ENGINE = "PREFECT__FLOW_RUN_ID"  # which Prefect sets for a flow run's process
 
 

@@ -12,8 +12,8 @@
     │   ├── RateLimited                  6   too many requests; says when again
     │   ├── Busy                         6   a full capture is pending or running
     │   ├── UnknownToApi                13   no such capture, bucket or account
-    │   ├── ServerTrouble                7   5xx
-    │   ├── NetworkTrouble               7   no answer, or none that arrived whole
+    │   ├── ServerFailure                7   5xx
+    │   ├── NetworkFailure               7   no answer, or none that arrived whole
     │   └── UnexpectedAnswer             7   an answer that the API never promised
     ├── StoreError                           a bucket or folder
     │   ├── StoreMissing                 8   the bucket or folder does not exist
@@ -49,7 +49,7 @@ class EdgecapError(Exception):
     Args:
         what: what happened, in the words of the field, without secrets.
         where: the file, field, URL or capture that it happened to.
-        todo: what a person can do next.
+        hint: what a person can do next.
 
     Attributes:
         permanent: waiting does not help, as far as can be told: a person has to act.
@@ -58,19 +58,19 @@ class EdgecapError(Exception):
     exit_code: ClassVar[int] = 1
     permanent: bool = False
 
-    def __init__(self, what: str, *, where: str = "", todo: str = "") -> None:
+    def __init__(self, what: str, *, where: str = "", hint: str = "") -> None:
         super().__init__(what)
         self.what = what
         self.where = where
-        self.todo = todo
+        self.hint = hint
 
     def __str__(self) -> str:
         """One line: what, (where), what to do."""
         line = self.what
         if self.where and self.where not in self.what:
             line += f" ({self.where})"
-        if self.todo:
-            line += f"; {self.todo}"
+        if self.hint:
+            line += f"; {self.hint}"
         return " ".join(line.split())
 
 
@@ -79,8 +79,8 @@ class InvalidRequest(EdgecapError):
 
     exit_code = 2
 
-    def __init__(self, what: str, *, field: str = "", where: str = "", todo: str = "") -> None:
-        super().__init__(what, where=where or field, todo=todo)
+    def __init__(self, what: str, *, field: str = "", where: str = "", hint: str = "") -> None:
+        super().__init__(what, where=where or field, hint=hint)
         self.field = field
 
 
@@ -96,7 +96,7 @@ class ApiError(EdgecapError):
     Args:
         what: what happened.
         where: method and path of the call.
-        todo: what a person can do next.
+        hint: what a person can do next.
         status: the HTTP status, or None if there was no answer.
         codes: the `code` of each error in the answer's envelope.
         retry_at: the earliest time at which trying again makes sense (aware, UTC), if the answer said so.
@@ -111,14 +111,14 @@ class ApiError(EdgecapError):
         what: str,
         *,
         where: str = "",
-        todo: str = "",
+        hint: str = "",
         status: int | None = None,
         codes: tuple[int, ...] = (),
         retry_at: datetime | None = None,
         sent: bool = True,
         field: str = "",
     ) -> None:
-        super().__init__(what, where=where, todo=todo)
+        super().__init__(what, where=where, hint=hint)
         self.status = status
         self.codes = codes
         self.retry_at = retry_at
@@ -162,11 +162,11 @@ class UnknownToApi(ApiError):
     exit_code = 13
 
 
-class ServerTrouble(ApiError):
+class ServerFailure(ApiError):
     """The API answered 5xx."""
 
 
-class NetworkTrouble(ApiError):
+class NetworkFailure(ApiError):
     """There was no answer, or it did not arrive whole. `sent` says if the request may have taken effect."""
 
 
@@ -235,8 +235,8 @@ class CaptureFailed(EdgecapError):
 
     exit_code = 11
 
-    def __init__(self, what: str, *, capture_id: str = "", where: str = "", todo: str = "") -> None:
-        super().__init__(what, where=where or (f"capture {capture_id}" if capture_id else ""), todo=todo)
+    def __init__(self, what: str, *, capture_id: str = "", where: str = "", hint: str = "") -> None:
+        super().__init__(what, where=where or (f"capture {capture_id}" if capture_id else ""), hint=hint)
         self.capture_id = capture_id
 
 
@@ -261,9 +261,9 @@ class OutcomeUnknown(EdgecapError):
     exit_code = 18
 
     def __init__(
-        self, what: str, *, where: str = "", todo: str = "", candidates: tuple[str, ...] = ()
+        self, what: str, *, where: str = "", hint: str = "", candidates: tuple[str, ...] = ()
     ) -> None:
-        super().__init__(what, where=where, todo=todo)
+        super().__init__(what, where=where, hint=hint)
         self.candidates = candidates
 
 

@@ -2,7 +2,7 @@
 
 Field names are the API's own, except `bucket`, which is a *name* from the settings: a destination URI can
 hold a secret, and requests are shown in run parameters and forms. And except `expression`, of which the API
-does what it can: `edgecap.filtering` says what.
+does what it can: `edgecap.filters.of_request` says what.
 """
 
 from __future__ import annotations

@@ -10,22 +10,22 @@ from prefect.runtime import flow_run as this_run
 from prefect.states import Cancelled, Completed, Crashed, Failed
 
 from edgecap.archive.manifest import Times
+from edgecap.captures.incident_part import IncidentPart
+from edgecap.captures.intent import identity_of
 from edgecap.errors import EdgecapError, TooLate
-from edgecap.incidents.part import IncidentPart
-from edgecap.intents import identity_of
 from edgecap.requests import CaptureRequest, FullRequest, SimpleRequest
 from edgecap.settings import DEFAULT
-from tasks.archive import EntrySummary, archive_entry, conclude
-from tasks.away import crashed
-from tasks.cancelling import RunCancelled, RunLeft, Watched, unless_cancelled
+from tasks.archive import EntrySummary, archive_entry, close_intent
 from tasks.fetch import fetch
-from tasks.incident import report_back
-from tasks.patience import patiently, persistently
+from tasks.incident import notify_incident
 from tasks.poll import poll
-from tasks.retrying import PREFECT_AWAY
-from tasks.runs import sign
+from tasks.runtime.cancelling import RunCancelled, RunLeft, Watched, unless_cancelled
+from tasks.runtime.prefect_away import crashed
+from tasks.runtime.recovery import record_process
+from tasks.runtime.retry import PREFECT_AWAY
+from tasks.runtime.run_or_suspend import run_or_suspend, run_or_suspend_accepted
 from tasks.submit import IfLate, submit
-from tasks.summarise import summarise
+from tasks.summarize import summarize
 
 DEFAULT_REQUEST = SimpleRequest()
 
@@ -75,7 +75,7 @@ async def _see_through(
     part: IncidentPart | None,
 ) -> EntrySummary:
     """Take the capture, and return its entry or the state that says why there is none."""
-    await sign(this_run.id)
+    await record_process(this_run.id)
     scheduled, series = None, ""
     if "auto-scheduled" in this_run.tags:
         scheduled = this_run.scheduled_start_time
@@ -94,13 +94,13 @@ async def _see_through(
     except TooLate as skipped:
         return cast("EntrySummary", Cancelled(name="Skipped", message=str(skipped), data=skipped))
     except EdgecapError as error:
-        await conclude(identity_of(this_run.id, part), archive, error)
+        await close_intent(identity_of(this_run.id, part), archive, error)
         if part:
-            await report_back(part, archive)
+            await notify_incident(part, archive)
         # Raised, the message would begin with Prefect's own words.
         return cast("EntrySummary", Failed(message=str(error), data=error))
     if part:
-        await report_back(part, archive)
+        await notify_incident(part, archive)
     # Prefect hands `data` to whoever awaits this run, and shows the message in the UI.
     return cast("EntrySummary", Completed(message=str(entry), data=entry))
 
@@ -115,14 +115,14 @@ async def _take(
     if_late: IfLate,
     part: IncidentPart | None,
 ) -> EntrySummary:
-    submitted = await patiently(
+    submitted = await run_or_suspend(
         submit, request, account, archive, this_run.id, scheduled, if_late, part, series
     )
-    ended = await persistently(poll, submitted.capture, request, account, this_run.id)
+    ended = await run_or_suspend_accepted(poll, submitted.capture, request, account, this_run.id)
     watched.is_over = True
-    fetched = await persistently(fetch, ended.capture, request, account, archive, submitted.prefix)
+    fetched = await run_or_suspend_accepted(fetch, ended.capture, request, account, archive, submitted.prefix)
     times = Times(final=ended.at, fetched=datetime.now(UTC))
-    derived = await persistently(summarise, ended.capture, fetched, submitted.intent_id, archive)
-    return await persistently(
+    derived = await run_or_suspend_accepted(summarize, ended.capture, fetched, submitted.intent_id, archive)
+    return await run_or_suspend_accepted(
         archive_entry, ended.capture, fetched, derived, request, submitted.intent_id, archive, times
     )

@@ -11,14 +11,14 @@ from prefect.runtime import deployment
 from prefect.runtime import flow_run as this_run
 from prefect.states import Completed
 
-from edgecap.line import slot_name
+from edgecap.captures.queue import slot_name
 from edgecap.reconcile import Adopt, Reconciled
 from edgecap.settings import load_settings
-from tasks.retrying import insist
-from tasks.runs import TakenUp, look_again, sign, take_up
+from tasks.runtime.recovery import TakenUp, look_again, record_process, take_up
+from tasks.runtime.retry import retry_prefect
+from tasks.runtime.single_reconcile import NOTHING_NEW, forget_overdue, forget_quiet, is_awaited, take_turn
+from tasks.runtime.slot_holder import free_if_abandoned
 from tasks.settle import settle, stop_cancelled
-from tasks.slots import free_if_abandoned
-from tasks.upkeep import NOTHING_NEW, forget_overdue, forget_quiet, is_awaited, take_turn
 
 # A trigger fires once in ten seconds (prefect.yaml): what happens in the rest of them is this run's, too.
 COLLECTING = timedelta(seconds=11)
@@ -40,7 +40,7 @@ async def reconcile(adopt: Adopt = "ours") -> str:
     """
     await stop_cancelled()  # before all else, also out of turn: Cloudflare goes on capturing
     run_id = str(this_run.id)
-    await sign(run_id)
+    await record_process(run_id)
     if other := await take_turn(run_id):
         line = f"left to run {other}"
         return cast("str", Completed(name=NOTHING_NEW, message=line, data=line))
@@ -79,7 +79,7 @@ async def _free_lanes() -> list[str]:
     for account in sorted(settings.accounts):
         for kind in ("simple", "full"):
             name = slot_name(kind, settings.account(account).lanes)
-            if reason := await insist(partial(free_if_abandoned, name)):
+            if reason := await retry_prefect(partial(free_if_abandoned, name)):
                 lines.append(f"{kind} lane of account {account} freed: {reason}")
                 get_run_logger().warning("%s", lines[-1])
     return lines
@@ -104,7 +104,7 @@ async def _show(taken: list[TakenUp], freed: list[str], found: dict[str, Reconci
         key="reconcile",
         description="What was left behind, and what became of it",
     )
-    await insist(page)
+    await retry_prefect(page)
 
 
 def _line(taken: list[TakenUp], freed: list[str], found: dict[str, Reconciled]) -> str:

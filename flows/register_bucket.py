@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from prefect import flow, get_run_logger
 
+from edgecap.captures.ownership import register
 from edgecap.cloudflare.client import Client
-from edgecap.ownership import register
 from edgecap.settings import DEFAULT, load_settings
 from edgecap.stores import open_store
 

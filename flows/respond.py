@@ -12,20 +12,19 @@ from prefect.blocks.core import Block
 from prefect.runtime import flow_run as this_run
 from prefect.states import Cancelled, Completed, Failed
 
-from edgecap.alerts.model import Alert
-from edgecap.alerts.policy import Plan
+from edgecap.alerts.model import Alert, summary_of
+from edgecap.alerts.policy.decision import Plan
 from edgecap.errors import EdgecapError
-from edgecap.incidents.page import incident_page
-from edgecap.incidents.part import summary_of
-from edgecap.incidents.record import Incident, Noted, Part
+from edgecap.incidents.record import Incident, IncidentEvent, Part
+from edgecap.report.incident_markdown import incident_page
 from edgecap.report.links import Links, links_to
 from edgecap.settings import DEFAULT, load_settings
-from tasks.away import crashed
-from tasks.cancelling import RunCancelled, Watched, unless_cancelled
 from tasks.incident import close, how_it_began, make_room, start_captures, wake_incident, watch, write_down
-from tasks.patience import patiently
-from tasks.retrying import PREFECT_AWAY, insist
-from tasks.runs import sign
+from tasks.runtime.cancelling import RunCancelled, Watched, unless_cancelled
+from tasks.runtime.prefect_away import crashed
+from tasks.runtime.recovery import record_process
+from tasks.runtime.retry import PREFECT_AWAY, retry_prefect
+from tasks.runtime.run_or_suspend import run_or_suspend
 
 
 def _name() -> str:
@@ -58,11 +57,11 @@ async def respond(
         account: Name of the Cloudflare account in the settings
         archive: Name of the archive in the settings
     """
-    noted = Noted(
+    noted = IncidentEvent(
         incident=incident, alert=summary_of(alert), plan=plan, account=account, at=datetime.now(UTC)
     )
     try:
-        await sign(this_run.id)
+        await record_process(this_run.id)
         work = _start(noted, archive) if event == "start" else _end(noted, archive)
         # In the warm process nobody else would notice that the run is cancelled.
         message = await unless_cancelled(Watched(str(this_run.id), ""), work)
@@ -76,8 +75,8 @@ async def respond(
     return cast("str", Completed(message=message, data=message))
 
 
-async def _start(noted: Noted, archive: str) -> str:
-    noted = await patiently(write_down, "start", noted, archive)
+async def _start(noted: IncidentEvent, archive: str) -> str:
+    noted = await run_or_suspend(write_down, "start", noted, archive)
     await start_captures(noted, archive)
     if noted.plan.preempt:
         await make_room(noted, archive)
@@ -85,28 +84,28 @@ async def _start(noted: Noted, archive: str) -> str:
     return await _see_out(noted, archive)
 
 
-async def _end(noted: Noted, archive: str) -> str:
-    noted = await patiently(write_down, "end", noted, archive)
+async def _end(noted: IncidentEvent, archive: str) -> str:
+    noted = await run_or_suspend(write_down, "end", noted, archive)
     await start_captures(noted, archive)
-    if await insist(partial(wake_incident, noted.incident, this_run.id, ended=True)):
+    if await retry_prefect(partial(wake_incident, noted.incident, this_run.id, ended=True)):
         return f"the end is noted, {len(noted.plan.captures)} captures after it are started"
-    opened = await patiently(how_it_began, noted, archive)
+    opened = await run_or_suspend(how_it_began, noted, archive)
     return await _see_out(opened, archive)
 
 
-async def _see_out(opened: Noted, archive: str) -> str:
+async def _see_out(opened: IncidentEvent, archive: str) -> str:
     """Wait until it is over, and close it."""
     settings = load_settings()
     until = opened.at + timedelta(seconds=settings.incidents.close_after)
-    parts = await patiently(watch, opened.incident, archive, until)
-    record, is_ours = await patiently(close, opened, parts, archive)
+    parts = await run_or_suspend(watch, opened.incident, archive, until)
+    record, is_ours = await run_or_suspend(close, opened, parts, archive)
     await _show(opened, parts, record)
     if is_ours:
         await _notify(settings.incidents.notify, opened, record)
     return str(record)
 
 
-async def _show(opened: Noted, parts: list[Part], record: Incident | None = None) -> None:
+async def _show(opened: IncidentEvent, parts: list[Part], record: Incident | None = None) -> None:
     with suppress(*PREFECT_AWAY):  # for the eye only
         await acreate_markdown_artifact(
             incident_page(opened, parts, record, links=_links()),
@@ -119,7 +118,7 @@ def _links() -> Links:
     return links_to(load_settings().receiver.report_url)
 
 
-async def _notify(blocks: list[str], opened: Noted, record: Incident) -> None:
+async def _notify(blocks: list[str], opened: IncidentEvent, record: Incident) -> None:
     """Tell people, through Prefect's own notification blocks; a channel that fails is only logged."""
     for name in blocks:
         try:

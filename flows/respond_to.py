@@ -10,17 +10,17 @@ from prefect.runtime import flow_run as this_run
 from prefect.states import Completed, Failed
 from pydantic import AwareDatetime
 
-from edgecap.alerts.generic import GenericMapping
 from edgecap.alerts.model import Alert
-from edgecap.alerts.policy import Plan, load_policy
-from edgecap.alerts.registry import sources
+from edgecap.alerts.policy.decision import Plan, load_policy
+from edgecap.alerts.sources.registry import sources
 from edgecap.alerts.understanding import understand
 from edgecap.errors import EdgecapError
 from edgecap.settings import DEFAULT, load_settings
-from tasks.away import crashed
-from tasks.order import order
-from tasks.retrying import PREFECT_AWAY
-from tasks.runs import sign
+from edgecap.settings.alerts import GenericMapping
+from tasks.enter_alert import order
+from tasks.runtime.prefect_away import crashed
+from tasks.runtime.recovery import record_process
+from tasks.runtime.retry import PREFECT_AWAY
 
 
 def _name() -> str:
@@ -49,7 +49,7 @@ async def respond_to(
         archive: Name of the archive in the settings
     """
     try:
-        await sign(this_run.id)
+        await record_process(this_run.id)
         taken = await asyncio.to_thread(_understand, source, payload, received or _due())
         told = [f"{alert}: {await order(alert, plan, account, archive)}" for alert, plan in taken]
     except PREFECT_AWAY as error:

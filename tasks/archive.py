@@ -17,17 +17,17 @@ from edgecap.archive.commit import commit
 from edgecap.archive.journal import Ended, Journal
 from edgecap.archive.manifest import Times, make_manifest
 from edgecap.archive.summaries import read_summary
-from edgecap.clearing import clear_for
+from edgecap.captures.clearing import clear_for
+from edgecap.captures.derive import Derived
+from edgecap.captures.fetching import Fetching
 from edgecap.cloudflare.models import Capture
-from edgecap.deriving import Derived
 from edgecap.errors import CaptureFailed, EdgecapError, OutcomeUnknown
-from edgecap.fetching import Fetching
 from edgecap.report.links import links_to
 from edgecap.report.markdown import entry_markdown
 from edgecap.requests import FullRequest, SimpleRequest
 from edgecap.settings import load_settings
 from edgecap.stores import open_store
-from tasks.retrying import DELAYS, PASSING, TRIES, passing_soon
+from tasks.runtime.retry import DELAYS, PASSING, TRIES, passing_soon
 
 _KEY = re.compile(r"[^a-z0-9]+")  # what Prefect does not take in an artifact's key
 
@@ -126,7 +126,7 @@ async def archive_entry(
     )
 
 
-async def conclude(intent_id: str, archive: str, error: EdgecapError) -> None:
+async def close_intent(intent_id: str, archive: str, error: EdgecapError) -> None:
     """Write down that an intent is over, if its run's failure settles that; else it is left to `reconcile`.
 
     A capture that ended without packets is over, and so is a request that was refused for good. What failed

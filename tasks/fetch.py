@@ -8,18 +8,18 @@ from dataclasses import dataclass, field
 from prefect import get_run_logger, task
 from prefect.cache_policies import INPUTS, RUN_ID
 
+from edgecap.captures.fetching import Fetching, fetch_full, fetch_simple
 from edgecap.cloudflare.client import Client
 from edgecap.cloudflare.models import Capture
-from edgecap.fetching import Fetching, fetch_full, fetch_simple
-from edgecap.interruption import Interruption, current
+from edgecap.files.interruption import Interruption, current
 from edgecap.requests import FullRequest, SimpleRequest
 from edgecap.settings import load_settings
 from edgecap.stores import open_store
-from tasks.retrying import DELAYS, TRIES, passing_soon
+from tasks.runtime.retry import DELAYS, TRIES, passing_soon
 
 
 @dataclass
-class Meter:
+class Throughput:
     """Bytes fetched so far, and how fast."""
 
     bytes: int = 0
@@ -68,7 +68,7 @@ async def fetch(
     log = get_run_logger()
     settings = load_settings()
     store = open_store(settings.archive(archive))
-    meter = Meter()
+    meter = Throughput()
     if isinstance(request, FullRequest):
         bucket = open_store(settings.bucket(request.bucket))
         fetched = await fetch_full(

@@ -19,18 +19,18 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import FlowRun, State, StateType
 
 from edgecap.archive.journal import Journal
+from edgecap.captures.incident_part import IncidentPart
 from edgecap.cloudflare.client import Client
 from edgecap.errors import EdgecapError
-from edgecap.incidents.book import BOOK, Book
-from edgecap.incidents.part import IncidentPart
-from edgecap.incidents.record import HeldBack, Incident, Incidents, Noted, Part, closed_record
+from edgecap.incidents.inbox.alert_inbox import INBOX, AlertInbox
+from edgecap.incidents.record import HeldBack, Incident, IncidentEvent, Incidents, Part, closed_record
 from edgecap.settings import load_settings
 from edgecap.stores import Store, open_store
-from tasks.line import ALERT
 from tasks.outcomes import Outcomes, tag_of
-from tasks.responder import MAY_KEEP, tell
-from tasks.retrying import DELAYS, PREFECT_AWAY, TRIES, passing, passing_soon
-from tasks.waiting import PATIENCE, PREFETCH, Waiting, wake
+from tasks.runtime.lane_queue import ALERT
+from tasks.runtime.retry import DELAYS, PREFECT_AWAY, TRIES, passing, passing_soon
+from tasks.runtime.suspend import MAX_INLINE_WAIT, PREFETCH, Waiting, wake
+from tasks.runtime.warm_runner import KEEPS_PROCESS, tell
 
 DEPLOYMENT = "capture/alert"
 WAITING_FOR_CAPTURES, WAITING_FOR_END = "WaitingForCaptures", "WaitingForEnd"
@@ -53,7 +53,7 @@ _TO_STOP = ("pending", "running")  # what is being converted makes room by itsel
     retry_delay_seconds=DELAYS,
     retry_condition_fn=passing_soon,
 )
-async def write_down(event: str, noted: Noted, archive: str) -> Noted:
+async def write_down(event: str, noted: IncidentEvent, archive: str) -> IncidentEvent:
     """Write down how an incident begins, or ends, before anything follows from it; what was first stands.
 
     Args:
@@ -68,7 +68,7 @@ async def write_down(event: str, noted: Noted, archive: str) -> Noted:
     return await asyncio.to_thread(incidents.end if event == "end" else incidents.open, noted)
 
 
-async def how_it_began(noted: Noted, archive: str) -> Noted:
+async def how_it_began(noted: IncidentEvent, archive: str) -> IncidentEvent:
     """How the incident of an end began; the end itself if the archive has no beginning.
 
     Raises:
@@ -86,7 +86,7 @@ async def how_it_began(noted: Noted, archive: str) -> Noted:
     retry_delay_seconds=DELAYS,
     retry_condition_fn=passing,
 )
-async def start_captures(noted: Noted, archive: str) -> list[str]:
+async def start_captures(noted: IncidentEvent, archive: str) -> list[str]:
     """Make a run for each planned capture, once, and have those that are due taken up at once.
 
     Args:
@@ -133,7 +133,7 @@ def is_due(run: FlowRun) -> bool:
 
 
 @task(name="make room", task_run_name="make room", cache_policy=NO_CACHE)
-async def make_room(noted: Noted, archive: str) -> str:
+async def make_room(noted: IncidentEvent, archive: str) -> str:
     """Stop the full capture that a schedule started, if one holds up this incident's.
 
     What Cloudflare saved of it by then is kept and marked. People's own, and those of other incidents, are
@@ -203,7 +203,7 @@ async def watch(incident: str, archive: str, until: datetime) -> list[Part] | Wa
     store = open_store(load_settings().archive(archive))
     incidents, outcomes = Incidents(store), Outcomes(store)
     opened = await asyncio.to_thread(incidents.opened, incident)
-    keeps = max(PATIENCE, MAY_KEEP.get())
+    keeps = max(MAX_INLINE_WAIT, KEEPS_PROCESS.get())
     began, pause = datetime.now(UTC), LOOK_FIRST
     while True:
         ended = await asyncio.to_thread(incidents.ended, incident)
@@ -236,7 +236,7 @@ async def watch(incident: str, archive: str, until: datetime) -> list[Part] | Wa
     retry_delay_seconds=DELAYS,
     retry_condition_fn=passing_soon,
 )
-async def close(opened: Noted, parts: list[Part], archive: str) -> tuple[Incident, bool]:
+async def close(opened: IncidentEvent, parts: list[Part], archive: str) -> tuple[Incident, bool]:
     """Write the one record of an incident.
 
     Args:
@@ -265,19 +265,19 @@ async def close(opened: Noted, parts: list[Part], archive: str) -> tuple[Inciden
 
 
 def held_back(home: Path, incident: str) -> HeldBack:
-    """How many alerts joined an incident, as the receiver's book tells, if it is on this machine.
+    """How many alerts joined an incident, as the receiver's inbox tells, if it is on this machine.
 
     Args:
         home: the state folder of the settings.
         incident: its id.
     """
-    with suppress(EdgecapError), Book(home / BOOK, read_only=True) as book:
-        found = book.incident(incident)
+    with suppress(EdgecapError), AlertInbox(home / INBOX, read_only=True) as inbox:
+        found = inbox.incident(incident)
         return HeldBack(joined=found.joined, repeated=found.repeated)
     return HeldBack()
 
 
-async def report_back(part: IncidentPart, archive: str) -> None:
+async def notify_incident(part: IncidentPart, archive: str) -> None:
     """A capture of an incident is over: if it was the last one, have the incident look. Never fails."""
     with suppress(EdgecapError, *PREFECT_AWAY):
         store: Store = open_store(load_settings().archive(archive))

@@ -10,12 +10,12 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterTags
 from prefect.client.schemas.objects import FlowRun, StateType
 
-from edgecap.alerts.policy import Planned
+from edgecap.alerts.policy.decision import Planned
 from edgecap.archive.entries import read_entry
 from edgecap.archive.journal import Journal, JournalRecord
+from edgecap.captures.incident_part import IncidentPart
 from edgecap.errors import Damaged, EntryMissing, ObjectMissing
-from edgecap.incidents.part import IncidentPart
-from edgecap.incidents.record import Noted, Part
+from edgecap.incidents.record import IncidentEvent, Part
 from edgecap.stores import Store
 
 TAKEN_UP_WITHIN = timedelta(minutes=20)  # two rounds of `reconcile`: a run that crashed is taken up by then
@@ -43,7 +43,7 @@ class Outcomes:
     def __repr__(self) -> str:
         return f"<Outcomes [{len(self._over)} over]>"
 
-    async def look(self, noted: Sequence[Noted]) -> list[Part]:
+    async def look(self, noted: Sequence[IncidentEvent]) -> list[Part]:
         """What became of each capture that was planned, in the order of the plans.
 
         Raises:

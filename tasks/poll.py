@@ -14,15 +14,15 @@ from prefect.artifacts import acreate_progress_artifact, aupdate_progress_artifa
 from prefect.cache_policies import NO_CACHE
 from prefect.client.orchestration import get_client
 
+from edgecap.captures.polling import Poll, look
 from edgecap.cloudflare.client import Client
 from edgecap.cloudflare.models import Capture
 from edgecap.errors import CaptureFailed, DeadlinePassed
-from edgecap.polling import Poll, look
 from edgecap.requests import FullRequest, SimpleRequest, rfc3339
 from edgecap.settings import load_settings
-from tasks.line import Queue
-from tasks.retrying import DELAYS, TRIES, passing_soon
-from tasks.waiting import WAITING_FOR_CAPTURE, Waiting, patience
+from tasks.runtime.lane_queue import Queue
+from tasks.runtime.retry import DELAYS, TRIES, passing_soon
+from tasks.runtime.suspend import WAITING_FOR_CAPTURE, Waiting, patience
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ async def poll(
                 raise DeadlinePassed(
                     f"capture {capture.id} is still {now.status} at {rfc3339(client.server_now())}",
                     where=f"account {account}",
-                    todo="look at it in the dashboard, or raise timing.margin",
+                    hint="look at it in the dashboard, or raise timing.margin",
                 )
             pause = plan.pause(client.server_now()) / timing.server_speed
             if pause > keeps:
@@ -114,6 +114,6 @@ async def poll(
             raise CaptureFailed(
                 now.error_message or "the capture failed, and the API gives no reason",
                 capture_id=capture.id,
-                todo="widen the filter, capture longer, or choose another place",
+                hint="widen the filter, capture longer, or choose another place",
             )
         return Ended(now, client.server_now())

@@ -18,16 +18,16 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.client.schemas.sorting import FlowRunSort
 
+from edgecap.captures.stopping import Stopping
 from edgecap.cloudflare.client import Client
 from edgecap.errors import EdgecapError
 from edgecap.reconcile import Adopt, Limits, Reconciled, Reconciler
 from edgecap.settings import load_settings
-from edgecap.stopping import Stopping
 from edgecap.stores import open_store
-from tasks.cancelled import Cancelled, stop_once
-from tasks.line import Queue
-from tasks.retrying import DELAYS, TRIES, passing
-from tasks.runs import life_of
+from tasks.runtime.cancelled import Cancelled, stop_once
+from tasks.runtime.lane_queue import Queue
+from tasks.runtime.recovery import life_of
+from tasks.runtime.retry import DELAYS, TRIES, passing
 
 STOP_WAIT = timedelta(
     minutes=2

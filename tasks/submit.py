@@ -18,29 +18,29 @@ from prefect.client.schemas.objects import FlowRun
 
 from edgecap.archive.journal import Intent, Journal
 from edgecap.archive.layout import entry_prefix
-from edgecap.checking import check_request, check_window
+from edgecap.captures.destinations import destination_conf
+from edgecap.captures.incident_part import IncidentPart
+from edgecap.captures.intent import decide, identity_of
+from edgecap.captures.lanes import Admission, ends
+from edgecap.captures.outages import AWAY, SHUT_OUT
+from edgecap.captures.ownership import require_validated
+from edgecap.captures.queue import GRACE, Waiter
+from edgecap.captures.submission import Started, Submitter, seconds_until
 from edgecap.cloudflare.client import Client
 from edgecap.cloudflare.models import Capture
-from edgecap.destinations import destination_conf
 from edgecap.errors import StoreError, TooLate
-from edgecap.incidents.part import IncidentPart
-from edgecap.intents import decide, identity_of
-from edgecap.lanes import Turn, ends
-from edgecap.line import GRACE, Waiter
-from edgecap.outages import AWAY, SHUT_OUT
-from edgecap.ownership import require_validated
+from edgecap.filters.check import check_request, check_window
 from edgecap.requests import FullRequest, SimpleRequest, rfc3339
 from edgecap.settings import Settings, Timing, load_settings
 from edgecap.stores import open_store
 from edgecap.stores.write_check import require_writable
-from edgecap.submission import Started, Submitter, seconds_until
-from tasks.cancelled import CAPTURE
-from tasks.cancelling import note_capture
-from tasks.lane import lane_of
-from tasks.line import Queue, waiter_of
-from tasks.outage import outage_of, wait_out
-from tasks.retrying import DELAYS, PASSING, TRIES, passing_soon
-from tasks.waiting import WAITING_FOR_LANE, Waiting, go_on, patience, show
+from tasks.runtime.cancelled import CAPTURE
+from tasks.runtime.cancelling import note_capture
+from tasks.runtime.lane_queue import Queue, waiter_of
+from tasks.runtime.lane_slot import lane_of
+from tasks.runtime.outage import outage_of, wait_out
+from tasks.runtime.retry import DELAYS, PASSING, TRIES, passing_soon
+from tasks.runtime.suspend import WAITING_FOR_LANE, Waiting, mark_running, mark_waiting, patience
 
 IfLate = Literal["run", "skip"]
 
@@ -208,7 +208,7 @@ def _check_time(
         raise TooLate(
             f"skipped: it was to start at {rfc3339(scheduled)}, {late / 60:.0f} minutes ago",
             where="if_late",
-            todo="its deployment says to skip late ones; start it by hand if it is still wanted",
+            hint="its deployment says to skip late ones; start it by hand if it is still wanted",
         )
 
 
@@ -280,7 +280,7 @@ class _InLine:
         """The run as it stands in line now."""
         return replace(self._waiter, wakes=datetime.now(UTC))
 
-    async def wait(self, turn: Turn) -> Waiting | None:
+    async def wait(self, turn: Admission) -> Waiting | None:
         """Wait for a turn that is near; return until when, if it is not."""
         nap = seconds_until(turn, self._client.server_now(), self._timing.server_speed)
         at = datetime.now(UTC) + timedelta(seconds=nap)
@@ -293,7 +293,7 @@ class _InLine:
             return waiting
         if waiting.reason != self._said.reason or abs(at - self._said.at) > GRACE / 2:
             get_run_logger().info("%s; next look at %s", waiting.reason, rfc3339(at))
-            await show(self._run.id, waiting)
+            await mark_waiting(self._run.id, waiting)
             self._said = waiting
         nap = min(nap, LONGEST_NAP)
         self._waited += nap
@@ -313,7 +313,7 @@ class _InLine:
                 outcome.intent.repeats,
             )
         if self._said.name:
-            await go_on(self._run.id)
+            await mark_running(self._run.id)
         await self._queue.leave(self._run)
         now = self._client.server_now()
         free = ends(capture, now)

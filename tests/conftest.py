@@ -10,11 +10,11 @@ from urllib.parse import urlsplit
 import pytest
 from hypothesis import settings
 
-from deployments.object_store import ObjectStore
-from edgecap.settings import Place
+from deployments.demo.object_store import ObjectStore
+from edgecap.settings import StoreLocation
+from edgecap.settings.uri import parse_uri
 from edgecap.stores import open_store
-from edgecap.stores.s3 import S3Store
-from edgecap.stores.uri import parse_uri
+from edgecap.stores.s3.store import S3Store
 from tests.flaky_proxy import FlakyProxy
 from tests.mounting import mounted
 from tests.prefect_database import shared_database
@@ -81,10 +81,10 @@ def bucket() -> str:
 def place_of(request: pytest.FixtureRequest, bucket: str, tmp_path):
     """Makes an empty place on the server of a kind of `STORES`."""
 
-    def make(kind: str, prefix: str = "edge") -> Place:
+    def make(kind: str, prefix: str = "edge") -> StoreLocation:
         if kind == "folder":
             (tmp_path / "root").mkdir(exist_ok=True)
-            return Place(uri=f"file:{tmp_path / 'root'}")
+            return StoreLocation(uri=f"file:{tmp_path / 'root'}")
         name = {"s3": "object_store", "r2": "object_store", "gcs": "fake_gcs", "ceph": "ceph"}[kind]
         server = request.getfixturevalue(name)
         server.make_bucket(bucket)

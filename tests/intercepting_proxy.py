@@ -10,7 +10,7 @@ import json
 import sys
 from pathlib import Path
 
-from deployments.processes import LOOPBACK, Program, free_port
+from deployments.local.processes import LOOPBACK, Program, free_port
 from tests.servers import OneProgram
 
 MITMDUMP = Path(sys.executable).parents[1] / "mitmproxy" / "bin" / "mitmdump"

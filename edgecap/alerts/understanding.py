@@ -5,14 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 
 from edgecap.alerts.model import Alert
-from edgecap.alerts.payload import decode
-from edgecap.alerts.policy import Plan, Policy, decide
-from edgecap.alerts.source import Source
+from edgecap.alerts.policy.decision import Plan, Policy, decide
+from edgecap.alerts.sources.base import AlertSource
+from edgecap.alerts.sources.payload import decode
 from edgecap.requests import Bounds
 
 
 def understand(
-    source: Source, body: bytes, policy: Policy, *, received: datetime, now: datetime, bounds: Bounds
+    source: AlertSource, body: bytes, policy: Policy, *, received: datetime, now: datetime, bounds: Bounds
 ) -> list[tuple[Alert, Plan]]:
     """The alerts in a body, each with its plan; none for a ping.
 

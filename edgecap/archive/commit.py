@@ -50,7 +50,7 @@ def put_file(
         else:
             return choice
     raise ObjectExists(
-        "other bytes have this name", where=f"{store.uri}/{prefix}{other}", todo="move them away"
+        "other bytes have this name", where=f"{store.uri}/{prefix}{other}", hint="move them away"
     )
 
 
@@ -78,7 +78,7 @@ def commit(store: Store, manifest: Manifest) -> Entry:
             raise ObjectExists(
                 f"capture {manifest.entry_id} has an entry already, with other packets",
                 where=entry.where,
-                todo="compare the two; the one that exists was not changed",
+                hint="compare the two; the one that exists was not changed",
             ) from None
         return entry
     # As stored, not as given: what a reader finds, and cleaned of secrets.
@@ -93,12 +93,12 @@ def _check_files(store: Store, manifest: Manifest) -> None:
         where = f"{store.uri}/{manifest.prefix}{file.name}"
         size = present.get(manifest.prefix + file.name)
         if size is None:
-            raise ObjectMissing("a file of the entry is not there", where=where, todo="fetch it again")
+            raise ObjectMissing("a file of the entry is not there", where=where, hint="fetch it again")
         if size != file.size:
             raise Damaged(
                 f"a file of the entry has {size} bytes instead of {file.size}",
                 where=where,
-                todo="fetch it again",
+                hint="fetch it again",
             )
 
 

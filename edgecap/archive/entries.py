@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
-from edgecap.archive.layout import CAPTURES, MANIFEST, Place, parse_prefix, safe_name
+from edgecap.archive.layout import CAPTURES, MANIFEST, EntryPlace, parse_prefix, safe_name
 from edgecap.archive.manifest import Manifest
 from edgecap.archive.text import read_json
 from edgecap.errors import Damaged, EntryMissing, ObjectMissing, StoreError, StoreUnreachable
@@ -44,7 +44,7 @@ def read_entry(store: Store, prefix: str, *, attempts: int = 5) -> Entry:
         manifest = read_json(store, prefix + MANIFEST, Manifest, attempts=attempts)
     except ObjectMissing:
         raise EntryMissing(
-            "there is no entry", where=f"{store.uri}/{prefix}", todo="`edgecap list` shows those there are"
+            "there is no entry", where=f"{store.uri}/{prefix}", hint="`edgecap list` shows those there are"
         ) from None
     return Entry(manifest, prefix, store.uri)
 
@@ -59,7 +59,7 @@ def find_entry(store: Store, id_or_prefix: str) -> Entry:
     wanted = id_or_prefix.strip().removeprefix(f"{store.uri}/")
     if place := parse_prefix(wanted.rstrip("/") + "/"):
         return read_entry(store, place.prefix)
-    found: list[Place] = []
+    found: list[EntryPlace] = []
     for period in _periods(None, None, datetime.now(UTC)) if wanted else ():
         for place in _places(store, period):
             if place.capture_id == safe_name(wanted):
@@ -72,10 +72,10 @@ def find_entry(store: Store, id_or_prefix: str) -> Entry:
         shown = ", ".join(place.capture_id for place in found[:_SHOWN])
         more = ", ..." if len(found) > _SHOWN else ""
         raise EntryMissing(
-            f"{len(found)} entries begin with {wanted!r}: {shown}{more}", todo="give more of the id"
+            f"{len(found)} entries begin with {wanted!r}: {shown}{more}", hint="give more of the id"
         )
     raise EntryMissing(
-        f"there is no entry {wanted!r}", where=store.uri, todo="`edgecap list` shows those there are"
+        f"there is no entry {wanted!r}", where=store.uri, hint="`edgecap list` shows those there are"
     )
 
 
@@ -139,29 +139,29 @@ def _tell(unreadable: list[str], unread: list[StoreError], *, gave_up: bool) -> 
         raise Damaged(
             f"the manifests of {len(unreadable)} entries cannot be read" + (f"; {count}" if count else ""),
             where=", ".join(unreadable[:_SHOWN]),
-            todo="update edgecap if a newer one wrote them; else restore them from a copy",
+            hint="update edgecap if a newer one wrote them; else restore them from a copy",
         )
     if unread:
         first = unread[0]
-        error = first.__class__(f"{count}: {first.what}", where=first.where, todo=first.todo)
+        error = first.__class__(f"{count}: {first.what}", where=first.where, hint=first.hint)
         error.permanent = first.permanent
         raise error from first
 
 
-def _newest_first(store: Store, since: datetime | None, until: datetime | None) -> Iterator[Place]:
+def _newest_first(store: Store, since: datetime | None, until: datetime | None) -> Iterator[EntryPlace]:
     for period in _periods(since, until, datetime.now(UTC)):
         places = [place for place in _places(store, period) if _within(place, since, until)]
         yield from sorted(places, key=lambda place: (place.submitted, place.prefix), reverse=True)
 
 
-def _within(place: Place, since: datetime | None, until: datetime | None) -> bool:
+def _within(place: EntryPlace, since: datetime | None, until: datetime | None) -> bool:
     # A prefix has whole seconds.
     return (since is None or place.submitted >= since.replace(microsecond=0)) and (
         until is None or place.submitted < until
     )
 
 
-def _places(store: Store, period: str) -> Iterator[Place]:
+def _places(store: Store, period: str) -> Iterator[EntryPlace]:
     for info in store.list(CAPTURES + period):
         if info.key.endswith("/" + MANIFEST):
             place = parse_prefix(info.key)

@@ -234,7 +234,7 @@ class Journal:
             raise UnexpectedAnswer(
                 "the API accepted the request and named no capture",
                 where=f"intent {intent_id}",
-                todo="look for it in the dashboard",
+                hint="look for it in the dashboard",
             )
         accepted = Accepted(capture_id=capture_id, capture=dict(capture_raw))
         key = accepted_key(intent_id)
@@ -246,7 +246,7 @@ class Journal:
                 raise ObjectExists(
                     f"intent {intent_id} led to capture {earlier.capture_id}, and now to {capture_id} too",
                     where=f"{self._store.uri}/{key}",
-                    todo="stop the second one in the dashboard if nobody wants it",
+                    hint="stop the second one in the dashboard if nobody wants it",
                 ) from None
             return earlier
         return accepted
@@ -342,7 +342,7 @@ class Journal:
             raise Damaged(
                 f"{len(unreadable)} records of the journal cannot be read",
                 where=", ".join(unreadable[:_SHOWN]),
-                todo="update edgecap if a newer one wrote them; else restore them from a copy",
+                hint="update edgecap if a newer one wrote them; else restore them from a copy",
             )
 
     def _record(self, intent: Intent, accepted: Accepted | None, ended: Ended | None) -> JournalRecord:

@@ -46,7 +46,7 @@ _PREFIX = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class EntryPlace:
     """What an entry's prefix says of it. `submitted` is aware, UTC, in whole seconds."""
 
     prefix: str
@@ -68,7 +68,7 @@ def entry_prefix(capture: Capture, *, decided: datetime | None = None) -> str:
     """
     if not capture.id:
         raise UnexpectedAnswer(
-            "the capture has no id", where="the API's answer", todo="look in the dashboard"
+            "the capture has no id", where="the API's answer", hint="look in the dashboard"
         )
     time = capture.submitted or decided
     if time is None:
@@ -82,7 +82,7 @@ def entry_prefix(capture: Capture, *, decided: datetime | None = None) -> str:
     return f"{CAPTURES}{folder}/{stamp}_{_part(capture.type) or UNKNOWN}_{colo}_{safe_name(capture.id)}/"
 
 
-def parse_prefix(key: str) -> Place | None:
+def parse_prefix(key: str) -> EntryPlace | None:
     """What the beginning of `key` says of the entry that it belongs to; None if it belongs to none."""
     match = _PREFIX.match(key)
     if match is None:
@@ -92,7 +92,7 @@ def parse_prefix(key: str) -> Place | None:
         submitted = datetime.strptime(stamp, _STAMP).replace(tzinfo=UTC)
     except ValueError:
         return None
-    return Place(match[0], submitted, kind, colo, capture_id)
+    return EntryPlace(match[0], submitted, kind, colo, capture_id)
 
 
 def lies_in_an_entry(key: str) -> bool:

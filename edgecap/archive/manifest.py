@@ -13,15 +13,14 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validato
 from edgecap.archive.layout import MANIFEST, entry_prefix
 from edgecap.archive.text import Json
 from edgecap.cloudflare.models import Capture
+from edgecap.files.unpacking import GZIP_DAMAGED, ZSTD_DAMAGED
 from edgecap.packets.inspection import (
     ABSURD_LENGTH,
     BAD_STRUCTURE,
     EMPTY,
-    GZIP_DAMAGED,
     NOT_PCAP,
     TOO_LARGE,
     TRUNCATED,
-    ZSTD_DAMAGED,
     Inspection,
 )
 from edgecap.packets.summary import Residual

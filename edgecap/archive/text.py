@@ -13,7 +13,7 @@ from edgecap.errors import Damaged
 from edgecap.redact import HIDDEN, redact
 from edgecap.stores.base import Store
 from edgecap.stores.integrity import Check
-from edgecap.stores.reading import Source
+from edgecap.stores.reading import ReadSource
 
 LARGEST_RECORD = 64 << 20  # bytes; a manifest of 100,000 files has 50 MB
 _READS = 3  # how often a record is read of which the store states nothing, until two reads agree
@@ -82,7 +82,7 @@ def read_json(store: Store, key: str, model: type[_Model], *, attempts: int = 5)
         raise Damaged(
             f"this is no {model.__name__.lower()} that this version reads: {field}: {first['msg']}",
             where=f"{store.uri}/{key}",
-            todo="update edgecap if a newer one wrote it; else restore it from a copy",
+            hint="update edgecap if a newer one wrote it; else restore it from a copy",
         ) from None
 
 
@@ -99,7 +99,7 @@ def _sure(store: Store, key: str, attempts: int) -> bytes:
         if vouched or sha256 in seen or store.local(key) is not None:
             return data
         seen.add(sha256)
-    raise Damaged(f"{_READS} reads gave different bytes", where=f"{store.uri}/{key}", todo="try again")
+    raise Damaged(f"{_READS} reads gave different bytes", where=f"{store.uri}/{key}", hint="try again")
 
 
 def _read(store: Store, key: str, attempts: int) -> tuple[bytes, str, bool]:
@@ -110,7 +110,7 @@ def _read(store: Store, key: str, attempts: int) -> tuple[bytes, str, bool]:
     """
     where = f"{store.uri}/{key}"
     data = bytearray()
-    source = Source.of(store, key, attempts=attempts)
+    source = ReadSource.of(store, key, attempts=attempts)
     for chunk in source.chunks():
         data += chunk
         if len(data) > LARGEST_RECORD:

@@ -11,10 +11,10 @@ from edgecap.archive.entries import Entry, read_entry
 from edgecap.archive.layout import CAPTURES, MANIFEST, parse_prefix
 from edgecap.archive.manifest import FileRecord, Totals
 from edgecap.errors import Damaged, EntryMissing, ObjectMissing, StoreError, StoreUnreachable
+from edgecap.files.durable import forget_cached
 from edgecap.packets.inspect import Inspector
 from edgecap.packets.inspection import Inspection
 from edgecap.stores.base import Store
-from edgecap.stores.durable import forget_cached
 from edgecap.stores.reading import read_object
 
 KINDS = {
@@ -54,7 +54,7 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Verified:
     """What verifying one prefix of the archive found. `entry` is None if there is none that can be read."""
 
     prefix: str
@@ -84,7 +84,7 @@ def verify_entry(store: Store, entry: Entry) -> list[Problem]:
     return list(_problems(_Reading(store), entry, sizes))
 
 
-def verify_archive(store: Store) -> Iterator[Verdict]:
+def verify_archive(store: Store) -> Iterator[Verified]:
     """Verify all entries in the order of their keys, and name what belongs to none.
 
     What the store does not give is a problem of the kind `unread`, and the rest is verified all the same, as
@@ -97,10 +97,10 @@ def verify_archive(store: Store) -> Iterator[Verdict]:
     for prefix, sizes in _by_prefix(store):
         reading.require_answers()
         if not prefix:
-            yield Verdict("", None, [Problem("stray", key, KINDS["stray"]) for key in sizes])
+            yield Verified("", None, [Problem("stray", key, KINDS["stray"]) for key in sizes])
         elif prefix + MANIFEST not in sizes:
             count = f"{len(sizes)} files" if len(sizes) > 1 else "1 file"
-            yield Verdict(prefix, None, [Problem("unfinished", prefix, f"{count}, and no manifest")])
+            yield Verified(prefix, None, [Problem("unfinished", prefix, f"{count}, and no manifest")])
         else:
             try:
                 entry = reading.entry(prefix)
@@ -108,9 +108,9 @@ def verify_archive(store: Store) -> Iterator[Verdict]:
                 continue  # removed since it was listed
             except StoreError as error:
                 kind = "unreadable" if isinstance(error, Damaged) else UNREAD
-                yield Verdict(prefix, None, [Problem(kind, prefix + MANIFEST, str(error))])
+                yield Verified(prefix, None, [Problem(kind, prefix + MANIFEST, str(error))])
             else:
-                yield Verdict(prefix, entry, list(_problems(reading, entry, sizes)))
+                yield Verified(prefix, entry, list(_problems(reading, entry, sizes)))
 
 
 class _Reading:

@@ -36,13 +36,13 @@ def auth_headers(account: Account) -> dict[str, str]:
         raise ConfigError(
             "the account has no credentials",
             where=f"account {account.account_id}",
-            todo="set CLOUDFLARE_API_TOKEN, or CLOUDFLARE_EMAIL and CLOUDFLARE_API_KEY",
+            hint="set CLOUDFLARE_API_TOKEN, or CLOUDFLARE_EMAIL and CLOUDFLARE_API_KEY",
         )
     if not all(_IN_A_HEADER.fullmatch(part) for part in parts):
         raise ConfigError(
             "the credentials hold a space, a line break or a character that HTTP cannot carry",
             where=f"account {account.account_id}",
-            todo="copy CLOUDFLARE_API_TOKEN, or CLOUDFLARE_EMAIL and CLOUDFLARE_API_KEY, anew",
+            hint="copy CLOUDFLARE_API_TOKEN, or CLOUDFLARE_EMAIL and CLOUDFLARE_API_KEY, anew",
         )
     return headers
 
@@ -61,6 +61,6 @@ def api_address(text: str) -> httpx.URL:
         raise ConfigError(
             "the API's address is none that can be used",
             where=f"base_url {redact(text)}",
-            todo="set CLOUDFLARE_BASE_URL to one such as https://api.cloudflare.com/client/v4",
+            hint="set CLOUDFLARE_BASE_URL to one such as https://api.cloudflare.com/client/v4",
         )
     return url

@@ -21,11 +21,11 @@ from edgecap.errors import (
     ApiError,
     BadCredentials,
     Busy,
-    NetworkTrouble,
+    NetworkFailure,
     NoPermission,
     RateLimited,
     RequestRefused,
-    ServerTrouble,
+    ServerFailure,
     UnexpectedAnswer,
     UnknownToApi,
 )
@@ -127,7 +127,7 @@ def unexpected(call: Call, status: int | None, what: str) -> UnexpectedAnswer:
     return UnexpectedAnswer(
         call.hide(what),
         where=str(call),
-        todo="check CLOUDFLARE_BASE_URL, and what stands between here and the API",
+        hint="check CLOUDFLARE_BASE_URL, and what stands between here and the API",
         status=status,
     )
 
@@ -147,17 +147,17 @@ def error_of(call: Call, status: int, headers: Mapping[str, str], body: bytes, n
         error = kind(
             call.hide(_what(kind, status, said)),
             where=str(call),
-            todo=_may_mean(kind, call, api=envelope is not None)
+            hint=_may_mean(kind, call, api=envelope is not None)
             if status == HTTPStatus.FORBIDDEN
             else _todo(kind, call, field),
             status=status,
         )
     error.codes = envelope.codes if envelope else ()
     error.field = field
-    if kind in (RateLimited, Busy, ServerTrouble):
+    if kind in (RateLimited, Busy, ServerFailure):
         error.retry_at = _retry_at(headers, said.lower(), status, now)
         if kind is RateLimited and error.retry_at is not None:
-            error.todo = f"try again after {error.retry_at:%Y-%m-%d %H:%M:%S} UTC"
+            error.hint = f"try again after {error.retry_at:%Y-%m-%d %H:%M:%S} UTC"
     return error
 
 
@@ -167,16 +167,16 @@ def _on_the_way(call: Call, status: int, headers: Mapping[str, str]) -> ApiError
         found: ApiError = UnexpectedAnswer(
             f"Cloudflare answered with a challenge page, which only a browser can pass: HTTP {status}",
             where=str(call),
-            todo="Cloudflare challenges requests that come from this network, or through its proxy: "
+            hint="Cloudflare challenges requests that come from this network, or through its proxy: "
             "let them leave from another address",
             status=status,
             sent=False,
         )
     elif status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
-        found = NetworkTrouble(
+        found = NetworkFailure(
             f"a proxy wants a user and password: HTTP {status}",
             where=str(call),
-            todo="put them into HTTP_PROXY, before the host: USER:PASSWORD@host:port",
+            hint="put them into HTTP_PROXY, before the host: USER:PASSWORD@host:port",
             status=status,
             sent=False,
         )
@@ -191,7 +191,7 @@ def _kind(  # noqa: PLR0911 - a decision list reads best as one
 ) -> type[ApiError]:
     """The rules, from the surest sign to the weakest."""
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in _UNREADABLE:
-        return ServerTrouble
+        return ServerFailure
     if status == HTTPStatus.UNAUTHORIZED or codes & BAD_CREDENTIALS_CODES:
         return BadCredentials
     if status == HTTPStatus.FORBIDDEN:
@@ -242,7 +242,7 @@ def _what(kind: type[ApiError], status: int, said: str) -> str:
         RateLimited: "Cloudflare limits the rate of requests",
         Busy: "a capture is pending or running already",
         UnknownToApi: "Cloudflare knows no such thing",
-        ServerTrouble: "Cloudflare's API is in trouble",
+        ServerFailure: "Cloudflare's API is in trouble",
     }[kind]
     return f"{summary}: HTTP {status}" + (f", {said!r}" if said else "")
 
@@ -256,7 +256,7 @@ def _todo(kind: type[ApiError], call: Call, field: str) -> str:
         RequestRefused: f"correct {field or 'the request'}",
         RateLimited: "wait a minute and try again",
         Busy: "wait until it ends, or stop it",
-        ServerTrouble: "try again later; www.cloudflarestatus.com knows of outages",
+        ServerFailure: "try again later; www.cloudflarestatus.com knows of outages",
     }[kind]
 
 

@@ -82,7 +82,7 @@ class Client:
             raise ConfigError(
                 f"{account.account_id!r} is no account id",
                 where="account_id",
-                todo="set CLOUDFLARE_ACCOUNT_ID to the 32 hexadecimal digits that the dashboard shows",
+                hint="set CLOUDFLARE_ACCOUNT_ID to the 32 hexadecimal digits that the dashboard shows",
             )
         credentials = auth_headers(account)
         base = api_address(account.base_url)
@@ -176,12 +176,12 @@ class Client:
         return Listing(list(found.values()), listing.server_time, total)
 
     async def create_capture(self, body: dict[str, Any]) -> Capture:
-        """Ask for a capture, once; `body` is what `edgecap.body.request_body` makes.
+        """Ask for a capture, once; `body` is what `edgecap.captures.body.request_body` makes.
 
         Raises:
             Busy: a full capture is pending or running.
             RateLimited: the last simple capture was too recent, or the general limit is reached.
-            NetworkTrouble: with `sent`, the capture may have been accepted.
+            NetworkFailure: with `sent`, the capture may have been accepted.
             UnexpectedAnswer: accepted, as it seems, but without an id.
         """
         call = self._call("POST", "/pcaps", capture_type=str(body.get("type", "")))
@@ -202,7 +202,7 @@ class Client:
     async def download(self, capture_id: str) -> AsyncIterator[Download]:
         """The packets of a finished simple capture, while they arrive.
 
-        Opening it is tried again as any GET; once bytes flow, a break ends it with NetworkTrouble.
+        Opening it is tried again as any GET; once bytes flow, a break ends it with NetworkFailure.
         """
         call = self._call("GET", f"/pcaps/{_checked(capture_id, 'pcap_id')}/download")
         response = await self._try_again(lambda: self._open(call))
@@ -345,6 +345,6 @@ class Client:
 def _checked(some_id: str, field: str) -> str:
     if not _ID.fullmatch(some_id):
         raise InvalidRequest(
-            f"{redact(some_id)[:80]!r} is no id", field=field, todo="give 32 hexadecimal digits"
+            f"{redact(some_id)[:80]!r} is no id", field=field, hint="give 32 hexadecimal digits"
         )
     return some_id

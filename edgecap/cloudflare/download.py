@@ -8,7 +8,7 @@ import httpx
 
 from edgecap.cloudflare.answers import Call, unexpected
 from edgecap.cloudflare.network import HTTPX_ERRORS, network_trouble
-from edgecap.errors import NetworkTrouble
+from edgecap.errors import NetworkFailure
 
 
 def is_same_host(one: httpx.URL, other: httpx.URL) -> bool:
@@ -61,7 +61,7 @@ class Download:
         """The chunks.
 
         Raises:
-            NetworkTrouble: the connection broke, or the body ended before `size` bytes had come.
+            NetworkFailure: the connection broke, or the body ended before `size` bytes had come.
         """
         try:
             async for chunk in self._response.aiter_raw():
@@ -70,8 +70,8 @@ class Download:
         except HTTPX_ERRORS as error:
             raise network_trouble(error, self._call, str(self._response.request.url)) from error
         if self.size is not None and self.received != self.size:
-            raise NetworkTrouble(
+            raise NetworkFailure(
                 f"the download ended after {self.received} of {self.size} bytes",
                 where=str(self._call),
-                todo="download it again",
+                hint="download it again",
             )

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from edgecap.cloudflare.answers import Call
-from edgecap.errors import NetworkTrouble
+from edgecap.errors import NetworkFailure
 from edgecap.network.trouble import trouble_of
 
 # All that httpx raises; StreamError and CookieConflict stand outside its HTTPError.
@@ -24,7 +24,7 @@ _NOTHING_SENT = (
 )
 
 
-def network_trouble(error: Exception, call: Call, url: str) -> NetworkTrouble:
+def network_trouble(error: Exception, call: Call, url: str) -> NetworkFailure:
     """What one of `HTTPX_ERRORS` means.
 
     Args:
@@ -34,14 +34,14 @@ def network_trouble(error: Exception, call: Call, url: str) -> NetworkTrouble:
     """
     sent = not isinstance(error, _NOTHING_SENT)
     if not sent and (trouble := trouble_of(error, url)):
-        found = NetworkTrouble(call.hide(trouble.what), where=str(call), todo=trouble.todo, sent=False)
+        found = NetworkFailure(call.hide(trouble.what), where=str(call), hint=trouble.hint, sent=False)
         found.permanent = trouble.permanent
         return found
     changes = sent and call.method != "GET"
-    return NetworkTrouble(
+    return NetworkFailure(
         call.hide(f"{_what(error)} {urlsplit(url).netloc}: {str(error) or type(error).__name__}"),
         where=str(call),
-        todo="it may have taken effect all the same, so look before trying again"
+        hint="it may have taken effect all the same, so look before trying again"
         if changes
         else "check the network and CLOUDFLARE_BASE_URL",
         sent=sent,

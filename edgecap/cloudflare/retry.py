@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, TypeVar
 
-from edgecap.errors import ApiError, NetworkTrouble, RateLimited, ServerTrouble
+from edgecap.errors import ApiError, NetworkFailure, RateLimited, ServerFailure
 
 _T = TypeVar("_T")
-PASSING = (NetworkTrouble, RateLimited, ServerTrouble)  # what may be gone the next time
+RETRIED = (NetworkFailure, RateLimited, ServerFailure)  # what may be gone the next time
 
 
 class Random(Protocol):
@@ -39,7 +39,7 @@ class Backoff:
 
     def wait(self, tried: int, error: ApiError, *, now: datetime, rng: Random) -> float | None:
         """Seconds to wait after `tried` calls of which the last ended with `error`; None to give up."""
-        if tried >= self.attempts or error.permanent or not isinstance(error, PASSING):
+        if tried >= self.attempts or error.permanent or not isinstance(error, RETRIED):
             return None
         jitter = rng.uniform(0.0, min(self.most, self.first * 2.0 ** (tried - 1)))
         if error.retry_at is None:

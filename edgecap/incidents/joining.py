@@ -1,6 +1,6 @@
 """What becomes of an alert: it opens an incident, joins one, ends one, or is known already.
 
-Asks the book's tables and writes to them, within the caller's transaction. The clock is the alerts' own
+Asks the inbox's tables and writes to them, within the caller's transaction. The clock is the alerts' own
 `received`, so that what was interrupted and goes on later comes to the same.
 
 - The same identity again is a repetition.
@@ -24,8 +24,8 @@ from datetime import UTC, datetime, timedelta
 from pydantic import BaseModel
 
 from edgecap.alerts.model import Alert, derive
-from edgecap.alerts.policy import Plan
-from edgecap.incidents.booked import Outcome, Turn
+from edgecap.alerts.policy.decision import Plan
+from edgecap.incidents.inbox.rows import Boundary, Outcome
 
 LAPSES = timedelta(hours=24)
 """How long an incident is believed to go on, or an identity to be the same, without being heard of."""
@@ -209,7 +209,7 @@ def _within_budget(db: sqlite3.Connection, plan: Plan, at: int) -> Plan:
     )
 
 
-def _order(db: sqlite3.Connection, incident: str, event: Turn, alert: int, plan: Plan, at: int) -> None:
+def _order(db: sqlite3.Connection, incident: str, event: Boundary, alert: int, plan: Plan, at: int) -> None:
     if plan.captures:
         db.execute(
             "INSERT INTO spent (rule, day, captures) VALUES (?, ?, ?)"

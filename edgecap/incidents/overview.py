@@ -1,4 +1,4 @@
-"""Everything that is known of an incident: from the archive, and from the book if it is on this machine."""
+"""Everything that is known of an incident: from the archive, and from the inbox if it is on this machine."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from edgecap.alerts.model import Alert
 from edgecap.archive.entries import read_entry
 from edgecap.archive.journal import Journal
 from edgecap.errors import Damaged, EdgecapError, EntryMissing
-from edgecap.incidents.book import Book, BookedIncident, Order
-from edgecap.incidents.record import HeldBack, Incident, Incidents, Noted, Part
+from edgecap.incidents.inbox.alert_inbox import AlertInbox, InboxIncident, RunRequest
+from edgecap.incidents.record import HeldBack, Incident, IncidentEvent, Incidents, Part
 from edgecap.stores.base import Store
 
 State = Literal["waits for Prefect", "refused by Prefect", "starting", "open", "ending", "closed"]
-"""The first three: it is in the book and not in the archive yet. `ending`: its end was told."""
+"""The first three: it is in the inbox and not in the archive yet. `ending`: its end was told."""
 
-_MOST = 1000  # incidents and orders that are read from the book; it holds those of ninety days
+_MOST = 1000  # incidents and orders that are read from the inbox; it holds those of ninety days
 _SHOWN = 5
 
 
@@ -33,16 +33,16 @@ class Overview:
         opened: how it began, from the archive.
         ended: how it ended.
         record: the record of it once it is closed.
-        booked: what the book says of it.
+        in_inbox: what the inbox says of it.
         orders: what Prefect was not told of yet, or did not want.
     """
 
     id: str
-    opened: Noted | None = None
-    ended: Noted | None = None
+    opened: IncidentEvent | None = None
+    ended: IncidentEvent | None = None
     record: Incident | None = None
-    booked: BookedIncident | None = None
-    orders: tuple[Order, ...] = ()
+    in_inbox: InboxIncident | None = None
+    orders: tuple[RunRequest, ...] = ()
 
     @property
     def state(self) -> State:
@@ -58,8 +58,8 @@ class Overview:
     @property
     def began(self) -> datetime | None:
         """When it was opened."""
-        if self.booked:
-            return self.booked.opened
+        if self.in_inbox:
+            return self.in_inbox.opened
         if self.record:
             return self.record.opened
         first = self.opened or self.ended
@@ -78,51 +78,51 @@ class Overview:
         if self.record:
             return self.record.rule
         first = self.opened or self.ended
-        return first.plan.rule if first else self.booked.rule if self.booked else ""
+        return first.plan.rule if first else self.in_inbox.rule if self.in_inbox else ""
 
     @property
     def alert(self) -> str:
         """The alert that opened it, in a line."""
         if self.opened:
             return self.opened.plan.alert
-        if self.booked:
-            return self.booked.plan.alert
+        if self.in_inbox:
+            return self.in_inbox.plan.alert
         told = self.record.alert if self.record else self.ended.alert if self.ended else {}
         return _line(told)
 
     @property
     def held_back(self) -> HeldBack:
-        """Alerts that joined it; the book knows best, for it still counts after the record is written."""
-        if self.booked:
-            return HeldBack(joined=self.booked.joined, repeated=self.booked.repeated)
+        """Alerts that joined it; the inbox knows best, for it still counts after the record is written."""
+        if self.in_inbox:
+            return HeldBack(joined=self.in_inbox.joined, repeated=self.in_inbox.repeated)
         return self.record.held_back if self.record else HeldBack()
 
 
 class Overviews:
-    """The incidents of an archive and of a book.
+    """The incidents of an archive and of a inbox.
 
     Args:
         store: the archive.
-        book: the receiver's, opened to be read; None if it is not on this machine.
+        inbox: the receiver's, opened to be read; None if it is not on this machine.
     """
 
-    def __init__(self, store: Store, book: Book | None) -> None:
+    def __init__(self, store: Store, inbox: AlertInbox | None) -> None:
         self._store = store
         self._incidents = Incidents(store)
-        booked = book.incidents(_MOST) if book else []
-        self._booked = {each.id: each for each in booked}
-        self._orders: dict[str, tuple[Order, ...]] = {}
-        waiting = [*book.orders(_MOST), *book.orders(_MOST, refused=True)] if book else []
+        in_inbox = inbox.incidents(_MOST) if inbox else []
+        self._in_inbox = {each.id: each for each in in_inbox}
+        self._orders: dict[str, tuple[RunRequest, ...]] = {}
+        waiting = [*inbox.orders(_MOST), *inbox.orders(_MOST, refused=True)] if inbox else []
         for order in sorted(waiting, key=_number):
             self._orders[order.incident] = (*self._orders.get(order.incident, ()), order)
 
     def __repr__(self) -> str:
-        return f"<Overviews {self._incidents!r}, {len(self._booked)} in the book>"
+        return f"<Overviews {self._incidents!r}, {len(self._in_inbox)} in the inbox>"
 
     def ids(self, beginning: str = "") -> list[str]:
         """The ids of all that begin so, sorted."""
-        booked = {id_ for id_ in self._booked if id_.startswith(beginning)}
-        return sorted({*self._incidents.ids(beginning), *booked})
+        in_inbox = {id_ for id_ in self._in_inbox if id_.startswith(beginning)}
+        return sorted({*self._incidents.ids(beginning), *in_inbox})
 
     def read(self, incident_id: str) -> Overview:
         """What is known of the one with this id.
@@ -136,7 +136,7 @@ class Overviews:
             opened=self._incidents.opened(incident_id),
             ended=self._incidents.ended(incident_id),
             record=self._incidents.closed(incident_id),
-            booked=self._booked.get(incident_id),
+            in_inbox=self._in_inbox.get(incident_id),
             orders=self._orders.get(incident_id, ()),
         )
 
@@ -153,13 +153,13 @@ class Overviews:
         if len(found) > 1 and wanted not in found:
             shown = ", ".join(found[:_SHOWN]) + (", ..." if len(found) > _SHOWN else "")
             raise EntryMissing(
-                f"{len(found)} incidents begin with {wanted!r}: {shown}", todo="give more of the id"
+                f"{len(found)} incidents begin with {wanted!r}: {shown}", hint="give more of the id"
             )
         if not found:
             raise EntryMissing(
                 f"there is no incident {beginning!r}",
                 where=self._store.uri,
-                todo="`edgecap incident list` shows those there are",
+                hint="`edgecap incident list` shows those there are",
             )
         return self.read(wanted if wanted in found else found[0])
 
@@ -197,8 +197,8 @@ class Overviews:
                     "why": planned.why,
                 }
                 yield self._part(journal, part.intent_id, known)
-        if not incident.opened and incident.booked:
-            for planned in incident.booked.plan.captures:
+        if not incident.opened and incident.in_inbox:
+            for planned in incident.in_inbox.plan.captures:
                 yield Part(
                     phase=planned.phase,
                     number=planned.number,
@@ -239,7 +239,7 @@ def _line(alert: dict[str, Any]) -> str:
         return " ".join(str(alert[name]) for name in ("source", "kind") if name in alert)
 
 
-def _number(order: Order) -> int:
+def _number(order: RunRequest) -> int:
     return order.id
 
 

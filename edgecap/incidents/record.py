@@ -11,18 +11,18 @@ from typing import Literal, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from edgecap.alerts.policy import Phase, Plan, Planned
+from edgecap.alerts.policy.decision import Plan, Planned
 from edgecap.archive.layout import INCIDENTS, incident_event_key, incident_key
 from edgecap.archive.text import Json, read_json, to_json
+from edgecap.captures.incident_part import IncidentPart, Phase
 from edgecap.errors import ObjectExists, ObjectMissing
-from edgecap.incidents.part import IncidentPart
 from edgecap.stores.base import Store
 
 FORMAT = "edgecap-incident/1"
 _Record = TypeVar("_Record", bound=BaseModel)
 
 
-class Noted(BaseModel):
+class IncidentEvent(BaseModel):
     """The alert that began or ended an incident, and what was planned because of it. Decided once."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
@@ -115,7 +115,7 @@ class Incidents:
     def __repr__(self) -> str:
         return f"<Incidents {self._store.uri}/{INCIDENTS}>"
 
-    def open(self, noted: Noted) -> Noted:
+    def open(self, noted: IncidentEvent) -> IncidentEvent:
         """Write down how it began; what was written first stands.
 
         Raises:
@@ -123,7 +123,7 @@ class Incidents:
         """
         return self._put(incident_event_key(noted.incident, "opened"), noted)
 
-    def end(self, noted: Noted) -> Noted:
+    def end(self, noted: IncidentEvent) -> IncidentEvent:
         """Write down how it ended; what was written first stands.
 
         Raises:
@@ -139,13 +139,13 @@ class Incidents:
         """
         return self._put(incident_key(incident.incident), incident)
 
-    def opened(self, incident_id: str) -> Noted | None:
+    def opened(self, incident_id: str) -> IncidentEvent | None:
         """How it began, or None if that is not known here."""
-        return self._get(incident_event_key(incident_id, "opened"), Noted)
+        return self._get(incident_event_key(incident_id, "opened"), IncidentEvent)
 
-    def ended(self, incident_id: str) -> Noted | None:
+    def ended(self, incident_id: str) -> IncidentEvent | None:
         """How it ended, or None if it has not."""
-        return self._get(incident_event_key(incident_id, "ended"), Noted)
+        return self._get(incident_event_key(incident_id, "ended"), IncidentEvent)
 
     def closed(self, incident_id: str) -> Incident | None:
         """The record of a closed incident, or None."""
@@ -171,8 +171,8 @@ class Incidents:
 
 
 def closed_record(
-    opened: Noted,
-    ended: Noted | None,
+    opened: IncidentEvent,
+    ended: IncidentEvent | None,
     captures: tuple[Part, ...],
     *,
     held_back: HeldBack,

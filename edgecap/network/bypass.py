@@ -161,5 +161,5 @@ def address_of(host: str) -> IPv4Address | IPv6Address | None:
     return (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address
 
 
-def _wrong(text: str, variable: str, what: str, todo: str) -> ConfigError:
-    return ConfigError(f"{text[:80]!r} in {variable} {what}", where=variable, todo=todo)
+def _wrong(text: str, variable: str, what: str, hint: str) -> ConfigError:
+    return ConfigError(f"{text[:80]!r} in {variable} {what}", where=variable, hint=hint)

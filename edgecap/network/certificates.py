@@ -79,8 +79,8 @@ class Authorities:
         except OSError as error:
             raise self._wrong(f"cannot be read: {error.strerror}", f"correct {self.variable}") from None
 
-    def _wrong(self, what: str, todo: str) -> ConfigError:
-        return ConfigError(f"{self.variable}: {self.path} {what}", where=self.variable, todo=todo)
+    def _wrong(self, what: str, hint: str) -> ConfigError:
+        return ConfigError(f"{self.variable}: {self.path} {what}", where=self.variable, hint=hint)
 
 
 @dataclass(frozen=True, slots=True)

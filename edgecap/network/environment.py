@@ -14,12 +14,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from edgecap.files.durable import explained
+from edgecap.files.private_folder import private_folder
 from edgecap.network.bypass import Bypass
 from edgecap.network.certificates import Trust
 from edgecap.network.prefect_url import prefect_api_url
 from edgecap.network.proxies import Proxies
-from edgecap.stores.durable import explained
-from edgecap.stores.staging import own_folder
 
 _CA_FILE = "PREFECT_API_SSL_CERT_FILE"
 
@@ -68,7 +68,7 @@ def _file_for_prefect(trust: Trust) -> str:
 
 def _keep(content: bytes) -> Path:
     """Write `content` to a file of this user. The name is its hash, so an existing file needs no writing."""
-    file = own_folder("edgecap-certificates") / f"{hashlib.sha256(content).hexdigest()[:16]}.pem"
+    file = private_folder("edgecap-certificates") / f"{hashlib.sha256(content).hexdigest()[:16]}.pem"
     with explained(file):
         try:
             os.utime(file)  # systemd removes what was not used for ten days

@@ -28,6 +28,6 @@ def prefect_api_url(environment: Mapping[str, str] = os.environ) -> str:
     if not usable:
         # The value is not repeated: it may hold a password.
         raise ConfigError(
-            f"{VARIABLE} is not a valid URL", where=VARIABLE, todo="write it like http://127.0.0.1:4200/api"
+            f"{VARIABLE} is not a valid URL", where=VARIABLE, hint="write it like http://127.0.0.1:4200/api"
         )
     return url

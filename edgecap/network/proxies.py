@@ -133,4 +133,4 @@ def _given(environment: Mapping[str, str], name: str) -> tuple[str, str]:
 
 
 def _wrong(variable: str, what: str) -> ConfigError:
-    return ConfigError(f"{variable} {what}", where=variable, todo=_SUMMARY)
+    return ConfigError(f"{variable} {what}", where=variable, hint=_SUMMARY)

@@ -40,12 +40,12 @@ class Trouble:
 
     Attributes:
         what: what happened.
-        todo: what a person can do.
+        hint: what a person can do.
         permanent: waiting does not help; a person has to act.
     """
 
     what: str
-    todo: str
+    hint: str
     permanent: bool = False
 
 
@@ -107,15 +107,15 @@ def _url_of(error: BaseException) -> str:
 def _not_trusted(error: ssl.SSLCertVerificationError, url: str, proxy: Proxy | None) -> Trouble:
     server = urlsplit(url).hostname or "the server"
     by = f", through the proxy {proxy}," if proxy else ""
-    todo = "check the address, the server's certificate and this machine's clock"
+    hint = "check the address, the server's certificate and this machine's clock"
     known = ""
     if error.verify_code in _UNKNOWN_ISSUER:
-        todo = (
+        hint = (
             "add its CA to the system's trust store, or set SSL_CERT_FILE to a file with the CA's certificate"
         )
         known = f" (trusted are {trust()})"
     return Trouble(
-        f"the certificate of {server}{by} is not trusted: {error.verify_message}{known}", todo, permanent=True
+        f"the certificate of {server}{by} is not trusted: {error.verify_message}{known}", hint, permanent=True
     )
 
 

@@ -1,6 +1,6 @@
 """Packets as columns: NumPy arrays with a row for each packet, and one for its headers.
 
-The layouts are those of `_kernel.c`. All numbers are in this machine's byte order, whatever the file's.
+The layouts are those of `kernel.c`. All numbers are in this machine's byte order, whatever the file's.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecap.packets import _kernel
+from edgecap.packets.native import kernel
 
 Rows = NDArray[np.void]
 
@@ -76,9 +76,9 @@ INTERFACE: Final = np.dtype(
 )
 """How the packets of one interface of a pcapng are read."""
 
-_BUILT = (_kernel.ROW_SIZE, _kernel.HEADERS_SIZE, _kernel.INTERFACE_SIZE)
+_BUILT = (kernel.ROW_SIZE, kernel.HEADERS_SIZE, kernel.INTERFACE_SIZE)
 if (PACKET.itemsize, HEADERS.itemsize, INTERFACE.itemsize) != _BUILT:
-    raise ImportError("edgecap.packets._kernel was built from another version; run `make setup`")
+    raise ImportError("edgecap.packets.native.kernel was built from another version; run `make setup`")
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,9 +19,9 @@ import arro3.io
 import numpy as np
 
 from edgecap import __version__
-from edgecap.packets import _text
+from edgecap.files.durable import new_file
 from edgecap.packets.columns import Rows
-from edgecap.stores.durable import new_file
+from edgecap.packets.native import text
 
 _U8, _U16, _U32, _U64 = (getattr(arrow.DataType, f"uint{bits}")() for bits in (8, 16, 32, 64))
 _TIME = arrow.DataType.timestamp("ns", tz="UTC")
@@ -181,9 +181,9 @@ def _batch(flows: Rows) -> arrow.RecordBatch:
     count, size = len(flows), flows.itemsize
     flows = np.ascontiguousarray(flows)
     texts = {
-        "community_id": _text.community_ids(flows, count),
-        "source": _text.addresses(flows, 0, size, count),
-        "destination": _text.addresses(flows, 16, size, count),
+        "community_id": text.community_ids(flows, count),
+        "source": text.addresses(flows, 0, size, count),
+        "destination": text.addresses(flows, 16, size, count),
     }
     columns = [
         arrow.Array(texts[name], kind) if name in _TEXTS else _numbers(flows[name], kind)

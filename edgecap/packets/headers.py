@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from edgecap.packets import _kernel
 from edgecap.packets.columns import HEADERS, Batch, Interface, Rows
+from edgecap.packets.native import kernel
 
 
 def dissect(batch: Batch, interfaces: Sequence[Interface]) -> Rows:
@@ -26,7 +26,7 @@ def dissect(batch: Batch, interfaces: Sequence[Interface]) -> Rows:
     """
     headers = np.empty(len(batch.rows), HEADERS)
     link_types = np.array([interface.link_type for interface in interfaces], "u4")
-    _kernel.dissect(batch.data, batch.rows, link_types, headers)
+    kernel.dissect(batch.data, batch.rows, link_types, headers)
     return headers
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from edgecap.files.unpacking import GZIP_DAMAGED, ZSTD_DAMAGED
+
 EMPTY = "empty"
 TRUNCATED = "truncated"
 NOT_PCAP = "not-pcap"
@@ -13,8 +15,6 @@ ABSURD_LENGTH = "absurd-length"
 BAD_STRUCTURE = "bad-structure"
 NO_TIMES = "no-times"
 TIME_OUT_OF_RANGE = "time-out-of-range"
-GZIP_DAMAGED = "gzip-damaged"
-ZSTD_DAMAGED = "zstd-damaged"
 TOO_LARGE = "too-large"
 
 FLAGS = {

@@ -8,10 +8,10 @@ from __future__ import annotations
 import struct
 import sys
 
-from edgecap.packets import _kernel
+from edgecap.files.sniff import PCAP_MAGICS
 from edgecap.packets.columns import Interface
-from edgecap.packets.sniff import PCAP_MAGICS
-from edgecap.packets.walker import Walker, longest_packet
+from edgecap.packets.native import kernel
+from edgecap.packets.record_parser import RecordParser, longest_packet
 
 HEADER = 24
 RECORD = 16
@@ -20,7 +20,7 @@ _LINK_TYPE_BITS = 0x03FF_FFFF  # the bits above tell the length of a frame check
 _MAJOR = 2
 
 
-class PcapWalker(Walker):
+class PcapWalker(RecordParser):
     """Walks a classic pcap of either byte order, with times in micro- or nanoseconds."""
 
     format = "pcap"
@@ -39,7 +39,7 @@ class PcapWalker(Walker):
             if not self._header(data, start):
                 return start
             start += HEADER
-        run = _kernel.walk_pcap(
+        run = kernel.walk_pcap(
             data,
             start,
             self._rows,
@@ -51,7 +51,7 @@ class PcapWalker(Walker):
         )
         pos, why, value = run[:3]
         self._walked(run)
-        if why == _kernel.ABSURD:
+        if why == kernel.ABSURD:
             self._absurd(value)
         else:
             self.need = value

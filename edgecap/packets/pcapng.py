@@ -11,11 +11,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from edgecap.packets import _kernel
 from edgecap.packets.columns import INTERFACE, Interface
 from edgecap.packets.inspection import NO_TIMES
+from edgecap.packets.native import kernel
 from edgecap.packets.pcap import NATIVE
-from edgecap.packets.walker import LONGEST_BLOCK, Walker, longest_packet
+from edgecap.packets.record_parser import LONGEST_BLOCK, RecordParser, longest_packet
 
 SECTION = 0x0A0D0D0A
 INTERFACE_BLOCK = 1
@@ -53,7 +53,7 @@ class _Interface(NamedTuple):
         return *scale, self.snaplen, self.longest, self.number, 0
 
 
-class PcapngWalker(Walker):
+class PcapngWalker(RecordParser):
     """Walks a pcapng of any number of sections, each in its own byte order."""
 
     format = "pcapng"
@@ -99,7 +99,7 @@ class PcapngWalker(Walker):
 
     def _run(self, data: bytes, pos: int) -> int:
         """Walk over plain packets as the kernel does, up to the first block that is anything else."""
-        run = _kernel.walk_pcapng(
+        run = kernel.walk_pcapng(
             data,
             pos,
             self._rows,

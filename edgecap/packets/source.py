@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from edgecap.errors import ObjectMissing, StoreDenied, StoreUnreachable
-from edgecap.interruption import check
+from edgecap.files.interruption import check
 
 READ = 1 << 22  # bytes of a file read at a time: the size at which walking measured fastest
 
@@ -58,7 +58,7 @@ def unreadable(error: OSError, where: Path | str) -> ObjectMissing | StoreDenied
     """The error of the tree for a file that cannot be read."""
     place = str(where)
     if isinstance(error, FileNotFoundError | IsADirectoryError | NotADirectoryError):
-        return ObjectMissing("there is no such file", where=place, todo="check the path")
+        return ObjectMissing("there is no such file", where=place, hint="check the path")
     if isinstance(error, PermissionError):
-        return StoreDenied("the file may not be read", where=place, todo="check its permissions")
-    return StoreUnreachable(f"reading failed: {error.strerror}", where=place, todo="check the disk")
+        return StoreDenied("the file may not be read", where=place, hint="check its permissions")
+    return StoreUnreachable(f"reading failed: {error.strerror}", where=place, hint="check the disk")

@@ -7,23 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from edgecap.files.gunzip import Gunzip
+from edgecap.files.sniff import ENOUGH, GZIP_MAGIC, PCAP_MAGICS, PCAPNG_MAGIC, Kind, is_zstd, sniff
+from edgecap.files.unpacking import GZIP_DAMAGED, PIECE, ZSTD_DAMAGED
+from edgecap.files.unzstd import Unzstd
 from edgecap.packets.columns import Batch, Interface
-from edgecap.packets.gunzip import Gunzip
 from edgecap.packets.inspection import (
     EMPTY,
-    GZIP_DAMAGED,
     NOT_PCAP,
     TRUNCATED,
-    ZSTD_DAMAGED,
     Inspection,
     moment,
 )
 from edgecap.packets.pcap import PcapWalker
 from edgecap.packets.pcapng import PcapngWalker
-from edgecap.packets.sniff import ENOUGH, GZIP_MAGIC, PCAP_MAGICS, PCAPNG_MAGIC, Kind, is_zstd, sniff
-from edgecap.packets.unpacking import PIECE
-from edgecap.packets.unzstd import Unzstd
-from edgecap.packets.walker import Walker
+from edgecap.packets.record_parser import RecordParser
 
 _MAGIC = 4
 
@@ -101,7 +99,7 @@ class _Core:
     """Feeds a walker with unpacked bytes, holding what belongs to a record that has not come whole yet."""
 
     def __init__(self, *, collect: bool) -> None:
-        self.walker: Walker | None = None
+        self.walker: RecordParser | None = None
         self._collect = collect
         self._size = 0
         self._head = bytearray()  # the first bytes, to name what a file is that is no packets
@@ -130,7 +128,7 @@ class _Core:
                 return
         yield from self._walk(self.walker, chunk, pos)
 
-    def _walk(self, walker: Walker, chunk: bytes, pos: int) -> Iterator[Batch]:
+    def _walk(self, walker: RecordParser, chunk: bytes, pos: int) -> Iterator[Batch]:
         while self._held:
             missing = walker.need - len(self._held)
             if missing > 0:
@@ -196,7 +194,7 @@ class _Core:
         )
 
 
-def _walker_for(magic: bytes, *, collect: bool) -> Walker | None:
+def _walker_for(magic: bytes, *, collect: bool) -> RecordParser | None:
     if magic in PCAP_MAGICS:
         return PcapWalker(collect=collect)
     if magic == PCAPNG_MAGIC:

@@ -217,7 +217,7 @@ class Difference(_Record):
     changes: tuple[Change, ...] = ()
 
 
-class Source(_Record):
+class SourceFile(_Record):
     """One file that the packets came from."""
 
     name: str = Field(description="The file, such as raw/ord02-s1.pcap")
@@ -268,7 +268,7 @@ class Summary(_Record):
     tunnels: Tunnels = Tunnels()
     vlans: tuple[int, ...] = Field((), description="VLAN numbers of outer tags, the most frequent first")
     timeline: Timeline = Timeline()
-    files: tuple[Source, ...] = ()
+    files: tuple[SourceFile, ...] = ()
     residual: Residual | None = Field(None, description="Null: nothing was filtered after the download")
 
 

@@ -2,6 +2,6 @@
 
 from edgecap.reconcile.findings import Action, Finding, Life, Limits, Reconciled
 from edgecap.reconcile.reconciler import Adopt, Reconciler
-from edgecap.reconcile.survey import LifeOf
+from edgecap.reconcile.snapshot import LifeOf
 
 __all__ = ["Action", "Adopt", "Finding", "Life", "LifeOf", "Limits", "Reconciled", "Reconciler"]

@@ -15,17 +15,17 @@ from functools import partial
 from itertools import groupby
 from typing import Literal
 
-from edgecap.adoption import Sought, look_for
 from edgecap.archive.journal import Journal, JournalRecord
-from edgecap.archive.layout import CAPTURES, MANIFEST, Place, parse_prefix, safe_name
+from edgecap.archive.layout import CAPTURES, MANIFEST, EntryPlace, parse_prefix, safe_name
+from edgecap.captures.adoption import Sought, find_accepted
+from edgecap.captures.posting import unknown_outcome
 from edgecap.cloudflare.client import Client
 from edgecap.cloudflare.models import Capture
 from edgecap.errors import DeadlinePassed, EdgecapError, StoreError
-from edgecap.posting import unknown_outcome
-from edgecap.reconcile.bringing import Bringer
 from edgecap.reconcile.findings import Action, Finding, Kind, Life, Limits, Reconciled
-from edgecap.reconcile.settling import Settler
-from edgecap.reconcile.survey import LifeOf, Open, Survey, look_around, owners
+from edgecap.reconcile.importer import Importer
+from edgecap.reconcile.settling import IntentSettler
+from edgecap.reconcile.snapshot import LifeOf, Open, Snapshot, look_around, owners
 from edgecap.settings import DEFAULT, Settings
 from edgecap.stores.base import ObjectInfo, Store
 
@@ -72,8 +72,8 @@ class Reconciler:
         self._adopt = adopt
         self._limits = limits or Limits()
         self._sleep = sleep
-        self._bringer = Bringer(client, archive, settings)
-        self._settler = Settler(client, self._journal, self._bringer, self._limits, sleep=sleep)
+        self._bringer = Importer(client, archive, settings)
+        self._settler = IntentSettler(client, self._journal, self._bringer, self._limits, sleep=sleep)
 
     async def run(self) -> Reconciled:
         """Deal with everything that is found, one after the other. What fails is in its finding.
@@ -100,10 +100,10 @@ class Reconciler:
         findings += await self._sweep()
         return Reconciled(tuple(findings))
 
-    async def _look(self) -> Survey:
+    async def _look(self) -> Snapshot:
         return await look_around(self._client, self._journal, self._account, self._life_of)
 
-    async def _settle_all(self, survey: Survey) -> tuple[list[Finding], set[str]]:
+    async def _settle_all(self, survey: Snapshot) -> tuple[list[Finding], set[str]]:
         """Settle the intents of dead runs; those of which the list shows nothing are returned as doubtful."""
         findings: list[Finding] = []
         doubtful = set()
@@ -133,11 +133,11 @@ class Reconciler:
                 findings.append(finding)
         return findings
 
-    async def _settle(self, one: Open, survey: Survey) -> Finding | None:
+    async def _settle(self, one: Open, survey: Snapshot) -> Finding | None:
         """None if nothing shows that the intent was accepted, and it is old enough for that to count."""
         accepted = one.accepted
         if accepted is None:
-            sought = await look_for(
+            sought = await find_accepted(
                 self._journal, one.record, survey.listing, self._client, lag=self._limits.list_lag
             )
             if sought.capture is None:
@@ -147,7 +147,7 @@ class Reconciler:
             accepted = await asyncio.to_thread(self._journal.accept, one.intent.intent_id, sought.capture.raw)
         return await self._settler.settle(one.intent, accepted, one.life)
 
-    async def _not_seen(self, one: Open, sought: Sought, survey: Survey) -> Finding | None:
+    async def _not_seen(self, one: Open, sought: Sought, survey: Snapshot) -> Finding | None:
         """None if it is sure, as far as one look goes, that nothing was accepted."""
         age = survey.listing.server_time - one.intent.decided
         if sought.until or (sought.absent and age < self._limits.list_lag):
@@ -166,7 +166,7 @@ class Reconciler:
     def _waits(self, one: Open, detail: str) -> Finding:
         return Finding("intent", one.intent.intent_id, Action.WAITING, detail)
 
-    async def _listed(self, survey: Survey) -> list[Finding]:
+    async def _listed(self, survey: Snapshot) -> list[Finding]:
         """Captures of the list without an entry that no open intent explains."""
         known = {one.accepted.capture_id for one in survey.open if one.accepted}
         left = [capture for capture in survey.listing.captures if capture.id and capture.id not in known]
@@ -217,7 +217,7 @@ class Reconciler:
         detail = f"{packets}, {whose}: {entry.where}" + (f"; {cleared}" if cleared else "")
         return Finding("capture", capture.id, Action.ARCHIVED, detail)
 
-    async def _orphans(self, survey: Survey) -> list[Finding]:
+    async def _orphans(self, survey: Snapshot) -> list[Finding]:
         """Files without a manifest that nothing above explains: packets, so they are never removed."""
         explained = {capture.id for capture in survey.listing.captures}
         explained |= {one.accepted.capture_id for one in survey.open if one.accepted}
@@ -269,7 +269,7 @@ class Reconciler:
         return Finding(kind, subject, Action.FAILED, detail)
 
 
-def _folders(infos: Iterable[ObjectInfo]) -> Iterator[tuple[Place, list[ObjectInfo]]]:
+def _folders(infos: Iterable[ObjectInfo]) -> Iterator[tuple[EntryPlace, list[ObjectInfo]]]:
     """The files of one entry after the other; keys come sorted. Files of no entry are left out."""
     for place, group in groupby(infos, lambda info: parse_prefix(info.key)):
         if place is not None:

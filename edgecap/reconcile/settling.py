@@ -10,19 +10,19 @@ from typing import Literal
 
 from edgecap.archive.entries import Entry
 from edgecap.archive.journal import Accepted, Ended, Intent, Journal
+from edgecap.captures.lanes import ends
 from edgecap.cloudflare.client import Client
 from edgecap.cloudflare.models import Capture
 from edgecap.errors import ApiError, CaptureFailed, DeadlinePassed, EdgecapError, UnknownToApi
-from edgecap.lanes import ends
-from edgecap.reconcile.bringing import Bringer
 from edgecap.reconcile.findings import Action, Finding, Life, Limits
+from edgecap.reconcile.importer import Importer
 
 _LOOK = 1.0  # seconds between two looks at a capture that was stopped
 
 Outcome = Literal["archived", "failed", "cancelled", "never-accepted"]
 
 
-class Settler:
+class IntentSettler:
     """Takes intents on from where their runs left them.
 
     Args:
@@ -37,7 +37,7 @@ class Settler:
         self,
         client: Client,
         journal: Journal,
-        bringer: Bringer,
+        bringer: Importer,
         limits: Limits,
         *,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,

@@ -8,6 +8,7 @@ from edgecap.archive.entries import Entry
 from edgecap.archive.manifest import FileRecord, Manifest
 from edgecap.archive.summaries import NO_SUMMARY
 from edgecap.packets.summary import Difference, Summary
+from edgecap.report.charts.timeline import NARROW, timeline_chart
 from edgecap.report.links import NOWHERE, Links
 from edgecap.report.markup import Child, Html, tag
 from edgecap.report.page import (
@@ -26,9 +27,8 @@ from edgecap.report.page import (
     two,
 )
 from edgecap.report.talkers import flows_section, mix_section, talkers_section
-from edgecap.report.timeline import NARROW, timeline_chart
-from edgecap.report.units import bit_rate, duration, packet_rate, percent, period, plural, size, stamp
 from edgecap.report.words import asked_for, fields, flags, headline, incident_of, verdict
+from edgecap.units import bit_rate, duration, packet_rate, percent, period, plural, size, stamp
 
 _FILES = 500  # rows; a capture of a large city has some hundred
 _CHANGES = 12

@@ -6,9 +6,12 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from edgecap.incidents.overview import Overview
+from edgecap.report.charts.incident_timeline import incident_chart
+from edgecap.report.charts.scene import Scene, alert_of, scene_of
+from edgecap.report.charts.timeline import NARROW
 from edgecap.report.entry import findings
-from edgecap.report.incident_picture import incident_chart
 from edgecap.report.links import NOWHERE, Links
+from edgecap.report.loading import Pictured
 from edgecap.report.markup import Child, Html, tag
 from edgecap.report.page import (
     block,
@@ -24,10 +27,7 @@ from edgecap.report.page import (
     table,
 )
 from edgecap.report.phases import phases_section
-from edgecap.report.reading import Pictured
-from edgecap.report.scene import Scene, alert_of, scene_of
-from edgecap.report.timeline import NARROW
-from edgecap.report.units import bit_rate, duration, packet_rate, period, plural, stamp
+from edgecap.units import bit_rate, duration, packet_rate, period, plural, stamp
 
 _TELLING = ("during", "before", "after")
 """The phases by how much their packets say of the attack."""
@@ -212,8 +212,8 @@ def _capture(each: Pictured, links: Links) -> tuple[Child, ...]:
 
 def _decision(incident: Overview) -> Html:
     plans = [("At the start", incident.opened.plan)] if incident.opened else []
-    if incident.opened is None and incident.booked:
-        plans.append(("At the start", incident.booked.plan))
+    if incident.opened is None and incident.in_inbox:
+        plans.append(("At the start", incident.in_inbox.plan))
     if incident.ended:
         plans.append(("At the end", incident.ended.plan))
     told = {remark for _, plan in plans for remark in plan.remarks}

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from edgecap.archive.entries import Entry
 from edgecap.packets.summary import Summary
+from edgecap.report.charts.timeline import as_image, timeline_chart
 from edgecap.report.links import NOWHERE, Links
 from edgecap.report.markup import visible
-from edgecap.report.timeline import as_image, timeline_chart
-from edgecap.report.units import bit_rate, duration, packet_rate, percent, period, plural, size
 from edgecap.report.words import flags, headline, incident_of, verdict
+from edgecap.units import bit_rate, duration, packet_rate, percent, period, plural, size
 
 _WIDTH = 600  # pixels; the newer UI gives an artifact about so many
 _FILES = 50  # rows

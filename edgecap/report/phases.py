@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from edgecap.packets.summary import Named, Ports, Summary
+from edgecap.report.loading import Pictured
 from edgecap.report.markup import Child, Html, tag
 from edgecap.report.page import note, section, table
-from edgecap.report.reading import Pictured
-from edgecap.report.units import bit_rate, packet_rate, percent, size
+from edgecap.units import bit_rate, packet_rate, percent, size
 
 _PHASES = ("before", "during", "after")
 _PROTOCOLS = ("tcp", "udp", "icmp")

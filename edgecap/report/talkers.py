@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from edgecap.packets.names import protocol_name
 from edgecap.packets.summary import Flow, Named, Port, Ports, Summary, Talkers
-from edgecap.report.charts import meter, protocol_bar, protocol_class, size_histogram
+from edgecap.report.charts.svg import meter, protocol_bar, protocol_class, size_histogram
 from edgecap.report.markup import Child, Html, tag
 from edgecap.report.page import block, figure, note, section, table, two
-from edgecap.report.units import duration, percent, plural, short, size
+from edgecap.units import duration, percent, plural, short, size
 
 _SHOWN = 10  # rows of a table; the summary has twice as many, the flow table all
 

@@ -10,7 +10,7 @@ from edgecap.archive.manifest import ENTRY_FLAGS, LIMIT_REACHED, STOPPED, Manife
 from edgecap.packets.inspection import EMPTY
 from edgecap.packets.names import protocol_name
 from edgecap.packets.summary import Summary
-from edgecap.report.units import plural, size
+from edgecap.units import plural, size
 
 _MILD = {EMPTY, LIMIT_REACHED, STOPPED}
 

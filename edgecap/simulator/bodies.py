@@ -10,9 +10,9 @@ from typing import Any
 
 from edgecap.errors import ConfigError
 from edgecap.requests import LOOK_BACK, SYSTEM, Filter
+from edgecap.settings.uri import Address, parse_uri
 from edgecap.simulator.envelope import Problem, Refused
 from edgecap.simulator.variants import Variant
-from edgecap.stores.uri import Address, parse_uri
 
 SIMPLE_TIME_LIMIT = 300
 PACKET_LIMIT = 10_000

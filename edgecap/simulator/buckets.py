@@ -11,12 +11,12 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from edgecap.settings import Place
+from edgecap.settings import StoreLocation
+from edgecap.settings.uri import Address, parse_uri
 from edgecap.simulator.faults import Fault, Faults
 from edgecap.simulator.recorder import ServerFile
 from edgecap.simulator.variants import Variant
 from edgecap.stores import Store, open_store
-from edgecap.stores.uri import Address, parse_uri
 
 Buckets = Callable[[str], Store]
 """From a destination URI to its store. Raises errors of the tree."""
@@ -46,10 +46,10 @@ class EdgeBuckets:
         """
         address = parse_uri(uri)
         if address.scheme == "gs":
-            return open_store(Place(uri=uri, endpoint_url=self.gcs_endpoint))
+            return open_store(StoreLocation(uri=uri, endpoint_url=self.gcs_endpoint))
         own = address.access_key_id is None
         return open_store(
-            Place(
+            StoreLocation(
                 uri=uri,
                 endpoint_url=self.s3_endpoint,
                 access_key_id=self.access_key_id if own else address.access_key_id,

@@ -29,7 +29,7 @@ class Clock:
         source: Callable[[], float] = time.monotonic,
     ) -> None:
         if not speed > 0:
-            raise ConfigError(f"the clock cannot run at speed {speed:g}", where="speed", todo="give above 0")
+            raise ConfigError(f"the clock cannot run at speed {speed:g}", where="speed", hint="give above 0")
         self.speed = speed
         self._start = start or datetime.now(UTC)
         self._source = source

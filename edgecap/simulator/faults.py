@@ -162,5 +162,5 @@ def parse_fault(text: str) -> Fault:
         raise ConfigError(
             f"{'.'.join(map(str, first['loc']))}: {first['msg']}",
             where=f"fault {text}",
-            todo="write it such as reset,method=POST,path=*/pcaps,count=1",
+            hint="write it such as reset,method=POST,path=*/pcaps,count=1",
         ) from None

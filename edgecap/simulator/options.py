@@ -117,7 +117,7 @@ def make_edge(options: SimulatorOptions) -> Edge:
     except OSError as error:
         traffic.close()
         raise ConfigError(
-            f"the log cannot be written: {error.strerror}", where=str(options.log), todo="name another file"
+            f"the log cannot be written: {error.strerror}", where=str(options.log), hint="name another file"
         ) from None
     return Edge(
         traffic=traffic,

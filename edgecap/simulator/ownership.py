@@ -13,6 +13,7 @@ from typing import Any
 from edgecap.errors import EdgecapError
 from edgecap.redact import redact
 from edgecap.requests import rfc3339
+from edgecap.settings.uri import Address
 from edgecap.simulator.bodies import BodyReader
 from edgecap.simulator.buckets import Buckets, destination_key
 from edgecap.simulator.captures import keyless
@@ -21,7 +22,6 @@ from edgecap.simulator.envelope import Refused
 from edgecap.simulator.log import EdgeLog
 from edgecap.simulator.variants import Variant
 from edgecap.stores import Store
-from edgecap.stores.uri import Address
 
 
 @dataclass

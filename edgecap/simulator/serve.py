@@ -126,7 +126,7 @@ def _listen(host: str, port: int) -> socket.socket:
         raise SetupError(
             f"the simulator cannot listen: {error.strerror or error}",
             where=f"{host}:{port}",
-            todo="stop what listens there, or give another port",
+            hint="stop what listens there, or give another port",
         ) from None
     return listener
 

@@ -244,5 +244,5 @@ def make_variant(name: str, changes: Mapping[str, str] | None = None) -> Variant
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         raise ConfigError(
-            f"{'.'.join(map(str, first['loc']))}: {first['msg']}", where="set", todo="correct this choice"
+            f"{'.'.join(map(str, first['loc']))}: {first['msg']}", where="set", hint="correct this choice"
         ) from None

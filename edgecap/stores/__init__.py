@@ -5,17 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edgecap.settings.uri import parse_uri
 from edgecap.stores.base import CHUNK, ObjectInfo, Reader, Store, Swept
 from edgecap.stores.folder import FolderStore
-from edgecap.stores.uri import parse_uri
 
 if TYPE_CHECKING:  # what needs no settings, such as a summary of a file, starts a tenth of a second sooner
-    from edgecap.settings import Place
+    from edgecap.settings import StoreLocation
 
 __all__ = ["CHUNK", "ObjectInfo", "Reader", "Store", "Swept", "open_store"]
 
 
-def open_store(place: Place) -> Store:
+def open_store(place: StoreLocation) -> Store:
     """The store that `place` names. Nothing is asked of it yet: `check` does that.
 
     Raises:
@@ -25,9 +25,9 @@ def open_store(place: Place) -> Store:
     if address.scheme == "file":
         return FolderStore(Path(address.path))
     if address.scheme == "gs":
-        from edgecap.stores.gcs import GcsStore  # noqa: PLC0415 - its library takes a second to import
+        from edgecap.stores.gcs.store import GcsStore  # noqa: PLC0415 - its library takes a second to import
 
         return GcsStore(address, place)
-    from edgecap.stores.s3 import S3Store  # noqa: PLC0415 - the same
+    from edgecap.stores.s3.store import S3Store  # noqa: PLC0415 - the same
 
     return S3Store(address, place)

@@ -30,7 +30,7 @@ def on_the_way(error: BaseException, where: str) -> StoreUnreachable | None:
     trouble = trouble_of(error)
     if trouble is None:
         return None
-    found = StoreUnreachable(trouble.what, where=where, todo=trouble.todo)
+    found = StoreUnreachable(trouble.what, where=where, hint=trouble.hint)
     found.permanent = trouble.permanent
     return found
 

@@ -21,8 +21,8 @@ from edgecap.errors import (
     StoreMissing,
     StoreUnwritable,
 )
+from edgecap.files.durable import explained, make_folders, mount_of, rename_new, sync_file, sync_folder
 from edgecap.stores.base import CHUNK, UPLOAD_AGE, ObjectInfo, Swept
-from edgecap.stores.durable import explained, make_folders, mount_of, rename_new, sync_file, sync_folder
 from edgecap.stores.keys import TEMPORARY, check_file_key
 from edgecap.stores.staging import sweep_folder
 from edgecap.stores.write_check import is_write_check, prove_create_only
@@ -101,7 +101,7 @@ class FolderStore:
         try:
             info = _info(key, self._regular(os.fstat(descriptor), key))
             if etag and info.etag != etag:
-                raise ObjectChanged("the file was replaced", where=f"{self.uri}/{key}", todo="read it anew")
+                raise ObjectChanged("the file was replaced", where=f"{self.uri}/{key}", hint="read it anew")
             with self._reading(key):
                 os.lseek(descriptor, start, os.SEEK_SET)
             yield _FileReader(descriptor, info, f"{self.uri}/{key}", length)
@@ -169,7 +169,7 @@ class FolderStore:
                 make_folders(folder, self._root)
             except (FileExistsError, NotADirectoryError):
                 raise StoreUnwritable(
-                    "a file is in the way, this is no folder", where=self.uri, todo="choose another place"
+                    "a file is in the way, this is no folder", where=self.uri, hint="choose another place"
                 ) from None
         return folder
 
@@ -196,7 +196,7 @@ class FolderStore:
         with explained(self.uri):
             if not self._root.is_dir():
                 raise StoreMissing(
-                    "the folder does not exist", where=self.uri, todo="create it, or correct the URI"
+                    "the folder does not exist", where=self.uri, hint="create it, or correct the URI"
                 )
 
     @contextmanager
@@ -217,7 +217,7 @@ class FolderStore:
                 break
             if parent.is_symlink():
                 raise StoreError(
-                    "a symbolic link leads out of the folder", where=str(parent), todo="replace it by a mount"
+                    "a symbolic link leads out of the folder", where=str(parent), hint="replace it by a mount"
                 )
         return path
 
@@ -267,7 +267,7 @@ class FolderStore:
                 except (FileExistsError, NotADirectoryError):
                     raise ObjectExists("the key is taken", where=where) from None
             else:
-                raise StoreError("its folder vanishes again and again", where=where, todo="try again")
+                raise StoreError("its folder vanishes again and again", where=where, hint="try again")
             # All of them, since whoever made one of these may not have synced it yet.
             for folder in path.parents:
                 sync_folder(folder)

@@ -55,7 +55,7 @@ _MOST_GUESSES = 3  # each costs an MD5 of all bytes
 _ENDLESS = 1 << 62  # bytes of a part after the last one: what is too much goes there
 
 
-class Verdict(StrEnum):
+class VerifiedBy(StrEnum):
     """How the bytes were verified; of what a store states, the first in this order is checked.
 
     Those of the whole object come first, the cheapest of them before the others; the values are kept in
@@ -89,8 +89,8 @@ class Verdict(StrEnum):
 
 
 _OF_PARTS = "-of-parts"
-_UNSTATED = (Verdict.GZIP, Verdict.TWO_READS, Verdict.ONE_READ, Verdict.READS_DIFFER)
-_STATED = tuple(each for each in Verdict if each not in _UNSTATED)
+_UNSTATED = (VerifiedBy.GZIP, VerifiedBy.TWO_READS, VerifiedBy.ONE_READ, VerifiedBy.READS_DIFFER)
+_STATED = tuple(each for each in VerifiedBy if each not in _UNSTATED)
 _COSTLY = ("md5", "sha1", "sha256", "sha512")  # take longer than reading does
 
 
@@ -189,7 +189,7 @@ class Check:
         self._digests: list[_Whole | _Parts] = []
         if self._method and self._method.endswith(_OF_PARTS):
             self._digests = [_Parts(self._algorithm, sizes) for sizes in self._cuts(store, exact=exact)]
-        elif self._method not in (None, Verdict.SHA256):
+        elif self._method not in (None, VerifiedBy.SHA256):
             self._digests = [_Whole(_new_digest(self._algorithm))]
 
     def __repr__(self) -> str:
@@ -206,7 +206,7 @@ class Check:
         for each in self._digests:
             each.update(chunk)
 
-    def finish(self, sha256: str) -> Verdict | None:
+    def finish(self, sha256: str) -> VerifiedBy | None:
         """Say how the bytes were verified; None if nothing that is stated decides it.
 
         Nothing is decided where no checksum is stated, or where it is one of parts whose sizes are not sure
@@ -222,7 +222,9 @@ class Check:
             raise self._damaged(f"{self._size} bytes arrived instead of {self._info.size}")
         if self._method is None:
             return None
-        found = [sha256] if self._method is Verdict.SHA256 else [each.hexdigest() for each in self._digests]
+        found = (
+            [sha256] if self._method is VerifiedBy.SHA256 else [each.hexdigest() for each in self._digests]
+        )
         if self._stated in found:
             return self._method
         if not self._sure:
@@ -242,7 +244,7 @@ class Check:
 
     def _damaged(self, what: str) -> Damaged:
         return Damaged(
-            what, where=self._where, todo="try again; if it stays so, the stored object is damaged"
+            what, where=self._where, hint="try again; if it stays so, the stored object is damaged"
         )
 
 

@@ -34,7 +34,7 @@ def read_object(store: Store, key: str, *, attempts: int = 5) -> Iterator[bytes]
         StoreUnreachable: no answer, or no further byte after `attempts` answers.
         Damaged: more bytes came than the object has.
     """
-    yield from Source.of(store, key, attempts=attempts).chunks()
+    yield from ReadSource.of(store, key, attempts=attempts).chunks()
 
 
 class Stopped(Exception):
@@ -42,7 +42,7 @@ class Stopped(Exception):
 
 
 @dataclass(slots=True)
-class Source:
+class ReadSource:
     """An object being read.
 
     Attributes:
@@ -130,14 +130,14 @@ class Source:
         if position < end:
             raise StoreUnreachable(f"the store ended after {position} of {end} bytes", where=where)
         if position > end:
-            raise Damaged(f"more than {end} bytes arrived", where=where, todo="try again")
+            raise Damaged(f"more than {end} bytes arrived", where=where, hint="try again")
 
     @contextmanager
     def _opened(self, position: int, length: int | None) -> Iterator[Reader]:
         with self.store.open(self.info.key, start=position, etag=self.info.etag, length=length) as reader:
             if self.info.etag and reader.info.etag != self.info.etag:
                 raise ObjectChanged(
-                    "the object was replaced", where=f"{self.store.uri}/{self.info.key}", todo="read it anew"
+                    "the object was replaced", where=f"{self.store.uri}/{self.info.key}", hint="read it anew"
                 )
             if position == 0 and length is None:
                 self.info = reader.info

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from edgecap.settings import Bucket, Place
-from edgecap.stores.uri import Address, parse_uri
+from edgecap.settings import Bucket, StoreLocation
+from edgecap.settings.uri import Address, parse_uri
 from edgecap.stores.write_check import WRITE_CHECKS
 
 CLOUDFLARE_ON_AWS = "arn:aws:iam::391854517948:user/cloudflare-logpush"
@@ -37,7 +37,7 @@ class Rights:
     notes: tuple[str, ...] = ()
 
 
-def archive_rights(place: Place) -> Rights:
+def archive_rights(place: StoreLocation) -> Rights:
     """What the keys of an archive need: to list, read and create.
 
     Raises:
@@ -75,7 +75,7 @@ def bucket_rights(place: Bucket) -> Rights:
     return cloudflare_rights(place)
 
 
-def cloudflare_rights(place: Place) -> Rights:
+def cloudflare_rights(place: StoreLocation) -> Rights:
     """What Cloudflare needs in a bucket, to write captures to it.
 
     Raises:

@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from edgecap.errors import ObjectMissing, StoreUnwritable
+from edgecap.errors import ObjectMissing
+from edgecap.files.durable import explained
+from edgecap.files.private_folder import private_folder
 from edgecap.stores.base import Store, Swept
-from edgecap.stores.durable import explained
 
 
 def local_staging() -> Path:
@@ -23,22 +24,7 @@ def local_staging() -> Path:
         StoreUnwritable: it cannot be made, or belongs to someone else.
         StoreFull: there is no space for it.
     """
-    return own_folder("edgecap")
-
-
-def own_folder(name: str) -> Path:
-    """A folder called `name` and this user's number, below TMPDIR; made if missing. Nobody else may look in.
-
-    Raises:
-        StoreUnwritable: it cannot be made, or belongs to someone else.
-        StoreFull: there is no space for it.
-    """
-    folder = Path(tempfile.gettempdir()) / f"{name}-{os.getuid()}"
-    with explained(folder):
-        folder.mkdir(mode=0o700, exist_ok=True)
-        if folder.is_symlink() or folder.stat().st_uid != os.getuid():
-            raise StoreUnwritable("it belongs to someone else", where=str(folder), todo="set TMPDIR")
-    return folder
+    return private_folder("edgecap")
 
 
 @contextlib.contextmanager

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgecap.errors import Damaged, ObjectChanged
-from edgecap.stores.aside import Aside
+from edgecap.files.durable import explained, keep_free, sync_folder
+from edgecap.stores.background_hasher import BackgroundHasher
 from edgecap.stores.base import ObjectInfo, Store
-from edgecap.stores.durable import explained, keep_free, sync_folder
-from edgecap.stores.integrity import Check, Verdict
-from edgecap.stores.landing import Fetched, Landing
-from edgecap.stores.reading import Source, Stopped
+from edgecap.stores.integrity import Check, VerifiedBy
+from edgecap.stores.pending_file import Fetched, PendingFile
+from edgecap.stores.reading import ReadSource, Stopped
 
 _SMALLEST_BOUND = 256 << 20  # bytes of a gzip file of which nothing is known
 _RATIO = 200  # the packets of a flood that differ in a few bytes alone pack 60 times as small
@@ -151,15 +151,15 @@ class _Job:
         most = self.most or most_unpacked(self.info.size)
         for reads in range(1, _READS + 1):
             with explained(self.target):
-                landing = Landing(self.target, most)
+                landing = PendingFile(self.target, most)
             try:
                 with explained(self.target):
                     verdict = self._read(landing, exact=reads > 1)
                     if verdict is None and landing.unpacked:
-                        verdict = Verdict.GZIP
+                        verdict = VerifiedBy.GZIP
                     if verdict is None and landing.source_sha256 in seen:
                         # Nothing vouches for these bytes; that they come twice does.
-                        verdict = Verdict.TWO_READS
+                        verdict = VerifiedBy.TWO_READS
                     if verdict is not None:
                         return landing.publish(verdict)
                 seen.add(landing.source_sha256)
@@ -173,21 +173,21 @@ class _Job:
         raise Damaged(
             f"{_READS} reads gave different bytes",
             where=f"{self.store.uri}/{self.info.key}",
-            todo="try again",
+            hint="try again",
         )
 
-    def _read(self, landing: Landing, *, exact: bool) -> Verdict | None:
+    def _read(self, landing: PendingFile, *, exact: bool) -> VerifiedBy | None:
         several = self.streams > 1 and self.info.size >= LARGE
         info = self._stated() if several else self.info
-        source = Source(self.store, info, self.attempts, self.stop, self.sleep)
+        source = ReadSource(self.store, info, self.attempts, self.stop, self.sleep)
         check: Check | None = None
-        aside: Aside | None = None
+        aside: BackgroundHasher | None = None
         try:
             for chunk in source.segments(self.streams) if several else source.chunks():
                 if check is None:
                     check = Check(self.store, source.info, exact=exact)
                     if several and check.costly:
-                        aside = Aside(check.update)
+                        aside = BackgroundHasher(check.update)
                 if aside:
                     aside.put(chunk)
                 else:
@@ -205,6 +205,6 @@ class _Job:
         info = self.store.stat(self.info.key)
         if self.info.etag and info.etag != self.info.etag:
             raise ObjectChanged(
-                "the object was replaced", where=f"{self.store.uri}/{info.key}", todo="read it anew"
+                "the object was replaced", where=f"{self.store.uri}/{info.key}", hint="read it anew"
             )
         return info

@@ -19,8 +19,8 @@ from contextlib import suppress
 from datetime import timedelta
 
 from edgecap.errors import ObjectExists, StoreError, StoreUnwritable
+from edgecap.files.private_folder import private_folder
 from edgecap.stores.base import Store
-from edgecap.stores.staging import own_folder
 
 WRITE_CHECKS = ".edgecap-write-check/"
 _OLD = ".edgecap-write-check"  # the one key of earlier versions, which may be there for ever
@@ -53,7 +53,7 @@ def prove_create_only(store: Store, overwrites: str) -> None:
         raise StoreUnwritable(
             f"{overwrites}, so nothing protects what is archived from being overwritten",
             where=store.uri,
-            todo="use another place",
+            hint="use another place",
         )
     finally:
         with suppress(StoreError):
@@ -72,11 +72,11 @@ def require_writable(store: Store, *, proven_within: timedelta = _DAY) -> None:
     """
     name = hashlib.sha256(repr(store).encode()).hexdigest()
     with suppress(StoreError, OSError):
-        proof = own_folder("edgecap-proofs") / name
+        proof = private_folder("edgecap-proofs") / name
         age = time.time() - proof.stat().st_mtime
         if store.local(WRITE_CHECKS + "x") is None and 0 <= age < proven_within.total_seconds():
             return store.check()
     store.check(write=True)
     with suppress(StoreError, OSError):
-        (own_folder("edgecap-proofs") / name).touch()
+        (private_folder("edgecap-proofs") / name).touch()
     return None

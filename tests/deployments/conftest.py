@@ -15,14 +15,14 @@ from pathlib import Path
 import httpx
 import pytest
 
-from deployments.http_server import listen, make_server
-from edgecap.alerts.doors import doors
-from edgecap.alerts.policy import Policy
-from edgecap.alerts.registry import SOURCES
-from edgecap.alerts.settings import AlertSettings
+from deployments.receiver.http_server import listen, make_server
+from edgecap.alerts.policy.decision import Policy
+from edgecap.alerts.sources.enabled import doors
+from edgecap.alerts.sources.registry import SOURCES
 from edgecap.alerts.understanding import understand
-from edgecap.incidents.book import Book
+from edgecap.incidents.inbox.alert_inbox import AlertInbox
 from edgecap.requests import Bounds
+from edgecap.settings.alerts import AlertSettings
 from tests.deployments.prefect_stand_in import PrefectStandIn
 
 # One for all: each client of its own would read the machine's certificates first.
@@ -78,23 +78,23 @@ def the_doors():
 
 
 @pytest.fixture
-def book(tmp_path):
-    """An empty book."""
-    with closing(Book(tmp_path / "alerts" / "book.db")) as book:
-        yield book
+def inbox(tmp_path):
+    """an empty inbox."""
+    with closing(AlertInbox(tmp_path / "alerts" / "book.db")) as inbox:
+        yield inbox
 
 
 @pytest.fixture
-def enter(book):
-    """Takes payloads of Cloudflare into the book, up to the orders that follow."""
+def enter(inbox):
+    """Takes payloads of Cloudflare into the inbox, up to the orders that follow."""
 
     def settle(*payloads):
         now = datetime.now(UTC)
         for payload in payloads:
             body = json.dumps(payload).encode()
-            (number,) = book.keep([("cloudflare", body, now)])
+            (number,) = inbox.keep([("cloudflare", body, now)])
             taken = understand(SOURCES["cloudflare"], body, Policy(), received=now, now=now, bounds=Bounds())
-            book.settle(number, taken)
+            inbox.settle(number, taken)
 
     return settle
 
@@ -170,9 +170,9 @@ class Command:
         )
 
     @property
-    def book(self):
-        """The book that it writes, to look at."""
-        return Book(self.folder / ".edgecap/alerts/book.db", read_only=True)
+    def inbox(self):
+        """The inbox that it writes, to look at."""
+        return AlertInbox(self.folder / ".edgecap/alerts/book.db", read_only=True)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import uuid
 from dataclasses import dataclass, field
 from http.server import ThreadingHTTPServer
 
-from deployments.processes import free_port
+from deployments.local.processes import free_port
 from tests.json_handler import JsonHandler
 
 DEPLOYMENT = str(uuid.uuid4())
@@ -41,7 +41,7 @@ class PrefectStandIn:
         return f"http://127.0.0.1:{self.port}/api"
 
     @property
-    def responder(self):
+    def warm_runner(self):
         return f"http://127.0.0.1:{self.port}"
 
     def start(self):

@@ -10,14 +10,14 @@ from http.server import ThreadingHTTPServer
 
 import pytest
 
-import tasks.cancelling
+import tasks.runtime.cancelling
 from deployments.canceller import LEAST, LOOK, MOST, RECENT, UNSEEN, Canceller, ask, patient_api
-from edgecap.errors import ConfigError, Damaged, NotStopped, ServerTrouble, SetupError, UnknownToApi
-from edgecap.identity import intent_id
-from edgecap.stopping import Stopped, Stopping
-from tasks.cancelled import Cancelled
-from tasks.cancelling import Watched, _watch
-from tasks.run_history import RunHistory
+from edgecap.captures.identity import intent_id
+from edgecap.captures.stopping import Stopped, Stopping
+from edgecap.errors import ConfigError, Damaged, NotStopped, ServerFailure, SetupError, UnknownToApi
+from tasks.runtime.cancelled import Cancelled
+from tasks.runtime.cancelling import Watched, _watch
+from tasks.runtime.run_history import RunHistory
 from tests.json_handler import JsonHandler
 
 RUN = Cancelled("run", "intent", is_over=True)
@@ -89,7 +89,7 @@ async def test_the_run_s_log_says_that_its_capture_was_stopped():
 
 
 async def test_trouble_and_refusals_are_tried_again_a_second_later():
-    world = World(ServerTrouble("503"), NotStopped("it goes on"), ValueError("a fault"), ASKED)
+    world = World(ServerFailure("503"), NotStopped("it goes on"), ValueError("a fault"), ASKED)
     await world.canceller.once()
     await world.canceller.settled()
     assert [at for at, _ in world.attempts] == [0, 1, 2, 3]
@@ -139,11 +139,13 @@ async def test_a_run_s_own_looks_are_followed_by_a_pause_however_long_they_took(
             ended.append(loop.time())
             return len(began) == 3
 
-    monkeypatch.setattr("tasks.cancelling.LOOK", 60.0)
+    monkeypatch.setattr("tasks.runtime.cancelling.LOOK", 60.0)
     await _watch(Watched("run", ""), History(), lambda: None)
     pauses = [later - earlier for earlier, later in zip(ended, began[1:], strict=False)]
     assert len(pauses) == 2
-    assert all(0.9 * tasks.cancelling.LEAST < pause < tasks.cancelling.LOOK for pause in pauses)
+    assert all(
+        0.9 * tasks.runtime.cancelling.LEAST < pause < tasks.runtime.cancelling.LOOK for pause in pauses
+    )
 
 
 @pytest.mark.parametrize("error", [ConfigError("no account is called 'lab'"), Damaged("bytes differ")])
@@ -177,7 +179,7 @@ async def test_a_fault_of_ours_is_said_once_and_ends_some_day(caplog):
 
 
 async def test_a_run_that_is_started_anew_or_deleted_meanwhile_keeps_its_capture():
-    world = World(ServerTrouble("503"))
+    world = World(ServerFailure("503"))
     await world.canceller.once()
     world.runs = []  # it was cancelled ten minutes ago: looks show it no more, and it is cancelled still
     await world.canceller.once()
@@ -224,7 +226,7 @@ async def test_a_run_that_still_ends_may_begin_its_intent_yet():
 
 async def test_one_that_cannot_be_stopped_does_not_hold_up_another():
     other = Cancelled("other", "intent 2")
-    world = World(ServerTrouble("503"), runs=[RUN])
+    world = World(ServerFailure("503"), runs=[RUN])
     await world.canceller.once()
     await asyncio.sleep(0)
     world.runs, world.outcomes = [RUN, other], [ASKED]

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from deployments.install import pip_settings, uv_environment
-from deployments.processes import LOOPBACK
+from deployments.local.processes import LOOPBACK
 
 SCRIPT = Path(__file__).parents[2] / "deployments/install.py"
 # What says where packages come from, and what to trust, on the machine that runs this.

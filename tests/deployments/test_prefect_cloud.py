@@ -25,9 +25,9 @@ from prefect.server.utilities.user_templates import render_user_template_sync, v
 from prefect.utilities.schema_tools.hydration import HydrationContext, hydrate
 from prefect.utilities.schema_tools.validation import validate
 
-from edgecap.alerts.payload import decode
-from edgecap.alerts.policy import Policy
-from edgecap.alerts.registry import SOURCES
+from edgecap.alerts.policy.decision import Policy
+from edgecap.alerts.sources.payload import decode
+from edgecap.alerts.sources.registry import SOURCES
 from edgecap.alerts.understanding import understand
 from edgecap.requests import Bounds
 from flows.respond_to import respond_to

@@ -8,8 +8,8 @@ import yaml
 from prefect.utilities.callables import parameter_schema
 from pydantic import TypeAdapter
 
-from edgecap.checking import check_request
-from edgecap.filtering import explain_request
+from edgecap.filters.check import check_request
+from edgecap.filters.of_request import explain_request
 from edgecap.requests import Bounds, CaptureRequest
 from flows.capture import capture
 

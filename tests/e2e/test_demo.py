@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from deployments.processes import MARK
+from deployments.local.processes import MARK
 
 EDGECAP = Path(sys.executable).with_name("edgecap")
 

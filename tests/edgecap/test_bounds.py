@@ -15,14 +15,14 @@ from edgecap.archive.commit import commit
 from edgecap.archive.layout import entry_prefix
 from edgecap.archive.manifest import ENTRY_FLAGS, Times, make_manifest
 from edgecap.archive.verify import verify_entry
+from edgecap.captures.derive import derive
+from edgecap.captures.fetching import fetch_full, largest_file
 from edgecap.cloudflare.models import Capture
-from edgecap.deriving import derive
 from edgecap.errors import StoreFull
-from edgecap.fetching import fetch_full, largest_file
+from edgecap.files.durable import keep_free
 from edgecap.packets.inspection import FLAGS
-from edgecap.settings import Place, Timing
+from edgecap.settings import StoreLocation, Timing
 from edgecap.stores import open_store
-from edgecap.stores.durable import keep_free
 from edgecap.stores.transfer import most_unpacked
 
 HEAD = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 262_144, 1)
@@ -44,13 +44,13 @@ CAPTURE = Capture.model_validate(
 @pytest.fixture
 def bucket(tmp_path):
     (tmp_path / "bucket").mkdir()
-    return open_store(Place(uri=f"file:{tmp_path / 'bucket'}"))
+    return open_store(StoreLocation(uri=f"file:{tmp_path / 'bucket'}"))
 
 
 @pytest.fixture
 def archive(tmp_path):
     (tmp_path / "archive").mkdir()
-    return open_store(Place(uri=f"file:{tmp_path / 'archive'}"))
+    return open_store(StoreLocation(uri=f"file:{tmp_path / 'archive'}"))
 
 
 async def archived(bucket, archive, **limit):
@@ -129,7 +129,7 @@ def test_the_bound_is_for_each_file_and_leaves_room_for_what_is_not_known():
 
 async def test_what_would_leave_no_room_on_the_disk_is_not_begun(bucket, small_disk):
     bucket.put(f"s1/pcap_{CAPTURE.id}.pcap", bytes(1_000_000))
-    archive = open_store(Place(uri=f"file:{small_disk}"))
+    archive = open_store(StoreLocation(uri=f"file:{small_disk}"))
     with pytest.raises(
         StoreFull, match=r"bytes are free, 1,000,000 are needed, and 52,4\d\d shall stay free"
     ):

@@ -56,7 +56,7 @@ def test_has_an_exit_code_that_scripts_can_tell_from_success_and_from_python_s_o
 @pytest.mark.parametrize("item", [EdgecapError, *CLASSES], ids=lambda item: item.__name__)
 @pytest.mark.parametrize("again", [lambda it: pickle.loads(pickle.dumps(it)), copy.copy, copy.deepcopy])
 def test_survives_pickling_and_copying_with_all_that_it_knows(item, again):
-    error = item("it broke", where="here", todo="mend it")
+    error = item("it broke", where="here", hint="mend it")
     for name, value in extras(item).items():
         setattr(error, name, value)
     twin = again(error)
@@ -73,9 +73,9 @@ def extras(item):
 
 @pytest.mark.parametrize("item", [EdgecapError, *CLASSES], ids=lambda item: item.__name__)
 def test_is_one_line(item):
-    assert str(item("it\nbroke", where="a\n b", todo="mend\tit ")) == "it broke (a b); mend it"
+    assert str(item("it\nbroke", where="a\n b", hint="mend\tit ")) == "it broke (a b); mend it"
     assert str(item("it broke")) == "it broke"
-    assert str(item("it broke", todo="mend it")) == "it broke; mend it"
+    assert str(item("it broke", hint="mend it")) == "it broke; mend it"
 
 
 def test_an_invalid_request_says_the_field_unless_it_says_better():

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from edgecap.body import request_body
-from edgecap.checking import check_request
+from edgecap.captures.body import request_body
 from edgecap.errors import InvalidRequest, WindowTooOld
+from edgecap.filters.check import check_request
 from edgecap.requests import Bounds, CaptureRequest, Filter, FullRequest, SimpleRequest, rfc3339
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -127,7 +127,7 @@ def test_refuses_what_is_no_data_centre(colo):
     with pytest.raises(InvalidRequest) as caught:
         check(FullRequest(colo=colo))
     assert caught.value.field == "colo_name"
-    assert "ord02" in caught.value.todo
+    assert "ord02" in caught.value.hint
 
 
 @pytest.mark.parametrize("ago", [timedelta(0), timedelta(hours=24), timedelta(seconds=-60)])

@@ -22,9 +22,9 @@ from contextlib import ExitStack
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from deployments.local import LocalSetup
-from deployments.object_store import ObjectStore
-from deployments.processes import heed_interrupts
+from deployments.demo.object_store import ObjectStore
+from deployments.local.processes import heed_interrupts
+from deployments.local.setup import LocalSetup
 from tests.faults.case import Case, Result
 from tests.faults.cases import matrix, short
 from tests.faults.play import play

@@ -91,8 +91,8 @@ def _waiting() -> Iterator[Case]:
 def _of_reconcile() -> Iterator[Case]:
     points = {
         "as it starts": BEGINNING,
-        "as it takes up runs": Step("tasks.runs", "_see_to_all"),
-        "after it took up runs": Step("tasks.runs", "_see_to_all", "return"),
+        "as it takes up runs": Step("tasks.runtime.recovery", "_see_to_all"),
+        "after it took up runs": Step("tasks.runtime.recovery", "_see_to_all", "return"),
         "as it settles": Step("edgecap.reconcile.reconciler", "Reconciler.run"),
     }
     for number, (point, step) in enumerate(points.items()):

@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 
-from deployments.object_store import ObjectStore
+from deployments.demo.object_store import ObjectStore
 from tests.faults.case import Case, Result, Step
 from tests.faults.evidence import RunSeen
 from tests.faults.judge import has_reason, judge, outcome_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.faults.case import Place, Step
 
 KINDS = ("simple", "full")
-JOURNAL, LANE = "edgecap.archive.journal", "tasks.lane"
+JOURNAL, LANE = "edgecap.archive.journal", "tasks.runtime.lane_slot"
 COMMIT, CLIENT = "edgecap.archive.commit", "edgecap.cloudflare.client"
 
 # Where a run dies. None: as soon as the edge has accepted, before its answer leaves.
@@ -17,9 +17,9 @@ POINTS: dict[str, Step | None] = {
     "accepted, no answer yet": None,
     "answered, not journalled": Step(JOURNAL, "Journal.accept"),
     "while polling": Step(CLIENT, "Client.get_capture", "return"),
-    "in mid-download": Step("edgecap.stores.landing", "Landing.write", "return"),
+    "in mid-download": Step("edgecap.stores.pending_file", "Landing.write", "return"),
     "between the archive's files": Step(COMMIT, "put_file", "return"),
-    "merged, not archived": Step("edgecap.deriving", "_make", "return"),
+    "merged, not archived": Step("edgecap.captures.derive", "_make", "return"),
     "before the manifest": Step(COMMIT, "commit"),
     "after the manifest": Step(COMMIT, "commit", "return"),
 }
@@ -27,8 +27,8 @@ DEATHS = {"kill": "process", "both": "process and worker"}
 
 # Where a run is while it does what is slow; `hold` lets the rest of its process go on.
 ACCEPTED = Step(JOURNAL, "Journal.accept", do="hold")
-FETCHING = Step("edgecap.stores.landing", "Landing.write", do="hold")
-MERGING = Step("edgecap.deriving", "_make", do="hold")
+FETCHING = Step("edgecap.stores.pending_file", "Landing.write", do="hold")
+MERGING = Step("edgecap.captures.derive", "_make", do="hold")
 ARCHIVING = Step(COMMIT, "commit", do="hold")
 POLLING = Step(CLIENT, "Client.get_capture", "return", do="hold")
 # What the worker does about a run that has no process yet.

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
-from deployments.local import LocalSetup
-from deployments.processes import LOOPBACK, Program, answers, free_port
+from deployments.local.processes import LOOPBACK, Program, answers, free_port
+from deployments.local.setup import LocalSetup
 from edgecap.errors import SetupError
 
 USER = "postgres"  # it refuses to run as root
@@ -44,7 +44,7 @@ class Postgres:
     def __enter__(self) -> Self:
         home = programs()
         if home is None:
-            raise SetupError("PostgreSQL is not installed", todo="`make faults` installs Debian's package")
+            raise SetupError("PostgreSQL is not installed", hint="`make faults` installs Debian's package")
         if os.getuid() == 0:
             shutil.chown(self._folder, USER, USER)
             self._as = ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--init-groups", "--"]

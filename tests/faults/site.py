@@ -23,10 +23,10 @@ from typing import Any, Self
 
 import httpx
 
-from deployments.local import POOL, QUEUES, LocalSetup
-from deployments.prefect_api import PrefectApi
-from deployments.watching import LOOK, Watch
+from deployments.local.setup import POOL, QUEUES, LocalSetup
+from deployments.local.watching import LOOK, Watch
 from edgecap.errors import SetupError
+from tasks.runtime.rest import PrefectApi
 from tests.faults.case import Step
 from tests.faults.postgres import URL, Postgres
 from tests.faults.terminal import Terminal
@@ -181,7 +181,7 @@ class Site:
         """Start a run in the warm process, as an alert does."""
         # In a queue of its own it would be no different; a worker looks every two seconds, this is at once.
         run_id = self.start_run(request, steps, ["alert"], "alerts")
-        self.api.post(f"http://127.0.0.1:{self.setup.responder_port}/runs/{run_id}", timeout=10)
+        self.api.post(f"http://127.0.0.1:{self.setup.warm_runner_port}/runs/{run_id}", timeout=10)
         return run_id
 
     def is_warm(self, run_id: str) -> bool:
@@ -272,9 +272,9 @@ class Site:
     def kill_warm(self) -> float:
         """Kill the warm process; it is started again by the watch. When."""
         now = time.time()
-        assert self.setup.responder
-        assert self.setup.responder.pid
-        os.kill(self.setup.responder.pid, signal.SIGKILL)
+        assert self.setup.warm_runner
+        assert self.setup.warm_runner.pid
+        os.kill(self.setup.warm_runner.pid, signal.SIGKILL)
         return now
 
     def kill_server(self) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import boto3
 from botocore.config import Config
 
-from deployments.object_store import REGION, ObjectStore
+from deployments.demo.object_store import REGION, ObjectStore
 from tests.faults.case import Place
 from tests.mounting import mount, remount, run_as_root
 

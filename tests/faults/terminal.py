@@ -34,7 +34,7 @@ class Terminal:
         self.said = ""
         self._tty = tty
         ours, theirs = pty.openpty() if tty else os.pipe()
-        command = [sys.executable, "-c", "from cli.main import main; main()", *arguments]
+        command = [sys.executable, "-c", "from edgecap.cli.main import main; main()", *arguments]
         self.process = subprocess.Popen(
             command,
             stdin=theirs if tty else subprocess.DEVNULL,

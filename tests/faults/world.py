@@ -19,11 +19,10 @@ from typing import Any, Self
 
 import httpx
 
-from deployments.object_store import ObjectStore
+from deployments.demo.object_store import ObjectStore
+from edgecap.captures.ownership import register
 from edgecap.cloudflare.client import Client
-from edgecap.ownership import register
-from edgecap.settings import Account
-from edgecap.settings import Place as StorePlace
+from edgecap.settings import Account, StoreLocation
 from edgecap.simulator.buckets import EdgeBuckets
 from edgecap.simulator.credentials import Credential
 from edgecap.simulator.edge import Edge
@@ -348,7 +347,7 @@ class World:
             **more,
         )
 
-    async def _register(self, target: StorePlace) -> None:
+    async def _register(self, target: StoreLocation) -> None:
         account = Account.model_validate(
             {
                 "account_id": self.account_id,

@@ -18,8 +18,7 @@ from prefect.settings import (
     temporary_settings,
 )
 
-from deployments.local import POOL, QUEUES, LocalSetup
-from deployments.prefect_api import PrefectApi
+from deployments.local.setup import POOL, QUEUES, LocalSetup
 from edgecap.archive.journal import Journal
 from edgecap.errors import SetupError
 from edgecap.settings import load_settings
@@ -32,6 +31,7 @@ from edgecap.simulator.traffic import SyntheticTraffic
 from edgecap.simulator.variants import VARIANTS
 from edgecap.stores import open_store
 from flows.capture import capture
+from tasks.runtime.rest import PrefectApi
 from tests.faults.edge import JumpingClock
 from tests.prefect_database import place_database
 from tests.raw_sockets import live_traffic

@@ -13,23 +13,23 @@ from prefect.client.schemas.objects import State, StateType
 from prefect.flow_engine import run_flow
 from prefect.states import Scheduled
 
-from cli.cancelling import Cancelling
-from cli.running import CancelledInPrefect, _Run, _Shown
 from deployments.canceller import ask_whether, tell_in_its_log
-from deployments.prefect_api import PrefectApi
 from edgecap.archive.journal import Journal
-from edgecap.lives import RunState, Verdict, is_to_end
+from edgecap.cli.cancelling import Cancelling
+from edgecap.cli.running import CancelledInPrefect, _Run, _Shown
 from edgecap.requests import Filter, FullRequest, SimpleRequest
-from edgecap.settings import Place, load_settings
-from edgecap.stores.landing import Landing
+from edgecap.settings import StoreLocation, load_settings
+from edgecap.stores.pending_file import PendingFile
 from flows.capture import capture
 from flows.register_bucket import register_bucket
-from tasks.cancelled import CAPTURE
-from tasks.cancelling import RUNS
-from tasks.line import Queue
-from tasks.runs import _act
-from tasks.states import history_of_run
-from tasks.waiting import Waiting, go_on, put_off, show, wake
+from tasks.runtime.cancelled import CAPTURE
+from tasks.runtime.cancelling import RUNS
+from tasks.runtime.lane_queue import Queue
+from tasks.runtime.recovery import _act
+from tasks.runtime.rest import PrefectApi
+from tasks.runtime.restart_policy import Recovery, RunState, is_to_end
+from tasks.runtime.states import history_of_run
+from tasks.runtime.suspend import Waiting, mark_running, mark_waiting, reschedule, wake
 
 pytestmark = [pytest.mark.prefect, pytest.mark.xdist_group("prefect")]
 
@@ -55,7 +55,7 @@ def stops(world):
 
 def without_archive():
     """The settings, with an archive that is away."""
-    away = {"default": Place(uri="file:/nowhere/archive")}
+    away = {"default": StoreLocation(uri="file:/nowhere/archive")}
     return load_settings().model_copy(update={"archives": away})
 
 
@@ -104,7 +104,7 @@ async def test_a_capture_that_cannot_be_stopped_is_told_of_and_a_second_cancel_s
     world, prefect_server, running, monkeypatch
 ):
     """The run is over by then: its label tells which capture that was, whatever becomes of the archive."""
-    monkeypatch.setattr("tasks.cancelling.STOP_WITHIN", 2.0)
+    monkeypatch.setattr("tasks.runtime.cancelling.STOP_WITHIN", 2.0)
     flow, run_id = running
     cancel(prefect_server, run_id)
     state = await flow
@@ -169,7 +169,7 @@ async def sleeping(client, deployment, name="WaitingForLane"):
     """A run that sleeps for an hour, as it was read."""
     parameters = {"request": LONG.model_dump(mode="json")}
     run = await client.create_flow_run_from_deployment(deployment, parameters=parameters)
-    await put_off(client, run.id, Waiting(name, datetime.now(UTC) + HOUR, "busy"))
+    await reschedule(client, run.id, Waiting(name, datetime.now(UTC) + HOUR, "busy"))
     return await client.read_flow_run(run.id)
 
 
@@ -179,10 +179,10 @@ async def test_a_sleeping_run_cancelled_while_it_is_called_stays_cancelled(prefe
     async with get_client() as client:
         for write in (
             lambda run: wake(client, run, at=datetime.now(UTC)),
-            lambda run: put_off(client, run.id, now),
-            lambda run: show(run.id, now),
-            lambda run: go_on(run.id),
-            lambda run: _act(client, run, Verdict.TAKE_UP, []),
+            lambda run: reschedule(client, run.id, now),
+            lambda run: mark_waiting(run.id, now),
+            lambda run: mark_running(run.id),
+            lambda run: _act(client, run, Recovery.TAKE_UP, []),
         ):
             run = await sleeping(client, deployment)
             assert cancel(prefect_server, str(run.id)) == "Cancelled"
@@ -203,7 +203,7 @@ async def test_a_dead_run_cancelled_while_it_is_taken_up_is_cancelled(prefect_se
         await client.set_flow_run_state(run.id, State[None](type=StateType.RUNNING), force=True)
         seen = await client.read_flow_run(run.id)
         assert cancel(prefect_server, str(run.id)) == "Cancelling"
-        done = await _act(client, seen, Verdict.TAKE_UP, await history_of_run(client, run.id))
+        done = await _act(client, seen, Recovery.TAKE_UP, await history_of_run(client, run.id))
         assert done == "was to be cancelled, and its process is gone: cancelled"
         assert (await client.read_flow_run(run.id)).state.type == StateType.CANCELLED
 
@@ -280,15 +280,15 @@ async def test_a_run_that_crashed_is_cancelled_at_once_and_not_taken_up_again(pr
 def test_ctrl_c_during_a_slow_write_is_a_cancel_to_prefect_and_no_crash(world, prefect_server, monkeypatch):
     """A disk that hangs keeps the run's thread from saying anything, and then the process ends."""
     began, may_end = threading.Event(), threading.Event()
-    write, work = Landing.write, _Run._work
+    write, work = PendingFile.write, _Run._work
 
     def slow(landing, chunk):
         began.set()
         assert may_end.wait(240)
         write(landing, chunk)
 
-    monkeypatch.setattr(Landing, "write", slow)
-    monkeypatch.setattr("cli.running.REPORTED", 2.0)
+    monkeypatch.setattr(PendingFile, "write", slow)
+    monkeypatch.setattr("edgecap.cli.running.REPORTED", 2.0)
     monkeypatch.setattr(_Run, "_work", lambda _run: None)
     monkeypatch.setenv("PREFECT_API_URL", prefect_server.api_url)
     run = _Run(SimpleRequest(time_limit=5), "default", "default", _Shown("simple"), "")

@@ -11,7 +11,7 @@ from edgecap.archive.entries import list_entries
 from edgecap.archive.journal import Journal
 from edgecap.archive.summaries import read_summary
 from edgecap.archive.verify import verify_entry
-from edgecap.delivery import matching
+from edgecap.captures.delivery import matching
 from edgecap.errors import (
     BadCredentials,
     BucketNotValidated,
@@ -19,7 +19,7 @@ from edgecap.errors import (
     ConfigError,
     EdgecapError,
     InvalidRequest,
-    NetworkTrouble,
+    NetworkFailure,
     RequestRefused,
     StoreFull,
     StoreMissing,
@@ -251,4 +251,4 @@ async def submit_once(request):
 async def test_an_api_that_cannot_be_reached(world):
     gone = {**world.values["accounts.default"], "base_url": "http://127.0.0.1:1/client/v4"}
     world.write(**{"accounts.default": gone})
-    await refused(world, submit_once(SimpleRequest(), return_state=True), NetworkTrouble, "127.0.0.1:1")
+    await refused(world, submit_once(SimpleRequest(), return_state=True), NetworkFailure, "127.0.0.1:1")

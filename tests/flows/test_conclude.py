@@ -5,14 +5,14 @@ from datetime import UTC, datetime
 import pytest
 
 from edgecap.archive.journal import Answer, Journal
+from edgecap.captures.intent import decide
+from edgecap.captures.posting import about_to_post
 from edgecap.cloudflare.models import Listing
-from edgecap.errors import CaptureFailed, NoPermission, OutcomeUnknown, ServerTrouble
-from edgecap.intents import decide
-from edgecap.posting import about_to_post
+from edgecap.errors import CaptureFailed, NoPermission, OutcomeUnknown, ServerFailure
 from edgecap.requests import SimpleRequest
 from edgecap.settings import load_settings
 from edgecap.stores import open_store
-from tasks.archive import conclude
+from tasks.archive import close_intent
 
 NOW = datetime(2026, 11, 23, 6, 30, tzinfo=UTC)
 REFUSED = NoPermission("not allowed", status=403, sent=True)
@@ -35,7 +35,7 @@ def intent(journal):
 
 
 async def outcome(journal, intent, error):
-    await conclude(intent.intent_id, "default", error)
+    await close_intent(intent.intent_id, "default", error)
     ended = journal.find(intent.intent_id).ended
     return ended.outcome if ended else "open"
 
@@ -59,7 +59,7 @@ async def test_what_was_never_posted_is_over_when_its_run_fails_for_good(journal
 
 
 @pytest.mark.parametrize(
-    "error", [ServerTrouble("503", status=503), OutcomeUnknown("it cannot be told")], ids=["away", "unknown"]
+    "error", [ServerFailure("503", status=503), OutcomeUnknown("it cannot be told")], ids=["away", "unknown"]
 )
 async def test_what_may_pass_or_is_for_a_person_stays_open(journal, intent, error):
     assert await outcome(journal, intent, error) == "open"

@@ -13,9 +13,9 @@ from uuid import uuid4
 import pytest
 import yaml
 
-from deployments.local import POOL, QUEUES
-from deployments.prefect_api import PrefectApi
-from deployments.processes import Program
+from deployments.local.processes import Program
+from deployments.local.setup import POOL, QUEUES
+from tasks.runtime.rest import PrefectApi
 
 pytestmark = [pytest.mark.prefect, pytest.mark.xdist_group("prefect")]
 EDGECAP = Path(sys.executable).with_name("edgecap")
@@ -49,7 +49,7 @@ def test_without_a_server_it_says_what_to_set(tmp_path):
 
 def run_deployer(api_url, file, *options):
     """The program that `edgecap deploy` and `edgecap up` run, with another file."""
-    argv = [sys.executable, "-m", "deployments.deployer", *options, file]
+    argv = [sys.executable, "-m", "deployments.deploy.deployer", *options, file]
     env = {**environment(api_url), "PREFECT_RESULTS_PERSIST_BY_DEFAULT": "true"}
     done = subprocess.run(argv, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -11,17 +11,17 @@ from prefect.client.schemas.objects import State, StateType
 from prefect.runtime import flow_run as this_run
 from prefect.states import Scheduled
 
-from deployments.prefect_api import PrefectApi
 from edgecap.archive.journal import Journal
-from edgecap.line import Priority, Waiter
+from edgecap.captures.queue import Priority, Waiter
 from edgecap.requests import Filter, FullRequest, SimpleRequest
 from edgecap.settings import load_settings
 from flows.capture import capture
 from flows.register_bucket import register_bucket
-from tasks.lane import lane_of
-from tasks.line import Queue
+from tasks.runtime.lane_queue import Queue
+from tasks.runtime.lane_slot import lane_of
+from tasks.runtime.rest import PrefectApi
+from tasks.runtime.suspend import WAITING_FOR_LANE, Waiting, reschedule
 from tasks.submit import submit
-from tasks.waiting import WAITING_FOR_LANE, Waiting, put_off
 
 pytestmark = [pytest.mark.prefect, pytest.mark.xdist_group("prefect 2")]
 
@@ -136,7 +136,7 @@ async def sleeper(prefect_server):
         await queue.join(
             await client.read_flow_run(made.id), Waiter(str(made.id), Priority.MANUAL, since, since + HOUR)
         )
-        await put_off(client, made.id, Waiting(WAITING_FOR_LANE, since + HOUR, "busy"))
+        await reschedule(client, made.id, Waiting(WAITING_FOR_LANE, since + HOUR, "busy"))
         yield client, queue, await client.read_flow_run(made.id)
 
 
@@ -161,7 +161,7 @@ async def test_who_sleeps_past_its_turn_is_called(sleeper):
 async def test_who_may_be_starting_already_is_left_alone(sleeper):
     client, queue, run = sleeper
     soon = datetime.now(UTC) + timedelta(seconds=12)
-    await put_off(client, run.id, Waiting(WAITING_FOR_LANE, soon, "busy"))
+    await reschedule(client, run.id, Waiting(WAITING_FOR_LANE, soon, "busy"))
     before = (await client.read_flow_run(run.id)).state
     await queue.call_next(at=datetime.now(UTC), patience=HOUR)
     assert (await client.read_flow_run(run.id)).state.id == before.id

@@ -15,7 +15,7 @@ from edgecap.archive.entries import list_entries
 from edgecap.errors import WindowTooOld
 from edgecap.requests import SimpleRequest
 from flows.capture import capture
-from tasks.retrying import insist
+from tasks.runtime.retry import retry_prefect
 
 pytestmark = [pytest.mark.prefect, pytest.mark.xdist_group("prefect 2")]
 
@@ -31,7 +31,7 @@ async def scheduled(prefect_server):
         async def make(when, request):
             parameters = {"request": request.model_dump(mode="json")}
             # A busy server answers 503 for longer than the client tries; with its key, twice is once.
-            run = await insist(
+            run = await retry_prefect(
                 partial(
                     client.create_flow_run_from_deployment,
                     deployment,

@@ -15,22 +15,22 @@ from prefect.flow_engine import run_flow
 from prefect.runtime import flow_run as this_run
 from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
-from cli.running import _Run, _Shown
 from edgecap.archive.journal import Journal
-from edgecap.errors import NoPermission, ServerTrouble, SetupError
-from edgecap.lives import Verdict, judge
-from edgecap.outages import Outage
+from edgecap.captures.outages import Outage
+from edgecap.cli.running import _Run, _Shown
+from edgecap.errors import NoPermission, ServerFailure, SetupError
 from edgecap.requests import FullRequest, SimpleRequest
 from edgecap.simulator.faults import Fault
 from flows.capture import capture
 from flows.register_bucket import register_bucket
-from tasks.away import crashed
-from tasks.outage import OUTAGE
-from tasks.patience import patiently, persistently
 from tasks.poll import poll
-from tasks.states import history_of_run
+from tasks.runtime.outage import OUTAGE
+from tasks.runtime.prefect_away import crashed
+from tasks.runtime.restart_policy import Recovery, judge
+from tasks.runtime.run_or_suspend import run_or_suspend, run_or_suspend_accepted
+from tasks.runtime.states import history_of_run
+from tasks.runtime.suspend import Waiting, reschedule
 from tasks.submit import submit
-from tasks.waiting import Waiting, put_off
 from tests.flaky_proxy import FlakyProxy
 from tests.flows.test_cancelling import LONG
 
@@ -41,12 +41,14 @@ pytestmark = [pytest.mark.prefect, pytest.mark.xdist_group("prefect")]
 async def submitting(request, scheduled=None, if_late="run"):
     """The first step alone, whose task does not try again by itself."""
     once = submit.with_options(retries=0)
-    return await patiently(once, request, "default", "default", this_run.id, scheduled, if_late)
+    return await run_or_suspend(once, request, "default", "default", this_run.id, scheduled, if_late)
 
 
 @flow(name="poll persistently")
 async def polling(capture, request):
-    return await persistently(poll.with_options(retries=0), capture, request, "default", this_run.id)
+    return await run_or_suspend_accepted(
+        poll.with_options(retries=0), capture, request, "default", this_run.id
+    )
 
 
 @pytest.fixture
@@ -66,7 +68,9 @@ async def on_a_worker(prefect_server):
                 outage = Outage(now - timedelta(hours=1), now - timedelta(minutes=1))
                 await client.update_flow_run_labels(of, {OUTAGE: str(outage)})
             else:  # its time has come
-                await put_off(client, UUID(str(of)), Waiting("WaitingForCloudflare", datetime.now(UTC), ""))
+                await reschedule(
+                    client, UUID(str(of)), Waiting("WaitingForCloudflare", datetime.now(UTC), "")
+                )
             started = await client.read_flow_run(UUID(str(of)))
             try:
                 result = await run_flow(some_flow, started, parameters=parameters)
@@ -105,14 +109,14 @@ async def waiting(at):
     async def step():
         return Waiting("WaitingForCloudflare", at, "busy")
 
-    await patiently(step)
+    await run_or_suspend(step)
 
 
 async def test_a_run_that_gives_its_process_back_is_scheduled_once_although_prefect_goes_away(
     prefect_server, on_a_worker, monkeypatch
 ):
     """When Prefect is back, a worker may have taken the run: two processes would come of a second time."""
-    monkeypatch.setattr("tasks.retrying.DELAYS", [0.0, 0.0])
+    monkeypatch.setattr("tasks.runtime.retry.DELAYS", [0.0, 0.0])
     set_state, written, looked = PrefectClient.set_flow_run_state, [], []
 
     async def noted(client, run_id, state, **more):
@@ -178,7 +182,7 @@ async def test_a_token_that_stops_working_is_waited_for_once_a_capture_was_accep
 async def test_the_patience_of_a_run_is_a_setting(world, on_a_worker):
     world.write(timing={**world.values["timing"], "outage": 600})
     down(world)
-    with pytest.raises(ServerTrouble):
+    with pytest.raises(ServerFailure):
         await on_a_worker(submitting, request=SimpleRequest(time_limit=5))
 
 
@@ -220,7 +224,7 @@ async def test_a_run_that_prefect_leaves_alone_for_too_long_is_taken_up_again(
     async with get_client() as client:
         history = await history_of_run(client, run.id)
     now = datetime.now(UTC)
-    assert judge(history, now=now, gone=True, silent=False, can_restart=True) == Verdict.TAKE_UP
+    assert judge(history, now=now, gone=True, silent=False, can_restart=True) == Recovery.TAKE_UP
 
 
 async def test_a_terminal_that_prefect_leaves_alone_names_the_capture_that_goes_on(

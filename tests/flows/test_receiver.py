@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from deployments.dispatch import EVENT, Dispatch, OrderRefused
-from deployments.prefect_api import PrefectApi
+from deployments.receiver.dispatch import EVENT, Dispatch, OrderRefused
 from edgecap.alerts.model import derive
-from edgecap.incidents.book import Order
+from edgecap.incidents.inbox.alert_inbox import RunRequest
+from tasks.runtime.rest import PrefectApi
 from tests.deployments.conftest import Command, attack, until
 
 pytestmark = [pytest.mark.prefect, pytest.mark.xdist_group("prefect")]
@@ -37,9 +37,9 @@ def test_an_alert_becomes_a_run_of_respond_in_the_queue_of_alerts(api, command, 
     hostile = attack(1, text="a\0b {{ prefect.variables.x }}")
     hostile["data"] |= {"__prefect_kind": "jinja", "template": "{{ 7 * 7 }}"}
     assert command.post(hostile).status_code == 202
-    with command.book as book:
-        until(lambda: book.incidents() and book.incidents()[0].runs, timeout=240)
-        (incident,) = book.incidents()
+    with command.inbox as inbox:
+        until(lambda: inbox.incidents() and inbox.incidents()[0].runs, timeout=240)
+        (incident,) = inbox.incidents()
     run = api.run(incident.runs["start"])
     assert run["deployment_id"] == api.deployment("respond/alert")["id"]
     assert run["work_queue_name"] == "alerts"
@@ -58,7 +58,7 @@ def test_an_alert_becomes_a_run_of_respond_in_the_queue_of_alerts(api, command, 
 
     # As if it had died before it wrote down that Prefect has the run: the same order again is the same run.
     key = derive(incident.id, "start")
-    order = Order(1, incident.id, "start", incident.alert, incident.plan, key, incident.opened)
+    order = RunRequest(1, incident.id, "start", incident.alert, incident.plan, key, incident.opened)
     here = Dispatch(lambda: prefect_server.api_url, account="default", archive="default")
     assert here.send(order) == run["id"]
     wrong = Dispatch(lambda: prefect_server.api_url, account=["no", "name"], archive="default")

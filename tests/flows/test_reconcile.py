@@ -19,17 +19,24 @@ from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, tempor
 from edgecap.archive.entries import list_entries
 from edgecap.archive.journal import Journal
 from edgecap.archive.verify import verify_entry
+from edgecap.captures.intent import decide
+from edgecap.captures.posting import about_to_post
 from edgecap.cloudflare.client import Client
-from edgecap.intents import decide
-from edgecap.liveness import this_process
-from edgecap.lives import MOST_LIVES, Verdict
-from edgecap.posting import about_to_post
 from edgecap.requests import SimpleRequest
 from edgecap.settings import load_settings
 from flows.capture import capture
 from flows.reconcile import _free_lanes, _show, reconcile
-from tasks.runs import PROCESS, look_again, take_up
-from tasks.upkeep import LOOKING, NOTHING_NEW, forget_overdue, forget_quiet, is_awaited, take_turn
+from tasks.runtime.process_identity import this_process
+from tasks.runtime.recovery import PROCESS, look_again, take_up
+from tasks.runtime.restart_policy import MOST_LIVES, Recovery
+from tasks.runtime.single_reconcile import (
+    LOOKING,
+    NOTHING_NEW,
+    forget_overdue,
+    forget_quiet,
+    is_awaited,
+    take_turn,
+)
 from tests.flaky_proxy import FlakyProxy
 from tests.flows.conftest import forget_runs
 
@@ -39,7 +46,7 @@ pytestmark = [pytest.mark.prefect, pytest.mark.xdist_group("prefect 2")]
 @pytest.fixture
 def ended():
     """The mark of a process that has ended."""
-    code = "from edgecap.liveness import this_process; print(this_process())"
+    code = "from tasks.runtime.process_identity import this_process; print(this_process())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return done.stdout.strip()
 
@@ -115,12 +122,12 @@ async def test_a_dead_run_is_taken_up_again_as_often_as_is_sensible(deployment, 
         # They have only just begun: the same look waits until it can tell that they are dead.
         done = {each.run_id: each.verdict for each in await taking_up() if each.run_id in ours}
         assert done == {
-            str(once): Verdict.TAKE_UP,
-            str(too_often): Verdict.GIVE_UP,
-            str(by_hand): Verdict.GIVE_UP,
-            str(unwanted): Verdict.CANCEL,
-            str(unborn): Verdict.TAKE_UP,
-            str(upkeep): Verdict.GIVE_UP,
+            str(once): Recovery.TAKE_UP,
+            str(too_often): Recovery.GIVE_UP,
+            str(by_hand): Recovery.GIVE_UP,
+            str(unwanted): Recovery.CANCEL,
+            str(unborn): Recovery.TAKE_UP,
+            str(upkeep): Recovery.GIVE_UP,
         }
         states = [
             (await client.read_flow_run(run)).state for run in (once, too_often, by_hand, unwanted, alive)

@@ -17,16 +17,16 @@ from prefect.blocks.notifications import CustomWebhookNotificationBlock
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State, StateType
 
-from deployments.local import POOL
-from deployments.prefect_api import PrefectApi
-from deployments.processes import LOOPBACK, MARK, answers, free_port, kill_marked
+from deployments.local.processes import LOOPBACK, MARK, answers, free_port, kill_marked
+from deployments.local.setup import POOL
 from edgecap.alerts.model import Alert, derive
-from edgecap.alerts.policy import decide, read_policy
+from edgecap.alerts.policy.decision import decide, read_policy
 from edgecap.archive.entries import list_entries, read_entry
 from edgecap.archive.verify import verify_entry
 from edgecap.incidents.record import Incidents
 from flows.register_bucket import register_bucket
 from tasks.outcomes import tag_of
+from tasks.runtime.rest import PrefectApi
 from tests.flows.conftest import UNFINISHED, forget_runs
 from tests.json_handler import JsonHandler
 
@@ -50,11 +50,11 @@ def warm(deployed, world, monkeypatch, tmp_path):
     port = free_port()
     env = {
         "EDGECAP_CONFIG": str(world.config),
-        "EDGECAP_RESPONDER": f"http://{LOOPBACK}:{port}",
+        "EDGECAP_WARM_RUNNER": f"http://{LOOPBACK}:{port}",
         MARK: uuid4().hex,
     }
     programs = [
-        deployed.program("responder", "deployments.responder"),
+        deployed.program("warm-runner", "deployments.warm_runner"),
         deployed.program("worker", "prefect", "worker", "start", "--pool", POOL, "--type", "process"),
     ]
     forget_runs(deployed.api_url)
@@ -63,7 +63,7 @@ def warm(deployed, world, monkeypatch, tmp_path):
             program.env = {**program.env, **env}
             program.start()
         programs[0].wait_ready(lambda: answers(port), timeout=240)
-        yield env["EDGECAP_RESPONDER"]
+        yield env["EDGECAP_WARM_RUNNER"]
     finally:
         for program in programs:
             program.stop(grace=0)  # there is nothing in them to save, and a worker takes its time

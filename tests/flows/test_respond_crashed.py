@@ -14,16 +14,16 @@ from prefect.flow_engine import run_flow
 from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
 from edgecap.alerts.model import derive
-from edgecap.alerts.policy import decide, read_policy
+from edgecap.alerts.policy.decision import decide, read_policy
 from edgecap.incidents.record import Incidents
-from edgecap.lives import Verdict, judge
 from flows.respond import respond
 from flows.respond_to import respond_to
-from tasks.away import crashed
+from tasks.enter_alert import order
 from tasks.incident import start_captures
-from tasks.order import order
-from tasks.runs import _act
-from tasks.states import history_of_run
+from tasks.runtime.prefect_away import crashed
+from tasks.runtime.recovery import _act
+from tasks.runtime.restart_policy import Recovery, judge
+from tasks.runtime.states import history_of_run
 from tests.deployments.conftest import attack
 from tests.flaky_proxy import FlakyProxy
 from tests.flows.test_respond import POLICY, alert
@@ -73,7 +73,7 @@ async def begin(flow, parameters):
         run, history = await client.read_flow_run(run.id), await history_of_run(client, run.id)
         now = datetime.now(UTC)
         verdict = judge(history, now=now, gone=True, silent=False, can_restart=bool(run.work_queue_id))
-        assert verdict == Verdict.TAKE_UP
+        assert verdict == Recovery.TAKE_UP
         assert (await _act(client, run, verdict, history)).startswith("taken up again after crash 1")
         return await client.read_flow_run(run.id)
 

@@ -13,12 +13,12 @@ from prefect.client.schemas.objects import State, StateType
 from prefect.concurrency.asyncio import concurrency
 from prefect.variables import Variable
 
-from cli.lanes import _as_json, _show, abandoned_slot, view
+from edgecap.cli.lanes import _as_json, _show, abandoned_slot, view
 from edgecap.cloudflare.models import Listing
-from edgecap.liveness import this_process
 from edgecap.settings import Timing
 from flows.capture import capture
-from tasks.slots import forget_slot, free_if_abandoned, leave_slot, sign_slot
+from tasks.runtime.process_identity import this_process
+from tasks.runtime.slot_holder import forget_slot, free_if_abandoned, leave_slot, record_slot_holder
 
 pytestmark = [pytest.mark.prefect, pytest.mark.xdist_group("prefect")]
 AT_ONCE = timedelta(0)
@@ -106,7 +106,7 @@ async def test_that_of_a_finished_run_is_freed_although_its_process_lives_on(tak
 
 async def test_that_of_a_living_holder_is_left_alone_until_it_leaves(taken):
     run_id = str(uuid4())
-    await sign_slot(taken, run_id)
+    await record_slot_holder(taken, run_id)
     assert await free_if_abandoned(taken, after=AT_ONCE) == ""
     await forget_slot(taken, str(uuid4()))  # another's word changes nothing
     assert await free_if_abandoned(taken, after=AT_ONCE) == ""

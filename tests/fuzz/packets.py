@@ -21,14 +21,14 @@ import atheris
 from edgecap.errors import InvalidRequest
 
 with atheris.instrument_imports(include=["edgecap.packets"]):
+    from edgecap.files.unzstd import zstd
+    from edgecap.packets.flow_table import FlowTable
     from edgecap.packets.headers import dissect
     from edgecap.packets.inspect import Inspector
-    from edgecap.packets.output import PacketWriter
-    from edgecap.packets.reading import PacketReader
-    from edgecap.packets.sieve import Sieve
-    from edgecap.packets.summarise import summarise
-    from edgecap.packets.tally import Tally
-    from edgecap.packets.unzstd import zstd
+    from edgecap.packets.packet_filter import PacketFilter
+    from edgecap.packets.reader import PacketReader
+    from edgecap.packets.summarize import summarize
+    from edgecap.packets.writer import PacketWriter
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / "tests" / "data" / "packets"
@@ -47,9 +47,9 @@ def judge(data: bytes) -> None:
     how, file = data[0], data[1:]
     size, expression = SIZES[how & 7], EXPRESSIONS[how >> 3 & 3]
     records = []
-    tally = Tally(lambda flows: records.append(int(flows["packets"].sum())), room=2 if how & 32 else 64)
+    tally = FlowTable(lambda flows: records.append(int(flows["packets"].sum())), room=2 if how & 32 else 64)
     reader = PacketReader(io.BytesIO(file), read_size=size)
-    sieve = Sieve(expression, "the input") if expression else None
+    sieve = PacketFilter(expression, "the input") if expression else None
     kept = 0
     with tempfile.TemporaryFile() as target:
         writer = PacketWriter(target.fileno())
@@ -70,7 +70,7 @@ def judge(data: bytes) -> None:
     assert inspector.finish() == found, "other pieces, other findings"
     assert tally.packets == kept <= found.packets
     assert sieve or kept == found.packets
-    summary = summarise(tally)
+    summary = summarize(tally)
     assert sum(summary.timeline.packets) == summary.packets == kept
     assert sum(records) == sum(each.packets for each in summary.versions if each.name in ("ipv4", "ipv6"))
     summary.model_dump_json()

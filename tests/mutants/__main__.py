@@ -26,23 +26,34 @@ from hypothesis import settings
 from tests.mutants.making import Mutant, mutants
 
 TIMEOUT = 120.0  # seconds; what loops for ever is noticed as well
-_OF = "tests/edgecap/"
+_OF = "tests/"
+_SUBMISSION = "edgecap/captures/test_submission.py"
 TESTS = {  # the quick ones first: the first that fails is enough
-    "polling": [
-        "test_polling.py",
-        "test_submission.py::test_a_capture_that_is_not_known_by_its_id_yet_is_as_it_was_accepted",
+    "edgecap.captures.polling": [
+        "edgecap/captures/test_polling.py",
+        f"{_SUBMISSION}::test_a_capture_that_is_not_known_by_its_id_yet_is_as_it_was_accepted",
     ],
-    "lives": ["test_lives.py"],
-    "line": ["test_line.py", "test_ours.py"],
-    "lanes": ["test_lanes.py", "test_ours.py"],
-    "adoption": ["test_adoption.py", "test_ours.py"],
-    "posting": ["test_posting.py", "test_ours.py", "test_exactly_once.py"],
-    "submission": ["test_ours.py", "test_submission.py", "test_exactly_once.py"],
-    "resolving": ["test_resolving.py"],
-    "archive.journal": ["archive/test_journal.py"],
-    "outages": ["test_outages.py"],
+    "tasks.runtime.restart_policy": ["tasks/runtime/test_restart_policy.py"],
+    "edgecap.captures.queue": ["edgecap/captures/test_queue.py", "edgecap/captures/test_ours.py"],
+    "edgecap.captures.lanes": ["edgecap/captures/test_lanes.py", "edgecap/captures/test_ours.py"],
+    "edgecap.captures.adoption": ["edgecap/captures/test_adoption.py", "edgecap/captures/test_ours.py"],
+    "edgecap.captures.posting": [
+        "edgecap/captures/test_posting.py",
+        "edgecap/captures/test_ours.py",
+        "edgecap/captures/test_exactly_once.py",
+    ],
+    "edgecap.captures.submission": [
+        "edgecap/captures/test_ours.py",
+        _SUBMISSION,
+        "edgecap/captures/test_exactly_once.py",
+    ],
+    "edgecap.captures.resolving": ["edgecap/captures/test_resolving.py"],
+    "edgecap.archive.journal": ["edgecap/archive/test_journal.py"],
+    "edgecap.captures.outages": ["edgecap/captures/test_outages.py"],
 }
-NEEDS_STORES = {"archive.journal": ["-k", "folder or not store"]}  # others need no fixture but their own
+NEEDS_STORES = {
+    "edgecap.archive.journal": ["-k", "folder or not store"]
+}  # others need no fixture but their own
 
 
 class Changed(importlib.abc.MetaPathFinder, importlib.abc.Loader):
@@ -61,10 +72,10 @@ class Changed(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         exec(compile(self.source, f"<mutant of {self.name}>", "exec"), module.__dict__)
 
 
-def survives(short: str, mutant: Mutant) -> bool:
+def survives(name: str, mutant: Mutant) -> bool:
     """Whether no test fails, in a process of its own."""
-    tests = [_OF + test for test in TESTS[short]]
-    options = ["-x", "-q", "-n0", "-p", "no:cacheprovider", *NEEDS_STORES.get(short, ["--noconftest"])]
+    tests = [_OF + test for test in TESTS[name]]
+    options = ["-x", "-q", "-n0", "-p", "no:cacheprovider", *NEEDS_STORES.get(name, ["--noconftest"])]
     child = os.fork()
     if child == 0:
         os.setsid()
@@ -73,7 +84,7 @@ def survives(short: str, mutant: Mutant) -> bool:
             os.dup2(nowhere, stream)
         code = 1
         with suppress(BaseException):
-            sys.meta_path.insert(0, Changed(f"edgecap.{short}", mutant.source))
+            sys.meta_path.insert(0, Changed(name, mutant.source))
             code = pytest.main([*options, *tests])
         os._exit(0 if code == 0 else 1)
     until = time.monotonic() + TIMEOUT
@@ -96,17 +107,17 @@ def main() -> int:
     settings.register_profile("mutants", deadline=None, derandomize=True, max_examples=50, database=None)
     settings.load_profile("mutants")
     total: Counter[str] = Counter()
-    for short in given.only.split(",") if given.only else TESTS:
-        name = f"edgecap.{short}"
+    wanted = given.only.split(",") if given.only else TESTS
+    for name in [each for each in TESTS if each in wanted or each.rpartition(".")[2] in wanted]:
         source = Path(f"{name.replace('.', '/')}.py").read_text()
-        if not survives(short, Mutant(0, "", source)):
-            sys.exit(f"{name}: its tests fail without any change: {' '.join(TESTS[short])}")
+        if not survives(name, Mutant(0, "", source)):
+            sys.exit(f"{name}: its tests fail without any change: {' '.join(TESTS[name])}")
         made = list(mutants(source))
         if given.most and len(made) > given.most:
             made = random.Random(given.seed).sample(made, given.most)
         lived = 0
         for mutant in sorted(made, key=lambda each: each.line):
-            if survives(short, mutant):
+            if survives(name, mutant):
                 lived += 1
                 sys.stdout.write(f"  survived {name}:{mutant.line} {mutant.what}\n")
                 sys.stdout.flush()

@@ -59,7 +59,7 @@ class Attack:
             raise InvalidRequest(
                 "an attack begins anew before it has ended",
                 field="every",
-                todo="make it no less than duration",
+                hint="make it no less than duration",
             )
         try:
             size = len(address(self.target))

@@ -83,7 +83,7 @@ class LiveTraffic:
         self._clock = clock
         self._servers = colos.servers(city)
         if not self._servers:
-            raise ConfigError(f"{city!r} is no data centre", todo=f"give one of {', '.join(colos.CITIES)}")
+            raise ConfigError(f"{city!r} is no data centre", hint=f"give one of {', '.join(colos.CITIES)}")
         self._history: deque[Packet] = deque()
         self._size = 0
         self._lock = threading.Lock()
@@ -204,7 +204,7 @@ def open_interface(interface: str) -> socket.socket:
         raise ConfigError(
             "capturing live packets needs the right CAP_NET_RAW",
             where=interface,
-            todo="run as root, or choose synthetic or replayed traffic",
+            hint="run as root, or choose synthetic or replayed traffic",
         ) from None
     except (OSError, AttributeError) as error:
         raise ConfigError(f"this system has no raw packet sockets: {error}", where=interface) from None
@@ -220,11 +220,11 @@ def open_interface(interface: str) -> socket.socket:
         raw.close()
         raise ConfigError(
             f"the interface {interface!r} cannot be captured from: {error.strerror or error}",
-            todo=f"give one of {', '.join(name for _, name in socket.if_nameindex())}",
+            hint=f"give one of {', '.join(name for _, name in socket.if_nameindex())}",
         ) from None
     if raw.getsockname()[3] not in (_ETHERNET_HARDWARE, _LOOPBACK):
         raw.close()
-        raise ConfigError(f"the interface {interface!r} is not like Ethernet", todo="give another one")
+        raise ConfigError(f"the interface {interface!r} is not like Ethernet", hint="give another one")
     return raw
 
 

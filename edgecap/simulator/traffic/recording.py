@@ -72,7 +72,7 @@ class Recording:
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is empty"
             raise ConfigError(
-                f"the recording cannot be read: {reason}", where=str(path), todo="give a pcap or pcapng file"
+                f"the recording cannot be read: {reason}", where=str(path), hint="give a pcap or pcapng file"
             ) from None
         try:
             self.link_type = self._index()
@@ -105,10 +105,10 @@ class Recording:
             self._lengths.append(found.length)
             link_types.add(found.link_type)
         if not link_types:
-            raise self._broken("has no packets", todo="give a recording with packets")
+            raise self._broken("has no packets", hint="give a recording with packets")
         if len(link_types) > 1:
             raise self._broken(
-                f"mixes the link types {', '.join(map(str, sorted(link_types)))}", todo="give one for each"
+                f"mixes the link types {', '.join(map(str, sorted(link_types)))}", hint="give one for each"
             )
         return link_types.pop()
 
@@ -178,8 +178,8 @@ class Recording:
         high, low, length = struct.unpack_from(order + "III", self._bytes, body + 4)
         return _Found(interface.nanoseconds(high, low), start, length, interface.link_type)
 
-    def _broken(self, how: str, *, todo: str = "give a whole pcap or pcapng file") -> ConfigError:
-        return ConfigError(f"the recording {how}", where=str(self.path), todo=todo)
+    def _broken(self, how: str, *, hint: str = "give a whole pcap or pcapng file") -> ConfigError:
+        return ConfigError(f"the recording {how}", where=str(self.path), hint=hint)
 
 
 def _interface(body: bytes, order: str) -> _Interface:

@@ -44,9 +44,9 @@ class ReplayTraffic:
     ) -> None:
         servers = colos.servers(city)
         if not servers:
-            raise ConfigError(f"{city!r} is no data centre", todo=f"give one of {', '.join(colos.CITIES)}")
+            raise ConfigError(f"{city!r} is no data centre", hint=f"give one of {', '.join(colos.CITIES)}")
         if not files:
-            raise ConfigError("there is no file to replay", todo="give at least one pcap or pcapng file")
+            raise ConfigError("there is no file to replay", hint="give at least one pcap or pcapng file")
         self._recordings: list[Recording] = []
         try:
             for path in files:
@@ -90,7 +90,7 @@ class ReplayTraffic:
                 raise ConfigError(
                     f"the recordings have different link types, {first.link_type} and {other.link_type}",
                     where=str(other.path),
-                    todo="replay them apart",
+                    hint="replay them apart",
                 )
         return first.link_type
 

@@ -108,7 +108,7 @@ def _network(field: str, text: str) -> Callable[[bytes], bool]:
         network = ip_network(text, strict=False)
     except ValueError:
         raise InvalidRequest(
-            f"{text!r} is no IP address", field=f"filter_v1.{field}", todo="give one such as 203.0.113.7"
+            f"{text!r} is no IP address", field=f"filter_v1.{field}", hint="give one such as 203.0.113.7"
         ) from None
     first = network.network_address.packed
     if network.prefixlen == network.max_prefixlen:

@@ -47,7 +47,7 @@ def open_traffic(
     if kind == "live" and rest:
         return LiveTraffic(rest, clock=clock)
     raise ConfigError(
-        f"{spec!r} names no traffic", todo="give synthetic, replay:FILE[,FILE] or live:INTERFACE"
+        f"{spec!r} names no traffic", hint="give synthetic, replay:FILE[,FILE] or live:INTERFACE"
     )
 
 
@@ -64,6 +64,6 @@ def _attack(text: str) -> Attack:
         pass
     raise ConfigError(
         f"{text!r} names no attack",
-        todo=f"give KIND,START,SECONDS, such as syn_flood,2026-11-23T06:31:00Z,90; "
+        hint=f"give KIND,START,SECONDS, such as syn_flood,2026-11-23T06:31:00Z,90; "
         f"kinds are {', '.join(get_args(Kind))}",
     )

@@ -19,7 +19,7 @@ def nanoseconds(moment: datetime) -> int:
         InvalidRequest: it has no time zone.
     """
     if moment.tzinfo is None:
-        raise InvalidRequest(f"the time {moment.isoformat()} has no time zone", todo="give it in UTC")
+        raise InvalidRequest(f"the time {moment.isoformat()} has no time zone", hint="give it in UTC")
     return span(moment - UNIX_EPOCH)
 
 

@@ -12,14 +12,14 @@ from edgecap.archive.layout import RAW, entry_prefix, raw_names
 from edgecap.archive.manifest import FileRecord, Times, make_manifest
 from edgecap.cloudflare.models import Capture
 from edgecap.packets.inspect import Inspector
-from edgecap.settings import Place
+from edgecap.settings import StoreLocation
 from edgecap.stores import open_store
 
 
 @pytest.fixture
 def folder(tmp_path):
     (tmp_path / "archive").mkdir()
-    return open_store(Place(uri=f"file:{tmp_path / 'archive'}"))
+    return open_store(StoreLocation(uri=f"file:{tmp_path / 'archive'}"))
 
 
 @pytest.fixture(params=["folder", "s3"])

@@ -24,7 +24,7 @@ from edgecap.errors import (
     StoreFull,
     StoreUnwritable,
 )
-from edgecap.settings import Place
+from edgecap.settings import StoreLocation
 from edgecap.stores import Store, open_store
 from tests.mounting import mounted, remount
 
@@ -90,10 +90,10 @@ from edgecap.archive.commit import commit, put_file
 from edgecap.archive.layout import entry_prefix
 from edgecap.archive.manifest import FileRecord, Times, make_manifest
 from edgecap.cloudflare.models import Capture
-from edgecap.settings import Place
+from edgecap.settings import StoreLocation
 from edgecap.stores import open_store
 
-store = open_store(Place(uri=sys.argv[1]))
+store = open_store(StoreLocation(uri=sys.argv[1]))
 data = bytes(range(256)) * 2000
 digest = hashlib.sha256(data).hexdigest()
 number = 0
@@ -112,7 +112,7 @@ while True:
     commit(store, make_manifest(capture, records, times=Times()))
 """
     uri = f"file:{tmp_path}"
-    store = open_store(Place(uri=uri))
+    store = open_store(StoreLocation(uri=uri))
     found = 0
     for moment in range(5):
         process = subprocess.Popen([sys.executable, "-c", program, uri], stdout=subprocess.PIPE)
@@ -202,7 +202,7 @@ def test_a_full_disk_is_one_clear_line_and_leaves_nothing_under_a_final_name(
 ):
     disk = tmp_path / "disk"
     with mounted(disk, "size=1m", lazy=False):
-        store = open_store(Place(uri=f"file:{disk}"))
+        store = open_store(StoreLocation(uri=f"file:{disk}"))
         keep(store, capture("1" * 32), two_servers)
         before = keys(store)
         large = pcap(20_000)
@@ -236,7 +236,7 @@ def test_a_read_only_archive_can_be_read_and_says_that_it_cannot_be_written(
 ):
     disk = tmp_path / "disk"
     with mounted(disk, "size=1m", lazy=False):
-        store = open_store(Place(uri=f"file:{disk}"))
+        store = open_store(StoreLocation(uri=f"file:{disk}"))
         entry = keep(store, capture("1" * 32), two_servers)
         before = keys(store)
         remount(disk, "ro")

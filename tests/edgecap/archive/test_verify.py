@@ -7,7 +7,7 @@ import pytest
 
 from edgecap.archive.entries import find_entry
 from edgecap.archive.verify import KINDS, verify_archive, verify_entry
-from edgecap.settings import Place
+from edgecap.settings import StoreLocation
 from edgecap.stores import open_store
 
 
@@ -104,7 +104,7 @@ def test_a_manifest_in_the_wrong_place_is_found(store, entry):
 
 
 def test_a_file_that_vanishes_is_one_problem_not_a_crash(tmp_path, capture, keep, two_servers):
-    store = open_store(Place(uri=f"file:{tmp_path}"))
+    store = open_store(StoreLocation(uri=f"file:{tmp_path}"))
     entry = keep(store, capture(), two_servers)
 
     class Failing:

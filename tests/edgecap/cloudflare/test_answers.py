@@ -14,11 +14,11 @@ from edgecap.errors import (
     ApiError,
     BadCredentials,
     Busy,
-    NetworkTrouble,
+    NetworkFailure,
     NoPermission,
     RateLimited,
     RequestRefused,
-    ServerTrouble,
+    ServerFailure,
     UnexpectedAnswer,
     UnknownToApi,
 )
@@ -55,7 +55,7 @@ def meaning(asked, status, body, headers=JSON):
     error = caught.value
     assert error.status == status
     assert error.where == str(asked)
-    assert error.todo
+    assert error.hint
     assert "\n" not in str(error)
     return error
 
@@ -140,10 +140,10 @@ TABLE = [
     (SIMPLE, 405, [(10405, "Method not allowed for this authentication scheme")], RequestRefused),
     (LIST, 400, [{"code": 7003, "message": "no", "source": {"pointer": "/type"}}], RequestRefused),
     # the server's own trouble
-    (LIST, 500, [(1000, "internal")], ServerTrouble),
-    (FULL, 503, [(1000, "a capture is already running")], ServerTrouble),
-    (LIST, 408, [], ServerTrouble),
-    (LIST, 530, [], ServerTrouble),
+    (LIST, 500, [(1000, "internal")], ServerFailure),
+    (FULL, 503, [(1000, "a capture is already running")], ServerFailure),
+    (LIST, 408, [], ServerFailure),
+    (LIST, 530, [], ServerFailure),
 ]
 
 
@@ -168,7 +168,7 @@ def test_a_refusal_is_classified_by_what_it_says(asked, status, errors, kind):
         (404, UnknownToApi),
         (409, UnexpectedAnswer),
         (429, RateLimited),
-        (502, ServerTrouble),
+        (502, ServerFailure),
     ],
 )
 @pytest.mark.parametrize(
@@ -216,7 +216,7 @@ def test_a_challenge_page_is_said_to_be_one(status, header):
 
 def test_a_407_is_the_proxys():
     error = meaning(FULL, 407, b"")
-    assert type(error) is NetworkTrouble
+    assert type(error) is NetworkFailure
     assert "HTTP_PROXY" in str(error)
     assert not error.sent
     assert error.permanent
@@ -276,14 +276,14 @@ def test_a_wrong_field_is_named(error, field):
 def test_a_limit_says_when_again_on_the_server_s_clock(headers, message, wait):
     error = meaning(SIMPLE, 429, refused((10100, message)), {**JSON, **headers})
     assert error.retry_at == (None if wait is None else NOW + timedelta(seconds=wait))
-    assert ("try again after 2026-11-23" in error.todo) == (wait is not None)
+    assert ("try again after 2026-11-23" in error.hint) == (wait is not None)
 
 
 @pytest.mark.parametrize(("asked", "right"), [(LIST, READ), (FULL, WRITE), (STOP, WRITE)])
 def test_a_missing_permission_is_named(asked, right):
     error = meaning(asked, 403, refused())
-    assert right in error.todo
-    assert ACCOUNT in error.todo
+    assert right in error.hint
+    assert ACCOUNT in error.hint
 
 
 def test_what_the_api_says_is_quoted_without_the_secrets_that_it_repeats():

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from edgecap.cloudflare.client import Client
-from edgecap.errors import NetworkTrouble, UnexpectedAnswer
+from edgecap.errors import NetworkFailure, UnexpectedAnswer
 from edgecap.settings import Account
 
 ID = "66802ca5668e47a2b82c2e6746e45037"
@@ -69,7 +69,7 @@ async def read(client):
 async def test_a_download_cut_short_is_network_trouble_and_is_not_begun_again(sent, reset):
     server = Server(head(headers=PCAP, length=10) + sent, reset=reset)
     async with server.client() as client:
-        with pytest.raises(NetworkTrouble, match=r"GET /pcaps/\w+/download"):
+        with pytest.raises(NetworkFailure, match=r"GET /pcaps/\w+/download"):
             await read(client)
     assert len(server.requests) == 1
 
@@ -77,7 +77,7 @@ async def test_a_download_cut_short_is_network_trouble_and_is_not_begun_again(se
 async def test_a_chunked_download_cut_short_is_network_trouble():
     server = Server(head(headers=PCAP + b"Transfer-Encoding: chunked\r\n") + b"3\r\nabc\r\n")
     async with server.client() as client:
-        with pytest.raises(NetworkTrouble):
+        with pytest.raises(NetworkFailure):
             await read(client)
 
 
@@ -112,7 +112,7 @@ async def test_a_broken_answer_is_asked_for_again_when_nothing_changes(broken):
 async def test_a_broken_answer_to_a_post_leaves_open_whether_it_took_effect(broken, reset):
     server = Server(broken, reset=reset)
     async with server.client() as client:
-        with pytest.raises(NetworkTrouble) as caught:
+        with pytest.raises(NetworkFailure) as caught:
             await client.create_capture({"type": "simple"})
     assert caught.value.sent
     assert server.requests == [f"POST /accounts/{ID}/pcaps HTTP/1.1"]
@@ -123,7 +123,7 @@ async def test_a_server_that_is_not_there_has_got_nothing():
         taken.bind(("127.0.0.1", 0))  # bound, not listening: refused
         account = Account(account_id=ID, api_token="t", base_url=f"http://127.0.0.1:{taken.getsockname()[1]}")
         async with Client(account) as client:
-            with pytest.raises(NetworkTrouble, match=r"cannot connect to 127\.0\.0\.1") as caught:
+            with pytest.raises(NetworkFailure, match=r"cannot connect to 127\.0\.0\.1") as caught:
                 await client.create_capture({"type": "simple"})
     assert not caught.value.sent
 
@@ -131,7 +131,7 @@ async def test_a_server_that_is_not_there_has_got_nothing():
 async def test_a_server_that_says_nothing_is_not_waited_for_for_ever():
     server = Server(b"", hang=True)
     async with server.client(timeout=0.1) as client:
-        with pytest.raises(NetworkTrouble, match="no answer in time") as caught:
+        with pytest.raises(NetworkFailure, match="no answer in time") as caught:
             await client.stop_capture(ID)
     assert caught.value.sent
 
@@ -140,7 +140,7 @@ async def test_an_unreadable_encoding_is_network_trouble_and_nonsense_is_unexpec
     gzip = b"Content-Encoding: gzip\r\nContent-Type: application/json\r\n"
     server = Server(head(headers=gzip, length=4) + b"abcd", head(length=4) + b"abcd")
     async with server.client(attempts=1) as client:
-        with pytest.raises(NetworkTrouble):
+        with pytest.raises(NetworkFailure):
             await client.list_captures()
         with pytest.raises(UnexpectedAnswer, match="4 bytes of no content type"):
             await client.list_captures()

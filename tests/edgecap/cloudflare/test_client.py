@@ -122,7 +122,7 @@ class TestAccount:
         with pytest.raises(ConfigError, match=says) as caught:
             Client(account)
         assert "SECRET" not in str(caught.value)
-        assert "CLOUDFLARE_" in caught.value.todo
+        assert "CLOUDFLARE_" in caught.value.hint
 
 
 async def test_an_answer_without_a_date_is_dated_by_the_ones_before_it():

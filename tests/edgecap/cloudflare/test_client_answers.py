@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from edgecap.cloudflare.client import Client
-from edgecap.errors import BadCredentials, NetworkTrouble, UnexpectedAnswer
+from edgecap.errors import BadCredentials, NetworkFailure, UnexpectedAnswer
 from tests.edgecap.cloudflare.scripted_api import (
     ACCOUNT,
     CAPTURE,
@@ -126,7 +126,7 @@ class TestDownload:
     @pytest.mark.parametrize("chunks", [[], [b"ab"], [b"abcdef"]])
     async def test_a_body_of_another_length_is_network_trouble(self, chunks):
         async with Api(self.answer(*chunks, content_length="5")).client() as client:
-            with pytest.raises(NetworkTrouble, match=r"of 5 bytes"):
+            with pytest.raises(NetworkFailure, match=r"of 5 bytes"):
                 await read(client)
 
     @pytest.mark.parametrize(

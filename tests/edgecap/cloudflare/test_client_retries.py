@@ -5,7 +5,7 @@ from datetime import timedelta
 import httpx
 import pytest
 
-from edgecap.errors import NetworkTrouble, RateLimited, ServerTrouble
+from edgecap.errors import NetworkFailure, RateLimited, ServerFailure
 from tests.edgecap.cloudflare.scripted_api import NOW, OPERATIONS, READING, Api, no, ok
 
 PASSING = [
@@ -27,7 +27,7 @@ async def test_only_what_changes_nothing_is_tried_again(operation, trouble):
             await call(client)
             assert len(api.requests) == 2
             return
-        with pytest.raises((NetworkTrouble, RateLimited, ServerTrouble)):
+        with pytest.raises((NetworkFailure, RateLimited, ServerFailure)):
             await call(client)
         assert len(api.requests) == 1
         assert api.waits == []
@@ -49,7 +49,7 @@ class TestWaits:
         top = type("Top", (), {"uniform": staticmethod(lambda low, high: high)})
         api = Api(no(500))
         async with api.client(attempts=7, rng=top) as client:
-            with pytest.raises(ServerTrouble):
+            with pytest.raises(ServerFailure):
                 await client.list_captures()
         assert api.waits == [0.5, 1, 2, 4, 8, 8]
         assert len(api.requests) == 7
@@ -90,6 +90,6 @@ class TestWaits:
     async def test_one_attempt_means_one(self):
         api = Api(no(500))
         async with api.client(attempts=1) as client:
-            with pytest.raises(ServerTrouble):
+            with pytest.raises(ServerFailure):
                 await client.list_captures()
         assert len(api.requests) == 1

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from edgecap.cloudflare.client import Client
-from edgecap.errors import NetworkTrouble
+from edgecap.errors import NetworkFailure
 from edgecap.settings import Account
 
 ACCOUNT = Account(account_id="0" * 32, api_token="0123456789-secret-token")
@@ -62,7 +62,7 @@ async def test_every_exception_of_httpx_is_network_trouble(item, method):
         raise make(item)
 
     async with Client(ACCOUNT, transport=httpx.MockTransport(handler), attempts=1) as client:
-        with pytest.raises(NetworkTrouble) as caught:
+        with pytest.raises(NetworkFailure) as caught:
             await CALLS[method](client)
     error = caught.value
     assert error.sent is (item.__name__ not in NOT_SENT)
@@ -70,7 +70,7 @@ async def test_every_exception_of_httpx_is_network_trouble(item, method):
     assert "secret-token" not in str(error)
     assert "api.cloudflare.com" in str(error)
     looks = error.sent and method in ("POST", "PUT")
-    assert ("look before trying again" in error.todo) is looks
+    assert ("look before trying again" in error.hint) is looks
 
 
 @pytest.mark.parametrize("item", RAISED, ids=lambda item: item.__name__)
@@ -84,5 +84,5 @@ async def test_also_while_a_download_is_read(item):
     async with Client(ACCOUNT, transport=transport) as client, client.download("0" * 32) as download:
         chunks = aiter(download)
         assert await anext(chunks) == b"abc"
-        with pytest.raises(NetworkTrouble, match=r"GET /pcaps/0+/download"):
+        with pytest.raises(NetworkFailure, match=r"GET /pcaps/0+/download"):
             await anext(chunks)

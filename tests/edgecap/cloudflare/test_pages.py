@@ -7,7 +7,7 @@ import pytest
 
 from edgecap.cloudflare.client import PAGES_MOST
 from edgecap.cloudflare.models import PAGE
-from edgecap.errors import ServerTrouble
+from edgecap.errors import ServerFailure
 from edgecap.requests import rfc3339
 from tests.edgecap.cloudflare.scripted_api import Api, no
 
@@ -73,5 +73,5 @@ async def test_pages_without_end_are_left_at_some_time():
 
 
 async def test_trouble_with_a_page_is_no_proof():
-    with pytest.raises(ServerTrouble):
+    with pytest.raises(ServerFailure):
         await ask(120, listed(0), no(503))

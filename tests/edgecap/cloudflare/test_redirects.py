@@ -11,10 +11,10 @@ from starlette.applications import Starlette
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from edgecap.captures.fetching import fetch_simple
 from edgecap.cloudflare.client import REDIRECTS_MOST, Client
 from edgecap.cloudflare.models import Capture
-from edgecap.errors import NetworkTrouble, UnexpectedAnswer, UnknownToApi
-from edgecap.fetching import fetch_simple
+from edgecap.errors import NetworkFailure, UnexpectedAnswer, UnknownToApi
 from edgecap.settings import Account
 from edgecap.stores.folder import FolderStore
 
@@ -157,7 +157,7 @@ async def test_bytes_that_were_flipped_on_the_way_are_noticed(tmp_path):
         capture = Capture(id=CAPTURE, type="simple", status="success")
         archive = FolderStore(tmp_path / "archive")
         async with Client(account, attempts=1) as client:
-            with pytest.raises(NetworkTrouble, match="the download was changed on its way"):
+            with pytest.raises(NetworkFailure, match="the download was changed on its way"):
                 await fetch_simple(client, capture, archive, prefix="captures/x/")
             assert list(archive.list("captures/x/")) == []
             fetched = await fetch_simple(client, capture, archive, prefix="captures/x/")

@@ -6,24 +6,24 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from edgecap.body import request_body
+from edgecap.captures.body import request_body
+from edgecap.captures.ownership import register, require_validated
+from edgecap.captures.polling import look
 from edgecap.cloudflare.client import Client
 from edgecap.errors import (
     BadCredentials,
     BucketNotValidated,
     Busy,
-    NetworkTrouble,
+    NetworkFailure,
     NoPermission,
     RateLimited,
     RequestRefused,
-    ServerTrouble,
+    ServerFailure,
     UnexpectedAnswer,
     UnknownToApi,
 )
-from edgecap.ownership import register, require_validated
-from edgecap.polling import look
 from edgecap.requests import Filter, FullRequest, SimpleRequest
-from edgecap.settings import Account, Place
+from edgecap.settings import Account, StoreLocation
 from edgecap.simulator.clock import Clock
 from edgecap.simulator.credentials import Credential
 from edgecap.simulator.edge import Edge
@@ -36,7 +36,7 @@ from edgecap.stores import FolderStore
 ACCOUNT_ID = "023e105f4ecef8ad9ca31a8372d0c353"
 TOKEN, READ_TOKEN, KEY = "t" * 40, "r" * 40, "0" * 37
 SPEED = 60.0
-PLACE = Place(uri="s3://caps/full?region=us-east-1")
+PLACE = StoreLocation(uri="s3://caps/full?region=us-east-1")
 SIMPLE = request_body(SimpleRequest(time_limit=10, packet_limit=50))
 FULL = request_body(
     FullRequest(colo="ORD", time_limit=86_400), destination_conf="s3://caps/full?region=us-east-1"
@@ -200,9 +200,9 @@ async def test_good_credentials_without_the_right(world):
 @pytest.mark.parametrize(
     ("kind", "error"),
     [
-        ("reset", NetworkTrouble),
-        ("truncate", NetworkTrouble),
-        ("error", ServerTrouble),
+        ("reset", NetworkFailure),
+        ("truncate", NetworkFailure),
+        ("error", ServerFailure),
         ("rate_limit", RateLimited),
     ],
 )

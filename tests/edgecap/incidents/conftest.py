@@ -1,6 +1,6 @@
 import pytest
 
-from edgecap.incidents.book import Book
+from edgecap.incidents.inbox.alert_inbox import AlertInbox
 
 
 @pytest.fixture
@@ -9,6 +9,6 @@ def path(tmp_path):
 
 
 @pytest.fixture
-def book(path):
-    with Book(path) as opened:
+def inbox(path):
+    with AlertInbox(path) as opened:
         yield opened

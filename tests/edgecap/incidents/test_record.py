@@ -5,12 +5,12 @@ from datetime import UTC, datetime
 import pytest
 from markdown_it import MarkdownIt
 
-from edgecap.alerts.model import Alert, derive
-from edgecap.alerts.policy import decide, read_policy
-from edgecap.incidents.page import incident_page
-from edgecap.incidents.part import IncidentPart, summary_of
-from edgecap.incidents.record import HeldBack, Incidents, Noted, Part, closed_record
-from edgecap.intents import decide as decide_intent
+from edgecap.alerts.model import Alert, derive, summary_of
+from edgecap.alerts.policy.decision import decide, read_policy
+from edgecap.captures.incident_part import IncidentPart
+from edgecap.captures.intent import decide as decide_intent
+from edgecap.incidents.record import HeldBack, IncidentEvent, Incidents, Part, closed_record
+from edgecap.report.incident_markdown import incident_page
 from edgecap.report.links import links_to
 from edgecap.requests import SimpleRequest
 from edgecap.settings import Settings
@@ -43,7 +43,7 @@ def alert(event="start", **more):
 
 def noted(event="start", at=NOW, **more):
     given = alert(event, **more)
-    return Noted(
+    return IncidentEvent(
         incident=INCIDENT,
         alert=summary_of(given),
         plan=decide(given, read_policy(POLICY)),

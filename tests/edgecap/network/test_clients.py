@@ -16,20 +16,20 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from deployments.prefect_api import PrefectApi
-from deployments.processes import LOOPBACK, free_port
+from deployments.local.processes import LOOPBACK, free_port
 from edgecap.cloudflare.client import Client
-from edgecap.errors import EdgecapError, NetworkTrouble, SetupError, StoreUnreachable
+from edgecap.errors import EdgecapError, NetworkFailure, SetupError, StoreUnreachable
 from edgecap.network.certificates import ADDITIONAL, REPLACING
 from edgecap.network.over_botocore import Session
 from edgecap.network.over_requests import PermanentFailure
 from edgecap.network.trouble import chain
 from edgecap.redact import redact
-from edgecap.settings import Account, Place
+from edgecap.settings import Account, StoreLocation
 from edgecap.simulator.options import SimulatorOptions, make_edge
 from edgecap.simulator.serve import SimulatorServer
 from edgecap.stores import open_store
-from tasks.run_history import RunHistory
+from tasks.runtime.rest import PrefectApi
+from tasks.runtime.run_history import RunHistory
 from tests.intercepting_proxy import InterceptingProxy
 from tests.json_handler import JsonHandler
 from tests.mounting import run_with_file_over
@@ -155,7 +155,7 @@ def use(object_store, key_file):
         if kind == "s3":
             place = object_store.place(BUCKET, "x").model_copy(update={"endpoint_url": url})
         else:
-            place = Place(uri=f"gs://{BUCKET}/x", endpoint_url=url, credentials_file=key_file)
+            place = StoreLocation(uri=f"gs://{BUCKET}/x", endpoint_url=url, credentials_file=key_file)
         store = open_store(place)
         store.check(write=True)
         store.delete("packets")
@@ -234,7 +234,7 @@ async def test_a_server_in_no_proxy_is_reached_straight(kind, servers, proxies, 
     monkeypatch.setenv("SSL_CERT_FILE", str(proxy.ca))
     monkeypatch.setenv("NO_PROXY", "[::1],10.0.0.0/8,edgecap.test")
     before = len(proxy.requests)
-    with pytest.raises((NetworkTrouble, StoreUnreachable), match=r"known|resolution|does not answer"):
+    with pytest.raises((NetworkFailure, StoreUnreachable), match=r"known|resolution|does not answer"):
         await use(kind)
     assert proxy.requests[before:] == []
 
@@ -242,7 +242,7 @@ async def test_a_server_in_no_proxy_is_reached_straight(kind, servers, proxies, 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("trouble", TROUBLES)
 async def test_what_is_wrong_with_the_proxy_is_said_in_a_line(trouble, kind, proxies, use, monkeypatch):
-    what, todo = TROUBLES[trouble]
+    what, hint = TROUBLES[trouble]
     ca = proxies("http").ca
     if trouble != "ca":
         monkeypatch.setenv("SSL_CERT_FILE", str(ca))
@@ -254,9 +254,9 @@ async def test_what_is_wrong_with_the_proxy_is_said_in_a_line(trouble, kind, pro
     if trouble == "password":
         url = url.replace("://", "://joe:opensesame@")
     monkeypatch.setenv("ALL_PROXY" if trouble == "socks" else "HTTPS_PROXY", url)
-    with pytest.raises((NetworkTrouble, StoreUnreachable), match=what) as raised:
+    with pytest.raises((NetworkFailure, StoreUnreachable), match=what) as raised:
         await use(kind)
-    assert todo in str(raised.value)
+    assert hint in str(raised.value)
     assert "opensesame" not in str(raised.value)
     assert "\n" not in str(raised.value)
     assert raised.value.permanent is (trouble in ("login", "password", "ca"))
@@ -272,7 +272,7 @@ async def test_a_password_that_a_proxy_wants_for_plain_http_is_said_as_for_https
     monkeypatch.setenv("SSL_CERT_FILE", str(proxies("http").ca))
     monkeypatch.setenv("HTTP_PROXY", proxies("login").url.replace("://", f"://{login}"))
     said = "does not accept the" if login else "wants a"
-    with pytest.raises((NetworkTrouble, StoreUnreachable)) as raised:
+    with pytest.raises((NetworkFailure, StoreUnreachable)) as raised:
         await use(kind, "http")
     assert re.match(
         rf"the proxy http{AT} \(HTTP_PROXY\) {said} user and password: HTTP 407", str(raised.value)
@@ -297,7 +297,7 @@ async def test_a_password_that_a_proxy_wants_is_not_waited_for(proxies, monkeypa
     monkeypatch.setenv("HTTPS_PROXY", proxies("login").url)
     account = Account(account_id=ACCOUNT, api_token=TOKEN, base_url="https://api.edgecap.test/client/v4")
     async with Client(account, sleep=wait) as client:
-        with pytest.raises(NetworkTrouble):
+        with pytest.raises(NetworkFailure):
             await client.list_captures()
     with pytest.raises(StoreUnreachable) as raised:
         await use("gcs")
@@ -309,7 +309,7 @@ async def test_a_request_that_a_proxy_kept_was_not_sent(proxies, monkeypatch):
     monkeypatch.setenv("HTTPS_PROXY", proxies("login").url)
     account = Account(account_id=ACCOUNT, api_token=TOKEN, base_url="https://api.edgecap.test/client/v4")
     async with Client(account) as client:
-        with pytest.raises(NetworkTrouble) as raised:
+        with pytest.raises(NetworkFailure) as raised:
             await client.create_capture({"type": "simple"})
     assert not raised.value.sent
 
@@ -333,7 +333,7 @@ def test_the_credentials_of_an_aws_role_are_asked_for_on_the_same_way(
     }.items():
         monkeypatch.setenv(name, value)
     before = len(proxy.requests)
-    place = Place(uri=f"s3://{BUCKET}/x", endpoint_url="https://s3.edgecap.test")
+    place = StoreLocation(uri=f"s3://{BUCKET}/x", endpoint_url="https://s3.edgecap.test")
     with pytest.raises(EdgecapError):  # MiniStack knows no such role; here it counts that it was asked
         open_store(place).check()
     assert "https POST sts.edgecap.test /" in proxy.requests[before:]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hypothesis import strategies as st
 
-from edgecap.packets.reading import PacketReader
+from edgecap.packets.reader import PacketReader
 
 DATA = Path(__file__).parents[2] / "data" / "packets"
 REAL = sorted(path for path in DATA.iterdir() if path.suffix in {".pcap", ".pcapng"})

@@ -12,8 +12,8 @@ import pytest
 from edgecap.errors import ObjectExists, StoreFull
 from edgecap.packets import flow_file
 from edgecap.packets.flow_file import COLUMNS, new_flow_file
-from edgecap.packets.reading import open_packets
-from edgecap.packets.tally import FLOW, Tally
+from edgecap.packets.flow_table import FLOW, FlowTable
+from edgecap.packets.reader import open_packets
 from tests.edgecap.packets.files import REAL
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -49,7 +49,7 @@ def test_every_flow_of_a_real_capture_is_in_its_table(tmp_path):
             records.append(flows.copy())
             writer.write(flows)
 
-        tally = Tally(both, room=7)
+        tally = FlowTable(both, room=7)
         for batch in reader:
             tally.feed(batch, reader.interfaces)
         tally.finish()

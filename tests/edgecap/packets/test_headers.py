@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from edgecap.packets.columns import LAYER, TAGGED, Batch, Interface
 from edgecap.packets.headers import address, dissect
-from edgecap.packets.reading import PacketReader, open_packets
+from edgecap.packets.reader import PacketReader, open_packets
 from tests.edgecap.packets.files import REAL, Dripping, pcap, tshark
 from tests.edgecap.packets.frames import frames
 

@@ -4,7 +4,7 @@ import uuid
 
 import pytest
 
-from edgecap.ownership import register
+from edgecap.captures.ownership import register
 from edgecap.simulator.buckets import EdgeBuckets
 from edgecap.simulator.clock import Clock
 from edgecap.simulator.credentials import Credential

@@ -12,11 +12,11 @@ import pytest
 from edgecap.archive.journal import Ended
 from edgecap.archive.layout import FLOWS, MANIFEST, PACKETS, SUMMARY, entry_prefix
 from edgecap.archive.verify import verify_entry
-from edgecap.body import request_body
-from edgecap.delivery import matching
-from edgecap.fetching import fetch_full, fetch_simple
+from edgecap.captures.body import request_body
+from edgecap.captures.delivery import matching
+from edgecap.captures.fetching import fetch_full, fetch_simple
 from edgecap.reconcile import Action, Life, Limits
-from edgecap.reconcile.bringing import Bringer
+from edgecap.reconcile.importer import Importer
 from edgecap.requests import Filter, FullRequest, SimpleRequest
 from edgecap.simulator.variants import VARIANTS
 from edgecap.stores import open_store
@@ -47,7 +47,7 @@ async def test_delivered_files_of_a_run_that_died_before_it_deleted_them_are_del
     capture = await world.final(capture)
     world.settings.buckets["default"].delete_delivered = True
     async with world.client() as client:
-        await Bringer(client, world.archive, world.settings).bring(capture, world.place, intent=intent)
+        await Importer(client, world.archive, world.settings).bring(capture, world.place, intent=intent)
     bucket = open_store(world.place)
     assert len(matching(bucket, capture.id)) > 1
     [finding] = (await world.reconcile()).findings
@@ -155,7 +155,7 @@ async def test_a_capture_that_was_full_early_is_not_waited_for_until_its_time_is
         waits.append(timing.delivery)
         return fetch_full(bucket, capture, archive, timing, **more)
 
-    monkeypatch.setattr("edgecap.reconcile.bringing.fetch_full", waiting)
+    monkeypatch.setattr("edgecap.reconcile.importer.fetch_full", waiting)
     intent, capture = await world.accepted(FullRequest(colo="ORD", time_limit=86_400, byte_limit=500_000))
     await world.final(capture)
     assert kinds(await world.reconcile()) == [("intent", Action.ARCHIVED)]

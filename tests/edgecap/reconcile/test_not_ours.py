@@ -12,8 +12,8 @@ from datetime import timedelta
 
 import pytest
 
-from edgecap.adoption import ARRIVES_WITHIN
-from edgecap.body import request_body
+from edgecap.captures.adoption import ARRIVES_WITHIN
+from edgecap.captures.body import request_body
 from edgecap.cloudflare.models import PAGE
 from edgecap.reconcile import Action, Life
 from edgecap.requests import SimpleRequest

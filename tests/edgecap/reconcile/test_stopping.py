@@ -7,10 +7,17 @@ from datetime import UTC, datetime
 import pytest
 
 from edgecap.archive.journal import Ended
-from edgecap.errors import NotStopped, ServerTrouble
+from edgecap.captures.stopping import (
+    Stopped,
+    Stopping,
+    stop_capture,
+    stop_intent,
+    stop_unless_asked,
+    stop_within,
+)
+from edgecap.errors import NotStopped, ServerFailure
 from edgecap.requests import FullRequest
 from edgecap.simulator.variants import VARIANTS
-from edgecap.stopping import Stopped, Stopping, stop_capture, stop_intent, stop_unless_asked, stop_within
 from tests.edgecap.reconcile.world import FULL, both, with_faults
 
 LONG = FullRequest(colo="ORD", time_limit=86_000)  # at the edge's pace longer than any test
@@ -162,7 +169,7 @@ async def test_nothing_is_final_only_once_nothing_more_is_posted():
 
 async def test_trouble_of_the_last_attempt_is_the_reason():
     async def attempt():
-        raise ServerTrouble("the API answers 503", where="PUT /stop")
+        raise ServerFailure("the API answers 503", where="PUT /stop")
 
     with pytest.raises(NotStopped, match="could not be stopped: the API answers 503"):
         await stop_within(0.5, attempt)

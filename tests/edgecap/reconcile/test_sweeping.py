@@ -13,7 +13,7 @@ from functools import partial
 from edgecap.archive.journal import Journal
 from edgecap.archive.layout import MANIFEST, entry_prefix
 from edgecap.archive.verify import verify_entry
-from edgecap.fetching import fetch_full
+from edgecap.captures.fetching import fetch_full
 from edgecap.reconcile import Action, Finding, Life, Reconciled
 from edgecap.stores import open_store
 from edgecap.stores.folder import FolderStore

@@ -14,12 +14,12 @@ from pydantic import SecretStr
 
 from edgecap.archive.entries import list_entries
 from edgecap.archive.journal import Journal
+from edgecap.captures.delivery import matching
+from edgecap.captures.destinations import destination_conf
+from edgecap.captures.intent import decide
+from edgecap.captures.posting import about_to_post
 from edgecap.cloudflare.client import Client, Listing
-from edgecap.delivery import matching
-from edgecap.destinations import destination_conf
 from edgecap.errors import UnknownToApi
-from edgecap.intents import decide
-from edgecap.posting import about_to_post
 from edgecap.reconcile import Life, Limits, Reconciler
 from edgecap.requests import FullRequest, SimpleRequest
 from edgecap.settings import Account, Bucket, Settings, Timing

@@ -6,14 +6,14 @@ from edgecap.archive.commit import commit, put_file
 from edgecap.archive.layout import MANIFEST
 from edgecap.archive.manifest import FileRecord
 from edgecap.archive.text import to_json
-from edgecap.settings import Place
+from edgecap.settings import StoreLocation
 from edgecap.stores import open_store
 from tests.edgecap.report.summaries import entry_of
 
 
 def open_archive(folder):
     folder.mkdir(exist_ok=True)
-    return open_store(Place(uri=f"file:{folder}"))
+    return open_store(StoreLocation(uri=f"file:{folder}"))
 
 
 def keep_summary(store, summary, *, text=None, **more):

@@ -3,12 +3,11 @@
 from dataclasses import replace
 from datetime import timedelta
 
-from edgecap.alerts.model import Alert, derive
-from edgecap.alerts.policy import decide, read_policy
+from edgecap.alerts.model import Alert, derive, summary_of
+from edgecap.alerts.policy.decision import decide, read_policy
 from edgecap.incidents.overview import Overview
-from edgecap.incidents.part import summary_of
-from edgecap.incidents.record import HeldBack, Noted, Part, closed_record
-from edgecap.report.reading import Pictured
+from edgecap.incidents.record import HeldBack, IncidentEvent, Part, closed_record
+from edgecap.report.loading import Pictured
 from tests.edgecap.report.hostile import hostile_entry, hostile_summary
 from tests.edgecap.report.summaries import START, TARGET, entry_of, flood, quiet, reflection
 
@@ -41,7 +40,7 @@ def alert(event="start", *, at=START, **more):
 
 
 def noted(given):
-    return Noted(
+    return IncidentEvent(
         incident=ID,
         alert=summary_of(given),
         plan=decide(given, POLICY),

@@ -22,7 +22,7 @@ from edgecap.packets.summary import (
     Residual,
     Size,
     Sizes,
-    Source,
+    SourceFile,
     Summary,
     Talker,
     Talkers,
@@ -270,8 +270,8 @@ def flood(start=START, *, seconds=60, sampled=False, strength=1.0, onset=0.25):
         ),
         vlans=(120, 121),
         files=(
-            Source(name="raw/ord02-s1.pcap", packets=packets // 2, bytes=packets * 37, share=0.5),
-            Source(name="raw/ord02-s2.pcap", packets=packets // 2, bytes=packets * 37, share=0.5),
+            SourceFile(name="raw/ord02-s1.pcap", packets=packets // 2, bytes=packets * 37, share=0.5),
+            SourceFile(name="raw/ord02-s2.pcap", packets=packets // 2, bytes=packets * 37, share=0.5),
         ),
     )
 

@@ -6,11 +6,11 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from edgecap.incidents.overview import Overview
+from edgecap.report.charts.incident_timeline import incident_chart, shortened
+from edgecap.report.charts.scene import scene_of
+from edgecap.report.charts.timeline import BROAD, NARROW
 from edgecap.report.incident import incident_html, incident_verdict
-from edgecap.report.incident_picture import incident_chart, shortened
 from edgecap.report.links import HERE
-from edgecap.report.scene import scene_of
-from edgecap.report.timeline import BROAD, NARROW
 from tests.edgecap.report.hostile import NAMES, Seen
 from tests.edgecap.report.incidents import ID, NO_PACKETS, alert, attack, hostile, just_begun, noted
 from tests.edgecap.report.summaries import START, TARGET

@@ -6,6 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from edgecap.settings.uri import parse_uri
 from edgecap.simulator.app import create_app
 from edgecap.simulator.clock import Clock
 from edgecap.simulator.credentials import Credential
@@ -13,7 +14,6 @@ from edgecap.simulator.edge import Edge
 from edgecap.simulator.traffic import SyntheticTraffic
 from edgecap.simulator.variants import VARIANTS
 from edgecap.stores import FolderStore
-from edgecap.stores.uri import parse_uri
 
 ACCOUNT = "023e105f4ecef8ad9ca31a8372d0c353"
 OTHER_ACCOUNT = "f" * 32

@@ -7,11 +7,11 @@ import pytest
 from pydantic import SecretStr
 
 from edgecap.errors import Damaged, ObjectMissing, StoreDenied, StoreError, StoreUnreachable, StoreUnwritable
-from edgecap.settings import Place
+from edgecap.settings import StoreLocation
+from edgecap.settings.uri import parse_uri
 from edgecap.stores import open_store
-from edgecap.stores.s3 import S3Store
-from edgecap.stores.s3_upload import SINGLE_PUT
-from edgecap.stores.uri import parse_uri
+from edgecap.stores.s3.store import S3Store
+from edgecap.stores.s3.upload import SINGLE_PUT
 from tests.one_answer import OneAnswer
 
 KEYS = {"access_key_id": SecretStr("AKIAEXAMPLE"), "secret_access_key": SecretStr("EXAMPLE")}
@@ -19,7 +19,9 @@ KEYS = {"access_key_id": SecretStr("AKIAEXAMPLE"), "secret_access_key": SecretSt
 
 def store_at(scheme, url):
     """A store whose server is at `url`; for S3, one that asks once."""
-    place = Place(uri=f"{scheme}://some-bucket/x", endpoint_url=url, **(KEYS if scheme == "s3" else {}))
+    place = StoreLocation(
+        uri=f"{scheme}://some-bucket/x", endpoint_url=url, **(KEYS if scheme == "s3" else {})
+    )
     return S3Store(parse_uri(place.uri), place, attempts=1) if scheme == "s3" else open_store(place)
 
 
@@ -225,7 +227,7 @@ def test_a_bucket_of_r2_that_is_not_found_may_lie_in_a_jurisdiction(code):
     """R2 says either of a bucket that its usual address does not have."""
     body = denial(code, "The specified bucket does not exist.")
     with OneAnswer(404, body, **{"content-type": "application/xml"}) as server:
-        place = Place(uri="r2://some-bucket?account-id=1", endpoint_url=server.url, **KEYS)
+        place = StoreLocation(uri="r2://some-bucket?account-id=1", endpoint_url=server.url, **KEYS)
         with pytest.raises(StoreError, match=r"; one in a jurisdiction is found by &jurisdiction=eu"):
             open_store(place).check()
         with pytest.raises(StoreError) as caught:

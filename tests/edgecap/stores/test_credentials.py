@@ -11,7 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from deployments.processes import free_port
+from deployments.local.processes import free_port
 from edgecap.errors import StoreDenied, StoreUnreachable
 from edgecap.stores import open_store
 from edgecap.stores.transfer import fetch_object

@@ -15,8 +15,11 @@ import urllib3.exceptions
 from botocore import exceptions as boto
 
 from edgecap import errors
-from edgecap.settings import Place
-from edgecap.stores import durable, gcs_errors, open_store, s3_errors
+from edgecap.files import durable
+from edgecap.settings import StoreLocation
+from edgecap.stores import open_store
+from edgecap.stores.gcs import errors as gcs_errors
+from edgecap.stores.s3 import errors as s3_errors
 
 
 def subclasses(kind):
@@ -50,7 +53,7 @@ def test_every_error_of_botocore_is_mapped(kind):
     assert issubclass(kind, s3_errors.RAISED)
     found = s3_errors.explain(botocore_error(kind), "s3://b/x")
     assert isinstance(found, errors.StoreError)
-    assert found.todo
+    assert found.hint
     assert found.where == "s3://b/x"
     if issubclass(kind, NETWORK):
         assert isinstance(found, errors.StoreUnreachable)
@@ -191,8 +194,8 @@ def test_errors_of_the_disk_are_mapped(number, expected):
 def test_without_credentials_one_is_told_what_to_set(uri, tmp_path):
     """In a process whose environment has none."""
     program = (
-        "import sys; from edgecap.settings import Place; from edgecap.stores import open_store\n"
-        f"try: open_store(Place(uri={uri!r})).check()\n"
+        "import sys; from edgecap.settings import StoreLocation; from edgecap.stores import open_store\n"
+        f"try: open_store(StoreLocation(uri={uri!r})).check()\n"
         "except Exception as error: print(type(error).__name__, error)"
     )
     env = {
@@ -212,7 +215,7 @@ def test_without_credentials_one_is_told_what_to_set(uri, tmp_path):
 def test_a_bad_key_file_is_named_and_not_quoted(tmp_path):
     path = tmp_path / "key.json"
     path.write_text('{"private_key": "SECRET"')
-    store = open_store(Place(uri="gs://bucket", credentials_file=path))
+    store = open_store(StoreLocation(uri="gs://bucket", credentials_file=path))
     with pytest.raises(errors.ConfigError, match=r"key\.json") as caught:
         store.check()
     assert "SECRET" not in str(caught.value)
@@ -220,7 +223,8 @@ def test_a_bad_key_file_is_named_and_not_quoted(tmp_path):
 
 def test_opening_a_folder_loads_no_cloud_library():
     program = (
-        "import sys; from edgecap.settings import Place; from edgecap.stores import open_store\n"
-        "open_store(Place(uri='file:/x')); assert not {'boto3', 'google.cloud.storage'} & set(sys.modules)"
+        "import sys; from edgecap.settings import StoreLocation; from edgecap.stores import open_store\n"
+        "open_store(StoreLocation(uri='file:/x'))\n"
+        "assert not {'boto3', 'google.cloud.storage'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", program], check=True)

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from deployments.processes import free_port
+from deployments.local.processes import free_port
 from edgecap.errors import (
     Damaged,
     ObjectChanged,
@@ -19,11 +19,11 @@ from edgecap.errors import (
     StoreUnreachable,
     StoreUnwritable,
 )
+from edgecap.settings.uri import parse_uri
 from edgecap.stores import open_store
-from edgecap.stores.s3 import S3Store
-from edgecap.stores.s3_upload import SINGLE_PUT
+from edgecap.stores.s3.store import S3Store
+from edgecap.stores.s3.upload import SINGLE_PUT
 from edgecap.stores.transfer import LARGE, fetch_many, fetch_object
-from edgecap.stores.uri import parse_uri
 
 SERVERS = ["s3", "gcs", pytest.param("ceph", marks=pytest.mark.xdist_group("ceph"))]
 

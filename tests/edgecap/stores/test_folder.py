@@ -19,7 +19,7 @@ from edgecap.errors import (
     StoreUnreachable,
     StoreUnwritable,
 )
-from edgecap.stores.durable import _rename_noreplace, explained
+from edgecap.files.durable import _rename_noreplace, explained
 from edgecap.stores.folder import FolderStore
 
 

@@ -7,9 +7,9 @@ import pytest
 from botocore.exceptions import ClientError
 
 from edgecap.errors import StoreError
-from edgecap.stores.s3 import S3Store
-from edgecap.stores.s3_upload import SINGLE_PUT
-from edgecap.stores.uri import parse_uri
+from edgecap.settings.uri import parse_uri
+from edgecap.stores.s3.store import S3Store
+from edgecap.stores.s3.upload import SINGLE_PUT
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 
 from edgecap.errors import InvalidRequest, ObjectChanged, ObjectExists, ObjectMissing, StoreError
 from edgecap.stores import open_store
-from edgecap.stores.s3_upload import SINGLE_PUT
+from edgecap.stores.s3.upload import SINGLE_PUT
 
 
 def keys(store, prefix=""):

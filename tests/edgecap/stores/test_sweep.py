@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from edgecap.errors import StoreMissing
-from edgecap.settings import Place
+from edgecap.settings import StoreLocation
 from edgecap.stores import Swept, open_store
 
 HOUR = timedelta(hours=1)
@@ -75,9 +75,9 @@ def test_a_link_goes_and_what_it_points_to_stays(store, tmp_path):
 
 def test_a_folder_that_is_not_there_is_said_and_nothing_is_made_for_a_sweep(tmp_path):
     with pytest.raises(StoreMissing):
-        open_store(Place(uri=f"file:{tmp_path / 'none'}")).sweep(HOUR, ours=everything)
+        open_store(StoreLocation(uri=f"file:{tmp_path / 'none'}")).sweep(HOUR, ours=everything)
     (tmp_path / "empty").mkdir()
-    assert open_store(Place(uri=f"file:{tmp_path / 'empty'}")).sweep(HOUR, ours=everything) == Swept()
+    assert open_store(StoreLocation(uri=f"file:{tmp_path / 'empty'}")).sweep(HOUR, ours=everything) == Swept()
     assert list((tmp_path / "empty").iterdir()) == []
 
 

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgecap.stores import open_store
-from edgecap.stores.integrity import Verdict
-from edgecap.stores.landing import Landing
+from edgecap.stores.integrity import VerifiedBy
+from edgecap.stores.pending_file import PendingFile
 from edgecap.stores.transfer import fetch_many, fetch_object
 
 VERIFIED = {"file": "two-reads", "s3": "md5", "r2": "md5", "gs": "crc32c"}
@@ -89,13 +89,13 @@ def test_a_landing_does_not_care_how_the_bytes_are_cut(tmp_path_factory, chunks,
     sent = gzip.compress(data) if packed else data
     # Cut where the chunks of the plain data were cut, and after the first byte.
     lengths = [1, *(len(chunk) for chunk in chunks), len(sent)]
-    landing = Landing(folder / "x", 1 << 20)
+    landing = PendingFile(folder / "x", 1 << 20)
     position = 0
     for length in lengths:
         landing.write(sent[position : position + length])
         position += length
     landing.finish()
-    fetched = landing.publish(Verdict.TWO_READS)
+    fetched = landing.publish(VerifiedBy.TWO_READS)
     landing.clear()
     assert fetched.source_sha256 == sha256(sent)
     if packed:
@@ -155,10 +155,10 @@ def test_a_gzip_bomb_does_not_fill_the_memory(place_of, tmp_path):
     program = textwrap.dedent(f"""
         import resource
         from pathlib import Path
-        from edgecap.settings import Place
+        from edgecap.settings import StoreLocation
         from edgecap.stores import open_store
         from edgecap.stores.transfer import fetch_object
-        store = open_store(Place(uri={place.uri!r}))
+        store = open_store(StoreLocation(uri={place.uri!r}))
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         fetched = fetch_object(store, store.stat("bomb"), Path({str(tmp_path / "plain")!r}))
         assert fetched.size == 64 << 20

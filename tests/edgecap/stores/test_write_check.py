@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from edgecap.errors import ObjectExists, StoreUnwritable
-from edgecap.settings import Place
+from edgecap.settings import StoreLocation
 from edgecap.stores import open_store
 from edgecap.stores.write_check import WRITE_CHECKS, require_writable
 from tests.flaky_proxy import FlakyProxy
@@ -138,7 +138,7 @@ def test_a_folder_is_proven_each_time(read_only_disk, tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     for _ in range(2):
         with pytest.raises(StoreUnwritable, match="read-only"):
-            require_writable(open_store(Place(uri=f"file:{read_only_disk}")))
+            require_writable(open_store(StoreLocation(uri=f"file:{read_only_disk}")))
 
 
 # What file systems answer that lack a call, where libc would ask the kernel.
@@ -176,9 +176,9 @@ int renameat2(int a, const char *from, int b, const char *to, unsigned flags) {
 PROGRAM = """
 import logging, sys
 logging.basicConfig(format="%(message)s")
-from edgecap.settings import Place
+from edgecap.settings import StoreLocation
 from edgecap.stores import open_store
-store = open_store(Place(uri=f"file:{sys.argv[1]}"))
+store = open_store(StoreLocation(uri=f"file:{sys.argv[1]}"))
 store.check(write=True)
 for number in range(3):
     store.put(f"{number}/file", b"1")
@@ -246,7 +246,7 @@ def test_a_mount_of_rclone_is_refused(tmp_path):
             if not mount.is_mount():
                 pytest.skip(f"nothing can be mounted here: {(tmp_path / 'log').read_text()[-200:]}")
             with pytest.raises(StoreUnwritable, match=r"mount \(fuse\.rclone\) has no hard links"):
-                open_store(Place(uri=f"file:{mount}")).check(write=True)
+                open_store(StoreLocation(uri=f"file:{mount}")).check(write=True)
         finally:
             run_as_root("umount", "--lazy", mount)
             program.kill()

@@ -19,7 +19,7 @@ import sys
 import time
 from pathlib import Path
 
-_OURS = "tasks.lane"  # imported by flow runs' processes only, and not by what supervises them
+_OURS = "tasks.runtime.lane_slot"  # imported by flow runs' processes only, and not by what supervises them
 START = "start"  # instead of a module: as soon as the process begins
 _LONGEST = 180.0  # seconds that anything waits to be told to go on
 # What the worker does about a run before that has a process.
@@ -149,7 +149,7 @@ def _run_of(arguments):
     if flow and flow.flow_run:
         return str(flow.flow_run.id)
     # A thread that fetches knows no task. Where one run only is at work, the call is about that.
-    at_work = list(getattr(sys.modules.get("tasks.cancelling"), "RUNS", {}))
+    at_work = list(getattr(sys.modules.get("tasks.runtime.cancelling"), "RUNS", {}))
     return at_work[0] if len(at_work) == 1 else ""
 
 

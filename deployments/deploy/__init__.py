@@ -1,0 +1,1 @@
+"""Bringing the deployments of `prefect.yaml` to a Prefect server."""

@@ -1,0 +1,198 @@
+"""What `prefect.yaml` says: its deployments, as Prefect's API takes them."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, cast
+
+import yaml  # type: ignore[import-untyped]
+from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule, RRuleSchedule
+from prefect.events import DeploymentTriggerTypes
+from prefect.flows import Flow, load_flow_from_entrypoint
+from prefect.utilities.callables import parameter_schema
+from prefect.utilities.templating import apply_values, resolve_block_document_references, resolve_variables
+from pydantic import TypeAdapter
+
+from edgecap.errors import SetupError
+
+_KNOWN = {
+    "name", "version", "tags", "description", "paused", "concurrency_limit", "flow_name", "entrypoint",
+    "parameters", "enforce_parameter_schema", "pull", "work_pool", "schedule", "schedules", "triggers",
+}  # fmt: skip
+_BY_PREFECT = {"build", "push", "sla", "version_type"}
+_TRIGGER: TypeAdapter[DeploymentTriggerTypes] = TypeAdapter(DeploymentTriggerTypes)
+_SECONDS: TypeAdapter[timedelta] = TypeAdapter(timedelta)
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """One schedule of a deployment.
+
+    Attributes:
+        slug: its name.
+        said: what the file says of it, but for whether it is on.
+        active: whether it is on, as the file says.
+        body: as the API takes it.
+    """
+
+    slug: str
+    said: Mapping[str, Any]
+    active: bool
+    body: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Declared:
+    """One deployment of the file.
+
+    Attributes:
+        flow: the flow's name.
+        name: the deployment's.
+        fields: as the API takes them. `paused` is among them only if the file says it.
+        schedules: by their slugs.
+        triggers: as they are in the file.
+    """
+
+    flow: str
+    name: str
+    fields: Mapping[str, Any]
+    schedules: Mapping[str, Schedule] = field(default_factory=dict)
+    triggers: tuple[Mapping[str, Any], ...] = ()
+
+    @property
+    def key(self) -> str:
+        """Such as `capture/now`."""
+        return f"{self.flow}/{self.name}"
+
+    def automations(self) -> list[DeploymentTriggerTypes]:
+        """The automations that its triggers call for, without the deployment's id."""
+        return [
+            _TRIGGER.validate_python({"name": f"{self.name}__automation_{number}", **trigger})
+            for number, trigger in enumerate(self.triggers, 1)
+        ]
+
+
+async def read_declared(file: Path) -> list[Declared]:
+    """All deployments of a `prefect.yaml`; entrypoints count from the current folder.
+
+    Raises:
+        SetupError: something in the file is wrong, or is none of edgecap's business.
+    """
+    try:
+        said = yaml.safe_load(file.read_text())  # noqa: ASYNC240 - nothing else goes on meanwhile
+    except (OSError, yaml.YAMLError) as error:
+        raise SetupError(f"it cannot be read: {' '.join(str(error).split())}", where=str(file)) from None
+    if not isinstance(said, dict) or not isinstance(said.get("deployments"), list):
+        raise SetupError("it has no list of deployments", where=str(file))
+    flows: dict[str, Flow[..., Any]] = {}
+    found: dict[str, Declared] = {}
+    for number, config in enumerate(said["deployments"], 1):
+        name = str(config.get("name", "")) if isinstance(config, dict) else ""
+        where = f"{file}: deployment {name or number}"
+        _check(config, said, where)
+        try:
+            declared = await _declared(config, said, flows)
+        except SetupError:
+            raise
+        except Exception as error:  # the file's own errors, and those of a flow's module
+            raise SetupError(" ".join(f"{type(error).__name__}: {error}".split()), where=where) from error
+        if declared.key in found:
+            raise SetupError(f"there are two that are called {declared.key}", where=str(file))
+        found[declared.key] = declared
+    return list(found.values())
+
+
+def _check(config: Any, said: Mapping[str, Any], where: str) -> None:
+    if not isinstance(config, dict):
+        raise SetupError("it is no table", where=where)
+    for key in sorted(_BY_PREFECT & {*config, *(name for name in said if said[name])}):
+        raise SetupError(
+            f"edgecap does nothing about {key!r}", where=where, hint="run `prefect deploy --all`"
+        )
+    for key in sorted(set(config) - _KNOWN):
+        raise SetupError(f"unknown field {key!r}", where=where, hint=f"known are {', '.join(sorted(_KNOWN))}")
+    for key in ("name", "entrypoint", "work_pool"):
+        if not config.get(key):
+            raise SetupError(f"it has no {key}", where=where)
+
+
+async def _declared(
+    config: dict[str, Any], said: Mapping[str, Any], flows: dict[str, Flow[..., Any]]
+) -> Declared:
+    config = {**config}
+    triggers = config.pop("triggers", None) or []  # their templates are filled in when they fire
+    if "{{" in json.dumps(config, default=str):  # only then does it take a server
+        config = cast("dict[str, Any]", await resolve_block_document_references(config))
+        config = cast("dict[str, Any]", await resolve_variables(config))
+    config = cast("dict[str, Any]", apply_values(config, dict(os.environ), remove_notset=False))
+    config = _plain(apply_values(config, {}, warn_on_notset=True, skip_prefixes=["ctx."]))
+    entrypoint = config["entrypoint"]
+    if entrypoint not in flows:
+        flows[entrypoint] = load_flow_from_entrypoint(entrypoint)
+    flow = flows[entrypoint]
+    limit = config.get("concurrency_limit")
+    options = None
+    if isinstance(limit, dict):
+        options = {key: limit[key] for key in ("collision_strategy", "grace_period_seconds") if key in limit}
+        limit = limit.get("limit")
+    pool = config["work_pool"]
+    pull = config.get("pull", said.get("pull"))
+    fields = {
+        "entrypoint": entrypoint,
+        "path": None,
+        "version": config.get("version") or flow.version,
+        "description": config.get("description") or flow.description,
+        "tags": config.get("tags") or [],
+        "parameters": config.get("parameters") or {},
+        "parameter_openapi_schema": parameter_schema(flow).model_dump(exclude_unset=True, mode="json"),
+        "enforce_parameter_schema": config.get("enforce_parameter_schema", True),
+        "pull_steps": [pull] if isinstance(pull, dict) else pull or [],
+        "work_pool_name": pool["name"],
+        "work_queue_name": pool.get("work_queue_name"),
+        "job_variables": pool.get("job_variables") or {},
+        "concurrency_limit": limit,
+        "concurrency_options": options,
+    }
+    if config.get("paused") is not None:
+        fields["paused"] = bool(config["paused"])
+    schedules = config.get("schedules") or ([config["schedule"]] if config.get("schedule") else [])
+    made = [_schedule(each, number) for number, each in enumerate(schedules, 1)]
+    declared = Declared(
+        flow.name,
+        config["name"],
+        _plain(fields),
+        {schedule.slug: schedule for schedule in made},
+        tuple(_plain(triggers)),
+    )
+    declared.automations()  # wrong ones are found before anything is changed
+    return declared
+
+
+def _schedule(said: dict[str, Any], number: int) -> Schedule:
+    said = {**said}
+    active = said.pop("active", True)
+    slug = str(said.pop("slug", "") or f"schedule-{number}")
+    zone = {"timezone": said["timezone"]} if said.get("timezone") else {}
+    schedule: CronSchedule | IntervalSchedule | RRuleSchedule
+    if cron := said.get("cron"):
+        more = {"day_or": said["day_or"]} if said.get("day_or") is not None else {}
+        schedule = CronSchedule(cron=cron, **zone, **more)
+    elif interval := said.get("interval"):
+        anchor = {"anchor_date": said["anchor_date"]} if said.get("anchor_date") else {}
+        schedule = IntervalSchedule(interval=_SECONDS.validate_python(interval), **zone, **anchor)
+    elif rrule := said.get("rrule"):
+        schedule = RRuleSchedule(rrule=rrule, **zone)
+    else:
+        raise SetupError(f"schedule {slug} has neither cron nor interval nor rrule")
+    body = {"schedule": schedule.model_dump(mode="json"), "parameters": said.get("parameters") or {}}
+    return Schedule(slug, _plain(said), str(active).lower() != "false", body)
+
+
+def _plain(value: Any) -> Any:
+    """As JSON holds it: YAML also has dates."""
+    return json.loads(json.dumps(value, default=str))

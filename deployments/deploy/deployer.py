@@ -1,0 +1,255 @@
+"""Bringing a Prefect server's deployments to what `prefect.yaml` says, many at a time.
+
+    python -m deployments.deploy.deployer [--reset] [prefect.yaml]
+
+`prefect deploy --all` makes all of them anew, one after the other, and undoes what people set in the UI.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import sys
+from collections import Counter
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+from prefect.client.orchestration import PrefectClient, get_client
+from prefect.exceptions import ObjectNotFound
+
+from deployments.deploy.declared import Declared, read_declared
+from deployments.deploy.merging import Changes, Existing, changes, digest, record_of
+from edgecap.cloudflare.headers import server_date
+from edgecap.errors import EdgecapError
+
+AT_ONCE = 4  # more, and SQLite refuses some, which are then tried again after seconds
+_PAGE = 200
+_TAG = "edgecap-deployed"
+_PLACE = {"work_pool_name", "work_queue_name"}
+
+
+class Deployer:
+    """Applies what a file says to one server.
+
+    Args:
+        client: of the Prefect server.
+        reset: undo what people set in the UI.
+    """
+
+    def __init__(self, client: PrefectClient, *, reset: bool = False) -> None:
+        self._client = client
+        self._reset = reset
+        self._gate = asyncio.Semaphore(AT_ONCE)
+
+    async def deploy(self, wanted: Iterable[Declared]) -> str:
+        """Bring them all up to date, and say in a line what was done."""
+        wanted = list(wanted)
+        flows = await self._flows({declared.flow for declared in wanted})
+        existing, records = await self._existing(flows), await self._records()
+        done = await asyncio.gather(
+            *(
+                self._one(declared, flows, existing.get(declared.key), records.get(declared.key))
+                for declared in wanted
+            )
+        )
+        for key in sorted((records.keys() & existing.keys()) - {declared.key for declared in wanted}):
+            _say(f"{key} is not in the file any more; it stays until somebody deletes it in the UI")
+        count = Counter(done)
+        return (
+            f"{len(done)} deployments: {count['new']} new, {count['changed']} changed, "
+            f"{count['unchanged']} as they were"
+        )
+
+    async def _one(
+        self,
+        declared: Declared,
+        flows: dict[str, str],
+        existing: Existing | None,
+        record: dict[str, Any] | None,
+    ) -> str:
+        hint = changes(declared, existing, record, reset=self._reset)
+        left: tuple[str, ...] = ()
+        async with self._gate:
+            if existing is None:
+                identity = await self._create(declared, flows[declared.flow])
+            else:
+                identity = existing.id
+                if hint or hint.retired:
+                    left = await self._update(identity, declared, hint)
+            if hint.create or hint.triggers:
+                await self._make_automations(declared, identity, is_new=hint.create)
+            # Last: after a deploy that was cut short the next one does it again.
+            now = record_of(declared, retired=left)
+            if now != record:
+                await self._remember(declared.key, now)
+        changed = bool(hint) or left != hint.retired
+        what = "new" if hint.create else "changed" if changed else "unchanged"
+        if changed:
+            _say(f"{declared.key}: {what}")
+        return what
+
+    async def _create(self, declared: Declared, flow_id: str) -> str:
+        schedules = [
+            {**schedule.body, "slug": schedule.slug, "active": schedule.active}
+            for schedule in declared.schedules.values()
+        ]
+        body = {"name": declared.name, "flow_id": flow_id, **declared.fields, "schedules": schedules}
+        made: dict[str, Any] = await self._call("POST", "/deployments/", body)
+        return str(made["id"])
+
+    async def _update(self, identity: str, declared: Declared, hint: Changes) -> tuple[str, ...]:
+        """Apply the changes; returns the ids of schedules that are off, and for a later deploy to delete."""
+        path = f"/deployments/{identity}"
+        answer = await self._answer("GET", path)
+        began, is_paused = _server_time(answer), answer.json()["paused"]
+        for schedule_id in hint.remove:
+            await self._call("PATCH", f"{path}/schedules/{schedule_id}", {"active": False})
+        for schedule_id, body in hint.update.items():
+            await self._call("PATCH", f"{path}/schedules/{schedule_id}", body)
+        if hint.add:
+            added = [{**each.body, "slug": each.slug, "active": each.active} for each in hint.add]
+            await self._call("POST", f"{path}/schedules", added)
+        fields = dict(hint.fields)
+        if _PLACE & fields.keys():  # a queue alone would be looked for in another pool
+            fields |= {name: declared.fields[name] for name in _PLACE}
+        if fields:
+            await self._call("PATCH", path, fields)
+        left = await self._remove(identity, declared.key, (*hint.remove, *hint.retired))
+        if (hint or left != hint.retired) and not fields.get("paused", is_paused):
+            # With each of these changes Prefect deletes the deployment's runs to come, and makes them again
+            # seconds later, from then on: what was due in those seconds would be lost.
+            await self._call("POST", f"{path}/schedule", {"start_time": began.isoformat()})
+        return left
+
+    async def _remove(self, identity: str, key: str, schedules: tuple[str, ...]) -> tuple[str, ...]:
+        """Delete schedules that are off, unless that would lose runs; returns those that are left.
+
+        With a schedule, Prefect deletes all runs of the deployment that schedules made and no worker took
+        yet, overdue ones too: their windows would be lost. Those that are switched off make no more of them.
+        """
+        if not schedules:
+            return ()
+        if overdue := await self._overdue(identity):
+            count = f"{overdue} overdue run{'' if overdue == 1 else 's'}"
+            _say(
+                f"{key}: a schedule that left the file is off; a later deploy deletes it, since Prefect "
+                f"would delete the {count} of this deployment with it"
+            )
+            return schedules
+        for schedule_id in schedules:
+            await self._call("DELETE", f"/deployments/{identity}/schedules/{schedule_id}")
+        return ()
+
+    async def _overdue(self, identity: str) -> int:
+        """How many runs that schedules made are due, by the server's clock, and were taken by no worker."""
+        body = {
+            "deployments": {"id": {"any_": [identity]}},
+            "flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}},
+            "sort": "NEXT_SCHEDULED_START_TIME_ASC",
+        }
+        runs = await self._pages("/flow_runs/filter", body)
+        # Asked afterwards: what became due while the pages were read counts. The header has whole seconds.
+        now = _server_time(await self._answer("GET", f"/deployments/{identity}")) + timedelta(seconds=1)
+        return sum(
+            run["auto_scheduled"]
+            and run["run_count"] == 0
+            and datetime.fromisoformat(run["next_scheduled_start_time"]) <= now
+            for run in runs
+        )
+
+    async def _make_automations(self, declared: Declared, identity: str, *, is_new: bool) -> None:
+        if not is_new:
+            await self._client.delete_resource_owned_automations(f"prefect.deployment.{identity}")
+        for trigger in declared.automations():
+            trigger.set_deployment_id(identity)  # type: ignore[arg-type]
+            await self._client.create_automation(trigger.as_automation())
+
+    async def _flows(self, names: set[str]) -> dict[str, str]:
+        return {name: str(await self._client.create_flow_from_name(name)) for name in sorted(names)}
+
+    async def _existing(self, flows: dict[str, str]) -> dict[str, Existing]:
+        names = {identity: name for name, identity in flows.items()}
+        body = {"flows": {"id": {"any_": list(names)}}}
+        found = {}
+        for each in await self._pages("/deployments/filter", body):
+            slugs = {s["slug"]: s["id"] for s in each["schedules"] if s.get("slug")}
+            others = tuple(s["id"] for s in each["schedules"] if not s.get("slug"))
+            active = frozenset(s["id"] for s in each["schedules"] if s["active"])
+            found[f"{names[each['flow_id']]}/{each['name']}"] = Existing(each["id"], slugs, others, active)
+        return found
+
+    async def _records(self) -> dict[str, dict[str, Any]]:
+        body = {"variables": {"tags": {"all_": [_TAG]}}}
+        values = [each["value"] for each in await self._pages("/variables/filter", body)]
+        return {value["deployment"]: value for value in values if isinstance(value, dict)}
+
+    async def _remember(self, key: str, record: dict[str, Any]) -> None:
+        name = f"edgecap_deployed_{re.sub('[^a-z0-9]+', '_', key.lower())}_{digest(key)}"
+        try:
+            await self._call("PATCH", f"/variables/name/{name}", {"value": record})
+        except ObjectNotFound:
+            await self._call("POST", "/variables/", {"name": name, "value": record, "tags": [_TAG]})
+
+    async def _pages(self, path: str, body: dict[str, Any]) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        while True:
+            page = await self._call("POST", path, {**body, "offset": len(found), "limit": _PAGE})
+            found += page
+            if len(page) < _PAGE:
+                return found
+
+    async def _call(self, method: str, path: str, body: Any = None) -> Any:
+        answer = await self._answer(method, path, body)
+        return answer.json() if answer.content else None
+
+    async def _answer(self, method: str, path: str, body: Any = None) -> httpx.Response:
+        try:
+            answer = await self._client.request(method, path, json=body)  # type: ignore[arg-type]
+            answer.raise_for_status()
+        except httpx.HTTPStatusError as error:
+            if error.response.status_code == httpx.codes.NOT_FOUND:
+                raise ObjectNotFound(error) from error
+            raise
+        return answer
+
+
+async def deploy(file: Path, *, reset: bool) -> str:
+    """Bring the server of this environment to what the file says, and say in a line what was done.
+
+    Raises:
+        SetupError: the file is wrong; nothing was changed.
+    """
+    wanted = await read_declared(file)
+    _say(f"{file} has {len(wanted)} deployments")
+    async with get_client() as client:
+        return await Deployer(client, reset=reset).deploy(wanted)
+
+
+def _server_time(answer: httpx.Response) -> datetime:
+    """When the server answered, by its own clock, in whole seconds; a proxy may leave that out."""
+    return server_date(answer.headers) or datetime.now(UTC).replace(microsecond=0)
+
+
+def _say(line: str) -> None:
+    """One line, at once: who waits for this program sees that it gets on."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def main() -> None:
+    """Deploy, with the arguments of this program."""
+    names = [argument for argument in sys.argv[1:] if argument != "--reset"]
+    file = Path(names[0] if names else "prefect.yaml")
+    try:
+        _say(asyncio.run(deploy(file, reset="--reset" in sys.argv)))
+    except (EdgecapError, httpx.HTTPError) as error:
+        said = getattr(getattr(error, "response", None), "text", "")
+        _say(" ".join(f"{error} {said}".split()))
+        sys.exit(15)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,146 @@
+"""What a deploy changes: what `prefect.yaml` says anew. What a person set in the UI stands.
+
+The server keeps, for each deployment, a digest of each thing that the file said at the last deploy. What the
+file says now and said then is left as it is, whatever a person made of it; what it says anew is applied.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from deployments.deploy.declared import Declared, Schedule
+
+_LENGTH = 10  # hexadecimal digits of a digest
+
+
+@dataclass(frozen=True)
+class Existing:
+    """A deployment as the server has it.
+
+    Attributes:
+        id: its id.
+        schedules: its schedules' ids by their slugs.
+        others: ids of its schedules without a slug.
+        active: ids of its schedules that are on.
+    """
+
+    id: str
+    schedules: Mapping[str, str] = field(default_factory=dict)
+    others: tuple[str, ...] = ()
+    active: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What to do about a deployment.
+
+    Attributes:
+        create: it is to be made, with everything.
+        fields: fields to set.
+        add: schedules to add.
+        update: schedules to change, by their ids: what the API takes.
+        remove: ids of schedules to switch off, and to delete once no run of the deployment is overdue.
+        retired: ids of schedules that an earlier deploy switched off, and could not delete yet.
+        triggers: whether its automations are to be made anew.
+    """
+
+    create: bool = False
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    add: tuple[Schedule, ...] = ()
+    update: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    remove: tuple[str, ...] = ()
+    retired: tuple[str, ...] = ()
+    triggers: bool = False
+
+    def __bool__(self) -> bool:
+        return bool(self.create or self.fields or self.add or self.update or self.remove or self.triggers)
+
+
+def digest(value: object) -> str:
+    """A short name of what a value says."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:_LENGTH]
+
+
+def record_of(declared: Declared, *, retired: Iterable[str] = ()) -> dict[str, Any]:
+    """What to remember of a deployment that was brought up to date.
+
+    Args:
+        declared: what the file says.
+        retired: ids of schedules that left the file, are switched off, and are still to be deleted.
+    """
+    record: dict[str, Any] = {
+        "deployment": declared.key,
+        "fields": {name: digest(value) for name, value in declared.fields.items()},
+        "schedules": {s.slug: [digest(s.said), s.active] for s in declared.schedules.values()},
+        "triggers": digest(declared.triggers),
+    }
+    if left := sorted(retired):
+        record["retired"] = left
+    return record
+
+
+def changes(
+    declared: Declared, existing: Existing | None, record: Mapping[str, Any] | None, *, reset: bool = False
+) -> Changes:
+    """What is to be done so that the server has what the file says anew.
+
+    Args:
+        declared: what the file says.
+        existing: what the server has; None if it has no such deployment.
+        record: what `record_of` said at the last deploy; None if nobody remembers. Then everything is applied
+            but what people use to switch things on and off.
+        reset: apply everything, over what people set.
+    """
+    if existing is None:
+        return Changes(create=True)
+    if reset:
+        return _reset(declared, existing)
+    before = record or {}
+    said = before.get("fields", {})
+    fields = {name: value for name, value in declared.fields.items() if digest(value) != said.get(name)}
+    if record is None:
+        fields.pop("paused", None)
+    add, update = [], {}
+    known, retired = before.get("schedules", {}), set(before.get("retired", ()))
+    for schedule in declared.schedules.values():
+        then, was_active = known.get(schedule.slug, [None, None])
+        at = existing.schedules.get(schedule.slug)
+        body: dict[str, Any] = dict(schedule.body) if digest(schedule.said) != then else {}
+        # One that is back in the file before it was deleted was switched off by us, not by a person.
+        if at in retired or (then is not None and schedule.active != was_active):
+            body["active"] = schedule.active
+        if at and body:
+            update[at] = body
+        elif not at and body:  # with nothing new, a person has removed it
+            add.append(schedule)
+    there = {at for slug, at in existing.schedules.items() if slug not in declared.schedules}
+    gone = [existing.schedules[slug] for slug in known if existing.schedules.get(slug) in there]
+    # One that is on again was switched on by a person, so it is theirs.
+    waiting = retired & {*there, *existing.others} - existing.active
+    return Changes(
+        fields=fields,
+        add=tuple(add),
+        update=update,
+        remove=tuple(gone),
+        retired=tuple(sorted(waiting)),
+        triggers=digest(declared.triggers) != before.get("triggers"),
+    )
+
+
+def _reset(declared: Declared, existing: Existing) -> Changes:
+    wanted = declared.schedules
+    return Changes(
+        fields={"paused": False, **declared.fields},
+        add=tuple(schedule for slug, schedule in wanted.items() if slug not in existing.schedules),
+        update={
+            existing.schedules[slug]: {**schedule.body, "active": schedule.active}
+            for slug, schedule in wanted.items()
+            if slug in existing.schedules
+        },
+        remove=(*existing.others, *(at for slug, at in existing.schedules.items() if slug not in wanted)),
+        triggers=True,
+    )

@@ -1,0 +1,317 @@
+"""Starting, watching and surely stopping the programs that make up a setup on one machine."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Self
+
+from deployments.local.progress import Patience, signs_of
+from edgecap.errors import SetupError
+from edgecap.network.environment import network_environment
+
+LOOPBACK = "127.0.0.1"
+ROOM = 200_000_000  # bytes: the Prefect server's database and logs, and a little for the first captures
+_FULL = 1_000_000  # bytes: with less than that, whatever failed, failed for it
+
+
+def free_port() -> int:
+    """A TCP port of the loopback interface that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def answers(port: int, host: str = LOOPBACK) -> bool:
+    """Whether something accepts connections on `port` of an address of this machine."""
+    if host in ("0.0.0.0", "::", ""):  # noqa: S104 - all of them, so loopback too
+        host = LOOPBACK
+    try:
+        with socket.create_connection((host, port), timeout=0.5):
+            return True
+    except OSError:
+        return False
+
+
+def check_port(port: int, host: str = LOOPBACK, *, hint: str) -> None:
+    """Return if this machine lets us listen at a port.
+
+    Args:
+        port: TCP.
+        host: an address of this machine.
+        hint: what to do otherwise, for the message.
+
+    Raises:
+        SetupError: something listens there, we may not, or the address is no one of this machine.
+    """
+    try:
+        [(family, kind, protocol, _, address), *_] = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        with socket.socket(family, kind, protocol) as probe:
+            # As servers do it: what an earlier one left in TIME_WAIT is no hindrance, what listens is.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+            probe.listen(1)
+    except OSError as error:
+        taken = error.errno == errno.EADDRINUSE
+        what = f"port {port} is taken" if taken else f"nothing can listen at port {port}: {error.strerror}"
+        raise SetupError(what, where=f"{host}:{port}", hint=hint) from None
+
+
+def check_room(folder: Path, *, least: int = ROOM) -> None:
+    """Return if there is room for a setup's state on the disk.
+
+    Args:
+        folder: where the state goes; it need not be there yet.
+        least: bytes.
+
+    Raises:
+        SetupError: the disk is full, or nearly so.
+    """
+    there = next(path for path in [folder, *folder.parents] if path.exists())
+    free = free_space(there)
+    if free < least:
+        raise SetupError(
+            f"the disk is full: {free / 1e6:,.0f} MB are free, and a start takes {least / 1e6:,.0f} MB",
+            where=str(folder),
+            hint="make room, or set another home",
+        )
+
+
+def free_space(folder: Path) -> int:
+    """Bytes that this user can write on the disk of a folder that is there."""
+    found = os.statvfs(folder)
+    # Some file systems count no files; then both numbers are 0.
+    return 0 if found.f_files and not found.f_favail else found.f_bavail * found.f_frsize
+
+
+class Stoppable(ABC):
+    """What a `with` block stops at its end, however that comes."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @abstractmethod
+    def stop(self) -> None:
+        """Stop what was started; nothing if nothing was."""
+
+
+class Program:
+    """A child process with a log file, in a process group of its own.
+
+    Args:
+        name: what to call it in messages.
+        argv: the program and its arguments.
+        log: file that takes its output; its folder is made if missing.
+        env: variables to set in addition to those of this process. This machine is left out of any proxy.
+        folder: where it runs; this process's own folder if not given.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        argv: Sequence[str],
+        *,
+        log: Path,
+        env: Mapping[str, str] | None = None,
+        folder: Path | None = None,
+    ) -> None:
+        self.name = name
+        self.argv = list(argv)
+        self.log = log
+        self.env = dict(env or {})
+        self.folder = folder
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __repr__(self) -> str:
+        if self._process is None:
+            return f"<Program {self.name} [not started]>"
+        code = self._process.poll()
+        return f"<Program {self.name} [{'running' if code is None else f'ended {code}'}]>"
+
+    @property
+    def pid(self) -> int | None:
+        """The process id, once started."""
+        return self._process.pid if self._process else None
+
+    @property
+    def running(self) -> bool:
+        """Whether it was started and has not ended."""
+        return self._process is not None and self._process.poll() is None
+
+    def start(self) -> None:
+        """Start it.
+
+        Raises:
+            SetupError: there is no such program, or its log cannot be written.
+            ConfigError: a variable about proxies, certificates or Prefect's address cannot be used.
+            StoreError: the file of certificates for Prefect's client cannot be written below TMPDIR.
+        """
+        argv = self.argv
+        if setpriv := shutil.which("setpriv"):
+            # A parent that was killed outright cannot stop its children: the kernel then does.
+            argv = [setpriv, "--pdeathsig", "TERM", "--", *argv]
+        env = {**os.environ, **self.env}
+        env |= network_environment(env)
+        with self._opened_log() as log:
+            try:
+                self._process = subprocess.Popen(
+                    argv,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    env=env,
+                    cwd=self.folder,
+                    start_new_session=True,
+                )
+            except OSError as error:
+                raise SetupError(
+                    f"{self.name} does not start: {error.strerror}",
+                    where=self.argv[0],
+                    hint="run `make setup`",
+                ) from error
+
+    def _opened_log(self) -> BinaryIO:
+        try:
+            self.log.parent.mkdir(parents=True, exist_ok=True)
+            return self.log.open("ab")
+        except OSError as error:
+            raise SetupError(
+                f"{self.name} does not start: its log cannot be written: {error.strerror}",
+                where=str(self.log),
+                hint="make room, or set another home",
+            ) from error
+
+    def wait_ready(
+        self,
+        ready: Callable[[], bool],
+        *,
+        timeout: float = 60.0,
+        tell: Callable[[str], None] | None = None,
+    ) -> None:
+        """Return when `ready()` is true; a slow machine is waited for, as long as the program gets on.
+
+        Args:
+            ready: asked about ten times a second.
+            timeout: seconds in which it may do nothing: write no line, and hardly work.
+            tell: called with a line now and then, if it takes long.
+
+        Raises:
+            SetupError: the program ended, or stands still; the message has the log's last line.
+        """
+        patience = self._patience(timeout, tell)
+        while not ready():
+            if not self.running:
+                raise SetupError(f"{self.name} ended at once: {self.last_line()}", where=str(self.log))
+            if patience.is_over():
+                raise SetupError(
+                    f"{self.name} is not ready, and did nothing for {timeout:.0f} s: {self.last_line()}",
+                    where=str(self.log),
+                )
+            time.sleep(0.1)
+
+    def run(self, *, timeout: float = 60.0, tell: Callable[[str], None] | None = None) -> None:
+        """Start it and wait for its end, as long as it gets on.
+
+        Args:
+            timeout: seconds in which it may do nothing: write no line, and hardly work.
+            tell: called with a line now and then, if it takes long.
+
+        Raises:
+            SetupError: it stands still, or did not end with exit code 0; the message has the log's last line.
+        """
+        self.start()
+        assert self._process is not None
+        patience = self._patience(timeout, tell)
+        code = None
+        try:
+            while code is None and not patience.is_over():
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    code = self._process.wait(0.2)
+        finally:
+            self.stop(grace=1)
+        if code != 0:
+            how = f"did nothing for {timeout:.0f} s" if code is None else f"ended with exit code {code}"
+            raise SetupError(f"{self.name} {how}: {self.last_line()}", where=str(self.log))
+
+    def _patience(self, window: float, tell: Callable[[str], None] | None) -> Patience:
+        pid = self.pid
+        assert pid is not None
+        return Patience(
+            lambda: signs_of(pid, self.log),
+            window,
+            (lambda line: tell(f"{self.name} {line}")) if tell else None,
+        )
+
+    def last_line(self) -> str:
+        """The last line of its log that is not empty; and that the disk is full, if it is."""
+        try:
+            lines = self.log.read_text(errors="replace").strip().splitlines()
+            full = free_space(self.log.parent) < _FULL
+        except OSError:
+            return ""
+        said = lines[-1].strip() if lines else ""
+        return f"the disk is full ({said})" if full else said
+
+    def stop(self, *, grace: float = 5.0) -> None:
+        """Ask it to end, wait `grace` seconds, then kill whatever is left of its process group."""
+        if self._process is None:
+            return
+        if self._process.poll() is None:
+            self._process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(grace)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+
+MARK = "EDGECAP_SETUP_MARK"
+
+
+def marked(mark: str) -> list[int]:
+    """The processes that were started, by whomever, with `EDGECAP_SETUP_MARK=mark` in their environment.
+
+    A Prefect worker starts flow runs in sessions of their own, which no process group reaches.
+    """
+    wanted = f"{MARK}={mark}".encode()
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and int(entry.name) != os.getpid():
+            with contextlib.suppress(OSError):  # it ended meanwhile, or is someone else's
+                if wanted in (entry / "environ").read_bytes().split(b"\0"):
+                    found.append(int(entry.name))
+    return found
+
+
+def kill_marked(mark: str) -> None:
+    """Kill every process that carries `mark`, until there is none."""
+    while pids := marked(mark):
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.05)
+
+
+def heed_interrupts() -> None:
+    """Let this process and its children obey Ctrl-C again.
+
+    A shell's background job inherits "ignore SIGINT", Prefect turns SIGTERM into SIGINT, and so its worker
+    could not be stopped.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -1,0 +1,298 @@
+"""Everything on one machine: a Prefect server, a worker, and the deployments of `prefect.yaml`."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import uuid
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from deployments.local.processes import (
+    LOOPBACK,
+    MARK,
+    Program,
+    Stoppable,
+    answers,
+    check_port,
+    free_port,
+    kill_marked,
+)
+from deployments.project import PROJECT, prefect_yaml
+from edgecap.errors import SetupError
+from edgecap.files.private_folder import private_folder
+from edgecap.network import prefect_api_url
+from tasks.runtime.rest import PrefectApi
+from tasks.runtime.warm_runner import ADDRESS
+
+POOL = "edgecap"
+# Alerts go before what people start, and that before schedules; what keeps the rest going is never held up.
+QUEUES = {"upkeep": 1, "alerts": 2, "manual": 3, "schedules": 4}  # Prefect keeps no two alike
+RUNNING = "running.json"
+
+
+def prefect_settings(home: Path, port: int) -> dict[str, str]:
+    """The environment in which the server, the worker and every client of theirs run.
+
+    Args:
+        home: folder for Prefect's own state.
+        port: where the server listens.
+    """
+    return {
+        "PREFECT_HOME": str(home / "prefect"),
+        "PREFECT_PROFILES_PATH": str(home / "prefect" / "profiles.toml"),  # never a person's own profile
+        "PREFECT_API_URL": f"http://{LOOPBACK}:{port}/api",
+        "PREFECT_SERVER_API_HOST": LOOPBACK,
+        "PREFECT_SERVER_API_PORT": str(port),
+        # With leases in memory, a server that is restarted leaks every slot that was held.
+        "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "DO_NOT_TRACK": "1",
+        "PREFECT_WORKER_QUERY_SECONDS": "2",
+        # Many runs that start at once are no trouble, and marking each of them late makes SQLite refuse the
+        # writes of the others.
+        "PREFECT_SERVER_SERVICES_LATE_RUNS_AFTER_SECONDS": "180",
+        # As often as Prefect allows: by its silence a run is known to have died with its machine.
+        "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
+        "PREFECT_RESULTS_PERSIST_BY_DEFAULT": "true",
+        "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
+        # A capture's parameters and messages are for people; the hints of the server are not.
+        "PREFECT_CLI_COLORS": "false",
+        "NO_COLOR": "1",
+    }
+
+
+class LocalSetup(Stoppable):
+    """A Prefect server and a worker, started as programs of their own and stopped for sure.
+
+    Args:
+        home: folder for state and logs.
+        env: what the worker, and so every flow run, gets besides: accounts, buckets, archives.
+        port: of the Prefect server; a free one if 0.
+        workers: how many worker processes.
+        limit: flow runs at a time in each worker.
+        warm: whether a warm process runs besides, for alerts.
+    """
+
+    def __init__(
+        self,
+        home: Path,
+        *,
+        env: Mapping[str, str] | None = None,
+        port: int = 0,
+        workers: int = 1,
+        limit: int = 8,
+        warm: bool = False,
+    ) -> None:
+        self.home = home
+        self.port = port or free_port()
+        self.mark = uuid.uuid4().hex
+        # Runs are started with the `python` of the path: the one that has edgecap.
+        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+        self.env = {**prefect_settings(home, self.port), MARK: self.mark, "PATH": path, **(env or {})}
+        # Prefect's runner keeps a folder with a fixed name in the temporary one, which is the first user's.
+        self.env["TMPDIR"] = str(private_folder("edgecap-prefect"))
+        self.limit = limit
+        self.warm_runner: Program | None = None
+        if warm:
+            self.warm_runner_port = free_port()
+            self.env[ADDRESS] = f"http://{LOOPBACK}:{self.warm_runner_port}"
+            self.warm_runner = self.program("warm-runner", "deployments.warm_runner")
+        self.canceller = self.program("canceller", "deployments.canceller")
+        self.server = self.program(
+            "prefect-server", "deployments.local.prefect_server",
+            "server", "start", "--host", LOOPBACK, "--port", str(self.port),
+        )  # fmt: skip
+        self.workers = [
+            self.program(
+                f"worker-{number}", "prefect", "worker", "start", "--pool", POOL, "--type", "process",
+                "--name", f"edgecap-{number}", "--limit", str(limit),
+            )
+            for number in range(1, workers + 1)
+        ]  # fmt: skip
+
+    def __repr__(self) -> str:
+        return f"<LocalSetup {self.ui_url} [{self.server!r}, {', '.join(map(repr, self.workers))}]>"
+
+    @property
+    def api_url(self) -> str:
+        """The Prefect server's API."""
+        return f"http://{LOOPBACK}:{self.port}/api"
+
+    @property
+    def ui_url(self) -> str:
+        """The Prefect server's pages."""
+        return f"http://{LOOPBACK}:{self.port}"
+
+    def program(self, name: str, module: str, *arguments: str) -> Program:
+        """A Python module of this environment as a program of this setup, not yet started."""
+        log = self.home / "logs" / f"{name}.log"
+        return Program(
+            name, [sys.executable, "-m", module, *arguments], log=log, env=self.env, folder=PROJECT
+        )
+
+    def start_server(self) -> None:
+        """Start the Prefect server without waiting for it.
+
+        Raises:
+            SetupError: its port is taken.
+        """
+        check_port(self.port, hint="stop what listens there, or give another --port")
+        (self.home / "prefect").mkdir(parents=True, exist_ok=True)
+        self.server.start()
+
+    def wait_for_server(self, *, timeout: float = 90.0, tell: Callable[[str], None] | None = None) -> None:
+        """Return when the server answers.
+
+        Args:
+            timeout: seconds in which it may stand still.
+            tell: called with a line now and then, if it takes long.
+
+        Raises:
+            SetupError: it ended, or stands still and does not answer.
+        """
+        self.server.wait_ready(self._healthy, timeout=timeout, tell=tell)
+
+    def start_workers(self) -> None:
+        """Make the pool and its queues; start the workers and the programs beside them."""
+        with PrefectApi(self.api_url) as prefect:
+            prefect.make_pool(POOL, QUEUES)
+        for program in filter(None, [*self.workers, self.warm_runner, self.canceller]):
+            program.start()
+
+    def deploy(self, *, reset: bool = False, tell: Callable[[str], None] | None = None) -> str:
+        """Bring the deployments to what `prefect.yaml` says, and say in a line what was done.
+
+        Args:
+            reset: undo what people set in the UI.
+            tell: called with a line now and then, if it takes long.
+
+        Raises:
+            SetupError: the file is wrong, or Prefect refuses a deployment.
+        """
+        program = self.program("deploy", "deployments.deploy.deployer", *(["--reset"] if reset else []))
+        program.run(timeout=120, tell=tell)
+        return program.last_line()
+
+    def wait_for_workers(self, *, timeout: float = 60.0, tell: Callable[[str], None] | None = None) -> None:
+        """Return when every worker has reported to the server.
+
+        Args:
+            timeout: seconds in which one may stand still.
+            tell: called with a line now and then, if it takes long.
+
+        Raises:
+            SetupError: one ended, or stands still and does not report.
+        """
+        for number, worker in enumerate(self.workers, 1):
+            name = f"edgecap-{number}"
+            worker.wait_ready(partial(self._reported, name), timeout=timeout, tell=tell)
+        if self.warm_runner:
+            self.warm_runner.wait_ready(lambda: answers(self.warm_runner_port), timeout=timeout, tell=tell)
+
+    def announce(self) -> None:
+        """Leave word in the state folder, so that other commands find this setup while it runs."""
+        word = {"api_url": self.api_url, "ui_url": self.ui_url, "pid": os.getpid()}
+        (self.home / RUNNING).write_text(json.dumps(word) + "\n")
+
+    def stop(self) -> None:
+        """Stop all of it, flow runs too; nothing is left behind."""
+        (self.home / RUNNING).unlink(missing_ok=True)
+        for program in filter(None, [*self.workers, self.warm_runner]):
+            program.stop(grace=3)
+        self.canceller.stop(grace=1)
+        self.server.stop(grace=3)
+        kill_marked(self.mark)
+
+    def failed(self) -> Program | None:
+        """A program that should be running and is not."""
+        return next((p for p in self.programs if p.pid and not p.running), None)
+
+    @property
+    def programs(self) -> list[Program]:
+        """What should be running."""
+        return [self.server, *self.workers, *filter(None, [self.warm_runner]), self.canceller]
+
+    def _healthy(self) -> bool:
+        try:
+            return (
+                httpx.get(f"{self.api_url}/health", timeout=2, trust_env=False).status_code == httpx.codes.OK
+            )
+        except httpx.HTTPError:
+            return False
+
+    def _reported(self, worker: str) -> bool:
+        try:
+            answer = httpx.post(
+                f"{self.api_url}/work_pools/{POOL}/workers/filter", json={}, timeout=5, trust_env=False
+            )
+            return any(known["name"] == worker and known["status"] == "ONLINE" for known in answer.json())
+        except (httpx.HTTPError, ValueError):
+            return False
+
+
+def deploy_to(
+    api_url: str, *, log: Path, reset: bool = False, tell: Callable[[str], None] | None = None
+) -> str:
+    """Make the pool, its queues and every deployment of `prefect.yaml` on any Prefect server.
+
+    Args:
+        api_url: the server's API.
+        log: where each deployment that is new or changed is named.
+        reset: undo what people set in the UI.
+        tell: called with a line now and then, if it takes long.
+
+    Returns:
+        A line that says what was done.
+
+    Raises:
+        SetupError: the server does not answer, or refuses one.
+    """
+    with PrefectApi(api_url) as prefect:
+        prefect.check()
+        prefect.make_pool(POOL, QUEUES)
+    command = [sys.executable, "-m", "deployments.deploy.deployer"]
+    command += [*(["--reset"] if reset else []), str(prefect_yaml())]
+    program = Program("deploy", command, log=log, env={"PREFECT_API_URL": api_url}, folder=PROJECT)
+    program.run(timeout=120, tell=tell)
+    return program.last_line()
+
+
+def running_setup(home: Path) -> dict[str, Any] | None:
+    """Where the setup with the state folder `home` answers (`api_url`, `ui_url`, `pid`), or None."""
+    try:
+        word: dict[str, Any] = json.loads((home / RUNNING).read_text())
+        os.kill(int(word["pid"]), 0)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return word
+
+
+def prefect_address(home: Path) -> str:
+    """The Prefect API there is: that of `PREFECT_API_URL`, else that of the setup in `home`, else nothing.
+
+    Raises:
+        ConfigError: `PREFECT_API_URL` is not a valid URL.
+    """
+    setup = running_setup(home)
+    return prefect_api_url() or (str(setup["api_url"]) if setup else "")
+
+
+def named_server(hint: str) -> str:
+    """The Prefect API that `PREFECT_API_URL` names.
+
+    Args:
+        hint: what to do besides setting it, for the error.
+
+    Raises:
+        SetupError: it is not set.
+        ConfigError: it is not a valid URL.
+    """
+    if address := prefect_api_url():
+        return address
+    raise SetupError("no Prefect server is named", where="PREFECT_API_URL", hint=f"set it; {hint}")

@@ -1,0 +1,139 @@
+"""What `edgecap up` runs: server, workers and deployments on one machine, for as long as they are wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from deployments.local.processes import Stoppable, answers, check_port, check_room
+from deployments.local.setup import LocalSetup, running_setup
+from deployments.local.watching import Watch
+from deployments.local.worker import check_settings
+from edgecap.alerts.policy.rules import load_policy
+from edgecap.alerts.sources.enabled import doors
+from edgecap.errors import ConfigError, SetupError
+from edgecap.settings import FOLDER, Settings, base_folder, config_file
+from edgecap.settings.alerts import AlertSettings
+
+PORT = 4200
+
+
+class Up(Stoppable):
+    """A Prefect server, workers and the deployments of `prefect.yaml`, watched and restarted.
+
+    ::
+
+        with Up(settings, print) as up:
+            up.start()
+            up.watch()
+
+    Args:
+        settings: whose accounts, archives and home are used.
+        say: called with one line for each step and each event.
+        port: of the Prefect server.
+        workers: how many worker processes.
+        limit: flow runs at a time in each.
+        reset: let the deployments be as `prefect.yaml` says, whatever people set in the UI.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        say: Callable[[str], None],
+        *,
+        port: int = PORT,
+        workers: int = 1,
+        limit: int = 8,
+        reset: bool = False,
+    ) -> None:
+        self._settings = settings
+        self._reset = reset
+        self._say = say
+        self.home = settings.home.resolve()
+        self.alerts = any(getattr(settings.alerts, name) for name in AlertSettings.model_fields)
+        self.setup = LocalSetup(
+            self.home, env=_environment(self.home), port=port, workers=workers, limit=limit, warm=self.alerts
+        )
+        self.receiver = self.setup.program("receiver", "deployments.receiver.serve")
+
+    def __repr__(self) -> str:
+        return f"<Up {self.setup!r}>"
+
+    def check(self) -> None:
+        """Refuse to start what could not do its work.
+
+        Raises:
+            ConfigError: no account or no archive is set, one of them is wrong, or a source of alerts is.
+            StoreError: an archive cannot be written.
+            SetupError: edgecap is already running, a port is taken, or the disk is full.
+        """
+        receiver = self._settings.receiver
+        if receiver.report_token and not self.alerts:
+            self._say("receiver.report_token is set, but no source of alerts is: nothing serves reports.")
+        if receiver.report_url and not receiver.report_token:
+            self._say("receiver.report_url is set without receiver.report_token: its links lead nowhere.")
+        check_settings(self._settings)
+        if self.alerts:
+            doors(self._settings.alerts)
+            load_policy(self._settings.receiver.policy, self._settings.bounds)
+            if not self._settings.receiver.port:
+                raise ConfigError(
+                    "the receiver's port is any free one, which nobody could send alerts to",
+                    where="receiver.port",
+                    hint="choose one",
+                )
+        running = running_setup(self.home)
+        if running and answers(int(running["api_url"].rpartition(":")[2].partition("/")[0])):
+            raise SetupError(
+                "it runs already",
+                where=f"{running['ui_url']}, process {running['pid']}",
+                hint="end that one first, or set another home",
+            )
+        check_room(self.home)
+        check_port(self.setup.port, hint="stop what listens there, or give another --port")
+        if self.alerts:
+            check_port(receiver.port, receiver.host, hint="stop what listens there, or set receiver.port")
+
+    def start(self) -> None:
+        """Start everything and register the deployments.
+
+        Raises:
+            SetupError: a program did not start.
+        """
+        self.setup.start_server()
+        self.setup.wait_for_server(tell=self._say)
+        self._say(f"Prefect server    {self.setup.ui_url}")
+        self.setup.start_workers()
+        done = self.setup.deploy(reset=self._reset, tell=self._say)
+        self._say(f"prefect.yaml      {done}")
+        self.setup.wait_for_workers(tell=self._say)
+        self._say(
+            f"Workers           {len(self.setup.workers)} online, {self.setup.limit} runs at a time each"
+        )
+        self.setup.announce()
+        if self.alerts:
+            self._start_receiver()
+
+    def watch(self) -> None:
+        """Start programs again that end; returns only by an exception such as KeyboardInterrupt."""
+        Watch([*self.setup.programs, *([self.receiver] if self.alerts else [])], self._say).forever()
+
+    def stop(self) -> None:
+        """Stop all of it; no process is left behind."""
+        self.receiver.stop(grace=6)
+        self.setup.stop()
+
+    def _start_receiver(self) -> None:
+        given = self._settings.receiver
+        self.receiver.start()
+        self.receiver.wait_ready(lambda: answers(given.port, given.host), tell=self._say)
+        for name in doors(self._settings.alerts):
+            self._say(f"Alerts            http://{given.host}:{given.port}/alerts/{name}")
+
+
+def _environment(home: Path) -> dict[str, str]:
+    """For programs that run in another folder: where the settings and the state are."""
+    env = {"EDGECAP_HOME": str(home), FOLDER: str(base_folder().resolve())}
+    if config_file().is_file():
+        env["EDGECAP_CONFIG"] = str(config_file().resolve())
+    return env

@@ -1,0 +1,256 @@
+"""The receiver of alerts: an ASGI app that answers 202 once an alert is on disk, and nothing before that.
+
+::
+
+    POST /alerts/<source>   202 {"id": ...}: it is on disk, and will be acted on whatever happens
+                            200: the source only tried whether it reaches us
+                            400 no JSON   401 wrong secret   404 no such source   405   408 too slow
+                            413 over a mebibyte   503 it could not be kept: send it again
+    GET  /healthz           200: it lives
+    GET  /readyz            200 or 503: alerts can be kept; says how many wait, and whether Prefect answers
+    GET  /metrics           for Prometheus
+    GET  /captures/<id>, /incidents/<id>    reports, if `receiver.report_token` is set (`report_pages`)
+
+What an alert means is found out later (`deployments.receiver.processor`): the sender never waits for that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from deployments.receiver.metrics import CONTENT_TYPE, NO_SOURCE, Metrics
+from deployments.receiver.pages import ReportPages
+from edgecap.alerts.sources.enabled import EnabledSource
+from edgecap.alerts.sources.payload import decode
+from edgecap.alerts.sources.registry import SOURCES
+from edgecap.errors import AlertNotUnderstood, StoreError, StoreFull
+
+MOST_BODY = 1 << 20  # bytes
+MOST_SURPLUS = 1 << 20  # bytes that are read and dropped: many senders hear an answer only when they are done
+MOST_READING = 64 << 20  # bytes of bodies in memory, of all requests together
+PING = 4096  # bytes; no product's trial message is larger
+SMALL = 64 << 10  # bytes; decoding so much takes less than a millisecond, and more is done beside the loop
+BODY_TIME = 10.0  # seconds
+DISK_TIME = 8.0  # seconds that a commit may take: after that, who sent it has given up, or will soon
+
+_log = logging.getLogger("edgecap.receiver")
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How the receiver is.
+
+    Attributes:
+        trouble: why it is not ready for alerts; empty if it is.
+        pending: alerts on disk that were not looked at yet.
+        orders: what Prefect does not know of yet.
+        prefect: whether Prefect answers, in words.
+    """
+
+    trouble: str
+    pending: int
+    orders: int
+    prefect: str
+
+
+class Keep(Protocol):
+    """`await keep(source, body, received)`."""
+
+    def __call__(self, source: str, body: bytes, received: datetime) -> Awaitable[int]:
+        """The id under which the alert is on disk, once it is."""
+
+
+class _Refused(Exception):
+    """The request ends with this answer."""
+
+    def __init__(self, status: int, error: str, **headers: str) -> None:
+        super().__init__(error)
+        self.answer = JSONResponse({"error": error}, status, headers=headers)
+
+
+class Receiver:
+    """Takes alerts.
+
+    Args:
+        doors: the sources that are on, by name.
+        keep: puts an alert on disk.
+        health: how things are; it may take its time, and is called in a thread.
+        metrics: what it counts.
+        has_room: whether the disk has room for alerts; called for each one.
+        body_time: seconds that a body may take.
+        reports: serves reports; None: there are none here.
+    """
+
+    def __init__(
+        self,
+        doors: Mapping[str, EnabledSource],
+        keep: Keep,
+        *,
+        health: Callable[[], Health],
+        metrics: Metrics,
+        has_room: Callable[[], bool] = lambda: True,
+        body_time: float = BODY_TIME,
+        reports: ReportPages | None = None,
+    ) -> None:
+        self._doors = doors
+        self._keep = keep
+        self._health = health
+        self._metrics = metrics
+        self._has_room = has_room
+        self._body_time = body_time
+        self._reports = reports
+        self._reading = 0
+
+    def __repr__(self) -> str:
+        return f"<Receiver [{', '.join(self._doors)}]>"
+
+    def application(self) -> Starlette:
+        """The ASGI app."""
+        app = Starlette(
+            routes=[
+                Route("/alerts/{source}", self._take, methods=["POST"]),
+                Route("/healthz", _alive),
+                Route("/readyz", self._ready),
+                Route("/metrics", self._page),
+                *(self._reports.routes() if self._reports else ()),
+            ],
+            exception_handlers={HTTPException: self._no_such_thing},
+        )
+        app.router.redirect_slashes = False
+        return app
+
+    async def _take(self, request: Request) -> Response:
+        began = time.monotonic()
+        name = request.path_params["source"]
+        try:
+            answer = await self._answer(request, name)
+        except _Refused as refused:
+            answer = refused.answer
+        except ClientDisconnect:
+            answer = Response(status_code=400)  # nobody gets it; it is counted
+        except Exception as error:  # noqa: BLE001 - never 2xx for what was not kept, and never silence
+            _log.error(
+                "an alert from %s could not be kept, and its sender was told so: %s", name, _kind(error)
+            )
+            answer = _again("it could not be kept").answer
+        self._metrics.requests.labels(name if name in SOURCES else NO_SOURCE, str(answer.status_code)).inc()
+        if answer.status_code == 202:  # noqa: PLR2004 - as the contract says
+            self._metrics.taken_seconds.observe(time.monotonic() - began)
+        return answer
+
+    async def _answer(self, request: Request, name: str) -> Response:
+        door = self._doors.get(name)
+        if door is None:
+            raise _Refused(
+                404, f"source {name} is not configured" if name in SOURCES else "there is no such source"
+            )
+        body = bytearray()
+        try:
+            await self._read(request, body)
+            return await self._judge(request, door, bytes(body))
+        finally:
+            self._reading -= len(body)
+
+    async def _read(self, request: Request, body: bytearray) -> None:
+        """Read the body into `body`; of one that is too large, as much as it takes to be heard."""
+        declared = int(request.headers.get("content-length", "0"))  # uvicorn lets digits alone through
+        if declared > MOST_BODY and "expect" in request.headers:
+            raise _too_large()
+        surplus = 0
+        try:
+            async with asyncio.timeout(self._body_time):
+                async for chunk in request.stream():
+                    if surplus or max(declared, len(body) + len(chunk)) > MOST_BODY:
+                        surplus += len(chunk)
+                        if surplus > MOST_SURPLUS:
+                            break
+                    elif self._reading + len(chunk) > MOST_READING:
+                        raise _again("too many alerts at once", connection="close")
+                    else:
+                        self._reading += len(chunk)
+                        body += chunk
+        except TimeoutError:
+            raise _Refused(408, "the body did not arrive in time", connection="close") from None
+        if surplus:
+            raise _too_large()
+
+    async def _judge(self, request: Request, door: EnabledSource, body: bytes) -> Response:
+        name = door.source.name
+        if not door.lets_in(request.headers, body):
+            _log.warning(
+                f"an alert from {name} was refused: its secret is missing or wrong (sent from %s)",
+                request.client.host if request.client else "an unknown address",
+            )
+            raise _Refused(401, "unauthorized")
+        payload = await _decoded(name, body)
+        if len(body) < PING and door.source.is_ping(payload):
+            return JSONResponse({"ping": name})
+        if not self._has_room():
+            raise StoreFull("the disk is nearly full", hint="free some space")
+        async with asyncio.timeout(DISK_TIME):
+            number = await self._keep(name, body, datetime.now(UTC))
+        return JSONResponse({"id": number}, 202)
+
+    async def _ready(self, request: Request) -> Response:  # noqa: ARG002 - Starlette's signature
+        health = await asyncio.to_thread(self._health)
+        said = {
+            "ready": not health.trouble,
+            "pending": health.pending,
+            "orders": health.orders,
+            "prefect": health.prefect,
+        }
+        if health.trouble:
+            return JSONResponse({**said, "trouble": health.trouble}, 503)
+        return JSONResponse(said)
+
+    async def _page(self, request: Request) -> Response:  # noqa: ARG002 - Starlette's signature
+        await asyncio.to_thread(self._health)  # brings the gauges up to date
+        return Response(self._metrics.page(), media_type=CONTENT_TYPE)
+
+    async def _no_such_thing(self, request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        if request.url.path.startswith("/alerts"):
+            self._metrics.requests.labels(NO_SOURCE, str(error.status_code)).inc()
+        return JSONResponse({"error": error.detail.lower()}, error.status_code, headers=error.headers)
+
+
+async def _alive(request: Request) -> Response:  # noqa: ARG001 - Starlette's signature
+    return JSONResponse({"alive": True})
+
+
+async def _decoded(name: str, body: bytes) -> Any:
+    """The JSON in a body, without keeping others waiting for a large one.
+
+    Raises:
+        _Refused: it is none.
+    """
+    try:
+        return decode(body, name) if len(body) <= SMALL else await asyncio.to_thread(decode, body, name)
+    except AlertNotUnderstood as error:
+        _log.warning(f"an alert from {name} was refused: %s", error)
+        raise _Refused(400, str(error)) from None
+
+
+def _too_large() -> _Refused:
+    return _Refused(413, "the body is larger than 1 MiB", connection="close")
+
+
+def _again(error: str, **headers: str) -> _Refused:
+    return _Refused(503, error, **{"retry-after": "5", **headers})
+
+
+def _kind(error: Exception) -> str:
+    """What went wrong, unless it may quote an alert."""
+    return str(error) if isinstance(error, StoreError) else type(error).__name__

@@ -1,0 +1,187 @@
+"""One order to Prefect: a run of `respond`, word of it to the warm process, and a mark on the timeline."""
+
+from __future__ import annotations
+
+import json
+import logging
+import uuid
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import httpx
+
+from edgecap.errors import SetupError
+from edgecap.incidents.inbox.alert_inbox import RunRequest
+from tasks.runtime.rest import PrefectApi, status
+
+DEPLOYMENT = "respond/alert"
+EVENT = "edgecap.alert"
+MOST_ALERT = 100_000  # bytes of JSON; Prefect refuses parameters of half a megabyte
+TIMEOUT = 10.0  # seconds for a call of Prefect
+WORD_TIMEOUT = 1.0  # seconds for the warm process, which answers at once or not at all
+
+_REFUSALS = (
+    httpx.codes.BAD_REQUEST,
+    httpx.codes.CONFLICT,
+    httpx.codes.REQUEST_ENTITY_TOO_LARGE,
+    httpx.codes.UNPROCESSABLE_ENTITY,
+)
+_NAMESPACE = uuid.UUID("b2d0c2a5-6f0e-4f5b-9a53-0f7f3d1f6a11")
+_KIND = "__prefect_kind"  # a table with this name in it is a template, which Prefect's server renders
+
+_log = logging.getLogger("edgecap.receiver")
+
+
+class OrderRefused(Exception):
+    """Prefect answers, and does not want this order; sending it again would change nothing."""
+
+
+class Dispatch:
+    """Where orders are sent.
+
+    Args:
+        where: Prefect's API as it is to be reached now; empty if nobody knows.
+        warm_runner: the warm process's address, such as `http://127.0.0.1:4281`; empty if there is none.
+        account: name of the account that captures are taken with.
+        archive: name of the archive that they are kept in.
+    """
+
+    def __init__(
+        self, where: Callable[[], str], *, warm_runner: str = "", account: str, archive: str
+    ) -> None:
+        self._where = where
+        self._warm_runner = warm_runner.rstrip("/")
+        self._account = account
+        self._archive = archive
+        self._word = httpx.Client(timeout=WORD_TIMEOUT, trust_env=False)
+        self._prefect: PrefectApi | None = None
+        self._address = ""
+        self._deployment = ""
+
+    def __repr__(self) -> str:
+        return f"<Dispatch {self._address or 'nowhere yet'}>"
+
+    def check(self) -> None:
+        """Return if Prefect answers.
+
+        Raises:
+            SetupError: it does not.
+        """
+        self._api().check()
+
+    def send(self, order: RunRequest) -> str:
+        """Have Prefect make the run of an order; of the same order, the same run.
+
+        Returns:
+            The flow run's id.
+
+        Raises:
+            OrderRefused: Prefect does not want this one.
+            SetupError: Prefect cannot take orders now.
+        """
+        prefect = self._api()
+        deployment = self._deployment or _id(prefect.deployment(DEPLOYMENT))
+        self._deployment = ""  # looked up anew unless this works: it may have been made anew
+        try:
+            run = prefect.start_run(
+                deployment,
+                self._parameters(order),
+                tags=["alert", f"incident:{order.incident}"],
+                idempotency_key=order.key,
+            )
+        except SetupError as error:
+            if status(error) in _REFUSALS:
+                raise OrderRefused(str(error)) from error
+            raise
+        run_id = _id(run)
+        self._deployment = deployment
+        self._tell(run_id)
+        self._mark(prefect, order, run_id)
+        return run_id
+
+    def _api(self) -> PrefectApi:
+        address = self._where().rstrip("/")
+        if not address:
+            raise SetupError(
+                "no Prefect server is known", hint="start one with `edgecap up`, or set PREFECT_API_URL"
+            )
+        if self._prefect is None or address != self._address:
+            if self._prefect is not None:
+                self._prefect.close()
+            self._deployment = ""
+            try:
+                self._prefect = PrefectApi(address, timeout=TIMEOUT, insist=False)
+            except httpx.InvalidURL as error:
+                raise SetupError(f"this is not a valid address: {error}", where="PREFECT_API_URL") from None
+            self._address = address
+        return self._prefect
+
+    def _parameters(self, order: RunRequest) -> dict[str, Any]:
+        alert = order.alert.model_dump(mode="json", exclude={"raw"})
+        if len(json.dumps(alert)) > MOST_ALERT:
+            # What is left out is for people, and stays in the inbox.
+            alert = order.alert.model_dump(mode="json", exclude={"raw", "text", "labels", "notes"})
+        return {
+            "incident": order.incident,
+            "event": order.event,
+            "alert": _plain(alert),
+            "plan": _plain(order.plan.model_dump(mode="json")),
+            "account": self._account,
+            "archive": self._archive,
+        }
+
+    def _tell(self, run_id: str) -> None:
+        """The warm process takes the run up at once; a worker does so a little later if this fails."""
+        if self._warm_runner:
+            with suppress(httpx.HTTPError, httpx.InvalidURL):
+                self._word.post(f"{self._warm_runner}/runs/{run_id}")
+
+    def _mark(self, prefect: PrefectApi, order: RunRequest, run_id: str) -> None:
+        plan = order.plan
+        event = {
+            "id": str(uuid.uuid5(_NAMESPACE, order.key)),
+            "occurred": order.created.isoformat(),
+            "event": EVENT,
+            "resource": {
+                "prefect.resource.id": f"edgecap.incident.{order.incident}",
+                "prefect.resource.name": _plain(plan.alert),
+            },
+            "related": [
+                {"prefect.resource.id": f"prefect.flow-run.{run_id}", "prefect.resource.role": "flow-run"}
+            ],
+            "payload": _plain(
+                {
+                    "event": order.event,
+                    "alert": plan.alert,
+                    "rule": plan.rule,
+                    "reason": plan.reason,
+                    "captures": len(plan.captures),
+                }
+            ),
+        }
+        try:
+            prefect.emit(event)
+        except SetupError as error:
+            _log.warning("an alert is missing on Prefect's timeline, and nowhere else: %s", error)
+
+
+def _id(answer: Any) -> str:
+    try:
+        return str(uuid.UUID(answer["id"]))
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise SetupError(
+            "the Prefect server answers something else than it should", where="PREFECT_API_URL"
+        ) from None
+
+
+def _plain(value: Any) -> Any:
+    """JSON that Prefect takes for nothing but data: no templates, and no NUL, which its database refuses."""
+    if isinstance(value, dict):
+        return {
+            _plain(name.removeprefix("_") if name == _KIND else name): _plain(inner)
+            for name, inner in value.items()
+        }
+    if isinstance(value, list):
+        return [_plain(inner) for inner in value]
+    return value.replace("\0", "\N{REPLACEMENT CHARACTER}") if isinstance(value, str) else value

@@ -1,0 +1,127 @@
+"""An HTTP server for an app that strangers may reach: it waits for none of them, and ends when told."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Iterator
+from functools import partial
+from typing import Any, cast
+
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from edgecap.errors import SetupError
+
+HEAD_TIME = 10.0  # seconds
+GRACE = 3  # seconds that requests under way have when the server stops
+CONNECTIONS = 512  # at a time; more are answered 503. Well below the 1024 files that a process usually has
+
+
+class Server(uvicorn.Server):
+    """Uvicorn without its own idea of signals, which would end the process by the signal again."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals to the program that runs the server."""
+        yield
+
+
+class ImpatientProtocol(H11Protocol):
+    """Closes connections whose next request does not get going; uvicorn waits for half a head for ever.
+
+    Args:
+        head_time: seconds for a request's head.
+        given: what uvicorn gives to its protocols.
+    """
+
+    def __init__(self, *, head_time: float, **given: Any) -> None:
+        super().__init__(**given)
+        self._head_time = head_time
+        self._late: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to wait for the first request."""
+        super().connection_made(transport)
+        self._wait()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait no more."""
+        if self._late:
+            self._late.cancel()
+        super().connection_lost(exc)
+
+    def on_response_complete(self) -> None:
+        """Begin to wait for the next request."""
+        self._wait()
+        super().on_response_complete()
+
+    def _wait(self) -> None:
+        if self._late:
+            self._late.cancel()
+        self._late = self.loop.call_later(self._head_time, self._give_up)
+
+    def _give_up(self) -> None:
+        # mypy takes uvicorn's word that there is always a cycle; before the first request there is none.
+        if (self.cycle is None or self.cycle.response_complete) and not self.transport.is_closing():
+            self.transport.close()
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens at an address; a free port if `port` is 0.
+
+    Raises:
+        SetupError: the port is taken, or the address is not this machine's.
+    """
+    try:
+        family, _, _, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except OSError as error:
+        raise _cannot(host, port, error) from None
+    # With its protocol by name: asyncio switches Nagle's delay off only for sockets that say TCP, and an
+    # answer in two pieces would wait 40 ms for the acknowledgement of its first.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(address)
+        listener.listen(1024)
+    except OSError as error:
+        listener.close()
+        raise _cannot(host, port, error) from None
+    return listener
+
+
+def _cannot(host: str, port: int, error: OSError) -> SetupError:
+    return SetupError(
+        f"cannot listen: {error.strerror or error}",
+        where=f"{host}:{port}",
+        hint="stop what listens there, or give another --host or --port",
+    )
+
+
+def make_server(app: ASGIApp, *, head_time: float = HEAD_TIME) -> Server:
+    """A server for `app`, to be given its socket: `await server.serve(sockets=[listen(...)])`.
+
+    Args:
+        app: what answers.
+        head_time: seconds that a request's head may take, from when its connection is free for it.
+    """
+    protocol = cast("type[asyncio.Protocol]", partial(ImpatientProtocol, head_time=head_time))
+    return Server(
+        uvicorn.Config(
+            app,
+            http=protocol,
+            loop="asyncio",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            limit_concurrency=CONNECTIONS,
+            timeout_graceful_shutdown=GRACE,
+        )
+    )

@@ -1,0 +1,109 @@
+"""What becomes of alerts once they are on disk: they are read, decided on, and written to the inbox."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+
+from deployments.receiver.loop import Loop
+from deployments.receiver.metrics import Metrics
+from edgecap.alerts.policy.decision import Policy
+from edgecap.alerts.sources.base import AlertSource
+from edgecap.alerts.understanding import understand
+from edgecap.errors import AlertNotUnderstood, StoreError
+from edgecap.incidents.inbox.alert_inbox import AlertInbox, StoredAlert
+from edgecap.requests import Bounds
+
+IDLE = 5.0  # seconds; each commit wakes it anyway
+AT_ONCE = 100  # arrivals read from the inbox at a time
+PRUNE_EVERY = timedelta(hours=1)
+
+_log = logging.getLogger("edgecap.receiver")
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class AlertProcessor:
+    """Settles what the inbox has pending, one arrival after the other.
+
+    Args:
+        inbox: where alerts wait, and what becomes of them is written.
+        sources: all of them, by name; a source that is off now may have sent what still waits.
+        policy: the rules.
+        bounds: the API's limits.
+        keep: for how long what is dealt with is remembered.
+        metrics: what it counts.
+        on_settled: called after each arrival: there may be orders.
+        clock: the time, aware.
+    """
+
+    def __init__(
+        self,
+        inbox: AlertInbox,
+        sources: Mapping[str, AlertSource],
+        policy: Policy,
+        *,
+        bounds: Bounds,
+        keep: timedelta,
+        metrics: Metrics,
+        on_settled: Callable[[], None],
+        clock: Callable[[], datetime] = _now,
+    ) -> None:
+        self._inbox = inbox
+        self._sources = sources
+        self._policy = policy
+        self._bounds = bounds
+        self._keep = keep
+        self._metrics = metrics
+        self._on_settled = on_settled
+        self._clock = clock
+        self._prune_at = clock()
+        self.loop = Loop("settling alerts", self._step)
+
+    def __repr__(self) -> str:
+        return f"<AlertProcessor {self._inbox!r} {self.loop!r}>"
+
+    def _step(self) -> float:
+        pending = self._inbox.pending(AT_ONCE)
+        for kept in pending:
+            if self.loop.ending:
+                return 0
+            self._settle(kept)
+            self._on_settled()
+        if pending:
+            return 0
+        if self._clock() >= self._prune_at:
+            self._inbox.prune(self._clock() - self._keep)
+            self._prune_at = self._clock() + PRUNE_EVERY
+        return IDLE
+
+    def _settle(self, kept: StoredAlert) -> None:
+        try:
+            taken = understand(
+                self._sources[kept.source],
+                kept.body,
+                self._policy,
+                received=kept.received,
+                now=self._clock(),
+                bounds=self._bounds,
+            )
+            outcomes = self._inbox.settle(kept.id, taken)
+        except AlertNotUnderstood as error:
+            self._aside(kept, str(error))
+            return
+        except StoreError:
+            raise  # the disk's trouble and not this alert's: it waits
+        except Exception as error:  # noqa: BLE001 - one alert that breaks us must not hold up the others
+            self._aside(kept, f"a fault of edgecap's own: {type(error).__name__}")
+            return
+        for (alert, _), outcome in zip(taken, outcomes, strict=True):
+            self._metrics.outcomes.labels(kept.source, outcome).inc()
+            _log.info("alert %d: %s: %s", kept.id, alert, outcome)
+
+    def _aside(self, kept: StoredAlert, reason: str) -> None:
+        self._inbox.put_aside(kept.id, reason)
+        self._metrics.outcomes.labels(kept.source, "aside").inc()
+        _log.warning("alert %d from %s was put aside: %s", kept.id, kept.source, reason)

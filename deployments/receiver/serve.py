@@ -1,0 +1,218 @@
+"""The receiver put together: the inbox, its writer, the processor of alerts, the relay to Prefect, app."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from types import TracebackType
+from typing import Self
+
+from deployments.local.setup import prefect_address
+from deployments.receiver.app import Health, Receiver
+from deployments.receiver.dispatch import Dispatch
+from deployments.receiver.http_server import listen, make_server
+from deployments.receiver.inbox_writer import GroupCommit
+from deployments.receiver.log import log_quietly
+from deployments.receiver.metrics import Metrics
+from deployments.receiver.pages import ReportPages
+from deployments.receiver.processor import AlertProcessor
+from deployments.receiver.relay import OutboxRelay
+from edgecap.alerts.policy.decision import load_policy
+from edgecap.alerts.sources.enabled import doors
+from edgecap.alerts.sources.registry import sources
+from edgecap.errors import StoreError
+from edgecap.incidents.inbox.alert_inbox import INBOX, AlertInbox
+from edgecap.settings import Settings, load_settings
+from edgecap.settings.alerts import GenericMapping
+from edgecap.stores import open_store
+from tasks.runtime.warm_runner import ADDRESS
+
+FLOOR = 64 << 20  # bytes that alerts leave free: Prefect's database is on the same disk, as a rule
+BACKLOG = 1000  # alerts that wait to be looked at; more, and something is wrong here
+_TURN = 0.0005  # seconds; Python's own choice is ten times as long
+_FRESH = 1.0  # seconds for which an answer about the disk is good
+_PATIENCE = 0.5  # seconds for a thread to end; it can be left at any point
+
+
+class Receiving:
+    """A receiver at work, from entering it until leaving it.
+
+    Args:
+        settings: sources, policy, and the folder of the inbox.
+        prefect: Prefect's API as it is to be reached now; empty if nobody knows.
+        warm_runner: address of the warm process; empty if there is none.
+
+    Raises:
+        ConfigError: no source is on, one lacks its secret, the policy is wrong, or another receiver has the
+            inbox.
+        StoreError: the inbox cannot be opened.
+    """
+
+    def __init__(self, settings: Settings, *, prefect: Callable[[], str], warm_runner: str = "") -> None:
+        self.doors = doors(settings.alerts)
+        policy = load_policy(settings.receiver.policy, settings.bounds)
+        mapping = settings.alerts.generic.mapping if settings.alerts.generic else GenericMapping()
+        self._folder = (settings.home / INBOX).resolve().parent
+        self.inbox = AlertInbox(settings.home.resolve() / INBOX)
+        self.metrics = Metrics()
+        self._deliverer = OutboxRelay(
+            self.inbox,
+            Dispatch(
+                prefect,
+                warm_runner=warm_runner,
+                account=settings.receiver.account,
+                archive=settings.receiver.archive,
+            ),
+            metrics=self.metrics,
+        )
+        self._settler = AlertProcessor(
+            self.inbox,
+            sources(mapping),
+            policy,
+            bounds=settings.bounds,
+            keep=timedelta(days=settings.receiver.keep_days),
+            metrics=self.metrics,
+            on_settled=self._deliverer.loop.wake,
+        )
+        self._writer = GroupCommit(self.inbox.keep, self._committed)
+        self._reports = _report_pages(settings, self.inbox)
+        self._looked = 0.0
+        self._room = True
+        self._probed = 0.0
+        self._trouble = ""
+        self._stack = ExitStack()
+
+    def __repr__(self) -> str:
+        return f"<Receiving [{', '.join(self.doors)}] {self._settler!r} {self._deliverer!r}>"
+
+    def receiver(self) -> Receiver:
+        """The app."""
+        return Receiver(
+            self.doors,
+            self._writer.keep,
+            health=self.health,
+            metrics=self.metrics,
+            has_room=self._has_room,
+            reports=self._reports,
+        )
+
+    def __enter__(self) -> Self:
+        # Whatever was wrong with them may have been mended while this was not running.
+        for order in self.inbox.orders(1000, refused=True):
+            self.inbox.refuse(order.id, "")
+        if self._reports:
+            self._stack.callback(self._reports.close)
+        self._stack.enter_context(self._writer)
+        self._settler.loop.start()
+        self._deliverer.loop.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()  # the writer: all that was taken is on the disk
+        ended = [loop.end(patience=_PATIENCE) for loop in (self._settler.loop, self._deliverer.loop)]
+        if all(ended):
+            self.inbox.close()
+
+    def health(self) -> Health:
+        """How it is now; the gauges of the metrics follow."""
+        if time.monotonic() - self._probed > _FRESH:
+            self._trouble = self._disk_trouble()
+            self._probed = time.monotonic()
+        try:
+            counts = self.inbox.counts()
+        except StoreError as error:
+            return Health(error.what, 0, 0, self._deliverer.prefect_said)
+        self.metrics.pending.set(counts.pending)
+        self.metrics.orders_waiting.set(counts.orders)
+        self.metrics.asides.set(counts.asides + counts.refused)
+        waits = (datetime.now(UTC) - counts.oldest_order).total_seconds() if counts.oldest_order else 0
+        self.metrics.oldest_order.set(max(0, waits))
+        trouble = self._trouble
+        if not trouble and counts.pending > BACKLOG:
+            trouble = f"{counts.pending} alerts wait to be looked at"
+        return Health(trouble, counts.pending, counts.orders, self._deliverer.prefect_said)
+
+    def _disk_trouble(self) -> str:
+        try:
+            self.inbox.probe()
+        except StoreError as error:
+            return error.what  # without the path, for strangers may ask
+        return "" if self._has_room() else f"less than {FLOOR >> 20} MiB are free on the disk of the alerts"
+
+    def _has_room(self) -> bool:
+        if time.monotonic() - self._looked > _FRESH:
+            self._room = shutil.disk_usage(self._folder).free > FLOOR
+            self._looked = time.monotonic()
+        return self._room
+
+    def _committed(self, alerts: int) -> None:
+        self.metrics.commit_size.observe(alerts)
+        self._settler.loop.wake()
+
+
+def _report_pages(settings: Settings, inbox: AlertInbox) -> ReportPages | None:
+    token = settings.receiver.report_token
+    known = token.get_secret_value().strip() if token else ""
+    if not known:
+        return None
+    # Settings that do not name the archive stop no alert: a report says so when it is asked for.
+    return ReportPages(known, lambda: open_store(settings.archive(settings.receiver.archive)), inbox)
+
+
+def serve(
+    settings: Settings, *, host: str = "", port: int | None = None, on_ready: Callable[[str, Receiving], None]
+) -> None:
+    """Receive alerts until this process gets SIGINT or SIGTERM; then what was taken is answered, and it ends.
+
+    Args:
+        settings: as they are.
+        host: the address to listen at, if not that of the settings.
+        port: the same for the port; a free one if 0.
+        on_ready: called with the address when requests are taken.
+
+    Raises:
+        SetupError: the port is taken.
+        ConfigError: the settings do not say enough, or another receiver has the inbox.
+        StoreError: the inbox cannot be opened.
+    """
+    home = settings.home.resolve()
+    receiving = Receiving(
+        settings, prefect=lambda: prefect_address(home), warm_runner=os.environ.get(ADDRESS, "")
+    )
+    given = settings.receiver
+    host = host or given.host
+    # Who answers and who writes must not wait for who reads alerts: Python lets one of them run at a time.
+    sys.setswitchinterval(_TURN)
+    with listen(host, given.port if port is None else port) as listener, receiving:
+        bound = listener.getsockname()[1]
+        address = f"http://{f'[{host}]' if ':' in host else host}:{bound}"
+        server = make_server(receiving.receiver().application())
+
+        async def until_told() -> None:
+            loop = asyncio.get_running_loop()
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.add_signal_handler(number, setattr, server, "should_exit", True)
+            # The socket already listens: a sender that calls from now on gets an answer.
+            on_ready(address, receiving)
+            await server.serve(sockets=[listener])
+
+        asyncio.run(until_told())
+
+
+def main() -> None:
+    """Receive alerts as the settings say, as a program of a setup."""
+    log_quietly()
+    serve(load_settings(), on_ready=lambda _address, _receiving: None)
+
+
+if __name__ == "__main__":
+    main()

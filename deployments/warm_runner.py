@@ -1,0 +1,139 @@
+"""A warm process for alerts: it takes up at once what a worker would need seconds to start a process for.
+
+Runs are made in Prefect first, scheduled for now, and then this process is told of them. It claims a run by
+setting it to Pending, which Prefect lets only one do; if this process is away, a worker claims it two seconds
+later. So nothing depends on it but speed. What it was doing when it died is taken up again as any run is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+from collections.abc import AsyncIterator, Awaitable
+from typing import Any, cast
+from uuid import UUID
+
+import uvicorn
+from prefect.client.orchestration import get_client
+from prefect.exceptions import Abort, ObjectNotFound
+from prefect.flow_engine import run_flow
+from prefect.states import Crashed, Pending
+from prefect.utilities.engine import propose_state
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from deployments.local.processes import LOOPBACK
+from deployments.project import PROJECT
+from flows.capture import capture
+from flows.respond import respond
+from tasks.incident import is_due
+from tasks.runtime.retry import PREFECT_AWAY
+from tasks.runtime.warm_runner import ADDRESS, KEEPS_PROCESS
+
+KEEPS = 300.0  # seconds that a run may wait in here: it costs no process of its own
+_AGAIN = 5.0  # seconds
+AT_ONCE = 32  # runs; more are left to the workers
+_FLOWS: dict[str, Any] = {
+    "flows/capture.py:capture": capture,
+    "flows/respond.py:respond": respond,
+}
+_log = logging.getLogger("edgecap.warm_runner")
+
+
+class WarmRunner:
+    """The runs that this process works on."""
+
+    def __init__(self) -> None:
+        self._working: dict[UUID, asyncio.Task[None]] = {}
+
+    def __repr__(self) -> str:
+        return f"<WarmRunner [{len(self._working)} runs]>"
+
+    def application(self) -> Starlette:
+        """The ASGI application: `POST /runs/<id>` and `GET /healthz`."""
+        return Starlette(
+            routes=[
+                Route("/runs/{run_id:uuid}", self._told, methods=["POST"]),
+                Route("/healthz", self._health),
+            ],
+            lifespan=self._lifespan,
+        )
+
+    @contextlib.asynccontextmanager
+    async def _lifespan(self, _app: Starlette) -> AsyncIterator[None]:
+        yield
+        for task in self._working.values():
+            task.cancel()
+        await asyncio.gather(*self._working.values(), return_exceptions=True)
+
+    async def _told(self, request: Request) -> Response:
+        run_id: UUID = request.path_params["run_id"]
+        if run_id not in self._working:
+            if len(self._working) >= AT_ONCE:
+                return JSONResponse({"error": "busy"}, status_code=503)
+            task = asyncio.create_task(self._work(run_id), name=str(run_id))
+            self._working[run_id] = task
+            task.add_done_callback(lambda _: self._working.pop(run_id, None))
+        return JSONResponse({"run": str(run_id)}, status_code=202)
+
+    async def _health(self, _request: Request) -> Response:
+        return JSONResponse({"working": len(self._working)})
+
+    async def _work(self, run_id: UUID) -> None:
+        KEEPS_PROCESS.set(KEEPS)
+        try:
+            async with get_client() as client:
+                run = await client.read_flow_run(run_id)
+                if not is_due(run) or not run.deployment_id:
+                    return
+                deployment = await client.read_deployment(run.deployment_id)
+                flow = _FLOWS.get(deployment.entrypoint or "")
+                if flow is None:
+                    return
+                # Raises Abort if a worker was faster.
+                if not (await propose_state(client, Pending(), flow_run_id=run_id)).is_pending():
+                    return
+                run = await client.read_flow_run(run_id)
+            await cast("Awaitable[Any]", run_flow(flow, flow_run=run, return_type="state"))
+        except (ObjectNotFound, Abort):
+            return  # it is gone, a worker has it, or it gave itself back to be taken up later
+        except Exception as error:  # noqa: BLE001 - whatever it was, the run must not look alive
+            _log.exception("run %s ended in this process", run_id)
+            await _mark_crashed(run_id, type(error).__name__)
+
+
+async def _mark_crashed(run_id: UUID, why: str) -> None:
+    """Say that nobody works on the run any more, so that it is taken up: this process looks alive.
+
+    Tries until Prefect answers. A run that is over stays as it is.
+    """
+    while True:
+        try:
+            async with get_client() as client:
+                run = await client.read_flow_run(run_id)
+                if run.state and not run.state.is_final() and not run.state.is_scheduled():
+                    await client.set_flow_run_state(
+                        run_id, Crashed(message=f"the warm process could not go on with it: {why}")
+                    )
+        except PREFECT_AWAY:
+            await asyncio.sleep(_AGAIN)
+        else:
+            return
+
+
+def main() -> None:
+    """Serve until SIGTERM, on the address in `EDGECAP_WARM_RUNNER`."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    port = int(os.environ[ADDRESS].rsplit(":", 1)[1])
+    os.chdir(PROJECT)
+    uvicorn.run(
+        WarmRunner().application(), host=LOOPBACK, port=port, log_level="warning", timeout_graceful_shutdown=3
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,228 @@
+"""What to do about an alert: `decide` says which captures, where, when, with which filter, and why.
+
+It only says so. Cooldown and budget need to know what was done already, so the plan names them and whoever
+carries it out keeps them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import TypedDict
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from edgecap.alerts.model import Alert, Event, Moment
+from edgecap.alerts.policy import filters, windows
+from edgecap.alerts.policy.rules import (
+    BUILT_IN,
+    DEFAULT_POLICY_TOML,
+    During,
+    Policy,
+    Rule,
+    load_policy,
+    read_policy,
+)
+from edgecap.captures.incident_part import Phase
+from edgecap.requests import Bounds, CaptureRequest, Filter, FullRequest, SimpleRequest
+
+__all__ = [
+    "BUILT_IN",
+    "DEFAULT_POLICY_TOML",
+    "During",
+    "Plan",
+    "Planned",
+    "Policy",
+    "Rule",
+    "decide",
+    "load_policy",
+    "read_policy",
+]
+
+
+class Wanted(TypedDict):
+    """Which packets: the fields of a request that say so."""
+
+    filter: Filter
+    expression: str
+
+
+class Planned(BaseModel):
+    """One capture of a plan. What phase and number name is the same for the same alert, policy and `now`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    phase: Phase
+    number: int = Field(description="From 1, within the phase, by time or as the data centres are named")
+    request: CaptureRequest
+    not_before: Moment | None = Field(None, description="Its window ends only then; UTC")
+    why: str = Field(description="What it shows, in words")
+
+
+class Plan(BaseModel):
+    """What follows from an alert. The captures are in the order in which they matter."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    alert: str = Field(description="The alert in a line")
+    identity: str
+    incident: str
+    event: Event
+    about: str = Field(
+        description="What cooldown counts by: the target, else the sender, else the alert's type"
+    )
+    rule: str = Field(description="The rule that counts")
+    built_in: bool = Field(description="It is not from the policy file")
+    reason: str = Field(description="Why captures are taken, or why none are")
+    filter: Filter | None = Field(None, description="None: no capture can be made of this alert")
+    filter_reasons: tuple[str, ...] = ()
+    expression: str = Field("", description="What the rule narrows the filter by, as for tcpdump")
+    residual: str = Field("", description="What of the expression is applied after the download")
+    captures: tuple[Planned, ...] = ()
+    cooldown: int = Field(description="Seconds")
+    daily_budget: int = Field(description="Captures of this rule in a day (UTC)")
+    preempt: bool
+    remarks: tuple[str, ...] = Field((), description="What else a person should know")
+
+    def explain(self) -> str:
+        """The plan in lines that a person can read."""
+        lines = [
+            f"alert     {self.alert}",
+            f"rule      {self.rule}" + (" (built in)" if self.built_in else ""),
+            f"decision  {self.reason}",
+        ]
+        if self.filter is not None:
+            lines.append(f"filter    {self.filter}")
+            lines += [f"          {each}" for each in self.filter_reasons]
+        if self.residual:
+            lines.append(f"residual  {' '.join(self.residual.split())}: applied after the download")
+        lines += [f"{each.phase:<7}{each.number:>2} {each.request}: {each.why}" for each in self.captures]
+        if self.captures:
+            lines.append(
+                f"limits    {self.cooldown} s cooldown for {self.about}, {self.daily_budget} captures a day"
+                + (", stops scheduled full captures" if self.preempt else "")
+            )
+        return "\n".join([*lines, *(f"note      {each}" for each in self.remarks)])
+
+
+def decide(
+    alert: Alert, policy: Policy, *, now: datetime | None = None, bounds: Bounds | None = None
+) -> Plan:
+    """The plan for an alert. The same arguments always give the same plan.
+
+    A start takes `before` and `during`; an end takes `after`; anything else takes nothing.
+
+    Args:
+        alert: what arrived.
+        policy: the rules.
+        now: the time, aware; the alert's arrival if it is not given. No window ends later, but for `after`.
+        bounds: the API's limits.
+    """
+    bounds = bounds or Bounds()
+    now = now or alert.received
+    match = policy.match(alert)
+    rule = match.rule
+    choice = filters.Choice(None, ())
+    if rule.capture:
+        choice = filters.narrow(filters.choose(alert, rule.filter, bounds), rule.expression, bounds)
+    remarks = list(alert.notes)
+    captures: tuple[Planned, ...] = ()
+    reason = _refusal(alert, rule, choice)
+    if not reason and choice.filter is not None:
+        phases = _on_start if alert.event == "start" else _on_end
+        wanted = Wanted(filter=choice.filter, expression=choice.expression)
+        captures = tuple(phases(alert, rule, wanted, now=now, bounds=bounds, remarks=remarks))
+        reason = _summary(captures) or f"nothing is left to capture at the {alert.event}"
+    return Plan(
+        alert=str(alert),
+        identity=alert.identity,
+        incident=alert.incident,
+        event=alert.event,
+        about=",".join(sorted(alert.targets or alert.source_addresses)) or f"{alert.source} {alert.kind}",
+        rule=rule.name,
+        built_in=match.built_in,
+        reason=reason,
+        filter=choice.filter,
+        filter_reasons=choice.reasons,
+        expression=choice.expression,
+        residual=choice.residual,
+        captures=captures,
+        cooldown=rule.cooldown,
+        daily_budget=rule.daily_budget,
+        preempt=rule.preempt,
+        remarks=tuple(remarks),
+    )
+
+
+def _refusal(alert: Alert, rule: Rule, choice: filters.Choice) -> str:
+    """Why nothing is captured; empty if something may be."""
+    if not rule.capture:
+        return "no captures: the rule says capture = false"
+    if alert.event == "other":
+        return "no captures: it tells neither of a start nor of an end"
+    return "" if choice.filter is not None else f"no captures: {choice.reasons[0]}"
+
+
+def _on_start(
+    alert: Alert, rule: Rule, wanted: Wanted, *, now: datetime, bounds: Bounds, remarks: list[str]
+) -> Iterable[Planned]:
+    """`before` first: it is answered at once, and a full capture takes its time."""
+    stretch = windows.before(alert, rule.before, longest=bounds.simple_time_limit, now=now)
+    if rule.before:
+        remarks += stretch.remarks
+        yield from _simple(
+            "before", stretch, wanted, now, "packets from before the alert, of all data centres"
+        )
+    during = rule.during
+    named = list(dict.fromkeys([*alert.colos, *during.colos])) if during.seconds else []
+    if during.seconds and not named:
+        remarks.append("no full capture: neither the alert nor the rule names a data centre")
+    for number, colo in enumerate(named, start=1):
+        request = FullRequest(
+            colo=colo,
+            bucket=during.bucket,
+            time_limit=during.seconds,
+            packet_limit=during.packet_limit,
+            byte_limit=during.byte_limit,
+            **wanted,
+        )
+        who = "alert" if colo in alert.colos else "rule"
+        why = f"every packet for {during.seconds} s, whole; the {who} names {colo}"
+        yield Planned(phase="during", number=number, request=request, why=why)
+    if rule.after:
+        remarks.append(f"when it ends, the {rule.after} s that follow are captured")
+
+
+def _on_end(
+    alert: Alert, rule: Rule, wanted: Wanted, *, now: datetime, bounds: Bounds, remarks: list[str]
+) -> Iterable[Planned]:
+    if rule.after:
+        stretch = windows.after(alert, rule.after, longest=bounds.simple_time_limit, now=now)
+        remarks += stretch.remarks
+        yield from _simple("after", stretch, wanted, now, "packets from after the end, of all data centres")
+
+
+def _simple(
+    phase: Phase, stretch: windows.Stretch, wanted: Wanted, now: datetime, what: str
+) -> Iterable[Planned]:
+    numbers = {tile: number for number, tile in enumerate(sorted(stretch.tiles, key=_begins), start=1)}
+    for tile in stretch.tiles:
+        yield Planned(
+            phase=phase,
+            number=numbers[tile],
+            request=SimpleRequest(time_limit=tile.seconds, offset_time=tile.ends, **wanted),
+            not_before=tile.ends if tile.ends > now else None,
+            why=f"{tile}: {what}",
+        )
+
+
+def _begins(tile: windows.Tile) -> datetime:
+    return tile.begins
+
+
+def _summary(captures: tuple[Planned, ...]) -> str:
+    counts = {
+        phase: sum(1 for each in captures if each.phase == phase) for phase in ("before", "during", "after")
+    }
+    told = [f"{count} {phase}" for phase, count in counts.items() if count]
+    return f"captures: {', '.join(told)}" if told else ""

@@ -1,0 +1,239 @@
+"""The policy file: which alerts lead to which captures. TOML, read strictly; the first match counts."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from edgecap.alerts.model import Alert, Severity
+from edgecap.alerts.sources.registry import SOURCES
+from edgecap.errors import ConfigError, InvalidRequest
+from edgecap.filters.check import check_request
+from edgecap.requests import Bounds, Filter, FullRequest
+
+LONGEST = 3600  # seconds of `before` and `after`: twelve captures, of which an account may take one a minute
+
+DEFAULT_POLICY_TOML = """\
+# What edgecap does about alerts if no rule of your own policy file matches. Copy what you want to change
+# into your file: its rules come first, and the first rule that matches an alert counts. To have nothing
+# else apply, end your file with a rule that has only a name and `capture = false`.
+#
+# A rule matches by `source`, `kind` (the alert's type; * and ? stand for anything) and `severity`
+# (critical, high, medium, low, info, unknown). What is left out matches everything. Times are seconds.
+
+[[rules]]
+name = "built-in: cloudflare attacks"
+source = "cloudflare"
+kind = ["advanced_ddos_attack_l4_alert", "dos_attack_l4", "fbm_dosd_attack", "fbm_volumetric_attack"]
+before = 240        # simple captures that reach back so far before the attack's start, and up to the alert
+after = 60          # simple captures of so long once it is over
+cooldown = 600      # further alerts for the same target join the running incident for so long
+daily_budget = 50   # captures that this rule may take in a day (UTC)
+preempt = false     # true: a scheduled full capture is stopped in favour of this alert's
+filter = {}         # for alerts without a target; {} is everything, left out means no captures for them
+expression = ""     # narrows all of it, as for tcpdump: "less 100 and udp"; `edgecap explain` says how
+
+[rules.during]      # a full capture at each data centre that is named here or in the alert
+seconds = 60        # 0: none
+colos = []          # such as ["ORD", "ams01"]
+bucket = "default"  # a bucket's name in the settings
+# packet_limit = 10000
+# byte_limit = 1000000000
+
+# Cloudflare also notifies about certificates, bills and maintenance: no packets are in those.
+[[rules]]
+name = "built-in: other cloudflare notifications"
+source = "cloudflare"
+capture = false
+
+# Whatever else somebody routes to edgecap is meant for it, if it names a target.
+[[rules]]
+name = "built-in: default"
+before = 240
+after = 60
+cooldown = 600
+daily_budget = 50
+"""
+
+
+def _listed(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+Globs = Annotated[list[str], Field(min_length=1), BeforeValidator(_listed)]
+
+
+class During(BaseModel):
+    """Full captures while it goes on: one at each data centre."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    seconds: int = Field(60, ge=0, description="How long; 0 takes none")
+    colos: list[str] = Field([], description="Data centres, besides those that the alert names")
+    bucket: str = Field("default", min_length=1, description="Name of a bucket in the settings")
+    packet_limit: int | None = Field(None, description="Packets at most")
+    byte_limit: int | None = Field(None, description="Bytes at most")
+
+
+class Rule(BaseModel):
+    """Which alerts, and what is captured for them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    name: str = Field(min_length=1, description="Shown with every incident that follows from it")
+    source: Globs = Field(["*"], description="Names of sources")
+    kind: Globs = Field(["*"], description="Types of alerts in the source's words; globs, in any case")
+    severity: Annotated[list[Severity], BeforeValidator(_listed)] = Field([], description="Empty: all")
+    capture: bool = Field(default=True, description="false: nothing is captured")
+    before: int = Field(
+        240, ge=0, le=LONGEST, description="Seconds to reach back before the start; 0 takes none"
+    )
+    during: During = Field(During(), description="Full captures")
+    after: int = Field(60, ge=0, le=LONGEST, description="Seconds after the end; 0 takes none")
+    cooldown: int = Field(600, ge=0, description="Seconds for which alerts for one target are one incident")
+    daily_budget: int = Field(50, ge=0, description="Captures in a day (UTC)")
+    filter: Filter | None = Field(None, description="For alerts without a target")
+    expression: str = Field("", description="Narrows what is captured, as for tcpdump; addresses, no names")
+    preempt: bool = Field(default=False, description="Stop a scheduled full capture in favour of this one")
+
+    @model_validator(mode="after")
+    def _known_sources(self) -> Self:
+        for each in self.source:
+            if each != "*" and each not in SOURCES:
+                raise ValueError(f"there is no source {each!r}; there are {', '.join(SOURCES)} and *")
+        return self
+
+    def matches(self, alert: Alert) -> bool:
+        """Whether the rule is about such an alert."""
+        return (
+            ("*" in self.source or alert.source in self.source)
+            and any(fnmatchcase(alert.kind.lower(), glob.lower()) for glob in self.kind)
+            and (not self.severity or alert.severity in self.severity)
+        )
+
+    @property
+    def matches_all(self) -> bool:
+        """Nothing that comes after it is ever reached."""
+        return "*" in self.source and "*" in self.kind and not self.severity
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """The rule that counts for an alert, and where it is from."""
+
+    rule: Rule
+    built_in: bool
+
+
+class Policy(BaseModel):
+    """The rules of a policy file; the built-in ones follow them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    rules: list[Rule] = []
+
+    @model_validator(mode="after")
+    def _each_can_match(self) -> Self:
+        seen: set[str] = set()
+        catch_all = ""
+        for rule in self.rules:
+            if rule.name in seen:
+                raise ValueError(f"two rules are called {rule.name!r}")
+            if catch_all:
+                raise ValueError(f"rule {rule.name!r} is never reached: {catch_all!r} before it matches all")
+            seen.add(rule.name)
+            catch_all = rule.name if rule.matches_all else ""
+        return self
+
+    def match(self, alert: Alert) -> Match:
+        """The first rule that matches: the file's, else a built-in one, of which the last matches all."""
+        for rule in self.rules:
+            if rule.matches(alert):
+                return Match(rule, built_in=False)
+        return Match(next(rule for rule in BUILT_IN if rule.matches(alert)), built_in=True)
+
+
+def load_policy(path: Path | None, bounds: Bounds | None = None) -> Policy:
+    """The policy in a file; without a file, the built-in rules alone.
+
+    Raises:
+        ConfigError: it cannot be read, or is wrong; says in which rule and how.
+    """
+    if path is None:
+        return Policy()
+    try:
+        written = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"the policy cannot be read: {error}", where=str(path), hint="name a file that can be read"
+        ) from None
+    return read_policy(written, where=str(path), bounds=bounds)
+
+
+def read_policy(written: str, *, where: str = "the policy", bounds: Bounds | None = None) -> Policy:
+    """The policy in a TOML text.
+
+    Args:
+        written: the text.
+        where: its file, for errors.
+        bounds: the API's limits; filters, data centres and times are held against them now, not in the night.
+
+    Raises:
+        ConfigError: it is wrong; says in which rule and how.
+    """
+    try:
+        data = tomllib.loads(written)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"the policy is not TOML: {error}", where=where, hint="correct the file") from None
+    try:
+        policy = Policy.model_validate(data)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        field = _field(data, first["loc"])
+        message = first["msg"].removeprefix("Value error, ")
+        raise ConfigError(
+            f"{field}: {message}" if field else message, where=where, hint="correct the policy"
+        ) from None
+    for rule in policy.rules:
+        _check(rule, bounds or Bounds(), where)
+    return policy
+
+
+def _field(data: dict[str, Any], path: tuple[int | str, ...]) -> str:
+    """`rules.2.during.seconds` with the rule's name, which is what a person looks for."""
+    words = [str(part) for part in path]
+    match path:
+        case ("rules", int(number), *rest) if isinstance(data["rules"][number], dict):
+            name = data["rules"][number].get("name", number + 1)
+            return ".".join([f"rule {name!r}", *map(str, rest)])
+        case _:
+            return ".".join(words)
+
+
+def _check(rule: Rule, bounds: Bounds, where: str) -> None:
+    during = rule.during
+    try:
+        for colo in during.colos or ["ORD"]:
+            request = FullRequest(
+                colo=colo,
+                bucket=during.bucket,
+                time_limit=during.seconds or 1,
+                packet_limit=during.packet_limit,
+                byte_limit=during.byte_limit,
+                filter=rule.filter or Filter(),
+                expression=rule.expression,
+            )
+            check_request(request, bounds, now=datetime.now(UTC))
+    except InvalidRequest as error:
+        raise ConfigError(
+            f"rule {rule.name!r}: {error.what}", where=f"{where}, {error.field}", hint=error.hint
+        ) from None
+
+
+BUILT_IN: tuple[Rule, ...] = tuple(read_policy(DEFAULT_POLICY_TOML, where="the built-in policy").rules)

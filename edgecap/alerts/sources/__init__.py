@@ -1,0 +1,1 @@
+"""One parser for each product that sends alerts, and what they share."""

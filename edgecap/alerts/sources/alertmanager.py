@@ -1,0 +1,89 @@
+"""Prometheus Alertmanager's webhook, version 4: a list of alerts, each of which stands by itself.
+
+Alertmanager authenticates with what its `http_config` says: `authorization` (Bearer) or `basic_auth`. It
+has no message for trying a webhook. Which labels are looked at is in `edgecap.alerts.sources.label_names`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from edgecap.alerts.model import Alert, Event, derive
+from edgecap.alerts.sources import label_names, signing, values
+from edgecap.alerts.sources.base import AlertSource, never_pings
+from edgecap.alerts.sources.fields import Fields
+from edgecap.alerts.sources.payload import as_object, list_of_objects
+
+NAME = "alertmanager"
+
+
+def verify(headers: Mapping[str, str], body: bytes, secret: str) -> bool:  # noqa: ARG001 - all sources have it
+    """A Bearer token, or Basic with the secret as password."""
+    return signing.shared_secret(headers, secret)
+
+
+def sign(body: bytes, secret: str) -> dict[str, str]:  # noqa: ARG001 - all sources have it
+    """As Alertmanager does it: a Bearer token."""
+    return signing.bearer(secret)
+
+
+def parse(payload: object, *, received: datetime) -> list[Alert]:
+    """The alerts of a notification; those that are resolved are `end`.
+
+    Raises:
+        AlertNotUnderstood: it is no object, or has no list of alerts.
+    """
+    return parse_group(NAME, as_object(payload, NAME), received=received)
+
+
+def parse_group(name: str, raw: dict[str, Any], *, received: datetime) -> list[Alert]:
+    """The alerts of a group in Alertmanager's form, which Grafana sends as well.
+
+    Args:
+        name: the source's name.
+        raw: the payload, made safe.
+        received: when it reached us.
+    """
+    return [_alert(name, raw, item, received) for item in list_of_objects(raw, "alerts", name)]
+
+
+def _alert(name: str, group: dict[str, Any], item: dict[str, Any], received: datetime) -> Alert:
+    notes: list[str] = []
+    alert = Fields(item, notes)
+    labels, annotations = alert.inner("labels"), alert.inner("annotations")
+    known = {**annotations.labels(), **labels.labels()}
+    traffic = label_names.traffic(Fields(known, notes, "labels."))
+    kind = labels.line("alertname") or "unknown"
+    event = _event(alert.line("status") or values.line(group.get("status")))
+    started = alert.moment("startsAt")
+    # A fingerprint is a hash of the labels, so it comes again with the next outage; its start does not.
+    fingerprint = alert.line("fingerprint") or derive(
+        *(f"{key}={known[key]}" for key in sorted(labels.labels()))
+    )
+    occurrence = (name, fingerprint, started.isoformat() if started else "")
+    return Alert(
+        source=name,
+        kind=kind,
+        event=event,
+        severity=values.severity(*(known.get(word) for word in label_names.SEVERITIES)),
+        identity=derive(*occurrence, event),
+        incident=derive(*occurrence),
+        received=received,
+        started=started,
+        ended=(alert.moment("endsAt") or received) if event == "end" else None,
+        title=annotations.line("summary", "title") or values.line(group.get("title")) or kind,
+        text=annotations.text("description", "message"),
+        labels={**known, **alert.labels("generatorURL", "silenceURL", "dashboardURL", "panelURL")},
+        notes=tuple(notes),
+        raw={**{key: value for key, value in group.items() if key != "alerts"}, "alerts": [item]},
+        **traffic,
+    )
+
+
+def _event(status: str) -> Event:
+    return "end" if status.lower() == "resolved" else "start" if status.lower() in ("firing", "") else "other"
+
+
+SOURCE = AlertSource(NAME, verify, sign, parse, never_pings)

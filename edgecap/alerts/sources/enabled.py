@@ -1,0 +1,66 @@
+"""Whom alerts are taken from: the sources that the settings name, each with what its senders must know."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from edgecap.alerts.sources.base import AlertSource
+from edgecap.alerts.sources.registry import sources
+from edgecap.errors import ConfigError
+from edgecap.settings.alerts import AlertSettings, GenericMapping
+
+
+@dataclass(frozen=True, slots=True)
+class EnabledSource:
+    """A source that alerts are taken from.
+
+    Attributes:
+        source: reads and authenticates its requests.
+        secret: what senders must know; empty only if anybody may send.
+    """
+
+    source: AlertSource
+    secret: str = field(repr=False)
+
+    @property
+    def open(self) -> bool:
+        """Whether anybody may send."""
+        return not self.secret
+
+    def lets_in(self, headers: Mapping[str, str], body: bytes) -> bool:
+        """Whether the sender knows the secret, compared in constant time."""
+        return self.open or self.source.verify(headers, body, self.secret)
+
+    def key(self, body: bytes) -> dict[str, str]:
+        """The headers with which it lets `body` in, as the product sends them; none if it is open."""
+        return {} if self.open else self.source.sign(body, self.secret)
+
+
+def doors(alerts: AlertSettings) -> dict[str, EnabledSource]:
+    """The sources that are on, by name.
+
+    Raises:
+        ConfigError: none is, or one has neither a secret nor `open = true`.
+    """
+    found: dict[str, EnabledSource] = {}
+    known = sources(alerts.generic.mapping if alerts.generic else GenericMapping())
+    for name, source in known.items():
+        table = getattr(alerts, name)
+        if table is None:
+            continue
+        secret = table.secret.get_secret_value().strip() if table.secret else ""
+        if not secret and not table.open:
+            raise ConfigError(
+                f"alerts from {name} have no secret",
+                where=f"alerts.{name}",
+                hint=f"set EDGECAP_ALERTS__{name.upper()}__SECRET, or open = true to accept anybody",
+            )
+        found[name] = EnabledSource(source, secret)
+    if not found:
+        raise ConfigError(
+            "no source of alerts is set",
+            where="alerts",
+            hint="set the secret of one, such as EDGECAP_ALERTS__CLOUDFLARE__SECRET",
+        )
+    return found

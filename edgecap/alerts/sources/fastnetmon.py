@@ -1,0 +1,108 @@
+"""FastNetMon Advanced: the JSON of its web callbacks and notify scripts, which is one format.
+
+Web callbacks can only be given a URL. A notify script gets the same JSON on its standard input and can send
+it with a Bearer token; docs/alerts/fastnetmon.md has the script.
+
+`*_traffic` counts bytes a second. For an outgoing attack the host is the attacker, not the target.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from edgecap.alerts.model import Alert, Event, derive
+from edgecap.alerts.sources import signing, values
+from edgecap.alerts.sources.base import AlertSource, never_pings
+from edgecap.alerts.sources.fields import MOST_ADDRESSES, Fields
+from edgecap.alerts.sources.payload import as_object, not_understood
+
+NAME = "fastnetmon"
+_EVENTS: dict[str, Event] = {"ban": "start", "partial_block": "start", "unban": "end"}
+_BITS = 8.0
+
+
+def verify(headers: Mapping[str, str], body: bytes, secret: str) -> bool:  # noqa: ARG001 - all sources have it
+    """A Bearer token, or Basic with the secret as password."""
+    return signing.shared_secret(headers, secret)
+
+
+def sign(body: bytes, secret: str) -> dict[str, str]:  # noqa: ARG001 - all sources have it
+    """As the notify script of docs/alerts/fastnetmon.md does it: a Bearer token."""
+    return signing.bearer(secret)
+
+
+def parse(payload: object, *, received: datetime) -> list[Alert]:
+    """The one action. `ban` and `partial_block` are `start`, `unban` is `end`, status updates are `other`.
+
+    The format has no time of its own, so an attack began when its `ban` reached us.
+
+    Raises:
+        AlertNotUnderstood: it has no `action`.
+    """
+    raw = as_object(payload, NAME)
+    notes: list[str] = []
+    whole = Fields(raw, notes)
+    attack = whole.inner("attack_details")
+    action = whole.line("action").lower()
+    if not action:
+        raise not_understood("the body has no action such as ban or unban", NAME)
+    event = _EVENTS.get(action, "other")
+    hosts, _ = whole.addresses("ip", "hostgroup_networks")
+    direction = _direction(attack)
+    outgoing = direction == "outgoing"
+    group = whole.line("hostgroup_name") or attack.line("host_group", "hostgroup_name")
+    uuid = attack.line("attack_uuid") or derive(",".join(hosts), group, attack.line("attack_type"))
+    port, sources, source_ports = _from_dump(raw.get("packet_dump_detailed"), hosts)
+    protocol = attack.line("attack_protocol").lower()
+    where = ",".join(hosts[:1]) or group
+    return [
+        Alert(
+            source=NAME,
+            kind=attack.line("attack_type") or "unknown",
+            event=event,
+            severity=values.severity(attack.get("attack_severity")),
+            identity=derive(NAME, uuid, action),
+            incident=derive(NAME, uuid),
+            received=received,
+            started=received if event == "start" else None,
+            ended=received if event == "end" else None,
+            targets=() if outgoing else hosts,
+            target_port=None if outgoing else port,
+            protocol=attack.protocol("attack_protocol") if protocol != "unknown" else None,
+            source_addresses=hosts if outgoing else sources,
+            source_ports=() if outgoing else source_ports,
+            pps=attack.rate("pps", f"total_{direction}_pps"),
+            bps=attack.rate("bps", f"total_{direction}_traffic", factor=_BITS),
+            title=" ".join(filter(None, (action, where, direction, attack.line("attack_protocol")))),
+            labels={**attack.labels(), **whole.labels("action", "alert_scope", "hostgroup_name")},
+            notes=tuple(notes),
+            raw=raw,
+        )
+    ]
+
+
+def _direction(attack: Fields) -> str:
+    """`attack_direction` is the older name; what is neither is taken for incoming."""
+    word = attack.line("attack_detection_threshold_direction") or attack.line("attack_direction")
+    return "outgoing" if word.lower() == "outgoing" else "incoming"
+
+
+def _from_dump(dump: Any, hosts: tuple[str, ...]) -> tuple[int | None, tuple[str, ...], tuple[int, ...]]:
+    """From the packets that FastNetMon shows: the port if all of them go to one, and who sent them."""
+    packets = [item for item in values.several(dump) if isinstance(item, dict)]
+    inward = [
+        item for item in packets if (to := values.address(item.get("destination_ip"))) and to[0] in hosts
+    ]
+    ports = {values.port(item.get("destination_port")) for item in inward}
+    sources = [sender[0] for item in inward if (sender := values.address(item.get("source_ip")))]
+    source_ports = [each for item in inward if (each := values.port(item.get("source_port")))]
+    return (
+        ports.pop() if len(ports) == 1 else None,
+        tuple(dict.fromkeys(sources))[:MOST_ADDRESSES],
+        tuple(dict.fromkeys(source_ports))[:MOST_ADDRESSES],
+    )
+
+
+SOURCE = AlertSource(NAME, verify, sign, parse, never_pings)

@@ -1,0 +1,164 @@
+"""Fields of a payload by name: the first of several names that is of use, and notes on what was not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, TypeVar
+
+from edgecap.alerts.sources import values
+from edgecap.alerts.sources.values import Unit
+
+MOST_ADDRESSES = 64  # of one alert; a reflection attack can name thousands
+_SHOWN = 60  # characters of a useless value that a note shows
+
+_T = TypeVar("_T")
+
+
+class Fields:
+    """A JSON object, read tolerantly. What stands in a field and cannot be used becomes a note.
+
+    Args:
+        data: the object; anything else has no fields.
+        notes: where notes go. Objects within one payload share it.
+        path: what stands before a field's name in notes, such as `data.`.
+    """
+
+    def __init__(self, data: object, notes: list[str], path: str = "") -> None:
+        self._data: Mapping[str, Any] = data if isinstance(data, dict) else {}
+        self._notes = notes
+        self._path = path
+
+    def __contains__(self, name: str) -> bool:
+        return not _empty(self._data.get(name))
+
+    def get(self, name: str) -> Any:
+        """The value as it is, or None."""
+        return self._data.get(name)
+
+    def inner(self, name: str) -> Fields:
+        """The object under `name`; without fields if there is none."""
+        value = self._data.get(name)
+        if not _empty(value) and not isinstance(value, dict):
+            self.note(name, value, "object")
+        return Fields(value, self._notes, f"{self._path}{name}.")
+
+    def text(self, *names: str) -> str:
+        """The first that is text or a number."""
+        return self._first(names, "text", lambda value: values.text(value) or None) or ""
+
+    def line(self, *names: str) -> str:
+        """The same, on one line."""
+        return values.line(self.text(*names))
+
+    def port(self, *names: str) -> int | None:
+        """The first that is a port, 1 to 65535. 0 is none, and needs no note."""
+        return self._first(names, "port", values.port, silent=lambda value: values.number(value) == 0)
+
+    def protocol(self, *names: str) -> int | None:
+        """The first that is an IP protocol by number or name."""
+        return self._first(names, "IP protocol", values.protocol)
+
+    def moment(self, *names: str) -> datetime | None:
+        """The first that is a time, UTC. Zero times are none, and need no note."""
+        return self._first(
+            names,
+            "time",
+            values.moment,
+            silent=lambda value: values.number(value) == 0 or values.text(value).startswith("0001-"),
+        )
+
+    def rate(self, unit: Unit, *names: str, factor: float | None = 1.0) -> float | None:
+        """The first that is a rate in `unit`; a bare number counts times `factor`, or not if that is None.
+
+        A rate in another unit is no mistake: Cloudflare's `max_rate` comes in whichever fits the attack.
+        """
+
+        def wanted(value: object) -> float | None:
+            found = values.rate(value)
+            if found is None or found[1] not in (unit, ""):
+                return None
+            scale = 1.0 if found[1] else factor
+            return None if scale is None else found[0] * scale
+
+        return self._first(names, "rate", wanted, silent=lambda value: values.rate(value) is not None)
+
+    def addresses(self, *names: str) -> tuple[tuple[str, ...], int | None]:
+        """All addresses in the first field that has any, and the port beside them if they agree on one."""
+        for name in names:
+            items = values.several(self._data.get(name))
+            found: dict[str, int | None] = {}
+            for item in items:
+                if each := values.address(item):
+                    found.setdefault(*each)
+                elif not _unspecified(item):
+                    self.note(name, item, "IP address")
+            if len(found) > MOST_ADDRESSES:
+                self._notes.append(
+                    f"{self._path}{name} names {len(found)} addresses; {MOST_ADDRESSES} are kept"
+                )
+            if found:
+                ports = set(found.values())
+                return tuple(found)[:MOST_ADDRESSES], ports.pop() if len(ports) == 1 else None
+        return (), None
+
+    def ports(self, *names: str) -> tuple[int, ...]:
+        """All ports in the first field that has any."""
+        for name in names:
+            items = [values.port(item) for item in values.several(self._data.get(name))]
+            if found := tuple(dict.fromkeys(item for item in items if item))[:MOST_ADDRESSES]:
+                return found
+        return ()
+
+    def colos(self, *names: str) -> tuple[str, ...]:
+        """All data centres in the first field that has any."""
+        for name in names:
+            items = values.several(self._data.get(name))
+            for item in items:
+                if values.colo(item) is None:
+                    self.note(name, item, "data centre")
+            found = dict.fromkeys(each for item in items if (each := values.colo(item)))
+            if found:
+                return tuple(found)[:MOST_ADDRESSES]
+        return ()
+
+    def labels(self, *names: str) -> dict[str, str]:
+        """The fields that are plain text or numbers, by name: only `names`, or all of them."""
+        wanted = names or tuple(self._data)
+        return {name: found for name in wanted if (found := values.line(self._data.get(name)))}
+
+    def note(self, name: str, value: object, what: str) -> None:
+        """Say that the field could not be used."""
+        shown = values.line(value) or type(value).__name__
+        shown = shown if len(shown) <= _SHOWN else shown[: _SHOWN - 3] + "..."
+        line = f"{self._path}{name} {shown!r} is no {what} and was left out"
+        if line not in self._notes and len(self._notes) < MOST_ADDRESSES:
+            self._notes.append(line)
+
+    def _first(
+        self,
+        names: tuple[str, ...],
+        what: str,
+        read: Callable[[object], _T | None],
+        *,
+        silent: Callable[[object], bool] = lambda _: False,
+    ) -> _T | None:
+        for name in names:
+            value = self._data.get(name)
+            if _empty(value):
+                continue
+            found = read(value)
+            if found is not None:
+                return found
+            if not silent(value):
+                self.note(name, value, what)
+        return None
+
+
+def _empty(value: object) -> bool:
+    return value is None or (isinstance(value, str) and not value.strip()) or value in ([], {})
+
+
+def _unspecified(value: object) -> bool:
+    """How products write that no address is known."""
+    return values.text(value) in ("", "0.0.0.0", "::", "0.0.0.0/0", "::/0", "any", "unknown")  # noqa: S104 - read, not bound

@@ -1,0 +1,234 @@
+"""What edgecap makes of an entry's packets: merged by time, summarised, their flows; all in one pass.
+
+It reads raw files that lie in the archive already, so that it can be done again after a crash, or later.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from edgecap.archive.commit import put_file
+from edgecap.archive.journal import Intent
+from edgecap.archive.layout import FLOWS, PACKETS, SUMMARY, entry_prefix
+from edgecap.archive.manifest import FileRecord
+from edgecap.archive.series import earlier
+from edgecap.archive.text import to_json
+from edgecap.cloudflare.models import Capture
+from edgecap.errors import EdgecapError, StoreError
+from edgecap.files.durable import explained, keep_free
+from edgecap.packets.difference import LAST, compare
+from edgecap.packets.flow_file import new_flow_file
+from edgecap.packets.flow_table import FlowTable
+from edgecap.packets.inspect import Inspector
+from edgecap.packets.inspection import TOO_LARGE, Inspection
+from edgecap.packets.merge import Merged, MergedSource, MergeSource, merge
+from edgecap.packets.source import chunks, opened
+from edgecap.packets.summarize import summarize
+from edgecap.packets.summary import Residual, SourceFile, Summary
+from edgecap.stores.base import Store
+from edgecap.stores.staging import working_folder
+from edgecap.stores.transfer import fetch_many
+
+_log = logging.getLogger(__name__)
+_PARALLEL = 4
+
+Earlier = Callable[[], Sequence[tuple[str, Summary]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """What was made: files in their places in the archive, and what there is to say about them.
+
+    Attributes:
+        files: for the manifest, beside the raw ones.
+        residual: what was filtered, if anything was.
+        verdict: the summary's; empty without one.
+        trouble: why there is no summary, one line; empty if there is one.
+    """
+
+    files: tuple[FileRecord, ...] = ()
+    residual: Residual | None = None
+    verdict: str = ""
+    trouble: str = ""
+
+
+def derive_for(archive: Store, capture: Capture, raw: Sequence[FileRecord], intent: Intent | None) -> Derived:
+    """As `derive`, with what follows from the capture and from what was asked for.
+
+    Args:
+        archive: where the raw files lie.
+        capture: with its final status.
+        raw: its files as fetched.
+        intent: the journal's record; None for a capture that is not ours.
+
+    Raises:
+        StoreError: as `derive`.
+    """
+    series = intent.series if intent else ""
+    decided = intent.decided if intent else None
+    return derive(
+        archive,
+        entry_prefix(capture, decided=decided),
+        raw,
+        sampled=capture.type == "simple",
+        expression=intent.residual if intent else "",
+        series=series,
+        before=lambda: earlier(
+            archive,
+            series,
+            intent.request.model_dump(mode="json") if intent else {},
+            before=capture.submitted or decided or datetime.now(UTC),
+            most=LAST,
+        ),
+    )
+
+
+def derive(
+    archive: Store,
+    prefix: str,
+    raw: Sequence[FileRecord],
+    *,
+    sampled: bool,
+    expression: str = "",
+    series: str = "",
+    before: Earlier = tuple,
+) -> Derived:
+    """Merge, filter and summarise an entry's raw files, and put the results beside them.
+
+    What cannot be summarised is no reason to lose an entry: the result says why, and has no files then.
+
+    Args:
+        archive: where the raw files lie.
+        prefix: the entry's.
+        raw: its files as fetched.
+        sampled: the packets are samples, as those of simple captures are.
+        expression: what is to be filtered after the download, in pcap-filter's language.
+        series: what captures before it have in common with it, for people.
+        before: gets those captures' ids and summaries, newest first; asked once.
+
+    Raises:
+        StoreError: the archive cannot be read or written, or the disk is full.
+    """
+    # However they arrived: what is made of them is the same each time.
+    raw = sorted(raw, key=lambda file: (file.source_key, file.name))
+    unread = [file for file in raw if TOO_LARGE in file.flags]
+    raw = [file for file in raw if file not in unread]
+    if unread and not raw:
+        return Derived(trouble=f"{unread[0].name}: {unread[0].damage}")
+    try:
+        with working_folder(archive, "derive") as folder:
+            # The merged file, and copies of the raw ones if they are not on this machine.
+            copies = 1 if raw and archive.local(prefix + raw[0].name) else 2
+            with explained(folder):
+                keep_free(folder, folder, needed=copies * sum(file.size for file in raw))
+            local = _local(archive, prefix, raw, folder)
+            made = _make(local, raw, folder, sampled=sampled, expression=expression)
+            left = tuple(
+                SourceFile(name=each.name, packets=0, bytes=0, share=0, damage=each.damage) for each in unread
+            )
+            summary = made.summary.model_copy(update={"files": (*made.summary.files, *left)})
+            if series:
+                difference = compare(summary, series, before())
+                summary = summary.model_copy(update={"difference": difference})
+            return Derived(
+                files=tuple(_put(archive, prefix, folder, made.merged, summary)),
+                residual=made.residual,
+                verdict=summary.verdict,
+            )
+    except (StoreError, MemoryError):
+        raise
+    except EdgecapError as error:
+        return Derived(trouble=str(error))
+    except Exception as error:  # noqa: BLE001 - a fault of ours must not cost the capture
+        _log.exception("the packets of %s cannot be summarised", prefix)
+        told = " ".join(f"{type(error).__name__}: {error}".split())
+        return Derived(trouble=f"a fault of edgecap's own: {told}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    merged: Merged
+    summary: Summary
+    residual: Residual | None
+
+
+def _make(
+    local: Sequence[Path], raw: Sequence[FileRecord], folder: Path, *, sampled: bool, expression: str
+) -> _Made:
+    named = [
+        MergeSource(path, server=Path(file.name).stem, name=Path(file.source_key or file.name).name)
+        for path, file in zip(local, raw, strict=True)
+    ]
+    with new_flow_file(folder / FLOWS) as flows:
+        tally = FlowTable(flows.write)
+        merged = merge(named, folder / PACKETS, expression=expression, tally=tally)
+        tally.finish()
+    readable = sum(each.inspection.packets for each in merged.sources)
+    filtered = None
+    if expression.strip():
+        filtered = Residual(expression=expression, packets=readable, kept=merged.packets)
+    summary = summarize(
+        tally,
+        sampled=sampled,
+        files=tuple(_sources(merged.sources, raw, readable)),
+        residual=filtered,
+    )
+    return _Made(merged, summary, filtered)
+
+
+def _sources(
+    merged: Sequence[MergedSource], raw: Sequence[FileRecord], readable: int
+) -> Iterator[SourceFile]:
+    for source, file in zip(merged, raw, strict=True):
+        found = source.inspection
+        yield SourceFile(
+            name=file.name,
+            packets=found.packets,
+            bytes=found.bytes_on_wire,
+            share=round(found.packets / readable, 6) if readable else 0,
+            damage=source.lost,
+        )
+
+
+def _put(archive: Store, prefix: str, folder: Path, merged: Merged, summary: Summary) -> Iterator[FileRecord]:
+    if merged.packets:
+        for name, role in ((PACKETS, "merged"), (FLOWS, "flows")):
+            path = folder / name
+            size, sha256, found = _read(path, inspect=role == "merged")
+            kept = put_file(archive, prefix, name, path, size=size, sha256=sha256, move=True)
+            yield FileRecord.of(kept, size=size, sha256=sha256, found=found, role=role)
+    text = to_json(summary)
+    sha256 = hashlib.sha256(text).hexdigest()
+    kept = put_file(archive, prefix, SUMMARY, text, size=len(text), sha256=sha256)
+    yield FileRecord.of(kept, size=len(text), sha256=sha256, role="summary")
+
+
+def _local(archive: Store, prefix: str, raw: Sequence[FileRecord], folder: Path) -> list[Path]:
+    """The raw files as files of this machine: themselves if they are here, else copies in `folder`."""
+    keys = [prefix + file.name for file in raw]
+    here = [archive.local(key) for key in keys]
+    found = [path for path in here if path is not None]
+    if len(found) == len(keys):
+        return found
+    targets = [folder / f"{number}.pcap" for number in range(len(keys))]
+    return [
+        fetched.path
+        for fetched in fetch_many(archive, [archive.stat(key) for key in keys], targets, parallel=_PARALLEL)
+    ]
+
+
+def _read(path: Path, *, inspect: bool) -> tuple[int, str, Inspection | None]:
+    """Size, SHA-256 and, if asked for, what is in a file of packets; read once."""
+    digest, inspector, size = hashlib.sha256(), Inspector(), 0
+    with opened(path) as file:
+        for chunk in chunks(file, path):
+            digest.update(chunk)
+            size += len(chunk)
+            if inspect:
+                inspector.feed(chunk)
+    return size, digest.hexdigest(), inspector.finish() if inspect else None

@@ -1,0 +1,167 @@
+"""A POST and what its answer proves: whether it may be made again, and what follows if nothing proves it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from edgecap.archive.journal import Ended, Intent, Journal, JournalRecord, Posting
+from edgecap.captures import identity
+from edgecap.captures.adoption import Sought
+from edgecap.captures.destinations import without_keys
+from edgecap.captures.lanes import Admission
+from edgecap.cloudflare.client import Listing
+from edgecap.errors import (
+    ApiError,
+    BadCredentials,
+    Busy,
+    NoPermission,
+    ObjectExists,
+    OutcomeUnknown,
+    RateLimited,
+    RequestRefused,
+    ServerFailure,
+    UnknownToApi,
+)
+from edgecap.requests import SimpleRequest, rfc3339
+
+REFUSALS = (RequestRefused, RateLimited, Busy, BadCredentials, NoPermission, UnknownToApi)
+"""Answers to a POST that prove that nothing was accepted."""
+# Trouble of what stands before the API, which may still pass the request on; 52x are Cloudflare's own.
+GATEWAY = frozenset({408, 502, 504, *range(520, 531)})
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A look at the list, and how long ago it was, whatever the clocks of this machine do.
+
+    Attributes:
+        listing: what it showed.
+        at: when the answer came, by `monotonic`.
+        monotonic: seconds that never jump.
+        speed: of the server's clock.
+    """
+
+    listing: Listing
+    at: float
+    monotonic: Callable[[], float]
+    speed: float
+
+    @property
+    def age(self) -> float:
+        """Seconds of this machine since then."""
+        return self.monotonic() - self.at
+
+    def now(self) -> datetime:
+        """The server's time, a little late at most."""
+        return self.listing.server_time + timedelta(seconds=self.age * self.speed)
+
+
+def about_to_post(journal: Journal, record: JournalRecord, listing: Listing, destination_conf: str) -> int:
+    """Journal that an intent's POST is about to be made.
+
+    Args:
+        journal: where.
+        record: the intent. If it has been posted before, it is journalled that this started nothing.
+        listing: the list that the decision to post builds on.
+        destination_conf: of a full capture; its keys are left out.
+
+    Returns:
+        The posting's number; 0 if another process of the run is about to post, so that this one must not.
+
+    Raises:
+        StoreError: it cannot be written; then nothing may be posted.
+    """
+    intent = record.intent
+    posting = Posting(
+        number=len(record.postings) + 1,
+        at=listing.server_time,
+        destination=without_keys(destination_conf),
+        listed=tuple(capture.id for capture in listing.captures if capture.type == intent.request.type),
+    )
+    try:
+        journal.post(intent.intent_id, posting)
+    except ObjectExists:
+        return 0
+    return posting.number
+
+
+def proves_nothing_accepted(error: ApiError) -> bool:
+    """Whether the failure of a POST proves that it started nothing."""
+    return not error.sent or isinstance(error, REFUSALS)
+
+
+def had_arrived(error: ApiError) -> bool:
+    """Whether the API itself answered, so that the request had arrived: a gateway's answer says less."""
+    return isinstance(error, ServerFailure) and error.status not in GATEWAY
+
+
+def begin_repeat(journal: Journal, intent: Intent, repeat: Intent, unknown: OutcomeUnknown) -> Intent:
+    """Journal the intent that asks again, then that the first one is over: a crash between is no harm.
+
+    Returns:
+        The repeat as it stands in the journal.
+    """
+    stands = journal.begin(repeat)
+    ended = Ended(
+        outcome="repeated",
+        reason=f"{unknown.what}; its window is asked for again",
+        error=type(unknown).__name__,
+        repeated_by=stands.intent_id,
+        at=datetime.now(UTC),
+    )
+    journal.end(intent.intent_id, ended)
+    return stands
+
+
+def repeat_of(intent: Intent, *, now: datetime) -> Intent | None:
+    """The intent that asks for the window of one again of which nobody can tell whether it was accepted.
+
+    Only a simple one has such: it looks back, so all that a second one costs is a minute of the lane.
+
+    Args:
+        intent: the one of which it cannot be told.
+        now: the time, on the server's clock.
+
+    Returns:
+        None for a full one, and for one that repeats already: what fails twice is for a person.
+    """
+    request = intent.request
+    if not isinstance(request, SimpleRequest) or request.offset_time is None or intent.repeats:
+        return None
+    name = identity.intent_id(intent.intent_id, "again")
+    again = request.model_copy(update={"offset_time": identity.fingerprint(request.offset_time, name)})
+    return intent.model_copy(
+        update={
+            "intent_id": name,
+            "request": again,
+            "body": {**intent.body, "offset_time": rfc3339(again.offset_time or now)},
+            "decided": now,
+            "repeats": intent.intent_id,
+        }
+    )
+
+
+def undecided(intent: Intent, sought: Sought) -> Admission:
+    """When to look again for what became of a POST.
+
+    Raises:
+        OutcomeUnknown: looking will not tell.
+    """
+    if sought.until:
+        return Admission(sought.until, sought.doubt)
+    raise unknown_outcome(intent, sought)
+
+
+def unknown_outcome(intent: Intent, sought: Sought) -> OutcomeUnknown:
+    """What a person is told who must find out what became of an intent's POST."""
+    name = intent.intent_id
+    return OutcomeUnknown(
+        f"whether Cloudflare accepted this run's request cannot be told: {sought.doubt}",
+        where=f"intent {name}",
+        hint="look in the dashboard for a capture of this run, then say which it is, "
+        f"`edgecap resolve {name} --capture ID`, or that there is none, "
+        f"`edgecap resolve {name} --not-accepted`",
+        candidates=tuple(capture.id for capture in sought.candidates),
+    )

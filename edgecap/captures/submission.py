@@ -1,0 +1,377 @@
+"""Starting captures: the only place that does, and the only one that knows the lanes.
+
+The order is what makes one intent lead to at most one accepted capture, whatever is killed and whenever:
+the intent is journalled, then the list is looked at inside the lane, then it is journalled that the request
+is about to be posted, then it is posted, then the capture's id is journalled. A POST without an id is not
+made again before it is proven that it started nothing: `edgecap.captures.adoption` says when.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+from edgecap.archive.journal import Answer, Intent, Journal, JournalRecord
+from edgecap.captures.adoption import find_accepted
+from edgecap.captures.lanes import Admission, Kind, LastSubmission, next_turn
+from edgecap.captures.posting import (
+    Look,
+    about_to_post,
+    begin_repeat,
+    had_arrived,
+    proves_nothing_accepted,
+    repeat_of,
+    undecided,
+)
+from edgecap.captures.queue import CHANGE_OVER, Waiter, in_order, place_of
+from edgecap.clock import seconds_since_boot
+from edgecap.cloudflare.client import Client, Listing
+from edgecap.cloudflare.models import Capture
+from edgecap.errors import (
+    ApiError,
+    Busy,
+    CaptureFailed,
+    OutcomeUnknown,
+    RateLimited,
+    RequestRefused,
+    UnexpectedAnswer,
+    UnknownToApi,
+)
+from edgecap.filters.check import check_window
+from edgecap.requests import CaptureRequest, SimpleRequest
+from edgecap.settings import Timing
+
+REFUSED_MOST = timedelta(minutes=5)  # the longest pause between two refused requests
+# A `Date` has whole seconds: the server's clock may be so much further.
+DATE_RESOLUTION = timedelta(seconds=1)
+STALE = 45.0  # seconds after the look at the list in which the POST must follow; else look again
+
+
+class LaneHold(Protocol):
+    """The lane while it is held."""
+
+    memory: LastSubmission | None
+    """What its last holder left."""
+
+    others: Sequence[Waiter]
+    """Who else waits for it."""
+
+    async def remember(self, memory: LastSubmission | None) -> None:
+        """Leave `memory` where the next holder sees it, since the API's list may lag."""
+        ...
+
+
+Lane = Callable[[Kind], AbstractAsyncContextManager[LaneHold]]
+"""Enters the critical section of an account's lane: one holder at a time, on all machines, for moments."""
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A capture and the intent that it is for. `adopted` if an earlier POST or life had started it."""
+
+    capture: Capture
+    intent: Intent
+    adopted: bool = False
+
+
+class Submitter:
+    """Turns an intent into at most one accepted capture.
+
+    Args:
+        client: the account's API.
+        journal: where intents are kept.
+        lane: enters the account's lane of a type.
+        timing: spacing, look-again times, and when a waiter counts as urgent.
+        clock: the clock of those who wait, aware, UTC.
+        monotonic: seconds that never jump, and go on while the machine is suspended.
+        accepted: told the capture's id as soon as it is known, before the journal is: its store may hang, and
+            somebody may want the capture stopped meanwhile.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        journal: Journal,
+        lane: Lane,
+        timing: Timing,
+        *,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        monotonic: Callable[[], float] = seconds_since_boot,
+        accepted: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._client = client
+        self._journal = journal
+        self._lane = lane
+        self._clock = clock
+        self._monotonic = monotonic
+        self._tell_accepted = accepted
+        self._spacing = timedelta(seconds=timing.simple_spacing)
+        self._look_again = timedelta(seconds=timing.full_retry)
+        self._patience = timedelta(seconds=timing.urgent_after)
+        self._outage = timedelta(seconds=timing.outage * timing.server_speed)
+        self._speed = timing.server_speed
+
+    async def attempt(
+        self, intent: Intent, *, destination_conf: str | None, me: Waiter | None = None
+    ) -> Started | Admission:
+        """Start the intent's capture if its turn has come; else say when to try again and why.
+
+        Args:
+            intent: what to start. If it is in the journal already, what stands there counts.
+            destination_conf: the bucket's URI for a full capture; it may hold a secret, so it is not
+                journalled.
+            me: who asks, if others may wait too.
+
+        Returns:
+            The capture, and the intent that it is for: a simple one of which nobody can tell whether it was
+            accepted is asked for again by an intent of its own. Or when to try again, and why.
+
+        Raises:
+            ApiError: the API refused for good, or it is away. Trying again is safe: the journal knows.
+            CaptureFailed: the journal says that the intent was given up, so nothing may be posted for it.
+            OutcomeUnknown: it was posted, and whether it was accepted cannot be told. It is not posted again.
+            WindowTooOld: a simple capture waited until the API had forgotten its window.
+        """
+        record = await asyncio.to_thread(self._journal.follow, intent.intent_id)
+        intent = record.intent if record else await asyncio.to_thread(self._journal.begin, intent)
+        try:
+            return await self._attempt(intent, destination_conf, me)
+        except OutcomeUnknown as unknown:
+            repeat = repeat_of(intent, now=self._client.server_now())
+            if repeat is None:
+                raise
+            intent = await asyncio.to_thread(begin_repeat, self._journal, intent, repeat, unknown)
+        return await self._attempt(intent, destination_conf, me)
+
+    async def _attempt(
+        self, intent: Intent, destination_conf: str | None, me: Waiter | None
+    ) -> Started | Admission:
+        if earlier := self._accepted_before(await self._record(intent)):
+            return earlier
+        async with self._lane(intent.request.type) as hold:
+            # Again: while this life waited for the lane, another one of the same run may have been here.
+            record = await self._record(intent)
+            if earlier := self._accepted_before(record):
+                return earlier
+            intent = record.intent  # another life may have had to ask for its window again
+            listing = await self._client.list_captures()
+            look = Look(listing, self._monotonic(), self._monotonic, self._speed)
+            sought = await find_accepted(self._journal, record, listing, self._client)
+            if sought.capture:
+                return await self._adopt(intent, sought.capture)
+            if not sought.absent:
+                return undecided(intent, sought)
+            hidden = await self._hidden(intent.request.type, listing, hold.memory)
+            turn, urgent = (
+                self._turn(intent.request.type, [*listing.captures, *hidden], listing, hold.memory),
+                False,
+            )
+            if me:
+                turn, urgent = self._in_line(turn, me, hold, listing.server_time)
+            if turn.now:
+                turn = _not_yet(intent.request, listing.server_time) or turn
+            if not turn.now:
+                return turn
+            check_window(intent.request, now=listing.server_time)
+            # Before the POST: who dies in it must not leave a lane that looks free.
+            # With the time of the answer that this builds on, which no jump of our own clock can spoil.
+            await hold.remember(LastSubmission("", listing.server_time, urgent))
+            outcome = await self._post(hold, record, look, destination_conf)
+            if isinstance(outcome, Started):
+                submitted = outcome.capture.submitted or look.now()
+                await hold.remember(LastSubmission(outcome.capture.id, submitted, urgent))
+            return outcome
+
+    async def _hidden(self, kind: Kind, listing: Listing, memory: LastSubmission | None) -> list[Capture]:
+        """The last holder's full capture, if the list does not show it: newer ones may fill the list."""
+        if kind != "full" or not memory or not memory.capture_id:
+            return []
+        if any(capture.id == memory.capture_id for capture in listing.captures):
+            return []
+        with suppress(UnknownToApi, UnexpectedAnswer):
+            return [await self._client.get_capture(memory.capture_id)]
+        return []
+
+    async def _record(self, intent: Intent) -> JournalRecord:
+        record = await asyncio.to_thread(self._journal.follow, intent.intent_id)
+        return record or JournalRecord(intent)
+
+    async def _post(
+        self,
+        hold: LaneHold,
+        record: JournalRecord,
+        look: Look,
+        destination_conf: str | None,
+    ) -> Started | Admission:
+        """Journal that the POST is about to be made, and make it."""
+        intent = record.intent
+        body = dict(intent.body)
+        if destination_conf:
+            body["destination_conf"] = destination_conf
+        number = 0
+        try:
+            number = await asyncio.to_thread(
+                about_to_post, self._journal, record, look.listing, destination_conf or ""
+            )
+            if number and look.age > STALE:
+                await self._answered(intent, number, look, "not made: too late", refused=True)
+                number = 0
+        finally:
+            if not number:
+                await self._not_started(hold, intent.request.type, look, known=True)
+        if not number:
+            return Admission(look.now() + self._look_again, "another process of this run is at it")
+        try:
+            capture = await self._client.create_capture(body)
+        except ApiError as error:
+            return await self._failed(hold, intent, number, look, error)
+        self._tell_accepted(capture.id)
+        await asyncio.to_thread(self._journal.accept, intent.intent_id, capture.raw)
+        return Started(capture, intent)
+
+    async def _answered(self, intent: Intent, number: int, look: Look, what: str, *, refused: bool) -> None:
+        answer = Answer(number=number, at=look.now(), refused=refused, what=what)
+        await asyncio.to_thread(self._journal.answer, intent.intent_id, answer)
+
+    async def _failed(
+        self, hold: LaneHold, intent: Intent, number: int, look: Look, error: ApiError
+    ) -> Started | Admission:
+        """What follows from a POST that named no capture: nothing was accepted, or only the list can tell."""
+        kind = intent.request.type
+        refused = proves_nothing_accepted(error)
+        await self._not_started(hold, kind, look, known=refused)
+        if refused or had_arrived(error):
+            await self._answered(intent, number, look, error.what, refused=refused)
+        if isinstance(error, RequestRefused | RateLimited | Busy):
+            turn = await self._refused(intent, error)
+            if turn.now:  # the lane is free, so it is the request that the API does not like
+                raise error
+            return turn
+        if refused:
+            raise error
+        try:
+            now = await self._client.list_captures()
+        except ApiError as unseen:
+            raise error from unseen  # that the list was not seen either does not make the POST unsent
+        sought = await find_accepted(self._journal, await self._record(intent), now, self._client)
+        if sought.capture:
+            return await self._adopt(intent, sought.capture)
+        if sought.absent:
+            raise error
+        return undecided(intent, sought)
+
+    async def _not_started(self, hold: LaneHold, kind: Kind, look: Look, *, known: bool) -> None:
+        """Leave what a POST that started nothing, as far as is known, means for the next one.
+
+        A simple request that was refused was a request all the same, and one a minute is allowed.
+        """
+        if known and kind == "full":
+            await hold.remember(hold.memory)
+        else:
+            await hold.remember(LastSubmission("", look.now()))
+
+    def _in_line(
+        self, turn: Admission, me: Waiter, hold: LaneHold, server_now: datetime
+    ) -> tuple[Admission, bool]:
+        """The turn of `me`, given who goes first; and whether it has it for having waited so long."""
+        now = self._clock()
+        order = in_order(
+            [me, *hold.others],
+            now=now,
+            patience=self._patience,
+            urgent_went=bool(hold.memory and hold.memory.urgent),
+        )
+        free = now + (turn.at - server_now) / self._speed
+        place = place_of(me, order, free=free, now=now)
+        urgent = any(waiter.priority < me.priority for waiter in order[order.index(me) + 1 :])
+        if not place.ahead or (turn.now and not place.yields):
+            return turn, urgent
+        if me.holds:
+            wait = sum((waiter.holds + CHANGE_OVER for waiter in place.ahead), timedelta())
+        else:
+            wait = len(place.ahead) * self._spacing
+        first = place.ahead[0]
+        many = f"{len(place.ahead)} go first" if len(place.ahead) > 1 else "another goes first"
+        reason = f"{many}, {first.priority.name.lower()} before all" if first.priority < me.priority else many
+        reason = f"{reason}; {turn.reason}" if turn.reason else reason
+        return Admission(turn.expected + wait, reason, ahead=len(place.ahead)), urgent
+
+    async def _refused(self, intent: Intent, refused: ApiError) -> Admission:
+        """The code of a refused capture is not documented, so the list decides what a refusal means.
+
+        Where the list shows no reason, there may be one that it does not show: a capture of somebody's that
+        is too new for it, or a quota. It is asked for ever less often, and not longer than an outage is
+        waited for.
+        """
+        kind = intent.request.type
+        listing = await self._client.list_captures()
+        turn = self._turn(kind, listing.captures, listing, None)
+        if not turn.now:
+            return Admission(max(turn.at, refused.retry_at or turn.at), turn.reason)
+        if isinstance(refused, RequestRefused):
+            return turn
+        # Those that came long before have another reason: the run has waited for its lane since.
+        refusals = (await self._record(intent)).refusals(apart=2 * REFUSED_MOST)
+        since = refusals[0].at if refusals else listing.server_time
+        if listing.server_time - since > self._outage:
+            return turn
+        pause = min(REFUSED_MOST, self._look_again * 2 ** min(max(len(refusals) - 1, 0), 16))
+        later = max(listing.server_time + pause, refused.retry_at or listing.server_time)
+        return Admission(later, f"the API says: {refused.what}")
+
+    def _turn(
+        self, kind: Kind, captures: Sequence[Capture], listing: Listing, memory: LastSubmission | None
+    ) -> Admission:
+        return next_turn(
+            kind,
+            captures,
+            now=listing.server_time,
+            spacing=self._spacing,
+            look_again=self._look_again,
+            memory=memory,
+        )
+
+    def _accepted_before(self, record: JournalRecord) -> Started | None:
+        """The capture of an earlier life, if the journal names one."""
+        earlier = _accepted(record)
+        if earlier:
+            self._tell_accepted(earlier.capture.id)
+        return earlier
+
+    async def _adopt(self, intent: Intent, capture: Capture) -> Started:
+        self._tell_accepted(capture.id)
+        await asyncio.to_thread(self._journal.accept, intent.intent_id, capture.raw)
+        return Started(capture, intent, adopted=True)
+
+
+def _not_yet(request: CaptureRequest, now: datetime) -> Admission | None:
+    """When a simple capture's window is over, if the server's clock, set back, says that this is to come."""
+    ends = request.offset_time if isinstance(request, SimpleRequest) else None
+    if ends is None or ends <= now + DATE_RESOLUTION:
+        return None
+    return Admission(
+        ends, f"its window ends at {ends:%H:%M:%S}Z, and Cloudflare's clock says {now:%H:%M:%S}Z"
+    )
+
+
+def _accepted(record: JournalRecord) -> Started | None:
+    """The intent's capture, if the journal names one."""
+    if record.accepted:
+        known = Capture.model_validate({**record.accepted.capture, "id": record.capture_id})
+        return Started(known, record.intent, adopted=True)
+    if record.ended:
+        raise CaptureFailed(
+            f"this run's request was given up: {record.ended.reason}",
+            where=f"intent {record.intent.intent_id}",
+            hint="start a new run if it is still wanted",
+        )
+    return None
+
+
+def seconds_until(turn: Admission, server_now: datetime, speed: float) -> float:
+    """Seconds of our own clock until `turn`, at least a tenth; `speed` is that of the server's clock."""
+    return max(0.1, (turn.at - server_now).total_seconds() / speed)

@@ -1,0 +1,227 @@
+"""`edgecap alert`: send a payload again, see what would follow from one, and what came of those that came."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from deployments.receiver.replay import replay
+from edgecap.alerts.policy.decision import load_policy
+from edgecap.alerts.sources.enabled import doors
+from edgecap.alerts.sources.registry import sources
+from edgecap.alerts.understanding import understand
+from edgecap.cli.options import Json
+from edgecap.cli.output import console, print_json, print_table, printable, say
+from edgecap.errors import ConfigError, InvalidRequest
+from edgecap.incidents.inbox.alert_inbox import INBOX, AlertInbox, Judged, Outcome
+from edgecap.redact import redact
+from edgecap.requests import rfc3339
+from edgecap.settings import Settings, load_settings
+from edgecap.settings.alerts import GenericMapping
+
+SourceName = Literal["cloudflare", "alertmanager", "grafana", "pagerduty", "datadog", "fastnetmon", "generic"]
+File = Annotated[Path, Parameter(name="FILE")]
+OnlyQuarantined = Annotated[bool, Parameter(show_default=False)]
+
+_SHORT_ID = 8  # letters; enough for `edgecap incident show`
+_MOST_TEXT = 10_000  # characters of a body that are shown; an alert has a few thousand
+_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - listening there means answering here
+_COLUMNS = ("received", ">arrival", "outcome", "incident", "alert", "why")
+
+
+def replay_command(file: File, /, *, source: SourceName, url: str | None = None, json: Json = False) -> None:
+    """Send a payload to the receiver, as its product does.
+
+    Args:
+        file: The payload, as the product sends it.
+        source: Whose payload it is.
+        url: Address of the receiver; that of the settings on this machine if not given.
+        json: Print one JSON document.
+    """
+    body = _read(file)
+    settings = load_settings()
+    if getattr(settings.alerts, source) is None:
+        raise ConfigError(
+            f"alerts from {source} are off",
+            where=f"alerts.{source}",
+            hint=f"set EDGECAP_ALERTS__{source.upper()}__SECRET, as the receiver has it",
+        )
+    answer = replay(url or _address(settings), doors(settings.alerts)[source], body, direct=not url)
+    if json:
+        print_json({"url": answer.url, "status": answer.status, "arrival": answer.arrival})
+    elif answer.arrival is None:
+        console().print(f"{answer.status} from {answer.url}: a trial message, which leads to nothing.")
+    else:
+        console().print(f"{answer.status} from {answer.url}: on disk as arrival {answer.arrival}.")
+        say("`edgecap alert list` shows what came of it.")
+
+
+def explain(file: File, /, *, source: SourceName, json: Json = False) -> None:
+    """Say what would be captured for a payload, and why. Nothing is done.
+
+    Args:
+        file: The payload, as the product sends it.
+        source: Whose payload it is.
+        json: Print one JSON document.
+    """
+    body = _read(file)
+    settings = load_settings()
+    mapping = settings.alerts.generic.mapping if settings.alerts.generic else GenericMapping()
+    policy = load_policy(settings.receiver.policy, settings.bounds)
+    now = datetime.now(UTC)
+    found = understand(sources(mapping)[source], body, policy, received=now, now=now, bounds=settings.bounds)
+    if json:
+        print_json(
+            [
+                {
+                    "alert": alert.model_dump(mode="json", exclude={"raw"}),
+                    "plan": plan.model_dump(mode="json"),
+                }
+                for alert, plan in found
+            ]
+        )
+        return
+    for number, (_, plan) in enumerate(found):
+        if number:
+            console().print()
+        for line in plan.explain().splitlines():
+            console().print(printable(line), soft_wrap=True)
+    say("Nothing was done." if found else "A trial message: it leads to nothing.")
+
+
+def list_command(*, aside: OnlyQuarantined = False, limit: int = 50, json: Json = False) -> None:
+    """List the alerts that this machine's receiver took, newest first, and what came of them.
+
+    Args:
+        aside: Only what was put aside, and why: alerts that nobody understood, orders that Prefect refused.
+        limit: Alerts at most; 0 for all.
+        json: Print one JSON document.
+    """
+    if limit < 0:
+        raise InvalidRequest(f"--limit {limit} is negative", field="--limit", hint="give 0 for all alerts")
+    with AlertInbox(load_settings().home / INBOX, read_only=True) as inbox:
+        found = _asides(inbox, limit or -1)
+        if not aside:
+            found += _pending(inbox, limit or -1)
+            found += [_judged(each) for each in inbox.alerts(limit or -1)]
+            found.sort(key=_newest)
+        refused = _refused(inbox, limit or -1) if aside else []
+    found = (refused + found)[: limit or None]
+    if json:
+        print_json(found)
+    elif found:
+        rows = [
+            (
+                each["received"].partition(".")[0].rstrip("Z").replace("T", " "),
+                each["arrival"] or "-",
+                each["outcome"],
+                (each["incident"] or "-")[:_SHORT_ID],
+                each["alert"],
+                each["why"],
+            )
+            for each in found
+        ]
+        print_table(console(), _COLUMNS, rows)
+        if limit and len(found) == limit:
+            say(f"The newest {limit}; --limit 0 shows all.")
+    else:
+        say("Nothing was put aside." if aside else "No alert has come yet.")
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise InvalidRequest(
+            f"the payload cannot be read: {error.strerror or error}",
+            where=str(file),
+            hint="name a file that can be read",
+        ) from None
+
+
+def _address(settings: Settings) -> str:
+    host = _EVERYWHERE.get(settings.receiver.host, settings.receiver.host)
+    return f"http://{f'[{host}]' if ':' in host else host}:{settings.receiver.port}"
+
+
+def _newest(each: dict[str, Any]) -> int:
+    return -int(each["arrival"])
+
+
+def _record(received: datetime, outcome: str, **more: Any) -> dict[str, Any]:
+    """One line of the list; every one has all names."""
+    return {"received": rfc3339(received), "arrival": None, "outcome": outcome, "incident": None, **more}
+
+
+def _judged(each: Judged) -> dict[str, Any]:
+    alert, told = each.alert, str(each.outcome).replace("_", " ")
+    return _record(
+        alert.received,
+        told,
+        arrival=each.arrival,
+        incident=each.incident,
+        source=alert.source,
+        alert=str(alert),
+        why=_why(each),
+    )
+
+
+def _why(each: Judged) -> str:
+    """The plan's reason, where the plan is what counted."""
+    match each.outcome:
+        case Outcome.JOINED:
+            return "part of an incident that goes on"
+        case Outcome.REPEATED:
+            return "known already"
+        case Outcome.NOTHING if each.plan.captures:
+            return "it ends what is not known"
+    return each.plan.reason
+
+
+def _pending(inbox: AlertInbox, limit: int) -> list[dict[str, Any]]:
+    why = "not looked at yet: the receiver does so while it runs"
+    return [
+        _record(
+            each.received,
+            "waits",
+            arrival=each.id,
+            source=each.source,
+            alert=f"from {each.source}, {len(each.body):,} bytes",
+            why=why,
+        )
+        for each in inbox.pending(limit)
+    ]
+
+
+def _asides(inbox: AlertInbox, limit: int) -> list[dict[str, Any]]:
+    return [
+        _record(
+            each.received,
+            "put aside",
+            arrival=each.id,
+            source=each.source,
+            alert=f"from {each.source}, {len(each.body):,} bytes",
+            why=each.reason,
+            body=redact(each.body[:_MOST_TEXT].decode("utf-8", "replace")),
+        )
+        for each in inbox.asides(limit)
+    ]
+
+
+def _refused(inbox: AlertInbox, limit: int) -> list[dict[str, Any]]:
+    orders: Iterable[Any] = reversed(inbox.orders(limit, refused=True))
+    return [
+        _record(
+            each.created,
+            f"{each.event} refused",
+            incident=each.incident,
+            source=each.alert.source,
+            alert=str(each.alert),
+            why=each.refused,
+        )
+        for each in orders
+    ]

@@ -1,0 +1,181 @@
+"""`edgecap list`, `show` and `verify`: what the archive holds, and whether it still does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from edgecap.archive.entries import Entry, find_entry, list_entries
+from edgecap.archive.summaries import read_summary
+from edgecap.archive.verify import HARMLESS, UNREAD, Problem, Verified, verify_archive, verify_entry
+from edgecap.cli.entries import entry_details, entry_json, entry_page, print_entries
+from edgecap.cli.options import Archive, Json
+from edgecap.cli.output import console, print_json, say, table
+from edgecap.cli.values import parse_when
+from edgecap.errors import Damaged, InvalidRequest, StoreError, StoreUnreachable
+from edgecap.settings import DEFAULT, load_settings
+from edgecap.stores import Store, open_store
+
+
+def list_command(
+    *,
+    since: str | None = None,
+    until: str | None = None,
+    type: Literal["simple", "full"] | None = None,  # noqa: A002 - the option's name
+    colo: str | None = None,
+    limit: int = 50,
+    archive: Archive = DEFAULT,
+    json: Json = False,
+) -> None:
+    """List what the archive holds, newest first.
+
+    Args:
+        since: Only entries submitted since then: 24h, 7d, or a time such as 2026-11-23T06:30:00Z.
+        until: Only entries submitted before then, written likewise.
+        type: Only this type.
+        colo: Only this place, as it was asked for, such as ORD.
+        limit: Entries at most; 0 for all.
+        archive: Name of the archive in the settings.
+        json: Print one JSON document.
+    """
+    if limit < 0:
+        raise InvalidRequest(f"--limit {limit} is negative", field="--limit", hint="give 0 for all entries")
+    now = datetime.now(UTC)
+    store = _store(archive)
+    found: list[Entry] = []
+    trouble: StoreError | None = None
+    try:
+        for entry in list_entries(
+            store,
+            since=parse_when(since, field="--since", now=now) if since else None,
+            until=parse_when(until, field="--until", now=now) if until else None,
+            type=type,
+            colo=colo,
+            limit=limit or None,
+        ):
+            found.append(entry)  # noqa: PERF402 - what was found before the error counts
+    except StoreError as error:
+        trouble = error
+    if json:
+        print_json([entry_json(entry) for entry in found])
+    elif found:
+        print_entries(found)
+        if limit and len(found) == limit:
+            say(f"The newest {limit}; --limit 0 shows all.")
+    elif not trouble:
+        asked = any((since, until, type, colo))
+        say(f"Nothing {'like that ' if asked else ''}is in {store.uri} yet.")
+    if trouble:
+        raise trouble
+
+
+def show(
+    entry_id: Annotated[str, Parameter(name="ID")], /, *, archive: Archive = DEFAULT, json: Json = False
+) -> None:
+    """Show one entry: request, capture, files with hashes and counts.
+
+    Args:
+        entry_id: The capture's id, the beginning of one, or the entry's path.
+        archive: Name of the archive in the settings.
+        json: Print one JSON document.
+    """
+    store = _store(archive)
+    entry = find_entry(store, entry_id)
+    summary = read_summary(store, entry)
+    if json:
+        print_json(entry_details(entry, summary))
+    else:
+        console().print(entry_page(entry, summary))
+
+
+def verify(
+    entry_id: Annotated[str | None, Parameter(name="ID")] = None,
+    /,
+    *,
+    archive: Archive = DEFAULT,
+    json: Json = False,
+) -> None:
+    """Read every byte and hold it against the manifests.
+
+    Ends with exit code 10 if packets are lost, and with 8 if only the store did not give something, of which
+    nothing is known then. What an interrupted attempt left behind is only named.
+
+    Args:
+        entry_id: Only this entry: the capture's id, the beginning of one, or its path. All if not given.
+        archive: Name of the archive in the settings.
+        json: Print one JSON document.
+    """
+    store = _store(archive)
+    verdicts: list[Verified] = []
+    trouble: StoreError | None = None
+    try:
+        for verdict in _verdicts(store, entry_id):
+            verdicts.append(verdict)
+            if not json:
+                _tell(verdict)
+    except StoreError as error:
+        if not verdicts:
+            raise
+        trouble = error
+    if json:
+        print_json([_verdict_json(verdict, store) for verdict in verdicts])
+    entries = [verdict for verdict in verdicts if verdict.entry or not verdict.ok]
+    damaged = sum(verdict.damaged for verdict in entries)
+    unread = sum(not verdict.ok and not verdict.damaged for verdict in entries)
+    counted = f"{len(entries)} {'entry' if len(entries) == 1 else 'entries'}"
+    if damaged:
+        more = f", and {unread} could not be read" if unread else ""
+        raise Damaged(
+            f"{damaged} of {counted} are damaged{more}",
+            where=store.uri,
+            hint="restore their files from a copy",
+        )
+    if unread or trouble:
+        what = f"{unread} of {counted} could not be read" if unread else f"only {counted} could be verified"
+        raise StoreUnreachable(
+            f"{what}{f': {trouble.what}' if trouble else ''}; nothing says that they are damaged",
+            where=store.uri,
+            hint="verify again when the store answers",
+        )
+    files = sum(len(verdict.entry.manifest.files) for verdict in entries if verdict.entry)
+    if not json:
+        told = f"Every file in {store.uri} is as its manifest says: {counted}, {files} files."
+        console().print(told if entries else f"{store.uri} is empty.")
+
+
+def _verdicts(store: Store, entry_id: str | None) -> Iterable[Verified]:
+    if not entry_id:
+        return verify_archive(store)
+    entry = find_entry(store, entry_id)
+    return [Verified(entry.prefix, entry, verify_entry(store, entry))]
+
+
+def _tell(verdict: Verified) -> None:
+    if verdict.problems:
+        rows = ((_weight(problem), problem.kind, problem.key, problem.what) for problem in verdict.problems)
+        console().print(table(("", "kind", "where", "what"), rows))
+
+
+def _weight(problem: Problem) -> str:
+    if problem.kind in HARMLESS:
+        return "note"
+    return "not read" if problem.kind == UNREAD else "damage"
+
+
+def _verdict_json(verdict: Verified, store: Store) -> dict[str, Any]:
+    return {
+        "id": verdict.entry.manifest.entry_id if verdict.entry else None,
+        "path": f"{store.uri}/{verdict.prefix}",
+        "ok": verdict.ok,
+        "files": len(verdict.entry.manifest.files) if verdict.entry else 0,
+        "problems": [
+            {"kind": problem.kind, "key": problem.key, "what": problem.what} for problem in verdict.problems
+        ],
+    }
+
+
+def _store(archive: str) -> Store:
+    return open_store(load_settings().archive(archive))

@@ -1,0 +1,164 @@
+"""`edgecap capture simple` and `edgecap capture full`: a capture now, from the request to the entry."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from edgecap.archive.entries import find_entry
+from edgecap.captures.destinations import destination_conf
+from edgecap.cli.dry_run import dry_run
+from edgecap.cli.entries import entry_json, print_entries
+from edgecap.cli.options import Account, Archive, Json
+from edgecap.cli.output import print_json
+from edgecap.cli.running import run_capture
+from edgecap.cli.values import parse_protocol, parse_size, parse_when
+from edgecap.filters.check import check_request
+from edgecap.requests import Filter, FullRequest, SimpleRequest
+from edgecap.settings import DEFAULT, Settings, load_settings
+from edgecap.stores import open_store
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Which:
+    """Which packets to keep; what is not given matches everything."""
+
+    src: Annotated[str | None, Parameter(help="IPv4 address that packets come from.")] = None
+    dst: Annotated[str | None, Parameter(help="IPv4 address that packets go to.")] = None
+    sport: Annotated[int | None, Parameter(help="TCP or UDP port that packets come from.")] = None
+    dport: Annotated[int | None, Parameter(help="TCP or UDP port that packets go to.")] = None
+    proto: Annotated[str | None, Parameter(help="IP protocol: a name such as udp, or a number.")] = None
+
+    expression: Annotated[
+        str,
+        Parameter(
+            name="--filter",
+            help="Which packets, as for tcpdump; they must match the options above as well. "
+            "`edgecap explain` says what of it the API does.",
+            show_default=False,
+        ),
+    ] = ""
+
+    def filter(self) -> Filter:
+        """As the API has it."""
+        return Filter(
+            source_address=self.src,
+            destination_address=self.dst,
+            source_port=self.sport,
+            destination_port=self.dport,
+            protocol=None if self.proto is None else parse_protocol(self.proto, field="--proto"),
+        )
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class How:
+    """Where from, where to, and what to print."""
+
+    account: Account = DEFAULT
+    archive: Archive = DEFAULT
+    json: Json = False
+    dry_run: Annotated[
+        bool,
+        Parameter(
+            help="Print the exact request and its earliest start; ask Cloudflare for nothing but lists.",
+            show_default=False,
+        ),
+    ] = False
+
+
+_EVERYTHING = Which()
+_AS_USUAL = How()
+
+
+def simple(
+    *,
+    seconds: int = 60,
+    packets: int = 10_000,
+    at: str | None = None,
+    which: Which = _EVERYTHING,
+    how: How = _AS_USUAL,
+) -> None:
+    """Look back at sampled packet headers in all data centres.
+
+    Args:
+        seconds: Seconds to look back, 1 to 300.
+        packets: Packets at most, 1 to 10000.
+        at: End of the window: 10m for ten minutes ago, or a time such as 2026-11-23T06:30:00Z.
+        which: Which packets.
+        how: Where from, where to, and what to print.
+    """
+    ends = parse_when(at, field="--at", now=datetime.now(UTC)) if at else None
+    request = SimpleRequest(
+        time_limit=seconds,
+        packet_limit=packets,
+        offset_time=ends,
+        filter=which.filter(),
+        expression=which.expression,
+    )
+    _take(request, how)
+
+
+def full(
+    *,
+    colo: str,
+    seconds: int = 60,
+    packets: int | None = None,
+    bytes: str | None = None,  # noqa: A002 - the option's name
+    bucket: str = DEFAULT,
+    detach: Annotated[bool, Parameter(show_default=False)] = False,
+    which: Which = _EVERYTHING,
+    how: How = _AS_USUAL,
+) -> None:
+    """Record every packet, whole, at one data centre from now on.
+
+    Args:
+        colo: Data centre such as ord02, or all of a city's such as ORD.
+        seconds: Seconds to capture, 1 to 86400.
+        packets: Packets at most, 1 to 10000; no limit if not given.
+        bytes: Bytes at most, such as 100MB, up to 1GB; no limit if not given.
+        bucket: Name of the bucket in the settings that Cloudflare writes to.
+        detach: Let Ctrl-C end this command only; the capture goes on at Cloudflare.
+        which: Which packets.
+        how: Where from, where to, and what to print.
+    """
+    _take(
+        FullRequest(
+            colo=colo,
+            bucket=bucket,
+            time_limit=seconds,
+            packet_limit=packets,
+            byte_limit=None if bytes is None else parse_size(bytes, field="--bytes"),
+            filter=which.filter(),
+            expression=which.expression,
+        ),
+        how,
+        detach=detach,
+    )
+
+
+def _take(request: SimpleRequest | FullRequest, how: How, *, detach: bool = False) -> None:
+    settings = load_settings()
+    _check(request, settings, how)
+    if how.dry_run:
+        dry_run(request, settings, account=how.account, archive=how.archive, json=how.json)
+        return
+    summary = run_capture(request, settings, account=how.account, archive=how.archive, detach=detach)
+    entry = find_entry(open_store(settings.archive(how.archive)), summary.where)
+    if how.json:
+        print_json(entry_json(entry))
+    else:
+        print_entries([entry])
+
+
+def _check(request: SimpleRequest | FullRequest, settings: Settings, how: How) -> None:
+    """Refuse at once what can be told without a server, and so without a run."""
+    check_request(request, settings.bounds, now=datetime.now(UTC))
+    settings.account(how.account)
+    open_store(settings.archive(how.archive))
+    if isinstance(request, FullRequest):
+        destination_conf(settings.bucket(request.bucket), with_secrets=False)

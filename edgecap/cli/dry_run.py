@@ -1,0 +1,123 @@
+"""`--dry-run`: the exact request that would be sent, and when it could be, without sending it."""
+
+from __future__ import annotations
+
+import asyncio
+import json as json_
+import uuid
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+
+from edgecap.captures.destinations import destination_conf
+from edgecap.captures.intent import decide
+from edgecap.captures.lanes import next_turn
+from edgecap.captures.ownership import require_validated
+from edgecap.cli.output import console, pairs, print_json
+from edgecap.cloudflare.client import Client
+from edgecap.errors import NetworkFailure
+from edgecap.redact import HIDDEN, redact
+from edgecap.requests import FullRequest, SimpleRequest, rfc3339
+from edgecap.settings import Settings
+
+_SECRET_HEADERS = ("authorization", "x-auth-key")
+_OURS = ("accept", "content-type", "user-agent", "x-auth-email", *_SECRET_HEADERS)
+
+
+class _NotSent(httpx.AsyncBaseTransport):
+    """Takes a request where the network would be, and keeps it."""
+
+    request: httpx.Request | None = None
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self.request = request
+        raise httpx.ConnectError("not sent", request=request)
+
+
+def dry_run(
+    request: SimpleRequest | FullRequest, settings: Settings, *, account: str, archive: str, json: bool
+) -> None:
+    """Print what would be sent, its earliest start and what is left to filter then.
+
+    Cloudflare is asked for lists only.
+
+    Raises:
+        EdgecapError: the request would be refused before it is sent, or the API cannot be asked.
+    """
+    plan = asyncio.run(_plan(request, settings, account=account, archive=archive))
+    if json:
+        print_json(plan)
+        return
+    out = console()
+    out.print(f"{plan['method']} {plan['url']}")
+    for name, value in plan["headers"].items():
+        out.print(f"{name}: {value}")
+    out.print()
+    out.print(json_.dumps(plan["body"], indent=2, ensure_ascii=False))
+    out.print()
+    start = plan["earliest_start"] + (
+        f" (in {plan['wait_seconds']:.0f} s)" if plan["wait_seconds"] else " (now)"
+    )
+    waits = [("waits for", plan["waits_for"])] if plan["waits_for"] else []
+    left = [("applied afterwards", plan["residual"])] if plan["residual"] else []
+    out.print(pairs([("earliest start", start), *waits, *left, ("nothing was sent", "this was a dry run")]))
+
+
+async def _plan(
+    request: SimpleRequest | FullRequest, settings: Settings, *, account: str, archive: str
+) -> dict[str, Any]:
+    sign_in, timing = settings.account(account), settings.timing
+    bucket = settings.bucket(request.bucket) if isinstance(request, FullRequest) else None
+    async with Client(sign_in) as client:
+        if bucket:
+            await require_validated(client, bucket)
+        listing = await client.list_captures()
+    turn = next_turn(
+        request.type,
+        listing.captures,
+        now=listing.server_time,
+        spacing=timedelta(seconds=timing.simple_spacing),
+        look_again=timedelta(seconds=timing.full_retry),
+    )
+    start = turn.expected
+    intent = decide(
+        request,
+        settings,
+        run_id=uuid.uuid4().hex,
+        run_name="dry run",
+        account=account,
+        archive=archive,
+        scheduled=None,
+        now=max(listing.server_time, datetime.now(UTC)),
+    )
+    body = dict(intent.body)
+    if bucket:
+        body["destination_conf"] = destination_conf(bucket, with_secrets=True)
+    transport = _NotSent()
+    async with Client(sign_in, transport=transport) as client:
+        with suppress(NetworkFailure):
+            await client.create_capture(body)
+    assert transport.request is not None
+    wait = max(0.0, (start - listing.server_time).total_seconds() / timing.server_speed)
+    return {
+        "method": transport.request.method,
+        "url": str(transport.request.url),
+        "headers": _headers(transport.request.headers),
+        "body": json_.loads(redact(transport.request.content.decode())),
+        "residual": intent.residual,
+        "earliest_start": rfc3339(start),
+        "wait_seconds": round(wait, 1),
+        "waits_for": turn.reason or None,
+    }
+
+
+def _headers(headers: httpx.Headers) -> dict[str, str]:
+    """Those that say something about the request, without what signs it."""
+    shown = {}
+    for name, value in headers.items():
+        if name.lower() in _OURS:
+            scheme = "Bearer " if name.lower() == "authorization" else ""
+            shown[name.title()] = f"{scheme}{HIDDEN}" if name.lower() in _SECRET_HEADERS else value
+    return shown

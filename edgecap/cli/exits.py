@@ -1,0 +1,97 @@
+"""Exit codes: what they mean, from the error tree, and how an error becomes one line and a code."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import traceback
+from dataclasses import dataclass
+
+from edgecap import errors
+from edgecap.errors import EdgecapError
+from edgecap.redact import redact
+
+DONE = 0
+FAULT = 1
+USAGE = 2
+INTERRUPTED = 130
+_LEAF = re.compile(r"^[│├└─ ]*(?P<name>[A-Z]\w+) +(?P<code>\d+) +(?P<meaning>\S.*)$", re.MULTILINE)
+
+
+_HEAD = """\
+# Exit codes
+
+A contract for scripts. Every failure is one line on stderr: `edgecap: `, then what, where and what to do; its
+code is that of the error in `edgecap/errors.py`. A failed run in Prefect's UI carries the same line. With
+`EDGECAP_DEBUG=1` a traceback precedes it. Written by `python -m edgecap.cli.reference`.
+
+| code | error | meaning |
+|---:|---|---|"""
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """One way to end: the code, the error's name (empty if there is none), and what it means."""
+
+    code: int
+    name: str
+    meaning: str
+
+
+def exits() -> list[Exit]:
+    """Every way in which a command can end, by code."""
+    drawn = [
+        Exit(int(leaf["code"]), leaf["name"], leaf["meaning"].strip())
+        for leaf in _LEAF.finditer(errors.__doc__ or "")
+    ]
+    ours = [
+        Exit(DONE, "", "all went well"),
+        Exit(FAULT, "", "a fault of edgecap's own; EDGECAP_DEBUG=1 shows where"),
+        Exit(USAGE, "", "the command line is wrong: an unknown command or option, or an unreadable value"),
+        Exit(INTERRUPTED, "", "Ctrl-C, or cancelled in Prefect; the line says what goes on at Cloudflare"),
+    ]
+    return sorted([*ours, *drawn], key=lambda each: each.code)
+
+
+def exit_summary() -> str:
+    """For the end of `edgecap --help`: one line a code."""
+    names: dict[int, list[str]] = {}
+    for each in exits():
+        names.setdefault(each.code, []).append(each.name or each.meaning.partition(";")[0].partition(":")[0])
+    lines = [f"{code:>5}  {', '.join(of)}" for code, of in names.items()]
+    return "\n".join(["Exit codes (docs/exit-codes.md says more):", *lines])
+
+
+def exits_page() -> str:
+    """The page `docs/exit-codes.md`."""
+    rows = [f"| {each.code} | {f'`{each.name}`' if each.name else ''} | {each.meaning} |" for each in exits()]
+    return "\n".join([_HEAD, *rows, ""])
+
+
+def debugging() -> bool:
+    """Whether `EDGECAP_DEBUG` asks for tracebacks."""
+    return os.environ.get("EDGECAP_DEBUG", "") not in ("", "0")
+
+
+def report(error: BaseException) -> int:
+    """Say on stderr, in one line without secrets, what went wrong.
+
+    Returns:
+        The exit code.
+    """
+    if debugging():
+        sys.stderr.write(redact("".join(traceback.format_exception(error))))
+    if isinstance(error, EdgecapError):
+        complain(str(error))
+        return error.exit_code
+    what = str(error) or "no more is known"
+    complain(f"a fault of edgecap's own: {type(error).__name__}: {what}; EDGECAP_DEBUG=1 shows where")
+    return FAULT
+
+
+def complain(line: str) -> None:
+    """Write `edgecap: <line>` to stderr, as one line, without secrets or control characters."""
+    clean = "".join(letter if letter.isprintable() else " " for letter in " ".join(line.split()))
+    sys.stderr.write(f"edgecap: {redact(clean)}\n")
+    sys.stderr.flush()

@@ -1,0 +1,181 @@
+"""`edgecap incident list` and `show`: alerts that led to captures, and what became of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+from rich.console import Group, RenderableType
+
+from edgecap.cli.options import Archive, Json
+from edgecap.cli.output import console, pairs, print_json, print_table, printable, say, table
+from edgecap.errors import Damaged, InvalidRequest, ObjectMissing, StoreError
+from edgecap.incidents.inbox.alert_inbox import INBOX, AlertInbox
+from edgecap.incidents.overview import Overview, Overviews
+from edgecap.incidents.record import Part
+from edgecap.requests import rfc3339
+from edgecap.settings import DEFAULT, load_settings
+from edgecap.stores import open_store
+
+_COLUMNS = ("opened", "id", "state", ">captures", ">packets", "alert")
+_CAPTURES = ("phase", "capture", ">packets", "entry, or why there is none")
+
+
+def list_command(*, limit: int = 50, archive: Archive = DEFAULT, json: Json = False) -> None:
+    """List incidents, newest first: open ones and closed ones.
+
+    Args:
+        limit: Incidents at most; 0 for all.
+        archive: Name of the archive in the settings.
+        json: Print one JSON document.
+    """
+    if limit < 0:
+        raise InvalidRequest(f"--limit {limit} is negative", field="--limit", hint="give 0 for all incidents")
+    with overviews(archive) as known:
+        found, damaged = known.newest()
+        shown = [(each, list(known.parts(each))) for each in found[: limit or None]]
+    if json:
+        print_json([_as_json(each, parts) for each, parts in shown])
+    elif shown:
+        print_table(console(), _COLUMNS, [_row(each, parts) for each, parts in shown])
+        if len(found) > len(shown):
+            say(f"The newest {limit} of {len(found)}; --limit 0 shows all.")
+    elif not damaged:
+        say("There is no incident yet.")
+    if damaged:
+        raise Damaged(
+            f"{len(damaged)} of the incidents cannot be read, such as: {damaged[0].what}",
+            where=damaged[0].where,
+            hint=damaged[0].hint,
+        )
+
+
+def show(
+    incident_id: Annotated[str, Parameter(name="ID")], /, *, archive: Archive = DEFAULT, json: Json = False
+) -> None:
+    """Show one incident: its alert, its captures, and why it was decided so.
+
+    Args:
+        incident_id: The incident's id, or the beginning of one.
+        archive: Name of the archive in the settings.
+        json: Print one JSON document.
+    """
+    with overviews(archive) as known:
+        found = known.find(incident_id)
+        parts = list(known.parts(found))
+    if json:
+        print_json(_as_json(found, parts))
+        return
+    out = console()
+    out.print(_page(found, parts))
+    for title, plan in _plans(found):
+        out.print(f"\n{title}", style="bold")
+        for line in plan.explain().splitlines():
+            out.print(printable(line), soft_wrap=True)
+
+
+@contextmanager
+def overviews(archive: str) -> Iterator[Overviews]:
+    """The incidents of an archive; also without a inbox, which is where the receiver runs."""
+    settings = load_settings()
+    store = open_store(settings.archive(archive))
+    try:
+        inbox = AlertInbox(settings.home / INBOX, read_only=True)
+    except ObjectMissing:
+        yield Overviews(store, None)
+        return
+    except StoreError as error:
+        say(f"Without what the receiver knows: {error}")
+        yield Overviews(store, None)
+        return
+    with inbox:
+        yield Overviews(store, inbox)
+
+
+def _row(incident: Overview, parts: list[Part]) -> tuple[object, ...]:
+    archived = [part for part in parts if part.state == "archived"]
+    return (
+        f"{incident.began:%Y-%m-%d %H:%M:%S}" if incident.began else "-",
+        incident.id,
+        incident.state,
+        f"{len(archived)} of {len(parts)}",
+        f"{sum(part.packets or 0 for part in archived):,}",
+        incident.alert,
+    )
+
+
+def _page(incident: Overview, parts: list[Part]) -> RenderableType:
+    held, in_inbox = incident.held_back, incident.in_inbox
+    told = [f"joined by {held.joined} more"] if held.joined else []
+    told += [f"the same again: {held.repeated}"] if held.repeated else []
+    closed = incident.record.closed if incident.record else None
+    rows: list[tuple[str, object]] = [
+        ("incident", incident.id),
+        ("alert", incident.alert),
+        ("state", incident.state + (f": {incident.record}" if incident.record else "")),
+        ("rule", incident.rule),
+        ("opened", _time(incident.began) or "-"),
+        ("end told", _time(incident.over) or ("never" if incident.record else "-")),
+        *([("closed", _time(closed))] if closed else []),
+        *([("alerts", ", ".join(told))] if told else []),
+        *([("last heard of", _time(in_inbox.last))] if in_inbox else []),
+        *((f"{event} run", run) for event, run in (in_inbox.runs if in_inbox else {}).items()),
+        *(("not sent", _waiting(each)) for each in incident.orders),
+        *(("note", each) for each in (incident.record.remarks if incident.record else ())),
+    ]
+    if not parts:
+        return pairs(rows)
+    captures = (
+        (
+            f"{part.phase} {part.number}",
+            part.request,
+            "-" if part.packets is None else f"{part.packets:,}",
+            part.entry or f"{part.state}: {part.reason}",
+        )
+        for part in parts
+    )
+    return Group(pairs(rows), "", table(_CAPTURES, captures))
+
+
+def _plans(incident: Overview) -> Iterator[tuple[str, Any]]:
+    if incident.opened or incident.in_inbox:
+        first = incident.opened or incident.in_inbox
+        assert first is not None
+        yield "At the start", first.plan
+    if incident.ended:
+        yield "At the end", incident.ended.plan
+
+
+def _waiting(order: Any) -> str:
+    if order.refused:
+        return f"the {order.event}: Prefect refuses it: {order.refused}"
+    return f"the {order.event}: Prefect does not know of it yet"
+
+
+def _as_json(incident: Overview, parts: list[Part]) -> dict[str, Any]:
+    """What a script needs of an incident. Times are RFC 3339, UTC."""
+    in_inbox = incident.in_inbox
+    return {
+        "id": incident.id,
+        "state": incident.state,
+        "alert": incident.alert,
+        "rule": incident.rule,
+        "opened": _time(incident.began),
+        "ended": _time(incident.over),
+        "closed": _time(incident.record.closed) if incident.record else None,
+        "joined": incident.held_back.joined,
+        "repeated": incident.held_back.repeated,
+        "last": _time(in_inbox.last) if in_inbox else None,
+        "runs": dict(in_inbox.runs) if in_inbox else {},
+        "not_sent": [{"event": each.event, "refused": each.refused or None} for each in incident.orders],
+        "remarks": list(incident.record.remarks) if incident.record else [],
+        "captures": [part.model_dump(mode="json") for part in parts],
+        "plans": {title: plan.model_dump(mode="json") for title, plan in _plans(incident)},
+    }
+
+
+def _time(moment: datetime | None) -> str | None:
+    return rfc3339(moment) if moment else None

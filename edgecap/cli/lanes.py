@@ -1,0 +1,232 @@
+"""`edgecap lanes`: what runs in each lane, who waits, and when each may start."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, get_args
+
+from deployments.local.setup import prefect_address
+from edgecap.captures.lanes import Admission, Kind, ends, next_turn
+from edgecap.captures.queue import (
+    CHANGE_OVER,
+    HOLDS,
+    PRIORITY,
+    SINCE,
+    Priority,
+    Waiter,
+    in_order,
+    lane_tag,
+    slot_name,
+)
+from edgecap.cli.options import Account, Json
+from edgecap.cli.output import console, print_json, say, table
+from edgecap.cli.prefect_client import point_at_prefect
+from edgecap.cloudflare.client import Client, Listing
+from edgecap.cloudflare.models import Capture
+from edgecap.settings import DEFAULT, Settings, Timing, load_settings
+from tasks.runtime.rest import PrefectApi
+
+
+@dataclass(frozen=True, slots=True)
+class InLine:
+    """A run that waits: its place follows from the order, and when it may start from that."""
+
+    waiter: Waiter
+    name: str
+    state: str
+    reason: str
+    starts: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class LaneView:
+    """One lane as it is now. Times are aware; those of captures are the server's, the others ours.
+
+    `abandoned` is why certainly nobody holds the lane's slot at Prefect, which is taken; else it is empty.
+    """
+
+    account: str
+    kind: Kind
+    running: tuple[Capture, ...]
+    turn: Admission
+    line: tuple[InLine, ...]
+    abandoned: str = ""
+
+    @property
+    def free(self) -> bool:
+        """Whether the first run in line may start now."""
+        return self.turn.now and not self.abandoned
+
+
+def lanes(*, account: Account | None = None, json: Json = False) -> None:
+    """Show each lane: what runs, who waits, when each may start.
+
+    Args:
+        account: Name of the account in the settings; all of them if not given.
+        json: Print one JSON document.
+    """
+    settings = load_settings()
+    names = [account] if account else sorted(settings.accounts) or [DEFAULT]
+    accounts = {name: settings.account(name) for name in names}
+    address = prefect_address(settings.home)
+    views = []
+    for name, sign_in in accounts.items():
+        listing = asyncio.run(_list(settings, name))
+        for kind in get_args(Kind):
+            runs = _waiting(address, lane_tag(kind, sign_in.lanes))
+            seen = view(name, kind, listing, runs, settings.timing, now=datetime.now(UTC))
+            abandoned = abandoned_slot(address, slot_name(kind, sign_in.lanes), home=settings.home)
+            views.append(replace(seen, abandoned=abandoned))
+    if json:
+        print_json([_as_json(each) for each in views])
+        return
+    if not address:
+        say("No Prefect server runs here, so nobody can say who waits; `edgecap up` starts one.")
+    for each in views:
+        _show(each)
+
+
+def view(
+    account: str, kind: Kind, listing: Listing, runs: list[dict[str, Any]], timing: Timing, *, now: datetime
+) -> LaneView:
+    """A lane, from what the API lists and the runs that Prefect says wait.
+
+    Args:
+        account: its name.
+        kind: the lane's type.
+        listing: `GET /pcaps`.
+        runs: flow runs as Prefect's API shows them.
+        timing: spacing, and when a waiter counts as urgent.
+        now: our time.
+    """
+    spacing = timedelta(seconds=timing.simple_spacing)
+    turn = next_turn(
+        kind,
+        listing.captures,
+        now=listing.server_time,
+        spacing=spacing,
+        look_again=timedelta(seconds=timing.full_retry),
+    )
+    running = tuple(capture for capture in listing.captures if capture.type == kind and not capture.is_final)
+    starts = now + (turn.expected - listing.server_time) / timing.server_speed
+    known = {str(run["id"]): run for run in runs}
+    order = in_order(
+        (_waiter(run, now) for run in runs), now=now, patience=timedelta(seconds=timing.urgent_after)
+    )
+    line = []
+    for waiter in order:
+        run = known[waiter.name]
+        state = run.get("state") or {}
+        line.append(InLine(waiter, run["name"], state.get("name") or "", state.get("message") or "", starts))
+        starts += (waiter.holds + CHANGE_OVER if kind == "full" else spacing) / timing.server_speed
+    return LaneView(account, kind, running, turn, tuple(line))
+
+
+def _waiter(run: dict[str, Any], now: datetime) -> Waiter:
+    labels = run.get("labels") or {}
+    details = (run.get("state") or {}).get("state_details") or {}
+    return Waiter(
+        name=str(run["id"]),
+        priority=Priority(int(labels.get(PRIORITY, Priority.SCHEDULE))),
+        since=_time(labels.get(SINCE)) or now,
+        wakes=_time(details.get("scheduled_time")) or now,
+        holds=timedelta(seconds=float(labels.get(HOLDS, 0))),
+    )
+
+
+def _time(text: object) -> datetime | None:
+    return datetime.fromisoformat(str(text)) if text else None
+
+
+async def _list(settings: Settings, account: str) -> Listing:
+    async with Client(settings.account(account)) as client:
+        return await client.list_captures()
+
+
+def _waiting(address: str, tag: str) -> list[dict[str, Any]]:
+    if not address:
+        return []
+    with PrefectApi(address) as prefect:
+        return prefect.waiting(tag)
+
+
+def abandoned_slot(address: str, name: str, *, home: Path, after: timedelta | None = None) -> str:
+    """Why certainly nobody holds a lane's slot that is taken at Prefect; empty if it is free or held.
+
+    Args:
+        address: of the Prefect server's API; empty if there is none.
+        name: of the slot.
+        home: state folder of the setup on this machine.
+        after: how long ago it must have been taken; two minutes if not given.
+    """
+    if not address:
+        return ""
+    with PrefectApi(address) as prefect:
+        if not prefect.slot_is_taken(name):
+            return ""
+    # Slots are taken for moments only, and importing Prefect takes longer than all else here.
+    point_at_prefect(home)
+    from tasks.runtime.slot_holder import TAKEN, why_abandoned  # noqa: PLC0415
+
+    return asyncio.run(why_abandoned(name, after=TAKEN if after is None else after))
+
+
+def _show(lane: LaneView) -> None:
+    out = console()
+    free = "free" if lane.turn.now else f"{lane.turn.reason}; next start {_clock(lane.turn.expected)}"
+    if lane.turn.now and lane.abandoned:
+        free = "its slot is taken, and nobody holds it"
+    out.print(f"{lane.kind} lane of account {lane.account}: {free}")
+    if lane.abandoned:
+        out.print(f"  slot: {lane.abandoned}; the next reconcile frees it, `edgecap reconcile` does so now")
+    for capture in lane.running:
+        over = f", its time is over {_clock(ends(capture, lane.turn.at))}" if lane.kind == "full" else ""
+        where = f" at {capture.colo}" if capture.colo else ""
+        out.print(f"  runs: {capture.id}{where} is {capture.status}{over}")
+    if lane.line:
+        rows = [
+            (
+                place,
+                each.name,
+                each.waiter.priority.name.lower(),
+                _clock(each.waiter.since),
+                _clock(each.starts),
+                each.state,
+                each.waiter.name,
+            )
+            for place, each in enumerate(lane.line, 1)
+        ]
+        out.print(table((">", "waits", "priority", "since", "may start", "state", "flow run"), rows))
+    out.print()
+
+
+def _clock(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%H:%M:%SZ}"
+
+
+def _as_json(lane: LaneView) -> dict[str, Any]:
+    return {
+        "account": lane.account,
+        "type": lane.kind,
+        "free": lane.free,
+        "abandoned_slot": lane.abandoned or None,
+        "next_at": lane.turn.expected.isoformat(),
+        "reason": lane.turn.reason,
+        "running": [capture.raw for capture in lane.running],
+        "waiting": [
+            {
+                "place": place,
+                "flow_run_id": each.waiter.name,
+                "name": each.name,
+                "priority": each.waiter.priority.name.lower(),
+                "since": each.waiter.since.isoformat(),
+                "may_start": each.starts.isoformat(),
+                "state": each.state,
+                "reason": each.reason,
+            }
+            for place, each in enumerate(lane.line, 1)
+        ],
+    }

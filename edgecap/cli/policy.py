@@ -1,0 +1,123 @@
+"""`edgecap policy check`: what the policy says, in words, before an alert finds it out in the night."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from edgecap.alerts.policy.coverage import shadowed
+from edgecap.alerts.policy.rules import BUILT_IN, Policy, Rule, load_policy
+from edgecap.cli.options import Json
+from edgecap.cli.output import console, print_json, printable, say
+from edgecap.filters.translate import explain
+from edgecap.requests import Bounds
+from edgecap.settings import load_settings
+from edgecap.settings.alerts import AlertSettings
+
+
+def check(file: Annotated[Path | None, Parameter(name="FILE")] = None, /, *, json: Json = False) -> None:
+    """Read the policy and say what it means, rule by rule.
+
+    Ends with exit code 3 and the place if it is wrong. A rule that can never match is warned of.
+
+    Args:
+        file: The policy file; the settings' `receiver.policy` if not given, else the built-in rules alone.
+        json: Print one JSON document.
+    """
+    settings = load_settings()
+    path = file or settings.receiver.policy
+    policy = load_policy(path, settings.bounds)
+    rules = [*policy.rules, *BUILT_IN]
+    over = shadowed(rules)
+    warnings = _warnings(policy, over, settings.alerts)
+    if json:
+        shown = [
+            {
+                **rule.model_dump(mode="json"),
+                "built_in": place >= len(policy.rules),
+                "matches": not over[place],
+                "says": in_words(rule, settings.bounds),
+            }
+            for place, rule in enumerate(rules)
+        ]
+        print_json({"file": str(path) if path else None, "rules": shown, "warnings": warnings})
+        return
+    out = console()
+    for place, rule in enumerate(rules):
+        never = "  (never matches)" if over[place] else ""
+        out.print(f"{place + 1}  {printable(rule.name)}{never}", soft_wrap=True)
+        for line in in_words(rule, settings.bounds):
+            out.print(f"   {printable(line)}", soft_wrap=True)
+    for warning in warnings:
+        say(f"warning: {printable(warning)}")
+    if not path:
+        say("There is no policy file: the built-in rules count alone. `receiver.policy` names one.")
+    elif not warnings:
+        say(f"{path} has no errors.")
+
+
+def in_words(rule: Rule, bounds: Bounds) -> list[str]:
+    """What a rule says, in sentences without a full stop; `bounds` are the API's."""
+    lines = [f"for {_matches(rule)}"]
+    if not rule.capture:
+        return [*lines, "captures nothing"]
+    before = f"from {rule.before} s before the start up to the alert" if rule.before else ""
+    colos = ", ".join(rule.during.colos)
+    during = (
+        f"{rule.during.seconds} s of every packet at {f'{colos} and ' if colos else ''}the data centres that "
+        f"the alert names, by bucket {rule.during.bucket}{_limits(rule)}"
+        if rule.during.seconds
+        else ""
+    )
+    after = f"{rule.after} s after the end" if rule.after else ""
+    taken = [each for each in (before, during, after) if each]
+    lines.append(f"captures {'; '.join(taken)}" if taken else "captures nothing: all its times are 0")
+    if taken:
+        lines.append(
+            "for alerts without a target, "
+            + ("nothing" if rule.filter is None else f"captures {rule.filter}")
+        )
+        if rule.expression.strip():
+            lines.append(_narrowed(rule.expression, bounds))
+        joins = f"joins alerts for one target for {rule.cooldown} s" if rule.cooldown else "joins no alerts"
+        stops = ", stops a scheduled full capture" if rule.preempt else ""
+        lines.append(f"{joins}, takes {rule.daily_budget} captures a day at most{stops}")
+    return lines
+
+
+def _matches(rule: Rule) -> str:
+    source = "any source" if "*" in rule.source else " or ".join(rule.source)
+    kind = "alerts of any kind" if "*" in rule.kind else f"alerts of kind {' or '.join(rule.kind)}"
+    severity = f", severity {' or '.join(rule.severity)}" if rule.severity else ""
+    return f"{kind} from {source}{severity}"
+
+
+def _narrowed(expression: str, bounds: Bounds) -> str:
+    """What becomes of a rule's expression. That of an alert's target and protocol may let the API do more."""
+    explained = explain(" ".join(expression.split()), bounds=bounds)
+    done = "the API does all of it"
+    if explained.residual:
+        done = f"the API takes {explained.filter}, and {explained.residual} is applied after the download"
+    return f"narrows each to {explained.expression}: {done}"
+
+
+def _limits(rule: Rule) -> str:
+    packets, size = rule.during.packet_limit, rule.during.byte_limit
+    told = [f"{packets:,} packets" if packets else "", f"{size:,} bytes" if size else ""]
+    return f", at most {' and '.join(filter(None, told))}" if any(told) else ""
+
+
+def _warnings(policy: Policy, over: list[tuple[str, ...]], alerts: AlertSettings) -> list[str]:
+    """Rules of the file that never match, and why."""
+    on = {name for name in type(alerts).model_fields if getattr(alerts, name) is not None}
+    found = []
+    for rule, takers in zip(policy.rules, over, strict=False):
+        if takers:
+            names = " and ".join(map(repr, takers))
+            found.append(f"rule {rule.name!r} can never match: {names} before it takes all that it would")
+        elif on and "*" not in rule.source and not on & set(rule.source):
+            which = " and ".join(rule.source)
+            found.append(f"rule {rule.name!r} can never match: alerts from {which} are off in the settings")
+    return found

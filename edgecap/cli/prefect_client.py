@@ -1,0 +1,80 @@
+"""The environment in which this process is a client of Prefect: set before Prefect is imported."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+
+from deployments.local.setup import prefect_settings, running_setup
+from edgecap.cli.exits import debugging
+from edgecap.errors import SetupError
+from edgecap.network import prefect_api_url
+from edgecap.network.environment import network_environment
+from edgecap.network.over_httpx import Network
+from edgecap.network.trouble import trouble_of
+
+_ALSO_WITHOUT_SETUP = (
+    "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE",
+    "PREFECT_SERVER_ANALYTICS_ENABLED",
+    "DO_NOT_TRACK",
+    "PREFECT_RESULTS_PERSIST_BY_DEFAULT",
+    "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW",
+)
+
+
+def point_at_prefect(home: Path) -> str:
+    """Choose the server: `PREFECT_API_URL`, else the setup that runs in `home`, else Prefect's own choice.
+
+    Args:
+        home: state folder of the setup on this machine.
+
+    Returns:
+        The address of that server's pages, as far as it is known; empty if not.
+
+    Raises:
+        SetupError: a server is named and does not answer.
+        ConfigError: a variable about proxies, certificates or Prefect's address cannot be used.
+        StoreError: the file of certificates for Prefect's client cannot be written below TMPDIR.
+    """
+    home = home.resolve()
+    # Prefect's console lines would tear the progress bar apart; they go to its UI all the same.
+    # What goes wrong in threads of Prefect's own, such as a slot that is taken for now, has no flow's logger;
+    # the flow sees it and tries again.
+    quiet = ("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "PREFECT_INTERNAL_LOGGING_LEVEL")
+    wanted = {} if debugging() else dict.fromkeys(quiet, "CRITICAL")
+    api_url, pages = prefect_api_url(), ""
+    if not api_url and (setup := running_setup(home)):
+        api_url, pages = setup["api_url"], setup["ui_url"]
+        ours = prefect_settings(home, urlsplit(api_url).port or 0)
+        wanted |= {name: value for name, value in ours.items() if name.startswith(("PREFECT_", "DO_NOT"))}
+    else:
+        ours = prefect_settings(home, 0)
+        wanted |= {name: ours[name] for name in _ALSO_WITHOUT_SETUP}
+        # Its first start migrates a database, which takes a busy machine longer than Prefect grants.
+        wanted["PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS"] = "180"
+    for name, value in wanted.items():
+        os.environ.setdefault(name, value)
+    os.environ.update(network_environment(os.environ))
+    if api_url:
+        _require(api_url)
+    return pages or api_url.removesuffix("/api")
+
+
+def _require(api_url: str) -> None:
+    try:
+        with httpx.Client(transport=Network(), timeout=60) as client:
+            answer = client.get(f"{api_url.rstrip('/')}/health")
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        trouble = trouble_of(error, api_url)
+        raise SetupError(
+            f"the Prefect server does not answer: {trouble.what if trouble else error}",
+            where=api_url,
+            hint=trouble.hint if trouble else "start it with `edgecap up`, or correct PREFECT_API_URL",
+        ) from None
+    if answer.is_server_error:
+        raise SetupError(
+            f"the Prefect server answers {answer.status_code}", where=api_url, hint="look at its log"
+        )

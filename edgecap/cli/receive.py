@@ -1,0 +1,39 @@
+"""`edgecap receive`: take alerts, until Ctrl-C or SIGTERM."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+from deployments.receiver.log import log_quietly
+from deployments.receiver.serve import Receiving, serve
+from edgecap.cli.output import say
+from edgecap.network import check_network, prefect_api_url
+from edgecap.settings import load_settings
+
+
+def receive(
+    *,
+    host: str | None = None,
+    port: Annotated[int | None, Parameter(validator=Number(gte=0, lte=65_535))] = None,
+) -> None:
+    """Take alerts and start captures for them.
+
+    Args:
+        host: Address to listen at; the settings' `receiver.host` if not given.
+        port: Port to listen at; the settings' `receiver.port` if not given, a free one if 0.
+    """
+    settings = load_settings()
+    check_network()
+    prefect_api_url()
+    log_quietly()
+    serve(settings, host=host or "", port=port, on_ready=_tell)
+    say("Stopped.")
+
+
+def _tell(address: str, receiving: Receiving) -> None:
+    for name, door in receiving.doors.items():
+        say(f"{address}/alerts/{name}{'  open to anybody, without a secret' if door.open else ''}")
+    say("It takes alerts. Ctrl-C ends it.")

@@ -1,0 +1,32 @@
+"""`edgecap reconcile`: have what died taken up again, and finish or clean what was left behind, now."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Literal
+
+from edgecap.cli.options import Json
+from edgecap.cli.output import console, print_json
+from edgecap.cli.prefect_client import point_at_prefect
+from edgecap.settings import load_settings
+
+
+def reconcile(*, adopt: Literal["ours", "all"] = "ours", json: Json = False) -> None:
+    """Finish or clean what was left behind: lost captures, dead runs, temporary files.
+
+    Args:
+        adopt: Bring in what edgecap started, or all captures of the account, people's own too.
+        json: Print one JSON document.
+    """
+    point_at_prefect(load_settings().home)
+    line = asyncio.run(_run(adopt))
+    if json:
+        print_json({"outcome": line})
+    else:
+        console().print(line)
+
+
+async def _run(adopt: Literal["ours", "all"]) -> str:
+    from flows.reconcile import reconcile as flow  # noqa: PLC0415 - Prefect takes seconds to import
+
+    return await flow(adopt)

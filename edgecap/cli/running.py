@@ -1,0 +1,317 @@
+"""A capture in this process, which Prefect's UI shows too: its progress, and what Ctrl-C does about it.
+
+The run has a thread of its own, so that this one can always heed a signal, ask and answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+from uuid import UUID
+
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Column
+
+from edgecap.captures.stopping import Stopped, Stopping
+from edgecap.cli.interrupting import Signalled, asks, leave_now, left_behind, signals, stop_wanted
+from edgecap.cli.output import colourful, console, printable, say
+from edgecap.cli.prefect_client import point_at_prefect
+from edgecap.errors import EdgecapError, NotStopped, SetupError
+from edgecap.redact import redact
+from edgecap.requests import FullRequest, SimpleRequest
+from edgecap.settings import Settings
+from tasks.runtime.rest import PrefectApi
+
+if TYPE_CHECKING:
+    from tasks.archive import EntrySummary
+    from tasks.runtime.cancelling import Watched
+
+LOOK = 1.0  # seconds between two looks at the run's progress
+REPORTED = 5.0  # seconds for Prefect to hear of the end of a run that was interrupted
+_OURS = {"tasks", "flows"}
+
+
+class CancelledInPrefect(Exception):
+    """Somebody cancelled the run, not at this terminal. Its text says what became of the capture."""
+
+
+class _Listener(logging.Handler):
+    """Hears what the flow and its tasks say of themselves, and from whom: that is the run's id."""
+
+    def __init__(self, on_line: Callable[[str], None]) -> None:
+        super().__init__(logging.INFO)
+        self._on_line = on_line
+        self.run_id = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        run_id = str(getattr(record, "flow_run_id", "") or "")
+        if run_id and not self.run_id:
+            self.run_id = run_id
+        if Path(record.pathname).parent.name in _OURS:
+            self._on_line(printable(redact(record.getMessage())))
+
+
+class _Shown:
+    """The run's progress on stderr: a bar on a terminal, else a line whenever there is news."""
+
+    def __init__(self, title: str) -> None:
+        self._bar: Progress | None = None
+        if colourful(sys.stderr):
+            self._bar = Progress(
+                TextColumn(
+                    "{task.description}", table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")
+                ),
+                BarColumn(bar_width=20),
+                TextColumn("{task.percentage:>3.0f}%"),
+                TimeElapsedColumn(),
+                console=console(sys.stderr),
+                transient=True,
+                expand=True,
+            )
+            self._task = self._bar.add_task(title, total=100)
+
+    def __enter__(self) -> Self:
+        if self._bar:
+            self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+
+    def end(self) -> None:
+        """Leave the terminal to others."""
+        if self._bar:
+            self._bar.stop()
+
+    def line(self, text: str) -> None:
+        if self._bar:
+            self._bar.update(self._task, description=text)
+        else:
+            say(text)
+
+    def per_cent(self, value: float) -> None:
+        if self._bar:
+            self._bar.update(self._task, completed=value)
+
+
+def run_capture(
+    request: SimpleRequest | FullRequest,
+    settings: Settings,
+    *,
+    account: str,
+    archive: str,
+    detach: bool = False,
+) -> EntrySummary:
+    """Run the flow `capture` here, against the Prefect server there is, and wait for its end.
+
+    Args:
+        request: what to capture.
+        settings: those in force.
+        account: name of the account.
+        archive: name of the archive.
+        detach: whether Ctrl-C leaves a full capture running at Cloudflare.
+
+    Raises:
+        EdgecapError: what the flow ended with; NotStopped if a capture was to be stopped and may go on.
+        KeyboardInterrupt: Ctrl-C, or somebody cancelled it in Prefect; its text says what became of the
+            capture.
+    """
+    pages = point_at_prefect(settings.home)
+    with _Shown(str(request)) as shown, signals():
+        run = _Run(request, account, archive, shown, pages)
+        try:
+            try:
+                return run.result()
+            except Signalled as signalled:
+                try:
+                    shown.end()
+                    return _interrupted(run, request, settings, archive, detach=detach, signalled=signalled)
+                except Signalled:
+                    leave_now(request, run.capture_id, is_over=run.is_over)
+        except CancelledInPrefect as cancelled:  # also while Ctrl-C's question is open
+            if run.may_go_on:
+                raise NotStopped(str(cancelled)) from None
+            raise KeyboardInterrupt(str(cancelled)) from None
+
+
+def _interrupted(
+    run: _Run,
+    request: SimpleRequest | FullRequest,
+    settings: Settings,
+    archive: str,
+    *,
+    detach: bool,
+    signalled: Signalled,
+) -> EntrySummary:
+    """End the run as the person wants it; meanwhile it goes on."""
+    going_on = isinstance(request, FullRequest) and bool(run.capture_id) and not run.is_over
+    leave = detach
+    if going_on and not detach and asks(signalled):
+        leave = not stop_wanted(run.capture_id)
+    if (entry := run.ended_by_itself()) is not None:
+        return entry
+    if going_on and not leave:
+        say(f"Stopping full capture {run.capture_id} at Cloudflare. Ctrl-C again leaves at once.")
+    run.end(leave=leave)
+    if run.may_go_on:
+        raise NotStopped(f"interrupted; {run}")
+    raise KeyboardInterrupt(left_behind(request, settings, archive, run, leave=leave))
+
+
+class _Run:
+    """The flow in a thread of its own."""
+
+    def __init__(
+        self,
+        request: SimpleRequest | FullRequest,
+        account: str,
+        archive: str,
+        shown: _Shown,
+        pages: str,
+    ) -> None:
+        self._request, self._account, self._archive = request, account, archive
+        self._shown, self._pages = shown, pages
+        self._listener = _Listener(shown.line)
+        self._future: Future[EntrySummary] = Future()
+        self._watched: Watched | None = None
+        self._unwanted = threading.Event()  # interrupted before the flow began
+        threading.Thread(target=self._work, name="capture", daemon=True).start()
+
+    def __str__(self) -> str:
+        """What became of the capture."""
+        return str(self._watched).removeprefix("cancelled; ") if self._watched else ""
+
+    @property
+    def run_id(self) -> str:
+        """The flow run's id, once it is known."""
+        return self._listener.run_id
+
+    @property
+    def capture_id(self) -> str:
+        """The capture, once it was accepted."""
+        return self._watched.capture_id if self._watched else ""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the capture is known to have ended at Cloudflare."""
+        return self._watched is not None and self._watched.is_over
+
+    @property
+    def was_stopped(self) -> bool:
+        """Whether stopping the capture was tried."""
+        return self._watched is not None and self._watched.stopped is not None
+
+    @property
+    def may_go_on(self) -> bool:
+        """Whether the capture was to be stopped, and that failed, or it may still turn up."""
+        stopped = self._watched.stopped if self._watched else None
+        return isinstance(stopped, EdgecapError) or (
+            isinstance(stopped, Stopped) and stopped.outcome is Stopping.UNSEEN
+        )
+
+    def result(self) -> EntrySummary:
+        """Wait for the run's end.
+
+        Raises:
+            EdgecapError: what the flow ended with.
+            CancelledInPrefect: somebody cancelled it there.
+        """
+        return self._future.result()
+
+    def ended_by_itself(self) -> EntrySummary | None:
+        """The run's result, if it has ended while the person was asked."""
+        return self._future.result() if self._future.done() else None
+
+    def end(self, *, leave: bool) -> None:
+        """End the run, and wait until its capture is stopped, or is known not to be."""
+        self._unwanted.set()
+        told = False
+        while not self._future.done() and not self.was_stopped:
+            if self._watched and not told:
+                told = True
+                if leave:
+                    self._watched.go()
+                else:
+                    self._watched.cancel()
+            if told and leave:
+                break
+            time.sleep(0.05)
+        until = time.monotonic() + REPORTED  # the capture matters; how Prefect shows the run, less so
+        while not self._future.done() and time.monotonic() < until:
+            time.sleep(0.05)
+        if not self._future.done() and not leave:
+            self._tell_prefect()
+
+    def _tell_prefect(self) -> None:
+        """Say that the run was cancelled, which it cannot itself: else it is taken for one that crashed."""
+        address = os.environ.get("PREFECT_API_URL", "")  # a server for this capture alone ends with it
+        if address and self.run_id:
+            with suppress(SetupError), PrefectApi(address, timeout=REPORTED, insist=False) as prefect:
+                prefect.cancel(self.run_id)
+
+    def _work(self) -> None:
+        try:
+            self._future.set_result(asyncio.run(self._capture()))
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the other thread waits for it
+            self._future.set_exception(error)
+
+    async def _capture(self) -> EntrySummary:
+        from prefect.settings import get_current_settings  # noqa: PLC0415 - after the environment is set
+
+        from flows.capture import capture  # noqa: PLC0415 - the same
+        from tasks.runtime.prefect_away import prefect_away  # noqa: PLC0415 - the same
+        from tasks.runtime.retry import PREFECT_AWAY  # noqa: PLC0415 - the same
+
+        if get_current_settings().api.url is None:
+            say("No Prefect server runs, so one is started for this capture alone; `edgecap up` keeps one.")
+        for name in ("prefect.flow_runs", "prefect.task_runs"):
+            logging.getLogger(name).addHandler(self._listener)
+        showing = asyncio.create_task(self._show())
+        try:
+            if self._unwanted.is_set():
+                raise CancelledInPrefect("interrupted before anything began")
+            try:
+                state = await capture(self._request, self._account, self._archive, return_state=True)
+            except PREFECT_AWAY as error:  # the run's end could not be reported
+                raise prefect_away(error, self._watched) from error
+            if self._watched and self._watched.wanted.is_set() and not state.is_completed():
+                raise CancelledInPrefect(f"cancelled in Prefect; {self}")
+            return await state.aresult()
+        finally:
+            showing.cancel()
+
+    async def _show(self) -> None:
+        """Show the run's own progress artifact, which is what the UI shows."""
+        from prefect.client.orchestration import get_client  # noqa: PLC0415 - after the environment is set
+        from prefect.client.schemas.filters import (  # noqa: PLC0415 - the same
+            ArtifactFilter,
+            ArtifactFilterFlowRunId,
+            ArtifactFilterType,
+        )
+
+        from tasks.runtime.cancelling import RUNS  # noqa: PLC0415 - the same
+
+        while self.run_id not in RUNS:  # noqa: ASYNC110 - whatever thread logs first sets it
+            await asyncio.sleep(0.05)
+        self._watched = RUNS[self.run_id]
+        if self._pages:
+            say(f"Watch it at {self._pages}/v2/runs/flow-run/{self.run_id}")
+        mine = ArtifactFilter(
+            flow_run_id=ArtifactFilterFlowRunId(any_=[UUID(self.run_id)]),
+            type=ArtifactFilterType(any_=["progress"]),
+        )
+        async with get_client() as client:
+            while True:
+                with suppress(Exception):  # for the eye only: a server in trouble ends the run itself
+                    for artifact in await client.read_artifacts(artifact_filter=mine):
+                        self._shown.per_cent(float(str(artifact.data)))
+                await asyncio.sleep(LOOK)

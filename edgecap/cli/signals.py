@@ -1,0 +1,29 @@
+"""Ending well: SIGTERM ends a command as Ctrl-C does, and nothing interrupts the cleaning up."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from deployments.local.processes import heed_interrupts
+
+
+@contextmanager
+def ending_well() -> Iterator[None]:
+    """Let SIGINT and SIGTERM raise KeyboardInterrupt inside the block; after it, both are ignored.
+
+    To be entered inside of what stops programs, so that a second Ctrl-C leaves none of them behind.
+    """
+    heed_interrupts()
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        yield
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signature is Python's
+    raise KeyboardInterrupt

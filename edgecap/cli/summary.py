@@ -1,0 +1,156 @@
+"""`edgecap summary`: what is in files of packets. `edgecap merge`: several of them as one, by time."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from edgecap.cli.options import Json
+from edgecap.cli.output import console, print_json
+from edgecap.cli.summary_page import print_summary
+from edgecap.errors import Damaged, InvalidRequest
+from edgecap.packets.flow_table import FlowTable
+from edgecap.packets.inspection import Inspection
+from edgecap.packets.merge import MergedSource, MergeSource, merge
+from edgecap.packets.packet_filter import PacketFilter
+from edgecap.packets.reader import PacketReader, open_packets
+from edgecap.packets.summarize import summarize
+from edgecap.packets.summary import Residual, SourceFile, Summary
+
+STDIN = "-"
+
+Files = Annotated[str, Parameter(name="FILE", allow_leading_hyphen=True)]
+Filter = Annotated[str, Parameter(name="--filter")]
+
+
+def summary_command(
+    *files: Files,
+    filter: Filter = "",  # noqa: A002 - the option's name
+    flows: Path | None = None,
+    sampled: bool = False,
+    json: Json = False,
+) -> None:
+    """Say what is in files of packets.
+
+    Args:
+        files: pcap or pcapng, plain or packed with gzip or zstd; - for standard input.
+        filter: Count only packets that match, written as for tcpdump.
+        flows: Write a table of all flows there, as Parquet.
+        sampled: The packets are samples, as those of simple captures are; the words then say so.
+        json: Print one JSON document: docs/summary.schema.json describes it.
+    """
+    summary = _summarized(_named(files, "nothing to summarise"), filter, flows, sampled=sampled)
+    if json:
+        print_json(summary.model_dump(mode="json"))
+    else:
+        print_summary(console(), summary)
+    _complain({each.name: each.damage for each in summary.files if each.damage})
+
+
+def merge_command(
+    *files: Files,
+    output: Annotated[Path, Parameter(name=["--output", "-o"])],
+    filter: Filter = "",  # noqa: A002 - the option's name
+    json: Json = False,
+) -> None:
+    """Merge files of packets by time into one pcapng.
+
+    Args:
+        files: pcap or pcapng, plain or packed with gzip or zstd. They stay as they are.
+        output: The new file; one that exists is not replaced.
+        filter: Merge only packets that match, written as for tcpdump.
+        json: Print one JSON document.
+    """
+    sources = [MergeSource(Path(each), name=each) for each in _named(files, "nothing to merge")]
+    for each in sources:
+        if each.path.is_fifo():  # sources are read side by side, a piece of each at a time
+            raise InvalidRequest(
+                "a pipe cannot be merged", field="FILE", where=str(each.path), hint="write it to a file"
+            )
+    merged = merge(sources, output, expression=filter)
+    if json:
+        print_json(
+            {
+                "path": str(output),
+                "packets": merged.packets,
+                "bytes": merged.size,
+                "sources": [_source_json(each) for each in merged.sources],
+            }
+        )
+    else:
+        count = f"{len(sources)} file{'' if len(sources) == 1 else 's'}"
+        console().print(f"{merged.packets:,} packets of {count} in {output}, {merged.size:,} bytes.")
+    _complain({each.source.label: each.lost for each in merged.damaged})
+
+
+def _complain(damaged: dict[str, str]) -> None:
+    """What could be read was used; that it was not all is an error all the same, as in other packet tools."""
+    if damaged:
+        first, what = next(iter(damaged.items()))
+        more = f", and {len(damaged) - 1} more" if len(damaged) > 1 else ""
+        raise Damaged(f"not all could be read: {what}", where=f"{first}{more}", hint="fetch it again")
+
+
+def _source_json(merged: MergedSource) -> dict[str, Any]:
+    found = merged.inspection
+    return {
+        "name": merged.source.label,
+        "interfaces": list(merged.interfaces),
+        "packets": found.packets,
+        "flags": list(found.flags),
+        "damage": merged.lost or None,
+    }
+
+
+def _named(files: tuple[str, ...], nothing: str) -> tuple[str, ...]:
+    if not files:
+        raise InvalidRequest(f"there is {nothing}", field="FILE", hint="name at least one file")
+    return files
+
+
+def _summarized(files: tuple[str, ...], expression: str, flows: Path | None, *, sampled: bool) -> Summary:
+    with ExitStack() as stack:
+        writer = None
+        if flows:
+            from edgecap.packets.flow_file import new_flow_file  # noqa: PLC0415 - as long to import as a small file
+
+            writer = stack.enter_context(new_flow_file(flows))
+        tally = FlowTable(writer.write if writer else None)
+        found = [(name, _counted(name, expression, tally)) for name in files]
+        tally.finish()
+    packets = sum(each.packets for _, each in found)
+    return summarize(
+        tally,
+        sampled=sampled,
+        files=[
+            SourceFile(
+                name=name,
+                packets=each.packets,
+                bytes=each.bytes_on_wire,
+                share=each.packets / packets if packets else 0,
+                damage=each.lost,
+            )
+            for name, each in found
+        ],
+        residual=Residual(expression=expression, packets=packets, kept=tally.packets)
+        if expression.strip()
+        else None,
+    )
+
+
+def _counted(name: str, expression: str, tally: FlowTable) -> Inspection:
+    with ExitStack() as stack:
+        if name == STDIN:
+            reader = PacketReader(sys.stdin.buffer, where="standard input")
+        else:
+            reader = stack.enter_context(open_packets(Path(name)))
+        sieve = PacketFilter(expression, name) if expression.strip() else None
+        for batch in reader:
+            tally.feed(sieve.keep(batch, reader.interfaces) if sieve else batch, reader.interfaces)
+        if sieve:
+            sieve.check(reader.interfaces)
+        return reader.inspection()

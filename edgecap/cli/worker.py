@@ -1,0 +1,62 @@
+"""`edgecap worker`: a worker for a Prefect server of one's own, in this folder, until Ctrl-C or SIGTERM."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+from deployments.local.processes import heed_interrupts
+from deployments.local.setup import named_server
+from deployments.local.worker import (
+    check_name,
+    check_server,
+    check_settings,
+    claim_name,
+    command,
+    environment,
+    name_of,
+    use_name,
+)
+from edgecap.cli.output import say
+from edgecap.network import check_network
+from edgecap.settings import config_file, load_settings
+
+
+def worker(
+    *,
+    name: str = "",
+    limit: Annotated[int, Parameter(validator=Number(gte=1))] = 8,
+    queue: tuple[Literal["upkeep", "alerts", "manual", "schedules"], ...] = (),
+) -> None:
+    """Run a worker here.
+
+    Args:
+        name: What Prefect's UI calls it. Default: the host's and the folder's name, and its queues.
+        limit: Flow runs at a time.
+        queue: Take runs of this queue only; can be given more than once. Default: all, by their priority.
+    """
+    address = named_server("`edgecap up` runs a server and a worker of its own")
+    settings = load_settings()
+    check_network()
+    check_settings(settings)
+    check_server(address)
+    name = name or name_of(queue)
+    # The lock tells at once of a worker that was started here. If there was one, and it is gone, the last
+    # sign of life at the server is its own, and a restart need not wait; else it may be that of a worker in
+    # another folder or on another machine.
+    lock, was_used_here = claim_name(settings.home.resolve(), name)
+    if not was_used_here:
+        check_name(address, name, say)
+    use_name(lock, name)
+    file = config_file().resolve()
+    say(f"Settings  {file if file.is_file() else 'of the environment; there is no ' + str(file)}")
+    say(f"Server    {address}")
+    say(f"Worker    {name}, {limit} runs at a time, queues: {', '.join(queue) or 'all'}. Ctrl-C ends it.")
+    heed_interrupts()
+    argv = command(name, limit, queue)
+    env = environment(settings, os.environ)
+    os.execve(shutil.which(argv[0]) or argv[0], argv, env)  # noqa: S606 - no shell is wanted

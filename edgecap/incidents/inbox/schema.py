@@ -1,0 +1,87 @@
+"""The inbox's tables: one SQLite file. Times are microseconds since 1970, UTC.
+
+Each step of an arrival's life is one transaction, and each table that a step asks has an index for just that
+question, so a step takes the same time in a inbox of ten alerts and in one of a million.
+"""
+
+from __future__ import annotations
+
+APPLICATION_ID = 0x65636170  # "ecap": tells a inbox from other programs' SQLite files
+VERSION = 1
+
+TABLES = (
+    # An id was told to the sender, so it never comes again: AUTOINCREMENT.
+    """
+    CREATE TABLE arrivals (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        state TEXT NOT NULL CHECK (state IN ('pending', 'settled', 'aside')),
+        source TEXT NOT NULL,
+        received INTEGER NOT NULL,
+        reason TEXT NOT NULL,
+        body BLOB NOT NULL
+    )
+    """,
+    "CREATE INDEX arrivals_pending ON arrivals (id, received, state) WHERE state = 'pending'",
+    "CREATE INDEX arrivals_aside ON arrivals (id, state) WHERE state = 'aside'",
+    "CREATE INDEX arrivals_by_age ON arrivals (received, state) WHERE state <> 'pending'",
+    """
+    CREATE TABLE alerts (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        arrival INTEGER NOT NULL,
+        position INTEGER NOT NULL,
+        identity TEXT NOT NULL,
+        key TEXT NOT NULL,
+        received INTEGER NOT NULL,
+        outcome TEXT NOT NULL,
+        incident TEXT,
+        alert TEXT NOT NULL,
+        plan TEXT NOT NULL,
+        UNIQUE (arrival, position)
+    )
+    """,
+    "CREATE INDEX alerts_of_identity ON alerts (identity) WHERE incident IS NOT NULL",
+    "CREATE INDEX alerts_of_key ON alerts (key) WHERE incident IS NOT NULL",
+    "CREATE INDEX alerts_of_incident ON alerts (incident) WHERE incident IS NOT NULL",
+    """
+    CREATE TABLE incidents (
+        id TEXT PRIMARY KEY,
+        key TEXT NOT NULL,
+        about TEXT NOT NULL,
+        rule TEXT NOT NULL,
+        opening INTEGER NOT NULL,
+        opened INTEGER NOT NULL,
+        last INTEGER NOT NULL,
+        closed INTEGER,
+        superseded INTEGER NOT NULL DEFAULT 0,
+        joined INTEGER NOT NULL DEFAULT 0,
+        repeated INTEGER NOT NULL DEFAULT 0
+    ) WITHOUT ROWID
+    """,
+    "CREATE UNIQUE INDEX incidents_open ON incidents (key) WHERE closed IS NULL",
+    "CREATE INDEX incidents_about ON incidents (about, last) WHERE closed IS NULL",
+    "CREATE INDEX incidents_by_age ON incidents (last)",
+    "CREATE INDEX incidents_in_order ON incidents (opening)",
+    """
+    CREATE TABLE orders (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        incident TEXT NOT NULL,
+        event TEXT NOT NULL CHECK (event IN ('start', 'end')),
+        alert INTEGER NOT NULL,
+        key TEXT NOT NULL,
+        created INTEGER NOT NULL,
+        flow_run TEXT,
+        refused TEXT NOT NULL DEFAULT '',
+        UNIQUE (incident, event)
+    )
+    """,
+    "CREATE INDEX orders_unsent ON orders (id, created, flow_run) WHERE flow_run IS NULL AND refused = ''",
+    "CREATE INDEX orders_refused ON orders (id) WHERE refused <> ''",
+    """
+    CREATE TABLE spent (
+        rule TEXT NOT NULL,
+        day INTEGER NOT NULL,
+        captures INTEGER NOT NULL,
+        PRIMARY KEY (rule, day)
+    ) WITHOUT ROWID
+    """,
+)

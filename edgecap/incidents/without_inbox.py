@@ -1,0 +1,98 @@
+"""Which incident an alert belongs to where no receiver keeps a inbox: the archive alone tells.
+
+An incident's id follows from what its start and its end have in common, and a number: 0 for the first, and
+one more whenever the one before is over, since the same thing may be attacked again. Records are create-only,
+so whoever dies and comes again, or comes twice at once, finds the same. There is no cooldown between
+different attacks and no daily budget here: those need the inbox.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from edgecap.alerts.model import Alert, derive, summary_of
+from edgecap.alerts.policy.decision import Plan
+from edgecap.incidents.inbox.rows import Outcome
+from edgecap.incidents.joining import LAPSES
+from edgecap.incidents.record import IncidentEvent, Incidents
+
+
+@dataclass(frozen=True, slots=True)
+class Entered:
+    """What an alert came to.
+
+    Attributes:
+        outcome: never `over_budget`.
+        noted: what its incident's start, or end, led to; None if there is nothing to run.
+    """
+
+    outcome: Outcome
+    noted: IncidentEvent | None = None
+
+    def __str__(self) -> str:
+        """Such as `opened incident 1f0c22ab`, or `nothing`."""
+        return f"{self.outcome} incident {self.noted.incident[:8]}" if self.noted else str(self.outcome)
+
+
+def enter(incidents: Incidents, alert: Alert, plan: Plan, *, account: str, at: datetime) -> Entered:
+    """Find the alert's incident, and write down that it began or ended if that is news.
+
+    Args:
+        incidents: the archive's.
+        alert: what arrived.
+        plan: what was decided about it.
+        account: name of the account that captures are taken with.
+        at: now, aware.
+
+    Raises:
+        StoreError: the archive cannot be read or written.
+    """
+    if alert.event == "other":
+        return Entered(Outcome.NOTHING)
+    number = _first(lambda each: not _is_over(incidents, _id(alert, each)))
+    if number and (before := _same(incidents, alert, _id(alert, number - 1))):
+        return Entered(Outcome.REPEATED, before)
+    noted = IncidentEvent(
+        incident=_id(alert, number), alert=summary_of(alert), plan=plan, account=account, at=at
+    )
+    opened = incidents.opened(noted.incident)
+    if alert.event == "end":
+        return Entered(Outcome.ENDED, incidents.end(noted)) if opened else Entered(Outcome.NOTHING)
+    if opened:
+        same = opened.alert.get("identity") == alert.identity
+        return Entered(Outcome.REPEATED if same else Outcome.JOINED, opened)
+    if plan.filter is None and not plan.captures:  # no captures, neither now nor at the end
+        return Entered(Outcome.NOTHING)
+    return Entered(Outcome.OPENED, incidents.open(noted))
+
+
+def _id(alert: Alert, number: int) -> str:
+    return derive(alert.incident, str(number))
+
+
+def _is_over(incidents: Incidents, incident: str) -> bool:
+    return incidents.ended(incident) is not None or incidents.closed(incident) is not None
+
+
+def _same(incidents: Incidents, alert: Alert, incident: str) -> IncidentEvent | None:
+    """What this very alert led to when it came before, to an incident that is over."""
+    noted = incidents.ended(incident) if alert.event == "end" else incidents.opened(incident)
+    if noted is None or noted.alert.get("identity") != alert.identity:
+        return None
+    return noted if alert.received - noted.at <= LAPSES else None
+
+
+def _first(true: Callable[[int], bool]) -> int:
+    """The first number from 0 for which it is true; it stays true for all after it. In few questions."""
+    if true(0):
+        return 0
+    false, step = 0, 1
+    while not true(false + step):
+        false, step = false + step, step * 2
+    right = false + step
+    while right - false > 1:
+        middle = (false + right) // 2
+        false, right = (false, middle) if true(middle) else (middle, right)
+    return right

@@ -1,0 +1,268 @@
+"""Merging files of packets by time into one pcapng that says where each packet came from."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import BinaryIO
+
+import numpy as np
+
+from edgecap.errors import InvalidRequest, ObjectChanged
+from edgecap.files.sniff import is_zstd
+from edgecap.files.unzstd import Unzstd
+from edgecap.packets.columns import Batch
+from edgecap.packets.flow_table import FlowTable
+from edgecap.packets.inspect import inspect_file
+from edgecap.packets.inspection import Inspection
+from edgecap.packets.packet_filter import PacketFilter
+from edgecap.packets.reader import PacketReader
+from edgecap.packets.source import Readable, chunks, opened
+from edgecap.packets.writer import PacketWriter, new_pcapng
+
+_BUFFERS = 24 << 20  # bytes of all sources together that are read ahead
+_LEAST, _MOST = 1 << 12, 1 << 20  # of one source
+
+
+@dataclass(frozen=True, slots=True)
+class MergeSource:
+    """A file to merge.
+
+    Attributes:
+        path: pcap or pcapng, plain or packed with gzip or zstd. It is only read.
+        server: what recorded it, such as `ord02-s1`; may be empty.
+        name: the file as people know it; its name on the disk unless given.
+    """
+
+    path: Path
+    server: str = ""
+    name: str = ""
+
+    @property
+    def label(self) -> str:
+        """What its interface is called: server and file."""
+        return "/".join(filter(None, (self.server, self.name or self.path.name)))
+
+
+@dataclass(frozen=True, slots=True)
+class MergedSource:
+    """What became of one source.
+
+    Attributes:
+        source: the file.
+        interfaces: the numbers of its interface blocks in the merged file; none if it is no file of packets.
+        inspection: what was in it; `damage` says what was lost, and from which byte on.
+        refused: why the expression does not apply to packets of its link type, so that none of them was
+            merged; empty if it does.
+    """
+
+    source: MergeSource
+    interfaces: tuple[int, ...]
+    inspection: Inspection
+    refused: str = ""
+
+    @property
+    def lost(self) -> str:
+        """What of it is not in the merged file for another reason than the expression; empty if nothing."""
+        return "; ".join(filter(None, (self.inspection.lost, self.refused)))
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """What a merge has made.
+
+    Attributes:
+        path: the merged file.
+        packets: how many are in it: all that could be read of the sources.
+        size: its bytes.
+        sources: in the order given.
+    """
+
+    path: Path
+    packets: int
+    size: int
+    sources: tuple[MergedSource, ...]
+
+    @property
+    def damaged(self) -> tuple[MergedSource, ...]:
+        """The sources that are not in the merged file to their end."""
+        return tuple(each for each in self.sources if each.lost)
+
+
+def merge(
+    sources: Sequence[MergeSource], target: Path, *, expression: str = "", tally: FlowTable | None = None
+) -> Merged:
+    """Merge files by time into the pcapng `target`, in nanoseconds, with an interface block for each source.
+
+    A source that has several interfaces keeps them apart, and gets a block for each. At every step the
+    earliest of the sources' next packets is taken, the first named of equals: sources that are in order give
+    a result in order, and a source whose time goes backwards keeps its own order. A packet without a time
+    stands at the latest before it; a time before 1970 becomes 1970. Comments and other options of packets are
+    not kept; the sources stay as they are.
+
+    Memory does not grow with the files' sizes, and hardly with their number. No source is kept open, but of
+    several that are packed with zstd an unnamed unpacked copy each, beside `target`, since each would need
+    megabytes of memory for its window.
+
+    What is damaged is merged as far as it can be read; the result says what was lost. Nothing of a source is
+    merged if libpcap does not take the expression for its link type, but others are.
+
+    Args:
+        sources: what to merge.
+        target: the new file.
+        expression: in pcap-filter's language; only packets that match are merged. Empty: all.
+        tally: counts what is merged, on the way.
+
+    Raises:
+        InvalidRequest: there is no source, or libpcap takes the expression for none of them.
+        ObjectExists: `target` is taken.
+        ObjectMissing: a source does not exist.
+        ObjectChanged: a source was replaced by another file meanwhile.
+        StoreError: reading or writing failed; `target` is not there then.
+    """
+    if not sources:
+        raise InvalidRequest("there is nothing to merge", hint="name at least one file")
+    read_size = min(max(_BUFFERS // len(sources), _LEAST), _MOST)
+    with ExitStack() as stack, new_pcapng(target) as writer:
+        packed = [each for each in sources if _is_zstd(each.path)]
+        feeds = []
+        for each in sources:
+            if len(packed) > 1 and each in packed:
+                copy = stack.enter_context(_unpacked(each.path, target.parent))
+                feeds.append(_Feed(each, copy, writer, read_size, copied=True))
+            else:
+                feeds.append(_Feed(each, _Revisited(each.path), writer, read_size))
+        for feed in feeds:
+            feed.sieve = PacketFilter(expression, str(feed.source.path)) if expression.strip() else None
+            feed.tally = tally
+        _merge(feeds, writer)
+        refused = [feed.refused for feed in feeds if feed.refused]
+        if refused and not any(feed.is_described and not feed.refused for feed in feeds):
+            raise refused[0]
+        done = tuple(feed.result() for feed in feeds)
+        packets, size = writer.packets, writer.size
+    return Merged(target, packets, size, done)
+
+
+def _merge(feeds: list[_Feed], writer: PacketWriter) -> None:
+    batches = [(feed, feed.next()) for feed in feeds]
+    waiting = [(feed, batch) for feed, batch in batches if batch is not None]
+    alive = [feed for feed, _ in waiting]
+    heads = [(batch.data, batch.rows) for _, batch in waiting]
+    del batches, waiting  # they would keep the first batches' bytes
+    taken = np.zeros(len(alive), np.uint32)
+    while alive:
+        starved = writer.merge(heads, taken)
+        batch = alive[starved].next()
+        if batch is not None:
+            heads[starved] = batch.data, batch.rows
+            taken[starved] = 0
+        else:
+            del alive[starved], heads[starved]
+            taken = np.delete(taken, starved)
+
+
+class _Feed:
+    """One source: its batches, with interfaces numbered as in the merged file."""
+
+    def __init__(
+        self,
+        source: MergeSource,
+        file: Readable,
+        writer: PacketWriter,
+        read_size: int,
+        *,
+        copied: bool = False,
+    ) -> None:
+        self.source = source
+        self.sieve: PacketFilter | None = None
+        self.tally: FlowTable | None = None
+        self.refused: InvalidRequest | None = None
+        self._copied = copied
+        self._writer = writer
+        self._reader = PacketReader(file, where=source.path, read_size=read_size)
+        self._batches = iter(self._reader)
+        self._numbers = np.zeros(0, np.uint32)
+
+    def next(self) -> Batch | None:
+        """The next packets that are to be merged; None at the end."""
+        try:
+            for batch in self._batches:
+                self._describe()
+                kept = self.sieve.keep(batch, self._reader.interfaces) if self.sieve else batch
+                if not len(kept.rows):
+                    continue
+                if self.tally:
+                    self.tally.feed(kept, self._reader.interfaces)
+                kept.rows["interface"] = self._numbers[kept.rows["interface"]]
+                return kept
+            self._describe()
+            if self.sieve:
+                self.sieve.check(self._reader.interfaces)
+        except InvalidRequest as error:
+            self.refused = error
+        return None
+
+    @property
+    def is_described(self) -> bool:
+        """Whether it has interfaces, and so may have packets."""
+        return len(self._numbers) > 0
+
+    def _describe(self) -> None:
+        described = self._reader.interfaces
+        if len(described) > len(self._numbers):
+            new = [
+                self._writer.interface(each.link_type, each.snaplen, self.source.label, each.name)
+                for each in described[len(self._numbers) :]
+            ]
+            self._numbers = np.concatenate([self._numbers, np.array(new, np.uint32)])
+
+    def result(self) -> MergedSource:
+        # Of an unpacked copy, the reader knows nothing about the packing and its damage.
+        found = inspect_file(self.source.path) if self._copied else self._reader.inspection()
+        refused = str(self.refused) if self.refused else ""
+        return MergedSource(self.source, tuple(self._numbers.tolist()), found, refused)
+
+
+class _Revisited:
+    """A file that is opened anew for each read, so that any number of them can be read side by side."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._place = 0
+        self._identity: tuple[int, int] | None = None
+
+    def read(self, size: int, /) -> bytes:
+        descriptor = os.open(self._path, os.O_RDONLY)
+        try:
+            found = os.fstat(descriptor)
+            identity = found.st_dev, found.st_ino
+            if self._identity not in (None, identity):
+                raise ObjectChanged("the file was replaced while it was read", where=str(self._path))
+            self._identity = identity
+            chunk = os.pread(descriptor, size, self._place)
+        finally:
+            os.close(descriptor)
+        self._place += len(chunk)
+        return chunk
+
+
+def _is_zstd(path: Path) -> bool:
+    with opened(path) as file:
+        return is_zstd(next(chunks(file, path, 4), b""))
+
+
+def _unpacked(path: Path, folder: Path) -> BinaryIO:
+    """What a zstd file unpacks to, as far as it can be, in a file without a name in `folder`."""
+    copy = TemporaryFile(dir=folder)  # noqa: SIM115 - the caller's stack closes it
+    unzstd = Unzstd()
+    with opened(path) as file:
+        for chunk in chunks(file, path):
+            for piece in unzstd.feed(chunk):
+                copy.write(piece)
+    copy.seek(0)
+    return copy

@@ -1,0 +1,331 @@
+"""From counts to a summary: names, shares, rates, a timeline of a length that can be looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecap.packets.findings import find, verdict
+from edgecap.packets.flow_table import Addresses, FlowTable, PortCounts
+from edgecap.packets.inspection import moment
+from edgecap.packets.names import (
+    AMPLIFIERS,
+    ether_name,
+    flags_name,
+    icmp_name,
+    protocol_name,
+    service_name,
+)
+from edgecap.packets.native import text
+from edgecap.packets.summary import (
+    TOP,
+    Amplification,
+    Flow,
+    Flows,
+    Fragments,
+    Named,
+    Port,
+    Ports,
+    Rates,
+    Residual,
+    Size,
+    Sizes,
+    SourceFile,
+    Summary,
+    Talker,
+    Talkers,
+    Timeline,
+    Ttl,
+    Ttls,
+    Tunnels,
+)
+
+STEPS = 240  # of a timeline at most: what a screen shows
+_SECOND = 1_000_000_000
+_MILLISECOND = 0.001  # seconds; the timeline's shortest step, so that no rate within it is known
+_EDGES = (0, 65, 128, 256, 512, 1024, 1519)  # the buckets of RMON, RFC 2819
+_FEW = 10  # entries of lists that are short by nature
+_TCP, _UDP = 6, 17
+
+
+def summarize(
+    tally: FlowTable,
+    *,
+    files: Sequence[SourceFile] = (),
+    sampled: bool = False,
+    residual: Residual | None = None,
+) -> Summary:
+    """What was counted, as a summary.
+
+    Args:
+        tally: finished.
+        files: what the packets came from.
+        sampled: the packets are samples, as those of simple captures are.
+        residual: what was filtered before they were counted.
+    """
+    counts = tally.counts
+    packets = int(counts["packets"])
+    first, last = (int(counts["first"]), int(counts["last"])) if packets else (None, None)
+    seconds = (last - first) / _SECOND if first is not None and last is not None else 0.0
+    shares = _Shares(packets)
+    summary = Summary(
+        verdict="",
+        sampled=sampled,
+        packets=packets,
+        bytes=int(counts["wire"]),
+        bytes_captured=int(counts["captured"]),
+        first=moment(first),
+        last=moment(last),
+        seconds=seconds,
+        rates=_rates(tally, seconds),
+        versions=_versions(counts, shares),
+        protocols=shares.named(counts["protocol"], protocol_name, most=TOP),
+        sources=_talkers(tally.sources, shares),
+        destinations=_talkers(tally.destinations, shares),
+        source_ports=_ports(tally, 0, shares),
+        destination_ports=_ports(tally, 1, shares),
+        amplification=_amplification(tally.ports[_UDP][0], shares),
+        flows=_flows(tally),
+        tcp_flags=shares.named(counts["tcp_flags"], flags_name, most=_FEW),
+        icmp=_icmp(counts, shares),
+        sizes=_sizes(counts, packets, shares),
+        ttls=_ttls(counts["ttl"], shares),
+        fragments=Fragments(
+            packets=int(counts["fragments"]),
+            later=int(counts["later"]),
+            share=shares.of(int(counts["fragments"])),
+        ),
+        tunnels=Tunnels(
+            packets=int(counts["tunnel"]["packets"].sum()),
+            kinds=shares.named(counts["tunnel"], protocol_name, most=_FEW),
+        ),
+        vlans=tuple(_numbers(counts["vlan"], _FEW)),
+        timeline=_timeline(tally),
+        files=tuple(files),
+        residual=residual,
+    )
+    findings = find(summary)
+    return summary.model_copy(update={"findings": findings, "verdict": verdict(summary, findings)})
+
+
+class _Shares:
+    """Parts of all packets."""
+
+    def __init__(self, packets: int) -> None:
+        self._packets = packets
+
+    def of(self, packets: int) -> float:
+        return round(packets / self._packets, 6) if self._packets else 0.0
+
+    def named(self, pairs: Any, name: Callable[[int], str], *, most: int) -> tuple[Named, ...]:
+        """The numbers that were counted, with the most packets first."""
+        return tuple(
+            Named(
+                name=name(number),
+                number=number,
+                packets=int(pairs["packets"][number]),
+                bytes=int(pairs["bytes"][number]),
+                share=self.of(int(pairs["packets"][number])),
+            )
+            for number in _numbers(pairs["packets"], most)
+        )
+
+
+def _numbers(packets: NDArray[np.uint64], most: int) -> list[int]:
+    """The places of the largest counts, the largest first; of equals, the lower place first."""
+    seen = np.flatnonzero(packets)
+    found: list[int] = seen[np.argsort(-packets[seen].astype("i8"), kind="stable")][:most].tolist()
+    return found
+
+
+def _versions(counts: Any, shares: _Shares) -> tuple[Named, ...]:
+    ip = shares.named(counts["version"][:2], ("ipv4", "ipv6").__getitem__, most=2)
+    ip = tuple(each.model_copy(update={"number": 6 if each.name == "ipv6" else 4}) for each in ip)
+    other = shares.named(counts["ether"], ether_name, most=_FEW)
+    return tuple(sorted((*ip, *other), key=lambda each: -each.packets))
+
+
+def _icmp(counts: Any, shares: _Shares) -> tuple[Named, ...]:
+    four = shares.named(counts["icmp4"], lambda number: icmp_name(4, number), most=_FEW)
+    six = shares.named(counts["icmp6"], lambda number: icmp_name(6, number), most=_FEW)
+    return tuple(sorted((*four, *six), key=lambda each: -each.packets))[:_FEW]
+
+
+def _talkers(addresses: Addresses, shares: _Shares) -> Talkers:
+    rows = addresses.top(TOP)
+    texts = text.addresses(rows, 0, rows.itemsize, len(rows))
+    return Talkers(
+        distinct=addresses.distinct(),
+        exact=addresses.exact,
+        top=tuple(
+            Talker(
+                address=text,
+                packets=int(row["packets"]),
+                bytes=int(row["bytes"]),
+                flows=int(row["flows"]),
+                share=shares.of(int(row["packets"])),
+            )
+            for text, row in zip(texts, rows, strict=True)
+        ),
+    )
+
+
+def _ports(tally: FlowTable, side: int, shares: _Shares) -> Ports:
+    found: list[Port] = []
+    distinct = 0
+    names: tuple[tuple[Literal["tcp", "udp"], int], ...] = (("tcp", _TCP), ("udp", _UDP))
+    for protocol, number in names:
+        counted = tally.ports[number][side]
+        distinct += int(np.count_nonzero(counted.packets))
+        found += [
+            Port(
+                protocol=protocol,
+                port=port,
+                service=service_name(protocol, port),
+                packets=int(counted.packets[port]),
+                bytes=int(counted.bytes[port]),
+                share=shares.of(int(counted.packets[port])),
+            )
+            for port in _numbers(counted.packets, TOP)
+        ]
+    return Ports(distinct=distinct, top=tuple(sorted(found, key=lambda each: -each.packets)[:TOP]))
+
+
+def _amplification(sources: PortCounts, shares: _Shares) -> tuple[Amplification, ...]:
+    found = []
+    for port, service in AMPLIFIERS.items():
+        packets, size = int(sources.packets[port]), int(sources.bytes[port])
+        if packets:
+            found.append(
+                Amplification(
+                    service=service,
+                    port=port,
+                    packets=packets,
+                    bytes=size,
+                    share=shares.of(packets),
+                    mean_size=round(size / packets, 1),
+                )
+            )
+    return tuple(sorted(found, key=lambda each: -each.bytes))
+
+
+def _flows(tally: FlowTable) -> Flows:
+    rows = tally.top_flows()
+    ids = text.community_ids(rows, len(rows))
+    sources = text.addresses(rows, 0, rows.itemsize, len(rows))
+    destinations = text.addresses(rows, 16, rows.itemsize, len(rows))
+    top = []
+    for row, community_id, source, destination in zip(rows, ids, sources, destinations, strict=True):
+        first, last = moment(int(row["first"])), moment(int(row["last"]))
+        if first is not None and last is not None:  # a time out of range has no place in a calendar
+            top.append(
+                Flow(
+                    community_id=community_id,
+                    protocol=int(row["protocol"]),
+                    source=source,
+                    source_port=int(row["source_port"]),
+                    destination=destination,
+                    destination_port=int(row["destination_port"]),
+                    packets=int(row["packets"]),
+                    bytes=int(row["bytes"]),
+                    first=first,
+                    last=last,
+                )
+            )
+    return Flows(
+        records=tally.records, distinct=tally.distinct_flows(), exact=tally.exact_flows, top=tuple(top)
+    )
+
+
+def _sizes(counts: Any, packets: int, shares: _Shares) -> Sizes:
+    if not packets:
+        return Sizes()
+    sizes = counts["size"]
+    buckets = []
+    for place, least in enumerate(_EDGES):
+        most = _EDGES[place + 1] - 1 if place + 1 < len(_EDGES) else None
+        count = int(sizes[least : None if most is None else most + 1].sum())
+        buckets.append(Size(least=least, most=most, packets=count, share=shares.of(count)))
+    return Sizes(
+        smallest=int(counts["smallest"]),
+        largest=int(counts["largest"]),
+        mean=round(int(counts["wire"]) / packets, 1),
+        buckets=tuple(buckets),
+    )
+
+
+def _ttls(ttls: NDArray[np.uint64], shares: _Shares) -> Ttls:
+    seen = np.flatnonzero(ttls)
+    if not len(seen):
+        return Ttls()
+    top = tuple(
+        Ttl(ttl=number, packets=int(ttls[number]), share=shares.of(int(ttls[number])))
+        for number in _numbers(ttls, _FEW)
+    )
+    return Ttls(distinct=len(seen), lowest=int(seen[0]), highest=int(seen[-1]), top=top)
+
+
+def _rates(tally: FlowTable, seconds: float) -> Rates:
+    counts, bins = tally.counts, tally.bins()
+    if seconds < _MILLISECOND:
+        return Rates()
+    width = int(counts["width"])
+    # A second, or what comes nearest to it from below in a capture that is shorter.
+    window = _SECOND
+    while window > max(width, seconds * _SECOND):
+        window //= 10
+    window = max(window, width)
+    over = window // width
+    packets, at = _most(bins["packets"], over)
+    size, _ = _most(bins["bytes"], over)
+    return Rates(
+        packets=round(int(counts["packets"]) / seconds, 3),
+        bits=round(int(counts["wire"]) * 8 / seconds, 3),
+        peak_packets=round(packets * _SECOND / window, 3),
+        peak_bits=round(size * 8 * _SECOND / window, 3),
+        peak_at=moment((int(counts["base"]) + at) * width),
+        peak_seconds=window / _SECOND,
+    )
+
+
+def _most(values: NDArray[np.uint64], over: int) -> tuple[int, int]:
+    """The largest sum of `over` values in a row, and where they begin."""
+    sums = np.concatenate([[0], np.cumsum(values.astype("i8"))])
+    if len(values) <= over:
+        return int(sums[-1]), 0
+    within = sums[over:] - sums[:-over]
+    at = int(within.argmax())
+    return int(within[at]), at
+
+
+def _timeline(tally: FlowTable) -> Timeline:
+    counts, bins = tally.counts, tally.bins()
+    width, base = int(counts["width"]), int(counts["base"])
+    start: datetime | None = None
+    if len(bins):
+        together = _together(len(bins))
+        ahead = base % together
+        start = moment((base - ahead) * width)
+    if start is None:
+        return Timeline()
+    rows = -(-(len(bins) + ahead) // together)
+    steps: dict[str, NDArray[np.int64]] = {}
+    for name in ("packets", "bytes", "tcp", "udp", "icmp"):
+        padded = np.zeros(rows * together, "i8")
+        padded[ahead : ahead + len(bins)] = bins[name]
+        steps[name] = padded.reshape(rows, together).sum(axis=1)
+    other = steps["packets"] - steps["tcp"] - steps["udp"] - steps["icmp"]
+    listed = {name: tuple(values.tolist()) for name, values in {**steps, "other": other}.items()}
+    return Timeline(start=start, seconds=width * together / _SECOND, **listed)
+
+
+def _together(bins: int) -> int:
+    """How many bins make a step, as a round number."""
+    together = 1
+    while -(-bins // together) >= STEPS:
+        together = together * 5 // 2 if str(together).startswith("2") else together * 2
+    return together

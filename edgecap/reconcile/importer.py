@@ -1,0 +1,156 @@
+"""Bringing the packets of a capture that is over into the archive, whoever started it."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+
+from edgecap.archive.commit import commit
+from edgecap.archive.entries import Entry, read_entry
+from edgecap.archive.journal import Intent
+from edgecap.archive.layout import entry_prefix
+from edgecap.archive.manifest import Times, make_manifest
+from edgecap.captures.clearing import clear_for
+from edgecap.captures.delivery import matching
+from edgecap.captures.derive import derive_for
+from edgecap.captures.destinations import contains, read_destination
+from edgecap.captures.fetching import Fetching, fetch_full, fetch_simple
+from edgecap.captures.lanes import ends
+from edgecap.cloudflare.client import Client
+from edgecap.cloudflare.models import Capture
+from edgecap.errors import ConfigError, DeadlinePassed, EntryMissing, UnexpectedAnswer
+from edgecap.requests import FullRequest
+from edgecap.settings import Settings, StoreLocation, Timing
+from edgecap.settings.uri import parse_uri
+from edgecap.stores import open_store
+from edgecap.stores.base import Store
+
+
+class Importer:
+    """Fetches and archives, as a run does; doing it again, or at the same time as a run, changes nothing.
+
+    Args:
+        client: the account's API.
+        archive: where entries go.
+        settings: the buckets, and how long to wait for files.
+    """
+
+    def __init__(self, client: Client, archive: Store, settings: Settings) -> None:
+        self._client = client
+        self._archive = archive
+        self._settings = settings
+
+    async def entry_of(self, capture: Capture, *, decided: datetime | None = None) -> Entry | None:
+        """The capture's entry, if there is one.
+
+        Raises:
+            UnexpectedAnswer: it is not known where it would be.
+            Damaged: there is one that cannot be read.
+        """
+        prefix = entry_prefix(capture, decided=decided)
+        try:
+            return await asyncio.to_thread(read_entry, self._archive, prefix)
+        except EntryMissing:
+            return None
+
+    async def bring(
+        self, capture: Capture, place: StoreLocation | None, *, intent: Intent | None = None
+    ) -> Entry:
+        """Fetch a capture's packets and archive them.
+
+        Args:
+            capture: one that is over.
+            place: the bucket of a full one.
+            intent: the journal's record, if it is ours.
+
+        Raises:
+            DeadlinePassed: no file of a full capture is in its bucket (yet).
+            EdgecapError: as fetching and archiving raise.
+        """
+        decided = intent.decided if intent else None
+        limit = getattr(intent.request, "byte_limit", None) if intent else None
+        fetched = await self._fetch(capture, place, entry_prefix(capture, decided=decided), limit)
+        derived = await asyncio.to_thread(derive_for, self._archive, capture, fetched.files, intent)
+        manifest = make_manifest(
+            capture,
+            [*fetched.files, *derived.files],
+            times=Times(decided=decided, fetched=datetime.now(UTC)),
+            request=intent.request if intent else None,
+            intent=intent,
+            missing=fetched.missing,
+            too_large=bool(fetched.left),
+            residual=derived.residual,
+            trouble=derived.trouble,
+        )
+        return await asyncio.to_thread(commit, self._archive, manifest)
+
+    async def clear(self, intent: Intent, entry: Entry) -> str:
+        """Delete what was delivered for a capture of ours that is archived, if the settings want that.
+
+        Returns:
+            What was done, one line; empty if it is not wanted.
+        """
+        cleared = await asyncio.to_thread(clear_for, intent.request, self._settings, self._archive, entry)
+        return str(cleared or "")
+
+    async def has_files(self, capture: Capture, place: StoreLocation) -> bool:
+        """Whether anything of a full capture is in its bucket."""
+        return bool(await asyncio.to_thread(matching, open_store(place), capture.id))
+
+    def place_for(self, intent: Intent) -> StoreLocation | None:
+        """The bucket that a full capture of ours was written to; None for a simple one.
+
+        Raises:
+            ConfigError: the settings do not know it any more.
+        """
+        request = intent.request
+        return self._settings.bucket(request.bucket) if isinstance(request, FullRequest) else None
+
+    def place_named_by(self, capture: Capture) -> StoreLocation | None:
+        """The bucket of the settings to which a full capture says that it goes; None if none of them."""
+        destination = read_destination(capture.destination_conf)
+        for place in self._settings.buckets.values() if destination else ():
+            try:
+                address = parse_uri(place.uri)
+            except ConfigError:
+                continue  # whoever needs this bucket gets to hear of it
+            if destination and contains(address, destination):
+                return place
+        return None
+
+    async def _fetch(
+        self, capture: Capture, place: StoreLocation | None, prefix: str, byte_limit: int | None
+    ) -> Fetching:
+        if capture.type == "simple":
+            # A file that is not there yet is the next time's: others shall not have to wait for it.
+            return await fetch_simple(self._client, capture, self._archive, prefix=prefix, patience=0)
+        if place is None:
+            raise UnexpectedAnswer(
+                f"a capture of type {capture.type or 'unknown'!r} has no bucket",
+                where=f"capture {capture.id}",
+                hint="look at it in the dashboard",
+            )
+        bucket = open_store(place)
+        if not await self.has_files(capture, place):  # others shall not have to wait for these
+            raise DeadlinePassed(
+                f"no file of capture {capture.id} is in the bucket",
+                where=bucket.uri,
+                hint="look at the bucket's permissions for Cloudflare",
+            )
+        return await fetch_full(
+            bucket,
+            capture,
+            self._archive,
+            self._patience(capture),
+            prefix=prefix,
+            byte_limit=byte_limit,
+        )
+
+    def _patience(self, capture: Capture) -> Timing:
+        """The timing for files some of which are there: what is left of their time, and enough to settle."""
+        timing = self._settings.timing
+        now = self._client.server_now()
+        # One that reached its limit is over before its time.
+        over = now - min(now, ends(capture, now))
+        left = timing.delivery - over.total_seconds() / timing.server_speed
+        return timing.model_copy(update={"delivery": max(left, 3 * timing.settle + 2)})

@@ -1,0 +1,107 @@
+"""What the API and the journal say, and whose runs still live: what reconciling decides on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from edgecap.archive.journal import Accepted, Intent, Journal, JournalRecord
+from edgecap.captures.adoption import best_match
+from edgecap.cloudflare.client import Client, Listing
+from edgecap.cloudflare.models import Capture
+from edgecap.errors import Damaged
+from edgecap.reconcile.findings import Action, Finding, Life
+from edgecap.requests import LOOK_BACK
+
+LifeOf = Callable[[Intent], Awaitable[Life]]
+"""What became of the run that decided on an intent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """An intent without an ending, and what became of its run."""
+
+    record: JournalRecord
+    life: Life
+
+    @property
+    def intent(self) -> Intent:
+        """What was decided."""
+        return self.record.intent
+
+    @property
+    def accepted(self) -> Accepted | None:
+        """What the API accepted, if that is known."""
+        return self.record.accepted
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One look at everything.
+
+    Attributes:
+        listing: what `GET /pcaps` shows. It is older than `open`, and intents are journalled before they are
+            posted: so every capture in it that is ours has its intent in the journal.
+        open: intents of the account without an ending, in the order of their decision.
+        trouble: what could not be looked at.
+    """
+
+    listing: Listing
+    open: tuple[Open, ...]
+    trouble: tuple[Finding, ...] = ()
+
+    def is_contested(self, capture: Capture) -> bool:
+        """Whether a run at work, which does not know its capture yet, may have started this one."""
+        return any(
+            one.life is Life.ALIVE and one.accepted is None and best_match(one.record, capture)
+            for one in self.open
+        )
+
+
+async def look_around(client: Client, journal: Journal, account: str, life_of: LifeOf) -> Snapshot:
+    """Look at the API's list and at the intents of `account` (a name of the settings) that have no ending.
+
+    Raises:
+        ApiError: the list cannot be had.
+        StoreError: the journal cannot be listed.
+    """
+    listing = await client.list_captures()
+    records, trouble = await asyncio.to_thread(_readable, journal.open(), "the journal")
+    found = []
+    for record in sorted(records, key=lambda record: record.intent.decided):
+        if record.intent.account != account:
+            continue
+        try:
+            life = await life_of(record.intent)
+        except Exception as error:  # noqa: BLE001 - one that cannot be looked up must not stop the others
+            detail = f"whether its run lives cannot be told: {_said(error)}"
+            trouble.append(Finding("intent", record.intent.intent_id, Action.FAILED, detail))
+            life = Life.ALIVE
+        found.append(Open(record, life))
+    return Snapshot(listing, tuple(found), tuple(trouble))
+
+
+async def owners(
+    journal: Journal, captures: Iterable[Capture], now: datetime
+) -> tuple[dict[str, JournalRecord], list[Finding]]:
+    """Which intents led to these captures, ended or not, by the capture's id; and what could not be read."""
+    # An intent may wait for its turn for long.
+    since = min((capture.submitted or now for capture in captures), default=now) - 2 * LOOK_BACK
+    records, trouble = await asyncio.to_thread(_readable, journal.records(since=since), "the journal")
+    return {record.capture_id: record for record in records if record.capture_id}, trouble
+
+
+def _readable(records: Iterable[JournalRecord], what: str) -> tuple[list[JournalRecord], list[Finding]]:
+    found = []
+    try:
+        for record in records:
+            found.append(record)  # noqa: PERF402 - those before the error count
+    except Damaged as error:
+        return found, [Finding("survey", what, Action.FAILED, str(error))]
+    return found, []
+
+
+def _said(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())

@@ -1,0 +1,1 @@
+"""Charts as SVG: where things stand, and how they are drawn."""

@@ -1,0 +1,191 @@
+"""The picture of an incident: one line of time for all of its captures, each with a scale of its own.
+
+Samples of all data centres and every packet of one cannot share a scale, and a broken line of time lets hours
+between captures take no room.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from edgecap.report.charts.scales import TimeScale, broken
+from edgecap.report.charts.scene import Mark, Row, Scene
+from edgecap.report.charts.series import KINDS, NAMES, series
+from edgecap.report.charts.timeline import BROAD, hovers, picture, stacked, text, time_axis
+from edgecap.report.markup import Html, tag
+from edgecap.units import clock, duration
+
+_LETTER = 6.2  # pixels, about
+_BAR = 3  # pixels of a bar at least
+_PLACE = 14  # letters
+_LEVEL = 14  # pixels of a line of labels
+_CHART = 38  # pixels that a capture's bars may be tall
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """Pixels. On a phone there is no room beside the bars, so names stand above them."""
+
+    width: int
+    left: float
+    right: float
+    above: float
+
+    @property
+    def beside(self) -> bool:
+        return self.left > 50  # noqa: PLR2004 - pixels
+
+    @property
+    def row(self) -> float:
+        return self.above + _CHART + 16
+
+    def letters(self) -> int:
+        return int((self.right - self.left) / _LETTER)
+
+
+def incident_chart(scene: Scene, *, width: int = BROAD, hover: bool = True) -> Html | None:
+    """The picture as inline SVG, or None if it is not known when anything was.
+
+    Args:
+        scene: what there is to see.
+        width: pixels.
+        hover: each bar says what it shows when a mouse rests on it.
+    """
+    if not scene.spans:
+        return None
+    broad = width > 640  # noqa: PLR2004 - pixels; narrower is a phone
+    layout = _Layout(width, 96, width - 112, 16) if broad else _Layout(width, 6, width - 22, 32)
+    scale = broken(scene.spans, layout.left, layout.right, **({} if broad else {"gap": 30, "least": 40}))
+    marks, levels = _labels(scene.marks, scale, layout)
+    top = 22 + levels * _LEVEL
+    bottom = top + layout.row * len(scene.rows)
+    parts = [tag("title", "The captures of the incident over time"), _legend(scene)]
+    parts += _attack(scene, scale, top, bottom)
+    parts += _lines(scene.marks, scale, top, bottom)
+    for place, row in enumerate(scene.rows):
+        parts += _bars(row, scale, top + place * layout.row + layout.above, hover=hover)
+        parts += _words(row, layout, top + place * layout.row)
+    parts += marks
+    parts += [time_axis(scale, bottom, apart=_LETTER * 11), *_gaps(scale, bottom)]
+    return picture(parts, width, bottom + 20)
+
+
+def _words(row: Row, layout: _Layout, top: float) -> list[Html]:
+    """What a capture is, and what it shows."""
+    floor = top + layout.above + _CHART
+    words = row.words if row.state == "archived" else f"{row.state}: {row.words}"
+    short = shortened(words, layout.letters())
+    # Of what is cut short, a mouse that rests on it shows the whole.
+    shown = [tag("title", words), short] if short != words else [short]
+    class_ = "over alarm" if row.state == "missing" else "over plain"
+    parts = [tag("text", shown, x=layout.left, y=top + layout.above - 5, class_=class_)]
+    if layout.beside:
+        parts += [
+            text(0, floor - 20, row.name, "strong"),
+            text(0, floor - 6, shortened(row.place, _PLACE)),
+            text(layout.width, floor - 20, row.peak, "number", "end"),
+        ]
+    else:
+        about = ", ".join(filter(None, (row.name, shortened(row.place, _PLACE), row.peak)))
+        parts.append(text(layout.left, top + 12, about, "over strong"))
+    return parts
+
+
+def _bars(row: Row, scale: TimeScale, top: float, *, hover: bool) -> list[Html]:
+    """A capture's window, and its packets in it."""
+    if row.window is None:
+        return []
+    begins, ends = row.window
+    left = scale.x(begins)
+    right = max(left + 2, scale.x(ends))
+    shape = {"missing": "absent", "pending": "waiting"}.get(row.state, "window")
+    when = tag("title", f"{row.name}: {clock(begins)} to {clock(ends)} UTC")
+    parts = [tag("rect", when, class_=shape, x=left, y=top, width=right - left, height=_CHART)]
+    shown = series(row.summary.timeline, max(4, int((right - left) / _BAR))) if row.summary else None
+    if shown and row.summary:
+        parts += stacked(shown, scale, top, _CHART, shown.packets)
+        if hover:
+            parts += hovers(shown, scale, top, _CHART, sampled=row.summary.sampled)
+    return parts
+
+
+def shortened(words: str, letters: int) -> str:
+    """`words`, or as many whole ones as so many letters have room for, and `...`."""
+    words = " ".join(words.split())
+    if len(words) <= letters:
+        return words
+    cut = words[: max(1, letters - 3)]
+    return (cut.rpartition(" ")[0] or cut).rstrip(",;:") + "..."
+
+
+def _attack(scene: Scene, scale: TimeScale, top: float, bottom: float) -> list[Html]:
+    """The time of the attack as a ground behind everything."""
+    if scene.began is None:
+        return []
+    left = scale.x(scene.began)
+    right = scale.x(scene.ended) if scene.ended else scale.stretches[-1].right
+    if right <= left:
+        return []
+    return [tag("rect", class_="attack", x=left, y=top, width=right - left, height=bottom - top)]
+
+
+def _lines(marks: Sequence[Mark], scale: TimeScale, top: float, bottom: float) -> list[Html]:
+    return [
+        tag(
+            "path",
+            class_="edge" if mark.edge else "mark",
+            d=f"M{scale.x(mark.at):.1f} {top - 4:.1f}V{bottom:.1f}",
+        )
+        for mark in marks
+    ]
+
+
+def _labels(marks: Sequence[Mark], scale: TimeScale, layout: _Layout) -> tuple[list[Html], int]:
+    """What the lines mean, on as many levels as it takes for none to hide another; and how many that is."""
+    ends: list[float] = []
+    found = []
+    for mark in sorted(marks, key=_when):
+        words = f"{mark.label} {clock(mark.at)}"
+        x, long = scale.x(mark.at), _LETTER * len(words)
+        left = min(x, layout.width - long)
+        level = next((level for level, end in enumerate(ends) if end < left - 8), len(ends))
+        ends[level : level + 1] = [left + long]
+        found.append((left, level, words, mark.edge))
+    levels = len(ends)
+    top = 22 + levels * _LEVEL
+    # The first on top, so that the line of each is free to go down to its place.
+    return [
+        text(left, top - 6 - level * _LEVEL, words, "alarm" if edge else "")
+        for left, level, words, edge in found
+    ], levels
+
+
+def _when(mark: Mark) -> float:
+    return mark.at.timestamp()
+
+
+def _gaps(scale: TimeScale, at: float) -> list[Html]:
+    """Where time is left out: a broken line, and how long it is."""
+    parts: list[Html] = []
+    for gap in scale.gaps:
+        middle = (gap.left + gap.right) / 2
+        parts.append(tag("path", class_="mark", d=f"M{gap.left:.1f} {at:.1f}H{gap.right:.1f}"))
+        parts.append(text(middle, at - 5, duration(gap.seconds), "number", "middle"))
+    return parts
+
+
+def _legend(scene: Scene) -> Html:
+    present = {kind for row in scene.rows if row.summary for kind in _kinds(row)}
+    parts, x = [], 0.0
+    for kind in KINDS:
+        if kind in present:
+            parts.append(tag("rect", class_=kind, x=x, y=4, width=10, height=10))
+            parts.append(text(x + 15, 13, NAMES[kind], "plain"))
+            x += 15 + 6.6 * len(NAMES[kind]) + 16
+    return tag("g", parts)
+
+
+def _kinds(row: Row) -> Sequence[str]:
+    shown = series(row.summary.timeline, 50) if row.summary else None
+    return shown.kinds if shown else ()

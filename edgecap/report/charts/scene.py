@@ -1,0 +1,188 @@
+"""What there is to see of an incident over time: its captures, each in its window, and what happened when."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from pydantic import ValidationError
+
+from edgecap.alerts.model import Alert
+from edgecap.incidents.overview import Overview
+from edgecap.packets.summary import Summary
+from edgecap.report.loading import Pictured
+from edgecap.report.words import verdict
+from edgecap.requests import SimpleRequest
+from edgecap.units import packet_rate
+
+_FURTHEST = timedelta(days=8)  # captures of an incident are hours apart, and look a day back
+Window = tuple[datetime, datetime]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One capture.
+
+    Attributes:
+        name: such as `during 1`.
+        place: its data centre.
+        state: as its part's.
+        window: from when until when it shows packets, or was to show some; None if nobody knows.
+        summary: of its packets.
+        words: what it looks like, or why there is nothing.
+        peak: its highest rate, in words.
+    """
+
+    name: str
+    place: str
+    state: str
+    window: Window | None
+    summary: Summary | None
+    words: str
+    peak: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Something that happened; `edge` for the attack's own start and end."""
+
+    at: datetime
+    label: str
+    edge: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """An incident over time. `began` and `ended` are the attack's; None is not known."""
+
+    rows: tuple[Row, ...]
+    marks: tuple[Mark, ...]
+    began: datetime | None
+    ended: datetime | None
+
+    @property
+    def spans(self) -> list[Window]:
+        """All times that are to be seen."""
+        windows = [row.window for row in self.rows if row.window]
+        return [*windows, *((mark.at, mark.at) for mark in self.marks)]
+
+
+def alert_of(incident: Overview) -> Alert | None:
+    """The alert that opened an incident, or None if it is not known, or a newer version wrote it."""
+    for told in (incident.opened, incident.record, incident.ended):
+        if told is not None:
+            try:
+                return Alert.model_validate(told.alert)
+            except ValidationError:
+                continue
+    return incident.in_inbox.alert if incident.in_inbox else None
+
+
+def end_of(incident: Overview) -> datetime | None:
+    """When the attack ended, as the alert says, else when that was told; None if nobody did."""
+    if incident.ended:
+        try:
+            return Alert.model_validate(incident.ended.alert).ended or incident.ended.at
+        except ValidationError:
+            return incident.ended.at
+    return incident.over
+
+
+def scene_of(incident: Overview, captures: Sequence[Pictured]) -> Scene:
+    """An incident over time.
+
+    Args:
+        incident: what is known of it.
+        captures: as `pictured` hands them out.
+    """
+    alert = alert_of(incident)
+    began = alert.started if alert else None
+    return Scene(
+        rows=tuple(_row(each, incident) for each in sorted(captures, key=_order)),
+        marks=tuple(_marks(incident, alert)),
+        began=began or (alert.received if alert else incident.began),
+        ended=end_of(incident),
+    )
+
+
+def _order(each: Pictured) -> tuple[int, int]:
+    return ("before", "during", "after").index(each.part.phase), each.part.number
+
+
+def _marks(incident: Overview, alert: Alert | None) -> Iterator[Mark]:
+    if alert and alert.started:
+        yield Mark(alert.started, "attack begins", edge=True)
+    if alert:
+        yield Mark(alert.received, "alert")
+    if incident.opened:
+        yield Mark(incident.opened.at, "decided")
+    ended = end_of(incident)
+    if ended:
+        yield Mark(ended, "attack ends", edge=True)
+    if incident.ended and incident.ended.at != ended:
+        yield Mark(incident.ended.at, "end told")
+
+
+def _row(each: Pictured, incident: Overview) -> Row:
+    part, entry, summary = each.part, each.entry, each.summary
+    place = (
+        entry.manifest.colo if entry else getattr(each.planned.request, "colo", "") if each.planned else ""
+    )
+    words = part.reason or part.state
+    if entry:
+        words = verdict(entry, summary)
+    elif part.state == "archived":
+        words = each.remark
+    peak = ""
+    if summary and summary.packets > 1:
+        peak = packet_rate(summary.rates.peak_packets) + (" sampled" if summary.sampled else "")
+    return Row(
+        name=f"{part.phase} {part.number}",
+        place=place or ("all" if entry or each.planned else ""),
+        state=part.state,
+        window=_window(each, incident),
+        summary=summary,
+        words=words,
+        peak=peak,
+    )
+
+
+def _window(each: Pictured, incident: Overview) -> Window | None:
+    found = list(_windows(each, incident))
+    return (min(_firsts(found)), max(_lasts(found))) if found else None
+
+
+def _windows(each: Pictured, incident: Overview) -> Iterator[Window]:
+    totals = each.entry.manifest.totals if each.entry else None
+    seen = False
+    if totals and totals.first and totals.last and _near(incident, totals.first, totals.last):
+        seen = True
+        yield totals.first, totals.last
+    if each.planned is None:
+        return
+    request = each.planned.request
+    length = timedelta(seconds=request.time_limit)
+    decided = incident.began
+    if isinstance(request, SimpleRequest):
+        ends = request.offset_time or each.planned.not_before or decided
+        if ends and ends.tzinfo:
+            yield ends - length, ends
+    elif not seen:  # of a full one that took packets, they say better when it ran
+        begins = each.planned.not_before or decided
+        if begins:
+            yield begins, begins + length
+
+
+def _near(incident: Overview, *moments: datetime) -> bool:
+    """Whether times can be right: a clock that is wrong must not make a line of time of half a century."""
+    began = incident.began
+    return began is None or all(abs(moment - began) <= _FURTHEST for moment in moments)
+
+
+def _firsts(windows: Iterable[Window]) -> list[datetime]:
+    return [first for first, _ in windows]
+
+
+def _lasts(windows: Iterable[Window]) -> list[datetime]:
+    return [last for _, last in windows]

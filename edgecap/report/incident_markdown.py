@@ -1,0 +1,63 @@
+"""An incident for people, in Markdown: the verdict first, then each capture, then why it was decided so."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from edgecap.incidents.record import Incident, IncidentEvent, Part
+from edgecap.report.links import NOWHERE, Links
+from edgecap.report.markdown import plain
+from edgecap.report.markup import visible
+
+
+def incident_page(
+    opened: IncidentEvent, parts: Sequence[Part], record: Incident | None = None, *, links: Links = NOWHERE
+) -> str:
+    """The page of an incident that goes on, or of a closed one.
+
+    Args:
+        opened: how it began.
+        parts: what became of its captures so far; the plan's, while nothing is known.
+        record: the incident once it is closed.
+        links: where reports are; if nowhere, the command that makes one is named.
+    """
+    lines = [f"# {plain(opened.plan.alert)}", ""]
+    if record:
+        lines += [f"**{plain(str(record))}**", ""]
+    shown = parts or [
+        Part(
+            phase=planned.phase,
+            number=planned.number,
+            request=str(planned.request),
+            why=planned.why,
+            state="pending",
+            reason="started",
+        )
+        for _, planned in opened.parts
+    ]
+    if shown:
+        lines += ["| phase | capture | packets | entry, or why there is none |", "|---|---|---|---|"]
+        lines += [_row(part) for part in shown]
+    if record and (record.held_back.repeated or record.held_back.joined):
+        counts = record.held_back
+        lines += ["", f"{counts.joined} other alerts joined it, {counts.repeated} were the same sent again."]
+    lines += ["", "```", *_fenced(opened.plan.explain()), "```", "", _report(opened.incident, links)]
+    return "\n".join(lines)
+
+
+def _report(incident: str, links: Links) -> str:
+    what = "with its captures over time, before, during and after"
+    if href := links.incident(incident):
+        return f"[The whole report]({href}), {what}."
+    return f"`edgecap report {incident[:8]}` makes the whole report, {what}."
+
+
+def _row(part: Part) -> str:
+    packets = "-" if part.packets is None else f"{part.packets:,}"
+    where = plain(part.entry or part.reason)
+    return f"| {part.phase} {part.number} | {plain(part.request)} | {packets} | {where} |"
+
+
+def _fenced(words: str) -> list[str]:
+    """Lines for between two fences: what came with the alert cannot end them."""
+    return [visible(line).replace("```", "'''") for line in words.splitlines()]

@@ -1,0 +1,65 @@
+"""What reports are made of, from an archive: what cannot be read is said, and stops none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from edgecap.alerts.policy.decision import Planned
+from edgecap.archive.entries import Entry, read_entry
+from edgecap.archive.summaries import find_summary
+from edgecap.errors import Damaged, EntryMissing
+from edgecap.incidents.overview import Overview, Overviews
+from edgecap.incidents.record import Part
+from edgecap.packets.summary import Summary
+from edgecap.stores.base import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Pictured:
+    """One capture of an incident, as far as it is known.
+
+    Attributes:
+        part: what became of it.
+        planned: what was asked for; None if the plan is not known here.
+        entry: what was archived.
+        summary: what its packets come to.
+        remark: why there is no summary, though there is an entry; or why there is no entry.
+    """
+
+    part: Part
+    planned: Planned | None = None
+    entry: Entry | None = None
+    summary: Summary | None = None
+    remark: str = ""
+
+
+def pictured(store: Store, overviews: Overviews, incident: Overview) -> Iterator[Pictured]:
+    """Each capture of an incident with all that is known of it, in the order of its plan.
+
+    Raises:
+        StoreError: the archive does not answer, or does not let us.
+    """
+    plans = _plans(incident)
+    for part in overviews.parts(incident):
+        planned = plans.get((part.phase, part.number))
+        if not part.entry:
+            yield Pictured(part, planned)
+            continue
+        try:
+            entry = read_entry(store, part.entry)
+        except EntryMissing:
+            yield Pictured(part, planned, remark="its entry is no longer in the archive")
+            continue
+        except Damaged as error:
+            yield Pictured(part, planned, remark=f"its manifest cannot be read: {error.what}")
+            continue
+        summary, remark = find_summary(store, entry)
+        yield Pictured(part, planned, entry, summary, remark)
+
+
+def _plans(incident: Overview) -> dict[tuple[str, int], Planned]:
+    plans = [noted.plan for noted in (incident.opened, incident.ended) if noted]
+    if incident.opened is None and incident.in_inbox:
+        plans.append(incident.in_inbox.plan)
+    return {(each.phase, each.number): each for plan in plans for each in plan.captures}

@@ -1,0 +1,123 @@
+"""Loading the settings from the file and the environment, and checking what no single value shows."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+
+from pydantic import ValidationError
+from pydantic_settings import SettingsError
+
+from edgecap.errors import ConfigError
+from edgecap.settings.models import (
+    DEFAULT,
+    FOLDER,
+    Account,
+    Settings,
+    StoreLocation,
+    base_folder,
+    config_file,
+)
+from edgecap.settings.overlap import overlap
+
+
+def load_settings() -> Settings:
+    """Read the settings anew.
+
+    Raises:
+        ConfigError: the file cannot be read, or a value in it or in the environment is wrong; also one of the
+            variables that name proxies and certificates.
+    """
+    if os.environ.get("EDGECAP_CONFIG") and not config_file().is_file():
+        raise ConfigError(
+            "the settings file does not exist",
+            where=str(config_file()),
+            hint="create it, or unset EDGECAP_CONFIG",
+        )
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(
+            f"{field}: {first['msg']}",
+            where=f"{config_file()} or the environment",
+            hint="correct this setting",
+        ) from None
+    except SettingsError as error:
+        raise ConfigError(
+            str(error), where="the environment", hint="write it as JSON, or set its parts one by one"
+        ) from None
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"the settings cannot be read: {error}", where=str(config_file()), hint="correct the file"
+        ) from None
+    _take_sdk_variables(settings)
+    if os.environ.get(FOLDER):
+        _make_absolute(settings, base_folder())
+    _keep_apart(settings)
+    return settings
+
+
+def check_places(settings: Settings) -> None:
+    """Refuse archives and buckets whose place depends on the folder in which a program runs.
+
+    Raises:
+        ConfigError: one is a relative folder.
+    """
+    for kind, places in (("archive", settings.archives), ("bucket", settings.buckets)):
+        for name, place in places.items():
+            if folder := _relative(place):
+                raise ConfigError(
+                    f"{kind} {name!r} is a folder relative to wherever a program runs",
+                    where=place.uri,
+                    hint=f"write file:{folder.resolve()}",
+                )
+
+
+def _keep_apart(settings: Settings) -> None:
+    """Refuse a bucket that lies in an archive, or holds one: archived files would be taken for deliveries."""
+    for bucket, place in settings.buckets.items():
+        for archive, home in settings.archives.items():
+            try:
+                apart = not overlap(place, home)
+            except ConfigError:
+                continue  # a wrong URI is told to whoever needs that place
+            if not apart:
+                raise ConfigError(
+                    f"bucket {bucket!r} and archive {archive!r} overlap",
+                    where=f"{place.uri}, {home.uri}",
+                    hint="give each a folder of its own: neither may lie in the other",
+                )
+
+
+def _relative(place: StoreLocation) -> Path | None:
+    scheme, _, path = place.uri.partition(":")
+    return Path(path) if scheme.lower() == "file" and path and not path.startswith("/") else None
+
+
+def _make_absolute(settings: Settings, folder: Path) -> None:
+    settings.home = folder / settings.home
+    if settings.receiver.policy:
+        policy = folder / settings.receiver.policy
+        settings.receiver = settings.receiver.model_copy(update={"policy": policy})
+    for place in [*settings.archives.values(), *settings.buckets.values()]:
+        if path := _relative(place):
+            place.uri = f"file:{folder / path}"
+        if place.credentials_file:
+            place.credentials_file = folder / place.credentials_file
+
+
+def _take_sdk_variables(settings: Settings) -> None:
+    names = {
+        "account_id": "CLOUDFLARE_ACCOUNT_ID",
+        "api_token": "CLOUDFLARE_API_TOKEN",
+        "email": "CLOUDFLARE_EMAIL",
+        "api_key": "CLOUDFLARE_API_KEY",
+        "base_url": "CLOUDFLARE_BASE_URL",
+    }
+    given = {field: os.environ[name] for field, name in names.items() if os.environ.get(name)}
+    if given:
+        account = settings.accounts.get(DEFAULT, Account())
+        settings.accounts[DEFAULT] = Account.model_validate({**account.model_dump(), **given})

@@ -1,0 +1,242 @@
+"""Settings: accounts, buckets and archives have names; run parameters carry only the names.
+
+Read, later ones winning, from `edgecap.toml` (or the file that `EDGECAP_CONFIG` names) and the
+environment: `EDGECAP_ARCHIVES__MAIN__URI=s3://...`, and for the account `default` the
+official SDK's own `CLOUDFLARE_API_TOKEN`, `CLOUDFLARE_ACCOUNT_ID`, `CLOUDFLARE_EMAIL`, `CLOUDFLARE_API_KEY`,
+`CLOUDFLARE_BASE_URL`.
+
+Relative paths count from the current folder, or from the one that `EDGECAP_FOLDER` names: a flow run does not
+run in its worker's folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Self, TypeVar
+from urllib.parse import unquote
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from edgecap.errors import ConfigError
+from edgecap.redact import redact
+from edgecap.requests import Bounds
+from edgecap.settings.alerts import AlertSettings, IncidentSettings, ReceiverSettings
+
+DEFAULT = "default"
+CONFIG = "edgecap.toml"
+FOLDER = "EDGECAP_FOLDER"
+_T = TypeVar("_T")
+_KEYS = ("access-key-id", "secret-access-key")
+
+BASE_URL = "https://api.cloudflare.com/client/v4"
+
+
+class Account(BaseModel):
+    """A Cloudflare account and how to sign in to it: a token, or e-mail and key."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    account_id: str = Field("", description="The account's id, 32 hexadecimal digits")
+    api_token: SecretStr | None = Field(None, description="An API token: the preferred way to sign in")
+    email: str | None = Field(None, description="The older way: the user's e-mail, together with `api_key`")
+    api_key: SecretStr | None = Field(None, description="The user's global API key")
+    base_url: str = Field(BASE_URL, description="Where the API answers")
+
+    @property
+    def lanes(self) -> str:
+        """What the account's lanes are known by: its id, and the API's address if it is not Cloudflare's.
+
+        Simulators of one account id have lanes of their own: their clocks and captures differ.
+        """
+        address = self.base_url.strip().rstrip("/")
+        if address == BASE_URL:
+            return self.account_id
+        return f"{self.account_id}_{hashlib.sha256(address.encode()).hexdigest()[:8]}"
+
+
+class StoreLocation(BaseModel):
+    """A bucket or an archive: a URI, and what its store needs beyond the environment's own credentials.
+
+    uri: file:/var/lib/edgecap  s3://bucket/dir?region=eu-west-1  r2://bucket/dir?account-id=<id>  gs://bucket/dir
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    uri: str = Field(description="Where it is; the schemes are `file:`, `s3:`, `r2:` and `gs:`")
+    endpoint_url: str | None = Field(None, description="An S3 or GCS server other than the provider's own")
+    access_key_id: SecretStr | None = Field(None, description="S3 or R2 key, if not from the environment")
+    secret_access_key: SecretStr | None = Field(None, description="Its secret")
+    credentials_file: Path | None = Field(None, description="A Google service account's key file")
+
+    @model_validator(mode="after")
+    def _take_keys_out_of_the_uri(self) -> Self:
+        """Keys that an r2 URI carries move to where they are secret; those set beside it count more."""
+        address, _, query = self.uri.partition("?")
+        items = [item.partition("=") for item in query.split("&") if item]
+        keys = {name.lower(): unquote(value) for name, _, value in items if name.lower() in _KEYS}
+        if len(keys) == len(_KEYS):
+            rest = "&".join("".join(item) for item in items if item[0].lower() not in _KEYS)
+            self.uri = address + (f"?{rest}" if rest else "")
+            self.access_key_id = self.access_key_id or SecretStr(keys[_KEYS[0]])
+            self.secret_access_key = self.secret_access_key or SecretStr(keys[_KEYS[1]])
+        return self
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        for name, value in super().__repr_args__():
+            yield name, redact(value) if isinstance(value, str) else value
+
+
+class Bucket(StoreLocation):
+    """A bucket to which Cloudflare writes full captures."""
+
+    delete_delivered: bool = Field(
+        False,
+        description="Delete a file that Cloudflare delivered for a capture of ours, once its entry is "
+        "committed and every byte of it was read back",
+    )
+
+
+class Timing(BaseModel):
+    """How long edgecap waits for what, in seconds."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    poll_first: float = Field(1.0, gt=0, description="First wait between two looks at a capture")
+    poll_most: float = Field(15.0, gt=0, description="Longest wait between two looks")
+    margin: float = Field(900.0, gt=0, description="A capture must be final this long after its time limit")
+    delivery: float = Field(
+        600.0, gt=0, description="A full capture's files must be in the bucket this long after"
+    )
+    settle: float = Field(10.0, ge=0, description="The bucket's listing must not change for so long")
+    simple_spacing: float = Field(
+        60.0, gt=0, description="Between two simple requests, on the server's clock"
+    )
+    full_retry: float = Field(3.0, gt=0, description="Between two looks at whether the full lane is free")
+    urgent_after: float = Field(
+        1800.0, gt=0, description="Who waits for a lane so long takes turns with those of higher priority"
+    )
+    late_after: float = Field(
+        600.0, gt=0, description="A scheduled full capture that starts so long after its time is late"
+    )
+    outage: float = Field(
+        86_400.0,
+        ge=0,
+        description="A run waits so long for Cloudflare, or for a store, that does not answer; "
+        "a simple capture no longer than its window can be asked for",
+    )
+    server_speed: float = Field(
+        1.0, gt=0, description="How fast the API's clock runs; not 1 for a simulator only"
+    )
+
+
+class Settings(BaseSettings):
+    """Everything that can be set. `load_settings` reads it."""
+
+    model_config = SettingsConfigDict(env_prefix="EDGECAP_", env_nested_delimiter="__", extra="forbid")
+
+    accounts: dict[str, Account] = Field(default_factory=dict)
+    buckets: dict[str, Bucket] = Field(default_factory=dict)
+    archives: dict[str, StoreLocation] = Field(default_factory=dict)
+    bounds: Bounds = Field(default_factory=Bounds)
+    timing: Timing = Field(default_factory=Timing)
+    receiver: ReceiverSettings = Field(default_factory=ReceiverSettings)
+    alerts: AlertSettings = Field(default_factory=AlertSettings)
+    incidents: IncidentSettings = Field(default_factory=IncidentSettings)
+    home: Path = Field(Path(".edgecap"), description="Folder of a one-machine setup: database, logs, results")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the library fixes the signature
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the same
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment over the file; no `.env`, which would surprise in a folder that has one."""
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, config_file())
+
+    def account(self, name: str = DEFAULT) -> Account:
+        """The account called `name`.
+
+        Raises:
+            ConfigError: there is none, or it lacks its id or its credentials.
+        """
+        account = _named(
+            "accounts",
+            self.accounts,
+            name,
+            "set CLOUDFLARE_ACCOUNT_ID and CLOUDFLARE_API_TOKEN, or add it to edgecap.toml",
+        )
+        if not _filled(account.account_id):
+            raise ConfigError(
+                f"account {name!r} has no account_id",
+                where=f"accounts.{name}",
+                hint="set CLOUDFLARE_ACCOUNT_ID",
+            )
+        if not _filled(account.api_token) and not (_filled(account.email) and _filled(account.api_key)):
+            raise ConfigError(
+                f"account {name!r} has no credentials",
+                where=f"accounts.{name}",
+                hint="set CLOUDFLARE_API_TOKEN, or CLOUDFLARE_EMAIL and CLOUDFLARE_API_KEY",
+            )
+        return account
+
+    def bucket(self, name: str = DEFAULT) -> Bucket:
+        """The bucket called `name`, to which Cloudflare writes full captures.
+
+        Raises:
+            ConfigError: there is none.
+        """
+        return _named(
+            "buckets",
+            self.buckets,
+            name,
+            f"set EDGECAP_BUCKETS__{name.upper()}__URI, or add it to edgecap.toml",
+        )
+
+    def archive(self, name: str = DEFAULT) -> StoreLocation:
+        """The archive called `name`, where entries are kept.
+
+        Raises:
+            ConfigError: there is none.
+        """
+        return _named(
+            "archives",
+            self.archives,
+            name,
+            f"set EDGECAP_ARCHIVES__{name.upper()}__URI, or add it to edgecap.toml",
+        )
+
+
+def _named(kind: str, table: dict[str, _T], name: str, hint: str) -> _T:
+    if name not in table:
+        known = ", ".join(sorted(table)) or "none"
+        missing = "" if table or config_file().is_file() else f"; there is no {config_file().absolute()}"
+        raise ConfigError(
+            f"no {kind[:-1]} is called {name!r} (known: {known}){missing}", where=kind, hint=hint
+        )
+    return table[name]
+
+
+def base_folder() -> Path:
+    """The folder from which relative paths count: `EDGECAP_FOLDER`, or the current one."""
+    return Path(os.environ.get(FOLDER, ""))
+
+
+def config_file() -> Path:
+    """The settings file, whether it exists or not: `EDGECAP_CONFIG`, or `edgecap.toml` in this folder."""
+    return base_folder() / (os.environ.get("EDGECAP_CONFIG") or CONFIG)
+
+
+def _filled(value: str | SecretStr | None) -> bool:
+    return bool(value and (value if isinstance(value, str) else value.get_secret_value()).strip())

@@ -1,0 +1,146 @@
+"""The reference of all settings, from the models: `python -m edgecap.settings.reference` writes it."""
+
+from __future__ import annotations
+
+import types
+from pathlib import Path
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from pydantic import BaseModel, SecretStr
+from pydantic.fields import FieldInfo
+
+from edgecap.requests import Bounds
+from edgecap.settings import Account, Bucket, Settings, StoreLocation, Timing
+from edgecap.settings.alerts import (
+    AlertSettings,
+    GenericSettings,
+    IncidentSettings,
+    ReceiverSettings,
+    SourceSettings,
+)
+
+TARGET = Path("docs/settings.md")
+_HEAD = """# Settings
+
+From `edgecap.toml` in the folder where a command runs, or the file that `EDGECAP_CONFIG` names; the
+environment wins over the file. Names of accounts, buckets and archives are yours; `default` is the one that
+is taken when a command or a schedule names none. For the account `default`, the official SDK's own variables
+count too: `CLOUDFLARE_API_TOKEN`, `CLOUDFLARE_ACCOUNT_ID`, `CLOUDFLARE_EMAIL`, `CLOUDFLARE_API_KEY`,
+`CLOUDFLARE_BASE_URL`. Written by `python -m edgecap.settings.reference`.
+"""
+_NETWORK = """
+## Networks, proxies, certificates
+
+edgecap takes these from the environment, with their usual names. They count for every connection that
+leaves the machine: Cloudflare's API, S3, R2 and Google Cloud Storage, the servers at which a store's
+credentials are signed in, and a Prefect server on another machine. Set them where `edgecap` runs, and for
+every worker. A value that cannot be used ends a command that needs the network with exit code 3,
+before it starts anything, and the line names the variable; so does a `PREFECT_API_URL` that is not a valid
+URL.
+
+| variable | meaning |
+|---|---|
+| `HTTPS_PROXY` | The proxy for `https://` addresses |
+| `HTTP_PROXY` | The proxy for `http://` addresses |
+| `ALL_PROXY` | The proxy where the one above is not set |
+| `NO_PROXY` | Hosts that are reached without a proxy |
+| `SSL_CERT_FILE`, `SSL_CERT_DIR` | Trust these CA certificates instead of the system's |
+| `REQUESTS_CA_BUNDLE`, `CURL_CA_BUNDLE`, `AWS_CA_BUNDLE` | Trust these CA certificates in addition |
+
+**Proxies.** A proxy is `http://host:port`, `https://host:port`, `socks5://host:port` or
+`socks5h://host:port`. Without a scheme it is `http://`. User and password go before the host,
+percent-encoded: `http://user:p%40ss@proxy.example.net:3128`. A password needs a user. They are never shown.
+A SOCKS proxy resolves the names, also with `socks5://`. The names of the variables may be in lower case; a
+variable in lower case counts before the same one in upper case.
+
+**NO_PROXY.** Entries stand between commas or spaces. `example.com`, `.example.com` and `*.example.com` mean
+the host and all below it. `192.0.2.7`, `::1` and `[::1]` are addresses, `10.0.0.0/8` and `fd00::/8`
+networks; they match addresses in URLs, and no names, since edgecap does not resolve names for this.
+`host:port` and `[::1]:port` match that port only. `*` means that no proxy is used.
+
+**This machine.** `localhost`, the other names that distributions give to loopback, and loopback addresses in
+any spelling (`127.1`, `0`) never go through a proxy. Neither does the metadata service of a cloud: link-local
+addresses, `fd00:ec2::254`, `metadata.google.internal`. So `edgecap up`, the simulator and Prefect's server on
+this machine need no `NO_PROXY`. edgecap adds these names to the `NO_PROXY` of the programs that it starts.
+
+**Prefect's own client** reads these variables itself and understands less: no networks in `NO_PROXY`, and one
+file of certificates. So edgecap adds the host of `PREFECT_API_URL` to `NO_PROXY` where a network covers it,
+and gives it one file with all the certificates below (`PREFECT_API_SSL_CERT_FILE`, unless you set it). That
+file is in `edgecap-certificates-<uid>` below `TMPDIR`. A server's address in a profile of Prefect is not seen
+here: set `PREFECT_API_URL`.
+
+**Certificates.** By default, edgecap trusts what the system trusts: add your company's CA there, on Debian
+in `/usr/local/share/ca-certificates` with `update-ca-certificates`, and set nothing. If you cannot, name a
+file: `SSL_CERT_FILE` and `SSL_CERT_DIR` replace the system's trust store, so such a file must
+hold all CAs that are needed. The CAs of the other three variables, and of `ca_bundle` in an AWS profile,
+are trusted in addition. It makes no difference which client a variable is named after. A folder holds
+certificates under OpenSSL's names (`openssl rehash`). Where a system has no trust store, edgecap uses the
+list of the package `certifi`.
+
+**What goes wrong.** A proxy that does not answer is waited for, as any outage is. If a proxy wants a
+password, or a certificate is not trusted, a command at a terminal ends with one line that names the proxy
+and what to set; the run of a worker waits for it to be mended.
+"""
+_SOURCES = "Who may send alerts, of " + ", ".join(AlertSettings.model_fields)
+
+
+def settings_page() -> str:
+    """The page `docs/settings.md`."""
+    parts = [_HEAD]
+    for title, table, variable, model in (
+        ("A Cloudflare account", "accounts.NAME", "ACCOUNTS__NAME__", Account),
+        ("A bucket that full captures are written to", "buckets.NAME", "BUCKETS__NAME__", Bucket),
+        ("An archive", "archives.NAME", "ARCHIVES__NAME__", StoreLocation),
+        ("How long to wait for what (seconds)", "timing", "TIMING__", Timing),
+        ("The API's documented bounds", "bounds", "BOUNDS__", Bounds),
+        ("The alert receiver", "receiver", "RECEIVER__", ReceiverSettings),
+        ("Incidents", "incidents", "INCIDENTS__", IncidentSettings),
+        (_SOURCES, "alerts.SOURCE", "ALERTS__SOURCE__", SourceSettings),
+        ("Alerts from anything else", "alerts.generic", "ALERTS__GENERIC__", GenericSettings),
+    ):
+        parts.append(f"\n## {title}: `[{table}]`\n")
+        parts += _rows(model, variable)
+    parts.append("\n## At the top of the file\n")
+    parts += _rows(Settings, "", only=("home",))
+    parts.append(_NETWORK)
+    return "\n".join(parts).replace("\n\n\n", "\n\n") + "\n"
+
+
+def _rows(model: type[BaseModel], variable: str, only: tuple[str, ...] = ()) -> list[str]:
+    rows = ["| setting | environment | kind | default | meaning |", "|---|---|---|---|---|"]
+    for name, field in model.model_fields.items():
+        if only and name not in only:
+            continue
+        default = "" if field.is_required() or field.default in (None, "") else f"`{field.default}`"
+        meaning = field.description or ""
+        rows.append(
+            f"| `{name}` | `EDGECAP_{variable}{name.upper()}` | {_kind(field)} | {default} | {meaning} |"
+        )
+    return rows
+
+
+def _kind(field: FieldInfo) -> str:
+    return " or ".join(_name(part) for part in _parts(field.annotation) if part is not type(None))
+
+
+def _parts(annotation: Any) -> tuple[Any, ...]:
+    return get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,)
+
+
+def _name(kind: Any) -> str:
+    if get_origin(kind) is Annotated:
+        return _name(get_args(kind)[0])
+    names = {
+        str: "text",
+        int: "whole number",
+        float: "number",
+        bool: "true or false",
+        Path: "path",
+        SecretStr: "secret",
+    }
+    return names.get(kind, getattr(kind, "__name__", str(kind)))
+
+
+if __name__ == "__main__":
+    TARGET.parent.mkdir(exist_ok=True)
+    TARGET.write_text(settings_page())

@@ -1,0 +1,139 @@
+"""An account's lane, held through Prefect: one holder at a time on all machines, for moments.
+
+Who holds it sees what the last holder left, in a Prefect variable, and who else waits, from Prefect's runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import httpx
+from prefect import get_run_logger
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
+from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError, concurrency
+from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
+from prefect.variables import Variable
+
+from edgecap.captures.lanes import Kind, LastSubmission
+from edgecap.captures.queue import Waiter, slot_name
+from edgecap.captures.submission import Lane, LaneHold
+from edgecap.clock import seconds_since_boot
+from edgecap.requests import rfc3339
+from tasks.runtime.lane_queue import Queue
+from tasks.runtime.slot_holder import forget_slot, free_if_abandoned, leave_slot, record_slot_holder
+
+LEASE = 60.0  # seconds; the shortest that Prefect allows, so that a dead holder's slot comes back soon
+# Seconds between two tries, growing: Prefect's own waiting sleeps up to 30, and wakes nobody on release.
+# Every try is a write to its database, and many at once keep everybody out of it.
+RETRY_FIRST, RETRY_MOST = 0.5, 5.0
+LOOK = 15.0  # seconds of knocking between two looks at whether its holder is gone
+
+
+@dataclass
+class Hold:
+    """The lane while this process holds it."""
+
+    variable: str
+    memory: LastSubmission | None
+    others: Sequence[Waiter] = field(default_factory=tuple)
+
+    async def remember(self, memory: LastSubmission | None) -> None:
+        """Leave what was done in a Prefect variable, where the next holder reads it."""
+        value = {}
+        if memory:
+            value = {
+                "capture_id": memory.capture_id,
+                "submitted": rfc3339(memory.submitted),
+                "urgent": memory.urgent,
+            }
+        await Variable.aset(self.variable, value, overwrite=True)
+
+
+def lane_of(lanes: str, *, myself: str) -> Lane:
+    """How a flow run enters the lanes of a Cloudflare account.
+
+    Args:
+        lanes: what the account's lanes are known by (`Account.lanes`).
+        myself: the flow run's id; it is not among the others who wait.
+    """
+    made: set[str] = set()
+
+    @asynccontextmanager
+    async def enter(kind: Kind) -> AsyncIterator[LaneHold]:
+        name = slot_name(kind, lanes)
+        if name not in made:
+            await _make(name)
+            made.add(name)
+        async with _slot(name, myself):
+            memory = _memory(await Variable.aget(name, default={}))
+            yield Hold(name, memory, await Queue(kind, lanes).others(myself))
+
+    return enter
+
+
+async def _make(name: str) -> None:
+    """See to it that the lane's limit exists; looking first costs the database nothing."""
+    async with get_client() as client:
+        try:
+            await client.read_global_concurrency_limit_by_name(name)
+        except ObjectNotFound:
+            with suppress(ObjectAlreadyExists):  # another run has made it just now
+                await client.create_global_concurrency_limit(GlobalConcurrencyLimitCreate(name=name, limit=1))
+
+
+@asynccontextmanager
+async def _slot(name: str, myself: str) -> AsyncIterator[None]:
+    pause, look = RETRY_FIRST, time.monotonic() + LOOK
+    while True:
+        held = concurrency(name, strict=True, lease_duration=LEASE, max_retries=0)
+        try:
+            await held.__aenter__()
+        except ConcurrencySlotAcquisitionError as error:
+            if not _locked(error):
+                raise
+            if time.monotonic() > look:
+                look += LOOK
+                if reason := await free_if_abandoned(name, myself=myself):
+                    get_run_logger().warning("The lane's slot was taken for good, and is freed: %s", reason)
+            await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - so that not all knock at once
+            pause = min(RETRY_MOST, pause * 1.5)
+        else:
+            break
+    began, has_left = seconds_since_boot(), False
+    try:
+        await record_slot_holder(name, myself)
+        yield
+    finally:
+        # Once the slot is free, the next holder may leave its name. But one that was taken long ago, and that
+        # nobody says to hold, is freed by those who want it: it is given back first.
+        try:
+            if seconds_since_boot() - began < LEASE:
+                has_left = await leave_slot(name)
+        finally:
+            try:
+                await held.__aexit__(None, None, None)
+            finally:
+                if not has_left:
+                    await forget_slot(name, myself)
+
+
+def _locked(error: ConcurrencySlotAcquisitionError) -> bool:
+    cause = error.__cause__
+    return isinstance(cause, httpx.HTTPStatusError) and cause.response.status_code == httpx.codes.LOCKED
+
+
+def _memory(value: object) -> LastSubmission | None:
+    if not isinstance(value, dict):
+        return None
+    try:
+        submitted = datetime.fromisoformat(str(value["submitted"]))
+        return LastSubmission(str(value["capture_id"]), submitted, bool(value.get("urgent")))
+    except (KeyError, ValueError):
+        return None

@@ -1,0 +1,238 @@
+"""Runs that died: taking them up again, once it is certain that nobody works on them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from prefect import get_run_logger, task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.orchestration import PrefectClient, get_client
+from prefect.client.schemas.filters import (
+    FlowFilter,
+    FlowFilterName,
+    FlowRunFilter,
+    FlowRunFilterEndTime,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+)
+from prefect.client.schemas.objects import FlowRun, State, StateType
+from prefect.exceptions import ObjectNotFound
+from prefect.runtime import flow_run as this_run
+from prefect.settings import get_current_settings
+
+from edgecap.archive.journal import Intent
+from edgecap.reconcile import Life
+from tasks.runtime.process_identity import ProcessMark, is_gone, this_process
+from tasks.runtime.restart_policy import MOST_LIVES, SETTLING, TOO_OLD, Recovery, RunState, crashes, judge
+from tasks.runtime.retry import DELAYS, TRIES, passing, retry_prefect
+from tasks.runtime.states import CANCELS, history_of_run, set_state
+from tasks.runtime.suspend import WAITING_FOR_WORKER, Waiting, reschedule
+from tasks.runtime.workers import Takers, newest_event
+
+PROCESS = "edgecap.process"  # the label by which a run says which process works on it
+TAKEN_UP = ("capture", "register-bucket", "respond", "respond-to")  # flows that go on where they were
+MISSED_BEATS = 3  # of a process that must be dead, if it is on another machine
+RECONCILE = "reconcile"
+_UNFINISHED = [StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]
+_PAGE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class TakenUp:
+    """What was done about a run that died."""
+
+    run_id: str
+    name: str
+    verdict: Recovery
+    detail: str
+
+
+async def record_process(run_id: str) -> None:
+    """Say which process works on the run, so that it can be told when that is gone."""
+    mark = str(this_process())
+
+    async def write() -> None:
+        async with get_client() as client:
+            await client.update_flow_run_labels(UUID(run_id), {PROCESS: mark})
+
+    await retry_prefect(write)
+
+
+@task(
+    name="take up",
+    task_run_name="take up dead runs",
+    cache_policy=NO_CACHE,
+    retries=TRIES,
+    retry_delay_seconds=DELAYS,
+    retry_condition_fn=passing,
+)
+async def take_up() -> list[TakenUp]:
+    """Have every run that is surely dead taken up again by a worker, and give up those that died too often.
+
+    A run is never forced into a state: one that was completed stays so.
+    """
+    async with get_client() as client:
+        done, _ = await _see_to_all(client)
+    return done
+
+
+@task(
+    name="look again",
+    task_run_name="look again at what is starting",
+    cache_policy=NO_CACHE,
+    retries=TRIES,
+    retry_delay_seconds=DELAYS,
+    retry_condition_fn=passing,
+)
+async def look_again(
+    *, since: datetime, until: datetime, deadline: datetime, wanted: Callable[[], Awaitable[bool]]
+) -> tuple[list[TakenUp], bool]:
+    """Take up runs of which it was too early to say that they are dead: nothing tells of them again.
+
+    Args:
+        since: a run that ended after this, aware, calls for another look at everything.
+        until: keep looking until then, aware, even if no run is starting.
+        deadline: end by then, aware.
+        wanted: whether somebody else is about to look, so that this need not.
+
+    Returns:
+        What was done, and whether a run ended meanwhile.
+    """
+    done: list[TakenUp] = []
+    async with get_client() as client:
+        while True:
+            more, again = await _see_to_all(client)
+            done += more
+            now = datetime.now(UTC)
+            if now <= deadline and await _ended(client, since):
+                return done, True
+            if not (again or now < until) or now > deadline or await wanted():
+                return done, False
+            await asyncio.sleep(SETTLING.total_seconds() / 3)
+
+
+async def _ended(client: PrefectClient, since: datetime) -> bool:
+    """Whether a run crashed or was cancelled after `since`."""
+    ended = FlowRunFilter(
+        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.CRASHED, StateType.CANCELLED])),
+        end_time=FlowRunFilterEndTime(after_=since),
+    )
+    flows = FlowFilter(name=FlowFilterName(any_=list(TAKEN_UP)))
+    return bool(await client.read_flow_runs(flow_filter=flows, flow_run_filter=ended, limit=1))
+
+
+async def _see_to_all(client: PrefectClient) -> tuple[list[TakenUp], bool]:
+    """What was done about the dead, and whether some may be dead of whom it is too early to say so."""
+    log = get_run_logger()
+    done, again = [], False
+    takers = Takers(client)
+    # A dead `reconcile` is only given up: this run does its work.
+    upkeep = {run.id: run for run in await _runs(client, (RECONCILE,), _UNFINISHED)}
+    upkeep.pop(UUID(this_run.id), None)
+    suspects = await _runs(client, TAKEN_UP, [*_UNFINISHED, StateType.CRASHED])
+    too_old = datetime.now(UTC) - TOO_OLD
+    for run in [*suspects, *upkeep.values()]:
+        if run.state is None or (run.state.type == StateType.CRASHED and run.state.timestamp < too_old):
+            continue
+        history = await history_of_run(client, run.id)
+        verdict = judge(
+            history,
+            now=datetime.now(UTC),
+            gone=process_is_gone(run),
+            silent=await _silent(client, run),
+            can_restart=bool(run.deployment_id and run.work_queue_id) and run.id not in upkeep,
+            taker=await takers.of(run),
+        )
+        if verdict == Recovery.LOOK_AGAIN:
+            again = True
+        elif verdict != Recovery.LEAVE:
+            detail = await _act(client, run, verdict, history)
+            log.warning("%s: %s", run.name, detail)
+            done.append(TakenUp(str(run.id), run.name, verdict, detail))
+    return done, again
+
+
+async def life_of(intent: Intent) -> Life:
+    """Whether the run of an intent works on it, or will by itself.
+
+    A run that this server does not know may be one of another server that keeps the same archive, such as
+    the temporary one of a terminal.
+    """
+    run_id = intent.run.partition(" ")[0]
+    try:
+        async with get_client() as client:
+            run = await client.read_flow_run(UUID(run_id))
+    except (ObjectNotFound, ValueError):
+        return Life.UNKNOWN
+    match run.state.type if run.state else None:
+        case StateType.CANCELLED:
+            return Life.CANCELLED
+        case StateType.COMPLETED | StateType.FAILED | StateType.CRASHED | None:
+            return Life.DEAD
+        case _:
+            return Life.ALIVE
+
+
+async def _runs(client: PrefectClient, flows: Iterable[str], states: list[StateType]) -> list[FlowRun]:
+    named = FlowFilter(name=FlowFilterName(any_=list(flows)))
+    wanted = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=states)))
+    found: list[FlowRun] = []
+    while True:
+        page = await client.read_flow_runs(
+            flow_filter=named, flow_run_filter=wanted, limit=_PAGE, offset=len(found)
+        )
+        found += page
+        if len(page) < _PAGE:
+            return found
+
+
+def process_is_gone(run: FlowRun) -> bool | None:
+    """Whether the process that said it works on the run has ended; None if nobody here can tell."""
+    mark = ProcessMark.parse(str(run.labels.get(PROCESS, "")))
+    return is_gone(mark) if mark else None
+
+
+async def _silent(client: PrefectClient, run: FlowRun) -> bool:
+    """Whether the run's process should have given a sign of life, and has not."""
+    every = get_current_settings().flows.heartbeat_frequency
+    if run.state is None or run.state.type != StateType.RUNNING or every is None:
+        return False
+    since = datetime.now(UTC) - timedelta(seconds=MISSED_BEATS * every)
+    if run.state.timestamp > since:
+        return False
+    beat = await newest_event(
+        client, "prefect.flow-run.heartbeat", {"prefect.resource.id": f"prefect.flow-run.{run.id}"}
+    )
+    # One that never gave a sign may not be set up to give any.
+    return beat is not None and beat < since
+
+
+async def _act(client: PrefectClient, run: FlowRun, verdict: Recovery, history: Iterable[RunState]) -> str:
+    if verdict == Recovery.CANCEL:
+        return await _cancel(client, run)
+    died = crashes(history)
+    state = run.state
+    if state and state.type != StateType.CRASHED:
+        crashed = State[None](type=StateType.CRASHED, name="Crashed", message="its process is gone")
+        state = await set_state(client, run.id, crashed)
+        died += 1
+    if state and state.type == StateType.CRASHED and verdict == Recovery.TAKE_UP:
+        reason = f"taken up again after crash {died} of {MOST_LIVES} at most"
+        state = await reschedule(client, run.id, Waiting(WAITING_FOR_WORKER, datetime.now(UTC), reason))
+        if state.type == StateType.SCHEDULED:
+            return reason
+    if state and state.type in CANCELS:  # meanwhile
+        return await _cancel(client, run)
+    if state and state.type != StateType.CRASHED:
+        return f"left alone: it is {state.name} by now"
+    return f"given up after {died} crashes: what it asked of Cloudflare is brought in without it"
+
+
+async def _cancel(client: PrefectClient, run: FlowRun) -> str:
+    cancelled = State[None](type=StateType.CANCELLED, name="Cancelled", message="its process is gone")
+    await set_state(client, run.id, cancelled)
+    return "was to be cancelled, and its process is gone: cancelled"

@@ -1,0 +1,300 @@
+"""The few calls to a Prefect server that watching and starting runs takes, without importing Prefect."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from base64 import b64encode
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from edgecap.errors import SetupError
+from edgecap.network.certificates import Authorities
+from edgecap.network.over_httpx import Network
+from edgecap.network.trouble import trouble_of
+
+# Seconds: a server on SQLite answers 503 while something else writes.
+_PAUSES = (0.1, 0.2, 0.5, 1, 2, 4)
+_SIGN_IN = "set PREFECT_API_AUTH_STRING, or PREFECT_API_KEY, to what the server asks for"
+_PAGE = 200  # runs; what it answers at most
+_UNFINISHED = ["SCHEDULED", "PENDING", "RUNNING", "CANCELLING"]
+
+
+class PrefectApi:
+    """A Prefect server's REST API.
+
+    It signs in with what Prefect's own client takes: `PREFECT_API_AUTH_STRING` or `PREFECT_API_KEY`.
+
+    Args:
+        api_url: such as `http://127.0.0.1:4200/api`.
+        timeout: seconds for one call, or for each part of it.
+        insist: try again where a server is just starting, or busy; False leaves that to the caller.
+    """
+
+    def __init__(self, api_url: str, *, timeout: float | httpx.Timeout = 30, insist: bool = True) -> None:
+        self._pauses = _PAUSES if insist else ()
+        self._client = httpx.Client(
+            base_url=api_url,
+            timeout=timeout,
+            headers=_credentials(),
+            transport=Network(retries=3 if insist else 0, **_tls()),
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._client.close()
+
+    def check(self) -> None:
+        """Return if the server answers and knows us.
+
+        Raises:
+            SetupError: it does not.
+        """
+        self._call("GET", "/admin/version")
+
+    def keeps_leases_in_memory(self) -> bool:
+        """Whether the server says that a restart lets it forget who holds a slot."""
+        try:
+            settings = self._call("GET", "/admin/settings")
+            storage = str(settings["server"]["concurrency"]["lease_storage"])
+        except (SetupError, KeyError, TypeError):
+            return False  # Prefect Cloud tells no settings
+        return storage.endswith(".memory")
+
+    def make_pool(self, name: str, queues: Mapping[str, int]) -> None:
+        """Make a process work pool and its queues (name: priority), or bring the priorities up to date."""
+        self._create("/work_pools/", {"name": name, "type": "process", "description": "Captures at the edge"})
+        for queue, priority in queues.items():
+            if not self._create(f"/work_pools/{name}/queues", {"name": queue, "priority": priority}):
+                self._call("PATCH", f"/work_pools/{name}/queues/{queue}", json={"priority": priority})
+
+    def queues(self, pool: str) -> set[str]:
+        """The names of a work pool's queues."""
+        found = self._call("POST", f"/work_pools/{pool}/queues/filter", json={})
+        return {queue["name"] for queue in found}
+
+    def worker(self, pool: str, name: str) -> dict[str, Any] | None:
+        """What the server knows of a worker of a pool, such as `status` and `last_heartbeat_time`."""
+        found = self._call("POST", f"/work_pools/{pool}/workers/filter", json={"limit": _PAGE})
+        return next((worker for worker in found if worker["name"] == name), None)
+
+    def slot_is_taken(self, name: str) -> bool:
+        """Whether a global concurrency limit has a slot that is taken; False if there is no such limit."""
+        try:
+            return int(self._call("GET", f"/v2/concurrency_limits/{name}")["active_slots"]) > 0
+        except SetupError as error:
+            if status(error) == httpx.codes.NOT_FOUND:
+                return False
+            raise
+
+    def deployment(self, name: str) -> dict[str, Any]:
+        """The deployment called `flow/deployment`."""
+        found: dict[str, Any] = self._call("GET", f"/deployments/name/{name}")
+        return found
+
+    def add_interval_schedule(
+        self, deployment_id: str, *, seconds: float, anchor: datetime, slug: str
+    ) -> None:
+        """Let a deployment run every `seconds`, counted from `anchor` (aware)."""
+        schedule = {"interval": seconds, "anchor_date": anchor.isoformat(), "timezone": "UTC"}
+        body = [{"schedule": schedule, "active": True, "slug": slug}]
+        self._call("POST", f"/deployments/{deployment_id}/schedules", json=body)
+        # Prefect looks every five seconds at deployments that changed, every minute at the others, and a new
+        # schedule alone is no change of its deployment.
+        self._call("PATCH", f"/deployments/{deployment_id}", json={"paused": False})
+
+    def pause(self, name: str) -> None:
+        """Let the schedules of the deployment `flow/deployment` rest."""
+        self._call("PATCH", f"/deployments/{self.deployment(name)['id']}", json={"paused": True})
+
+    def start_run(
+        self,
+        deployment_id: str,
+        parameters: dict[str, Any],
+        *,
+        tags: list[str],
+        idempotency_key: str | None = None,
+    ) -> dict[str, Any]:
+        """Start a run of a deployment as soon as a worker takes it; with the same key, the same run."""
+        body: dict[str, Any] = {"parameters": parameters, "tags": tags, "state": {"type": "SCHEDULED"}}
+        if idempotency_key:
+            body["idempotency_key"] = idempotency_key
+        run: dict[str, Any] = self._call("POST", f"/deployments/{deployment_id}/create_flow_run", json=body)
+        return run
+
+    def emit(self, event: dict[str, Any]) -> None:
+        """Tell Prefect's timeline of an event; one with the same `id` counts once."""
+        self._call("POST", "/events", json=[event])
+
+    def log(self, run_id: str, message: str, level: int = logging.ERROR) -> None:
+        """Leave a line in a run's log."""
+        line = {
+            "name": "edgecap",
+            "level": level,
+            "message": message,
+            "timestamp": datetime.now(UTC).isoformat(),
+            "flow_run_id": run_id,
+        }
+        self._call("POST", "/logs/", json=[line])
+
+    def run(self, run_id: str) -> dict[str, Any]:
+        """A flow run as it is now."""
+        run: dict[str, Any] = self._call("GET", f"/flow_runs/{run_id}")
+        return run
+
+    def scheduled_runs(self, deployment_id: str, *, since: datetime) -> list[dict[str, Any]]:
+        """The runs that schedules of a deployment made for times from `since` on, earliest first."""
+        body = {
+            "deployments": {"id": {"any_": [deployment_id]}},
+            "flow_runs": {
+                "tags": {"all_": ["auto-scheduled"]},
+                "expected_start_time": {"after_": since.isoformat()},
+            },
+            "sort": "EXPECTED_START_TIME_ASC",
+            "limit": 20,
+        }
+        runs: list[dict[str, Any]] = self._call("POST", "/flow_runs/filter", json=body)
+        return runs
+
+    def find_run(self, run_id: str) -> dict[str, Any] | None:
+        """As `run`; None if there is none."""
+        try:
+            return self.run(run_id)
+        except SetupError as error:
+            if status(error) == httpx.codes.NOT_FOUND:
+                return None
+            raise
+
+    def waiting(self, tag: str) -> list[dict[str, Any]]:
+        """The flow runs with this tag that are not over, most of them waiting."""
+        return self._runs({"tags": {"all_": [tag]}, "state": {"type": {"any_": _UNFINISHED}}})
+
+    def tagged(self, tag: str) -> list[dict[str, Any]]:
+        """The flow runs with this tag, over or not."""
+        return self._runs({"tags": {"all_": [tag]}})
+
+    def unfinished(self) -> list[dict[str, Any]]:
+        """The flow runs of edgecap that have begun and are not over, or wait for their turn."""
+        runs = self._runs({"state": {"type": {"any_": _UNFINISHED}}})
+        return [run for run in runs if run["state"]["name"] != "Scheduled"]
+
+    def cancelling(self, flow: str) -> list[dict[str, Any]]:
+        """The runs of a flow that are being cancelled."""
+        return self._runs({"state": {"type": {"any_": ["CANCELLING"]}}}, flows={"name": {"any_": [flow]}})
+
+    def cancelled(self, flow: str, *, since: datetime) -> list[dict[str, Any]]:
+        """The runs of a flow that were cancelled since then."""
+        ended = {"state": {"type": {"any_": ["CANCELLED"]}}, "end_time": {"after_": since.isoformat()}}
+        return self._runs(ended, flows={"name": {"any_": [flow]}})
+
+    def cancel(self, run_id: str) -> str:
+        """Ask for the end of a run, as the UI does; its state's name then, such as `Cancelled`.
+
+        One that crashed would be taken up again, and has no process to ask: it is cancelled at once.
+        """
+        self._set_state(run_id, "CANCELLING", "Cancelling")
+        state = self.run(run_id)["state"]
+        if state["type"] == "CRASHED":
+            self._set_state(run_id, "CANCELLED", "Cancelled")
+            state = self.run(run_id)["state"]
+        name: str = state["name"]
+        return name
+
+    def _set_state(self, run_id: str, state_type: str, name: str) -> None:
+        state = {"type": state_type, "name": name}
+        self._call("POST", f"/flow_runs/{run_id}/set_state", json={"state": state, "force": False})
+
+    def _runs(self, wanted: dict[str, Any], *, flows: dict[str, Any] | None = None) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        while True:
+            body = {"flow_runs": wanted, "flows": flows, "offset": len(found), "limit": _PAGE}
+            page: list[dict[str, Any]] = self._call("POST", "/flow_runs/filter", json=body)
+            found += page
+            if len(page) < _PAGE:
+                return found
+
+    def progress(self, run_id: str) -> float | None:
+        """Per cent that a run's newest progress artifact states, or None if it has none."""
+        body = {
+            "artifacts": {"type": {"any_": ["progress"]}},
+            "flow_runs": {"id": {"any_": [run_id]}},
+            "limit": 1,
+        }
+        found = self._call("POST", "/artifacts/filter", json=body)
+        try:
+            return float(found[0]["data"])
+        except (IndexError, KeyError, TypeError, ValueError):
+            return None
+
+    def _create(self, path: str, body: dict[str, Any]) -> bool:
+        """True if it was made, False if it exists already."""
+        try:
+            self._call("POST", path, json=body)
+        except SetupError as error:
+            if status(error) == httpx.codes.CONFLICT:
+                return False
+            raise
+        return True
+
+    def _call(self, method: str, path: str, *, json: Any = None) -> Any:
+        try:
+            answer = self._client.request(method, path, json=json)
+            for pause in self._pauses:
+                if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+                    break
+                time.sleep(pause)
+                answer = self._client.request(method, path, json=json)
+            answer.raise_for_status()
+            return answer.json() if answer.content else None
+        except httpx.HTTPStatusError as error:
+            raise SetupError(
+                f"the Prefect server answers {error.response.status_code}: {error.response.text[:200]}",
+                where=f"{method} {path}",
+                hint=_SIGN_IN if error.response.status_code == httpx.codes.UNAUTHORIZED else "",
+            ) from error
+        except (httpx.HTTPError, ValueError) as error:
+            trouble = trouble_of(error, str(self._client.base_url))
+            raise SetupError(
+                f"the Prefect server does not answer: {trouble.what if trouble else error}",
+                where=str(self._client.base_url),
+                hint=trouble.hint if trouble else "start it with `edgecap up`, or set PREFECT_API_URL",
+            ) from error
+
+
+def status(error: SetupError) -> int | None:
+    """The HTTP status with which the server refused a call; None if it did not answer."""
+    cause = error.__cause__
+    return cause.response.status_code if isinstance(cause, httpx.HTTPStatusError) else None
+
+
+def _tls() -> dict[str, Any]:
+    """What Prefect's own client takes from the environment about certificates."""
+    name = "PREFECT_API_SSL_CERT_FILE"
+    file = os.environ.get(name)
+    insecure = os.environ.get("PREFECT_API_TLS_INSECURE_SKIP_VERIFY", "").lower()
+    return {
+        "also": Authorities(name, Path(file)) if file else None,
+        "verify": insecure not in ("1", "true", "t", "yes", "y", "on"),  # as pydantic reads it
+    }
+
+
+def _credentials() -> dict[str, str]:
+    if given := os.environ.get("PREFECT_API_AUTH_STRING"):
+        return {"Authorization": f"Basic {b64encode(given.encode()).decode()}"}
+    if key := os.environ.get("PREFECT_API_KEY"):
+        return {"Authorization": f"Bearer {key}"}
+    return {}

@@ -1,0 +1,86 @@
+"""Taking a step of a flow until it has its result, however long that takes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from functools import partial
+from typing import ParamSpec, TypeVar
+from uuid import UUID
+
+from prefect import get_run_logger
+from prefect.client.orchestration import get_client
+from prefect.exceptions import Abort
+from prefect.runtime import deployment
+from prefect.runtime import flow_run as this_run
+
+from edgecap.captures.outages import WAITING_FOR_ARCHIVE, WAITING_FOR_BUCKET, WAITING_FOR_CLOUDFLARE, may_pass
+from edgecap.errors import EdgecapError
+from edgecap.requests import rfc3339
+from tasks.runtime.cancelling import RUNS
+from tasks.runtime.outage import wait_out
+from tasks.runtime.retry import retry_prefect
+from tasks.runtime.states import CANCELS
+from tasks.runtime.suspend import Waiting, mark_running, mark_waiting, patience, reschedule
+
+_OUTAGES = (WAITING_FOR_CLOUDFLARE, WAITING_FOR_ARCHIVE, WAITING_FOR_BUCKET)
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+async def run_or_suspend(
+    step: Callable[_P, Awaitable[_T | Waiting]], *args: _P.args, **kwargs: _P.kwargs
+) -> _T:
+    """Take a step of the running flow until it has its result; a service that is away is waited for.
+
+    Raises:
+        Abort: the wait is long, so the run has been put off, and this process has nothing more to do.
+        EdgecapError: what the step failed with.
+    """
+    return await _until_done(partial(step, *args, **kwargs), accepted=False)
+
+
+async def run_or_suspend_accepted(
+    step: Callable[_P, Awaitable[_T | Waiting]], *args: _P.args, **kwargs: _P.kwargs
+) -> _T:
+    """The same for a step after a capture was accepted: a token that stops working is waited for, too."""
+    return await _until_done(partial(step, *args, **kwargs), accepted=True)
+
+
+async def _until_done(step: Callable[[], Awaitable[_T | Waiting]], *, accepted: bool) -> _T:
+    stayed = False
+    while True:
+        try:
+            outcome = await step()
+        except EdgecapError as error:
+            if not may_pass(error, accepted=accepted, unattended=deployment.id is not None):
+                raise
+            outcome = await wait_out(this_run.id, error)
+        if not isinstance(outcome, Waiting):
+            if stayed:
+                await mark_running(UUID(this_run.id))
+            return outcome
+        if outcome.name in _OUTAGES and await retry_prefect(partial(_may_stay, outcome)):
+            get_run_logger().warning("%s; asked again at %s", outcome.reason, rfc3339(outcome.at))
+            await mark_waiting(UUID(this_run.id), outcome)
+            await asyncio.sleep(max(0.0, (outcome.at - datetime.now(UTC)).total_seconds()))
+            stayed = True
+            continue
+        at = rfc3339(outcome.at)
+        get_run_logger().info("%s; this process ends, a worker goes on at %s", outcome.reason, at)
+        async with get_client() as client:
+            state = await reschedule(client, UUID(this_run.id), outcome)
+        if state.type in CANCELS and this_run.id in RUNS:
+            # No worker goes on with it: this process stops the capture, and ends this task for that.
+            RUNS[this_run.id].cancel()
+            await asyncio.Event().wait()
+        raise Abort(outcome.reason)
+
+
+async def _may_stay(waiting: Waiting) -> bool:
+    """Whether the wait is so short that the run keeps its process, or no worker could take the run up."""
+    async with get_client() as client:
+        run = await client.read_flow_run(UUID(this_run.id))
+    return (waiting.at - datetime.now(UTC)).total_seconds() <= patience(run)

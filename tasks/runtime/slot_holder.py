@@ -1,0 +1,183 @@
+"""The slot of a lane: who holds it, and freeing it when its holder is certainly gone.
+
+A slot has a lease, and a Prefect server that keeps its leases frees it a minute after its holder died. One
+that keeps them in memory, which is Prefect's default, forgets them when it is restarted: the slot would stay
+taken for ever. So the holder leaves its name in a variable beside the slot.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import httpx
+from prefect.client.orchestration import PrefectClient, get_client
+from prefect.client.schemas.actions import GlobalConcurrencyLimitUpdate
+from prefect.client.schemas.objects import StateType
+from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
+
+from tasks.runtime.process_identity import ProcessMark, is_gone, this_process
+from tasks.runtime.retry import PREFECT_AWAY, retry_prefect
+
+# A slot taken so long ago, by the server's clock, has a lease that was renewed, or none at all; and its
+# holder has left its name long since.
+TAKEN = timedelta(minutes=2)
+SIGNING = 30.0  # seconds; who cannot leave its name within them gives the slot back
+_SURELY_OVER = {StateType.COMPLETED, StateType.FAILED}
+_OVER = {StateType.COMPLETED, StateType.FAILED, StateType.CRASHED, StateType.CANCELLED, StateType.SCHEDULED}
+
+
+async def record_slot_holder(name: str, run_id: str) -> None:
+    """Leave word of who holds the slot from now on.
+
+    Raises:
+        httpx.TransportError: the server does not take it in time; the slot must be given back.
+    """
+    try:
+        async with asyncio.timeout(SIGNING):
+            await _write(_holder(name), {"run": run_id, "process": str(this_process())})
+    except TimeoutError:
+        raise httpx.WriteTimeout("the Prefect server does not note who holds the lane") from None
+
+
+async def leave_slot(name: str) -> bool:
+    """Leave word, before the slot is given back, that nobody holds it.
+
+    Returns:
+        Whether the server took it; if not, `forget_slot` must once the slot is free.
+    """
+    try:
+        await _write(_holder(name), {})
+    except PREFECT_AWAY:
+        return False
+    return True
+
+
+async def forget_slot(name: str, run_id: str) -> None:
+    """Leave word, after the slot was given back, that this run does not hold it; another may by now."""
+
+    async def forget() -> None:
+        async with get_client() as client:
+            holder = await _value(client, _holder(name))
+        if isinstance(holder, dict) and holder.get("run") == run_id:
+            await _write(_holder(name), {})
+
+    await retry_prefect(forget)
+
+
+async def free_if_abandoned(name: str, *, myself: str = "", after: timedelta = TAKEN) -> str:
+    """Free the slot if it is taken and certainly nobody holds it.
+
+    Args:
+        name: of the slot's global concurrency limit.
+        myself: a flow run that certainly does not hold it: it wants it.
+        after: how long ago it must have been taken.
+
+    Returns:
+        Why it was freed; empty if it was not.
+    """
+    async with get_client() as client:
+        found = await _look(client, name, myself, after)
+        if not found.reason or not await _claim(client, name):
+            return ""
+        try:
+            limit = await client.read_global_concurrency_limit_by_name(name)
+            if limit.updated != found.taken or await _value(client, _holder(name)) != found.holder:
+                return ""
+            await client.update_global_concurrency_limit(name, GlobalConcurrencyLimitUpdate(active_slots=0))
+        finally:
+            with suppress(PrefectHTTPStatusError, ObjectNotFound):
+                await client.delete_variable_by_name(_claim_name(name))
+        return found.reason
+
+
+async def why_abandoned(name: str, *, after: timedelta = TAKEN) -> str:
+    """Why certainly nobody holds the slot, which is taken; empty if it is free, or somebody may hold it."""
+    async with get_client() as client:
+        return (await _look(client, name, "", after)).reason
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A slot as it was at a look; `reason` is why nobody holds it although it is taken, or empty."""
+
+    reason: str = ""
+    taken: datetime | None = None
+    holder: object = None
+
+
+async def _look(client: PrefectClient, name: str, myself: str, after: timedelta) -> _Found:
+    try:
+        limit = await client.read_global_concurrency_limit_by_name(name)
+    except ObjectNotFound:
+        return _Found()
+    taken = limit.updated
+    if limit.active_slots < 1 or taken is None or datetime.now(UTC) - taken < after:
+        return _Found()
+    holder = await _value(client, _holder(name))
+    return _Found(await _why_gone(client, holder, myself), taken, holder)
+
+
+async def _why_gone(client: PrefectClient, holder: object, myself: str) -> str:
+    """Why a holder cannot hold the slot; empty if it may."""
+    if not isinstance(holder, dict) or not holder.get("run"):
+        return "nobody says that it holds it"
+    run_id = str(holder["run"])
+    if run_id == myself:
+        return f"run {run_id} lost it"
+    mark = ProcessMark.parse(str(holder.get("process", "")))
+    gone = is_gone(mark) if mark else None
+    if gone:
+        return f"the process of run {run_id}, which held it, is gone"
+    try:
+        run = await client.read_flow_run(UUID(run_id))
+    except (ObjectNotFound, ValueError):
+        return "" if gone is False else f"run {run_id}, which held it, is not known any more"
+    # The warm process lives on after its runs; one that crashed or was cancelled may be at work in it still.
+    over = _SURELY_OVER if gone is False else _OVER
+    is_over = run.state is None or run.state.type in over
+    return f"run {run_id}, which held it, has ended" if is_over else ""
+
+
+async def _claim(client: PrefectClient, name: str) -> bool:
+    """Whether this process is the one to free the slot: a second one could free what is taken anew."""
+    body = {"name": _claim_name(name), "value": datetime.now(UTC).isoformat()}
+    try:
+        await client.request("POST", "/variables/", json=body)
+    except PrefectHTTPStatusError as error:
+        if error.response.status_code != httpx.codes.CONFLICT:
+            raise
+        claimed = await _value(client, _claim_name(name))
+        if isinstance(claimed, str) and datetime.now(UTC) - datetime.fromisoformat(claimed) > TAKEN:
+            with suppress(PrefectHTTPStatusError, ObjectNotFound):  # its owner died: the next look claims it
+                await client.delete_variable_by_name(_claim_name(name))
+        return False
+    return True
+
+
+async def _write(name: str, value: dict[str, str]) -> None:
+    body = {"value": value}
+    async with get_client() as client:
+        try:
+            await client.request("PATCH", "/variables/name/{name}", path_params={"name": name}, json=body)
+        except PrefectHTTPStatusError as error:
+            if error.response.status_code != httpx.codes.NOT_FOUND:
+                raise
+            await client.request("POST", "/variables/", json={"name": name, **body})
+
+
+async def _value(client: PrefectClient, name: str) -> object:
+    """A variable's value, or None."""
+    found = await client.read_variable_by_name(name)
+    return found.value if found else None
+
+
+def _holder(name: str) -> str:
+    return f"{name}_holder"
+
+
+def _claim_name(name: str) -> str:
+    return f"{name}_being_freed"

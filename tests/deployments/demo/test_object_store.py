@@ -1,0 +1,35 @@
+"""The S3 server of tests and demonstration keeps to its memory."""
+
+import shutil
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from deployments.demo.object_store import REGION, ObjectStore
+
+
+@pytest.mark.skipif(not shutil.which("prlimit"), reason="util-linux's prlimit is not installed")
+def test_what_exceeds_its_memory_is_refused_and_the_rest_stays(tmp_path):
+    """A capture that nobody stopped once filled the memory of the whole machine."""
+    with ObjectStore(tmp_path, memory=400 << 20) as server:
+        bucket = server.make_bucket("bucket")
+        client = boto3.client(
+            "s3",
+            endpoint_url=server.endpoint_url,
+            region_name=REGION,
+            aws_access_key_id=server.access_key_id,
+            aws_secret_access_key=server.secret_access_key,
+            config=Config(retries={"total_max_attempts": 1}, read_timeout=240),
+        )
+        client.put_object(Bucket=bucket, Key="small", Body=b"kept")
+
+        def fill():
+            for number in range(12):
+                client.put_object(Bucket=bucket, Key=f"{number}", Body=bytes(60 << 20))
+
+        with pytest.raises(ClientError, match="500"):
+            fill()
+        assert client.get_object(Bucket=bucket, Key="small")["Body"].read() == b"kept"
+        client.close()

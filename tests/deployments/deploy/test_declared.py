@@ -1,0 +1,79 @@
+"""`prefect.yaml` is read as Prefect reads it, and what is wrong in it is named."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import yaml
+from prefect.cli.deploy._config import _load_deploy_configs_and_actions
+from rich.console import Console
+
+from deployments.deploy.declared import read_declared
+from edgecap.errors import SetupError
+
+ROOT = Path(__file__).parents[3]
+FILES = ("prefect.yaml", "deployments/prefect-cloud/prefect.yaml")
+STEP = [{"deployments.checkout.enter": {}}]
+
+
+@pytest.fixture(autouse=True)
+def in_the_project(monkeypatch):
+    """Entrypoints count from the current folder."""
+    monkeypatch.chdir(ROOT)
+
+
+@pytest.mark.parametrize("file", FILES)
+async def test_both_readers_see_the_same_in_it(file):
+    console = Console(record=True, quiet=True)
+    theirs, actions = _load_deploy_configs_and_actions(ROOT / file, console=console)
+    ours = await read_declared(ROOT / file)
+    assert console.export_text() == ""
+    assert [each["name"] for each in theirs] == [each.name for each in ours]
+    assert actions["pull"] == STEP
+    for config, declared in zip(theirs, ours, strict=True):
+        assert declared.fields["pull_steps"] == STEP
+        assert declared.fields["job_variables"] == config["work_pool"]["job_variables"]
+        assert declared.fields["parameters"] == config.get("parameters", {})
+        assert list(declared.schedules) == [each["slug"] for each in config.get("schedules", [])]
+        assert len(declared.automations()) == len(config.get("triggers", []))
+
+
+async def test_what_the_schedules_of_ours_mean():
+    found = {declared.key: declared for declared in await read_declared(ROOT / "prefect.yaml")}
+    assert {"capture/alert", "respond/alert", "register-bucket/once"} <= set(found)
+    nightly = found["capture/full-nightly"].schedules["nightly"]
+    assert nightly.body["schedule"] == {"cron": "30 3 * * *", "timezone": "America/Chicago", "day_or": True}
+    assert not nightly.active
+    hourly = found["capture/simple-hourly-5-min"].schedules["hourly"]
+    assert hourly.body["schedule"]["interval"] == timedelta(hours=1).total_seconds()
+    assert hourly.body["schedule"]["anchor_date"].startswith("2026-01-01T00:05:00")
+
+
+GOOD = {"name": "mine", "entrypoint": "flows/capture.py:capture", "work_pool": {"name": "edgecap"}}
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({**GOOD, "colour": "red"}, "unknown field 'colour'"),
+        ({**GOOD, "build": [{"a.step": {}}]}, "edgecap does nothing about 'build'.*prefect deploy --all"),
+        ({"name": "mine", "work_pool": {"name": "edgecap"}}, "it has no entrypoint"),
+        ({**GOOD, "entrypoint": "flows/nowhere.py:capture"}, "nowhere"),
+        ({**GOOD, "schedules": [{"slug": "odd"}]}, "schedule odd has neither cron nor interval nor rrule"),
+        ({**GOOD, "schedules": [{"cron": "99 * * * *"}]}, "(?i)cron"),
+        ({**GOOD, "triggers": [{"type": "event", "posture": "Sitting"}]}, "posture"),
+    ],
+)
+async def test_what_is_wrong_is_named_with_its_deployment(tmp_path, config, said):
+    file = tmp_path / "prefect.yaml"
+    file.write_text(yaml.safe_dump({"deployments": [config]}))
+    with pytest.raises(SetupError, match=said) as caught:
+        await read_declared(file)
+    assert str(file) in str(caught.value) or "schedule odd" in str(caught.value)
+
+
+async def test_two_of_one_name_are_refused(tmp_path):
+    file = tmp_path / "prefect.yaml"
+    file.write_text(yaml.safe_dump({"deployments": [GOOD, GOOD]}))
+    with pytest.raises(SetupError, match="there are two that are called capture/mine"):
+        await read_declared(file)

@@ -1,0 +1,69 @@
+"""A program is waited for as long as it gets on, however slow the machine is."""
+
+import pytest
+
+from deployments.local.processes import Program
+from deployments.local.progress import LONGEST, Patience, Signs
+from edgecap.errors import SetupError
+
+
+class Watched:
+    """A program on a clock that is set by hand."""
+
+    def __init__(self):
+        self.now = self.worked = 0.0
+        self.written = 0
+        self.told = []
+        self.patience = Patience(
+            lambda: Signs(self.written, self.worked), 90, self.told.append, clock=lambda: self.now
+        )
+
+    def lasts(self, seconds, *, lines=0, load=0.0):
+        """Whether it is still waited for after so long, writing and working meanwhile."""
+        for _ in range(seconds):
+            self.now += 1
+            self.written += lines
+            self.worked += load
+            if self.patience.is_over():
+                return False
+        return True
+
+
+def test_one_that_writes_to_its_log_is_waited_for():
+    assert Watched().lasts(1000, lines=1)
+
+
+def test_one_that_works_is_waited_for_also_on_a_tenth_of_a_processor():
+    assert Watched().lasts(1000, load=0.1)
+
+
+def test_one_that_stands_still_is_not():
+    watched = Watched()
+    assert watched.lasts(89)
+    assert not watched.lasts(2)
+
+
+def test_one_that_only_idles_is_not():
+    assert not Watched().lasts(91, load=0.02)
+
+
+def test_nothing_is_waited_for_without_end():
+    assert not Watched().lasts(90 * (LONGEST + 2), lines=1)
+
+
+def test_it_says_now_and_then_that_it_goes_on():
+    watched = Watched()
+    watched.lasts(65, load=0.5)
+    assert watched.told == [
+        "is at work: 30 s so far, 15 s of processor time",
+        "is at work: 60 s so far, 30 s of processor time",
+    ]
+
+
+def test_a_real_program_that_says_something_is_waited_for_and_one_that_sleeps_is_stopped(tmp_path):
+    loud = "for line in 1 2 3 4 5; do echo $line; sleep 1; done"
+    Program("loud", ["sh", "-c", loud], log=tmp_path / "loud.log").run(timeout=3)
+    silent = Program("silent", ["sleep", "60"], log=tmp_path / "silent.log")
+    with pytest.raises(SetupError, match="silent did nothing for 3 s"):
+        silent.run(timeout=3)
+    assert not silent.running

@@ -1,0 +1,118 @@
+"""A worker's name is one worker's: locks of real processes, and what a Prefect server says, step by step."""
+
+import os
+import subprocess
+import sys
+import threading
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from http.server import ThreadingHTTPServer
+
+import pytest
+
+from deployments.local.worker import check_name, claim_name, use_name
+from edgecap.errors import SetupError
+from tests.json_handler import JsonHandler
+
+START = datetime(2026, 11, 28, 12, tzinfo=UTC)
+# A worker: it holds the name, and becomes another program, as `edgecap worker` does.
+HOLDER = """
+import os, sys
+from pathlib import Path
+from deployments.local.worker import claim_name, use_name
+lock, _ = claim_name(Path(sys.argv[1]), sys.argv[2])
+use_name(lock, sys.argv[2])
+os.execv(sys.executable, [sys.executable, "-c", "print('at work', flush=True); input()"])
+"""
+
+
+@contextmanager
+def holder(home, name):
+    argv = [sys.executable, "-c", HOLDER, str(home), name]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout.readline() == "at work\n"
+            yield process
+        finally:
+            process.kill()
+
+
+def test_a_name_is_taken_while_its_worker_lives_and_free_once_it_was_killed(tmp_path):
+    with holder(tmp_path, "mine"):
+        with pytest.raises(SetupError, match="'mine' is at work already: it runs on this machine") as caught:
+            claim_name(tmp_path, "mine")
+        assert caught.value.exit_code == 15
+        assert claim_name(tmp_path, "another")[1] is False
+    assert claim_name(tmp_path, "mine")[1], "it is known that there was one"
+
+
+def test_a_worker_that_was_refused_does_not_count_as_one_that_used_the_name(tmp_path):
+    """Its second start would not ask the server any more, and two workers would have one name."""
+    for _ in range(2):
+        lock, was_used_here = claim_name(tmp_path, "mine")
+        assert not was_used_here
+        os.close(lock)  # as when it ends: `check_name` has refused the name
+    lock, _ = claim_name(tmp_path, "mine")
+    use_name(lock, "mine")
+    os.close(lock)
+    assert claim_name(tmp_path, "mine")[1]
+
+
+class Pool:
+    """A Prefect server that knows one worker, whose last sign of life is as old as a test says."""
+
+    def __init__(self):
+        self.now = START
+        self.beats = lambda now: START
+        self.status = "ONLINE"
+        world = self
+
+        class Handler(JsonHandler):
+            def do_POST(self):
+                self.body()
+                worker = {
+                    "name": "mine",
+                    "status": world.status,
+                    "heartbeat_interval_seconds": 30,
+                    "last_heartbeat_time": world.beats(world.now).isoformat(),
+                }
+                self.say([worker])
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
+
+    def sleep(self, seconds):
+        self.now += timedelta(seconds=seconds)
+
+    def check(self, name="mine"):
+        said = []
+        address = f"http://127.0.0.1:{self.server.server_port}/api"
+        check_name(address, name, said.append, sleep=self.sleep, clock=lambda: self.now)
+        return said
+
+
+@pytest.fixture
+def pool():
+    pool = Pool()
+    yield pool
+    pool.server.shutdown()
+    pool.server.server_close()
+
+
+def test_a_worker_that_gives_another_sign_of_life_keeps_its_name(pool):
+    pool.beats = lambda now: START + timedelta(seconds=30) * ((now - START) // timedelta(seconds=30))
+    with pytest.raises(SetupError, match="'mine' is at work already: it gave the Prefect server a sign"):
+        pool.check()
+    assert pool.now - START == timedelta(seconds=30)
+
+
+def test_one_that_was_killed_a_moment_ago_gives_none_and_is_followed(pool):
+    assert len(pool.check()) == 1
+    assert pool.now - START == timedelta(seconds=60)
+
+
+def test_nobody_waits_for_a_name_that_is_free(pool):
+    assert pool.check("another") == []
+    pool.status = "OFFLINE"
+    assert pool.check() == []
+    assert pool.now == START

@@ -1,0 +1,145 @@
+"""What becomes of alerts once they are on disk."""
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from deployments.receiver.metrics import Metrics
+from deployments.receiver.processor import PRUNE_EVERY, AlertProcessor
+from edgecap.alerts.policy.decision import Policy
+from edgecap.alerts.sources.registry import SOURCES
+from edgecap.errors import StoreFull
+from edgecap.incidents.inbox.alert_inbox import Outcome
+from edgecap.requests import Bounds
+from tests.deployments.conftest import attack, until
+
+NOW = datetime(2026, 11, 23, 6, 31, 30, tzinfo=UTC)
+
+
+class Clock:
+    now = NOW
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def make(inbox, clock):
+    """Makes settlers, which are stopped at the end."""
+    made = []
+
+    def settler(sources=SOURCES, *, the_book=inbox, on_settled=lambda: None):
+        made.append(
+            AlertProcessor(
+                the_book,
+                sources,
+                Policy(),
+                bounds=Bounds(),
+                keep=timedelta(days=30),
+                metrics=Metrics(),
+                on_settled=on_settled,
+                clock=clock,
+            )
+        )
+        made[-1].loop.start()
+        return made[-1]
+
+    yield settler
+    for each in made:
+        assert each.loop.end(patience=10)
+
+
+def keep(inbox, *payloads, source="cloudflare", received=NOW):
+    bodies = [each if isinstance(each, bytes) else json.dumps(each).encode() for each in payloads]
+    return inbox.keep([(source, body, received) for body in bodies])
+
+
+def test_what_was_left_by_the_one_before_is_settled_first_and_in_order(make, inbox):
+    keep(inbox, attack(1), attack(2))
+    told = []
+    make(on_settled=lambda: told.append(1))
+    until(lambda: inbox.counts().pending == 0)
+    assert [order.alert.targets for order in inbox.orders()] == [("203.0.0.2",), ("203.0.0.3",)]
+    assert len(told) == 2
+
+
+def test_what_arrives_is_settled_when_it_is_woken(make, inbox):
+    settler = make()
+    keep(inbox, attack(1), attack(1))
+    settler.loop.wake()
+    until(lambda: inbox.counts().pending == 0)
+    assert [each.outcome for each in inbox.alerts()] == [Outcome.REPEATED, Outcome.OPENED]
+
+
+def test_an_alert_that_is_not_understood_is_put_aside_with_the_reason(make, inbox):
+    keep(inbox, b"[]", attack(1))
+    make()
+    until(lambda: inbox.counts().pending == 0)
+    (aside,) = inbox.asides()
+    assert aside.body == b"[]"
+    assert aside.reason.startswith("the body is a list, not a JSON object")
+    assert len(inbox.orders()) == 1
+
+
+def test_an_alert_that_breaks_its_parser_holds_up_no_other(make, inbox):
+    def broken(payload, *, received):
+        if payload["alert_correlation_id"] == "attack-1":
+            raise ZeroDivisionError("hush-hush")
+        return SOURCES["cloudflare"].parse(payload, received=received)
+
+    keep(inbox, attack(1), attack(2))
+    make({"cloudflare": replace(SOURCES["cloudflare"], parse=broken)})
+    until(lambda: inbox.counts().pending == 0)
+    assert inbox.asides()[0].reason == "a fault of edgecap's own: ZeroDivisionError"
+    assert len(inbox.orders()) == 1
+
+
+def test_a_full_disk_puts_nothing_aside(make, inbox):
+    """It waits, and goes on when there is room."""
+
+    class FullBook:
+        full = True
+        tries = 0
+
+        def __getattr__(self, name):
+            return getattr(inbox, name)
+
+        def settle(self, *given):
+            self.tries += 1
+            if self.full:
+                raise StoreFull("no space is left")
+            return inbox.settle(*given)
+
+    full = FullBook()
+    keep(inbox, attack(1))
+    make(the_book=full)
+    until(lambda: full.tries >= 2)
+    assert inbox.counts().asides == 0
+    full.full = False
+    until(lambda: len(inbox.orders()) == 1)
+
+
+def test_the_plan_is_made_for_the_time_at_which_it_is_decided(make, inbox, clock):
+    """What waited for hours, since the receiver was down, is not planned as if it had just come."""
+    keep(inbox, {**attack(1), "data": {**attack(1)["data"], "start_time": NOW.isoformat()}})
+    clock.now = NOW + timedelta(hours=30)
+    make()
+    until(lambda: inbox.counts().pending == 0)
+    (order,) = inbox.orders()
+    assert any("no longer kept" in remark for remark in order.plan.remarks)
+
+
+def test_what_is_long_over_is_forgotten(make, inbox, clock):
+    keep(inbox, b"[]", received=NOW - timedelta(days=30) + PRUNE_EVERY / 2)
+    settler = make()
+    until(lambda: inbox.counts().asides == 1)
+    clock.now += PRUNE_EVERY
+    settler.loop.wake()
+    until(lambda: inbox.counts().asides == 0)

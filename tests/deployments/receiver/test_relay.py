@@ -1,0 +1,306 @@
+"""Orders reach Prefect: each once, in order, whatever Prefect answers and however long it is away."""
+
+import uuid
+
+import pytest
+
+from deployments.receiver.dispatch import MOST_ALERT, Dispatch
+from deployments.receiver.metrics import Metrics
+from deployments.receiver.relay import ANSWERS, AWAY, STUBBORN, OutboxRelay
+from edgecap.alerts.model import Alert
+from edgecap.alerts.policy.decision import Plan
+from edgecap.errors import StoreFull
+from tests.deployments.conftest import attack, until
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def dispatch(prefect):
+    return Dispatch(lambda: prefect.api_url, warm_runner=prefect.warm_runner, account="main", archive="cold")
+
+
+@pytest.fixture
+def deliverer(inbox, dispatch, clock):
+    """Not running by itself: each step is the test's."""
+    return OutboxRelay(inbox, dispatch, metrics=Metrics(), clock=clock)
+
+
+def numbers(prefect):
+    """The attacks that runs were made for, in order."""
+    return [run["parameters"]["alert"]["targets"][0].split(".")[3] for run in prefect.runs]
+
+
+def test_an_order_becomes_a_run_with_all_that_respond_needs(deliverer, prefect, enter, inbox):
+    prefect.start()
+    enter(attack(1))
+    (order,) = inbox.orders()
+    deliverer.step()
+    (run,) = prefect.runs
+    assert run["idempotency_key"] == order.key
+    assert run["tags"] == ["alert", f"incident:{order.incident}"]
+    assert run["state"] == {"type": "SCHEDULED"}
+    given = run["parameters"]
+    assert {name: given[name] for name in ("incident", "event", "account", "archive")} == {
+        "incident": order.incident,
+        "event": "start",
+        "account": "main",
+        "archive": "cold",
+    }
+    assert Alert.model_validate(given["alert"]) == order.alert.model_copy(update={"raw": {}})
+    assert Plan.model_validate(given["plan"]) == order.plan
+    run_id = prefect.ids[order.key]
+    assert inbox.incident(order.incident).runs == {"start": run_id}
+    assert inbox.orders() == []
+    assert prefect.told == [f"/runs/{run_id}"]
+    (event,) = prefect.events
+    assert event["event"] == "edgecap.alert"
+    assert event["resource"]["prefect.resource.id"] == f"edgecap.incident.{order.incident}"
+    assert event["related"][0]["prefect.resource.id"] == f"prefect.flow-run.{run_id}"
+
+
+def test_orders_wait_while_prefect_is_away_and_arrive_in_order(deliverer, prefect, enter, inbox, clock):
+    enter(*(attack(number) for number in range(5)))
+    pauses = []
+    for _ in range(8):
+        pauses.append(deliverer.step())
+        assert deliverer.prefect_said == AWAY
+        clock.now += pauses[-1]
+    assert pauses == [0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0, 5.0]
+    enter(attack(5))
+    prefect.start()
+    deliverer.step()
+    assert numbers(prefect) == ["1", "2", "3", "4", "5", "6"]
+    assert deliverer.prefect_said == ANSWERS
+    assert inbox.orders() == []
+
+
+def test_new_alerts_do_not_hurry_a_prefect_that_is_away(deliverer, prefect, enter, clock):
+    enter(attack(1))
+    deliverer.step()
+    prefect.start()
+    enter(attack(2))
+    assert deliverer.step() == pytest.approx(0.2)
+    assert prefect.asked == []
+    clock.now += 0.21
+    deliverer.step()
+    assert numbers(prefect) == ["2", "3"]
+
+
+@pytest.mark.parametrize("status", [400, 409, 413, 422])
+def test_an_order_that_prefect_refuses_is_put_aside_and_the_others_go_on(
+    deliverer, prefect, enter, inbox, status
+):
+    prefect.start()
+    prefect.answer = lambda body: (status, {"detail": "no"}) if refused(body) else None
+
+    def refused(body):
+        return body["parameters"]["alert"]["targets"] == ["203.0.0.2"]
+
+    enter(attack(0), attack(1), attack(2))
+    deliverer.step()
+    assert numbers(prefect) == ["1", "3"]
+    assert inbox.orders() == []
+    (aside,) = inbox.orders(refused=True)
+    assert str(status) in aside.refused
+    assert '{"detail": "no"}' in aside.refused
+    assert inbox.counts().refused == 1
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        (500, {"detail": "Internal Server Error"}),
+        (401, {"detail": "Unauthorized"}),
+        (404, {"detail": "Deployment not found"}),
+        (307, {}),
+        (200, b"<html>a proxy's page</html>"),
+        (200, [1, 2, 3]),
+        (201, {"id": "../../etc"}),
+        (201, None),
+    ],
+    ids=str,
+)
+def test_whatever_prefect_answers_orders_wait_and_arrive_once(
+    deliverer, prefect, enter, inbox, clock, answer
+):
+    prefect.start()
+    enter(attack(0), attack(1))
+    prefect.answer = lambda _: answer
+    for _ in range(2 * STUBBORN):
+        clock.now += deliverer.step()
+    assert len(inbox.orders()) == 2
+    assert prefect.runs == []
+    prefect.answer = None
+    deliverer.step()
+    assert numbers(prefect) == ["1", "2"]
+    assert inbox.orders() == []
+    assert inbox.orders(refused=True) == []
+
+
+@pytest.mark.parametrize("status", [429, 502, 503, 504])
+def test_while_prefect_is_busy_no_order_goes_before_another(deliverer, prefect, enter, inbox, clock, status):
+    prefect.start()
+    enter(attack(0), attack(1))
+    prefect.answer = lambda _: (status, {})
+    for _ in range(2 * STUBBORN):
+        clock.now += deliverer.step()
+    first, _ = inbox.orders()
+    assert set(prefect.asked) == {first.incident}
+    prefect.answer = None
+    deliverer.step()
+    assert numbers(prefect) == ["1", "2"]
+
+
+def test_an_order_that_makes_prefect_fail_holds_up_no_other_and_is_not_given_up(
+    deliverer, prefect, enter, inbox, clock
+):
+    """Its incident's end waits for it; alerts of other incidents go before it."""
+    broken = True
+    prefect.start()
+    prefect.answer = lambda body: (
+        (500, {}) if broken and body["parameters"]["alert"]["targets"] == ["203.0.0.1"] else None
+    )
+    enter(attack(0), attack(0, event="END"), attack(1), attack(2))
+    for _ in range(STUBBORN):
+        assert numbers(prefect) == []
+        clock.now += deliverer.step()
+    assert numbers(prefect) == ["2", "3"]
+    enter(attack(3))
+    deliverer.step()
+    assert numbers(prefect) == ["2", "3", "4"]
+    tries = len(prefect.asked)
+    deliverer.step()
+    assert len(prefect.asked) == tries  # it is left in peace for a while
+    broken = False
+    clock.now += 31
+    deliverer.step()
+    assert numbers(prefect) == ["2", "3", "4", "1", "1"]
+    assert [run["parameters"]["event"] for run in prefect.runs[-2:]] == ["start", "end"]
+    assert inbox.orders() == []
+
+
+def test_who_dies_before_it_is_written_down_makes_no_second_run(deliverer, dispatch, prefect, enter, inbox):
+    """Prefect has the run and the inbox does not know: the same order again is the same run."""
+    prefect.start()
+    enter(attack(1))
+    (order,) = inbox.orders()
+    first = dispatch.send(order)
+    deliverer.step()
+    assert len(prefect.asked) == 2
+    assert len(prefect.runs) == 1
+    assert inbox.incident(order.incident).runs == {"start": first}
+    assert len({event["id"] for event in prefect.events}) == 1
+
+
+def test_a_book_that_cannot_be_written_stops_nothing_for_good(inbox, dispatch, prefect, enter):
+    """The thread goes on when the disk has room again."""
+
+    class FullBook:
+        full = True
+
+        def __getattr__(self, name):
+            return getattr(inbox, name)
+
+        def sent(self, *given):
+            if self.full:
+                raise StoreFull("no space is left")
+            inbox.sent(*given)
+
+    full = FullBook()
+    deliverer = OutboxRelay(full, dispatch, metrics=Metrics())
+    prefect.start()
+    enter(attack(1))
+    deliverer.loop.start()
+    until(lambda: len(prefect.asked) >= 2)
+    full.full = False
+    until(lambda: inbox.orders() == [])
+    assert deliverer.loop.end(patience=10)
+    assert len(prefect.runs) == 1
+
+
+def test_a_missing_deployment_is_looked_for_again(prefect, enter, inbox):
+    """`edgecap up` makes the server first and the deployments a little later."""
+    prefect.start()
+    prefect.answer = lambda _: (404, {})
+    clock = Clock()
+    dispatch = Dispatch(lambda: prefect.api_url, account="main", archive="cold")
+    deliverer = OutboxRelay(inbox, dispatch, metrics=Metrics(), clock=clock)
+    enter(attack(1))
+    clock.now += deliverer.step()
+    prefect.answer = None
+    deliverer.step()
+    assert numbers(prefect) == ["2"]
+    assert prefect.told == []  # there is no warm process
+
+
+def test_without_a_server_orders_wait_for_one(inbox, prefect, enter):
+    where = ""
+    clock = Clock()
+    dispatch = Dispatch(lambda: where, account="main", archive="cold")
+    deliverer = OutboxRelay(inbox, dispatch, metrics=Metrics(), clock=clock)
+    enter(attack(1))
+    for bad in ("", "no address at all", "http://[", "http://127.0.0.1:1/api"):
+        where = bad
+        clock.now += deliverer.step()
+        assert deliverer.prefect_said == AWAY
+    prefect.start()
+    where = prefect.api_url
+    deliverer.step()
+    assert numbers(prefect) == ["2"]
+
+
+def test_nothing_in_an_alert_is_a_template_to_prefect(deliverer, prefect, enter):
+    """Prefect's server renders tables with `__prefect_kind`, from its variables; NUL breaks its database."""
+    prefect.start()
+    evil = attack(1, text="a\0b")
+    evil["data"] |= {"__prefect_kind": "workspace_variable", "variable_name": "hush"}
+    enter(evil)
+    deliverer.step()
+    alert = prefect.runs[0]["parameters"]["alert"]
+    assert alert["labels"]["variable_name"] == "hush"
+    assert "__prefect_kind" not in str(prefect.runs) + str(prefect.events)
+    assert alert["labels"]["_prefect_kind"] == "workspace_variable"
+    assert "\0" not in str(alert)
+    assert Alert.model_validate(alert).text == "a\N{REPLACEMENT CHARACTER}b"
+
+
+def test_an_alert_that_is_too_long_for_prefect_is_sent_without_what_is_for_people(
+    deliverer, prefect, enter, inbox
+):
+    prefect.start()
+    long = attack(1)
+    long["data"] |= {f"note-{number}": "word " * 500 for number in range(200)}
+    enter(long)
+    (order,) = inbox.orders()
+    assert len(order.alert.model_dump_json(exclude={"raw"})) > MOST_ALERT
+    deliverer.step()
+    alert = Alert.model_validate(prefect.runs[0]["parameters"]["alert"])
+    assert (alert.identity, alert.targets, alert.labels) == (order.alert.identity, order.alert.targets, {})
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "header"),
+    [
+        ("PREFECT_API_AUTH_STRING", "admin:pass", "Basic YWRtaW46cGFzcw=="),
+        ("PREFECT_API_KEY", "pnu_1", "Bearer pnu_1"),
+    ],
+)
+def test_prefect_is_signed_in_to_as_its_own_client_does(
+    prefect, enter, inbox, dispatch, monkeypatch, variable, value, header
+):
+    monkeypatch.setenv(variable, value)
+    prefect.start()
+    enter(attack(1))
+    uuid.UUID(dispatch.send(inbox.orders()[0]))
+    assert prefect.headers[0]["Authorization"] == header

@@ -1,0 +1,395 @@
+"""What follows from an alert: which captures, which filter, and that the plan says why."""
+
+import itertools
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgecap.alerts.model import Alert
+from edgecap.alerts.policy.decision import Plan, Policy, decide, read_policy, windows
+from edgecap.captures.body import request_body
+from edgecap.filters.of_request import residual
+from edgecap.requests import Bounds, Filter
+
+NOW = datetime(2026, 11, 23, 6, 32, tzinfo=UTC)
+START = NOW - timedelta(seconds=60)
+
+
+def alert(**changes):
+    known = {
+        "source": "cloudflare",
+        "kind": "dos_attack_l4",
+        "event": "start",
+        "severity": "high",
+        "identity": "1" * 32,
+        "incident": "2" * 32,
+        "received": NOW,
+        "started": START,
+        "targets": ("203.0.113.7",),
+        "target_port": 443,
+        "protocol": 6,
+    }
+    return Alert(**{**known, **changes})
+
+
+def policy(table=""):
+    return read_policy(f'[[rules]]\nname = "mine"\n{table}')
+
+
+def plan(table="", *, bounds=None, now=None, **changes):
+    return decide(alert(**changes), policy(table), bounds=bounds, now=now)
+
+
+def phases(found):
+    return [(each.phase, each.number) for each in found.captures]
+
+
+class TestStart:
+    def test_before_comes_first_then_each_data_centre_of_the_alert_and_of_the_rule(self):
+        found = plan('during = { colos = ["ORD", "ZRH"], seconds = 30 }', colos=("ZRH", "MXP"))
+        assert phases(found) == [("before", 1), ("during", 1), ("during", 2), ("during", 3)]
+        assert [each.request.colo for each in found.captures[1:]] == ["ZRH", "MXP", "ORD"]
+        assert "the alert names ZRH" in found.captures[1].why
+        assert "the rule names ORD" in found.captures[3].why
+        assert {each.request.time_limit for each in found.captures[1:]} == {30}
+        assert found.reason == "captures: 1 before, 3 during"
+
+    def test_before_reaches_back_over_the_start_and_up_to_now(self):
+        (before,) = plan("before = 240").captures
+        assert before.request.offset_time == NOW
+        assert before.request.time_limit == 300
+        assert before.not_before is None
+        assert "06:27:00 to 06:32:00 UTC" in before.why
+
+    def test_full_captures_take_bucket_and_limits_from_the_rule(self):
+        during = 'during = { colos = ["ORD"], bucket = "b2", packet_limit = 7, byte_limit = 8 }'
+        request = plan(during).captures[1].request
+        assert (request.bucket, request.packet_limit, request.byte_limit) == ("b2", 7, 8)
+
+    def test_without_a_data_centre_there_is_no_full_capture_and_it_says_so(self):
+        found = plan()
+        assert phases(found) == [("before", 1)]
+        assert "no full capture: neither the alert nor the rule names a data centre" in found.remarks
+
+    def test_nothing_is_taken_of_a_phase_that_is_zero(self):
+        assert phases(plan("before = 0", colos=("ZRH",))) == [("during", 1)]
+        assert phases(plan("during = { seconds = 0 }", colos=("ZRH",))) == [("before", 1)]
+        nothing = plan("before = 0\nduring = { seconds = 0 }")
+        assert nothing.captures == ()
+        assert nothing.reason == "nothing is left to capture at the start"
+
+    def test_what_the_end_will_bring_is_said(self):
+        assert "when it ends, the 90 s that follow are captured" in plan("after = 90").remarks
+
+
+class TestEnd:
+    def test_the_seconds_after_the_end_once_they_have_passed(self):
+        (after,) = plan("after = 60", event="end", ended=NOW - timedelta(seconds=10)).captures
+        assert (after.phase, after.request.time_limit) == ("after", 60)
+        assert after.request.offset_time == after.not_before == NOW + timedelta(seconds=50)
+
+    def test_an_end_long_ago_need_not_be_waited_for(self):
+        (after,) = plan("after = 60", event="end", ended=NOW - timedelta(hours=1)).captures
+        assert after.request.offset_time == NOW - timedelta(minutes=59)
+        assert after.not_before is None
+
+    def test_without_a_time_it_ended_when_it_arrived(self):
+        (after,) = plan("after = 60", event="end").captures
+        assert after.request.offset_time == NOW + timedelta(seconds=60)
+
+    def test_a_long_one_is_tiled(self):
+        found = plan("after = 700", event="end", ended=NOW)
+        assert [each.request.time_limit for each in found.captures] == [233, 233, 234]
+        assert found.captures[-1].not_before == NOW + timedelta(seconds=700)
+
+    def test_nothing_if_the_rule_says_so_or_if_it_is_too_long_ago(self):
+        assert plan("after = 0", event="end").captures == ()
+        old = plan(event="end", ended=NOW - timedelta(hours=24))
+        assert old.captures == ()
+        assert "no longer kept" in old.remarks[0]
+
+
+class TestNothing:
+    def test_the_rule_says_so(self):
+        found = plan("capture = false")
+        assert (found.captures, found.filter) == ((), None)
+        assert found.reason == "no captures: the rule says capture = false"
+
+    def test_news_that_is_neither_start_nor_end(self):
+        found = plan(event="other", colos=("ZRH",))
+        assert found.captures == ()
+        assert "neither of a start nor of an end" in found.reason
+
+    def test_a_target_that_no_packet_at_the_edge_has(self):
+        found = plan(targets=("127.0.0.1",))
+        assert found.captures == ()
+        assert "127.0.0.1, which no packet at the edge carries" in found.reason
+
+    def test_no_target_and_no_filter_in_the_rule(self):
+        found = plan(targets=())
+        assert found.captures == ()
+        assert "filter = {} would take everything" in found.reason
+
+
+class TestExpression:
+    def test_every_capture_carries_it_beside_the_alert_s_own_filter(self):
+        table = 'expression = "src port 53 and less 100"\nduring = { colos = ["ORD"] }'
+        found = plan(table, protocol=17, target_port=None)
+        assert len(found.captures) == 2
+        for each in found.captures:
+            assert each.request.expression == "src port 53 and less 100"
+            assert each.request.filter == found.filter
+            # With the alert's protocol, the port can go to the API.
+            assert request_body(each.request)["filter_v1"] == {
+                "destination_address": "203.0.113.7",
+                "source_port": 53,
+                "protocol": 17,
+            }
+            assert residual(each.request, Bounds()) == found.residual == "less 100"
+        after = plan(table, event="end", protocol=17, target_port=None).captures
+        assert [each.request.expression for each in after] == ["src port 53 and less 100"]
+
+    def test_without_one_nothing_is_narrowed(self):
+        found = plan()
+        assert (found.expression, found.residual) == ("", "")
+        assert {each.request.expression for each in found.captures} == {""}
+
+    def test_one_that_contradicts_the_alert_is_left_out_and_it_says_so(self):
+        found = plan('expression = "udp"')
+        assert (found.expression, found.residual) == ("", "")
+        assert found.captures
+        assert {each.request.expression for each in found.captures} == {""}
+        assert found.filter_reasons[-1] == (
+            "without the rule's expression, udp: no packet can match: "
+            "protocol is 6, and the expression asks for 17"
+        )
+
+    def test_it_narrows_the_rule_s_own_filter_for_an_alert_without_a_target(self):
+        found = plan('filter = { protocol = 17 }\nexpression = "src port 53"', targets=())
+        assert found.captures[0].request.filter == Filter(protocol=17)
+        assert (found.expression, found.residual) == ("src port 53", "")
+
+    def test_it_makes_no_captures_where_there_are_none(self):
+        assert plan('expression = "udp"', targets=()).captures == ()
+
+    def test_a_plan_that_was_written_down_before_there_were_any_still_reads(self):
+        written = plan().model_dump(mode="json")
+        for name in ("expression", "residual"):
+            del written[name]
+        for each in written["captures"]:
+            del each["request"]["expression"]
+        assert Plan.model_validate(written) == plan()
+
+
+class TestFilter:
+    def test_target_port_and_protocol_each_with_its_reason(self):
+        found = plan()
+        assert found.filter == Filter(destination_address="203.0.113.7", destination_port=443, protocol=6)
+        assert found.filter_reasons == (
+            "to 203.0.113.7: the alert's target",
+            "port 443: the alert's target port",
+            "protocol TCP: the alert's",
+        )
+        assert all(each.request.filter == found.filter for each in found.captures)
+
+    def test_without_a_target_the_rule_s_filter_counts_as_it_is(self):
+        found = plan("filter = { protocol = 47 }", targets=())
+        assert found.filter == Filter(protocol=47)
+        assert found.filter_reasons == ("the alert names no target, so the rule's filter counts: gre",)
+        assert plan("filter = {}", targets=()).filter == Filter()
+
+    def test_with_a_target_the_rule_s_filter_does_not_count(self):
+        assert plan("filter = { protocol = 47 }").filter.protocol == 6
+
+    def test_ipv6_goes_without_an_address_and_says_why(self):
+        found = plan(targets=("2001:db8::7",), colos=("ZRH",))
+        assert found.filter == Filter(destination_port=443, protocol=6)
+        assert (
+            "2001:db8::7 is IPv6, and the API's filters are documented for IPv4 only"
+            in found.filter_reasons[0]
+        )
+        assert phases(found) == [("before", 1), ("during", 1)]
+
+    def test_ipv6_with_nothing_else_takes_everything_and_says_so(self):
+        found = plan(targets=("2001:db8::7",), target_port=None, protocol=None)
+        assert found.filter == Filter()
+        assert found.filter_reasons[-1] == "nothing is left to filter by, so everything is taken"
+
+    def test_an_account_that_takes_ipv6_or_networks_gets_them(self):
+        assert plan(targets=("2001:db8::7",), bounds=Bounds(ipv6_filters=True)).filter.destination_address
+        network = plan(targets=("203.0.113.0/24",), bounds=Bounds(cidr_filters=True)).filter
+        assert network.destination_address == "203.0.113.0/24"
+
+    @pytest.mark.parametrize(
+        ("targets", "said"),
+        [(("203.0.113.0/24",), "is a network"), (("203.0.113.7", "203.0.113.8"), "names 2 targets")],
+    )
+    def test_networks_and_several_targets_go_without_an_address(self, targets, said):
+        found = plan(targets=targets)
+        assert found.filter == Filter(destination_port=443, protocol=6)
+        assert said in found.filter_reasons[0]
+
+    def test_a_port_means_nothing_to_a_protocol_without_ports(self):
+        found = plan(protocol=47)
+        assert found.filter == Filter(destination_address="203.0.113.7", protocol=47)
+        assert "no port: the alert names 443, but protocol 47 has none" in found.filter_reasons
+
+    def test_an_attack_from_a_host_of_ours_is_filtered_by_its_source(self):
+        found = plan(targets=(), source_addresses=("203.0.113.71",), target_port=None)
+        assert found.filter == Filter(source_address="203.0.113.71", protocol=6)
+
+    def test_senders_do_not_narrow_what_a_target_gives(self):
+        assert plan(source_addresses=("198.51.100.1",)).filter.source_address is None
+
+
+class TestWindows:
+    @pytest.mark.parametrize(
+        ("before", "ago", "lengths", "first"),
+        [
+            (240, 60, [300], (-300, 0)),
+            (240, 61, [150, 151], (-151, 0)),
+            (60, 0, [60], (-60, 0)),
+            (900, 30, [232, 233, 232, 233], (-233, 0)),
+            (240, 3600, [240, 240], (-3840, -3600)),
+            (3600, 7200, [300] * 24, (-7500, -7200)),
+        ],
+    )
+    def test_tiles_are_few_equal_and_without_gaps_and_the_one_with_the_start_is_first(
+        self, before, ago, lengths, first
+    ):
+        found = plan(f"before = {before}", started=NOW - timedelta(seconds=ago)).captures
+        by_time = sorted(found, key=lambda each: each.number)
+        assert [each.request.time_limit for each in by_time] == lengths
+        edges = [
+            (each.request.offset_time - timedelta(seconds=each.request.time_limit), each.request.offset_time)
+            for each in by_time
+        ]
+        assert edges[0][0] == NOW - timedelta(seconds=ago + before)
+        assert all(one[1] == two[0] for one, two in itertools.pairwise(edges))
+        ends = found[0].request.offset_time
+        begins = ends - timedelta(seconds=found[0].request.time_limit)
+        assert (begins, ends) == tuple(NOW + timedelta(seconds=second) for second in first)
+
+    def test_an_alert_without_a_start_began_when_it_arrived_and_the_plan_says_so(self):
+        found = plan("before = 100", started=None)
+        assert found.captures[0].request.offset_time == NOW
+        assert "does not say when it began" in found.remarks[0]
+
+    def test_a_start_that_is_yet_to_come_is_now(self):
+        found = plan("before = 100", started=NOW + timedelta(minutes=5))
+        assert found.captures[0].request.offset_time == NOW
+        assert "yet to come" in found.remarks[0]
+
+    def test_a_start_of_which_no_packets_are_kept_gives_the_latest_instead(self):
+        found = plan("before = 100", started=NOW - timedelta(days=3))
+        (before,) = found.captures
+        assert (before.request.offset_time, before.request.time_limit) == (NOW, 100)
+        assert "no longer kept; the last 100 seconds are taken instead" in found.remarks[0]
+
+    def test_a_window_that_is_partly_gone_is_cut(self):
+        oldest = NOW - timedelta(hours=23, minutes=30)
+        found = plan("before = 600", started=oldest + timedelta(seconds=60))
+        begins = min(
+            each.request.offset_time - timedelta(seconds=each.request.time_limit) for each in found.captures
+        )
+        assert begins == oldest
+        assert "left out" in found.remarks[0]
+
+    def test_a_shorter_bound_makes_more_tiles(self):
+        found = plan("before = 240", bounds=Bounds(simple_time_limit=100))
+        assert [each.request.time_limit for each in found.captures] == [100, 100, 100]
+
+    @given(
+        seconds=st.integers(0, 5000),
+        longest=st.integers(1, 300),
+        begins=st.datetimes(datetime(2026, 1, 1), datetime(2027, 1, 1), timezones=st.just(UTC)),
+    )
+    def test_tiles_cover_exactly_what_was_asked_for(self, seconds, longest, begins):
+        ends = begins + timedelta(seconds=seconds)
+        tiles = windows.tile(begins, ends, longest)
+        assert sum(each.seconds for each in tiles) == seconds
+        assert all(1 <= each.seconds <= longest for each in tiles)
+        assert len(tiles) == -(-seconds // longest)
+        assert (
+            max((each.seconds for each in tiles), default=0)
+            - min((each.seconds for each in tiles), default=0)
+            <= 1
+        )
+        for one, two in itertools.pairwise(tiles):
+            assert one.ends == two.begins
+        if tiles:
+            assert tiles[0].begins == begins.replace(microsecond=0)
+
+
+class TestPlan:
+    def test_the_same_alert_gives_the_same_plan_at_any_time(self):
+        assert plan() == plan()
+        assert plan().model_dump_json() == plan().model_dump_json()
+
+    def test_now_can_be_later_than_the_arrival(self):
+        assert plan("before = 100", started=None, now=NOW + timedelta(hours=1)).captures[
+            0
+        ].request.offset_time == (NOW + timedelta(seconds=100))
+
+    def test_it_survives_json_as_run_parameters_do(self):
+        found = plan('during = { colos = ["ORD"] }')
+        assert Plan.model_validate_json(found.model_dump_json()) == found
+
+    def test_it_names_what_the_executor_must_keep(self):
+        found = plan("cooldown = 5\ndaily_budget = 6\npreempt = true")
+        assert (found.cooldown, found.daily_budget, found.preempt) == (5, 6, True)
+        assert (found.identity, found.incident, found.rule) == ("1" * 32, "2" * 32, "mine")
+
+    @pytest.mark.parametrize(
+        ("changes", "about"),
+        [
+            ({}, "203.0.113.7"),
+            ({"targets": ("203.0.113.9", "203.0.113.10")}, "203.0.113.10,203.0.113.9"),
+            ({"targets": (), "source_addresses": ("203.0.113.7",)}, "203.0.113.7"),
+            ({"targets": ()}, "cloudflare dos_attack_l4"),
+        ],
+    )
+    def test_what_the_cooldown_counts_by(self, changes, about):
+        assert plan(**changes).about == about
+
+    def test_it_explains_itself(self):
+        found = plan(
+            'during = { colos = ["ORD"] }\npreempt = true', notes=("data.x 'y' is no port and was left out",)
+        )
+        assert found.explain() == (
+            "alert     cloudflare dos_attack_l4 start high 203.0.113.7:443\n"
+            "rule      mine\n"
+            "decision  captures: 1 before, 1 during\n"
+            "filter    tcp 203.0.113.7:443\n"
+            "          to 203.0.113.7: the alert's target\n"
+            "          port 443: the alert's target port\n"
+            "          protocol TCP: the alert's\n"
+            "before  1 simple 300s tcp 203.0.113.7:443: 06:27:00 to 06:32:00 UTC: "
+            "packets from before the alert, of all data centres\n"
+            "during  1 full ORD tcp 203.0.113.7:443: every packet for 60 s, whole; the rule names ORD\n"
+            "limits    600 s cooldown for 203.0.113.7, 50 captures a day, stops scheduled full captures\n"
+            "note      data.x 'y' is no port and was left out\n"
+            "note      when it ends, the 60 s that follow are captured"
+        )
+
+    def test_it_explains_what_an_expression_narrows(self):
+        explained = plan('expression = """\ngreater 100\n  and less 900"""').explain().splitlines()
+        assert explained[3:9] == [
+            "filter    tcp 203.0.113.7:443",
+            "          to 203.0.113.7: the alert's target",
+            "          port 443: the alert's target port",
+            "          protocol TCP: the alert's",
+            (
+                "          the rule's expression, greater 100 and less 900: with it, the API is asked for "
+                "tcp 203.0.113.7:443"
+            ),
+            "residual  greater 100 and less 900: applied after the download",
+        ]
+        assert explained[9].startswith(
+            "before  1 simple 300s tcp 203.0.113.7:443 and greater 100 and less 900: 06:27:00"
+        )
+
+    def test_a_built_in_rule_is_told_as_such(self):
+        assert "rule      built-in: cloudflare attacks (built in)" in decide(alert(), Policy()).explain()

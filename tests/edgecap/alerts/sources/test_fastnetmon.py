@@ -1,0 +1,95 @@
+"""FastNetMon Advanced: bans, unbans, and what is between."""
+
+import pytest
+
+from edgecap.alerts.sources.fastnetmon import parse
+from edgecap.errors import AlertNotUnderstood
+
+
+@pytest.fixture
+def one(payload, received):
+    def parse_one(name, *, details=None, **changes):
+        body = {**payload("fastnetmon", name), **changes}
+        if details:
+            body["attack_details"].update(details)
+        (alert,) = parse(body, received=received)
+        return alert
+
+    return parse_one
+
+
+def test_a_ban_in_every_field(one, received):
+    alert = one("ban")
+    assert str(alert) == "fastnetmon udp_flood start medium 203.0.113.70:443"
+    assert (alert.started, alert.ended) == (received, None)
+    assert alert.protocol == 17
+    assert alert.source_addresses == ("198.51.100.1", "198.51.100.2")
+    assert alert.source_ports == (53,)
+    assert alert.pps == 282_473
+    assert alert.bps == 15_253_590 * 8, "its traffic counts bytes"
+    assert alert.title == "ban 203.0.113.70 incoming udp"
+    assert alert.labels["host_group"] == "global"
+
+
+def test_an_unban_ends_the_ban_s_incident(one, received):
+    ban, unban = one("ban"), one("unban")
+    assert (unban.event, unban.ended) == ("end", received)
+    assert unban.incident == ban.incident
+    assert unban.identity != ban.identity
+
+
+def test_an_outgoing_attack_has_the_host_as_its_source(one):
+    alert = one("ban-outgoing")
+    assert (alert.targets, alert.source_addresses) == ((), ("203.0.113.71",))
+    assert alert.pps == 282_473
+
+
+def test_the_older_field_for_the_direction_counts_if_the_newer_is_missing(one):
+    alert = one("ban-outgoing", details={"attack_detection_threshold_direction": None})
+    assert alert.source_addresses == ("203.0.113.71",)
+
+
+def test_ipv6(one):
+    alert = one("ban-ipv6")
+    assert (alert.targets, alert.protocol, alert.severity) == (("2001:db8::70",), 6, "high")
+
+
+def test_a_hostgroup_names_its_networks(one):
+    alert = one("ban-hostgroup")
+    assert alert.targets == ("203.0.113.0/24", "198.51.100.0/24")
+    assert alert.protocol is None
+    assert alert.notes == (), "unknown is how FastNetMon says that it is many"
+
+
+@pytest.mark.parametrize(
+    ("action", "event"), [("partial_block", "start"), ("ongoing", "other"), ("BAN", "start")]
+)
+def test_actions(one, action, event):
+    assert one("partial-block", action=action).event == event
+
+
+def test_packets_to_several_ports_name_no_port(one, payload):
+    dump = payload("fastnetmon", "ban")["packet_dump_detailed"]
+    dump[0]["destination_port"] = 80
+    assert one("ban", packet_dump_detailed=dump).target_port is None
+
+
+@pytest.mark.parametrize("dump", [None, [], {}, "x", [None, 5, {}], [{"destination_ip": "203.0.113.70"}]])
+def test_a_useless_packet_dump_is_no_harm(one, dump):
+    alert = one("ban", packet_dump_detailed=dump)
+    assert (alert.targets, alert.target_port) == (("203.0.113.70",), None)
+
+
+@pytest.mark.parametrize("details", [None, [], "x", {}, {"attack_uuid": None, "attack_severity": 5}])
+def test_without_details_the_address_is_what_makes_it_the_same(details, received):
+    body = {"ip": "203.0.113.70", "action": "ban", "attack_details": details}
+    (alert,) = parse(body, received=received)
+    (end,) = parse({**body, "action": "unban"}, received=received)
+    (other,) = parse({**body, "ip": "203.0.113.71"}, received=received)
+    assert alert.incident == end.incident != other.incident
+
+
+@pytest.mark.parametrize("body", [{}, {"ip": "203.0.113.70"}, {"action": None}, {"action": []}])
+def test_without_an_action_it_is_not_understood(body, received):
+    with pytest.raises(AlertNotUnderstood, match="no action"):
+        parse(body, received=received)

@@ -1,0 +1,300 @@
+"""What an entry's packets are made into: merged, filtered, counted, compared; on real stores."""
+
+import hashlib
+import io
+import subprocess
+from datetime import UTC, datetime, timedelta
+
+import arro3.io
+import pytest
+
+import edgecap.captures.derive as module
+from edgecap.archive.commit import commit, put_file
+from edgecap.archive.journal import Intent
+from edgecap.archive.layout import RAW, entry_prefix
+from edgecap.archive.manifest import UNSUMMARISED, FileRecord, Times, make_manifest
+from edgecap.archive.summaries import read_summary
+from edgecap.archive.verify import verify_entry
+from edgecap.captures.derive import derive, derive_for
+from edgecap.cloudflare.models import Capture
+from edgecap.errors import StoreFull, StoreMissing
+from edgecap.packets.inspect import Inspector
+from edgecap.requests import SimpleRequest
+from edgecap.settings import StoreLocation
+from edgecap.simulator.traffic.pcapfile import PcapWriter
+from edgecap.simulator.traffic.synthetic import SyntheticTraffic
+from edgecap.stores import open_store
+
+START = datetime(2026, 11, 23, 6, 30, tzinfo=UTC)
+TRAFFIC = SyntheticTraffic(7, attacks=())
+SERIES = "capture/simple-every-10-min"
+
+
+@pytest.fixture(params=["folder", "s3"])
+def store(request, place_of):
+    return open_store(place_of(request.param))
+
+
+def recorded(server, seconds=2, link_type=1, start=START):
+    """A file as Cloudflare leaves it: what one server saw."""
+    out = io.BytesIO()
+    writer = PcapWriter(out, link_type)
+    for packet in TRAFFIC.packets(start, start + timedelta(seconds=seconds), colo="ORD"):
+        if packet.server == server:
+            writer.write(packet)
+    return out.getvalue()
+
+
+def job(number=1, submitted=START, kind="full"):
+    answer = {"id": f"{number:032x}", "submitted": submitted, "status": "success", "type": kind}
+    return Capture.model_validate(answer if kind == "simple" else {**answer, "colo_name": "ORD"})
+
+
+def put_raw(store, capture, files):
+    """The files where `fetch` leaves them, with its records of them."""
+    records = []
+    for name, data in files.items():
+        digest = hashlib.sha256(data).hexdigest()
+        prefix = entry_prefix(capture)
+        kept = put_file(store, prefix, RAW + name, data, size=len(data), sha256=digest)
+        inspector = Inspector()
+        inspector.feed(data)
+        more = {"found": inspector.finish(), "source_key": f"{name.split('.')[0]}/pcap_1.pcap"}
+        records.append(FileRecord.of(kept, size=len(data), sha256=digest, **more))
+    return records
+
+
+def archived(store, capture, raw, derived, **more):
+    files = [*raw, *derived.files]
+    manifest = make_manifest(
+        capture, files, times=Times(), residual=derived.residual, trouble=derived.trouble, **more
+    )
+    return commit(store, manifest)
+
+
+def fetch(store, entry, role, path):
+    [file] = [file for file in entry.manifest.files if file.role == role]
+    with store.open(entry.prefix + file.name) as reader, path.open("wb") as out:
+        for chunk in reader:
+            out.write(chunk)
+    return path
+
+
+def test_servers_files_become_one_that_says_where_each_packet_was_seen(store, tmp_path):
+    """tshark counts as many packets of each interface as capinfos counts in that server's file."""
+    capture = job()
+    raw = put_raw(store, capture, {f"ord02-s{n}.pcap": recorded(f"ord02-s{n}") for n in (1, 2, 3)})
+    derived = derive(store, entry_prefix(capture), raw, sampled=False)
+    entry = archived(store, capture, raw, derived)
+    assert verify_entry(store, entry) == []
+    assert sorted(file.role for file in entry.manifest.files) == ["flows", "merged", *["raw"] * 3, "summary"]
+    assert (entry.manifest.flags, entry.manifest.state) == ((), "complete")
+    merged = fetch(store, entry, "merged", tmp_path / "merged.pcapng")
+    fields = ["-T", "fields", "-e", "frame.interface_name"]
+    seen = subprocess.run(["tshark", "-r", merged, *fields], capture_output=True, text=True, check=True)
+    names = seen.stdout.split()
+    for file in raw:
+        server = file.name.removeprefix(RAW).removesuffix(".pcap")
+        assert names.count(f"{server}/pcap_1.pcap") == file.packets > 0
+    summary = read_summary(store, entry)
+    assert summary.packets == len(names) == entry.manifest.totals.packets
+    assert [each.packets for each in summary.files] == [file.packets for file in raw]
+    flows = arro3.io.read_parquet(fetch(store, entry, "flows", tmp_path / "f")).read_all()
+    assert sum(value.as_py() for value in flows["packets"]) <= summary.packets
+    assert flows.num_rows == summary.flows.records
+
+
+def test_doing_it_again_changes_nothing(store):
+    """After a crash between the files and the manifest, the second life finds the same bytes."""
+    capture = job()
+    raw = put_raw(store, capture, {"ord02-s1.pcap": recorded("ord02-s1")})
+    first = derive(store, entry_prefix(capture), raw, sampled=True)
+    keys = [info.key for info in store.list()]
+    again = derive(store, entry_prefix(capture), raw, sampled=True)
+    assert first == again
+    assert [info.key for info in store.list()] == keys
+
+
+def test_what_the_api_could_not_filter_is_filtered_here_and_the_originals_stay(store, tmp_path):
+    """tcpdump's own filter finds the same packets in the original."""
+    capture = job()
+    data = recorded("ord02-s1")
+    raw = put_raw(store, capture, {"ord02-s1.pcap": data})
+    expression = "udp and src port 53"
+    entry = archived(
+        store, capture, raw, derive(store, entry_prefix(capture), raw, sampled=False, expression=expression)
+    )
+    assert verify_entry(store, entry) == []
+    (tmp_path / "raw.pcap").write_bytes(data)
+    count = ["tcpdump", "-r", tmp_path / "raw.pcap", "--count", expression]
+    said = subprocess.run(count, capture_output=True, text=True, check=True)
+    wanted = int((said.stdout + said.stderr).split(" packet")[0].split()[-1])
+    residual = entry.manifest.residual
+    assert (residual.kept, residual.packets, residual.expression) == (wanted, raw[0].packets, expression)
+    assert 0 < residual.kept < residual.packets == entry.manifest.totals.packets
+    summary = read_summary(store, entry)
+    assert (summary.packets, summary.residual.packets) == (wanted, raw[0].packets)
+
+
+def test_what_is_no_packets_is_kept_and_said(store):
+    """An entry without a readable packet has a summary that says so, and no merged file."""
+    capture = job()
+    raw = put_raw(store, capture, {"a.pcap": b"<html>", "b.pcap": recorded("ord02-s1")[:20]})
+    entry = archived(store, capture, raw, derive(store, entry_prefix(capture), raw, sampled=False))
+    assert {file.role for file in entry.manifest.files} == {"raw", "summary"}
+    summary = read_summary(store, entry)
+    assert summary.verdict == "No packets."
+    assert "an HTML page" in summary.files[0].damage
+
+
+def test_a_cut_file_is_summarised_up_to_there(store):
+    capture = job()
+    data = recorded("ord02-s1")
+    raw = put_raw(store, capture, {"a.pcap": data[:-7]})
+    entry = archived(store, capture, raw, derive(store, entry_prefix(capture), raw, sampled=False))
+    summary = read_summary(store, entry)
+    assert summary.packets == raw[0].packets > 0
+    assert summary.files[0].damage.startswith("from byte ")
+    assert "truncated" in entry.manifest.flags
+
+
+def test_a_filter_that_a_link_type_does_not_know_costs_the_summary_and_not_the_entry(store):
+    capture = job()
+    raw = put_raw(store, capture, {"a.pcap": recorded("ord02-s1", link_type=101)})
+    derived = derive(store, entry_prefix(capture), raw, sampled=False, expression="ether host 2:0:0:0:0:1")
+    entry = archived(store, capture, raw, derived)
+    assert verify_entry(store, entry) == []
+    assert UNSUMMARISED in entry.manifest.flags
+    assert "link type 101" in entry.manifest.trouble
+    assert read_summary(store, entry) is None
+
+
+def test_one_file_of_another_link_type_costs_only_itself(store):
+    """The filter is applied to the others, and what was left out is said."""
+    capture = job()
+    files = {"a.pcap": recorded("ord02-s1"), "b.pcap": recorded("ord02-s2", link_type=101)}
+    raw = put_raw(store, capture, files)
+    derived = derive(store, entry_prefix(capture), raw, sampled=False, expression="ether host 2:0:0:0:1:0")
+    entry = archived(store, capture, raw, derived)
+    assert (derived.trouble, UNSUMMARISED in entry.manifest.flags) == ("", False)
+    summary = read_summary(store, entry)
+    assert [bool(each.damage) for each in summary.files] == [False, True]
+    assert "link type 101" in summary.files[1].damage
+
+
+def test_nothing_that_matches_is_told_from_nothing_captured(store):
+    capture = job()
+    raw = put_raw(store, capture, {"a.pcap": recorded("ord02-s1")})
+    derived = derive(store, entry_prefix(capture), raw, sampled=False, expression="tcp port 9")
+    assert derived.verdict == f"None of {raw[0].packets:,} packets matches the filter."
+
+
+def test_files_in_another_order_make_the_same(store):
+    """A retried run may see at once what came late before."""
+    capture = job()
+    raw = put_raw(store, capture, {f"ord02-s{n}.pcap": recorded(f"ord02-s{n}") for n in (1, 2, 3)})
+    first = derive(store, entry_prefix(capture), raw, sampled=False)
+    assert derive(store, entry_prefix(capture), raw[::-1], sampled=False) == first
+
+
+def test_a_full_disk_is_a_failure_that_can_be_tried_again(small_disk):
+    """A megabyte holds the raw file and not what is made of it; nothing half-made stays."""
+    store = open_store(StoreLocation(uri=f"file:{small_disk}"))
+    capture = job()
+    data = recorded("ord02-s1", seconds=8)
+    raw = put_raw(store, capture, {"a.pcap": data[: 600 << 10]})
+    with pytest.raises(StoreFull):
+        derive(store, entry_prefix(capture), raw, sampled=False)
+    assert [info.key.rpartition("/")[2] for info in store.list()] == ["a.pcap"]
+    assert list(store.staging().iterdir()) == []
+
+
+@pytest.mark.parametrize("step", ["_local", "_make", "_put"])
+def test_a_folder_that_goes_away_meanwhile_is_said_and_nothing_is_made_in_its_place(
+    tmp_path, monkeypatch, step
+):
+    """A run waits for a disk that was unmounted; for a file that is missing it would not."""
+    root = tmp_path / "archive"
+    root.mkdir()
+    store = open_store(StoreLocation(uri=f"file:{root}"))
+    capture = job()
+    raw = put_raw(store, capture, {"a.pcap": recorded("ord02-s1")})
+    known = getattr(module, step)
+
+    def unmounted(*given, **named):
+        root.rename(tmp_path / "away")
+        return known(*given, **named)
+
+    monkeypatch.setattr(module, step, unmounted)
+    with pytest.raises(StoreMissing, match="the folder does not exist"):
+        derive(store, entry_prefix(capture), raw, sampled=False)
+    assert not root.exists()
+    (tmp_path / "away").rename(root)
+    monkeypatch.undo()
+    derived = derive(store, entry_prefix(capture), raw, sampled=False)
+    assert [file.role for file in derived.files] == ["merged", "flows", "summary"]
+
+
+class TestSeries:
+    """Captures of one schedule are compared with the ones before them."""
+
+    @pytest.fixture
+    def take(self, store):
+        def taken(number, *, series=SERIES, time_limit=60, files=None):
+            at = START + timedelta(minutes=10 * number)
+            capture = job(number, at, "simple")
+            request = SimpleRequest(time_limit=time_limit, offset_time=at)
+            intent = Intent(
+                intent_id=f"i{number}",
+                request=request,
+                account="default",
+                archive="default",
+                body={},
+                decided=at,
+                series=series,
+            )
+            raw = put_raw(store, capture, files or {"all.pcap": recorded("ord02-s1", start=at)})
+            derived = derive_for(store, capture, raw, intent)
+            entry = archived(store, capture, raw, derived, request=request, intent=intent)
+            return read_summary(store, entry)
+
+        return taken
+
+    def test_the_last_ten_of_the_same_schedule_that_asked_for_the_same(self, take):
+        assert take(1).difference is None
+        take(2, series="capture/other")
+        take(3, time_limit=30)
+        take(4, files={"all.pcap": b"no packets"})
+        for number in range(5, 16):
+            found = take(number).difference
+        assert found.captures == tuple(f"{number:032x}" for number in range(14, 4, -1))
+        assert found.series == SERIES
+
+    def test_an_unreadable_manifest_costs_only_itself(self, store, take):
+        for number in (1, 2, 3):
+            take(number)
+        prefix = entry_prefix(job(2, START + timedelta(minutes=20), "simple"))
+        store.delete(prefix + "manifest.json")
+        store.put(prefix + "manifest.json", b"{}")
+        assert take(4).difference.captures == (f"{3:032x}", f"{1:032x}")
+
+    def test_a_new_talker_shows(self, take):
+        """The same traffic, and then a flood from one address."""
+        for number in (1, 2):
+            take(number)
+        data = recorded("ord02-s1", start=START + timedelta(minutes=30))
+        lone = next(
+            packet for packet in TRAFFIC.packets(START, START + timedelta(seconds=5)) if packet.data[23] == 17
+        )
+        flood = bytearray(lone.data)
+        flood[26:30] = bytes([100, 64, 9, 9])
+        out = io.BytesIO()
+        writer = PcapWriter(out, 1)
+        stamp = int((START + timedelta(minutes=30)).timestamp() * 1e9)
+        for number in range(3000):
+            writer.write(type(lone)(stamp + number * 1000, bytes(flood), "s"))
+        summary = take(3, files={"all.pcap": data, "flood.pcap": out.getvalue()})
+        changes = {(change.kind, change.what) for change in summary.difference.changes}
+        assert ("new-source", "100.64.9.9") in changes
+        assert ("mix", "udp") in changes
+        assert "Differs from the 2 captures before" in summary.difference.verdict

@@ -1,0 +1,189 @@
+"""The real command, run as a person or a script runs it; archives and a simulated edge for it to work on."""
+
+import hashlib
+import json
+import os
+import signal
+import struct
+import subprocess
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from deployments.local.processes import LOOPBACK, free_port
+from edgecap.archive.commit import commit, put_file
+from edgecap.archive.layout import RAW, entry_prefix
+from edgecap.archive.manifest import FileRecord, Times, make_manifest
+from edgecap.cli.main import run
+from edgecap.cloudflare.models import Capture
+from edgecap.packets.inspect import Inspector
+from edgecap.requests import rfc3339
+from edgecap.settings import StoreLocation
+from edgecap.simulator.options import SimulatorOptions, make_edge
+from edgecap.simulator.serve import SimulatorServer
+from edgecap.stores import open_store
+from tests.prefect_database import place_database
+
+EDGECAP = Path(sys.executable).with_name("edgecap")
+ACCOUNT, TOKEN = "c" * 32, "token-of-the-command-tests"
+SETS = ("EDGECAP_", "CLOUDFLARE_", "PREFECT_", "AWS_", "NO_COLOR", "FORCE_COLOR", "COLUMNS")
+
+
+@dataclass
+class Shell:
+    """A folder to run `edgecap` in, with an environment of its own."""
+
+    folder: Path
+    env: dict[str, str] = field(default_factory=dict)
+    base_url: str = ""
+
+    def environment(self, **more):
+        plain = {name: value for name, value in os.environ.items() if not name.startswith(SETS)}
+        return {**plain, **self.env, **more}
+
+    def run(self, *arguments, timeout=900, **env):
+        """Run it to its end; stdin is closed, stdout and stderr are pipes."""
+        return subprocess.run(
+            [EDGECAP, *arguments],
+            cwd=self.folder,
+            env=self.environment(**env),
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            timeout=timeout,
+            check=False,
+        )
+
+    def start(self, *arguments, **env):
+        """Start it and let it run."""
+        return subprocess.Popen(
+            [EDGECAP, *arguments],
+            cwd=self.folder,
+            env=self.environment(**env),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    @contextmanager
+    def up(self, prefect_database):
+        """`edgecap up`, ended by SIGTERM; yields the process, and the address of its Prefect server."""
+        place_database(prefect_database, self.folder / ".edgecap")
+        port = free_port()
+        with self.start("up", "--port", str(port)) as up:
+            said = []
+            try:
+                for line in up.stderr:
+                    said.append(line.strip())
+                    if line.startswith("It runs"):
+                        break
+                assert said
+                assert said[-1].startswith("It runs"), said
+                yield up, f"http://{LOOPBACK}:{port}"
+            finally:
+                up.send_signal(signal.SIGTERM)
+                up.out, up.err = up.communicate(timeout=240)
+
+    def settings(self, **tables):
+        """Write `edgecap.toml`."""
+        lines = []
+        for name, table in tables.items():
+            lines.append(f"[{name}.default]" if name != "timing" else "[timing]")
+            lines += [f"{key} = {json.dumps(value)}" for key, value in table.items()]
+        (self.folder / "edgecap.toml").write_text("\n".join(lines) + "\n")
+
+
+@pytest.fixture
+def shell(tmp_path):
+    """An empty folder."""
+    return Shell(tmp_path)
+
+
+@pytest.fixture
+def call(shell, monkeypatch, capsys):
+    """Runs a command in this process, which saves most of a second each time."""
+
+    def run_here(*arguments, **env):
+        wanted = shell.environment(**env)
+        with monkeypatch.context() as patch:
+            patch.chdir(shell.folder)
+            for name in set(os.environ) - set(wanted):
+                patch.delenv(name)
+            for name, value in wanted.items():
+                patch.setenv(name, value)
+            capsys.readouterr()
+            code = run(arguments)
+        said = capsys.readouterr()
+        return subprocess.CompletedProcess(arguments, code, said.out, said.err)
+
+    return run_here
+
+
+@pytest.fixture
+def store(shell):
+    """An empty archive, which the command's settings name."""
+    folder = shell.folder / "archive"
+    folder.mkdir()
+    shell.env["EDGECAP_ARCHIVES__DEFAULT__URI"] = f"file:{folder}"
+    return open_store(StoreLocation(uri=f"file:{folder}"))
+
+
+@pytest.fixture(scope="session")
+def keep():
+    """Archives a capture of so many packets, and returns its entry."""
+
+    def archive(store, capture_id, *, packets=3, ago=timedelta(minutes=5), name="a.pcap", **more):
+        answer = {
+            "id": capture_id,
+            "type": "full",
+            "status": "success",
+            "colo_name": "ORD",
+            "submitted": rfc3339(datetime.now(UTC) - ago),
+            **more,
+        }
+        capture = Capture.model_validate(answer)
+        data = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 262_144, 1)
+        for number in range(packets):
+            data += struct.pack("<IIII", 1_795_000_000 + number, 0, 60, 60) + bytes(60)
+        inspector = Inspector()
+        inspector.feed(data)
+        digest = hashlib.sha256(data).hexdigest()
+        kept = put_file(store, entry_prefix(capture), RAW + name, data, size=len(data), sha256=digest)
+        record = FileRecord.of(kept, size=len(data), sha256=digest, found=inspector.finish())
+        return commit(store, make_manifest(capture, [record], times=Times()))
+
+    return archive
+
+
+@pytest.fixture
+def edge(shell, store, object_store, bucket):
+    """A simulated edge that the settings of the shell point at, and a bucket that is not registered yet."""
+    object_store.make_bucket(bucket)
+    place = object_store.place(bucket, "captures")
+    options = SimulatorOptions(
+        account_id=ACCOUNT,
+        api_token=TOKEN,
+        speed=30,
+        rate=25.0,  # enough to see; the tests are not about packets
+        s3_endpoint=object_store.endpoint_url,
+        s3_access_key_id=object_store.access_key_id,
+        s3_secret_access_key=object_store.secret_access_key,
+    )
+    edge = make_edge(options)
+    with SimulatorServer(edge) as server:
+        shell.base_url = server.base_url
+        shell.settings(
+            accounts={"account_id": ACCOUNT, "api_token": TOKEN, "base_url": server.base_url},
+            buckets={
+                "uri": place.uri,
+                "endpoint_url": object_store.endpoint_url,
+                "access_key_id": object_store.access_key_id,
+                "secret_access_key": object_store.secret_access_key,
+            },
+            timing={"server_speed": 30, "settle": 1.0, "poll_most": 1.0},
+        )
+        yield edge

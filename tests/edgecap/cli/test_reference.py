@@ -1,0 +1,23 @@
+"""The pages that are written from the command itself are in step with it."""
+
+from pathlib import Path
+
+from edgecap.cli.exits import exits_page
+from edgecap.cli.reference import CLI_PAGE, EXITS_PAGE, cli_page, commands
+
+ROOT = Path(__file__).parents[3]
+
+
+def test_the_reference_of_commands_is_in_step():
+    """`python -m edgecap.cli.reference` was run after the last change of a command."""
+    assert (ROOT / CLI_PAGE).read_text() == cli_page()
+
+
+def test_the_page_of_exit_codes_is_in_step():
+    """`python -m edgecap.cli.reference` was run after the last change of an error."""
+    assert (ROOT / EXITS_PAGE).read_text() == exits_page()
+
+
+def test_every_command_is_in_the_reference():
+    assert {("capture", "simple"), ("capture", "full"), ("bucket", "register"), ("demo",)} <= set(commands())
+    assert len(commands()) == len(set(commands()))

@@ -1,0 +1,177 @@
+"""`edgecap summary` and `edgecap merge`: what they print, how they end, what a script may rely on."""
+
+import gzip
+import json
+import subprocess
+from pathlib import Path
+
+import arro3.io
+import jsonschema
+import pytest
+
+from edgecap.packets.summary import summary_schema
+from tests.edgecap.cli.conftest import EDGECAP
+
+DATA = Path(__file__).parents[2] / "data" / "packets"
+ETHERNET = DATA / "ethernet-micro.pcap"
+NMAP = DATA / "programs" / "nmap.pcap"
+
+
+@pytest.fixture
+def cut(tmp_path):
+    """A capture that ends in the middle of a record."""
+    path = tmp_path / "cut.pcap"
+    path.write_bytes(NMAP.read_bytes()[:-7])
+    return path
+
+
+def document(done):
+    """The one JSON document of a command, which is what its schema says."""
+    found = json.loads(done.stdout)
+    jsonschema.validate(found, json.loads(summary_schema()), cls=jsonschema.Draft202012Validator)
+    return found
+
+
+class TestSummary:
+    def test_the_verdict_comes_first_and_then_what_it_rests_on(self, call):
+        done = call("summary", str(NMAP))
+        assert (done.returncode, done.stderr) == (0, "")
+        lines = done.stdout.splitlines()
+        assert lines[0].startswith("Likely a scan by 198.51.100.1, peak ")
+        assert "  198.51.100.1 sent 200 packets in 200 flows: 50 % of all packets" in lines
+        assert any(line.split()[:2] == ["packets", "400"] for line in lines)
+        assert any(line.split() == ["SYN", "200", "11,600", "50.0%"] for line in lines)
+
+    def test_json_is_one_document_of_the_schema(self, call):
+        found = document(call("summary", str(ETHERNET), str(NMAP), "--sampled", "--json"))
+        assert (found["packets"], found["sampled"]) == (481, True)
+        assert [(Path(each["name"]).name, each["packets"]) for each in found["files"]] == [
+            ("ethernet-micro.pcap", 81),
+            ("nmap.pcap", 400),
+        ]
+
+    def test_a_filter_says_what_was_there_before_it(self, call):
+        found = document(call("summary", str(NMAP), "--filter", "src 198.51.100.1", "--json"))
+        assert found["packets"] == 200
+        assert found["residual"] == {"expression": "src 198.51.100.1", "packets": 400, "kept": 200}
+        assert (
+            "400 before 'src 198.51.100.1'"
+            in call("summary", str(NMAP), "--filter", "src 198.51.100.1").stdout
+        )
+
+    def test_standard_input_is_a_file_too(self, shell):
+        """Also packed, and through a pipe that cannot be wound back."""
+        done = subprocess.run(
+            [EDGECAP, "summary", "-", "--json"],
+            input=gzip.compress(NMAP.read_bytes()),
+            cwd=shell.folder,
+            env=shell.environment(),
+            capture_output=True,
+            check=True,
+        )
+        assert document(done)["packets"] == 400
+
+    def test_what_is_damaged_is_summarised_and_told_with_the_byte_where_it_ends(self, call, cut):
+        done = call("summary", str(cut))
+        assert done.returncode == 10
+        good = cut.stat().st_size + 7 - 16 - 54  # the last record is one of RST+ACK
+        assert f"from byte {good:,} on: cut after packet 399" in done.stderr
+        assert f"from byte {good:,} on: cut after packet 399" in done.stdout
+        assert "399" in next(line for line in done.stdout.splitlines() if line.strip().startswith("packets"))
+        done = call("summary", str(cut), "--json")
+        assert done.returncode == 10
+        found = document(done)
+        assert found["packets"] == 399
+        assert found["files"][0]["damage"].startswith(f"from byte {good:,} on: ")
+
+    @pytest.mark.parametrize("content", [b"", b"<html>expired</html>", b"\xd4\xc3\xb2\xa1" + bytes(4)])
+    def test_what_holds_no_packets_ends_with_10_and_a_document(self, call, tmp_path, content):
+        (tmp_path / "a.pcap").write_bytes(content)
+        done = call("summary", str(tmp_path / "a.pcap"), "--json")
+        assert done.returncode == 10
+        assert document(done)["verdict"] == "No packets."
+
+    def test_a_capture_without_packets_is_a_good_one(self, call, tmp_path):
+        (tmp_path / "a.pcap").write_bytes(NMAP.read_bytes()[:24])
+        done = call("summary", str(tmp_path / "a.pcap"))
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.splitlines()[0] == "No packets."
+
+    def test_flows_are_written_as_a_table(self, call, tmp_path):
+        done = call("summary", str(NMAP), "--flows", str(tmp_path / "flows.parquet"), "--json")
+        table = arro3.io.read_parquet(tmp_path / "flows.parquet").read_all()
+        assert table.num_rows == document(done)["flows"]["records"] == 400
+        again = call("summary", str(NMAP), "--flows", str(tmp_path / "flows.parquet"))
+        assert again.returncode not in (0, 10)
+        assert "there is a file already" in again.stderr
+
+    @pytest.mark.parametrize(
+        ("arguments", "words"),
+        [
+            ((), "nothing to summarise"),
+            (("missing.pcap",), "there is no such file"),
+            ((str(NMAP), "--filter", "no such thing"), "the filter is not valid"),
+        ],
+    )
+    def test_what_cannot_be_done_is_one_line_and_no_document(self, call, arguments, words):
+        done = call("summary", *arguments, "--json")
+        assert done.returncode not in (0, 10)
+        assert words in done.stderr
+        assert done.stdout == ""
+
+    @pytest.mark.parametrize("env", [{}, {"NO_COLOR": "1"}])
+    def test_a_pipe_gets_no_colours_and_no_control_characters(self, call, env):
+        done = call("summary", str(NMAP), **env)
+        assert done.stdout.replace("\n", "").isprintable()
+
+    def test_a_name_with_an_escape_sequence_changes_no_terminal(self, call, tmp_path):
+        path = tmp_path / "a\x1b[31m.pcap"
+        path.write_bytes(NMAP.read_bytes()[:-1])
+        done = call("summary", str(path))
+        assert done.returncode == 10
+        assert "\x1b" not in done.stdout + done.stderr
+
+
+class TestMerge:
+    def test_files_become_one_by_time(self, call, tmp_path):
+        done = call("merge", str(ETHERNET), str(NMAP), "-o", str(tmp_path / "all.pcapng"))
+        size = (tmp_path / "all.pcapng").stat().st_size
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout == f"481 packets of 2 files in {tmp_path / 'all.pcapng'}, {size:,} bytes.\n"
+        said = subprocess.run(
+            ["capinfos", "-Mc", tmp_path / "all.pcapng"], capture_output=True, text=True, check=True
+        )
+        assert "Number of packets:   481" in said.stdout
+
+    def test_json_says_what_came_from_where(self, call, tmp_path):
+        target = tmp_path / "all.pcapng"
+        done = call("merge", str(NMAP), "--filter", "dst port 22", "-o", str(target), "--json")
+        assert json.loads(done.stdout) == {
+            "path": str(target),
+            "packets": 1,
+            "bytes": target.stat().st_size,
+            "sources": [
+                {"name": str(NMAP), "interfaces": [0], "packets": 400, "flags": [], "damage": None},
+            ],
+        }
+
+    def test_what_is_damaged_is_merged_as_far_as_it_goes_and_told(self, call, cut, tmp_path):
+        done = call("merge", str(cut), str(ETHERNET), "-o", str(tmp_path / "all.pcapng"), "--json")
+        assert done.returncode == 10
+        found = json.loads(done.stdout)
+        assert found["packets"] == 399 + 81
+        assert found["sources"][0]["damage"] in done.stderr
+        assert "from byte " in done.stderr
+
+    def test_a_taken_name_is_refused(self, call, tmp_path):
+        (tmp_path / "all.pcapng").write_bytes(b"mine")
+        done = call("merge", str(NMAP), "-o", str(tmp_path / "all.pcapng"))
+        assert done.returncode not in (0, 10)
+        assert "there is a file already" in done.stderr
+        assert (tmp_path / "all.pcapng").read_bytes() == b"mine"
+
+    @pytest.mark.parametrize("files", [(), ("missing.pcap",)])
+    def test_without_files_nothing_is_made(self, call, tmp_path, files):
+        done = call("merge", *files, "-o", str(tmp_path / "all.pcapng"))
+        assert done.returncode not in (0, 10)
+        assert list(tmp_path.iterdir()) == []

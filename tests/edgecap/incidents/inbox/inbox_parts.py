@@ -1,0 +1,59 @@
+"""Alerts and plans for the inbox, made of the few things that it looks at."""
+
+from datetime import UTC, datetime, timedelta
+
+from edgecap.alerts.model import Alert, derive
+from edgecap.alerts.policy.decision import Plan, Planned
+from edgecap.requests import Filter, SimpleRequest
+
+NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+
+
+def alert(event="start", key="attack", *, at=NOON, identity="", about="203.0.113.7", timed=True, raw=None):
+    """An alert; `identity` tells it from others of its key and event, `timed`: it says when it began."""
+    return Alert(
+        source="generic",
+        kind="flood",
+        event=event,
+        identity=derive(key, event, identity),
+        incident=derive(key),
+        received=at,
+        started=NOON if timed else None,
+        targets=(about,),
+        raw=raw or {},
+    )
+
+
+def plan(of, *, captures=2, cooldown=600, budget=50, rule="floods", wanted=True, remarks=()):
+    """What was decided about it: so many captures, whatever the event."""
+    phase = "before" if of.event == "start" else "after"
+    return Plan(
+        alert=str(of),
+        identity=of.identity,
+        incident=of.incident,
+        event=of.event,
+        about=",".join(of.targets),
+        rule=rule,
+        built_in=False,
+        reason=f"captures: {captures} {phase}",
+        filter=Filter() if wanted else None,
+        captures=tuple(
+            Planned(
+                phase=phase,
+                number=number,
+                request=SimpleRequest(offset_time=of.received - timedelta(seconds=60 * number)),
+                why="packets",
+            )
+            for number in range(1, captures + 1)
+        ),
+        cooldown=cooldown,
+        daily_budget=budget,
+        preempt=False,
+        remarks=tuple(remarks),
+    )
+
+
+def take(inbox, *alerts, **decided):
+    """Keep alerts in one arrival, settle it with plans that are decided so, and say what they came to."""
+    (arrival,) = inbox.keep([("generic", b"{}", alerts[0].received)])
+    return inbox.settle(arrival, [(each, plan(each, **decided)) for each in alerts])

@@ -1,8 +1,0 @@
-from pathlib import Path
-
-from edgecap.settings_doc import TARGET, settings_page
-
-
-def test_the_page_of_settings_is_in_step():
-    """`python -m edgecap.settings_doc` was run after the last change of a setting."""
-    assert (Path(__file__).parents[2] / TARGET).read_text() == settings_page()
