@@ -1,40 +1,40 @@
-"""The one error tree. Nothing from a library below leaves edgecap outside it.
+"""The one error tree. An error of a library below is turned into one of these before it leaves edgecap.
 
 ::
 
-    EdgecapError                      exit
-    ├── InvalidRequest                   2   a field is wrong, found before anything was sent
-    ├── ConfigError                      3   a setting is missing or wrong
-    ├── ApiError                             Cloudflare's API
-    │   ├── BadCredentials               4   the token or key is not accepted
-    │   ├── NoPermission                 4   accepted, but not allowed to do this
-    │   ├── RequestRefused               5   the API says that the request is wrong
-    │   ├── RateLimited                  6   too many requests; says when again
-    │   ├── Busy                         6   a full capture is pending or running
-    │   ├── UnknownToApi                13   no such capture, bucket or account
-    │   ├── ServerFailure                7   5xx
-    │   ├── NetworkFailure               7   no answer, or none that arrived whole
-    │   └── UnexpectedAnswer             7   an answer that the API never promised
-    ├── StoreError                           a bucket or folder
-    │   ├── StoreMissing                 8   the bucket or folder does not exist
-    │   ├── StoreDenied                  8   credentials or permissions of the store
-    │   ├── StoreUnreachable             8   no answer from the store
-    │   ├── StoreUnwritable              9   read-only, or no right to write
-    │   ├── StoreFull                    9   no space left
-    │   ├── ObjectMissing               13   no object under this key
-    │   ├── ObjectExists                 8   create-only, and it is there already
-    │   ├── ObjectChanged                8   it was replaced while being read
-    │   └── Damaged                     10   bytes differ from what the store or manifest promised
-    ├── BucketNotValidated               8   Cloudflare has not accepted the bucket's ownership
-    ├── CaptureFailed                   11   accepted, but ended without packets
-    ├── DeadlinePassed                  12   not final, or not delivered, in time
-    ├── WindowTooOld                    14   the packets asked for are older than the API keeps
-    ├── OutcomeUnknown                  18   whether Cloudflare accepted the request cannot be told
-    ├── TooLate                         17   a full capture's time has passed, and late ones are not wanted
-    ├── NotStopped                      19   a full capture was to be stopped, and may go on at Cloudflare
-    ├── EntryMissing                    13   no such entry in the archive
-    ├── SetupError                      15   a program of the local setup did not start
-    └── AlertNotUnderstood              16   an alert's body is not what its source sends
+    EdgecapError
+    ├── InvalidRequest
+    ├── ConfigError
+    ├── ApiError
+    │   ├── BadCredentials
+    │   ├── NoPermission
+    │   ├── RequestRefused
+    │   ├── RateLimited
+    │   ├── Busy
+    │   ├── UnknownToApi
+    │   ├── ServerFailure
+    │   ├── NetworkFailure
+    │   └── UnexpectedAnswer
+    ├── StoreError
+    │   ├── StoreMissing
+    │   ├── StoreDenied
+    │   ├── StoreUnreachable
+    │   ├── StoreUnwritable
+    │   ├── StoreFull
+    │   ├── ObjectMissing
+    │   ├── ObjectExists
+    │   ├── ObjectChanged
+    │   └── Damaged
+    ├── BucketNotValidated
+    ├── CaptureFailed
+    ├── DeadlinePassed
+    ├── WindowTooOld
+    ├── OutcomeUnknown
+    ├── TooLate
+    ├── NotStopped
+    ├── EntryMissing
+    ├── SetupError
+    └── AlertNotUnderstood
 """
 
 from __future__ import annotations
@@ -52,10 +52,13 @@ class EdgecapError(Exception):
         hint: what a person can do next.
 
     Attributes:
+        exit_code: how a command ends that fails with it; a contract for scripts.
+        meaning: the exit code in words, for docs/exit-codes.md; empty for a group of errors.
         permanent: waiting does not help, as far as can be told: a person has to act.
     """
 
     exit_code: ClassVar[int] = 1
+    meaning: ClassVar[str] = ""
     permanent: bool = False
 
     def __init__(self, what: str, *, where: str = "", hint: str = "") -> None:
@@ -78,6 +81,7 @@ class InvalidRequest(EdgecapError):
     """A field of a request is wrong; nothing was sent. `field` names it as the API does."""
 
     exit_code = 2
+    meaning = "a field is wrong, found before anything was sent"
 
     def __init__(self, what: str, *, field: str = "", where: str = "", hint: str = "") -> None:
         super().__init__(what, where=where or field, hint=hint)
@@ -88,6 +92,7 @@ class ConfigError(EdgecapError):
     """A setting is missing or wrong."""
 
     exit_code = 3
+    meaning = "a setting is missing or wrong"
 
 
 class ApiError(EdgecapError):
@@ -130,48 +135,60 @@ class BadCredentials(ApiError):
     """The token, or e-mail and key, are not accepted."""
 
     exit_code = 4
+    meaning = "the token or key is not accepted"
 
 
 class NoPermission(ApiError):
     """The credentials are good, but not for this account or operation."""
 
     exit_code = 4
+    meaning = "accepted, but not allowed to do this"
 
 
 class RequestRefused(ApiError):
     """The API says that the request is wrong; `field` names the field if the answer did."""
 
     exit_code = 5
+    meaning = "the API says that the request is wrong"
 
 
 class RateLimited(ApiError):
     """Too many requests: the general limit, or the one-a-minute limit of simple captures."""
 
     exit_code = 6
+    meaning = "too many requests; says when again"
 
 
 class Busy(ApiError):
-    """A full capture is pending or running already; people's own count."""
+    """A full capture is pending or running already, whether edgecap or a person started it."""
 
     exit_code = 6
+    meaning = "a full capture is pending or running"
 
 
 class UnknownToApi(ApiError):
     """The API knows no such capture, bucket or account."""
 
     exit_code = 13
+    meaning = "no such capture, bucket or account"
 
 
 class ServerFailure(ApiError):
     """The API answered 5xx."""
 
+    meaning = "5xx"
+
 
 class NetworkFailure(ApiError):
-    """There was no answer, or it did not arrive whole. `sent` says if the request may have taken effect."""
+    """There was no answer, or only part of one. `sent` says whether the request may have taken effect."""
+
+    meaning = "no answer, or none that arrived whole"
 
 
 class UnexpectedAnswer(ApiError):
-    """The API answered something that it never promised: not JSON, no envelope, no result."""
+    """The answer is not what the API documents: not JSON, no envelope, no result."""
+
+    meaning = "an answer that the API never promised"
 
 
 class StoreError(EdgecapError):
@@ -183,57 +200,73 @@ class StoreError(EdgecapError):
 class StoreMissing(StoreError):
     """The bucket or folder does not exist."""
 
+    meaning = "the bucket or folder does not exist"
+
 
 class StoreDenied(StoreError):
     """The store refused the credentials, or they do not allow this."""
 
+    meaning = "credentials or permissions of the store"
+
 
 class StoreUnreachable(StoreError):
     """The store did not answer."""
+
+    meaning = "no answer from the store"
 
 
 class StoreUnwritable(StoreError):
     """The store is read-only, or its permissions forbid writing."""
 
     exit_code = 9
+    meaning = "read-only, or no right to write"
 
 
 class StoreFull(StoreError):
     """There is no space left, or the quota is reached."""
 
     exit_code = 9
+    meaning = "no space left"
 
 
 class ObjectMissing(StoreError):
     """There is no object under this key."""
 
     exit_code = 13
+    meaning = "no object under this key"
 
 
 class ObjectExists(StoreError):
     """Puts are create-only, and this key is taken."""
 
+    meaning = "create-only, and it is there already"
+
 
 class ObjectChanged(StoreError):
     """The object was replaced while it was being read."""
+
+    meaning = "it was replaced while being read"
 
 
 class Damaged(StoreError):
     """The bytes differ from the checksum or size that the store or the manifest states."""
 
     exit_code = 10
+    meaning = "bytes differ from what the store or manifest promised"
 
 
 class BucketNotValidated(EdgecapError):
-    """Cloudflare has not (yet) accepted the proof that the bucket is ours."""
+    """Cloudflare has not accepted the proof that the bucket is ours, or not yet."""
 
     exit_code = 8
+    meaning = "Cloudflare has not accepted the bucket's ownership"
 
 
 class CaptureFailed(EdgecapError):
     """The capture was accepted and ended as `failed`; `capture_id` names it."""
 
     exit_code = 11
+    meaning = "accepted, but ended without packets"
 
     def __init__(self, what: str, *, capture_id: str = "", where: str = "", hint: str = "") -> None:
         super().__init__(what, where=where or (f"capture {capture_id}" if capture_id else ""), hint=hint)
@@ -241,24 +274,27 @@ class CaptureFailed(EdgecapError):
 
 
 class DeadlinePassed(EdgecapError):
-    """Something that should have ended by now has not."""
+    """Something has not ended in time."""
 
     exit_code = 12
+    meaning = "not final, or not delivered, in time"
 
 
 class WindowTooOld(EdgecapError):
-    """The window asked for is older than the API can look back (24 hours)."""
+    """The requested window is older than the 24 hours that the API looks back."""
 
     exit_code = 14
+    meaning = "the packets asked for are older than the API keeps"
 
 
 class OutcomeUnknown(EdgecapError):
-    """Whether Cloudflare accepted an intent's request cannot be told, so it is not posted again.
+    """edgecap cannot tell whether Cloudflare accepted a request, so it does not post it again.
 
     `candidates` are ids of captures that may be its own.
     """
 
     exit_code = 18
+    meaning = "whether Cloudflare accepted the request cannot be told"
 
     def __init__(
         self, what: str, *, where: str = "", hint: str = "", candidates: tuple[str, ...] = ()
@@ -268,30 +304,35 @@ class OutcomeUnknown(EdgecapError):
 
 
 class TooLate(EdgecapError):
-    """A full capture should have started long ago, and its deployment says to skip it then."""
+    """A full capture is too late to start, and its deployment says to skip it then."""
 
     exit_code = 17
+    meaning = "a full capture's time has passed, and late ones are not wanted"
 
 
 class NotStopped(EdgecapError):
-    """A full capture was to be stopped, and Cloudflare did not do it, or could not be asked."""
+    """Cloudflare did not stop a full capture, or could not be asked to."""
 
     exit_code = 19
+    meaning = "a full capture was to be stopped, and may go on at Cloudflare"
 
 
 class EntryMissing(EdgecapError):
     """The archive has no such entry."""
 
     exit_code = 13
+    meaning = "no such entry in the archive"
 
 
 class SetupError(EdgecapError):
     """A program that edgecap runs on this machine did not start or ended early."""
 
     exit_code = 15
+    meaning = "a program of the local setup did not start"
 
 
 class AlertNotUnderstood(EdgecapError):
     """The body of an alert is not JSON, or not what its source sends; `where` names the source."""
 
     exit_code = 16
+    meaning = "an alert's body is not what its source sends"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 import traceback
 from dataclasses import dataclass
@@ -16,7 +15,6 @@ DONE = 0
 FAULT = 1
 USAGE = 2
 INTERRUPTED = 130
-_LEAF = re.compile(r"^[│├└─ ]*(?P<name>[A-Z]\w+) +(?P<code>\d+) +(?P<meaning>\S.*)$", re.MULTILINE)
 
 
 _HEAD = """\
@@ -41,9 +39,10 @@ class Exit:
 
 def exits() -> list[Exit]:
     """Every way in which a command can end, by code."""
-    drawn = [
-        Exit(int(leaf["code"]), leaf["name"], leaf["meaning"].strip())
-        for leaf in _LEAF.finditer(errors.__doc__ or "")
+    named = [
+        Exit(error.exit_code, name, error.meaning)
+        for name, error in vars(errors).items()
+        if isinstance(error, type) and issubclass(error, EdgecapError) and error.meaning
     ]
     ours = [
         Exit(DONE, "", "all went well"),
@@ -51,7 +50,7 @@ def exits() -> list[Exit]:
         Exit(USAGE, "", "the command line is wrong: an unknown command or option, or an unreadable value"),
         Exit(INTERRUPTED, "", "Ctrl-C, or cancelled in Prefect; the line says what goes on at Cloudflare"),
     ]
-    return sorted([*ours, *drawn], key=lambda each: each.code)
+    return sorted([*ours, *named], key=lambda each: each.code)
 
 
 def exit_summary() -> str:

@@ -1,5 +1,7 @@
 """The pages that are written from the command itself are in step with it."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 from edgecap.cli.exits import exits_page
@@ -16,6 +18,13 @@ def test_the_reference_of_commands_is_in_step():
 def test_the_page_of_exit_codes_is_in_step():
     """`python -m edgecap.cli.reference` was run after the last change of an error."""
     assert (ROOT / EXITS_PAGE).read_text() == exits_page()
+
+
+def test_exit_codes_survive_python_without_docstrings():
+    """`python -OO` strips docstrings; the codes and their meanings are attributes of the errors."""
+    page = "from edgecap.cli.exits import exits_page; print(exits_page(), end='')"
+    done = subprocess.run([sys.executable, "-OO", "-c", page], capture_output=True, text=True, check=True)
+    assert done.stdout == (ROOT / EXITS_PAGE).read_text()
 
 
 def test_every_command_is_in_the_reference():
