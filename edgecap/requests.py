@@ -7,12 +7,17 @@ does what it can: `edgecap.filters.of_request` says what.
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from edgecap.protocols import protocol_name
+
 SYSTEM = "magic-transit"
+COLO = re.compile(r"[A-Za-z]{3}(?:[0-9]{2,3})?")
+"""The form of a data centre such as ord02, or of a city such as ORD, which means all of its data centres."""
 LOOK_BACK = timedelta(hours=24)  # how far back `offset_time` may point (API documentation)
 _LONGEST_NAME = 80  # characters of an expression in the name of a run
 
@@ -40,10 +45,9 @@ class Filter(BaseModel):
 
     def __str__(self) -> str:
         """Short form for run names, such as `udp 198.51.100.9:53 > 203.0.113.7` or `everything`."""
-        names = {1: "icmp", 6: "tcp", 17: "udp", 47: "gre", 50: "esp", 58: "icmp6"}
         source = _endpoint(self.source_address, self.source_port)
         destination = _endpoint(self.destination_address, self.destination_port)
-        parts = [] if self.protocol is None else [names.get(self.protocol, f"proto {self.protocol}")]
+        parts = [] if self.protocol is None else [protocol_name(self.protocol)]
         if source:
             parts.append(f"{source} >")
         if destination:

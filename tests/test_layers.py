@@ -39,6 +39,7 @@ ROOMS = [  # from the top to the bottom
     "edgecap.files",
     "edgecap.clock",
     "edgecap.units",
+    "edgecap.protocols",
     "edgecap.redact",
     "edgecap.errors",
     "edgecap",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from edgecap.archive.layout import MANIFEST
 from edgecap.archive.manifest import FileRecord, Manifest
 from edgecap.archive.text import to_json
 from edgecap.errors import Damaged, InvalidRequest, ObjectExists, ObjectMissing
+from edgecap.files.hashing import sha256_of
 from edgecap.stores.base import Store
 from edgecap.stores.reading import read_object
 
@@ -116,7 +116,4 @@ def _same(store: Store, key: str, size: int, sha256: str) -> bool:
         return False
     if stated := dict(info.checksums).get("sha256"):
         return stated == sha256
-    digest = hashlib.sha256()
-    for chunk in read_object(store, key):
-        digest.update(chunk)
-    return digest.hexdigest() == sha256
+    return sha256_of(read_object(store, key)) == sha256

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from edgecap.archive.layout import CAPTURES, MANIFEST, parse_prefix
 from edgecap.archive.manifest import FileRecord, Totals
 from edgecap.errors import Damaged, EntryMissing, ObjectMissing, StoreError, StoreUnreachable
 from edgecap.files.durable import forget_cached
+from edgecap.files.hashing import sha256_of
 from edgecap.packets.inspect import Inspector
 from edgecap.packets.inspection import Inspection
 from edgecap.stores.base import Store
@@ -137,16 +137,13 @@ class _Reading:
 
     def file(self, key: str, *, inspect: bool) -> tuple[str, Inspection | None]:
         """SHA-256 of a file, and what is in it if that is asked for. Raises as `read_object`."""
-        digest = hashlib.sha256()
         inspector = Inspector() if inspect else None
         if path := self.store.local(key):
             forget_cached(path)
         with self._watched():
-            for chunk in read_object(self.store, key, attempts=self._attempts):
-                digest.update(chunk)
-                if inspector is not None:
-                    inspector.feed(chunk)
-        return digest.hexdigest(), inspector.finish() if inspector else None
+            chunks = read_object(self.store, key, attempts=self._attempts)
+            sha256 = sha256_of(chunks, inspector.feed if inspector else None)
+        return sha256, inspector.finish() if inspector else None
 
     @contextmanager
     def _watched(self) -> Iterator[None]:

@@ -5,7 +5,6 @@ It reads raw files that lie in the archive already, so that it can be done again
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from edgecap.archive.text import to_json
 from edgecap.cloudflare.models import Capture
 from edgecap.errors import EdgecapError, StoreError
 from edgecap.files.durable import explained, keep_free
+from edgecap.files.hashing import sha256_of
 from edgecap.packets.difference import LAST, compare
 from edgecap.packets.flow_file import new_flow_file
 from edgecap.packets.flow_table import FlowTable
@@ -203,7 +203,7 @@ def _put(archive: Store, prefix: str, folder: Path, merged: Merged, summary: Sum
             kept = put_file(archive, prefix, name, path, size=size, sha256=sha256, move=True)
             yield FileRecord.of(kept, size=size, sha256=sha256, found=found, role=role)
     text = to_json(summary)
-    sha256 = hashlib.sha256(text).hexdigest()
+    sha256 = sha256_of([text])
     kept = put_file(archive, prefix, SUMMARY, text, size=len(text), sha256=sha256)
     yield FileRecord.of(kept, size=len(text), sha256=sha256, role="summary")
 
@@ -224,11 +224,7 @@ def _local(archive: Store, prefix: str, raw: Sequence[FileRecord], folder: Path)
 
 def _read(path: Path, *, inspect: bool) -> tuple[int, str, Inspection | None]:
     """Size, SHA-256 and, if asked for, what is in a file of packets; read once."""
-    digest, inspector, size = hashlib.sha256(), Inspector(), 0
+    inspector = Inspector() if inspect else None
     with opened(path) as file:
-        for chunk in chunks(file, path):
-            digest.update(chunk)
-            size += len(chunk)
-            if inspect:
-                inspector.feed(chunk)
-    return size, digest.hexdigest(), inspector.finish() if inspect else None
+        sha256 = sha256_of(chunks(file, path), inspector.feed if inspector else None)
+    return path.stat().st_size, sha256, inspector.finish() if inspector else None

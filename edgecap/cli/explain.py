@@ -10,15 +10,14 @@ from cyclopts import Parameter
 
 from edgecap.cli.options import Json
 from edgecap.cli.output import console, print_json, printable, program
-from edgecap.cli.values import PROTOCOLS
 from edgecap.filters.names import looked_up
 from edgecap.filters.of_request import LONGEST
 from edgecap.filters.translate import Explained
 from edgecap.filters.translate import explain as explain_expression
+from edgecap.protocols import PROTOCOL_NAMES
 from edgecap.requests import Bounds, Filter
 from edgecap.settings import load_settings
 
-_NAMES = {number: name for name, number in PROTOCOLS.items()}
 _SHOWN = 8  # captures shown for a filter with `or`; a filter that needs more is one for a script
 _LABEL = 28  # columns
 
@@ -96,7 +95,7 @@ def _about(text: str, names: tuple[str, ...]) -> list[str]:
 
 
 def _command(fields: Filter, text: str) -> str:
-    protocol = None if fields.protocol is None else _NAMES.get(fields.protocol, fields.protocol)
+    protocol = None if fields.protocol is None else PROTOCOL_NAMES.get(fields.protocol, fields.protocol)
     options = {
         "--src": fields.source_address,
         "--dst": fields.destination_address,

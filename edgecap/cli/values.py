@@ -7,23 +7,7 @@ from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 
 from edgecap.errors import InvalidRequest
-
-PROTOCOLS = {
-    "icmp": 1,
-    "igmp": 2,
-    "ipip": 4,
-    "tcp": 6,
-    "udp": 17,
-    "ipv6": 41,
-    "gre": 47,
-    "esp": 50,
-    "ah": 51,
-    "icmp6": 58,
-    "icmpv6": 58,
-    "ospf": 89,
-    "sctp": 132,
-}
-"""Names of IP protocols (IANA's numbers) that can be typed in place of the number."""
+from edgecap.protocols import LARGEST_PROTOCOL, PROTOCOL_NUMBERS
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _DURATION = re.compile(r"(?:\d{1,9}(?:\.\d{1,6})?[smhdw])+", re.ASCII)
@@ -108,12 +92,12 @@ def parse_protocol(text: str, *, field: str) -> int:
         InvalidRequest: it is neither; the error names `field`.
     """
     typed = text.strip().lower()
-    if typed in PROTOCOLS:
-        return PROTOCOLS[typed]
-    if re.fullmatch(r"[0-9]{1,3}", typed) and int(typed) <= 255:  # noqa: PLR2004 - one byte in IP's header
+    if typed in PROTOCOL_NUMBERS:
+        return PROTOCOL_NUMBERS[typed]
+    if re.fullmatch(r"[0-9]{1,3}", typed) and int(typed) <= LARGEST_PROTOCOL:
         return int(typed)
     raise InvalidRequest(
-        f"{text!r} is no IP protocol",
+        f"unknown IP protocol {text!r}",
         field=field,
-        hint=f"give a number from 0 to 255, or one of {', '.join(PROTOCOLS)}",
+        hint=f"give a number from 0 to 255, or one of {', '.join(PROTOCOL_NUMBERS)}",
     )

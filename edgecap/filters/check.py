@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
-import re
 from datetime import datetime, timedelta
 
 from edgecap.errors import InvalidRequest, WindowTooOld
 from edgecap.filters.of_request import explain_request
-from edgecap.requests import LOOK_BACK, Bounds, Filter, FullRequest, SimpleRequest, rfc3339
-
-_COLO = re.compile(r"[A-Za-z]{3}(?:[0-9]{2,3})?")
+from edgecap.protocols import LARGEST_PROTOCOL
+from edgecap.requests import COLO, LOOK_BACK, Bounds, Filter, FullRequest, SimpleRequest, rfc3339
 
 
 def check_request(request: SimpleRequest | FullRequest, bounds: Bounds, *, now: datetime) -> None:
@@ -31,9 +29,9 @@ def check_request(request: SimpleRequest | FullRequest, bounds: Bounds, *, now: 
     _within("packet_limit", request.packet_limit, bounds.packet_limit, "packets")
     if isinstance(request, FullRequest):
         _within("byte_limit", request.byte_limit, bounds.byte_limit, "bytes")
-        if not _COLO.fullmatch(request.colo):
+        if not COLO.fullmatch(request.colo):
             raise InvalidRequest(
-                f"{request.colo!r} is no data centre",
+                f"unknown data centre {request.colo!r}",
                 field="colo_name",
                 hint="give one such as ord02, or a city's three letters such as ORD",
             )
@@ -93,7 +91,7 @@ def _check_filter(wanted: Filter, bounds: Bounds) -> None:
             raise InvalidRequest(
                 f"port {port} does not exist", field=f"filter_v1.{field}", hint="give 0 to 65535"
             )
-    if wanted.protocol is not None and not 0 <= wanted.protocol <= 255:  # noqa: PLR2004 - one byte in the header
+    if wanted.protocol is not None and not 0 <= wanted.protocol <= LARGEST_PROTOCOL:
         raise InvalidRequest(
             f"IP protocol {wanted.protocol} does not exist",
             field="filter_v1.protocol",

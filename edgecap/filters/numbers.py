@@ -8,10 +8,10 @@ from collections.abc import Callable
 from edgecap.filters.names import KEYWORDS, words
 from edgecap.filters.service_names import (
     builtin_ports,
-    builtin_protocol,
     machine_knows_port,
     machine_knows_protocol,
 )
+from edgecap.protocols import etc_protocol
 
 _JOINING = {"and", "or", "not"}
 _SIDES = {"src", "dst"}
@@ -48,7 +48,7 @@ def numbered(
             edits += _port(expression, found, place)
         elif kind in {"proto", "protochain"} and not of_a_link:
             name = text.removeprefix("\\")
-            number = None if name.isdecimal() or knows_protocol(name) else builtin_protocol(name)
+            number = None if name.isdecimal() or knows_protocol(name) else etc_protocol(name)
             if number is not None:
                 edits.append((start, end, str(number)))
     for start, end, text in sorted(edits, reverse=True):

@@ -1,4 +1,4 @@
-"""Names of ports and protocols in filter expressions, for machines without `/etc/services`.
+"""Names of ports in filter expressions, for machines without `/etc/services`.
 
 libpcap asks the machine what a name stands for; small containers and minimal installations have no such files
 (Debian's package netbase). There the names here count: those of that package, whose numbers are IANA's. On a
@@ -56,14 +56,6 @@ afs3-volser=7005 afs3-bos=7007 afs3-update=7008 afs3-rmtsys=7009 kerberos_master
 passwd_server=752 zephyr-srv=2102 zephyr-clt=2103 zephyr-hm=2104 moira-ureg=779 moira_ureg=779 predict=1210
 rplay=5555 sgi-cmsd=17001 sgi-crsd=17002 sgi-gcd=17003
 """
-_PROTOCOLS = """
-ip=0 hopopt=0 icmp=1 igmp=2 ggp=3 ipencap=4 st=5 tcp=6 egp=8 igp=9 pup=12 udp=17 hmp=20 xns-idp=22 rdp=27
-iso-tp4=29 dccp=33 xtp=36 ddp=37 idpr-cmtp=38 ipv6=41 ipv6-route=43 ipv6-frag=44 idrp=45 rsvp=46 gre=47
-esp=50 ah=51 skip=57 ipv6-icmp=58 ipv6-nonxt=59 ipv6-opts=60 rspf=73 vmtp=81 eigrp=88 ospf=89 ax.25=93
-ipip=94 etherip=97 encap=98 pim=103 ipcomp=108 vrrp=112 l2tp=115 isis=124 sctp=132 fc=133
-mobility-header=135 udplite=136 mpls-in-ip=137 manet=138 hip=139 shim6=140 wesp=141 rohc=142 ethernet=143
-mptcp=262
-"""
 
 
 def _numbers(text: str) -> dict[str, int]:
@@ -75,7 +67,6 @@ _PORTS = {
     "tcp": _numbers(_BOTH) | _numbers(_TCP),
     "udp": _numbers(_BOTH) | _numbers(_UDP),
 }
-_PROTOCOL_NUMBERS = _numbers(_PROTOCOLS)
 
 
 def service_ports(name: str) -> dict[str, int]:
@@ -92,11 +83,6 @@ def service_ports(name: str) -> dict[str, int]:
 def builtin_ports(name: str) -> dict[str, int]:
     """The same, from the names here alone."""
     return {protocol: ports[name] for protocol, ports in _PORTS.items() if name in ports}
-
-
-def builtin_protocol(name: str) -> int | None:
-    """The number of an IP protocol, from the names here alone."""
-    return _PROTOCOL_NUMBERS.get(name.lower())
 
 
 def machine_knows_port(name: str) -> bool:

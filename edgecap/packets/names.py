@@ -1,30 +1,9 @@
-"""What people call protocols, ports, flags and types.
+"""Names of ports, TCP flags, EtherTypes and ICMP types. `edgecap.protocols` has those of IP protocols.
 
-Numbers: https://www.iana.org/assignments/protocol-numbers, service-names-port-numbers and icmp-parameters.
+Numbers: https://www.iana.org/assignments/service-names-port-numbers and icmp-parameters.
 """
 
 from __future__ import annotations
-
-PROTOCOLS = {
-    0: "hopopt",
-    1: "icmp",
-    2: "igmp",
-    4: "ipip",
-    6: "tcp",
-    17: "udp",
-    33: "dccp",
-    41: "ipv6",
-    47: "gre",
-    50: "esp",
-    51: "ah",
-    58: "icmp6",
-    88: "eigrp",
-    89: "ospf",
-    103: "pim",
-    112: "vrrp",
-    132: "sctp",
-    136: "udplite",
-}
 
 ETHER_TYPES = {
     0x0806: "arp",
@@ -152,11 +131,6 @@ _ICMP6 = {
     135: "neighbour solicitation (v6)",
     136: "neighbour advertisement (v6)",
 }
-
-
-def protocol_name(number: int) -> str:
-    """Such as `udp`; `proto 99` for what has no common name."""
-    return PROTOCOLS.get(number, f"proto {number}")
 
 
 def ether_name(number: int) -> str:

@@ -17,7 +17,6 @@ from edgecap.packets.names import (
     ether_name,
     flags_name,
     icmp_name,
-    protocol_name,
     service_name,
 )
 from edgecap.packets.native import text
@@ -43,6 +42,7 @@ from edgecap.packets.summary import (
     Ttls,
     Tunnels,
 )
+from edgecap.protocols import protocol_name
 
 STEPS = 240  # of a timeline at most: what a screen shows
 _SECOND = 1_000_000_000

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from edgecap.packets.names import protocol_name
 from edgecap.packets.summary import Flow, Named, Port, Ports, Summary, Talkers
+from edgecap.protocols import protocol_name
 from edgecap.report.charts.svg import meter, protocol_bar, protocol_class, size_histogram
 from edgecap.report.markup import Child, Html, tag
 from edgecap.report.page import block, figure, note, section, table, two

@@ -8,8 +8,8 @@ from typing import Any
 from edgecap.archive.entries import Entry
 from edgecap.archive.manifest import ENTRY_FLAGS, LIMIT_REACHED, STOPPED, Manifest
 from edgecap.packets.inspection import EMPTY
-from edgecap.packets.names import protocol_name
 from edgecap.packets.summary import Summary
+from edgecap.protocols import protocol_name
 from edgecap.units import plural, size
 
 _MILD = {EMPTY, LIMIT_REACHED, STOPPED}

@@ -136,7 +136,7 @@ BAD = [
     (SimpleRequest(packet_limit=10_001), InvalidRequest, "packet_limit 10001 is out of bounds"),
     (FullRequest(colo="ORD", time_limit=86_401), InvalidRequest, "time_limit 86401 is out of bounds"),
     (FullRequest(colo="ORD", byte_limit=0), InvalidRequest, "byte_limit 0 is out of bounds"),
-    (FullRequest(colo="nowhere"), InvalidRequest, "'nowhere' is no data centre"),
+    (FullRequest(colo="nowhere"), InvalidRequest, "unknown data centre 'nowhere'"),
     (SimpleRequest(filter=Filter(source_address="2001:db8::1")), InvalidRequest, "is IPv6"),
     (SimpleRequest(filter=Filter(source_address="203.0.113.0/24")), InvalidRequest, "is a network"),
     (SimpleRequest(filter=Filter(protocol=256)), InvalidRequest, "IP protocol 256"),

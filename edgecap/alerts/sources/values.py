@@ -12,6 +12,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from edgecap.alerts.model import Severity
+from edgecap.protocols import LARGEST_PROTOCOL, PROTOCOL_NUMBERS
+from edgecap.requests import COLO
 
 Unit = Literal["pps", "bps", "rps", ""]
 """Packets, bits or requests per second, or none stated."""
@@ -23,7 +25,6 @@ _EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)  # before it: Go's and Unix's zero 
 _LATEST = datetime(2100, 1, 1, tzinfo=UTC)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LARGEST_PORT = 65_535
-_LARGEST_PROTOCOL = 255
 
 _NUMBER = re.compile(r"[+-]?(?:\d[\d,_' ]*(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,3})?")
 _SCALES = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12}
@@ -34,21 +35,6 @@ _UNITS: tuple[tuple[re.Pattern[str], Unit, float], ...] = (
     (re.compile(r"(?i:rps|r/s|req(?:uest)?s? ?/ ?s(?:ec)?|requests? per second)"), "rps", 1.0),
     (re.compile(r""), "", 1.0),
 )
-_PROTOCOLS = {
-    "icmp": 1,
-    "igmp": 2,
-    "ipip": 4,
-    "tcp": 6,
-    "udp": 17,
-    "gre": 47,
-    "esp": 50,
-    "ah": 51,
-    "icmp6": 58,
-    "icmpv6": 58,
-    "ipv6-icmp": 58,
-    "ospf": 89,
-    "sctp": 132,
-}
 _SEVERITIES: dict[str, Severity] = {
     **dict.fromkeys(("critical", "crit", "fatal", "emergency", "disaster", "page", "p1", "sev1"), "critical"),
     **dict.fromkeys(("high", "error", "err", "major", "severe", "p2", "sev2"), "high"),
@@ -57,7 +43,6 @@ _SEVERITIES: dict[str, Severity] = {
     **dict.fromkeys(("info", "informational", "information", "notice", "none", "debug"), "info"),
     **dict.fromkeys(("ok", "success", "p5", "sev5"), "info"),
 }
-_COLO = re.compile(r"[A-Za-z]{3}(?:[0-9]{2,3})?")
 _BRACKETED = re.compile(r"\[(?P<address>[^]]+)](?::(?P<port>\d{1,5}))?")
 _IPV4_PORT = re.compile(r"(?P<address>\d{1,3}(?:\.\d{1,3}){3}):(?P<port>\d{1,5})")
 _IPV4 = re.compile(r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?![\w.]*\w|/)")
@@ -100,8 +85,11 @@ def port(value: object) -> int | None:
 
 
 def protocol(value: object) -> int | None:
-    """An IP protocol's number: 6, "6", "TCP"."""
-    return _PROTOCOLS.get(text(value).lower(), _whole(value, 0, _LARGEST_PROTOCOL))
+    """An IP protocol's number: 6, "6", "TCP". The word "IPv6" tells the version of IP, so it is none."""
+    word = text(value).lower()
+    if word in PROTOCOL_NUMBERS and word != "ipv6":
+        return PROTOCOL_NUMBERS[word]
+    return _whole(value, 0, LARGEST_PROTOCOL)
 
 
 def _whole(value: object, least: int, most: int) -> int | None:
@@ -160,7 +148,7 @@ def address_in(sentence: str) -> str | None:
 def colo(value: object) -> str | None:
     """A data centre such as ord02 or a city such as ORD."""
     word = text(value)
-    return word if _COLO.fullmatch(word) else None
+    return word if COLO.fullmatch(word) else None
 
 
 def moment(value: object) -> datetime | None:

@@ -83,7 +83,7 @@ class LiveTraffic:
         self._clock = clock
         self._servers = colos.servers(city)
         if not self._servers:
-            raise ConfigError(f"{city!r} is no data centre", hint=f"give one of {', '.join(colos.CITIES)}")
+            raise ConfigError(f"unknown data centre {city!r}", hint=f"give one of {', '.join(colos.CITIES)}")
         self._history: deque[Packet] = deque()
         self._size = 0
         self._lock = threading.Lock()

@@ -44,7 +44,7 @@ class ReplayTraffic:
     ) -> None:
         servers = colos.servers(city)
         if not servers:
-            raise ConfigError(f"{city!r} is no data centre", hint=f"give one of {', '.join(colos.CITIES)}")
+            raise ConfigError(f"unknown data centre {city!r}", hint=f"give one of {', '.join(colos.CITIES)}")
         if not files:
             raise ConfigError("there is no file to replay", hint="give at least one pcap or pcapng file")
         self._recordings: list[Recording] = []

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgecap.cli.values import PROTOCOLS, parse_duration, parse_protocol, parse_size, parse_when
+from edgecap.cli.values import parse_duration, parse_protocol, parse_size, parse_when
 from edgecap.errors import InvalidRequest
+from edgecap.protocols import PROTOCOL_NUMBERS
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
@@ -101,12 +102,12 @@ def test_a_protocol_s_number_is_itself(number):
     assert parse_protocol(str(number), field="--proto") == number
 
 
-@given(st.sampled_from(sorted(PROTOCOLS)), st.booleans())
+@given(st.sampled_from(sorted(PROTOCOL_NUMBERS)), st.booleans())
 def test_a_protocol_has_a_name_in_any_case(name, upper):
-    assert parse_protocol(name.upper() if upper else name, field="--proto") == PROTOCOLS[name]
+    assert parse_protocol(name.upper() if upper else name, field="--proto") == PROTOCOL_NUMBERS[name]
 
 
 @given(st.integers(256) | st.integers(max_value=-1))
 def test_other_numbers_are_no_protocols(number):
-    with pytest.raises(InvalidRequest, match="is no IP protocol"):
+    with pytest.raises(InvalidRequest, match="unknown IP protocol"):
         parse_protocol(str(number), field="--proto")

@@ -9,7 +9,8 @@ import pytest
 
 from edgecap.filters.bpf import Program
 from edgecap.filters.numbers import numbered
-from edgecap.filters.service_names import builtin_ports, builtin_protocol
+from edgecap.filters.service_names import builtin_ports
+from edgecap.protocols import etc_protocol
 from tests.mounting import as_root, run_as_root
 
 FILES = [Path("/etc/services"), Path("/etc/protocols")]
@@ -98,7 +99,7 @@ def test_no_name_has_another_number_than_on_this_machine():
     for line in FILES[1].read_text().splitlines():
         words = line.partition("#")[0].split()
         if words:
-            assert builtin_protocol(words[0]) in {None, int(words[1])}
+            assert etc_protocol(words[0]) in {None, int(words[1])}
 
 
 def test_a_filter_with_names_compiles_on_a_machine_without_them():

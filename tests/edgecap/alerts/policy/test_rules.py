@@ -134,7 +134,7 @@ def test_a_rule_in_every_field():
         ('severity = "bad"', "rule '1'.severity.0: Input should be 'critical'"),
         ('source = "cloudfare"', "there is no source 'cloudfare'; there are cloudflare, alertmanager"),
         ("during = { colo = 'ORD' }", "rule '1'.during.colo: Extra inputs"),
-        ("during = { colos = ['Chicago'] }", "rule '1': 'Chicago' is no data centre"),
+        ("during = { colos = ['Chicago'] }", "rule '1': unknown data centre 'Chicago'"),
         ("during = { seconds = 90000 }", "rule '1': time_limit 90000 is out of bounds"),
         ("during = { packet_limit = 0 }", "rule '1': packet_limit 0 is out of bounds"),
         ('expression = "udp and"', "rule '1': the filter is not valid: can't parse filter"),

@@ -124,6 +124,8 @@ def test_a_port_is_1_to_65535(written, read):
         ("GRE", 47),
         ("ICMPv6", 58),
         (0, 0),
+        ("PIM", 103),
+        ("IPv6", None),
         ("HTTP", None),
         (256, None),
         ("", None),

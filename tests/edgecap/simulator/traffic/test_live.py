@@ -149,7 +149,7 @@ def test_an_unknown_interface_is_refused_with_the_ones_there_are(raw_sockets):
 
 
 def test_an_unknown_city_is_refused():
-    with pytest.raises(ConfigError, match="'XYZ' is no data centre"):
+    with pytest.raises(ConfigError, match="unknown data centre 'XYZ'"):
         LiveTraffic("lo", city="XYZ")
 
 

@@ -119,7 +119,7 @@ def test_files_of_different_link_types_are_refused(tmp_path, save, recorded):
 def test_nothing_to_replay_and_nowhere_to_replay_are_refused(recorded):
     with pytest.raises(ConfigError, match="no file to replay"):
         ReplayTraffic([])
-    with pytest.raises(ConfigError, match="'XYZ' is no data centre"):
+    with pytest.raises(ConfigError, match="unknown data centre 'XYZ'"):
         ReplayTraffic([recorded[0]], city="XYZ")
 
 

@@ -1,0 +1,21 @@
+"""SHA-256 of bytes that come in chunks: each file and object is read once."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable
+
+
+def sha256_of(chunks: Iterable[bytes], also: Callable[[bytes], None] | None = None) -> str:
+    """The hex digest of all chunks together.
+
+    Args:
+        chunks: the bytes, such as `read_object` gives them.
+        also: called with each chunk, to look at the same bytes without reading them again.
+    """
+    digest = hashlib.sha256()
+    for chunk in chunks:
+        digest.update(chunk)
+        if also is not None:
+            also(chunk)
+    return digest.hexdigest()
