@@ -36,7 +36,7 @@ async def reconcile(adopt: Adopt = "ours") -> str:
     One runs at a time. One that changes nothing is deleted when the next one ends.
 
     Args:
-        adopt: Bring in what edgecap started, or all captures of the account, people's own too
+        adopt: Bring in captures that edgecap started, or all captures of the account
     """
     await stop_cancelled()  # before all else, also out of turn: Cloudflare goes on capturing
     run_id = str(this_run.id)

@@ -38,7 +38,7 @@ def replay_command(file: File, /, *, source: SourceName, url: str | None = None,
 
     Args:
         file: The payload, as the product sends it.
-        source: Whose payload it is.
+        source: The product that sends the payload.
         url: Address of the receiver; that of the settings on this machine if not given.
         json: Print one JSON document.
     """
@@ -65,7 +65,7 @@ def explain(file: File, /, *, source: SourceName, json: Json = False) -> None:
 
     Args:
         file: The payload, as the product sends it.
-        source: Whose payload it is.
+        source: The product that sends the payload.
         json: Print one JSON document.
     """
     body = _read(file)
@@ -97,7 +97,7 @@ def list_command(*, aside: OnlyQuarantined = False, limit: int = 50, json: Json 
     """List the alerts that this machine's receiver took, newest first, and what came of them.
 
     Args:
-        aside: Only what was put aside, and why: alerts that nobody understood, orders that Prefect refused.
+        aside: Only alerts that could not be parsed and runs that Prefect refused, with the reason.
         limit: Alerts at most; 0 for all.
         json: Print one JSON document.
     """

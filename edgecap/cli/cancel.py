@@ -33,7 +33,7 @@ def cancel(
         which: A flow run's id, as `edgecap lanes` shows it, or a capture's id; or the beginning of one.
         account: Name of the account whose capture it is.
         archive: Name of the archive whose journal knows the capture.
-        yes: Stop a capture that edgecap did not start without asking.
+        yes: Do not ask before stopping a capture that edgecap did not start.
         json: Print one JSON document.
     """
     settings = load_settings()

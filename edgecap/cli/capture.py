@@ -37,8 +37,8 @@ class Which:
         str,
         Parameter(
             name="--filter",
-            help="Which packets, as for tcpdump; they must match the options above as well. "
-            "`edgecap explain` says what of it the API does.",
+            help="Filter as for tcpdump; packets must also match the options above. "
+            "`edgecap explain` shows the API's part.",
             show_default=False,
         ),
     ] = ""

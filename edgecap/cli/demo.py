@@ -38,7 +38,7 @@ def demo(*, once: Annotated[bool, Parameter(show_default=False)] = False) -> Non
     """See the main job on this machine.
 
     Args:
-        once: Leave after the tables; the exit code is 0 only if all captures are archived and verified, those
+        once: Leave after the tables. The exit code is 0 only if all captures are archived and verified, those
             of the incident too, and the attack is seen in those during it and not in those after it.
     """
     home = (load_settings().home / "demo").resolve()

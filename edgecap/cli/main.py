@@ -32,21 +32,24 @@ app = App(
     suppress_keyboard_interrupt=False,
 )
 capture = App(
-    name="capture", help="Take a packet capture now, wait for it and keep it.", help_epilogue="", sort_key=2.5
+    name="capture",
+    help="Take a packet capture now, wait for it and archive it.",
+    help_epilogue="",
+    sort_key=2.5,
 )
 bucket = App(
     name="bucket", help="Buckets that Cloudflare writes full captures to.", help_epilogue="", sort_key=9
 )
-archive = App(name="archive", help="Where captures are kept.", help_epilogue="", sort_key=8.5)
+archive = App(name="archive", help="The archive, where captures are kept.", help_epilogue="", sort_key=8.5)
 alert = App(
     name="alert",
-    help="Alerts: send one again, see what would follow, what came.",
+    help="Alerts: send one again, preview its captures, list those that arrived.",
     help_epilogue="",
     sort_key=9.2,
 )
 incident = App(
     name="incident",
-    help="Alerts that led to captures, and what became of them.",
+    help="Incidents: alerts that led to captures, and those captures.",
     help_epilogue="",
     sort_key=9.4,
 )
@@ -66,129 +69,129 @@ COMMANDS = (
     (
         "demo",
         "edgecap.cli.demo:demo",
-        """See the main job on this machine: no account, no cloud, nothing to set up.
+        """Show the main job on this machine: no account, no cloud, nothing to set up.
 
-        Starts a Prefect server, a worker, an S3 server and a simulated Cloudflare edge on loopback,
-        takes a simple capture by a schedule and a full one at ORD, answers an attack's alert with an
-        incident, and shows what was archived. Stays up until Ctrl-C.""",
+        Starts a Prefect server, a worker, an S3 server and a simulated Cloudflare edge on loopback.
+        A schedule takes a simple capture, a full capture runs at ORD, and an alert becomes an incident.
+        Then it shows the archive. Runs until Ctrl-C.""",
     ),
     (
         "up",
         "edgecap.cli.up:up",
-        """Run it all here: Prefect server, workers and the deployments of prefect.yaml.
+        """Run everything here: Prefect server, workers, the deployments of prefect.yaml.
 
-        Needs an account and an archive in the settings. A program that ends is started again. Stays
-        up until Ctrl-C or SIGTERM, and then stops everything.""",
+        The settings must name an account and an archive. A program that ends is started again. Runs
+        until Ctrl-C or SIGTERM, and then stops everything.""",
     ),
     (
         "receive",
         "edgecap.cli.receive:receive",
         """Take alerts: a capture starts when one fires.
 
-        Listens for Cloudflare, Alertmanager, Grafana, PagerDuty, Datadog, FastNetMon and any JSON; the
-        settings' [alerts.NAME] say which, and their secrets. What is answered 202 is on disk, and becomes an
-        incident as soon as Prefect is there. Stays up until Ctrl-C or SIGTERM.""",
+        Takes alerts from Cloudflare, Alertmanager, Grafana, PagerDuty, Datadog, FastNetMon and any JSON.
+        The settings' [alerts.NAME] switch a source on and hold its secret. The receiver answers 202 once
+        the alert is on disk; the incident starts as soon as Prefect answers. Runs until Ctrl-C or
+        SIGTERM.""",
     ),
     (
         "explain",
         "edgecap.cli.explain:explain",
-        """Say what of a filter the API does, and what is left to do after the download.
+        """Show which part of a filter the API applies, and which part edgecap applies.
 
-        The filter is one as for tcpdump. Where it has an `or`, the captures that would let the API do more
-        are named, as command lines. Needs neither an account nor Prefect; `bounds` of the settings count.
-        Ends with exit code 2 and libpcap's words if it is wrong.""",
+        Takes a filter as for tcpdump. If it has an `or`, also shows the captures with which the API would
+        apply more, as command lines. Needs neither an account nor Prefect, and uses `bounds` of the settings.
+        If the filter is wrong, exits with 2 and libpcap's message.""",
     ),
     (
         "deploy",
         "edgecap.cli.deploy:deploy",
-        """Make a Prefect server of your own ready: the pool, its queues, the deployments of prefect.yaml.
+        """Prepare a Prefect server of your own: the pool, its queues, the deployments of prefect.yaml.
 
-        The server is the one that PREFECT_API_URL names. `edgecap up` runs one of its own, and does
-        this for it.""",
+        PREFECT_API_URL names the server. `edgecap up` does this for its own server.""",
     ),
     (
         "worker",
         "edgecap.cli.worker:worker",
         """Run a worker for a Prefect server of your own, in the folder with edgecap.toml.
 
-        Checks the settings, the archives and the server first. PREFECT_API_URL names the server, on which
-        `edgecap deploy` was run once. `edgecap up` has its own workers. Stays up until Ctrl-C or SIGTERM.""",
+        Checks the settings, the archives and the server first. PREFECT_API_URL names the server; run
+        `edgecap deploy` for it once. `edgecap up` has its own workers. Runs until Ctrl-C or SIGTERM.""",
     ),
     (
         "simulate",
         "edgecap.cli.simulate:simulate",
-        """Be a Cloudflare edge on this machine.
+        """Simulate a Cloudflare edge on this machine.
 
-        The same API, limits, states, ownership challenges and files in your bucket. It prints the
-        lines that point a client at it: after `edgecap simulate > edge.env &` and `. ./edge.env`,
-        edgecap, curl or the official SDK talk to it. Stays up until Ctrl-C or SIGTERM.""",
+        Has the same API, limits, states and ownership challenges, and writes files to your bucket. Prints
+        the lines that point a client at it: after `edgecap simulate > edge.env &` and `. ./edge.env`,
+        edgecap, curl or the official SDK talk to it. Runs until Ctrl-C or SIGTERM.""",
     ),
     (
         "lanes",
         "edgecap.cli.lanes:lanes",
-        """Show each lane: what runs, who waits, when each may start.
+        """Show each lane: the capture that runs, the runs that wait, and when each may start.
 
-        An account may start one simple capture a minute, and have one full capture at a time; captures
-        that people start in the dashboard count.""",
+        An account may start one simple capture a minute, and have one full capture at a time. Captures
+        that people start in the dashboard count too.""",
     ),
     (
         "cancel",
         "edgecap.cli.cancel:cancel",
         """Cancel a run that waits or captures, or stop a full capture.
 
-        A run's full capture is stopped at Cloudflare, which may lose what is not saved yet; what Cloudflare
-        saved is fetched and kept, and the lane is free again. The button in Prefect's UI does the same. A
-        capture's id will do as well, also where no Prefect server runs, and for a capture that somebody
-        started in the dashboard: then it asks first. Ends with exit code 19 if the capture may go on.""",
+        Stops the run's full capture at Cloudflare, which may lose packets that are not saved yet. Saved
+        packets are fetched and kept, and the lane is free again. The button in Prefect's UI does the same.
+        A capture's id works too, without a Prefect server and for captures that people started in the
+        dashboard; for those it asks first. Exits with 19 if the capture may go on.""",
     ),
     (
         "reconcile",
         "edgecap.cli.reconcile:reconcile",
-        """Finish or clean what was left behind: lost captures, dead runs, temporary files.
+        """Resume dead runs, bring in captures that nobody fetched, remove temporary files.
 
-        `edgecap up` does so every ten minutes, and whenever a run dies.""",
+        `edgecap up` does so every ten minutes, and when a run dies.""",
     ),
     (
         "resolve",
         "edgecap.cli.resolve:resolve",
-        """Say what became of a request, where Cloudflare's list of captures cannot tell.
+        """Tell edgecap whether Cloudflare accepted a request that its list does not show.
 
-        For a run that failed with exit code 18. The connection broke during its POST, and newer captures have
-        pushed its own out of Cloudflare's list. Without an option, this shows the captures that may be its
-        own. edgecap does not repeat the POST by itself.""",
+        For a run that failed with exit code 18: the connection broke during its POST, and newer captures have
+        pushed its capture out of Cloudflare's list. Without an option, shows the captures that may be the
+        run's. edgecap does not repeat the POST by itself.""",
     ),
     (
         "summary",
         "edgecap.cli.summary:summary_command",
-        """Say what is in files of packets: what it looks like, who talks, how much, when.
+        """Summarize files of packets: the verdict, who talks, how much, when.
 
-        Any pcap or pcapng will do; it needs no settings, no account and no Prefect.""",
+        Reads any pcap or pcapng. Needs no settings, no account and no Prefect.""",
     ),
     (
         "merge",
         "edgecap.cli.summary:merge_command",
         """Merge files of packets by time into one pcapng, in which each packet keeps its source.
 
-        It needs no settings, no account and no Prefect; memory does not grow with the files.""",
+        Needs no settings, no account and no Prefect. Memory does not grow with the files.""",
     ),
-    ("list", "edgecap.cli.archive:list_command", "List what the archive holds, newest first."),
+    ("list", "edgecap.cli.archive:list_command", "List the entries of the archive, newest first."),
     ("show", "edgecap.cli.archive:show", "Show one entry: request, capture, files with hashes and counts."),
     (
         "report",
         "edgecap.cli.report:report",
-        """Write the report of an entry or an incident: one HTML file, which needs nothing else.
+        """Write the report of an entry or an incident as one HTML file.
 
-        What it looks like, timeline, talkers, sizes, what differs from the captures before, the files with
-        their hashes; of an incident, all of its captures in one picture. It has no scripts and loads nothing,
-        so it can be mailed, printed, or attached to a ticket.""",
+        Shows the verdict, a timeline, talkers, sizes, differences from earlier captures, and the files with
+        their hashes; for an incident, all of its captures in one chart. The file has no scripts and loads
+        nothing, so you can mail it, print it, or attach it to a ticket.""",
     ),
     (
         "verify",
         "edgecap.cli.archive:verify",
-        """Read every byte and hold it against the manifests.
+        """Read every byte and compare it with the manifests.
 
-        Ends with exit code 10 if packets are lost, and with 8 if only the store did not give something, of
-        which nothing is known then. What an interrupted attempt left behind is only named.""",
+        Exits with 10 if packets are lost. Exits with 8 if the store could not be read; nothing is known about
+        those entries then. Names what an interrupted attempt left behind, and leaves it there.""",
     ),
 )
 CAPTURE_COMMANDS = (
@@ -197,67 +200,67 @@ CAPTURE_COMMANDS = (
         "edgecap.cli.capture:simple",
         """Look back at sampled packet headers in all data centres.
 
-        One request a minute is allowed for an account; this waits for its turn.""",
+        Cloudflare allows an account one request a minute; the command waits for its turn.""",
     ),
     (
         "full",
         "edgecap.cli.capture:full",
         """Record every packet, whole, at one data centre from now on.
 
-        Cloudflare writes the packets to your bucket (`edgecap bucket register` once before), from
-        where they are fetched. One at a time is allowed for an account; this waits for its turn. Ctrl-C
-        asks at a terminal whether to stop it at Cloudflare, and stops it where there is none.""",
+        Cloudflare writes the packets to your bucket (run `edgecap bucket register` once before), and edgecap
+        fetches them there. Cloudflare allows an account one at a time; the command waits for its turn. At a
+        terminal, Ctrl-C asks whether to stop the capture at Cloudflare; in a script it stops it.""",
     ),
 )
 BUCKET_COMMANDS = (
     (
         "register",
         "edgecap.cli.bucket:register_command",
-        """Prove to Cloudflare that a bucket is ours, once, before its first full capture.
+        """Prove to Cloudflare that a bucket is yours, once, before its first full capture.
 
-        Cloudflare writes a challenge file into the bucket; it is read, and its content sent back. A
-        bucket that is registered already is left as it is.""",
+        Cloudflare writes a challenge file into the bucket; edgecap reads it and sends its content back. If
+        the bucket is registered already, nothing changes.""",
     ),
     (
         "policy",
         "edgecap.cli.rights:bucket_policy",
-        """Print what the keys of a bucket must be allowed to do, and nothing more.
+        """Print the least rights that the keys of a bucket need.
 
         For S3 a policy as JSON, for GCS commands, for R2 the kind of token; explanations go to stderr. With
-        --cloudflare, what Cloudflare needs to write captures to the bucket.""",
+        --cloudflare, prints what Cloudflare needs to write captures to the bucket.""",
     ),
 )
 ARCHIVE_COMMANDS = (
     (
         "policy",
         "edgecap.cli.rights:archive_policy",
-        """Print what the keys of an archive must be allowed to do, and nothing more.
+        """Print the least rights that the keys of an archive need.
 
-        For S3 a policy as JSON, for GCS commands, for R2 the kind of token; explanations go to stderr. An
-        archive is only added to, so deleting is not among them.""",
+        For S3 a policy as JSON, for GCS commands, for R2 the kind of token; explanations go to stderr.
+        edgecap only adds to an archive, so its keys need no right to delete.""",
     ),
 )
 ALERT_COMMANDS = (
     (
         "replay",
         "edgecap.cli.alert:replay_command",
-        """Send a payload to the receiver, as its product does.
+        """Send a payload to the receiver, as its product would.
 
-        With the secret of the settings, in the header or as the signature that the product would send; so
-        all that follows is real, captures too. The way to try a source: docs/alerts has a page on each.""",
+        Sends the secret of the settings in the header or the signature that the product uses. Everything that
+        follows is real, captures included. Use it to try a source; docs/alerts has a page on each.""",
     ),
     (
         "explain",
         "edgecap.cli.alert:explain",
-        """Say what would be captured for a payload, and why. Nothing is done.
+        """Show what edgecap would capture for a payload, and why. Captures nothing.
 
-        A payload with several alerts has a plan for each. What was taken before, by which alerts join and
-        budgets run out, does not count here.""",
+        A payload with several alerts has a plan for each. Earlier incidents and used budgets are not taken
+        into account.""",
     ),
     (
         "list",
         "edgecap.cli.alert:list_command",
-        "List the alerts that this machine's receiver took, newest first, and what came of them.",
+        "List the alerts that this machine's receiver took, newest first, and what each led to.",
     ),
 )
 INCIDENT_COMMANDS = (
@@ -271,16 +274,16 @@ INCIDENT_COMMANDS = (
     (
         "show",
         "edgecap.cli.incident:show",
-        "Show one incident: its alert, its captures, and why it was decided so.",
+        "Show one incident: its alert, its captures, and the rule that decided.",
     ),
 )
 POLICY_COMMANDS = (
     (
         "check",
         "edgecap.cli.policy:check",
-        """Read the policy and say what it means, rule by rule.
+        """Explain the policy in words, rule by rule.
 
-        Ends with exit code 3 and the place if it is wrong. A rule that can never match is warned of.""",
+        If the policy is wrong, exits with 3 and names the place. Warns of rules that can never match.""",
     ),
 )
 GROUPS = {
@@ -322,7 +325,7 @@ def run(arguments: Sequence[str]) -> int:
                 result_action="return_value",
             )
     except CycloptsError as error:
-        complain(f"{str(error).rstrip('.')}; `edgecap [COMMAND] --help` shows what there is")
+        complain(f"{str(error).rstrip('.')}; see `edgecap [COMMAND] --help`")
         return USAGE
     except KeyboardInterrupt as stopped:
         complain(str(stopped) or "interrupted")

@@ -23,7 +23,7 @@ def check(file: Annotated[Path | None, Parameter(name="FILE")] = None, /, *, jso
     Ends with exit code 3 and the place if it is wrong. A rule that can never match is warned of.
 
     Args:
-        file: The policy file; the settings' `receiver.policy` if not given, else the built-in rules alone.
+        file: The policy file; if not given, the settings' `receiver.policy`, or else the built-in rules.
         json: Print one JSON document.
     """
     settings = load_settings()

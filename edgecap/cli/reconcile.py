@@ -15,7 +15,7 @@ def reconcile(*, adopt: Literal["ours", "all"] = "ours", json: Json = False) -> 
     """Finish or clean what was left behind: lost captures, dead runs, temporary files.
 
     Args:
-        adopt: Bring in what edgecap started, or all captures of the account, people's own too.
+        adopt: Bring in captures that edgecap started, or all captures of the account.
         json: Print one JSON document.
     """
     point_at_prefect(load_settings().home)

@@ -42,7 +42,7 @@ def report(
     Args:
         report_id: The id of a capture or of an incident, or the beginning of one; or an entry's path.
         output: The file to write, `edgecap-ID.html` here if not given; - writes to stdout.
-        force: Write over a file that is there already.
+        force: Replace an existing file.
         archive: Name of the archive in the settings.
         json: Print one JSON document: the file and what it is of.
     """

@@ -36,8 +36,8 @@ def resolve(
 
     Args:
         intent: The intent's id or the beginning of it, as the failed run's message has it.
-        capture: The id of the capture that it led to.
-        not_accepted: It led to none.
+        capture: The id of the capture that Cloudflare accepted for it.
+        not_accepted: Cloudflare accepted no capture for it.
         archive: Name of the archive whose journal knows the intent.
         json: Print one JSON document.
     """

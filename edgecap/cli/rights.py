@@ -28,7 +28,7 @@ def bucket_policy(
 
     Args:
         name: Name of the bucket in the settings.
-        cloudflare: What Cloudflare needs in the bucket, in place of what edgecap needs.
+        cloudflare: Print what Cloudflare needs in the bucket, instead of what edgecap needs.
     """
     place = load_settings().bucket(name)
     _print(cloudflare_rights(place) if cloudflare else bucket_rights(place))

@@ -40,7 +40,7 @@ def summary_command(
         files: pcap or pcapng, plain or packed with gzip or zstd; - for standard input.
         filter: Count only packets that match, written as for tcpdump.
         flows: Write a table of all flows there, as Parquet.
-        sampled: The packets are samples, as those of simple captures are; the words then say so.
+        sampled: The packets are samples, as in simple captures; the summary says so.
         json: Print one JSON document: docs/summary.schema.json describes it.
     """
     summary = _summarized(_named(files, "nothing to summarise"), filter, flows, sampled=sampled)
@@ -60,8 +60,8 @@ def merge_command(
     """Merge files of packets by time into one pcapng.
 
     Args:
-        files: pcap or pcapng, plain or packed with gzip or zstd. They stay as they are.
-        output: The new file; one that exists is not replaced.
+        files: pcap or pcapng, plain or packed with gzip or zstd. They are not changed.
+        output: The new file. An existing file is not replaced.
         filter: Merge only packets that match, written as for tcpdump.
         json: Print one JSON document.
     """

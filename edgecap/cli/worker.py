@@ -35,9 +35,9 @@ def worker(
     """Run a worker here.
 
     Args:
-        name: What Prefect's UI calls it. Default: the host's and the folder's name, and its queues.
+        name: Its name in Prefect's UI. Default: made of the host's name, the folder's name and its queues.
         limit: Flow runs at a time.
-        queue: Take runs of this queue only; can be given more than once. Default: all, by their priority.
+        queue: Take runs of this queue only; may be given more than once. Default: all queues, by priority.
     """
     address = named_server("`edgecap up` runs a server and a worker of its own")
     settings = load_settings()

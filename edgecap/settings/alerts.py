@@ -1,4 +1,4 @@
-"""The settings of the alert receiver: where it listens, and whom it takes alerts from."""
+"""The settings of the alert receiver: its address, and the sources of alerts that it accepts."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, mo
 
 from edgecap.settings.pointer import Pointer
 
-_SECRET = "What whoever sends these alerts knows; docs/alerts says for each source where it is entered"  # noqa: S105 - a description
+_SECRET = (
+    "The secret that the sender of these alerts knows; docs/alerts says for each source where to enter it"  # noqa: S105 - a description
+)
 _ADDRESS = re.compile(r"https?://[A-Za-z0-9.\-_:\[\]]+(?:/[A-Za-z0-9._~/-]*)?")
-_OPEN = "true: take alerts from anybody who reaches the receiver, without a secret"
+_OPEN = "true: accept alerts without a secret, from anyone who reaches the receiver"
 
 
 class SourceSettings(BaseModel):
-    """A source whose alerts are taken. Without its table, the source is off."""
+    """A source that may send alerts. Without its table, the source is off."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -113,36 +115,36 @@ class ReceiverSettings(BaseModel):
 
     host: str = Field(
         "127.0.0.1",
-        description="Address to listen at; it speaks HTTP, so a proxy with TLS belongs before it",
+        description="Address to listen at; it speaks plain HTTP, so put a TLS proxy in front of it",
     )
     port: int = Field(4280, ge=0, le=65_535, description="Port to listen at; 0 takes a free one")
     policy: Path | None = Field(
-        None, description="The policy file (TOML); without it the built-in rules count alone"
+        None, description="The policy file (TOML); without it only the built-in rules apply"
     )
-    account: str = Field("default", description="Name of the account that captures are taken with")
-    archive: str = Field("default", description="Name of the archive that they are kept in")
-    keep_days: int = Field(90, ge=1, description="Alerts that are dealt with are forgotten after so long")
+    account: str = Field("default", description="Name of the account that takes the captures")
+    archive: str = Field("default", description="Name of the archive that keeps them")
+    keep_days: int = Field(90, ge=1, description="Days after which a finished alert is forgotten")
     report_token: SecretStr | None = Field(
         None,
-        description="Who knows it may read reports, at `/captures/ID` and `/incidents/ID`: as a bearer "
-        "token, or as the password that a browser asks for. Without it, none is served",
+        description="The token that opens reports at `/captures/ID` and `/incidents/ID`: as a bearer token, "
+        "or as the password that a browser asks for. Without it, no report is served",
     )
     report_url: Annotated[str, AfterValidator(_public_address)] = Field(
         "",
-        description="The receiver as people reach it, such as `https://edgecap.example.net`: for links to "
-        "reports in Prefect's artifacts, so set it where flows run, too",
+        description="The address at which people reach the receiver, such as `https://edgecap.example.net`. "
+        "Prefect's artifacts link to reports there, so set it for the workers too",
     )
 
 
 class IncidentSettings(BaseModel):
-    """How incidents end, and who is told."""
+    """How incidents end, and where that is announced."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     close_after: float = Field(
-        86_400, gt=0, description="Seconds after which an incident is closed whose end nobody tells"
+        86_400, gt=0, description="Seconds after which an incident closes if no alert ends it"
     )
     notify: list[str] = Field(
         [],
-        description="Prefect notification blocks to tell when one closes, such as slack-webhook/on-call",
+        description="Prefect notification blocks to notify when one closes, such as slack-webhook/on-call",
     )

@@ -71,7 +71,7 @@ class StoreLocation(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    uri: str = Field(description="Where it is; the schemes are `file:`, `s3:`, `r2:` and `gs:`")
+    uri: str = Field(description="Its place; the schemes are `file:`, `s3:`, `r2:` and `gs:`")
     endpoint_url: str | None = Field(None, description="An S3 or GCS server other than the provider's own")
     access_key_id: SecretStr | None = Field(None, description="S3 or R2 key, if not from the environment")
     secret_access_key: SecretStr | None = Field(None, description="Its secret")
@@ -101,40 +101,46 @@ class Bucket(StoreLocation):
     delete_delivered: bool = Field(
         False,
         description="Delete a file that Cloudflare delivered for a capture of ours, once its entry is "
-        "committed and every byte of it was read back",
+        "committed and every byte of the entry was read back",
     )
 
 
 class Timing(BaseModel):
-    """How long edgecap waits for what, in seconds."""
+    """Waits and deadlines, in seconds."""
 
     model_config = ConfigDict(extra="forbid")
 
-    poll_first: float = Field(1.0, gt=0, description="First wait between two looks at a capture")
-    poll_most: float = Field(15.0, gt=0, description="Longest wait between two looks")
-    margin: float = Field(900.0, gt=0, description="A capture must be final this long after its time limit")
+    poll_first: float = Field(1.0, gt=0, description="First wait between two requests for a capture's status")
+    poll_most: float = Field(15.0, gt=0, description="Longest wait between two of them")
+    margin: float = Field(900.0, gt=0, description="A capture must have ended this long after its time limit")
     delivery: float = Field(
-        600.0, gt=0, description="A full capture's files must be in the bucket this long after"
+        600.0, gt=0, description="A full capture's files must be in the bucket this long after its end"
     )
-    settle: float = Field(10.0, ge=0, description="The bucket's listing must not change for so long")
+    settle: float = Field(
+        10.0,
+        ge=0,
+        description="How long the bucket's listing must stay the same before it counts as complete",
+    )
     simple_spacing: float = Field(
-        60.0, gt=0, description="Between two simple requests, on the server's clock"
+        60.0, gt=0, description="Shortest time between two simple requests, on the server's clock"
     )
-    full_retry: float = Field(3.0, gt=0, description="Between two looks at whether the full lane is free")
+    full_retry: float = Field(
+        3.0, gt=0, description="Time between two checks of whether the full lane is free"
+    )
     urgent_after: float = Field(
-        1800.0, gt=0, description="Who waits for a lane so long takes turns with those of higher priority"
+        1800.0, gt=0, description="After waiting this long, a run alternates with higher-priority ones"
     )
     late_after: float = Field(
-        600.0, gt=0, description="A scheduled full capture that starts so long after its time is late"
+        600.0, gt=0, description="A scheduled full capture that starts more than this after its time is late"
     )
     outage: float = Field(
         86_400.0,
         ge=0,
-        description="A run waits so long for Cloudflare, or for a store, that does not answer; "
-        "a simple capture no longer than its window can be asked for",
+        description="How long a run waits for Cloudflare or a store that does not answer; "
+        "a simple capture waits no longer than Cloudflare keeps its packets",
     )
     server_speed: float = Field(
-        1.0, gt=0, description="How fast the API's clock runs; not 1 for a simulator only"
+        1.0, gt=0, description="How fast the API's clock runs; other than 1 only with a simulator"
     )
 
 

@@ -22,21 +22,20 @@ from edgecap.settings.alerts import (
 TARGET = Path("docs/settings.md")
 _HEAD = """# Settings
 
-From `edgecap.toml` in the folder where a command runs, or the file that `EDGECAP_CONFIG` names; the
-environment wins over the file. Names of accounts, buckets and archives are yours; `default` is the one that
-is taken when a command or a schedule names none. For the account `default`, the official SDK's own variables
-count too: `CLOUDFLARE_API_TOKEN`, `CLOUDFLARE_ACCOUNT_ID`, `CLOUDFLARE_EMAIL`, `CLOUDFLARE_API_KEY`,
+edgecap reads `edgecap.toml` in the folder where a command runs, or the file that `EDGECAP_CONFIG` names.
+The environment overrides the file. You choose the names of accounts, buckets and archives; a command or a
+schedule that names none uses `default`. For the account `default`, edgecap also reads the official SDK's
+variables: `CLOUDFLARE_API_TOKEN`, `CLOUDFLARE_ACCOUNT_ID`, `CLOUDFLARE_EMAIL`, `CLOUDFLARE_API_KEY`,
 `CLOUDFLARE_BASE_URL`. Written by `python -m edgecap.settings.reference`.
 """
 _NETWORK = """
 ## Networks, proxies, certificates
 
-edgecap takes these from the environment, with their usual names. They count for every connection that
-leaves the machine: Cloudflare's API, S3, R2 and Google Cloud Storage, the servers at which a store's
-credentials are signed in, and a Prefect server on another machine. Set them where `edgecap` runs, and for
-every worker. A value that cannot be used ends a command that needs the network with exit code 3,
-before it starts anything, and the line names the variable; so does a `PREFECT_API_URL` that is not a valid
-URL.
+edgecap takes these from the environment, under their usual names. They apply to every connection that
+leaves the machine: Cloudflare's API, S3, R2 and Google Cloud Storage, the servers that sign in a store's
+credentials, and a Prefect server on another machine. Set them where `edgecap` runs, and for every worker.
+If a value cannot be used, a command that needs the network exits with 3 before it starts anything, and
+names the variable. The same holds for a `PREFECT_API_URL` that is not a valid URL.
 
 | variable | meaning |
 |---|---|
@@ -49,39 +48,39 @@ URL.
 
 **Proxies.** A proxy is `http://host:port`, `https://host:port`, `socks5://host:port` or
 `socks5h://host:port`. Without a scheme it is `http://`. User and password go before the host,
-percent-encoded: `http://user:p%40ss@proxy.example.net:3128`. A password needs a user. They are never shown.
-A SOCKS proxy resolves the names, also with `socks5://`. The names of the variables may be in lower case; a
-variable in lower case counts before the same one in upper case.
+percent-encoded: `http://user:p%40ss@proxy.example.net:3128`. A password needs a user. edgecap never shows
+them. A SOCKS proxy resolves host names, also with `socks5://`. If a variable is set in lower case and in
+upper case, the one in lower case applies.
 
-**NO_PROXY.** Entries stand between commas or spaces. `example.com`, `.example.com` and `*.example.com` mean
-the host and all below it. `192.0.2.7`, `::1` and `[::1]` are addresses, `10.0.0.0/8` and `fd00::/8`
-networks; they match addresses in URLs, and no names, since edgecap does not resolve names for this.
+**NO_PROXY.** Commas or spaces separate its entries. `example.com`, `.example.com` and `*.example.com` mean
+the host and all hosts below it. `192.0.2.7`, `::1` and `[::1]` are addresses, `10.0.0.0/8` and `fd00::/8`
+networks. They match addresses in URLs, not names, since edgecap does not resolve names for this.
 `host:port` and `[::1]:port` match that port only. `*` means that no proxy is used.
 
-**This machine.** `localhost`, the other names that distributions give to loopback, and loopback addresses in
-any spelling (`127.1`, `0`) never go through a proxy. Neither does the metadata service of a cloud: link-local
-addresses, `fd00:ec2::254`, `metadata.google.internal`. So `edgecap up`, the simulator and Prefect's server on
-this machine need no `NO_PROXY`. edgecap adds these names to the `NO_PROXY` of the programs that it starts.
+**This machine.** `localhost`, the other names that distributions give to loopback, and loopback addresses
+in any spelling (`127.1`, `0`) never go through a proxy. Neither does the metadata service of a cloud:
+link-local addresses, `fd00:ec2::254`, `metadata.google.internal`. So `edgecap up`, the simulator and
+Prefect's server on this machine need no `NO_PROXY`. edgecap adds these names to the `NO_PROXY` of the
+programs that it starts.
 
-**Prefect's own client** reads these variables itself and understands less: no networks in `NO_PROXY`, and one
-file of certificates. So edgecap adds the host of `PREFECT_API_URL` to `NO_PROXY` where a network covers it,
-and gives it one file with all the certificates below (`PREFECT_API_SSL_CERT_FILE`, unless you set it). That
-file is in `edgecap-certificates-<uid>` below `TMPDIR`. A server's address in a profile of Prefect is not seen
-here: set `PREFECT_API_URL`.
+**Prefect's own client** reads these variables itself and understands less: no networks in `NO_PROXY`, and
+one file of certificates. So edgecap adds the host of `PREFECT_API_URL` to `NO_PROXY` where a network covers
+it, and gives the client one file with all the certificates below (`PREFECT_API_SSL_CERT_FILE`, unless you
+set it). That file is in `edgecap-certificates-<uid>` below `TMPDIR`. edgecap does not read a server's
+address from a profile of Prefect: set `PREFECT_API_URL`.
 
-**Certificates.** By default, edgecap trusts what the system trusts: add your company's CA there, on Debian
-in `/usr/local/share/ca-certificates` with `update-ca-certificates`, and set nothing. If you cannot, name a
-file: `SSL_CERT_FILE` and `SSL_CERT_DIR` replace the system's trust store, so such a file must
-hold all CAs that are needed. The CAs of the other three variables, and of `ca_bundle` in an AWS profile,
-are trusted in addition. It makes no difference which client a variable is named after. A folder holds
-certificates under OpenSSL's names (`openssl rehash`). Where a system has no trust store, edgecap uses the
-list of the package `certifi`.
+**Certificates.** By default, edgecap trusts the CAs that the system trusts. Add your company's CA there (on
+Debian in `/usr/local/share/ca-certificates`, with `update-ca-certificates`), and set nothing. If you
+cannot, name a file. `SSL_CERT_FILE` and `SSL_CERT_DIR` replace the system's trust store, so they must hold
+every CA that you need. edgecap also trusts the CAs of the other three variables and of `ca_bundle` in an
+AWS profile. All clients use all of these variables. A folder holds certificates under OpenSSL's names
+(`openssl rehash`). On a system without a trust store, edgecap uses the list of the package `certifi`.
 
-**What goes wrong.** A proxy that does not answer is waited for, as any outage is. If a proxy wants a
-password, or a certificate is not trusted, a command at a terminal ends with one line that names the proxy
-and what to set; the run of a worker waits for it to be mended.
+**Errors.** If a proxy does not answer, edgecap waits for it, as in any outage. If a proxy wants a password,
+or a certificate is not trusted, a command at a terminal ends with one line that names the proxy and the
+variable to set. A worker's run waits until that is corrected.
 """
-_SOURCES = "Who may send alerts, of " + ", ".join(AlertSettings.model_fields)
+_SOURCES = "A source of alerts: " + ", ".join(AlertSettings.model_fields)
 
 
 def settings_page() -> str:
@@ -91,7 +90,7 @@ def settings_page() -> str:
         ("A Cloudflare account", "accounts.NAME", "ACCOUNTS__NAME__", Account),
         ("A bucket that full captures are written to", "buckets.NAME", "BUCKETS__NAME__", Bucket),
         ("An archive", "archives.NAME", "ARCHIVES__NAME__", StoreLocation),
-        ("How long to wait for what (seconds)", "timing", "TIMING__", Timing),
+        ("Waits and deadlines, in seconds", "timing", "TIMING__", Timing),
         ("The API's documented bounds", "bounds", "BOUNDS__", Bounds),
         ("The alert receiver", "receiver", "RECEIVER__", ReceiverSettings),
         ("Incidents", "incidents", "INCIDENTS__", IncidentSettings),

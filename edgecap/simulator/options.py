@@ -45,14 +45,12 @@ class SimulatorOptions(BaseModel):
         ge=0,
         description="Made-up packets a second at each server of ORD, without attacks; less elsewhere",
     )
-    variant: str = Field(
-        "documented", description=f"Which of the plausible APIs to be: {', '.join(VARIANTS)}"
-    )
+    variant: str = Field("documented", description=f"Variant of the API to simulate: {', '.join(VARIANTS)}")
     set: dict[str, str] = Field(
         default_factory=dict, description="Single choices of the variant, such as list_lag=5"
     )
     fault: list[str] = Field(
-        default_factory=list, description="Trouble to make, such as reset,method=POST,path=*/pcaps,count=1"
+        default_factory=list, description="Fault to inject, such as reset,method=POST,path=*/pcaps,count=1"
     )
     log: Path | None = Field(None, description="File that takes every request and event, a JSON line each")
     account_id: str = Field(
@@ -94,7 +92,7 @@ class SimulatorOptions(BaseModel):
     simple_spacing: float = Field(
         SIMPLE_SPACING, ge=0, description="Seconds between two simple captures, on the simulator's clock"
     )
-    sample_one_in: int = Field(10, ge=1, description="A simple capture sees one packet in so many")
+    sample_one_in: int = Field(10, ge=1, description="A simple capture sees one of this many packets")
     hold_at_most: int = Field(
         HOLD_AT_MOST, ge=1, description="Bytes of packets to keep here at a time, before they are delivered"
     )
