@@ -119,7 +119,7 @@ async def test_a_look_is_followed_by_a_pause_however_long_it_took(takes, pause):
     assert pauses == pytest.approx([pause] * 3)
 
 
-async def test_a_run_s_own_looks_are_followed_by_a_pause_however_long_they_took(monkeypatch):
+async def test_a_run_pauses_between_looks_however_long_they_take(monkeypatch):
     """The same for the run's process: here each look takes an hour of the loop's clock."""
     loop = asyncio.get_running_loop()
     clock, ahead, began, ended = loop.time, 0.0, [], []
@@ -149,7 +149,7 @@ async def test_a_run_s_own_looks_are_followed_by_a_pause_however_long_they_took(
 
 
 @pytest.mark.parametrize("error", [ConfigError("no account is called 'lab'"), Damaged("bytes differ")])
-async def test_what_does_not_pass_ends_the_effort_and_the_run_s_log_says_so(error, caplog):
+async def test_a_permanent_error_ends_the_attempts_and_the_run_log_says_so(error, caplog):
     world = World(error)
     for _ in range(3):
         await world.canceller.once()
@@ -199,7 +199,7 @@ async def test_a_run_that_is_started_anew_or_deleted_meanwhile_keeps_its_capture
     assert len(world.attempts) <= attempts + 2
 
 
-async def test_a_post_without_an_answer_is_looked_for_until_the_list_must_show_it():
+async def test_an_unanswered_post_is_looked_for_until_the_list_must_show_it():
     world = World(UNSEEN_YET)
     await world.canceller.once()
     await world.canceller.settled()
@@ -235,7 +235,7 @@ async def test_one_that_cannot_be_stopped_does_not_hold_up_another():
     assert {run_id for _, run_id in world.attempts} == {"run", "other"}
 
 
-async def test_the_first_look_reaches_back_further_and_silence_of_prefect_is_no_end():
+async def test_the_first_look_reaches_back_further_and_outlives_prefect_failures():
     world = World(NOTHING, runs=[])
     await world.canceller.once()
     await world.canceller.once()

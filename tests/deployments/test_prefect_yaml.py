@@ -37,7 +37,7 @@ def test_the_example_of_an_expression_leaves_something_to_do_and_is_off():
     assert [each["active"] for each in CAPTURES["simple-dns-hourly"]["schedules"]] == [False]
 
 
-def test_the_form_offers_an_expression_for_both_kinds_and_says_what_it_is():
+def test_the_form_offers_and_explains_an_expression_for_both_kinds():
     schema = parameter_schema(capture.fn).model_dump_for_openapi()
     for title in ("Simple capture", "Full capture"):
         [kind] = [each for each in schema["definitions"].values() if each.get("title") == title]

@@ -90,7 +90,7 @@ async def test_a_small_file_that_unpacks_to_a_large_one_stays_packed(bucket, arc
     assert set(entry.manifest.flags) <= ENTRY_FLAGS.keys()
 
 
-async def test_a_capture_of_which_all_is_too_large_has_an_entry_that_says_so(bucket, archive):
+async def test_a_capture_with_only_oversized_files_has_a_flagged_entry(bucket, archive):
     bucket.put(f"s1/pcap_{CAPTURE.id}.pcap", gzip.compress(BOMB))
     _, entry = await archived(bucket, archive, byte_limit=LIMIT)
     assert entry.manifest.flags == ("empty", "too-large", "unsummarised")
@@ -121,7 +121,7 @@ def test_without_a_limit_a_packed_file_is_bounded_by_its_own_size():
     assert most_unpacked(4_000_000) == 800_000_000
 
 
-def test_the_bound_is_for_each_file_and_leaves_room_for_what_is_not_known():
+def test_the_bound_is_per_file_with_room_to_spare():
     assert largest_file(None) is None
     assert largest_file(1) == 64 << 20
     assert largest_file(1_000_000_000) == 2_000_000_000

@@ -41,7 +41,7 @@ def test_hides_a_secret_wherever_it_stands(place):
 
 
 @pytest.mark.parametrize("password", ["pw", "p@ss@word", "p:w"])
-def test_hides_a_password_in_a_url_even_with_an_at_sign_in_it(password):
+def test_hides_a_url_s_password_even_with_an_at_sign(password):
     assert redact(f"see https://me:{password}@host/a@b") == "see https://***@host/a@b"
 
 

@@ -53,7 +53,7 @@ def check(request, **bounds):
 
 
 @given(request=simple | full)
-def test_everything_within_the_bounds_passes_and_makes_a_body_that_the_schema_takes(request):
+def test_every_request_within_bounds_makes_a_body_valid_for_the_schema(request):
     check(request)
     body = request_body(request, destination_conf="s3://bucket?region=us-east-1")
     schema = {"$ref": f"{SCHEMAS}request_{request.type}", "components": OPENAPI["components"]}
@@ -131,7 +131,7 @@ def test_refuses_what_is_no_data_centre(colo):
 
 
 @pytest.mark.parametrize("ago", [timedelta(0), timedelta(hours=24), timedelta(seconds=-60)])
-def test_an_offset_within_a_day_passes_with_a_minute_for_clocks_that_differ(ago):
+def test_an_offset_within_a_day_passes_with_a_minute_of_tolerance(ago):
     check(SimpleRequest(offset_time=NOW - ago))
 
 
@@ -241,7 +241,7 @@ def test_an_expression_reads_well_in_a_run_s_name(wanted, expression, text):
 
 @pytest.mark.parametrize("make", [SimpleRequest, lambda **more: FullRequest(colo="ORD", **more)])
 class TestExpression:
-    def test_one_that_libpcap_takes_passes_and_is_in_the_body_as_far_as_the_api_can_do_it(self, make):
+    def test_a_valid_one_is_in_the_body_as_far_as_possible(self, make):
         request = make(filter=Filter(destination_port=443), expression="tcp and less 100")
         check(request)
         body = request_body(request)

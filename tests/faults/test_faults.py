@@ -46,7 +46,7 @@ def test_every_variant_of_the_api_meets_every_crash_point():
     assert all(len(variants) == 5 for variants in met.values()), met
 
 
-def test_a_run_goes_on_from_its_results_and_plays_again_what_is_another_case_now(tmp_path):
+def test_a_resumed_matrix_plays_only_new_and_changed_cases(tmp_path):
     first, second, third = matrix(SEED)[:3]
     results = [
         Result(first, outcome="archived", violations=["a rule"], commit="a1"),
@@ -80,7 +80,7 @@ def test_what_is_done_to_a_case_is_part_of_its_definition():
     )
 
 
-def test_the_report_says_what_was_played_at_which_commit_and_what_was_not():
+def test_the_report_names_the_commit_and_the_cases_not_played():
     first, second = matrix(SEED)[:2]
     done = [Result(first, commit="a1", at="2026-11-28T01:00:00Z"), Result(second, commit="b2", at="x")]
     text = page(done, seed=1, sites=2, of=5)

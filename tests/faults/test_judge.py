@@ -173,7 +173,7 @@ def test_two_full_captures_in_the_lane(good):
     )
 
 
-def test_a_refused_request_unless_a_person_was_faster_or_it_was_the_fault(good):
+def test_a_refused_request_unless_a_person_or_the_fault_explains_it(good):
     refused = post(61, None, outcome="refused", status=429, reason="too soon")
     assert any("was refused: 429" in found for found in judge(replace(good, events=[*good.events, refused])))
     person = simple(60.5, OTHER_CAPTURE, caller="a person")
@@ -194,7 +194,7 @@ def test_an_accepted_capture_that_nobody_kept_or_gave_a_reason_for(good):
     assert any("neither archived nor failed" in found for found in judge(other))
 
 
-def test_a_typed_reason_is_enough_in_the_journal_or_in_the_runs_state(good):
+def test_a_typed_reason_in_journal_or_run_state_is_enough(good):
     ended = {"outcome": "failed", "error": "CaptureFailed", "reason": "no packets"}
     assert judge(replace(good, archive=intent(CAPTURE, ended=ended))) == []
     failed = [RunSeen(RUN, history("FAILED"))]
@@ -315,7 +315,7 @@ def test_a_capture_that_two_intents_have(good):
     assert any("is that of two intents" in found for found in judge(replace(good, other=other)))
 
 
-def test_two_intents_may_want_the_same_full_capture_and_one_may_not_have_it_twice(good):
+def test_two_intents_may_want_alike_captures_but_one_only_one(good):
     asked = {"type": "full", "colo_name": "ord02"}
     events = [*full(0, 50, CAPTURE, body=asked), *full(51, 99, OTHER_CAPTURE, body=asked)]
     one = entry(CAPTURE, {"raw/all.pcap": FILE}, body=asked)

@@ -91,7 +91,7 @@ async def test_the_api_is_asked_for_what_it_can_do_of_an_expression(world, store
     assert packets_by_capinfos(world.archive / entry.prefix / "packets.pcapng") == residual.kept
 
 
-async def test_delivered_files_are_deleted_once_they_are_archived_if_the_bucket_says_so(world, store):
+async def test_delivered_files_are_deleted_after_archiving_if_the_bucket_says_so(world, store):
     await register_bucket()
     bucket = open_store(load_settings().bucket())
     request = FullRequest(colo="ORD", time_limit=20)
@@ -107,7 +107,7 @@ async def test_delivered_files_are_deleted_once_they_are_archived_if_the_bucket_
 
 
 @pytest.mark.parametrize("world", [((), name) for name in VARIANTS], indirect=True, ids=list(VARIANTS))
-async def test_a_full_capture_arrives_as_one_file_per_server_under_every_plausible_api(world, store):
+async def test_a_full_capture_arrives_whole_under_every_plausible_api(world, store):
     await register_bucket()
     state = await run(FullRequest(colo="ORD", time_limit=20, filter=WEB))
     summary = await state.result()

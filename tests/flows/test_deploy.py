@@ -30,7 +30,7 @@ def deploy(folder, **env):
     )
 
 
-def test_a_server_of_ones_own_gets_the_queues_in_their_order_and_every_deployment(prefect_server, tmp_path):
+def test_a_user_s_server_gets_the_queues_and_every_deployment(prefect_server, tmp_path):
     done = deploy(tmp_path, PREFECT_API_URL=prefect_server.api_url)
     assert done.returncode == 0, done.stderr
     assert done.stderr.splitlines()[-1].strip() == "edgecap worker"
@@ -171,7 +171,7 @@ def test_a_deploy_loses_no_run_whose_time_has_come(prefect_server, tmp_path):
         prefect.pause(key)
 
 
-def test_a_run_that_is_due_while_the_deploy_goes_on_is_made_all_the_same(prefect_server, tmp_path):
+def test_a_run_that_is_due_during_the_deploy_is_not_lost(prefect_server, tmp_path):
     """After a change Prefect makes a deployment's runs anew only from some seconds later on."""
     tag, file = uuid4().hex[:8], tmp_path / "prefect.yaml"
     config = {

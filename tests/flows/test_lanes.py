@@ -42,7 +42,7 @@ async def run_of(client, state):
     return await client.read_flow_run(state.state_details.flow_run_id)
 
 
-async def test_a_full_capture_waits_for_the_one_before_it_and_its_state_says_so(world):
+async def test_a_full_capture_waits_for_its_predecessor_and_says_so(world):
     await register_bucket()
     running = asyncio.create_task(
         capture(FullRequest(colo="ORD", time_limit=3000, filter=DNS), return_state=True)

@@ -46,9 +46,7 @@ async def scheduled(prefect_server):
         yield make
 
 
-async def test_every_capture_of_the_missed_hour_has_the_window_that_it_was_meant_to_have(
-    world, store, scheduled
-):
+async def test_every_capture_of_a_missed_hour_has_its_scheduled_window(world, store, scheduled):
     now = datetime.now(UTC)
     missed = [now - timedelta(minutes=minutes) for minutes in (60, 50, 40, 30, 20, 10)]
     ends = await asyncio.gather(*(scheduled(when, SimpleRequest(time_limit=5)) for when in missed))

@@ -112,7 +112,7 @@ async def waiting(at):
     await run_or_suspend(step)
 
 
-async def test_a_run_that_gives_its_process_back_is_scheduled_once_although_prefect_goes_away(
+async def test_a_suspended_run_is_scheduled_once_although_prefect_goes_away(
     prefect_server, on_a_worker, monkeypatch
 ):
     """When Prefect is back, a worker may have taken the run: two processes would come of a second time."""
@@ -170,7 +170,7 @@ async def test_a_late_full_capture_that_nobody_wants_late_waits_no_longer(world,
         await on_a_worker(submitting, request=request, scheduled=scheduled, if_late="skip")
 
 
-async def test_a_token_that_stops_working_is_waited_for_once_a_capture_was_accepted(world, on_a_worker):
+async def test_after_acceptance_a_run_waits_for_a_working_token(world, on_a_worker):
     submitted, _ = await on_a_worker(submitting, request=SimpleRequest(time_limit=5))
     down(world, value=403)
     result, run = await on_a_worker(polling, capture=submitted.capture, request=SimpleRequest(time_limit=5))
@@ -202,9 +202,7 @@ def cut_off(prefect_server, monkeypatch):
         EventsWorker.drain_all(timeout=60, at_exit=False)  # it would go on trying this address
 
 
-async def test_a_run_that_prefect_leaves_alone_for_too_long_is_taken_up_again(
-    world, deployment, cut_off, monkeypatch
-):
+async def test_a_run_that_prefect_fails_for_too_long_is_resumed(world, deployment, cut_off, monkeypatch):
     """Prefect is back when the run's end is to be told, so that it can be told as a failure."""
     away = crashed
 

@@ -178,7 +178,7 @@ async def test_cancelled_runs_are_asked_for_again_where_prefect_is_busy(world, m
     assert len(asked) == 2
 
 
-async def test_of_many_at_once_one_looks_one_waits_for_it_and_the_others_leave(prefect_server):
+async def test_of_several_reconcilers_one_works_one_waits_and_the_others_leave(prefect_server):
     forget_runs(prefect_server.api_url)
     async with get_client() as client:
         pool = await client.create_work_pool(WorkPoolCreate(name=f"pool-{uuid4().hex}", type="process"))
@@ -205,7 +205,7 @@ async def test_of_many_at_once_one_looks_one_waits_for_it_and_the_others_leave(p
         assert {run.id for run in await client.read_flow_runs(flow_run_filter=wanted)} == {second}
 
 
-async def test_runs_whose_time_went_by_while_nobody_worked_are_deleted_by_the_one_that_looks(prefect_server):
+async def test_overdue_scheduled_reconcile_runs_are_deleted(prefect_server):
     forget_runs(prefect_server.api_url)
     now = datetime.now(UTC)
     async with get_client() as client:
@@ -239,7 +239,7 @@ async def test_runs_whose_time_went_by_while_nobody_worked_are_deleted_by_the_on
 
 
 @pytest.mark.filterwarnings("ignore:Artifact creation outside:FutureWarning")
-async def test_a_prefect_server_that_is_busy_for_a_moment_does_not_end_a_reconcile_run(world, prefect_server):
+async def test_a_briefly_busy_prefect_server_does_not_end_reconcile(world, prefect_server):
     """It answers 503 while something else writes to its database."""
     with FlakyProxy(prefect_server.port) as proxy:
         address = {PREFECT_API_URL: f"{proxy.url}/api", PREFECT_CLIENT_MAX_RETRIES: 0}

@@ -153,7 +153,7 @@ async def test_an_attack_is_shown_from_before_its_start_to_after_its_end(deploye
     )
 
 
-async def test_no_run_that_a_schedule_left_behind_is_taken_up_by_a_test_s_worker(deployed):
+async def test_a_test_s_worker_finds_no_leftover_scheduled_run(deployed):
     """Deploying takes a while; the time of a schedule's run may come before the schedule is paused."""
     with PrefectApi(deployed.api_url) as prefect:
         deployment = prefect.deployment("capture/simple-every-10-min")["id"]

@@ -52,7 +52,7 @@ async def run_in(kind):
         return run.id
 
 
-async def test_one_that_nobody_says_to_hold_is_freed_once_and_can_be_taken(taken):
+async def test_a_slot_without_a_named_holder_is_freed_once(taken):
     assert await free_if_abandoned(taken) == "", "it was taken only now"
     reasons = await asyncio.gather(*(free_if_abandoned(taken, after=AT_ONCE) for _ in range(4)))
     assert [reason for reason in reasons if reason] == ["nobody says that it holds it"]

@@ -31,7 +31,7 @@ _SUBMISSION = "edgecap/captures/test_submission.py"
 TESTS = {  # the quick ones first: the first that fails is enough
     "edgecap.captures.polling": [
         "edgecap/captures/test_polling.py",
-        f"{_SUBMISSION}::test_a_capture_that_is_not_known_by_its_id_yet_is_as_it_was_accepted",
+        f"{_SUBMISSION}::test_a_capture_the_api_does_not_know_yet_counts_as_accepted",
     ],
     "tasks.runtime.restart_policy": ["tasks/runtime/test_restart_policy.py"],
     "edgecap.captures.queue": ["edgecap/captures/test_queue.py", "edgecap/captures/test_ours.py"],

@@ -23,7 +23,7 @@ BUSY = SetupError("the Prefect server answers 503", where="POST /flow_runs/filte
         ("FAILED", 0, True),
     ],
 )
-def test_a_crashed_run_is_waited_for_until_nobody_takes_it_up_any_more(state, minutes, given_up):
+def test_a_crashed_run_is_given_up_once_nothing_resumes_it(state, minutes, given_up):
     since = datetime.now(UTC) - timedelta(minutes=minutes)
     assert is_over({"type": state, "timestamp": since.isoformat()}) == given_up
 
@@ -119,7 +119,7 @@ class Server:
         }
 
 
-def test_a_busy_server_and_a_crash_that_is_taken_up_again_end_nothing(tmp_path, monkeypatch):
+def test_a_busy_server_and_a_resumed_crash_do_not_end_the_demo(tmp_path, monkeypatch):
     server = Server(BUSY, "RUNNING", BUSY, "CRASHED", "CRASHED", "SCHEDULED", "RUNNING", "COMPLETED")
     monkeypatch.setattr("deployments.demo.demo.PrefectApi", lambda _: server)
     monkeypatch.setattr("deployments.demo.demo.time.sleep", lambda _: None)

@@ -36,7 +36,7 @@ def test_a_new_field_arrives_alone():
     assert changes(now, EXISTING, RECORD) == Changes(fields={"description": "anew"})
 
 
-def test_a_new_time_arrives_and_whether_it_is_on_stays_as_it_was_set():
+def test_a_new_time_is_deployed_and_the_schedule_stays_switched_off():
     now = declared(schedule(cron="5 * * * *"), triggers=THEN.triggers)
     expected = {"its id": {"schedule": {"cron": "5 * * * *"}, "parameters": {}}}
     assert changes(now, EXISTING, RECORD) == Changes(update=expected)
@@ -47,7 +47,7 @@ def test_the_file_switches_a_schedule_off():
     assert changes(now, EXISTING, RECORD) == Changes(update={"its id": {"active": False}})
 
 
-def test_a_new_schedule_is_added_and_one_that_left_the_file_is_removed():
+def test_new_schedules_are_added_and_deleted_ones_are_removed():
     now = declared(schedule("nightly"), triggers=THEN.triggers)
     assert changes(now, EXISTING, RECORD) == Changes(add=(schedule("nightly"),), remove=("its id",))
 

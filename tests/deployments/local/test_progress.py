@@ -33,7 +33,7 @@ def test_one_that_writes_to_its_log_is_waited_for():
     assert Watched().lasts(1000, lines=1)
 
 
-def test_one_that_works_is_waited_for_also_on_a_tenth_of_a_processor():
+def test_a_program_that_uses_a_tenth_of_a_processor_is_waited_for():
     assert Watched().lasts(1000, load=0.1)
 
 
@@ -60,7 +60,7 @@ def test_it_says_now_and_then_that_it_goes_on():
     ]
 
 
-def test_a_real_program_that_says_something_is_waited_for_and_one_that_sleeps_is_stopped(tmp_path):
+def test_a_program_that_logs_is_waited_for_and_a_silent_one_stopped(tmp_path):
     loud = "for line in 1 2 3 4 5; do echo $line; sleep 1; done"
     Program("loud", ["sh", "-c", loud], log=tmp_path / "loud.log").run(timeout=3)
     silent = Program("silent", ["sleep", "60"], log=tmp_path / "silent.log")

@@ -74,7 +74,7 @@ def test_what_was_killed_is_started_again_after_a_pause(make, clock):
     assert said[1:] == ["sleeper started again"]
 
 
-def test_the_pauses_grow_up_to_a_minute_and_start_anew_after_a_healthy_life(make, clock):
+def test_pauses_grow_to_a_minute_and_shrink_after_a_healthy_life(make, clock):
     said = []
     program = make("ender", ENDER)
     watch = Watch([program], said.append, clock=clock)

@@ -37,7 +37,7 @@ def holder(home, name):
             process.kill()
 
 
-def test_a_name_is_taken_while_its_worker_lives_and_free_once_it_was_killed(tmp_path):
+def test_a_name_is_taken_until_its_worker_is_killed(tmp_path):
     with holder(tmp_path, "mine"):
         with pytest.raises(SetupError, match="'mine' is at work already: it runs on this machine") as caught:
             claim_name(tmp_path, "mine")
@@ -46,7 +46,7 @@ def test_a_name_is_taken_while_its_worker_lives_and_free_once_it_was_killed(tmp_
     assert claim_name(tmp_path, "mine")[1], "it is known that there was one"
 
 
-def test_a_worker_that_was_refused_does_not_count_as_one_that_used_the_name(tmp_path):
+def test_a_refused_worker_does_not_count_as_a_user_of_the_name(tmp_path):
     """Its second start would not ask the server any more, and two workers would have one name."""
     for _ in range(2):
         lock, was_used_here = claim_name(tmp_path, "mine")

@@ -174,7 +174,7 @@ def test_other_ways_lead_nowhere(address, method, path, status, error):
     assert (answer.status_code, answer.json()) == (status, {"error": error})
 
 
-def test_a_body_of_a_mebibyte_is_taken_and_one_of_more_is_not(address, inbox):
+def test_a_body_of_a_mebibyte_is_accepted_and_a_larger_one_refused(address, inbox):
     filled = json.dumps({"text": "", "data": {}})
     most = filled.replace('""', f'"{"x" * (MOST_BODY - len(filled))}"').encode()
     assert http.post(f"{address}/alerts/cloudflare", content=most, headers=KNOWN).status_code == 202

@@ -161,7 +161,7 @@ def test_the_setting_switches_them_on(tmp_path, token, on):
 @pytest.mark.parametrize(
     "wanted", ["0000", "..", "%2e%2e%2fmanifest.json", "a%00b", "%3Cscript%3E", "x" * 300]
 )
-def test_what_is_not_there_is_404_and_is_not_sent_back_as_markup(address, wanted):
+def test_an_unknown_page_is_404_and_not_echoed_as_markup(address, wanted):
     for kind in ("captures", "incidents"):
         answer = http.get(f"{address}/{kind}/{wanted}", headers=BEARER)
         assert answer.status_code == 404
@@ -192,7 +192,7 @@ def test_a_summary_that_cannot_be_read_leaves_the_manifest(address, store):
     assert "The summary cannot be read" in answer.text
 
 
-def test_an_archive_that_is_away_is_503_and_back_when_it_is_back(address, store, folder):
+def test_an_unreachable_archive_is_503_until_it_is_back(address, store, folder):
     keep_summary(store, flood())
     folder.rename(folder.with_name("away"))
     answer = http.get(f"{address}/captures/{FLOOD}", headers=BEARER)
@@ -218,7 +218,7 @@ def test_an_incident_is_served_with_links_to_its_captures(address, store):
     assert "its entry is no longer in the archive" in answer.text
 
 
-def test_guesses_do_not_fill_the_log_and_the_token_is_never_in_it(address, store, caplog):
+def test_guessed_tokens_do_not_fill_the_log_or_appear_in_it(address, store, caplog):
     """The line is one kind for the quiet log, whoever asks for whatever."""
     keep_summary(store, flood())
     for number in range(MOST + 5):
@@ -246,7 +246,7 @@ class SlowArchive:
         return getattr(self._store, name)
 
 
-def test_reports_that_hang_hold_up_no_alert_and_too_many_are_sent_away(serve, store, inbox):
+def test_hanging_reports_delay_no_alert_and_further_ones_are_refused(serve, store, inbox):
     keep_summary(store, quiet(), capture_id=REFLECTION)
     slow = SlowArchive(store)
     pages = ReportPages(TOKEN, lambda: slow, inbox)

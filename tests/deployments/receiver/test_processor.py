@@ -61,7 +61,7 @@ def keep(inbox, *payloads, source="cloudflare", received=NOW):
     return inbox.keep([(source, body, received) for body in bodies])
 
 
-def test_what_was_left_by_the_one_before_is_settled_first_and_in_order(make, inbox):
+def test_alerts_left_by_the_last_process_are_settled_first_in_order(make, inbox):
     keep(inbox, attack(1), attack(2))
     told = []
     make(on_settled=lambda: told.append(1))

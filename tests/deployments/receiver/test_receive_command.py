@@ -35,7 +35,7 @@ def test_from_the_alert_to_prefect_and_to_the_warm_process(command, prefect):
     assert folder.stat().st_mode & 0o777 == 0o700
 
 
-def test_a_thousand_alerts_from_eight_connections_are_the_incidents_that_they_should_be(command, prefect):
+def test_a_thousand_alerts_from_eight_connections_become_a_hundred_incidents(command, prefect):
     """100 attacks: of each, connections tell the start six times and the end four times, eight at a time."""
     prefect.start()
     command.env = {"PREFECT_API_URL": prefect.api_url}

@@ -98,7 +98,7 @@ def test_new_alerts_do_not_hurry_a_prefect_that_is_away(deliverer, prefect, ente
 
 
 @pytest.mark.parametrize("status", [400, 409, 413, 422])
-def test_an_order_that_prefect_refuses_is_put_aside_and_the_others_go_on(
+def test_a_run_request_that_prefect_refuses_does_not_stop_the_others(
     deliverer, prefect, enter, inbox, status
 ):
     prefect.start()
@@ -162,7 +162,7 @@ def test_while_prefect_is_busy_no_order_goes_before_another(deliverer, prefect, 
     assert numbers(prefect) == ["1", "2"]
 
 
-def test_an_order_that_makes_prefect_fail_holds_up_no_other_and_is_not_given_up(
+def test_a_run_request_that_makes_prefect_fail_is_retried_behind_the_others(
     deliverer, prefect, enter, inbox, clock
 ):
     """Its incident's end waits for it; alerts of other incidents go before it."""
@@ -275,9 +275,7 @@ def test_nothing_in_an_alert_is_a_template_to_prefect(deliverer, prefect, enter)
     assert Alert.model_validate(alert).text == "a\N{REPLACEMENT CHARACTER}b"
 
 
-def test_an_alert_that_is_too_long_for_prefect_is_sent_without_what_is_for_people(
-    deliverer, prefect, enter, inbox
-):
+def test_an_alert_too_long_for_prefect_loses_its_texts_for_people(deliverer, prefect, enter, inbox):
     prefect.start()
     long = attack(1)
     long["data"] |= {f"note-{number}": "word " * 500 for number in range(200)}

@@ -62,9 +62,7 @@ def manifests(store) -> list[str]:
 
 
 @pytest.mark.parametrize("after", [False, True])
-def test_killed_at_every_put_it_leaves_no_entry_and_the_next_try_makes_one(
-    store, capture, keep, two_servers, after
-):
+def test_a_kill_at_any_put_leaves_no_entry_and_a_retry_succeeds(store, capture, keep, two_servers, after):
     """Two raw files, a summary, the manifest: four puts."""
     for k in range(1, 5):
         job = capture(f"{k:032x}")
@@ -82,7 +80,7 @@ def test_killed_at_every_put_it_leaves_no_entry_and_the_next_try_makes_one(
     assert all(verdict.problems == [] for verdict in verify_archive(store))
 
 
-def test_a_process_killed_at_any_moment_leaves_only_whole_files_and_whole_entries(tmp_path):
+def test_a_kill_at_any_moment_leaves_only_whole_files_and_entries(tmp_path):
     """kill -9 at five moments of a process that archives one capture after the other."""
     program = """
 import hashlib, sys
@@ -197,9 +195,7 @@ def test_a_name_that_leads_out_of_the_entry_is_refused(folder, capture, name):
         commit(folder, manifest_of(capture, name))
 
 
-def test_a_full_disk_is_one_clear_line_and_leaves_nothing_under_a_final_name(
-    tmp_path, capture, keep, two_servers, pcap
-):
+def test_a_full_disk_is_one_clear_line_and_leaves_no_final_file(tmp_path, capture, keep, two_servers, pcap):
     disk = tmp_path / "disk"
     with mounted(disk, "size=1m", lazy=False):
         store = open_store(StoreLocation(uri=f"file:{disk}"))
@@ -231,9 +227,7 @@ def test_a_full_disk_is_one_clear_line_and_leaves_nothing_under_a_final_name(
         assert verify_entry(store, commit(store, manifest)) == []
 
 
-def test_a_read_only_archive_can_be_read_and_says_that_it_cannot_be_written(
-    tmp_path, capture, keep, two_servers
-):
+def test_a_read_only_archive_is_readable_and_says_that_writes_fail(tmp_path, capture, keep, two_servers):
     disk = tmp_path / "disk"
     with mounted(disk, "size=1m", lazy=False):
         store = open_store(StoreLocation(uri=f"file:{disk}"))

@@ -63,7 +63,7 @@ def test_entries_are_listed_newest_first_and_filtered(filled):
     assert numbers(list_entries(filled, since=since + timedelta(microseconds=1), limit=9))[-1] == 1
 
 
-def test_only_the_days_asked_for_are_listed_and_only_what_is_shown_is_read(filled):
+def test_only_the_wanted_days_are_listed_and_only_shown_entries_read(filled):
     watched = Watched(filled)
     since, until = datetime(2026, 10, 31, 9, tzinfo=UTC), datetime(2026, 11, 2, tzinfo=UTC)
     assert numbers(list_entries(watched, since=since, until=until)) == [2, 1]

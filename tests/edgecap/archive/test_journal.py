@@ -77,7 +77,7 @@ def test_a_posting_is_written_once_and_says_what_its_answer_proved(store):
     assert journal.find("i1").postings == ()
 
 
-def test_an_intent_that_is_asked_for_again_is_followed_to_the_one_that_does(store):
+def test_a_repeated_intent_is_followed_to_the_one_that_repeats_it(store):
     journal = Journal(store)
     assert journal.follow("i1") is None
     journal.begin(intent())
@@ -196,7 +196,7 @@ def test_intents_that_ended_cost_no_read(tmp_path):
     assert store.reads == [f"intents/open/{name}.json" for name in names]
 
 
-def test_an_ending_that_cannot_be_read_still_ends_and_is_not_silent_to_who_asks_for_it(folder):
+def test_an_unreadable_ending_still_ends_its_intent_and_find_reports_it(folder):
     journal = Journal(folder)
     journal.begin(intent())
     folder.put("intents/i1/ended.json", b"garbage")

@@ -33,7 +33,7 @@ def test_a_byte_flipped_on_the_way_is_no_damage(broken, entries):
     assert proxy.went_off == len(entries[0].manifest.files)
 
 
-def test_a_file_that_the_store_does_not_give_is_not_called_damaged_and_the_rest_is_verified(broken, entries):
+def test_an_unreadable_file_is_not_called_damaged_and_others_are_verified(broken, entries):
     _, through, proxy = broken
     name = entries[1].prefix + entries[1].manifest.files[1].name
     proxy.never = name.encode()
@@ -47,7 +47,7 @@ def test_a_file_that_the_store_does_not_give_is_not_called_damaged_and_the_rest_
     assert (problem.kind, problem.key) == ("unread", name)
 
 
-def test_a_file_that_something_on_the_way_does_not_find_is_not_called_missing(broken, entries):
+def test_a_404_from_something_between_does_not_mean_missing(broken, entries):
     """A load balancer that lost its servers answers 404, and nobody has to restore anything for that."""
     _, through, proxy = broken
     proxy.never, proxy.trouble = (entries[1].prefix + "manifest.json ").encode(), b"404 Not Found"
@@ -86,7 +86,7 @@ def test_a_list_does_not_wait_for_thousands_of_manifests(broken, entries):
         list(list_entries(through))
 
 
-def test_a_text_of_a_manifest_that_was_changed_on_the_way_is_noticed(broken, entries):
+def test_a_manifest_changed_on_the_way_is_noticed(broken, entries):
     """It is valid JSON, and would be taken for what was written: the store's checksum says that it is not."""
     _, through, proxy = broken
     proxy.swap(b'"colo": "ORD"', b'"colo": "ATL"')
@@ -182,7 +182,7 @@ def test_a_record_that_comes_differently_each_time_is_damaged(unvouched, unvouch
     assert proxy.went_off == 3
 
 
-def test_a_list_reads_each_manifest_once_and_twice_where_nothing_vouches_for_it(unvouched, unvouched_entry):
+def test_list_reads_a_manifest_twice_only_if_it_has_no_checksum(unvouched, unvouched_entry):
     _, through, proxy = unvouched
     assert [entry.prefix for entry in list_entries(through)] == [unvouched_entry.prefix]
     assert len(proxy.starts) == 2

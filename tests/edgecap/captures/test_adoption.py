@@ -146,7 +146,7 @@ def test_a_limit_that_nobody_asked_for_may_be_a_default():
         (None, Match.MAYBE),
     ],
 )
-def test_a_simple_capture_is_known_by_its_fingerprint_even_if_the_api_rounds(echo, found):
+def test_a_simple_capture_is_matched_by_fingerprint_even_if_the_api_rounds(echo, found):
     assert of("simple", capture("simple", offset_time=echo)) is found
 
 
@@ -221,7 +221,7 @@ async def test_an_intent_that_never_posted_adopts_nothing(look):
     assert found.capture is None
 
 
-async def test_the_first_that_matches_is_ours_and_what_another_intent_has_is_not(look, journal):
+async def test_the_first_match_is_ours_unless_another_intent_has_it(look, journal):
     first, second = capture(after=1, number=1), capture(after=50, number=2)
     assert (await look([second, first], LATER)).capture == first
     other = journal.begin(intent(FULL, "other"))
@@ -230,7 +230,7 @@ async def test_the_first_that_matches_is_ours_and_what_another_intent_has_is_not
 
 
 @pytest.mark.parametrize("hours", [0, 40])
-async def test_what_an_intent_has_that_waited_long_for_its_turn_is_not_ours(look, journal, tmp_path, hours):
+async def test_a_capture_of_an_intent_that_waited_long_is_not_ours(look, journal, tmp_path, hours):
     other = journal.begin(intent(FULL, "other"))
     journal.accept(other.intent_id, capture().raw)
     begun = (POSTED - hours * timedelta(hours=1)).timestamp()
@@ -238,14 +238,14 @@ async def test_what_an_intent_has_that_waited_long_for_its_turn_is_not_ours(look
     assert (await look([capture()], LATER)).capture is None
 
 
-async def test_absence_takes_until_a_late_post_has_arrived_and_the_list_shows_it(look):
+async def test_absence_is_proven_once_the_list_would_show_a_late_post(look):
     early = await look([], LATER - SECOND)
     assert (early.absent, early.until) == (False, LATER)
     assert "not known before 2026-11-23T06:37" in early.doubt
     assert (await look([], LATER)).absent
 
 
-async def test_a_post_that_the_api_answered_had_arrived_so_only_the_list_lags(look):
+async def test_after_an_answered_post_only_the_list_lag_is_waited_for(look):
     answered = Answer(number=1, at=POSTED + 2 * SECOND, refused=False)
     early = await look([], POSTED + LAG, answers=[answered])
     assert early.until == POSTED + 2 * SECOND + LAG
@@ -264,7 +264,7 @@ async def test_a_refusal_proves_at_once_that_nothing_was_accepted(look):
     assert (await look(others(PAGE), POSTED + SECOND, answers=[refused])).absent
 
 
-async def test_what_may_be_ours_is_for_a_person_once_waiting_tells_nothing_more(look):
+async def test_a_person_decides_about_candidates_once_waiting_cannot_help(look):
     silent = capture(destination_conf="gone")
     assert (await look([silent], LATER - SECOND)).until == LATER
     found = await look([silent], LATER)
@@ -330,7 +330,7 @@ async def test_what_is_not_proven_is_not_journalled(look, journal, captures, now
         (PAGE + 7, PAGE + 8, False),
     ],
 )
-def test_a_list_is_whole_if_it_is_short_or_shows_more_than_a_page_and_all_of_it(count, total, whole):
+def test_a_list_is_whole_if_shorter_than_a_page_or_its_total(count, total, whole):
     assert Listing(others(count), LATER, total).reaches_back_to(POSTED) == whole
 
 

@@ -85,7 +85,7 @@ def test_a_file_that_is_not_what_was_fetched_stays(bucket, archive, entry, data)
 
 
 @pytest.mark.parametrize("bucket", ["s3"], indirect=True)
-def test_a_key_that_may_not_delete_keeps_its_files_and_is_no_error(bucket, archive, entry, object_store):
+def test_a_key_without_delete_rights_leaves_the_files_without_an_error(bucket, archive, entry, object_store):
     name = bucket.uri.split("/")[2]
     place = Root(object_store).user(object_store.place(name, "edge"), allow(name, *CREATE_ONLY))
     cleared = clear_delivered(open_store(place), archive, entry)
@@ -94,7 +94,7 @@ def test_a_key_that_may_not_delete_keeps_its_files_and_is_no_error(bucket, archi
     assert len(keys(bucket)) == 3
 
 
-def test_a_bucket_that_does_not_answer_keeps_its_files_and_is_no_error(bucket, archive, entry, flaky):
+def test_an_unreachable_bucket_keeps_its_files_without_an_error(bucket, archive, entry, flaky):
     _, away, proxy = flaky("s3")
     proxy.away = True
     cleared = clear_delivered(away, archive, entry)

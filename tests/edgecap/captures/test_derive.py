@@ -115,7 +115,7 @@ def test_doing_it_again_changes_nothing(store):
     assert [info.key for info in store.list()] == keys
 
 
-def test_what_the_api_could_not_filter_is_filtered_here_and_the_originals_stay(store, tmp_path):
+def test_the_residual_filter_is_applied_here_and_the_originals_stay(store, tmp_path):
     """tcpdump's own filter finds the same packets in the original."""
     capture = job()
     data = recorded("ord02-s1")
@@ -158,7 +158,7 @@ def test_a_cut_file_is_summarised_up_to_there(store):
     assert "truncated" in entry.manifest.flags
 
 
-def test_a_filter_that_a_link_type_does_not_know_costs_the_summary_and_not_the_entry(store):
+def test_a_filter_unknown_to_a_link_type_costs_only_the_summary(store):
     capture = job()
     raw = put_raw(store, capture, {"a.pcap": recorded("ord02-s1", link_type=101)})
     derived = derive(store, entry_prefix(capture), raw, sampled=False, expression="ether host 2:0:0:0:0:1")
@@ -210,9 +210,7 @@ def test_a_full_disk_is_a_failure_that_can_be_tried_again(small_disk):
 
 
 @pytest.mark.parametrize("step", ["_local", "_make", "_put"])
-def test_a_folder_that_goes_away_meanwhile_is_said_and_nothing_is_made_in_its_place(
-    tmp_path, monkeypatch, step
-):
+def test_a_folder_that_vanishes_meanwhile_is_reported_and_not_made_again(tmp_path, monkeypatch, step):
     """A run waits for a disk that was unmounted; for a file that is missing it would not."""
     root = tmp_path / "archive"
     root.mkdir()

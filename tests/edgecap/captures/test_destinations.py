@@ -149,7 +149,7 @@ def test_a_bucket_is_the_same_whatever_the_folder():
     assert same_bucket(parse_uri("s3://bucket/a"), parse_uri("s3://bucket/b"))
 
 
-def test_a_bucket_of_a_jurisdiction_is_another_and_the_api_does_not_tell():
+def test_a_bucket_in_a_jurisdiction_differs_although_the_api_omits_it():
     within, without = (parse_uri(f"r2://b-1?account-id=1{more}") for more in ("&jurisdiction=eu", ""))
     assert not same_bucket(within, parse_uri("r2://b-1?account-id=1&jurisdiction=fedramp"))
     assert same_bucket(within, without)

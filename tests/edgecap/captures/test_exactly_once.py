@@ -254,7 +254,7 @@ both = pytest.mark.parametrize("request_", [SIMPLE_5_S, FULL_1_S], ids=["simple"
 
 
 @both
-def test_a_life_that_waited_for_the_lane_sees_what_another_one_posted_and_journalled(request_):
+def test_a_process_that_waited_for_the_lane_sees_the_other_s_post(request_):
     with a_world() as world:
         run = world.decide(request_, Priority.MANUAL)
         first, second = world.attempt(run), world.attempt(run)
@@ -276,7 +276,7 @@ def test_a_life_that_waited_for_a_dead_ones_lease_finds_its_capture(request_):
         first.go()
 
 
-def test_a_post_without_answer_counts_also_if_the_list_cannot_be_reached_then():
+def test_an_unanswered_post_counts_even_if_the_list_is_unreachable_then():
     with a_world(list_lag=30.0) as world:
         run = world.decide(FULL_1_S, Priority.MANUAL)
         world.attempt(run).go("before POST")
@@ -287,7 +287,7 @@ def test_a_post_without_answer_counts_also_if_the_list_cannot_be_reached_then():
         world.attempt(run).go()
 
 
-def test_a_clock_that_jumps_back_in_a_post_does_not_make_it_older():
+def test_a_clock_that_jumps_back_does_not_age_the_post():
     with a_world(list_lag=30.0) as world:
         run = world.decide(FULL_1_S, Priority.MANUAL)
         world.attempt(run).go("before POST")

@@ -21,7 +21,7 @@ def decided(request, **bounds):
     return decide(request, Settings(bounds=bounds), **names, scheduled=None, now=NOW)
 
 
-def test_the_body_has_what_the_api_does_and_the_rest_stands_beside_it():
+def test_the_body_has_the_api_s_part_and_residual_the_rest():
     request = FullRequest(
         colo="ORD",
         filter=Filter(destination_address="203.0.113.7"),

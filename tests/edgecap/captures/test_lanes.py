@@ -33,7 +33,7 @@ def test_an_empty_list_means_now():
 
 
 @given(st.lists(st.floats(0, 300), min_size=1, max_size=50), st.randoms())
-def test_simple_waits_a_minute_after_the_newest_in_whatever_order_they_are_listed(ages, random):
+def test_simple_waits_a_minute_after_the_newest_in_any_list_order(ages, random):
     captures = [capture(ago=age, number=n) for n, age in enumerate(ages)]
     random.shuffle(captures)
     newest = max(c.submitted for c in captures)
@@ -55,9 +55,8 @@ def test_full_waits_for_any_status_that_is_not_final(status):
     ("ago", "time_limit", "look"),
     [(10, 60, 50), (10, 86_400, 300), (58, 60, 5), (70, 60, 5), (100, 60, 10), (7200, 60, 60)],
 )
-def test_a_running_capture_is_left_alone_until_it_may_be_over_and_then_looked_at_ever_less(
-    ago, time_limit, look
-):
+def test_a_running_capture_is_next_looked_at_when_it_may_be_over(ago, time_limit, look):
+    """And ever less often from then on."""
     found = turn("full", [capture("full", ago, "running", time_limit=time_limit)])
     assert found.at == NOW + timedelta(seconds=look)
 
@@ -97,7 +96,7 @@ def test_a_request_whose_answer_nobody_knows_counts_for_a_minute():
     assert turn("simple", [], LastSubmission("", NOW - timedelta(seconds=60))).now
 
 
-def test_what_is_remembered_of_the_future_is_of_another_clock_and_not_trusted():
+def test_a_remembered_time_in_the_future_is_not_trusted():
     """A clock that jumped back, or another simulator with a faster one: a run waited for ever."""
     hour = timedelta(hours=1)
     assert turn("full", [], LastSubmission("f" * 32, NOW + hour)).now
@@ -139,7 +138,7 @@ def test_another_api_for_the_same_account_has_lanes_of_its_own():
     assert all(re.fullmatch("[0-9a-f_]+", name) for name in names)
 
 
-def test_a_capture_that_was_asked_to_stop_is_over_with_that_and_not_hours_later():
+def test_a_stopped_capture_is_over_when_its_stop_was_requested():
     long = {"time_limit": 86_400, "kind": "full", "ago": 600.0}
     assert ends(capture(**long), NOW) == NOW + timedelta(seconds=85_800)
     assert ends(capture(**long, stop_requested=rfc3339(NOW - MINUTE)), NOW) == NOW - MINUTE

@@ -52,7 +52,7 @@ def posts(world):
 
 
 @pytest.mark.parametrize("differs", [{"destination_conf": OTHER_BUCKET}, {"byte_limit": 77_777}, {}], ids=str)
-def test_a_colleagues_finished_capture_of_the_same_place_and_length_is_left_alone(differs):
+def test_a_colleague_s_finished_capture_that_looks_alike_is_left_alone(differs):
     with a_world() as world:
         run = world.decide(FULL, Priority.MANUAL)
         world.person({**run.intent.body, "destination_conf": BUCKET, **differs})
@@ -86,7 +86,7 @@ def test_two_archives_on_one_account_each_take_their_own_capture():
 
 
 @both
-def test_a_life_that_died_while_others_filled_the_list_is_no_reason_for_a_second_post(request_):
+def test_nothing_is_posted_again_while_a_full_list_hides_the_answer(request_):
     """A full one is for a person to tell; a simple one's window is asked for again, and marked."""
     with a_world() as world:
         run = killed(world, request_, "after POST")
@@ -119,7 +119,7 @@ def test_further_pages_of_the_list_are_looked_at_if_there_are_any(request_):
         assert [post.accepted_id for post in posts(world)] == [run.started.capture.id]
 
 
-def test_a_full_capture_that_a_full_list_does_not_show_holds_its_lane_all_the_same():
+def test_a_full_capture_beyond_the_listed_page_still_holds_its_lane():
     """Its id is known, so it is asked for by that."""
     with a_world() as world:
         first = world.decide(FULL.model_copy(update={"time_limit": 3600}), Priority.MANUAL)
@@ -187,7 +187,7 @@ def test_a_refused_post_is_made_again_without_waiting_for_proof(request_):
 
 
 @both
-def test_a_post_that_is_refused_for_no_reason_that_the_list_shows_is_made_ever_less_often(request_):
+def test_an_unexplained_refusal_is_retried_ever_less_often(request_):
     """As with a quota, or a colleague's capture that the list does not show yet; no longer than an outage."""
     with a_world(throttle=Refusal(429, 10500, "too many captures this day")) as world:
         world.timing = Timing(outage=1500)
@@ -208,7 +208,7 @@ def test_a_post_that_is_refused_for_no_reason_that_the_list_shows_is_made_ever_l
         assert len(times) < 20
 
 
-def test_a_window_that_a_clock_set_back_has_put_in_the_future_is_waited_for():
+def test_a_window_in_the_future_after_a_clock_change_is_waited_for():
     with a_world() as world:
         run = world.decide(SIMPLE, Priority.MANUAL)
         world.edge.clock._start -= timedelta(minutes=10)
@@ -221,7 +221,7 @@ def test_a_window_that_a_clock_set_back_has_put_in_the_future_is_waited_for():
 
 
 @both
-def test_a_life_that_was_held_up_before_its_post_does_not_make_it(request_):
+def test_a_process_that_stalls_before_its_post_does_not_make_it(request_):
     """Its lease is over, and another life may have proven by now that nothing came of its POST."""
     with a_world() as world:
         run = world.decide(request_, Priority.MANUAL)
@@ -236,7 +236,7 @@ def test_a_life_that_was_held_up_before_its_post_does_not_make_it(request_):
 
 
 @both
-def test_a_life_that_lost_the_lane_to_another_of_its_run_posts_nothing(request_):
+def test_a_process_that_lost_the_lane_to_its_successor_posts_nothing(request_):
     with a_world() as world:
         run = world.decide(request_, Priority.MANUAL)
         first = world.attempt(run)
@@ -251,7 +251,7 @@ def test_a_life_that_lost_the_lane_to_another_of_its_run_posts_nothing(request_)
 
 
 @both
-def test_the_lane_is_remembered_before_the_post_so_that_a_death_in_it_counts(request_):
+def test_the_submission_is_recorded_before_the_post_so_a_crash_counts(request_):
     """The list lags, so only what the dead holder left says that its capture may be running."""
     with a_world(list_lag=30.0) as world:
         dead = world.decide(request_, Priority.MANUAL)
@@ -263,7 +263,7 @@ def test_the_lane_is_remembered_before_the_post_so_that_a_death_in_it_counts(req
         assert len(world.judge.posts) == 1
 
 
-def test_a_window_that_grew_too_old_while_the_run_waited_is_not_asked_for():
+def test_a_window_that_grew_too_old_in_line_is_not_requested():
     with a_world() as world:
         run = world.decide(SIMPLE, Priority.MANUAL, ago=86_390)
         world.advance(11)

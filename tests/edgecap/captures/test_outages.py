@@ -36,7 +36,7 @@ def test_an_outage_of_hours_is_waited_out_with_growing_pauses():
 
 
 @pytest.mark.parametrize(("lasted", "seconds"), [(0, 15), (29, 15), (100, 50), (599, 299.5), (7200, 300)])
-def test_the_next_attempt_comes_after_half_of_the_time_that_it_has_lasted(lasted, seconds):
+def test_the_next_attempt_comes_after_half_of_the_outage_so_far(lasted, seconds):
     assert pause(Outage(NOW, NOW + timedelta(seconds=lasted))) == seconds
 
 

@@ -282,7 +282,7 @@ async def test_after_a_failure_it_is_begun_anew(go, cloudflare, refuse, lag):
     assert len(cloudflare.made("DELETE")) == refuse
 
 
-async def test_an_older_failure_is_not_taken_for_the_new_one_while_the_list_lags(go, cloudflare, time):
+async def test_an_older_failure_is_not_mistaken_for_the_new_one(go, cloudflare, time):
     cloudflare.begin(PUBLIC, status="failed")
     time.now = 50.0
     cloudflare.list_lag, cloudflare.validation_takes = 20, 40
@@ -325,7 +325,7 @@ async def test_a_lost_answer_to_the_registration_is_looked_up(go, cloudflare):
     assert len(cloudflare.made(CREATE)) == 1
 
 
-async def test_a_registration_that_did_not_arrive_is_an_error_that_says_to_look(go, cloudflare):
+async def test_a_registration_that_did_not_arrive_says_where_to_look(go, cloudflare):
     cloudflare.faults[CREATE] = "before"
     with pytest.raises(NetworkFailure, match="look before trying again"):
         await go()

@@ -60,7 +60,7 @@ def test_a_simple_capture_has_no_time_to_show():
     assert Poll(START, time_limit=0, first=1, most=15, margin=60).progress(START) == 50
 
 
-def test_a_look_just_after_the_end_is_followed_by_one_within_the_promised_time():
+def test_a_look_just_after_the_end_is_soon_followed_by_another():
     """Half a second after the end a capture has seldom ended: the next look is not a whole wait away."""
     plan = Poll(START, time_limit=60, first=1, most=15, margin=600)
     assert plan.wait(15, plan.ends + timedelta(seconds=0.5)) == 0.5
@@ -96,6 +96,6 @@ def test_the_growth_starts_anew_only_when_the_end_was_crossed_just_now(last):
         (0, 0, 0),
     ],
 )
-def test_a_long_capture_is_left_alone_for_ever_longer_and_watched_at_both_ends(age, time_limit, pause):
+def test_a_long_capture_is_looked_at_often_only_at_both_ends(age, time_limit, pause):
     plan = Poll(START, time_limit=time_limit, first=1, most=15, margin=600)
     assert plan.pause(START + timedelta(seconds=age)) == pause

@@ -58,7 +58,7 @@ def test_a_gateway_s_answer_does_not_say_that_the_post_has_arrived(status, arriv
 
 
 @pytest.mark.parametrize("error", [NetworkFailure("reset", sent=True), UnexpectedAnswer("odd", sent=True)])
-def test_without_an_answer_of_the_api_nothing_says_that_the_post_has_arrived(error):
+def test_without_an_api_answer_nothing_proves_that_the_post_arrived(error):
     assert not had_arrived(error)
     assert not proves_nothing_accepted(error)
 
@@ -81,7 +81,7 @@ def test_server_trouble_proves_nothing():
     assert not proves_nothing_accepted(ServerFailure("trouble", status=503, sent=True))
 
 
-def test_the_server_s_time_goes_on_from_the_look_at_its_own_speed():
+def test_the_server_s_time_advances_from_the_look_at_its_speed():
     look = Look(Listing([], NOW), 100.0, lambda: 130.0, speed=2.0)
     assert look.age == 30
     assert look.now() == NOW + MINUTE
@@ -106,7 +106,7 @@ def test_of_two_processes_of_one_run_the_second_may_not_post(journal):
     assert post(journal, intent, at=NOW + 8 * MINUTE) == 2  # once the first is proven to have started nothing
 
 
-def test_a_window_is_asked_for_again_once_with_a_mark_of_its_own():
+def test_a_window_is_requested_again_once_with_its_own_fingerprint():
     first = decided(SimpleRequest(time_limit=5))
     again = repeat_of(first, now=NOW + 8 * MINUTE)
     assert again.repeats == first.intent_id != again.intent_id

@@ -50,7 +50,7 @@ def test_who_has_waited_too_long_takes_turns_with_those_of_higher_priority():
     assert names([*alerts, *old], urgent_went=True) == ["a0", "s0", "a1", "s1", "a2"]
 
 
-def test_who_has_gone_for_its_age_takes_no_second_turn_for_its_priority():
+def test_a_run_that_went_by_age_does_not_also_go_by_priority():
     old = [waiter("old alert", Priority.ALERT, 4000), waiter("old schedule", waited=3900)]
     assert names([*old, waiter("alert", Priority.ALERT)]) == ["old alert", "alert", "old schedule"]
 
@@ -63,13 +63,13 @@ def test_everybody_is_in_line_once_whatever_order_they_are_listed_in(line, urgen
 
 
 @given(lines, st.booleans())
-def test_the_longest_waiting_is_at_most_second_once_it_has_waited_too_long(line, urgent_went):
+def test_the_longest_waiting_run_is_at_most_second_once_urgent(line, urgent_went):
     old = waiter("old", waited=7201)
     assert names([*line, old], urgent_went=urgent_went).index("old") <= 1
 
 
 @given(lines)
-def test_a_new_alert_waits_for_one_urgent_run_at_most_before_the_alerts_before_it(line):
+def test_a_new_alert_waits_for_at_most_one_urgent_run(line):
     others = [w for w in line if w.priority != Priority.ALERT]
     assert names([*others, waiter("new", Priority.ALERT)]).index("new") <= 1
 

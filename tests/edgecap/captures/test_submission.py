@@ -168,7 +168,7 @@ async def test_the_same_intent_twice_is_one_capture(world):
     assert len(world.accepted()) == 1
 
 
-async def test_a_request_that_the_api_refuses_is_an_error_and_not_a_wait(world):
+async def test_a_request_that_the_api_refuses_is_an_error(world):
     body = world.intent("bad").model_copy(update={"body": {"type": "simple", "system": "magic-transit"}})
     with pytest.raises(RequestRefused):
         await world.submit(body)
@@ -229,7 +229,7 @@ async def test_a_refusal_because_somebody_was_faster_by_a_moment_is_a_wait(world
     [(["reset,method=POST,path=*/pcaps,count=1"], replace(VARIANTS["documented"], list_lag=30.0))],
     indirect=True,
 )
-async def test_a_lost_answer_that_the_list_does_not_show_yet_is_a_wait(world):
+async def test_after_a_lost_answer_the_run_waits_for_the_list(world):
     turn = await world.attempt(world.intent("lost"))
     assert isinstance(turn, Admission)
     assert "not known before" in turn.reason
@@ -238,7 +238,7 @@ async def test_a_lost_answer_that_the_list_does_not_show_yet_is_a_wait(world):
 
 
 @pytest.mark.parametrize(("wakes", "goes_first"), [(1, False), (600, True)])
-async def test_who_is_behind_an_alert_that_is_about_to_look_does_not_take_its_turn(world, wakes, goes_first):
+async def test_a_run_lets_an_alert_that_is_about_to_look_go_first(world, wakes, goes_first):
     now = datetime.now(UTC)
     world.others = (Waiter("alert", Priority.ALERT, now, now + timedelta(seconds=wakes)),)
     found = await world.attempt(world.intent("ours"), Waiter("ours", Priority.SCHEDULE, now, now))
@@ -248,7 +248,7 @@ async def test_who_is_behind_an_alert_that_is_about_to_look_does_not_take_its_tu
         assert not world.accepted()
 
 
-async def test_an_edge_that_is_down_is_network_trouble_and_leaves_the_intent_in_the_journal(world, tmp_path):
+async def test_an_unreachable_edge_is_a_network_failure_and_keeps_the_intent(world, tmp_path):
     gone = World(world.server, tmp_path / "other", world.time)
     gone.account = gone.account.model_copy(update={"base_url": "http://127.0.0.1:1/client/v4"})
     intent = gone.intent("down")
@@ -258,7 +258,7 @@ async def test_an_edge_that_is_down_is_network_trouble_and_leaves_the_intent_in_
 
 
 @pytest.mark.parametrize("world", [([], replace(VARIANTS["documented"], shown_after=30.0))], indirect=True)
-async def test_a_capture_that_is_not_known_by_its_id_yet_is_as_it_was_accepted(world):
+async def test_a_capture_the_api_does_not_know_yet_counts_as_accepted(world):
     """For some minutes; then the API has forgotten it, or never took it."""
     started = await world.submit(world.intent("young"))
     async with Client(world.account) as client:

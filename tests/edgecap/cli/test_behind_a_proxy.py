@@ -80,7 +80,8 @@ def running(shell, network, prefect_database):
 @pytest.mark.prefect
 @pytest.mark.e2e
 @pytest.mark.xdist_group("site")
-def test_captures_here_and_by_a_worker_go_through_the_proxy_and_prefect_does_not(shell, network, running):
+def test_captures_go_through_the_proxy_and_prefect_does_not(shell, network, running):
+    """Both of captures that run here and of those that a worker runs."""
     registered = shell.run("bucket", "register")
     assert registered.returncode == 0, registered.stderr
     full = shell.run("capture", "full", "--colo", "ORD", "--seconds", "5", "--json")

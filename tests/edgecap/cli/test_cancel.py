@@ -126,7 +126,7 @@ def test_a_capture_of_ours_is_stopped_by_any_id(call, settings, edge, store, by)
     assert stops(edge) == [capture.id]
 
 
-def test_a_capture_whose_id_was_never_journalled_is_stopped_by_its_run_s_id(call, settings, edge, store):
+def test_a_capture_without_a_journalled_id_is_stopped_by_run_id(call, settings, edge, store):
     run_id = str(uuid.uuid4())
     capture = accepted(settings, edge, store, run_id, journalled=False)
     done = call("cancel", run_id)
@@ -167,9 +167,7 @@ def test_a_capture_that_may_still_turn_up_is_no_success(call, settings, edge, st
 
 
 @pytest.mark.parametrize("whose", ["ours", "a colleague's"])
-def test_a_record_that_cannot_be_read_does_not_keep_a_capture_from_being_stopped(
-    call, settings, edge, store, whose
-):
+def test_an_unreadable_record_does_not_prevent_a_stop(call, settings, edge, store, whose):
     store.put("intents/unreadable/intent.json", b"garbage")
     if whose == "ours":
         capture, more = accepted(settings, edge, store, str(uuid.uuid4())), ()
@@ -180,7 +178,7 @@ def test_a_record_that_cannot_be_read_does_not_keep_a_capture_from_being_stopped
     assert stops(edge) == [capture.id]
 
 
-def test_an_archive_that_is_away_does_not_keep_a_capture_from_being_stopped(call, settings, edge, store):
+def test_an_unreachable_archive_does_not_prevent_a_stop(call, settings, edge, store):
     capture = accepted(settings, edge, store, str(uuid.uuid4()))
     away = {"EDGECAP_ARCHIVES__DEFAULT__URI": "file:/nowhere/archive"}
     done = call("cancel", capture.id, **away)
@@ -262,9 +260,7 @@ def test_ctrl_c_ends_the_run_before_anything_is_asked_of_the_archive(settings, m
 
 
 @pytest.mark.parametrize("yes", [True, False])
-def test_an_archive_that_hangs_does_not_hold_up_the_end_of_the_command(
-    call, settings, edge, monkeypatch, yes
-):
+def test_a_hanging_archive_does_not_delay_the_end_of_the_command(call, settings, edge, monkeypatch, yes):
     monkeypatch.setattr("edgecap.cli.whose.JOURNAL", 1.0)
     capture = post(settings, full_body(settings))
     with Silent() as archive:
@@ -305,9 +301,7 @@ def prefect():
         server.shutdown()
 
 
-def test_a_run_that_posts_after_it_was_told_to_end_has_its_capture_stopped(
-    call, settings, edge, store, prefect
-):
+def test_a_capture_posted_after_the_cancel_is_stopped(call, settings, edge, store, prefect):
     """It looks for a cancel only now and then: that nothing runs counts once the run is over."""
     intent = decided(settings, edge, store, prefect.run["id"])
     looks, posted = [], []
@@ -329,7 +323,7 @@ def test_a_run_that_posts_after_it_was_told_to_end_has_its_capture_stopped(
 
 
 @pytest.mark.parametrize("by", ["run", "capture", "canceller"])
-def test_a_run_that_names_its_capture_has_it_stopped_while_the_archive_is_away(
+def test_a_capture_named_by_its_run_is_stopped_without_the_archive(
     call, settings, edge, prefect, monkeypatch, by
 ):
     """Such as one that sleeps while its capture runs: it has no process that could do it."""
@@ -348,9 +342,7 @@ def test_a_run_that_names_its_capture_has_it_stopped_while_the_archive_is_away(
 
 
 @pytest.mark.parametrize("state", ["CANCELLED", "FAILED"])
-def test_a_run_that_is_over_has_its_capture_stopped_and_stays_what_it_is(
-    call, settings, edge, prefect, state
-):
+def test_the_capture_of_an_ended_run_is_stopped_without_another_state(call, settings, edge, prefect, state):
     """Such as one that was cancelled while Cloudflare refused to stop its capture."""
     capture = post(settings, full_body(settings))
     prefect.run |= {"labels": {CAPTURE: capture.id}, "state": {"type": state, "name": state.title()}}

@@ -36,7 +36,7 @@ def test_a_simple_request(call, edge):
     assert posts(edge) == []
 
 
-def test_for_people_it_is_the_request_as_it_goes_over_the_wire_without_the_token(call, shell, edge):
+def test_for_people_it_prints_the_request_sent_without_the_token(call, shell, edge):
     done = call("capture", "simple", "--dry-run")
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("POST http://127.0.0.1:")

@@ -104,7 +104,7 @@ class TestFromTheArchive:
         assert "The newest 1 of 2" in newest.stderr
         assert call("incident", "list", "--limit", "-1").returncode == 2
 
-    def test_a_closed_one_is_shown_with_its_captures_and_why_one_is_missing(self, call, closed):
+    def test_a_closed_incident_is_shown_with_captures_and_missing_ones(self, call, closed):
         done = call("incident", "show", OLD[:6])
         assert done.returncode == 0
         for word in (OLD, "closed: 1 of 2 captures archived, 5 packets", "floods", "missing: no packets"):

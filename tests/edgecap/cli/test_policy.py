@@ -80,7 +80,7 @@ def test_without_a_file_the_built_in_rules_count(call):
     assert "There is no policy file" in done.stderr
 
 
-def test_a_rule_that_can_never_match_is_warned_of_and_is_no_error(call, policy):
+def test_a_rule_that_can_never_match_is_a_warning(call, policy):
     text = '[[rules]]\nname = "wide"\nkind = "dos*"\n[[rules]]\nname = "narrow"\nkind = "dos_l4"\n'
     done = call("policy", "check", policy(text))
     assert done.returncode == 0
@@ -91,7 +91,7 @@ def test_a_rule_that_can_never_match_is_warned_of_and_is_no_error(call, policy):
     assert [rule["matches"] for rule in document["rules"]] == [True, False, True, True, True]
 
 
-def test_a_catch_all_shows_that_the_built_in_rules_are_out_of_play(call, policy):
+def test_a_catch_all_shows_that_built_in_rules_never_apply(call, policy):
     done = call("policy", "check", policy('[[rules]]\nname = "nothing else"\ncapture = false\n'), "--json")
     document = json.loads(done.stdout)
     assert [rule["matches"] for rule in document["rules"]] == [True, False, False, False]

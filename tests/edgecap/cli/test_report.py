@@ -70,7 +70,7 @@ def test_an_entry_is_found_by_its_path(call, entry):
     assert call("report", entry.where, "-o", "-").stdout.startswith("<!doctype html>")
 
 
-def test_an_entry_without_a_summary_is_reported_from_its_manifest_and_that_is_said(call, store, keep):
+def test_a_report_without_a_summary_uses_the_manifest_and_says_so(call, store, keep):
     keep(store, "7be2" * 8)
     done = call("report", "7be2")
     assert done.returncode == 0

@@ -71,7 +71,7 @@ class TestSummary:
         )
         assert document(done)["packets"] == 400
 
-    def test_what_is_damaged_is_summarised_and_told_with_the_byte_where_it_ends(self, call, cut):
+    def test_a_damaged_file_is_summarised_up_to_a_named_byte(self, call, cut):
         done = call("summary", str(cut))
         assert done.returncode == 10
         good = cut.stat().st_size + 7 - 16 - 54  # the last record is one of RST+ACK

@@ -71,7 +71,7 @@ class TestWaits:
             (no(429, ratelimit='"default";r=0;t=9'), 9),
         ],
     )
-    async def test_are_as_long_as_the_server_asks_on_its_own_clock_and_a_little_more(self, answer, least):
+    async def test_are_a_little_longer_than_the_server_asks_for(self, answer, least):
         api = Api(answer, ok([]))
         async with api.client() as client:
             await client.list_captures()

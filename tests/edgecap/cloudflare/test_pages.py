@@ -55,7 +55,7 @@ async def test_an_api_without_pages_proves_nothing(further):
     assert (len(found.captures), reached) == (PAGE, False)
 
 
-async def test_a_total_tells_when_all_pages_were_seen_but_not_that_of_one_page():
+async def test_a_total_ends_the_paging_unless_it_counts_one_page():
     assert (await ask(120, listed(0, total=57), listed(50, 7, total=57)))[1]
     assert not (await ask(120, listed(0, total=58), listed(50, 7, total=58), listed(50, 0, total=58)))[1]
     assert not (await ask(120, listed(0, total=50), listed(50, 0, total=50)))[1]

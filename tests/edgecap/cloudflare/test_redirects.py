@@ -102,7 +102,7 @@ async def test_redirects_without_end_and_to_nowhere_are_an_error():
                 await downloaded(api, TOKEN)
 
 
-async def test_a_file_that_is_not_there_right_after_success_is_asked_for_again(tmp_path):
+async def test_a_file_missing_right_after_success_is_requested_again(tmp_path):
     (tmp_path / "archive").mkdir()
     missing = {"success": False, "errors": [{"code": 1004, "message": "no file"}], "result": None}
     left = [404, 404, 400]
@@ -133,7 +133,7 @@ async def test_a_file_that_is_not_there_right_after_success_is_asked_for_again(t
                 await fetch_simple(client, failed, archive, prefix="captures/z/", sleep=None)
 
 
-async def test_a_file_that_the_api_gives_only_once_is_kept_and_says_so(tmp_path):
+async def test_a_file_that_the_api_gives_only_once_is_flagged(tmp_path):
     (tmp_path / "archive").mkdir()
     answers = [Response(PACKETS), JSONResponse({"success": False, "errors": [], "result": None}, 404)]
     async with serving(lambda _: answers.pop(0)) as (api, _):
@@ -167,7 +167,7 @@ async def test_bytes_that_were_flipped_on_the_way_are_noticed(tmp_path):
             assert len(asked) == 7
 
 
-async def test_a_file_that_is_another_one_each_time_is_kept_and_says_so(tmp_path):
+async def test_a_file_that_differs_on_each_download_is_flagged(tmp_path):
     """Whether the API makes it anew for each download is not known."""
     (tmp_path / "archive").mkdir()
     bodies = [PACKETS[:-1] + bytes([number]) for number in range(3)]

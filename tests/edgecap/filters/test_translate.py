@@ -42,7 +42,7 @@ def test_what_the_api_is_sent_lets_every_packet_through_that_libpcap_takes(expre
 
 @settings(max_examples=500)
 @given(frame=frames(depth=0, most_tags=0), bounds=st.sampled_from([Bounds(), WIDE]), data=st.data())
-def test_what_the_api_is_sent_lets_through_what_was_described_in_any_words(frame, bounds, data):
+def test_the_api_s_filter_passes_every_packet_the_expression_matches(frame, bounds, data):
     link, packet, expected = frame
     expression = data.draw(true_of(expected.layers[0]))
     assume(link != 0)

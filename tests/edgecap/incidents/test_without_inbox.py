@@ -62,7 +62,7 @@ def test_the_same_again_is_known_and_another_of_its_attack_joins(incidents):
     assert len(incidents.ids()) == 1
 
 
-def test_an_end_twice_is_known_also_if_nobody_ran_it_the_first_time(incidents):
+def test_a_second_end_is_recognised_even_if_the_first_never_ran(incidents):
     told, ids = outcomes(incidents, alert(), alert("end", minutes=9), alert("end", minutes=10))
     assert told[1:] == [Outcome.ENDED, Outcome.REPEATED]
     assert ids[1] == ids[2]

@@ -54,7 +54,7 @@ def test_a_folder_without_names_of_openssl_is_refused(variable, tmp_path, pem):
     check_network({variable: str(tmp_path)})
 
 
-def test_ssl_cert_file_replaces_the_system_store_and_the_others_add_to_it(tmp_path, pem):
+def test_ssl_cert_file_replaces_the_system_store_and_others_add_to_it(tmp_path, pem):
     file = tmp_path / "ca.pem"
     file.write_text(pem)
     alone = Trust.read({"SSL_CERT_FILE": str(file)})

@@ -265,7 +265,7 @@ async def test_what_is_wrong_with_the_proxy_is_said_in_a_line(trouble, kind, pro
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("login", ["", "joe:opensesame@"])
-async def test_a_password_that_a_proxy_wants_for_plain_http_is_said_as_for_https(
+async def test_a_missing_proxy_password_is_reported_for_plain_http_too(
     kind, login, proxies, use, monkeypatch
 ):
     monkeypatch.setenv("HTTPS_PROXY", proxies("http").url)
@@ -281,7 +281,7 @@ async def test_a_password_that_a_proxy_wants_for_plain_http_is_said_as_for_https
     assert raised.value.permanent
 
 
-def test_a_password_that_a_proxy_wants_on_the_way_to_prefect_is_said(proxies, monkeypatch):
+def test_a_missing_proxy_password_is_reported_on_the_way_to_prefect(proxies, monkeypatch):
     monkeypatch.setenv("HTTP_PROXY", proxies("login").url)
     with (
         PrefectApi("http://api.edgecap.test/api", insist=False) as prefect,
@@ -314,7 +314,7 @@ async def test_a_request_that_a_proxy_kept_was_not_sent(proxies, monkeypatch):
     assert not raised.value.sent
 
 
-def test_the_credentials_of_an_aws_role_are_asked_for_on_the_same_way(
+def test_aws_role_credentials_are_requested_through_the_same_proxy(
     object_store, proxies, monkeypatch, tmp_path
 ):
     proxy = proxies("http")
@@ -410,7 +410,7 @@ class StatesHandler(JsonHandler):
         self.say([{"type": "CANCELLING", "name": "Cancelling", "timestamp": "2026-01-01T00:00:00Z"}])
 
 
-async def test_a_cancel_is_seen_at_a_server_of_this_machine_whatever_the_proxy(monkeypatch):
+async def test_a_cancel_at_a_local_server_is_seen_despite_the_proxy(monkeypatch):
     monkeypatch.setenv("HTTP_PROXY", f"http://{LOOPBACK}:{free_port()}")
     with ThreadingHTTPServer((LOOPBACK, 0), StatesHandler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -150,7 +150,7 @@ class TestThresholds:
             (199, 200, None),
         ],
     )
-    def test_a_syn_flood_is_most_of_tcp_and_a_good_part_of_all(self, syn, tcp, expected):
+    def test_a_syn_flood_is_most_of_tcp_and_much_of_everything(self, syn, tcp, expected):
         summary = made(
             protocols=(named("tcp", tcp, 6),), tcp_flags=(named("SYN", syn, 2), named("ACK", tcp - syn, 16))
         )

@@ -112,7 +112,7 @@ def test_a_taken_name_is_refused_and_left_alone(tmp_path):
     assert threads() == []
 
 
-def test_a_full_disk_is_told_and_leaves_neither_a_file_nor_a_thread(small_disk):
+def test_a_full_disk_is_reported_and_leaves_no_file_or_thread(small_disk):
     """Random flows cannot be packed, so that the disk is full after a few thousand."""
 
     def fill():

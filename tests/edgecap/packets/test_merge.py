@@ -152,7 +152,7 @@ def test_interfaces_and_sections_of_one_source_stay_apart(tmp_path):
     ]
 
 
-def test_damaged_sources_are_merged_as_far_as_they_go_and_the_loss_is_told(tmp_path):
+def test_damaged_sources_are_merged_partly_and_the_loss_is_reported(tmp_path):
     whole = pcap([(START + number, b"x" * 50, 50) for number in range(10)])
     packed = zstd.compress(whole, options={zstd.CompressionParameter.checksum_flag: 1})
     sources = put(
@@ -179,7 +179,7 @@ def test_damaged_sources_are_merged_as_far_as_they_go_and_the_loss_is_told(tmp_p
     assert [each.interfaces for each in done.sources] == [(0,), (1,), (), (), (2,), (3,)]
 
 
-def test_what_has_no_time_or_one_before_1970_is_merged_all_the_same(tmp_path):
+def test_packets_without_a_time_or_from_before_1970_are_merged(tmp_path):
     odd = section() + interface(offset=-100) + enhanced(5, b"old", 3) + block(3, b"\x02\0\0\0ab")
     merge(put(tmp_path, {"odd.pcapng": odd}), tmp_path / "merged.pcapng")
     assert [(time, data) for time, data, *_ in packets_in(tmp_path / "merged.pcapng")] == [
@@ -327,7 +327,7 @@ def test_an_expression_that_nothing_matches_gives_a_file_without_packets(tmp_pat
 
 
 @pytest.mark.parametrize("packets", [[], [(START, bytes(60), 60)]])
-def test_an_expression_that_libpcap_does_not_take_is_refused_and_nothing_is_left(tmp_path, packets):
+def test_an_invalid_expression_is_refused_and_leaves_no_file(tmp_path, packets):
     """Also where there is no packet that it would be tried on."""
     (source,) = put(tmp_path, {"a.pcap": pcap(packets)})
     with pytest.raises(InvalidRequest, match=r"the filter is not valid.*a\.pcap"):

@@ -135,7 +135,7 @@ anything = st.one_of(
     changes=st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), max_size=4),
     most=st.integers(1, 300),
 )
-def test_no_bytes_make_a_reader_fail_and_it_sees_what_the_inspector_sees(data, changes, most):
+def test_no_bytes_crash_a_reader_and_it_agrees_with_the_inspector(data, changes, most):
     data = bytearray(data)
     for place, value in changes:
         if data:

@@ -165,7 +165,7 @@ def test_the_peak_is_the_busiest_second_wherever_it_begins():
     assert 3.1 < begin <= 3.7
 
 
-def test_a_capture_of_less_than_a_second_has_a_peak_of_its_own_length():
+def test_the_peak_of_a_subsecond_capture_is_over_its_own_length():
     rates = counted((NOON, 100), (NOON + 20_000_000, 100), (NOON + 50_000_000, 100)).rates
     assert rates.peak_seconds == 0.01
     assert rates.packets == 60

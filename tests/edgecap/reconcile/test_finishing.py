@@ -41,7 +41,7 @@ async def test_a_capture_whose_run_died_is_fetched_and_archived(world, request_)
     assert kinds(await world.reconcile(adopt="all")) == []
 
 
-async def test_delivered_files_of_a_run_that_died_before_it_deleted_them_are_deleted(world):
+async def test_delivered_files_that_a_dead_run_left_are_deleted(world):
     """It died after its entry was committed, so that its intent is still open."""
     intent, capture = await world.accepted(FULL)
     capture = await world.final(capture)
@@ -146,7 +146,7 @@ async def test_a_stop_that_loses_files_leaves_an_entry_that_says_so(world):
 
 
 @with_faults("missing_file,path=ord01-s2/*")
-async def test_a_capture_that_was_full_early_is_not_waited_for_until_its_time_is_over(world, monkeypatch):
+async def test_a_capture_that_reached_its_limit_early_is_given_up_early(world, monkeypatch):
     """A file of it is missing, and all other captures wait until it is given up."""
     world.settings.timing.delivery = 5  # it never comes
     waits = []
@@ -276,7 +276,7 @@ async def test_a_run_that_died_between_fetching_and_its_manifest(world, request_
     assert [info.key for info in world.archive.list(prefix)] == sorted([*before, *made])
 
 
-async def test_a_run_that_died_between_its_manifest_and_its_ending_needs_no_api(world):
+async def test_a_run_that_died_after_its_manifest_needs_no_api(world):
     intent, capture = await world.accepted()
     await world.final(capture)
     await world.reconcile()

@@ -29,7 +29,7 @@ async def test_what_a_living_run_works_on_is_left_alone(world):
     assert world.entries() == []
 
 
-async def test_people_s_own_is_not_taken_for_what_a_living_run_just_posted(world):
+async def test_a_living_run_s_fresh_post_is_not_imported(world):
     """Posted, not yet journalled: with `adopt="all"` it looks like somebody's own."""
     intent = world.begin()
     await world.final(await world.post(intent))
@@ -37,7 +37,7 @@ async def test_people_s_own_is_not_taken_for_what_a_living_run_just_posted(world
     assert (await world.reconcile(adopt="all")).findings == ()
 
 
-async def test_a_dead_intent_does_not_take_the_capture_of_a_living_one_that_looks_alike(world):
+async def test_a_dead_intent_does_not_take_a_living_one_s_lookalike(world):
     dead, alive = world.begin(FULL, "dead"), world.begin(FULL, "alive")
     world.about_to_post(dead)
     await world.final(await world.post(alive))
@@ -55,7 +55,7 @@ async def test_a_dead_intent_that_never_posted_takes_no_capture_however_alike(wo
 
 
 @pytest.mark.parametrize(("request_", "outcome"), [(None, "failed"), (FULL, None)], ids=["simple", "full"])
-async def test_what_may_or_may_not_be_a_dead_intents_own_is_reported_for_a_person(world, request_, outcome):
+async def test_a_capture_that_may_be_a_dead_intent_s_is_reported(world, request_, outcome):
     """The list is full of others' captures. Of a simple one nothing is left to be had after a day."""
     dead = world.begin(request_, "dead")
     world.about_to_post(dead)
@@ -125,7 +125,7 @@ async def test_people_s_own_that_still_runs_is_waited_for(world):
     assert kinds(await world.reconcile(adopt="all")) == [("capture", Action.WAITING)]
 
 
-async def test_files_without_a_manifest_are_reported_when_they_are_old_and_never_removed(world):
+async def test_old_files_without_a_manifest_are_reported_and_never_removed(world):
     prefix = f"captures/2026/11/01/2026-11-01T06-34-06Z_full_ORD_{GONE}/"
     world.archive.put(f"{prefix}raw/ord01.pcap", b"x" * 100)
     world.archive.put(f"{prefix}raw/ord02.pcap", b"x" * 23)

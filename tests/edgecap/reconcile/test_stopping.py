@@ -44,7 +44,7 @@ async def test_a_capture_that_the_journal_knows_is_stopped(world):
 
 
 @both
-async def test_a_capture_that_was_accepted_and_not_journalled_is_found_in_the_list_and_stopped(world):
+async def test_an_accepted_capture_missing_from_the_journal_is_found_and_stopped(world):
     intent = world.begin(LONG)
     capture = await world.post(intent)
     async with world.client() as client:
@@ -175,7 +175,7 @@ async def test_trouble_of_the_last_attempt_is_the_reason():
         await stop_within(0.5, attempt)
 
 
-async def test_a_last_attempt_without_an_answer_does_not_hide_what_the_one_before_it_was_told():
+async def test_an_unanswered_last_attempt_does_not_hide_the_earlier_answer():
     clock, attempts = [0.0], []
 
     async def sleep(_seconds):

@@ -81,7 +81,7 @@ async def test_without_the_list_nothing_is_decided_and_temporary_files_still_go(
 
 
 @both
-async def test_two_reconcilers_and_a_late_run_at_once_leave_one_entry_and_one_ending(world):
+async def test_two_reconcilers_and_a_late_run_leave_one_entry_and_ending(world):
     intents = []
     for number in range(3):
         intents.append(await world.accepted(run=f"run {number}"))

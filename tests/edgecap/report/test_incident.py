@@ -51,7 +51,7 @@ def test_what_is_missing_is_said_at_the_top_and_why():
     assert page.index("is missing") < page.index("<svg")
 
 
-def test_the_picture_has_a_row_for_each_capture_and_a_line_for_each_event():
+def test_the_picture_has_a_row_per_capture_and_a_line_per_event():
     drawn = picture(*attack())
     said = texts(drawn)
     assert [name for name in said if re.fullmatch(r"(before|during|after) \d", name)] == [
@@ -169,7 +169,7 @@ def test_two_hundred_captures_over_a_week_are_one_picture():
     assert len(page) < 1_000_000
 
 
-def test_a_clock_that_is_wrong_does_not_make_a_line_of_half_a_century():
+def test_a_wrong_clock_does_not_stretch_the_picture_over_decades():
     incident, captures = attack()
     manifest = captures[2].entry.manifest
     totals = manifest.totals.model_copy(update={"first": START.replace(year=1970)})

@@ -53,7 +53,7 @@ def test_what_a_newer_version_added_does_not_stop_it(store):
     assert read_summary(store, keep_summary(store, newer)).verdict == flood().verdict
 
 
-def test_a_store_that_is_gone_is_an_error_not_an_entry_without_a_summary(store, folder):
+def test_a_missing_store_is_an_error_and_not_a_missing_summary(store, folder):
     entry = keep_summary(store, flood())
     folder.rename(folder.with_name("elsewhere"))
     with pytest.raises(StoreMissing):

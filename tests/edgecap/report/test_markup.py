@@ -17,7 +17,7 @@ def test_a_name_stays_text_in_an_element_and_in_an_attribute(name):
 
 
 @given(st.text(st.characters(exclude_categories=())), st.text(st.characters(exclude_categories=())))
-def test_whatever_is_put_in_it_is_well_formed_and_comes_out_as_it_was(inside, attribute):
+def test_any_text_makes_well_formed_markup_and_reads_back_unchanged(inside, attribute):
     """XML's parser forgives nothing: neither controls nor half characters nor an open quote."""
     parsed = ET.fromstring(tag("text", inside, title=attribute).encode("utf-8"))
     assert (parsed.text or "", parsed.get("title")) == (visible(inside), visible(attribute))

@@ -127,7 +127,7 @@ def test_latency_lets_the_answer_wait_in_real_seconds(served):
     assert served.client.get(served.url).status_code == 200
 
 
-def test_a_request_whose_caller_has_gone_is_under_way_until_it_has_taken_effect(served):
+def test_a_request_stays_under_way_after_its_caller_has_left(served):
     ask_for(served, kind="latency", value=2, method="POST")
     with pytest.raises(httpx.ReadTimeout):
         served.client.post(served.url, json=BODY, timeout=0.2)

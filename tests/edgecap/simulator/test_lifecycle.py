@@ -57,7 +57,7 @@ def expected(world, wanted, start, end, colo="ORD"):
     return counts
 
 
-def test_a_full_capture_goes_through_the_variants_states_and_delivers_a_file_per_server(each, tmp_path):
+def test_a_full_capture_passes_the_variant_s_states_and_delivers_files(each, tmp_path):
     world, variant = each, each.edge.variant
     answer = world.full(filter_v1=HTTPS, time_limit=20)
     assert answer.status_code == 200, answer.text
@@ -192,7 +192,7 @@ def test_byte_limit_is_not_exceeded_and_ends_a_full_capture(world, tmp_path):
     assert world.edge.log.events("captured")[0]["why"] == "byte_limit"
 
 
-def test_a_full_capture_without_a_byte_limit_stops_at_the_api_s_most(make_world, monkeypatch):
+def test_a_full_capture_without_a_byte_limit_has_the_api_s_maximum(make_world, monkeypatch):
     """A forgotten one would fill the customer's bucket, and the memory of a test's S3 server, for a day."""
     monkeypatch.setattr("edgecap.simulator.lifecycle.BYTE_LIMIT", 20_000)
     world = make_world()
@@ -351,7 +351,7 @@ def test_the_list_holds_the_latest_fifty_in_the_variants_order(make_world):
             assert listed == (latest if order == "newest" else latest[::-1])
 
 
-def test_a_new_capture_shows_late_in_a_lagging_list_but_at_once_by_its_id(make_world):
+def test_a_lagging_list_shows_a_capture_later_than_its_id_does(make_world):
     world = make_world("lagging")
     capture_id = world.simple().json()["result"]["id"]
     world.advance(4)

@@ -157,7 +157,7 @@ def test_an_answer_with_other_letters_than_ascii_is_only_wrong(world):
 
 
 @pytest.mark.parametrize(("variant", "shown"), [("documented", False), ("talkative", True)])
-def test_an_r2_destination_is_echoed_with_its_keys_only_by_an_api_that_does_so(make_world, variant, shown):
+def test_r2_keys_are_echoed_only_by_the_variant_that_does_so(make_world, variant, shown):
     """And in the log they never are."""
     world = make_world(variant)
     world.buckets.make("caps")
@@ -180,7 +180,7 @@ def test_an_r2_destination_is_echoed_with_its_keys_only_by_an_api_that_does_so(m
     assert "wJalrXUtnFEMI" not in repr(world.edge.state()) or shown
 
 
-def test_a_challenge_that_is_due_is_written_once_however_many_look_at_the_clock(make_world):
+def test_a_due_challenge_is_written_once_despite_many_threads(make_world):
     """The edge's own thread and one that answers a request may both find that it is time."""
     world = make_world("lagging")
     world.buckets.make("caps")

@@ -119,7 +119,7 @@ def test_an_object_that_is_not_there_is_missing(kind, place_of):
     store.delete("k")
 
 
-def test_an_object_of_which_a_head_and_a_read_say_different_things_is_not_missing(flaky):
+def test_an_object_that_head_and_read_disagree_on_is_not_missing(flaky):
     store, through, proxy = flaky("s3")
     store.put("k", b"1")
     proxy.never, proxy.trouble = b"HEAD ", b"404 Not Found"
@@ -208,7 +208,7 @@ def test_a_reason_is_one_line_without_secrets_and_not_said_twice():
             read(store_at("s3", server.url))
 
 
-def test_why_a_read_is_denied_is_found_where_a_head_and_a_listing_do_not_say(place_of, raw, bucket):
+def test_the_reason_of_a_denied_read_is_found(place_of, raw, bucket):
     """A policy of the bucket that forbids reading objects and nothing else."""
     place = place_of("s3")
     store = open_store(place)
@@ -223,7 +223,7 @@ def test_why_a_read_is_denied_is_found_where_a_head_and_a_listing_do_not_say(pla
 
 
 @pytest.mark.parametrize("code", ["NoSuchBucket", "AccessDenied"])
-def test_a_bucket_of_r2_that_is_not_found_may_lie_in_a_jurisdiction(code):
+def test_an_r2_bucket_that_is_not_found_may_have_a_jurisdiction(code):
     """R2 says either of a bucket that its usual address does not have."""
     body = denial(code, "The specified bucket does not exist.")
     with OneAnswer(404, body, **{"content-type": "application/xml"}) as server:

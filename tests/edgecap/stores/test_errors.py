@@ -157,7 +157,7 @@ def test_answers_of_gcs_are_mapped(status, expected):
     assert type(gcs_errors.explain(error, "gs://b/x")) is expected
 
 
-def test_a_407_of_a_proxy_that_no_variable_names_is_not_waited_for():
+def test_a_407_from_a_proxy_without_a_variable_is_not_retried():
     answer = {"Error": {"Code": "407", "Message": ""}, "ResponseMetadata": {"HTTPStatusCode": 407}}
     error = google.api_core.exceptions.from_http_status(407, "words")
     for found in (

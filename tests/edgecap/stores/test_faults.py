@@ -97,7 +97,7 @@ def asked_thrice(impatient_s3):
 
 
 @pytest.mark.parametrize("trouble", ["503 Service Unavailable", "429 Too Many Requests"])
-def test_a_request_without_an_answer_is_made_as_often_as_the_store_was_told(asked_thrice, trouble, tmp_path):
+def test_an_unanswered_request_is_retried_as_often_as_configured(asked_thrice, trouble, tmp_path):
     """And no more often by what reads: five times as many took minutes to say that nobody is there."""
     store, through, proxy = asked_thrice
     info = store.put("x", b"1")
@@ -111,7 +111,7 @@ def test_a_request_without_an_answer_is_made_as_often_as_the_store_was_told(aske
     assert len(proxy.requests) == 6
 
 
-def test_a_store_that_goes_away_after_a_cut_is_not_asked_for_ever(asked_thrice, tmp_path, noise):
+def test_a_store_that_goes_away_after_a_cut_is_given_up(asked_thrice, tmp_path, noise):
     """What came before does not count: the request for the rest is the store's library's to make again."""
     store, through, proxy = asked_thrice
     info = store.put("x", noise)
@@ -127,7 +127,7 @@ def test_a_store_that_goes_away_after_a_cut_is_not_asked_for_ever(asked_thrice, 
 
 
 @pytest.mark.parametrize("how", ["fin", "rst"])
-def test_an_answer_that_is_cut_before_its_first_byte_is_asked_for_again(broken, how, tmp_path):
+def test_an_answer_cut_before_its_first_byte_is_requested_again(broken, how, tmp_path):
     """The libraries see an answer there, and leave its body to the reader."""
     store, through, proxy = broken
     info = store.put("x", bytes(100_000))

@@ -97,7 +97,7 @@ def test_a_folder_that_does_not_exist_says_so_and_is_not_made(root):
 
 
 @pytest.mark.parametrize("moved", [True, False])
-def test_a_folder_that_goes_away_while_a_file_is_put_is_not_made_anew(tmp_path, root, moved, monkeypatch):
+def test_a_folder_that_vanishes_during_a_put_is_not_made_again(tmp_path, root, moved, monkeypatch):
     """What was made in the place of an unmounted disk would be hidden when that is there again."""
     source = root / ".tmp" / "new" if moved else tmp_path / "new"
     source.parent.mkdir(exist_ok=True)

@@ -73,7 +73,7 @@ def test_a_link_goes_and_what_it_points_to_stays(store, tmp_path):
     assert (tmp_path / "outside" / "precious").exists()
 
 
-def test_a_folder_that_is_not_there_is_said_and_nothing_is_made_for_a_sweep(tmp_path):
+def test_sweeping_a_missing_folder_fails_and_does_not_make_it(tmp_path):
     with pytest.raises(StoreMissing):
         open_store(StoreLocation(uri=f"file:{tmp_path / 'none'}")).sweep(HOUR, ours=everything)
     (tmp_path / "empty").mkdir()

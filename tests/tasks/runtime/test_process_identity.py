@@ -19,7 +19,7 @@ def test_this_process_lives():
     assert ProcessMark.parse(str(mark)) == mark
 
 
-def test_a_process_that_ended_is_gone_and_so_is_one_whose_id_was_given_out_again():
+def test_an_ended_process_is_gone_even_if_its_id_is_reused():
     code = "from tasks.runtime.process_identity import this_process; print(this_process())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     ended = ProcessMark.parse(done.stdout.strip())

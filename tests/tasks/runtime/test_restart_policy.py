@@ -122,7 +122,7 @@ def test_a_cancel_counts_until_the_run_is_started_anew(types, expected):
     assert is_to_end(history(*types)) is expected
 
 
-def test_every_state_that_edgecap_schedules_a_run_into_can_be_told_from_a_new_start():
+def test_a_state_scheduled_by_edgecap_is_never_mistaken_for_a_start():
     names = [value for module in (suspend, incident, outages) for value in constants(module, "WAITING_FOR")]
     assert len(names) >= 8
     assert all(name.startswith(WAITING) for name in names)

@@ -47,7 +47,7 @@ def phases(found):
 
 
 class TestStart:
-    def test_before_comes_first_then_each_data_centre_of_the_alert_and_of_the_rule(self):
+    def test_before_comes_first_then_the_data_centres_of_alert_and_rule(self):
         found = plan('during = { colos = ["ORD", "ZRH"], seconds = 30 }', colos=("ZRH", "MXP"))
         assert phases(found) == [("before", 1), ("during", 1), ("during", 2), ("during", 3)]
         assert [each.request.colo for each in found.captures[1:]] == ["ZRH", "MXP", "ORD"]
@@ -68,7 +68,7 @@ class TestStart:
         request = plan(during).captures[1].request
         assert (request.bucket, request.packet_limit, request.byte_limit) == ("b2", 7, 8)
 
-    def test_without_a_data_centre_there_is_no_full_capture_and_it_says_so(self):
+    def test_the_plan_says_that_no_data_centre_means_no_full_capture(self):
         found = plan()
         assert phases(found) == [("before", 1)]
         assert "no full capture: neither the alert nor the rule names a data centre" in found.remarks
@@ -104,7 +104,7 @@ class TestEnd:
         assert [each.request.time_limit for each in found.captures] == [233, 233, 234]
         assert found.captures[-1].not_before == NOW + timedelta(seconds=700)
 
-    def test_nothing_if_the_rule_says_so_or_if_it_is_too_long_ago(self):
+    def test_no_capture_if_the_rule_says_so_or_packets_are_gone(self):
         assert plan("after = 0", event="end").captures == ()
         old = plan(event="end", ended=NOW - timedelta(hours=24))
         assert old.captures == ()
@@ -166,7 +166,7 @@ class TestExpression:
             "protocol is 6, and the expression asks for 17"
         )
 
-    def test_it_narrows_the_rule_s_own_filter_for_an_alert_without_a_target(self):
+    def test_it_narrows_the_rule_s_filter_if_the_alert_has_no_target(self):
         found = plan('filter = { protocol = 17 }\nexpression = "src port 53"', targets=())
         assert found.captures[0].request.filter == Filter(protocol=17)
         assert (found.expression, found.residual) == ("src port 53", "")
@@ -256,9 +256,7 @@ class TestWindows:
             (3600, 7200, [300] * 24, (-7500, -7200)),
         ],
     )
-    def test_tiles_are_few_equal_and_without_gaps_and_the_one_with_the_start_is_first(
-        self, before, ago, lengths, first
-    ):
+    def test_tiles_are_equal_and_gapless_and_the_latest_is_first(self, before, ago, lengths, first):
         found = plan(f"before = {before}", started=NOW - timedelta(seconds=ago)).captures
         by_time = sorted(found, key=lambda each: each.number)
         assert [each.request.time_limit for each in by_time] == lengths
@@ -272,7 +270,7 @@ class TestWindows:
         begins = ends - timedelta(seconds=found[0].request.time_limit)
         assert (begins, ends) == tuple(NOW + timedelta(seconds=second) for second in first)
 
-    def test_an_alert_without_a_start_began_when_it_arrived_and_the_plan_says_so(self):
+    def test_an_alert_without_a_start_time_begins_at_its_arrival(self):
         found = plan("before = 100", started=None)
         assert found.captures[0].request.offset_time == NOW
         assert "does not say when it began" in found.remarks[0]

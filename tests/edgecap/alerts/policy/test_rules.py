@@ -78,7 +78,7 @@ def test_the_last_built_in_rule_matches_everything():
     assert BUILT_IN[-1].capture
 
 
-def test_the_printed_default_is_what_is_built_in_and_can_be_a_file_of_one_s_own(tmp_path):
+def test_the_printed_default_is_the_built_in_policy_and_a_valid_file(tmp_path):
     file = tmp_path / "policy.toml"
     file.write_text(DEFAULT_POLICY_TOML)
     assert tuple(load_policy(file).rules) == BUILT_IN

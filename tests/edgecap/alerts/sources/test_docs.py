@@ -24,7 +24,7 @@ def block(name, language, number=0):
 
 
 @pytest.mark.parametrize("name", SOURCES)
-def test_every_source_has_a_page_with_its_path_and_where_the_secret_goes(name):
+def test_every_source_has_a_page_with_its_path_and_secret(name):
     text = page(name)
     assert f"POST /alerts/{name}" in text
     assert f"source `{name}`" in text
@@ -35,7 +35,7 @@ def test_no_page_is_about_a_source_that_is_not_there():
     assert {path.stem for path in DOCS.glob("*.md")} >= set(SOURCES)
 
 
-def test_datadog_s_payload_has_the_fields_of_the_fixtures_and_makes_an_alert(payload, received):
+def test_the_documented_datadog_payload_matches_the_fixtures_and_makes_an_alert(payload, received):
     template = json.loads(block("datadog", "json"))
     triggered = payload("datadog", "triggered")
     assert set(template) == set(triggered)

@@ -40,7 +40,7 @@ def resolve(body, when="2026-11-23T06:40:00Z"):
     ("module", "name"),
     [(alertmanager, "labels-of-traffic"), (grafana, "firing"), (alertmanager, "firing-and-resolved")],
 )
-def test_repeated_it_is_the_same_alert_and_resolved_it_is_the_same_incident(module, name, payload, received):
+def test_a_repeat_is_the_same_alert_and_its_end_the_same_incident(module, name, payload, received):
     source = module.NAME
     first = module.parse(payload(source, name), received=received)[0]
     again = module.parse(payload(source, name), received=received.replace(hour=9))[0]
@@ -141,7 +141,7 @@ def test_grafana_in_every_field(payload, received):
     assert resolved.ended == datetime(2026, 11, 23, 5, 41, 3, 157_076, tzinfo=UTC)
 
 
-def test_grafana_s_test_button_is_a_ping_also_with_labels_of_one_s_own(payload, received):
+def test_grafana_s_test_button_is_a_ping_even_with_own_labels(payload, received):
     body = payload("grafana", "test-button")
     body["alerts"][0]["labels"]["target_ip"] = "203.0.113.40"
     assert grafana.is_ping(body)

@@ -51,7 +51,7 @@ def test_two_alerts_of_one_arrival_are_ruled_on_one_after_the_other(inbox):
     assert [order.event for order in inbox.orders()] == ["start", "end"]
 
 
-def test_a_start_for_an_incident_that_goes_on_joins_it_whatever_its_target_or_rule(inbox):
+def test_a_start_joins_the_open_incident_whatever_its_target_or_rule(inbox):
     take(inbox, alert())
     second = alert(identity="2", about="198.51.100.1", at=NOON + 20 * HOUR)
     assert take(inbox, second, cooldown=0, wanted=False, captures=0) == [Outcome.JOINED]
@@ -109,13 +109,13 @@ def test_an_end_twice_is_a_repetition_also_if_it_is_another_message(inbox):
     assert (inbox.incidents()[0].repeated, inbox.incidents()[0].last) == (0, NOON)  # only while it goes on
 
 
-def test_an_end_before_its_start_is_nothing_and_counts_when_it_is_sent_again(inbox):
+def test_an_end_before_its_start_counts_when_sent_again(inbox):
     assert take(inbox, alert("end")) == [Outcome.NOTHING]
     assert take(inbox, alert()) == [Outcome.OPENED]
     assert take(inbox, alert("end")) == [Outcome.ENDED]
 
 
-def test_the_end_of_an_attack_that_joined_another_does_not_end_the_incident(inbox):
+def test_the_end_of_a_joined_attack_does_not_end_the_incident(inbox):
     take(inbox, alert(), alert(key="other"))
     assert take(inbox, alert("end", key="other")) == [Outcome.JOINED]
     assert take(inbox, alert("end", key="other")) == [Outcome.REPEATED]
@@ -124,7 +124,7 @@ def test_the_end_of_an_attack_that_joined_another_does_not_end_the_incident(inbo
     assert take(inbox, alert("end", key="other", identity="late")) == [Outcome.REPEATED]
 
 
-def test_a_start_after_the_end_is_a_new_incident_with_an_id_of_its_own(inbox):
+def test_a_start_after_the_end_is_a_new_incident(inbox):
     take(inbox, alert(), alert("end"))
     again = alert(identity="2", at=NOON + SECOND)
     assert take(inbox, again) == [Outcome.OPENED]
@@ -136,18 +136,18 @@ def test_a_start_after_the_end_is_a_new_incident_with_an_id_of_its_own(inbox):
 
 
 @pytest.mark.parametrize(("event", "wanted"), [("start", False), ("other", True), ("end", True)])
-def test_nothing_comes_of_alerts_that_want_no_packets_or_end_what_is_not_known(inbox, event, wanted):
+def test_unwanted_alerts_and_unknown_ends_come_to_nothing(inbox, event, wanted):
     assert take(inbox, alert(event), captures=0, wanted=wanted) == [Outcome.NOTHING]
     assert inbox.incidents() == inbox.orders() == []
     assert inbox.alerts()[0].outcome is Outcome.NOTHING
 
 
-def test_what_came_to_nothing_is_ruled_on_anew_when_it_is_sent_again(inbox):
+def test_an_alert_that_came_to_nothing_is_judged_again_when_resent(inbox):
     take(inbox, alert(), captures=0, wanted=False)
     assert take(inbox, alert()) == [Outcome.OPENED]
 
 
-def test_a_rule_that_only_captures_after_the_end_opens_the_incident_without_captures(inbox):
+def test_a_rule_with_only_captures_after_the_end_opens_an_incident(inbox):
     assert take(inbox, alert(), captures=0) == [Outcome.OPENED]
     assert take(inbox, alert("end"), captures=1) == [Outcome.ENDED]
     assert [len(order.plan.captures) for order in inbox.orders()] == [0, 1]
@@ -175,7 +175,7 @@ def test_a_cooldown_longer_than_a_day_is_as_long_as_it_says(inbox):
     assert take(inbox, again, cooldown=48 * 3600) == [Outcome.JOINED]
 
 
-def test_an_identity_that_tells_no_time_is_a_new_attack_a_day_later_with_a_new_id(inbox):
+def test_an_untimed_identity_is_a_new_attack_a_day_later(inbox):
     for day in range(3):
         at = NOON + day * 26 * HOUR
         assert take(inbox, alert(timed=False, at=at)) == [Outcome.OPENED]
@@ -184,12 +184,12 @@ def test_an_identity_that_tells_no_time_is_a_new_attack_a_day_later_with_a_new_i
     assert len({order.key for order in inbox.orders()}) == 3
 
 
-def test_a_reminder_of_an_attack_that_goes_on_is_a_repetition_a_week_later(inbox):
+def test_a_reminder_a_week_later_is_a_repetition(inbox):
     take(inbox, alert())
     assert take(inbox, alert(at=NOON + 168 * HOUR)) == [Outcome.REPEATED]
 
 
-def test_an_identity_of_an_attack_that_is_over_opens_another_incident_a_day_later(inbox):
+def test_an_ended_identity_opens_another_incident_a_day_later(inbox):
     take(inbox, alert(), alert("end"))
     assert take(inbox, alert(at=NOON + 24 * HOUR)) == [Outcome.REPEATED]
     assert take(inbox, alert(at=NOON + 49 * HOUR)) == [Outcome.OPENED]
@@ -213,7 +213,7 @@ def test_captures_beyond_the_budget_are_left_out_from_the_end_and_named(inbox):
     assert inbox.incidents()[0].plan == order.plan
 
 
-def test_an_incident_without_budget_is_shown_all_the_same_and_says_why_it_has_no_captures(inbox):
+def test_an_incident_without_budget_says_why_it_has_no_captures(inbox):
     take(inbox, alert(), captures=2, budget=2)
     assert take(inbox, alert(key="other", about="a"), budget=2) == [Outcome.OVER_BUDGET]
     order = inbox.orders()[-1]
@@ -240,7 +240,7 @@ def test_the_budget_is_that_of_the_rule_and_of_the_utc_day(inbox):
 # Orders
 
 
-def test_a_sent_order_is_gone_from_the_orders_and_its_run_is_at_the_incident(inbox):
+def test_a_sent_run_request_leaves_the_outbox_for_its_incident(inbox):
     take(inbox, alert(), alert("end"))
     start, end = inbox.orders()
     assert inbox.orders(limit=1) == [start]

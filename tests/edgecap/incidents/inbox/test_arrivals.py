@@ -11,7 +11,7 @@ from tests.edgecap.incidents.inbox.inbox_parts import NOON, alert, plan
 SECOND = timedelta(seconds=1)
 
 
-def test_what_was_kept_is_pending_in_the_order_of_arrival_with_every_byte(inbox):
+def test_kept_alerts_are_pending_byte_for_byte_in_order_of_arrival(inbox):
     bodies = [b"", b"\x00\xff{", b"x" * 100_000]
     ids = inbox.keep([("grafana", body, NOON + n * SECOND) for n, body in enumerate(bodies)])
     kept = inbox.pending()
@@ -22,20 +22,20 @@ def test_what_was_kept_is_pending_in_the_order_of_arrival_with_every_byte(inbox)
     assert ids == sorted(ids)
 
 
-def test_an_arrival_keeps_its_time_to_the_microsecond_whatever_zone_it_was_written_in(inbox):
+def test_an_arrival_keeps_its_time_to_the_microsecond_in_any_zone(inbox):
     there = datetime(2026, 11, 23, 17, 30, 0, 123457, tzinfo=timezone(timedelta(hours=5, minutes=30)))
     inbox.keep([("grafana", b"{}", there)])
     assert inbox.pending()[0].received == there
     assert inbox.pending()[0].received.tzinfo is UTC
 
 
-def test_a_time_without_a_zone_is_refused_and_nothing_of_the_group_is_kept(inbox):
+def test_a_time_without_a_zone_refuses_the_whole_group(inbox):
     with pytest.raises(ValueError, match="no time zone"):
         inbox.keep([("grafana", b"{}", NOON), ("grafana", b"{}", datetime(2026, 11, 23))])
     assert inbox.pending() == []
 
 
-def test_pending_gives_as_many_as_asked_for_and_never_more_memory_than_it_must(inbox):
+def test_pending_is_bounded_in_number_and_in_memory(inbox):
     inbox.keep([("grafana", b"{}", NOON)] * 5)
     assert len(inbox.pending(limit=3)) == 3
     assert len(inbox.pending()) == 5
@@ -46,7 +46,7 @@ def test_pending_gives_as_many_as_asked_for_and_never_more_memory_than_it_must(i
     assert len(inbox.pending()) == 1
 
 
-def test_what_is_put_aside_is_shown_with_its_reason_and_bytes_and_is_pending_no_longer(inbox):
+def test_a_quarantined_alert_shows_reason_and_bytes_and_is_not_pending(inbox):
     first, second = inbox.keep([("grafana", b"what?", NOON), ("grafana", b"[]", NOON)])
     inbox.put_aside(first, "the body is not JSON \ud800")
     inbox.put_aside(second, "a list")
@@ -57,7 +57,7 @@ def test_what_is_put_aside_is_shown_with_its_reason_and_bytes_and_is_pending_no_
     assert inbox.pending() == []
 
 
-def test_what_was_put_aside_can_be_settled_later_and_what_is_settled_is_never_put_aside(inbox):
+def test_a_quarantined_alert_can_be_settled_but_never_the_reverse(inbox):
     (arrival,) = inbox.keep([("generic", b"{}", NOON)])
     inbox.put_aside(arrival, "unknown then")
     start = alert()

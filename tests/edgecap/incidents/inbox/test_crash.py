@@ -180,7 +180,7 @@ class World:
         return inbox._database.rows("SELECT id, state, body FROM arrivals ORDER BY id")
 
 
-def test_killed_at_random_moments_it_comes_to_what_it_would_have_come_to(tmp_path):
+def test_kills_at_random_moments_do_not_change_the_outcome(tmp_path):
     bodies = story(seed=7, length=500)
     calm, wild = World(tmp_path / "calm", bodies), World(tmp_path / "wild", bodies)
     assert calm.live() == 0
@@ -221,7 +221,7 @@ def test_killed_before_each_statement_of_each_transaction(tmp_path):
     assert statements > 50
 
 
-def test_killed_while_the_book_is_made_it_is_made_by_the_next_one(tmp_path):
+def test_an_inbox_half_made_by_a_killed_process_is_completed(tmp_path):
     """It is not there, empty, without tables, or whole."""
     path = tmp_path / "book.db"
     dice = random.Random(1)

@@ -139,7 +139,7 @@ def test_prune_keeps_an_incident_that_goes_on_for_a_day_more(inbox):
     assert inbox.incidents() == inbox.alerts() == []
 
 
-def test_prune_forgets_the_budgets_of_days_before_and_not_of_the_day_itself(inbox):
+def test_prune_forgets_budgets_of_earlier_days_only(inbox):
     take(inbox, alert(), captures=2, budget=2)
     inbox.prune(NOON + HOUR)
     assert take(inbox, alert(key="b", about="b"), captures=2, budget=2) == [Outcome.OVER_BUDGET]

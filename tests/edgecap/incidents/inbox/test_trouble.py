@@ -60,7 +60,7 @@ def test_a_second_receiver_is_refused_until_the_first_ends(path):
         assert inbox.pending() == []
 
 
-def test_a_book_that_is_not_there_can_not_be_looked_at_and_is_not_made(path):
+def test_reading_a_missing_inbox_fails_and_does_not_make_it(path):
     with pytest.raises(ObjectMissing) as error:
         AlertInbox(path, read_only=True)
     assert str(path) in str(error.value)
@@ -137,7 +137,7 @@ def test_pages_that_were_overwritten_are_found_at_the_start(used):
     assert found > len(pages) // 2
 
 
-def test_damage_that_comes_while_it_is_open_is_said_by_whoever_meets_it(used):
+def test_damage_to_an_open_inbox_is_reported_when_it_is_read(used):
     with AlertInbox(used) as inbox:
         size = used.stat().st_size
         inbox._database._reader.execute("PRAGMA cache_size = 0")
@@ -149,7 +149,7 @@ def test_damage_that_comes_while_it_is_open_is_said_by_whoever_meets_it(used):
         assert one_line(error, used)
 
 
-def test_a_full_disk_fails_the_group_that_does_not_fit_and_nothing_else(small_disk):
+def test_a_full_disk_fails_only_the_group_that_does_not_fit(small_disk):
     path = small_disk / "book.db"
     with AlertInbox(path) as inbox:
         kept = []
@@ -176,7 +176,7 @@ def test_a_disk_without_room_for_a_new_book_says_so(small_disk):
     assert one_line(error, small_disk)
 
 
-def test_a_read_only_disk_is_said_whether_there_is_a_book_or_not(small_disk):
+def test_a_read_only_disk_is_reported_with_or_without_an_inbox(small_disk):
     path = small_disk / "book.db"
     with AlertInbox(path) as inbox:
         inbox.keep([("generic", b"{}", NOON)])

@@ -283,7 +283,7 @@ def test_community_ids_of_every_icmp_type_are_those_of_the_reference(protocol, v
                 assert found == [reference_id(protocol, source, destination, kind, code)], (kind, code)
 
 
-def test_a_request_and_its_reply_share_an_id_and_an_unreachable_does_not():
+def test_request_and_reply_share_an_id_and_unreachable_does_not():
     one, two, _ = POOLS[4]
     request, reply = flow(1, 4, one, two, 8, 0), flow(1, 4, two, one, 0, 0)
     assert native_text.community_ids(request, 1) == native_text.community_ids(reply, 1)

@@ -78,7 +78,7 @@ def test_nothing_stands_outside_of_the_picture():
             assert left + long < width + 14, each.text
 
 
-def test_a_capture_of_a_day_is_no_larger_than_one_of_a_minute():
+def test_a_day_s_timeline_is_no_larger_than_a_minute_s():
     day = timeline(START, 0.1, 864_000, lambda kind, _: 50 if kind == "udp" else 1)
     large = Summary(verdict="", timeline=day, packets=sum(day.packets))
     assert len(timeline_chart(large)) < 2 * len(timeline_chart(flood()))

@@ -106,7 +106,7 @@ def test_an_impossible_attack_is_refused(changes, message, some_day):
         Attack(**{"kind": "syn_flood", "start": some_day, "duration": SECOND, **changes})
 
 
-def test_an_attack_that_is_ended_stops_with_the_second_and_what_has_passed_stays(some_day):
+def test_ending_an_attack_stops_it_and_keeps_its_past(some_day):
     """Also of one that recurs: those that were before are there, and no more will come."""
     attack = Attack("syn_flood", some_day, 60 * SECOND, 300 * SECOND, target="203.0.113.9")
     traffic = SyntheticTraffic(5, rate=0, attacks=[attack])

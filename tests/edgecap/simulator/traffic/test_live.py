@@ -69,7 +69,7 @@ def test_each_ping_and_each_answer_is_there_once(live, ping):
     assert seen[0].server in live.servers("ORD")
 
 
-def test_a_window_that_has_passed_is_the_same_whenever_it_is_asked_for(live, ping):
+def test_a_past_window_is_the_same_whenever_it_is_requested(live, ping):
     start = now()
     ping("-c3", *FAST, "127.0.9.2")
     end = now()
