@@ -1,6 +1,6 @@
 """Packet captures at Cloudflare's edge: the domain, in plain Python.
 
-Nothing below this package imports Prefect; `tasks` and `flows` adapt it.
+Nothing in this package imports Prefect but `edgecap.cli`, the command line. `tasks` and `flows` adapt it.
 """
 
 from importlib.metadata import PackageNotFoundError, version
