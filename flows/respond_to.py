@@ -17,7 +17,7 @@ from edgecap.alerts.understanding import understand
 from edgecap.errors import EdgecapError
 from edgecap.settings import DEFAULT, load_settings
 from edgecap.settings.alerts import GenericMapping
-from tasks.enter_alert import order
+from tasks.enter_alert import enter_alert
 from tasks.runtime.prefect_away import crashed
 from tasks.runtime.recovery import record_process
 from tasks.runtime.retry import PREFECT_AWAY
@@ -51,7 +51,7 @@ async def respond_to(
     try:
         await record_process(this_run.id)
         taken = await asyncio.to_thread(_understand, source, payload, received or _due())
-        told = [f"{alert}: {await order(alert, plan, account, archive)}" for alert, plan in taken]
+        told = [f"{alert}: {await enter_alert(alert, plan, account, archive)}" for alert, plan in taken]
     except PREFECT_AWAY as error:
         return cast("str", crashed(error))
     except EdgecapError as error:

@@ -16,23 +16,20 @@ from edgecap.incidents.record import IncidentEvent, Incidents
 from edgecap.incidents.without_inbox import enter
 from edgecap.settings import load_settings
 from edgecap.stores import open_store
-from tasks.outcomes import tag_of
-from tasks.runtime.lane_queue import ALERT
+from tasks.runtime.alert_runs import RESPOND, respond_run
 from tasks.runtime.retry import DELAYS, TRIES, passing
 from tasks.runtime.warm_runner import tell
 
-DEPLOYMENT = "respond/alert"
-
 
 @task(
-    name="order",
-    task_run_name="order {alert}",
+    name="enter alert",
+    task_run_name="enter {alert}",
     cache_policy=NO_CACHE,
     retries=TRIES,
     retry_delay_seconds=DELAYS,
     retry_condition_fn=passing,
 )
-async def order(alert: Alert, plan: Plan, account: str, archive: str) -> str:
+async def enter_alert(alert: Alert, plan: Plan, account: str, archive: str) -> str:
     """Have an alert's incident begin or end, if it is news; the same alert again changes nothing.
 
     Args:
@@ -48,28 +45,30 @@ async def order(alert: Alert, plan: Plan, account: str, archive: str) -> str:
     entered = await asyncio.to_thread(enter, incidents, alert, plan, account=account, at=datetime.now(UTC))
     get_run_logger().info("%s: %s", alert, entered)
     if entered.noted:
-        # Also for what was known: whoever entered it may have died before the run was made.
-        await _start(entered.noted, alert, archive)
+        # Also for what was known: the run that entered it may have died before it started this one.
+        await start_respond(entered.noted, "end" if alert.event == "end" else "start", archive)
     return str(entered)
 
 
-async def _start(noted: IncidentEvent, alert: Alert, archive: str) -> None:
-    """Make the run of `respond`, once, and have it taken up at once."""
-    event = "end" if alert.event == "end" else "start"
+async def start_respond(noted: IncidentEvent, event: str, archive: str) -> None:
+    """Make the run of `respond`, once, and tell the warm process of it.
+
+    Args:
+        noted: the alert and its plan.
+        event: `start` or `end`.
+        archive: name of the archive in the settings.
+    """
+    run = respond_run(
+        incident=noted.incident,
+        event=event,
+        alert=noted.alert,
+        plan=noted.plan,
+        account=noted.account,
+        archive=archive,
+        key=derive(noted.incident, event),
+    )
     async with get_client() as client:
-        deployment = await client.read_deployment_by_name(DEPLOYMENT)
-        run = await client.create_flow_run_from_deployment(
-            deployment.id,
-            parameters={
-                "incident": noted.incident,
-                "event": event,
-                "alert": noted.alert,
-                "plan": noted.plan.model_dump(mode="json"),
-                "account": noted.account,
-                "archive": archive,
-            },
-            tags=[ALERT, tag_of(noted.incident)],
-            state=State[None](type=StateType.SCHEDULED),
-            idempotency_key=derive(noted.incident, event),
-        )
-    await tell(run.id)
+        deployment = await client.read_deployment_by_name(RESPOND)
+        state = State[None](type=StateType.SCHEDULED)
+        made = await client.create_flow_run_from_deployment(deployment.id, **run, state=state)
+    await tell(made.id)

@@ -10,12 +10,6 @@ from pathlib import Path
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.orchestration import PrefectClient, get_client
-from prefect.client.schemas.filters import (
-    FlowRunFilter,
-    FlowRunFilterState,
-    FlowRunFilterStateType,
-    FlowRunFilterTags,
-)
 from prefect.client.schemas.objects import FlowRun, State, StateType
 
 from edgecap.archive.journal import Journal
@@ -26,8 +20,9 @@ from edgecap.incidents.inbox.alert_inbox import INBOX, AlertInbox
 from edgecap.incidents.record import HeldBack, Incident, IncidentEvent, Incidents, Part, closed_record
 from edgecap.settings import load_settings
 from edgecap.stores import Store, open_store
-from tasks.outcomes import Outcomes, tag_of
-from tasks.runtime.lane_queue import ALERT
+from tasks.outcomes import Outcomes
+from tasks.runtime.alert_runs import ALERT, incident_tag, plain
+from tasks.runtime.find_runs import find_runs, in_state
 from tasks.runtime.retry import DELAYS, PREFECT_AWAY, TRIES, passing, passing_soon
 from tasks.runtime.suspend import MAX_INLINE_WAIT, PREFETCH, Waiting, wake
 from tasks.runtime.warm_runner import KEEPS_PROCESS, tell
@@ -41,7 +36,7 @@ ASLEEP_AFTER = 20  # seconds; who still works then looks often enough
 FALL_BACK = timedelta(
     minutes=5
 )  # a capture that ends wakes its incident; this is for what dies before it can
-_OPEN = [StateType.SCHEDULED, StateType.PENDING, StateType.RUNNING, StateType.PAUSED]
+_OPEN = in_state(StateType.SCHEDULED, StateType.PENDING, StateType.RUNNING, StateType.PAUSED)
 _TO_STOP = ("pending", "running")  # what is being converted makes room by itself, and cannot be stopped
 
 
@@ -103,14 +98,16 @@ async def start_captures(noted: IncidentEvent, archive: str) -> list[str]:
         for part, planned in noted.parts:
             run = await client.create_flow_run_from_deployment(
                 deployment.id,
-                parameters={
-                    "request": planned.request.model_dump(mode="json", exclude_defaults=True)
-                    | {"type": planned.request.type},
-                    "account": noted.account,
-                    "archive": archive,
-                    "part": part.model_dump(mode="json"),
-                },
-                tags=[ALERT, tag_of(noted.incident), part.phase],
+                parameters=plain(
+                    {
+                        "request": planned.request.model_dump(mode="json", exclude_defaults=True)
+                        | {"type": planned.request.type},
+                        "account": noted.account,
+                        "archive": archive,
+                        "part": part.model_dump(mode="json"),
+                    }
+                ),
+                tags=[ALERT, incident_tag(noted.incident), part.phase],
                 state=State[None](
                     type=StateType.SCHEDULED,
                     state_details={"scheduled_time": planned.not_before or datetime.now(UTC)},
@@ -325,8 +322,4 @@ def _opens(run: FlowRun, myself: str) -> bool:
 
 
 async def _open_runs(client: PrefectClient, incident: str) -> list[FlowRun]:
-    wanted = FlowRunFilter(
-        tags=FlowRunFilterTags(all_=[tag_of(incident)]),
-        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=_OPEN)),
-    )
-    return await client.read_flow_runs(flow_run_filter=wanted, limit=200)
+    return await find_runs(client, tags={"all_": [incident_tag(incident)]}, state=_OPEN)

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterTags
 from prefect.client.schemas.objects import FlowRun, StateType
 
 from edgecap.alerts.policy.decision import Planned
@@ -17,15 +16,11 @@ from edgecap.captures.incident_part import IncidentPart
 from edgecap.errors import Damaged, EntryMissing, ObjectMissing
 from edgecap.incidents.record import IncidentEvent, Part
 from edgecap.stores import Store
+from tasks.runtime.alert_runs import incident_tag
+from tasks.runtime.find_runs import find_runs
 
 TAKEN_UP_WITHIN = timedelta(minutes=20)  # two rounds of `reconcile`: a run that crashed is taken up by then
 _OVER = [StateType.COMPLETED, StateType.FAILED, StateType.CANCELLED]
-_PAGE = 200  # runs; what Prefect answers at most
-
-
-def tag_of(incident: str) -> str:
-    """The tag of everything that runs for an incident."""
-    return f"incident:{incident}"
 
 
 class Outcomes:
@@ -111,15 +106,7 @@ def _is_over(kind: StateType, since: datetime) -> bool:
 
 async def _runs(incident: str) -> dict[tuple[str, int], FlowRun]:
     """The runs of an incident's captures, by phase and number."""
-    wanted = FlowRunFilter(tags=FlowRunFilterTags(all_=[tag_of(incident)]))
-    found: dict[tuple[str, int], FlowRun] = {}
-    offset = 0
     async with get_client() as client:
-        while True:
-            page = await client.read_flow_runs(flow_run_filter=wanted, limit=_PAGE, offset=offset)
-            for run in page:
-                if given := run.parameters.get("part"):
-                    found[given["phase"], given["number"]] = run
-            offset += len(page)
-            if len(page) < _PAGE:
-                return found
+        runs = await find_runs(client, tags={"all_": [incident_tag(incident)]})
+    parts = ((run.parameters.get("part"), run) for run in runs)
+    return {(part["phase"], part["number"]): run for part, run in parts if part}

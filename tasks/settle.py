@@ -7,16 +7,7 @@ from datetime import UTC, datetime, timedelta
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import (
-    FlowFilter,
-    FlowFilterName,
-    FlowRunFilter,
-    FlowRunFilterEndTime,
-    FlowRunFilterState,
-    FlowRunFilterStateType,
-)
-from prefect.client.schemas.objects import FlowRun, StateType
-from prefect.client.schemas.sorting import FlowRunSort
+from prefect.client.schemas.objects import StateType
 
 from edgecap.captures.stopping import Stopping
 from edgecap.cloudflare.client import Client
@@ -25,6 +16,7 @@ from edgecap.reconcile import Adopt, Limits, Reconciled, Reconciler
 from edgecap.settings import load_settings
 from edgecap.stores import open_store
 from tasks.runtime.cancelled import Cancelled, stop_once
+from tasks.runtime.find_runs import find_runs, in_state
 from tasks.runtime.lane_queue import Queue
 from tasks.runtime.recovery import life_of
 from tasks.runtime.retry import DELAYS, TRIES, passing
@@ -33,7 +25,6 @@ STOP_WAIT = timedelta(
     minutes=2
 )  # for a stopped capture to be converted; what takes longer is the next time's
 
-_MOST = 200  # runs; what Prefect answers at most
 CANCELLED_SINCE = timedelta(minutes=30)  # who was cancelled before is found by the journal
 
 
@@ -63,18 +54,11 @@ async def stop_cancelled() -> None:
 
 async def _cancelled(since: datetime) -> list[Cancelled]:
     """The runs for full captures that are being cancelled, and those that were cancelled since then."""
-    flows = FlowFilter(name=FlowFilterName(any_=["capture"]))
-    found: list[FlowRun] = []
     async with get_client() as client:
-        for kind, ended in (
-            (StateType.CANCELLING, None),
-            (StateType.CANCELLED, FlowRunFilterEndTime(after_=since)),
-        ):
-            state = FlowRunFilterState(type=FlowRunFilterStateType(any_=[kind]))
-            wanted = FlowRunFilter(state=state, end_time=ended)
-            found += await client.read_flow_runs(
-                flow_filter=flows, flow_run_filter=wanted, sort=FlowRunSort.START_TIME_DESC, limit=_MOST
-            )
+        found = await find_runs(client, flows=["capture"], state=in_state(StateType.CANCELLING))
+        found += await find_runs(
+            client, flows=["capture"], state=in_state(StateType.CANCELLED), end_time={"after_": since}
+        )
     return [cancelled for run in found if (cancelled := Cancelled.of(run.model_dump(mode="json")))]
 
 

@@ -36,8 +36,9 @@ from edgecap.stores import open_store
 from edgecap.stores.write_check import require_writable
 from tasks.runtime.cancelled import CAPTURE
 from tasks.runtime.cancelling import note_capture
-from tasks.runtime.lane_queue import Queue, waiter_of
+from tasks.runtime.lane_queue import Queue
 from tasks.runtime.lane_slot import lane_of
+from tasks.runtime.lane_waiters import new_waiter
 from tasks.runtime.outage import outage_of, wait_out
 from tasks.runtime.retry import DELAYS, PASSING, TRIES, passing_soon
 from tasks.runtime.suspend import WAITING_FOR_LANE, Waiting, mark_running, mark_waiting, patience
@@ -271,7 +272,7 @@ class _InLine:
         self._queue = queue
         self._run = run
         self._kind = request.type
-        self._waiter = waiter_of(run, request)
+        self._waiter = new_waiter(run.model_dump(mode="json"), request)
         self._said = Waiting("", datetime.now(UTC), "")
         self._waited = 0.0  # seconds, since it is the first
 

@@ -24,9 +24,9 @@ from deployments.deploy.declared import Declared, read_declared
 from deployments.deploy.merging import Changes, Existing, changes, digest, record_of
 from edgecap.cloudflare.headers import server_date
 from edgecap.errors import EdgecapError
+from tasks.runtime.rest import windows
 
 AT_ONCE = 4  # more, and SQLite refuses some, which are then tried again after seconds
-_PAGE = 200
 _TAG = "edgecap-deployed"
 _PLACE = {"work_pool_name", "work_queue_name"}
 
@@ -195,11 +195,9 @@ class Deployer:
 
     async def _pages(self, path: str, body: dict[str, Any]) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
-        while True:
-            page = await self._call("POST", path, {**body, "offset": len(found), "limit": _PAGE})
-            found += page
-            if len(page) < _PAGE:
-                return found
+        for window in windows(found):
+            found += await self._call("POST", path, body | window)
+        return found
 
     async def _call(self, method: str, path: str, body: Any = None) -> Any:
         answer = await self._answer(method, path, body)

@@ -27,12 +27,12 @@ from deployments.project import PROJECT, prefect_yaml
 from edgecap.errors import SetupError
 from edgecap.files.private_folder import private_folder
 from edgecap.network import prefect_api_url
+from tasks.runtime.lane_waiters import WORK_QUEUES
 from tasks.runtime.rest import PrefectApi
 from tasks.runtime.warm_runner import ADDRESS
 
 POOL = "edgecap"
-# Alerts go before what people start, and that before schedules; what keeps the rest going is never held up.
-QUEUES = {"upkeep": 1, "alerts": 2, "manual": 3, "schedules": 4}  # Prefect keeps no two alike
+QUEUES = {queue: number for number, queue in enumerate(WORK_QUEUES, 1)}  # Prefect keeps no two alike
 RUNNING = "running.json"
 
 

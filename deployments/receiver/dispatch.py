@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import uuid
 from collections.abc import Callable
@@ -13,11 +12,10 @@ import httpx
 
 from edgecap.errors import SetupError
 from edgecap.incidents.inbox.alert_inbox import RunRequest
+from tasks.runtime.alert_runs import RESPOND, plain, respond_run
 from tasks.runtime.rest import PrefectApi, status
 
-DEPLOYMENT = "respond/alert"
 EVENT = "edgecap.alert"
-MOST_ALERT = 100_000  # bytes of JSON; Prefect refuses parameters of half a megabyte
 TIMEOUT = 10.0  # seconds for a call of Prefect
 WORD_TIMEOUT = 1.0  # seconds for the warm process, which answers at once or not at all
 
@@ -28,7 +26,6 @@ _REFUSALS = (
     httpx.codes.UNPROCESSABLE_ENTITY,
 )
 _NAMESPACE = uuid.UUID("b2d0c2a5-6f0e-4f5b-9a53-0f7f3d1f6a11")
-_KIND = "__prefect_kind"  # a table with this name in it is a template, which Prefect's server renders
 
 _log = logging.getLogger("edgecap.receiver")
 
@@ -81,15 +78,10 @@ class Dispatch:
             SetupError: Prefect cannot take orders now.
         """
         prefect = self._api()
-        deployment = self._deployment or _id(prefect.deployment(DEPLOYMENT))
+        deployment = self._deployment or _id(prefect.deployment(RESPOND))
         self._deployment = ""  # looked up anew unless this works: it may have been made anew
         try:
-            run = prefect.start_run(
-                deployment,
-                self._parameters(order),
-                tags=["alert", f"incident:{order.incident}"],
-                idempotency_key=order.key,
-            )
+            run = prefect.start_run(deployment, **self._run(order))
         except SetupError as error:
             if status(error) in _REFUSALS:
                 raise OrderRefused(str(error)) from error
@@ -117,19 +109,16 @@ class Dispatch:
             self._address = address
         return self._prefect
 
-    def _parameters(self, order: RunRequest) -> dict[str, Any]:
-        alert = order.alert.model_dump(mode="json", exclude={"raw"})
-        if len(json.dumps(alert)) > MOST_ALERT:
-            # What is left out is for people, and stays in the inbox.
-            alert = order.alert.model_dump(mode="json", exclude={"raw", "text", "labels", "notes"})
-        return {
-            "incident": order.incident,
-            "event": order.event,
-            "alert": _plain(alert),
-            "plan": _plain(order.plan.model_dump(mode="json")),
-            "account": self._account,
-            "archive": self._archive,
-        }
+    def _run(self, order: RunRequest) -> dict[str, Any]:
+        return respond_run(
+            incident=order.incident,
+            event=order.event,
+            alert=order.alert.model_dump(mode="json", exclude={"raw"}),
+            plan=order.plan,
+            account=self._account,
+            archive=self._archive,
+            key=order.key,
+        )
 
     def _tell(self, run_id: str) -> None:
         """The warm process takes the run up at once; a worker does so a little later if this fails."""
@@ -145,12 +134,12 @@ class Dispatch:
             "event": EVENT,
             "resource": {
                 "prefect.resource.id": f"edgecap.incident.{order.incident}",
-                "prefect.resource.name": _plain(plan.alert),
+                "prefect.resource.name": plain(plan.alert),
             },
             "related": [
                 {"prefect.resource.id": f"prefect.flow-run.{run_id}", "prefect.resource.role": "flow-run"}
             ],
-            "payload": _plain(
+            "payload": plain(
                 {
                     "event": order.event,
                     "alert": plan.alert,
@@ -173,15 +162,3 @@ def _id(answer: Any) -> str:
         raise SetupError(
             "the Prefect server answers something else than it should", where="PREFECT_API_URL"
         ) from None
-
-
-def _plain(value: Any) -> Any:
-    """JSON that Prefect takes for nothing but data: no templates, and no NUL, which its database refuses."""
-    if isinstance(value, dict):
-        return {
-            _plain(name.removeprefix("_") if name == _KIND else name): _plain(inner)
-            for name, inner in value.items()
-        }
-    if isinstance(value, list):
-        return [_plain(inner) for inner in value]
-    return value.replace("\0", "\N{REPLACEMENT CHARACTER}") if isinstance(value, str) else value

@@ -37,7 +37,7 @@ def lane_tag(kind: str, lanes: str) -> str:
 
 
 class Priority(IntEnum):
-    """What a request is for. The numbers are those of the work queues in `prefect.yaml`."""
+    """What a request is for; a lower number goes first. Runs in line carry these numbers in their labels."""
 
     ALERT = 1
     MANUAL = 2

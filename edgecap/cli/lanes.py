@@ -10,23 +10,14 @@ from typing import Any, get_args
 
 from deployments.local.setup import prefect_address
 from edgecap.captures.lanes import Admission, Kind, ends, next_turn
-from edgecap.captures.queue import (
-    CHANGE_OVER,
-    HOLDS,
-    PRIORITY,
-    SINCE,
-    Priority,
-    Waiter,
-    in_order,
-    lane_tag,
-    slot_name,
-)
+from edgecap.captures.queue import CHANGE_OVER, Waiter, in_order, lane_tag, slot_name
 from edgecap.cli.options import Account, Json
 from edgecap.cli.output import console, print_json, say, table
 from edgecap.cli.prefect_client import point_at_prefect
 from edgecap.cloudflare.client import Client, Listing
 from edgecap.cloudflare.models import Capture
 from edgecap.settings import DEFAULT, Settings, Timing, load_settings
+from tasks.runtime.lane_waiters import waiter_of
 from tasks.runtime.rest import PrefectApi
 
 
@@ -113,9 +104,7 @@ def view(
     running = tuple(capture for capture in listing.captures if capture.type == kind and not capture.is_final)
     starts = now + (turn.expected - listing.server_time) / timing.server_speed
     known = {str(run["id"]): run for run in runs}
-    order = in_order(
-        (_waiter(run, now) for run in runs), now=now, patience=timedelta(seconds=timing.urgent_after)
-    )
+    order = in_order(map(waiter_of, runs), now=now, patience=timedelta(seconds=timing.urgent_after))
     line = []
     for waiter in order:
         run = known[waiter.name]
@@ -123,22 +112,6 @@ def view(
         line.append(InLine(waiter, run["name"], state.get("name") or "", state.get("message") or "", starts))
         starts += (waiter.holds + CHANGE_OVER if kind == "full" else spacing) / timing.server_speed
     return LaneView(account, kind, running, turn, tuple(line))
-
-
-def _waiter(run: dict[str, Any], now: datetime) -> Waiter:
-    labels = run.get("labels") or {}
-    details = (run.get("state") or {}).get("state_details") or {}
-    return Waiter(
-        name=str(run["id"]),
-        priority=Priority(int(labels.get(PRIORITY, Priority.SCHEDULE))),
-        since=_time(labels.get(SINCE)) or now,
-        wakes=_time(details.get("scheduled_time")) or now,
-        holds=timedelta(seconds=float(labels.get(HOLDS, 0))),
-    )
-
-
-def _time(text: object) -> datetime | None:
-    return datetime.fromisoformat(str(text)) if text else None
 
 
 async def _list(settings: Settings, account: str) -> Listing:

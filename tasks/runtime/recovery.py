@@ -11,14 +11,6 @@ from uuid import UUID
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.orchestration import PrefectClient, get_client
-from prefect.client.schemas.filters import (
-    FlowFilter,
-    FlowFilterName,
-    FlowRunFilter,
-    FlowRunFilterEndTime,
-    FlowRunFilterState,
-    FlowRunFilterStateType,
-)
 from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.exceptions import ObjectNotFound
 from prefect.runtime import flow_run as this_run
@@ -26,6 +18,7 @@ from prefect.settings import get_current_settings
 
 from edgecap.archive.journal import Intent
 from edgecap.reconcile import Life
+from tasks.runtime.find_runs import find_runs, in_state
 from tasks.runtime.process_identity import ProcessMark, is_gone, this_process
 from tasks.runtime.restart_policy import MOST_LIVES, SETTLING, TOO_OLD, Recovery, RunState, crashes, judge
 from tasks.runtime.retry import DELAYS, TRIES, passing, retry_prefect
@@ -37,8 +30,7 @@ PROCESS = "edgecap.process"  # the label by which a run says which process works
 TAKEN_UP = ("capture", "register-bucket", "respond", "respond-to")  # flows that go on where they were
 MISSED_BEATS = 3  # of a process that must be dead, if it is on another machine
 RECONCILE = "reconcile"
-_UNFINISHED = [StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]
-_PAGE = 200
+_UNFINISHED = (StateType.PENDING, StateType.RUNNING, StateType.CANCELLING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,12 +109,8 @@ async def look_again(
 
 async def _ended(client: PrefectClient, since: datetime) -> bool:
     """Whether a run crashed or was cancelled after `since`."""
-    ended = FlowRunFilter(
-        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.CRASHED, StateType.CANCELLED])),
-        end_time=FlowRunFilterEndTime(after_=since),
-    )
-    flows = FlowFilter(name=FlowFilterName(any_=list(TAKEN_UP)))
-    return bool(await client.read_flow_runs(flow_filter=flows, flow_run_filter=ended, limit=1))
+    state = in_state(StateType.CRASHED, StateType.CANCELLED)
+    return bool(await find_runs(client, flows=TAKEN_UP, state=state, end_time={"after_": since}))
 
 
 async def _see_to_all(client: PrefectClient) -> tuple[list[TakenUp], bool]:
@@ -131,9 +119,9 @@ async def _see_to_all(client: PrefectClient) -> tuple[list[TakenUp], bool]:
     done, again = [], False
     takers = Takers(client)
     # A dead `reconcile` is only given up: this run does its work.
-    upkeep = {run.id: run for run in await _runs(client, (RECONCILE,), _UNFINISHED)}
+    upkeep = {run.id: run for run in await find_runs(client, flows=[RECONCILE], state=in_state(*_UNFINISHED))}
     upkeep.pop(UUID(this_run.id), None)
-    suspects = await _runs(client, TAKEN_UP, [*_UNFINISHED, StateType.CRASHED])
+    suspects = await find_runs(client, flows=TAKEN_UP, state=in_state(*_UNFINISHED, StateType.CRASHED))
     too_old = datetime.now(UTC) - TOO_OLD
     for run in [*suspects, *upkeep.values()]:
         if run.state is None or (run.state.type == StateType.CRASHED and run.state.timestamp < too_old):
@@ -175,19 +163,6 @@ async def life_of(intent: Intent) -> Life:
             return Life.DEAD
         case _:
             return Life.ALIVE
-
-
-async def _runs(client: PrefectClient, flows: Iterable[str], states: list[StateType]) -> list[FlowRun]:
-    named = FlowFilter(name=FlowFilterName(any_=list(flows)))
-    wanted = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=states)))
-    found: list[FlowRun] = []
-    while True:
-        page = await client.read_flow_runs(
-            flow_filter=named, flow_run_filter=wanted, limit=_PAGE, offset=len(found)
-        )
-        found += page
-        if len(page) < _PAGE:
-            return found
 
 
 def process_is_gone(run: FlowRun) -> bool | None:

@@ -6,7 +6,7 @@ import logging
 import os
 import time
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sized
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -22,7 +22,7 @@ from edgecap.network.trouble import trouble_of
 # Seconds: a server on SQLite answers 503 while something else writes.
 _PAUSES = (0.1, 0.2, 0.5, 1, 2, 4)
 _SIGN_IN = "set PREFECT_API_AUTH_STRING, or PREFECT_API_KEY, to what the server asks for"
-_PAGE = 200  # runs; what it answers at most
+_PAGE = 200  # things; what it answers at most
 _UNFINISHED = ["SCHEDULED", "PENDING", "RUNNING", "CANCELLING"]
 
 
@@ -181,25 +181,25 @@ class PrefectApi:
 
     def waiting(self, tag: str) -> list[dict[str, Any]]:
         """The flow runs with this tag that are not over, most of them waiting."""
-        return self._runs({"tags": {"all_": [tag]}, "state": {"type": {"any_": _UNFINISHED}}})
+        return self.find_runs({"tags": {"all_": [tag]}, "state": {"type": {"any_": _UNFINISHED}}})
 
     def tagged(self, tag: str) -> list[dict[str, Any]]:
         """The flow runs with this tag, over or not."""
-        return self._runs({"tags": {"all_": [tag]}})
+        return self.find_runs({"tags": {"all_": [tag]}})
 
     def unfinished(self) -> list[dict[str, Any]]:
         """The flow runs of edgecap that have begun and are not over, or wait for their turn."""
-        runs = self._runs({"state": {"type": {"any_": _UNFINISHED}}})
+        runs = self.find_runs({"state": {"type": {"any_": _UNFINISHED}}})
         return [run for run in runs if run["state"]["name"] != "Scheduled"]
 
     def cancelling(self, flow: str) -> list[dict[str, Any]]:
         """The runs of a flow that are being cancelled."""
-        return self._runs({"state": {"type": {"any_": ["CANCELLING"]}}}, flows={"name": {"any_": [flow]}})
+        return self.find_runs({"state": {"type": {"any_": ["CANCELLING"]}}}, flow=flow)
 
     def cancelled(self, flow: str, *, since: datetime) -> list[dict[str, Any]]:
         """The runs of a flow that were cancelled since then."""
         ended = {"state": {"type": {"any_": ["CANCELLED"]}}, "end_time": {"after_": since.isoformat()}}
-        return self._runs(ended, flows={"name": {"any_": [flow]}})
+        return self.find_runs(ended, flow=flow)
 
     def cancel(self, run_id: str) -> str:
         """Ask for the end of a run, as the UI does; its state's name then, such as `Cancelled`.
@@ -218,14 +218,18 @@ class PrefectApi:
         state = {"type": state_type, "name": name}
         self._call("POST", f"/flow_runs/{run_id}/set_state", json={"state": state, "force": False})
 
-    def _runs(self, wanted: dict[str, Any], *, flows: dict[str, Any] | None = None) -> list[dict[str, Any]]:
+    def find_runs(self, wanted: dict[str, Any], *, flow: str = "") -> list[dict[str, Any]]:
+        """All flow runs that match.
+
+        Args:
+            wanted: Prefect's `FlowRunFilter`, such as `{"tags": {"all_": ["alert"]}}`.
+            flow: the name of their flow; any if empty.
+        """
+        body = {"flow_runs": wanted, "flows": {"name": {"any_": [flow]}} if flow else None}
         found: list[dict[str, Any]] = []
-        while True:
-            body = {"flow_runs": wanted, "flows": flows, "offset": len(found), "limit": _PAGE}
-            page: list[dict[str, Any]] = self._call("POST", "/flow_runs/filter", json=body)
-            found += page
-            if len(page) < _PAGE:
-                return found
+        for window in windows(found):
+            found += self._call("POST", "/flow_runs/filter", json=body | window)
+        return found
 
     def progress(self, run_id: str) -> float | None:
         """Per cent that a run's newest progress artifact states, or None if it has none."""
@@ -273,6 +277,25 @@ class PrefectApi:
                 where=str(self._client.base_url),
                 hint=trouble.hint if trouble else "start it with `edgecap up`, or set PREFECT_API_URL",
             ) from error
+
+
+def windows(found: Sized) -> Iterator[dict[str, Any]]:
+    """What to ask Prefect's API for, page after page, until a page is not full.
+
+    ::
+
+        for window in windows(found):
+            found += call(..., **window)
+
+    Args:
+        found: a list to which the caller adds each page before it asks for the next window.
+    """
+    offset = 0
+    while True:
+        yield {"offset": offset, "limit": _PAGE}
+        if len(found) < offset + _PAGE:
+            return
+        offset = len(found)
 
 
 def status(error: SetupError) -> int | None:

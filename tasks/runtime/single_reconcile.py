@@ -14,20 +14,11 @@ from functools import partial
 from uuid import UUID
 
 from prefect.client.orchestration import PrefectClient, get_client
-from prefect.client.schemas.filters import (
-    FlowFilter,
-    FlowFilterName,
-    FlowRunFilter,
-    FlowRunFilterDeploymentId,
-    FlowRunFilterExpectedStartTime,
-    FlowRunFilterState,
-    FlowRunFilterStateName,
-    FlowRunFilterStateType,
-    FlowRunFilterTags,
-)
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.exceptions import ObjectNotFound
 
+from tasks.runtime.compat import AUTO_SCHEDULED
+from tasks.runtime.find_runs import find_runs, in_state
 from tasks.runtime.recovery import RECONCILE, process_is_gone
 from tasks.runtime.retry import retry_prefect
 
@@ -36,7 +27,6 @@ PATIENCE = 10.0  # seconds; longer, and two look at once, which does no harm: a 
 LOOKING = "edgecap.reconcile.looking"  # the label of a run that has begun to look
 _OVERDUE = timedelta(minutes=1)  # a worker that is at work takes a run up sooner
 _PAUSE = 0.5
-_PAGE = 200
 
 
 async def take_turn(run_id: str, *, patience: float = PATIENCE) -> str | None:
@@ -93,36 +83,32 @@ async def _forget_overdue(run_id: str) -> None:
         me = await client.read_flow_run(UUID(run_id))
         if me.deployment_id is None:
             return
-        wanted = FlowRunFilter(
-            deployment_id=FlowRunFilterDeploymentId(any_=[me.deployment_id]),
-            state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED])),
-            expected_start_time=FlowRunFilterExpectedStartTime(before_=datetime.now(UTC) - _OVERDUE),
-            tags=FlowRunFilterTags(all_=["auto-scheduled"]),
+        runs = await find_runs(
+            client,
+            deployment_id={"any_": [me.deployment_id]},
+            state=in_state(StateType.SCHEDULED),
+            expected_start_time={"before_": datetime.now(UTC) - _OVERDUE},
+            tags={"all_": [AUTO_SCHEDULED]},
         )
-        while runs := await client.read_flow_runs(flow_run_filter=wanted, limit=_PAGE):
-            for run in runs:
-                with suppress(ObjectNotFound):  # another was faster
-                    await client.delete_flow_run(run.id)
+        await _delete(client, runs)
 
 
 async def _forget_quiet(run_id: str) -> None:
-    wanted = FlowRunFilter(
-        state=FlowRunFilterState(
-            type=FlowRunFilterStateType(any_=[StateType.COMPLETED]),
-            name=FlowRunFilterStateName(any_=[NOTHING_NEW]),
-        )
-    )
+    quiet = in_state(StateType.COMPLETED) | {"name": {"any_": [NOTHING_NEW]}}
     async with get_client() as client:
-        for run in await client.read_flow_runs(flow_filter=_reconcile(), flow_run_filter=wanted, limit=_PAGE):
-            if run.deployment_id and str(run.id) != run_id:
-                with suppress(ObjectNotFound):  # another was faster
-                    await client.delete_flow_run(run.id)
+        runs = await find_runs(client, flows=[RECONCILE], state=quiet)
+        await _delete(client, [run for run in runs if run.deployment_id and str(run.id) != run_id])
+
+
+async def _delete(client: PrefectClient, runs: list[FlowRun]) -> None:
+    for run in runs:
+        with suppress(ObjectNotFound):  # another `reconcile` was faster
+            await client.delete_flow_run(run.id)
 
 
 async def _running(client: PrefectClient) -> list[FlowRun]:
     """The `reconcile` runs that have a living process, as far as can be told here."""
-    wanted = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.RUNNING])))
-    runs = await client.read_flow_runs(flow_filter=_reconcile(), flow_run_filter=wanted, limit=_PAGE)
+    runs = await find_runs(client, flows=[RECONCILE], state=in_state(StateType.RUNNING))
     return [run for run in runs if not process_is_gone(run)]
 
 
@@ -130,10 +116,6 @@ def _is_about_to_look(run: FlowRun) -> bool:
     """Whether it has not begun to look, and will: on another machine it may be dead."""
     age = datetime.now(UTC) - run.start_time if run.start_time else timedelta(0)
     return LOOKING not in run.labels and age < timedelta(seconds=3 * PATIENCE)
-
-
-def _reconcile() -> FlowFilter:
-    return FlowFilter(name=FlowFilterName(any_=[RECONCILE]))
 
 
 def _place(run: FlowRun) -> tuple[str, str]:

@@ -90,7 +90,7 @@ def forget_runs(api_url):
         for deployment in prefect._call("POST", "/deployments/filter", json={}):
             if deployment["schedules"] and not deployment["paused"]:
                 prefect._call("PATCH", f"/deployments/{deployment['id']}", json={"paused": True})
-        for run in prefect._runs({"state": {"type": {"any_": UNFINISHED}}}):
+        for run in prefect.find_runs({"state": {"type": {"any_": UNFINISHED}}}):
             with suppress(SetupError):  # gone already: an answer that came late, and a second try
                 prefect._call("DELETE", f"/flow_runs/{run['id']}")
 

@@ -135,7 +135,7 @@ def test_a_deploy_loses_no_run_whose_time_has_come(prefect_server, tmp_path):
             return {each["slug"]: each["active"] for each in prefect.deployment(key)["schedules"]}
 
         def runs():
-            found = prefect._runs({"deployment_id": {"any_": [identity]}})
+            found = prefect.find_runs({"deployment_id": {"any_": [identity]}})
             return {datetime.fromisoformat(run["expected_start_time"]): run["id"] for run in found}
 
         prefect.make_pool(tag, {})
@@ -194,7 +194,7 @@ def test_a_run_that_is_due_during_the_deploy_is_not_lost(prefect_server, tmp_pat
                 "deployment_id": {"any_": [prefect.deployment(f"capture/{tag}")["id"]]},
                 "expected_start_time": {"after_": began.isoformat()},
             }
-            found = prefect._runs(wanted)
+            found = prefect.find_runs(wanted)
             return {datetime.fromisoformat(run["expected_start_time"]) for run in found}
 
         def times_until(moment):

@@ -25,7 +25,7 @@ from edgecap.archive.entries import list_entries, read_entry
 from edgecap.archive.verify import verify_entry
 from edgecap.incidents.record import Incidents
 from flows.register_bucket import register_bucket
-from tasks.outcomes import tag_of
+from tasks.runtime.alert_runs import incident_tag
 from tasks.runtime.rest import PrefectApi
 from tests.flows.conftest import UNFINISHED, forget_runs
 from tests.json_handler import JsonHandler
@@ -94,7 +94,7 @@ async def send(deployed, warm, incident, given, policy=POLICY):
                 "alert": given.model_dump(mode="json", exclude={"raw"}),
                 "plan": plan.model_dump(mode="json"),
             },
-            tags=["alert", tag_of(incident)],
+            tags=["alert", incident_tag(incident)],
             state=State[None](type=StateType.SCHEDULED),
             idempotency_key=f"{incident} {given.event}",
         )
@@ -159,7 +159,9 @@ async def test_a_test_s_worker_finds_no_leftover_scheduled_run(deployed):
         deployment = prefect.deployment("capture/simple-every-10-min")["id"]
         run = prefect.start_run(deployment, {}, tags=["auto-scheduled"])["id"]
         forget_runs(deployed.api_url)
-        assert run not in [left["id"] for left in prefect._runs({"state": {"type": {"any_": UNFINISHED}}})]
+        assert run not in [
+            left["id"] for left in prefect.find_runs({"state": {"type": {"any_": UNFINISHED}}})
+        ]
         assert prefect.deployment("capture/simple-every-10-min")["paused"]
 
 

@@ -18,7 +18,7 @@ from edgecap.alerts.policy.decision import decide, read_policy
 from edgecap.incidents.record import Incidents
 from flows.respond import respond
 from flows.respond_to import respond_to
-from tasks.enter_alert import order
+from tasks.enter_alert import enter_alert
 from tasks.incident import start_captures
 from tasks.runtime.prefect_away import crashed
 from tasks.runtime.recovery import _act
@@ -110,7 +110,7 @@ async def test_an_incident_whose_run_crashed_is_seen_through_by_its_next_life(aw
 async def test_an_alert_whose_run_crashed_starts_one_incident_all_the_same(away, world, store):
     number = uuid4().int % 10_000
     parameters = {"source": "cloudflare", "payload": json.dumps(attack(number))}
-    away("respond_to", order)
+    away("respond_to", enter_alert)
     run = await begin(respond_to, parameters)
     [incident] = Incidents(store).ids()
     [started] = await runs_of(incident)

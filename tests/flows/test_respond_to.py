@@ -11,7 +11,7 @@ from prefect.client.schemas.objects import StateType
 
 from edgecap.incidents.record import Incidents
 from flows.respond_to import respond_to
-from tasks.outcomes import tag_of
+from tasks.runtime.alert_runs import incident_tag
 from tests.deployments.conftest import attack
 
 pytestmark = [pytest.mark.prefect, pytest.mark.xdist_group("prefect 2")]
@@ -27,7 +27,7 @@ NUMBER = uuid4().int % 10_000
 
 async def runs_of(incident):
     async with get_client() as client:
-        wanted = FlowRunFilter(tags=FlowRunFilterTags(all_=[tag_of(incident)]))
+        wanted = FlowRunFilter(tags=FlowRunFilterTags(all_=[incident_tag(incident)]))
         return await client.read_flow_runs(flow_run_filter=wanted)
 
 

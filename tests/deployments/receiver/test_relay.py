@@ -4,12 +4,13 @@ import uuid
 
 import pytest
 
-from deployments.receiver.dispatch import MOST_ALERT, Dispatch
+from deployments.receiver.dispatch import Dispatch
 from deployments.receiver.metrics import Metrics
 from deployments.receiver.relay import ANSWERS, AWAY, STUBBORN, OutboxRelay
 from edgecap.alerts.model import Alert
 from edgecap.alerts.policy.decision import Plan
 from edgecap.errors import StoreFull
+from tasks.runtime.alert_runs import MOST_ALERT
 from tests.deployments.conftest import attack, until
 
 

@@ -1,0 +1,67 @@
+"""The runs of `respond` that alerts start. Prefect is not imported here: the receiver starts in an instant.
+
+An alert's texts come from outside. In parameters, Prefect's server renders templates, so a text could become
+one. Everything that goes into a run is made plain data first.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from edgecap.alerts.policy.decision import Plan
+
+RESPOND = "respond/alert"  # the deployment
+ALERT = "alert"  # the tag of every run that an alert started
+MOST_ALERT = 100_000  # bytes of JSON; Prefect refuses parameters of half a megabyte
+_LONG = ("text", "labels", "notes")  # of an alert: for people, and kept in the inbox
+_KIND = "__prefect_kind"  # Prefect's server takes a table with this name in it for a template
+
+
+def incident_tag(incident: str) -> str:
+    """The tag of every run of an incident."""
+    return f"incident:{incident}"
+
+
+def respond_run(
+    *, incident: str, event: str, alert: Mapping[str, Any], plan: Plan, account: str, archive: str, key: str
+) -> dict[str, Any]:
+    """A run of `respond`, as the arguments with which Prefect's client and ours start a deployment's run.
+
+    Args:
+        incident: the incident's id.
+        event: `start` or `end`.
+        alert: what arrived, as JSON without its payload. Long texts are left out of a very large one.
+        plan: what was decided.
+        account: name of the account in the settings.
+        archive: name of the archive in the settings.
+        key: the same key gives the same run.
+    """
+    if len(json.dumps(alert)) > MOST_ALERT:
+        alert = {name: value for name, value in alert.items() if name not in _LONG}
+    parameters = {
+        "incident": incident,
+        "event": event,
+        "alert": dict(alert),
+        "plan": plan.model_dump(mode="json"),
+        "account": account,
+        "archive": archive,
+    }
+    return {
+        "parameters": plain(parameters),
+        "tags": [ALERT, incident_tag(incident)],
+        "idempotency_key": key,
+    }
+
+
+def plain(value: Any) -> Any:
+    """JSON that Prefect takes for nothing but data: no templates, and no NUL, which PostgreSQL refuses."""
+    if isinstance(value, dict):
+        return {
+            plain(name.removeprefix("_") if name == _KIND else name): plain(inner)
+            for name, inner in value.items()
+        }
+    if isinstance(value, list):
+        return [plain(inner) for inner in value]
+    return value.replace("\0", "\N{REPLACEMENT CHARACTER}") if isinstance(value, str) else value

@@ -1,0 +1,3 @@
+"""Placeholder."""
+
+AUTO_SCHEDULED = "auto-scheduled"

@@ -1,0 +1,33 @@
+"""Finding flow runs through Prefect's own client: all that match, however many."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from prefect.client.orchestration import PrefectClient
+from prefect.client.schemas.filters import FlowFilter, FlowRunFilter
+from prefect.client.schemas.objects import FlowRun, StateType
+
+from tasks.runtime.rest import windows
+
+
+async def find_runs(client: PrefectClient, *, flows: Iterable[str] = (), **wanted: Any) -> list[FlowRun]:
+    """The flow runs that match.
+
+    Args:
+        client: of the Prefect server.
+        flows: names of their flows; any if empty.
+        wanted: fields of Prefect's `FlowRunFilter` as JSON, such as `tags={"all_": ["alert"]}`.
+    """
+    of_flows = FlowFilter.model_validate({"name": {"any_": list(flows)}}) if flows else None
+    matching = FlowRunFilter.model_validate(wanted)
+    found: list[FlowRun] = []
+    for window in windows(found):
+        found += await client.read_flow_runs(flow_filter=of_flows, flow_run_filter=matching, **window)
+    return found
+
+
+def in_state(*types: StateType) -> dict[str, Any]:
+    """The field `state` of a filter: the state is of one of these types."""
+    return {"type": {"any_": list(types)}}
