@@ -45,7 +45,7 @@ class Gate:
     """
 
     def __init__(self, credentials: Iterable[Credential], variant: Variant) -> None:
-        self._credentials = tuple(credentials)
+        self.credentials = tuple(credentials)
         self._variant = variant
 
     def enter(self, headers: Mapping[str, str]) -> Credential:
@@ -58,12 +58,12 @@ class Gate:
         if authorization is not None:
             scheme, _, token = authorization.partition(" ")
             well_formed = scheme.lower() == "bearer"
-            found = [c for c in self._credentials if well_formed and c.token and _same(c.token, token)]
+            found = [c for c in self.credentials if well_formed and c.token and _same(c.token, token)]
             if not found and not (well_formed and _TOKEN.fullmatch(token)):
                 raise _malformed(6111, "Invalid format for Authorization header")
         elif "x-auth-email" in headers or "x-auth-key" in headers:
             email, key = headers.get("x-auth-email", ""), headers.get("x-auth-key", "")
-            found = [c for c in self._credentials if c.key and _same(c.key, key) and c.email == email]
+            found = [c for c in self.credentials if c.key and _same(c.key, key) and c.email == email]
             if not found and not _EMAIL.fullmatch(email):
                 raise _malformed(6102, "Invalid format for X-Auth-Email header")
             if not found and not _KEY.fullmatch(key):

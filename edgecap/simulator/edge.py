@@ -52,6 +52,10 @@ class Edge:
         seed: of everything that is left to chance, but ids and challenges.
         hold_at_most: bytes of packets that it keeps on this machine at a time. A full capture that would
             exceed it ends there, and no other is accepted.
+
+    Attributes:
+        captures: every capture that it has accepted, by id.
+        under_way: requests that have arrived, and have not taken effect or are not answered yet.
     """
 
     def __init__(
@@ -76,15 +80,15 @@ class Edge:
         self.log = log or EdgeLog(self.clock)
         self.gate = Gate(credentials, self.variant)
         self.limit = RequestLimit(self.variant)
-        self.ownerships = Ownerships(buckets, self.variant, self.clock, self.log, self._wake_up)
+        self.ownerships = Ownerships(buckets, self.variant, self.clock, self.log, self.wake_up)
         self.started = self.clock.now()
-        self._spacing = timedelta(seconds=simple_spacing)
+        self.simple_spacing = simple_spacing
         self._dice = random.Random(seed)  # noqa: S311 - dice that must fall alike for a seed
         self._lock = threading.RLock()
         self._ticking = threading.Lock()
-        self._captures: dict[str, Capture] = {}
+        self.captures: dict[str, Capture] = {}
         self._folder = Path(tempfile.mkdtemp(prefix="edgecap-simulator-"))
-        self._lifecycle = Lifecycle(
+        self.lifecycle = Lifecycle(
             traffic=traffic,
             buckets=buckets,
             variant=self.variant,
@@ -98,29 +102,29 @@ class Edge:
             hold_at_most=hold_at_most,
         )
         self._hold_at_most = hold_at_most
-        self.under_way = 0  # requests that have come and have not taken effect, or are not answered, yet
+        self.under_way = 0
         self._wake = threading.Event()
         self._stopping = False
         self._thread: threading.Thread | None = None
         self._pool: ThreadPoolExecutor | None = None
 
     def __repr__(self) -> str:
-        active = sum(not capture.final for capture in self._captures.values())
+        active = sum(not capture.final for capture in self.captures.values())
         return (
-            f"<Edge {self.clock.now():%Y-%m-%dT%H:%M:%SZ} [{len(self._captures)} captures, {active} active]>"
+            f"<Edge {self.clock.now():%Y-%m-%dT%H:%M:%SZ} [{len(self.captures)} captures, {active} active]>"
         )
 
     def list(self, account_id: str, *, page: int = 1, per_page: int = LISTED) -> list[dict[str, Any]]:
         """The account's latest captures, as far as the list knows of them."""
         with self._lock:
-            mine = [capture for capture in self._captures.values() if capture.account_id == account_id]
+            mine = [capture for capture in self.captures.values() if capture.account_id == account_id]
             latest = listed(mine, self.variant, self.clock.now(), self._dice, page=page, per_page=per_page)
             return [shown(capture, self.variant) for capture in latest]
 
     def count(self, account_id: str) -> int:
         """How many captures the account has, those included that the list does not know yet."""
         with self._lock:
-            return sum(capture.account_id == account_id for capture in self._captures.values())
+            return sum(capture.account_id == account_id for capture in self.captures.values())
 
     def create(self, account_id: str, body: Any) -> dict[str, Any]:
         """Accept a capture.
@@ -134,7 +138,7 @@ class Edge:
             if not self.traffic.servers(wanted.colo):
                 raise reader.wrong("colo_name", f"colo_name {wanted.colo!r} is not a known data center")
             self.ownerships.require(account_id, reader)
-        if (held := self._lifecycle.held) >= self._hold_at_most:
+        if (held := self.lifecycle.held) >= self._hold_at_most:
             problem = Problem(1000, f"the simulator holds {held:,} bytes of packets, and takes no more")
             raise Refused(503, (problem,))
         with self._lock:
@@ -142,10 +146,10 @@ class Edge:
             self._take_lane(account_id, wanted.type, now)
             steps = steps_of(wanted, self.variant, self._dice)
             capture = Capture(account_id, wanted, now, steps)
-            self._captures[capture.id] = capture
-            self._lifecycle.begin(capture)
+            self.captures[capture.id] = capture
+            self.lifecycle.begin(capture)
             answer = shown(capture, self.variant)
-        self._wake_up()
+        self.wake_up()
         return answer
 
     def get(self, account_id: str, capture_id: str) -> dict[str, Any]:
@@ -186,8 +190,8 @@ class Edge:
             capture = self._find(account_id, capture_id)
             if not capture.full or capture.captured:
                 raise Refused.by(self.variant.not_stoppable)
-            self._lifecycle.stop(capture, self.clock.now())
-        self._wake_up()
+            self.lifecycle.stop(capture, self.clock.now())
+        self.wake_up()
 
     def end_attacks(self) -> datetime | None:
         """Let the made-up attacks that go on now end; return when they do, None if there are none."""
@@ -202,9 +206,9 @@ class Edge:
         with self._ticking:
             now = self.clock.now()
             with self._lock:
-                active = [capture for capture in self._captures.values() if not capture.final]
+                active = [capture for capture in self.captures.values() if not capture.final]
             due = [self.ownerships.tick(now), *(self._advance(capture, now) for capture in active)]
-            due.append(self._lifecycle.deliver_late(now))
+            due.append(self.lifecycle.deliver_late(now))
             return min((moment for moment in due if moment is not None), default=None)
 
     def start(self) -> None:
@@ -212,7 +216,7 @@ class Edge:
         if self._thread is None:
             self.log.write("start", speed=self.clock.speed, traffic=repr(self.traffic))
             self._pool = ThreadPoolExecutor(1, thread_name_prefix="edge-look-back")
-            self._lifecycle.look_back_with(self._pool)
+            self.lifecycle.look_back_with(self._pool)
             self._thread = threading.Thread(target=self._run, name="edge", daemon=True)
             self._thread.start()
 
@@ -242,7 +246,7 @@ class Edge:
                     "bytes": capture.size,
                     "holds_lane": capture.holds_lane(self.variant),
                 }
-                for capture in self._captures.values()
+                for capture in self.captures.values()
             ]
         return {
             "time": rfc3339(self.clock.now()),
@@ -256,7 +260,7 @@ class Edge:
     def _take_lane(self, account_id: str, kind: str, now: datetime) -> None:
         mine = [
             capture
-            for capture in self._captures.values()
+            for capture in self.captures.values()
             if capture.account_id == account_id and capture.wanted.type == kind
         ]
         if kind == "full":
@@ -264,25 +268,26 @@ class Edge:
                 raise Refused.by(self.variant.busy, wait=30)
             return
         last = max((capture.submitted for capture in mine), default=None)
-        if last is not None and now - last < self._spacing:
-            wait = (last + self._spacing - now).total_seconds()
+        if last is not None and now - last < timedelta(seconds=self.simple_spacing):
+            wait = self.simple_spacing - (now - last).total_seconds()
             raise Refused.by(self.variant.too_soon, wait=wait)
 
     def _find(self, account_id: str, capture_id: str) -> Capture:
-        capture = self._captures.get(capture_id)
+        capture = self.captures.get(capture_id)
         if capture is None or capture.account_id != account_id:
             raise Refused.by(self.variant.missing)
         return capture
 
     def _advance(self, capture: Capture, now: datetime) -> datetime | None:
         try:
-            return self._lifecycle.advance(capture, now)
+            return self.lifecycle.advance(capture, now)
         except Exception as error:  # noqa: BLE001 - one capture's trouble must not stop the others
             self.log.write("trouble", capture_id=capture.id, what=traceback.format_exc(limit=-3))
-            self._lifecycle.fail(capture, f"internal error: {type(error).__name__}")
+            self.lifecycle.fail(capture, f"internal error: {type(error).__name__}")
             return None
 
-    def _wake_up(self) -> None:
+    def wake_up(self) -> None:
+        """Have the thread look at the clock now, such as after the clock jumps."""
         self._wake.set()
 
     def _run(self) -> None:

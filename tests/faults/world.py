@@ -201,14 +201,14 @@ class World:
     @contextmanager
     def token_refused(self) -> Iterator[None]:
         """Our token may not use the account meanwhile: 403."""
-        gate, known = self.edge.gate, self.edge.gate._credentials
-        gate._credentials = tuple(
+        gate, known = self.edge.gate, self.edge.gate.credentials
+        gate.credentials = tuple(
             replace(each, accounts=frozenset()) if each.name == OURS else each for each in known
         )
         try:
             yield
         finally:
-            gate._credentials = known
+            gate.credentials = known
 
     @contextmanager
     def archive_away(self) -> Iterator[None]:
@@ -239,7 +239,7 @@ class World:
     def jump(self, seconds: float) -> None:
         """Set the edge's clock forwards, or back."""
         self.clock.jump(seconds)
-        self.edge._wake_up()
+        self.edge.wake_up()
 
     def push_out(self, count: int = 52) -> None:
         """So many simple captures of a person, one a minute, which the edge's clock jumps over."""
@@ -331,7 +331,7 @@ class World:
         lost = {id_ for id_, packets in came.items() if packets < captures[id_]["packets"]}
         for capture_id, capture in captures.items():
             if capture["type"] == "simple" and capture["status"] in ("success", "complete"):
-                data = self.edge._captures[capture_id].file.read_bytes()  # also before it may be downloaded
+                data = self.edge.captures[capture_id].file.read_bytes()  # also before it may be downloaded
                 deliveries[capture_id] = [Delivery("", data, capture["packets"])]
         return Evidence(
             events=self.log.events(),

@@ -188,10 +188,10 @@ class World:
 
     def crowd(self, body, count=52):
         """Others start so many captures that the list of 50 shows nothing else, faster than they may."""
-        spacing, self.edge._spacing = self.edge._spacing, timedelta()
+        spacing, self.edge.simple_spacing = self.edge.simple_spacing, 0
         for _ in range(count):
             self.person(body)
-        self.edge._spacing = spacing
+        self.edge.simple_spacing = spacing
 
     def fly(self, request, run, seconds):
         """The request is under way for so long, and nobody waits for its answer."""

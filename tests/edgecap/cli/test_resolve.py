@@ -33,7 +33,7 @@ def unknown(edge, journal):
 
 def test_the_captures_that_may_be_its_own_are_shown(call, edge, unknown):
     own = edge.create(ACCOUNT, dict(unknown.body))
-    edge._spacing *= 0
+    edge.simple_spacing = 0
     other = edge.create(ACCOUNT, request_body(SimpleRequest(time_limit=9)))
     done = call("resolve", unknown.intent_id[:8], "--json")
     assert done.returncode == 0, done.stderr

@@ -59,7 +59,7 @@ async def test_a_capture_that_may_be_a_dead_intent_s_is_reported(world, request_
     """The list is full of others' captures. Of a simple one nothing is left to be had after a day."""
     dead = world.begin(request_, "dead")
     world.about_to_post(dead)
-    world.edge._spacing = timedelta()
+    world.edge.simple_spacing = 0
     for _ in range(PAGE):
         world.edge.create(world.settings.account().account_id, request_body(SimpleRequest(time_limit=5)))
     await asyncio.sleep(ARRIVES_WITHIN.total_seconds() / SPEED + 0.2)

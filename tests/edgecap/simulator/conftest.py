@@ -25,6 +25,7 @@ class Buckets:
 
     def __init__(self, root: Path):
         self.root = root
+        self.kind: type[FolderStore] = _NoNewRoot
 
     def make(self, name: str) -> Path:
         (self.root / name).mkdir()
@@ -34,7 +35,7 @@ class Buckets:
         address = parse_uri(uri)
         if (self.root / address.bucket).is_dir():
             (self.root / address.bucket / address.path).mkdir(parents=True, exist_ok=True)
-        return _NoNewRoot(self.root / address.bucket / address.path)
+        return self.kind(self.root / address.bucket / address.path)
 
 
 class _NoNewRoot(FolderStore):

@@ -1,6 +1,7 @@
 """Trouble that was asked for is real trouble, and the log says what took effect."""
 
 import json
+import tempfile
 import time
 
 import httpx
@@ -180,7 +181,9 @@ def test_a_missing_file_never_comes_though_the_capture_succeeds(world):
     assert (missing["server"], missing["faults"]) == ("ord01-s2", ["missing_file"])
 
 
-def test_a_late_file_comes_late(world):
+def test_a_late_file_comes_late(make_world, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    world = make_world()
     world.register()
     world.edge.faults.add(Fault(kind="late_file", path="ord01-s2/*", value=120))
     assert "ord01-s2" not in full_files(world)
@@ -188,7 +191,7 @@ def test_a_late_file_comes_late(world):
     assert not list(world.folder().glob("ord01-s2/*"))
     world.advance(30)
     assert list(world.folder().glob("ord01-s2/*"))
-    assert not any(world.edge._folder.glob("*/*")), "nothing is left on the edge's disk"
+    assert not list(tmp_path.glob("edgecap-simulator-*/*/*")), "nothing is left on the edge's disk"
 
 
 def test_a_flipped_byte_changes_one_byte_of_one_file(make_world):

@@ -3,6 +3,7 @@
 import gzip
 import re
 import subprocess
+import tempfile
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -57,8 +58,14 @@ def expected(world, wanted, start, end, colo="ORD"):
     return counts
 
 
-def test_a_full_capture_passes_the_variant_s_states_and_delivers_files(each, tmp_path):
-    world, variant = each, each.edge.variant
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_full_capture_passes_the_variant_s_states_and_delivers_files(
+    variant, make_world, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    world = make_world(variant)
+    world.register()
+    variant = world.edge.variant
     answer = world.full(filter_v1=HTTPS, time_limit=20)
     assert answer.status_code == 200, answer.text
     capture_id = answer.json()["result"]["id"]
@@ -78,7 +85,7 @@ def test_a_full_capture_passes_the_variant_s_states_and_delivers_files(each, tmp
         assert not delivered(world)
     world.advance(30)
 
-    capture = world.edge._captures[capture_id]
+    capture = world.edge.captures[capture_id]
     counts = expected(world, HTTPS, capture.started, capture.started + timedelta(seconds=20))
     files = delivered(world)
     opened = {key: capinfos(plain(path, tmp_path), "-c", "-l", "-E") for key, path in files.items()}
@@ -101,7 +108,9 @@ def test_a_full_capture_passes_the_variant_s_states_and_delivers_files(each, tmp
     assert final["packets_captured"] == sum(counts.values())
     logged = [e for e in world.edge.log.events("delivery") if e["outcome"] == "delivered"]
     assert {event["key"] for event in logged} == set(files)
-    assert not any((world.edge._folder / capture_id).glob("*")), "nothing is left on the edge's disk"
+    assert not list(tmp_path.glob(f"edgecap-simulator-*/{capture_id}/*")), (
+        "nothing is left on the edge's disk"
+    )
 
 
 def test_a_simple_capture_looks_back_over_all_data_centres_sampled_and_cut(each, tmp_path):
@@ -112,7 +121,7 @@ def test_a_simple_capture_looks_back_over_all_data_centres_sampled_and_cut(each,
     result = answer.json()["result"]
     final = world.finish(result["id"])
     assert final["status"] == world.edge.variant.simple_steps[-1][0]
-    assert moment(final["submitted"]) == world.edge._captures[result["id"]].submitted
+    assert moment(final["submitted"]) == world.edge.captures[result["id"]].submitted
     download = world.download(result["id"])
     assert download.headers["content-type"] == "application/vnd.tcpdump.pcap"
     path = tmp_path / "simple.pcap"
@@ -205,16 +214,21 @@ def test_a_full_capture_without_a_byte_limit_has_the_api_s_maximum(make_world, m
 
 
 def test_it_holds_no_more_than_it_may_and_takes_no_captures_meanwhile(make_world):
-    world = make_world(hold_at_most=30_000, variant=replace(VARIANTS["documented"], lane_until="captured"))
-    world.register()
-    first = world.full(time_limit=3600).json()["result"]["id"]
-    for _ in range(60):
-        world.advance(0.5)
-        if captured := world.edge.log.events("captured"):
-            break
-    assert captured[0]["why"] == "hold_at_most"
-    assert 25_000 < captured[0]["bytes"] <= 30_000
-    world.edge._lifecycle._hold_at_most = world.edge._hold_at_most = captured[0]["bytes"]
+    def full(most):
+        """A world in which a full capture has filled what the edge may hold, the capture, and its bytes."""
+        variant = replace(VARIANTS["documented"], lane_until="captured")
+        world = make_world(hold_at_most=most, variant=variant)
+        world.register()
+        capture_id = world.full(time_limit=3600).json()["result"]["id"]
+        while not (captured := world.edge.log.events("captured")):
+            world.advance(0.5)
+        assert captured[0]["why"] == "hold_at_most"
+        return world, capture_id, captured[0]["bytes"]
+
+    _, _, size = full(30_000)
+    assert 25_000 < size <= 30_000
+    world, first, held = full(size)
+    assert held == size
     refused = world.full(time_limit=5)
     assert refused.status_code == 503
     assert "bytes of packets, and takes no more" in refused.json()["errors"][0]["message"]
@@ -238,7 +252,7 @@ def test_full_packets_are_whole_and_of_the_time_and_place_asked_for(world):
     world.register()
     capture_id = world.full(colo_name="ams01", time_limit=10).json()["result"]["id"]
     world.finish(capture_id)
-    started = world.edge._captures[capture_id].started
+    started = world.edge.captures[capture_id].started
     data = {}
     for packet in world.edge.traffic.packets(started, started + timedelta(seconds=10), colo="ams01"):
         data.setdefault(packet.server, []).append(packet)
@@ -274,7 +288,7 @@ def test_stop_keeps_what_was_captured_and_the_status_follows_later(each):
     assert final["packets_captured"] > 0
     assert delivered(each)
     assert moment(final["stop_requested"]) == asked
-    capture = each.edge._captures[capture_id]
+    capture = each.edge.captures[capture_id]
     assert capture.until == asked + timedelta(seconds=each.edge.variant.stop_takes)
 
 
@@ -326,7 +340,7 @@ def test_no_two_captures_take_the_same_time_and_a_seed_repeats_them(make_world):
         for _ in range(3):
             ids.append(world.simple(time_limit=1).json()["result"]["id"])
             world.advance(61, 61)
-        return [world.edge._captures[i].steps for i in ids]
+        return [world.edge.captures[i].steps for i in ids]
 
     first = durations(5)
     assert len(set(first)) == 3

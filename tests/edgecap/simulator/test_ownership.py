@@ -125,8 +125,8 @@ def test_a_bucket_that_cannot_be_written_to_is_refused(make_world):
             raise StoreDenied("the bucket refuses to take files")
 
     world = make_world()
-    folder = world.buckets.make("caps")
-    world.edge.ownerships._buckets = lambda _: ReadOnly(folder)
+    world.buckets.make("caps")
+    world.buckets.kind = ReadOnly
     answer = create(world)
     assert answer.status_code == 400
     assert "refuses to take files" in answer.json()["errors"][0]["message"]
@@ -194,13 +194,12 @@ def test_a_due_challenge_is_written_once_despite_many_threads(make_world):
 
     created = create(world)
     later = world.edge.clock.now() + timedelta(seconds=world.edge.variant.challenge_after + 1)
-    ownerships = world.edge.ownerships
-    ownerships._buckets = lambda uri: Slow(world.buckets(uri)._root)
+    world.buckets.kind = Slow
     start = threading.Barrier(8)
 
     def tick(_):
         start.wait()
-        ownerships.tick(later)
+        world.edge.ownerships.tick(later)
 
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(tick, range(8)))

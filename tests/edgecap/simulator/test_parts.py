@@ -114,6 +114,6 @@ def test_things_say_what_they_are(world):
     world.register()
     full = world.full().json()["result"]["id"]
     assert repr(world.edge).endswith("[1 captures, 1 active]>")
-    assert repr(world.edge._captures[full]) == f"<Capture {full} [full, pending, 0 packets]>"
+    assert repr(world.edge.captures[full]) == f"<Capture {full} [full, pending, 0 packets]>"
     assert repr(world.edge.ownerships) == "<Ownerships [1 buckets]>"
-    assert repr(world.edge._lifecycle) == "<Lifecycle [0 recording, 0 files to come]>"
+    assert repr(world.edge.lifecycle) == "<Lifecycle [0 recording, 0 files to come]>"
