@@ -1,4 +1,4 @@
-"""Homes of bytes behind one protocol: a folder, S3 and R2, Google Cloud Storage."""
+"""Stores behind one protocol: a folder, S3 and R2, Google Cloud Storage."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from edgecap.settings.uri import parse_uri
 from edgecap.stores.base import CHUNK, ObjectInfo, Reader, Store, Swept
 from edgecap.stores.folder import FolderStore
 
-if TYPE_CHECKING:  # what needs no settings, such as a summary of a file, starts a tenth of a second sooner
+if TYPE_CHECKING:  # code that needs no settings, such as the summary of a file, starts 0.1 s sooner
     from edgecap.settings import StoreLocation
 
 __all__ = ["CHUNK", "ObjectInfo", "Reader", "Store", "Swept", "open_store"]
 
 
 def open_store(place: StoreLocation) -> Store:
-    """The store that `place` names. Nothing is asked of it yet: `check` does that.
+    """Return the store that `place` names, without a request: `check` does that.
 
     Raises:
-        ConfigError: the URI, or what goes with it, is wrong.
+        ConfigError: the URI or its credentials are wrong.
     """
     address = parse_uri(place.uri)
     if address.scheme == "file":

@@ -1,4 +1,4 @@
-"""Work on a stream's pieces in a second thread: hashing lets go of Python's lock, so two cores share it."""
+"""Hash a stream in a second thread: hashing releases Python's lock, so it uses another core."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import threading
 from collections.abc import Callable
 from queue import Queue
 
-_DEPTH = 8  # pieces that may wait: enough to smooth things, little to hold in memory
+_DEPTH = 8  # queued pieces: enough to even out the load, and little memory
 
 
 class BackgroundHasher:
-    """Calls `work` with every piece, in order, in a thread of its own.
+    """Calls `work` with every piece, in order, in its own thread.
 
     Args:
         work: called with each piece.
@@ -27,11 +27,11 @@ class BackgroundHasher:
         return f"<BackgroundHasher [{self._waiting.qsize()} of {_DEPTH} pieces waiting]>"
 
     def put(self, piece: bytes) -> None:
-        """Hand over the next piece, which must not be empty; waits while too many wait already."""
+        """Queue the next piece, which must not be empty; blocks while the queue is full."""
         self._waiting.put(piece)
 
     def close(self) -> None:
-        """Wait until all is done. Raises what `work` raised first."""
+        """Wait until all pieces are done. Raises the first error that `work` raised."""
         self._waiting.put(b"")
         self._thread.join()
         if self._error:
@@ -42,5 +42,5 @@ class BackgroundHasher:
             if self._error is None:
                 try:
                     self._work(piece)
-                except BaseException as error:  # noqa: BLE001 - it is raised by `close`
+                except BaseException as error:  # noqa: BLE001 - `close` raises it
                     self._error = error

@@ -1,4 +1,4 @@
-"""The protocol that every home of bytes follows: a folder, S3, R2, GCS."""
+"""The protocol of every store: a folder, S3, R2, GCS."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
-UPLOAD_AGE = timedelta(days=1)  # no file that we put takes as long
-CHUNK = 1 << 20  # bytes read at a time: the size that measured fastest for one stream
+UPLOAD_AGE = timedelta(days=1)  # longer than any upload of ours takes
+CHUNK = 1 << 20  # bytes per read: measured fastest for one stream
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectInfo:
-    """What a store says of an object, before any byte of it is read.
+    """An object's metadata, known before its bytes are read.
 
     Attributes:
         key: the key below the store's own prefix, with `/` between its parts.
-        size: bytes, as stored.
+        size: stored bytes.
         modified: time of the last write, aware, UTC.
-        etag: the store's version tag, opaque and without quotes; what `If-Match` takes. Empty if it has none.
+        etag: the store's version tag, opaque, without quotes, as `If-Match` takes it. Empty if it has none.
         checksums: lower-case algorithm name to hex digest of the **whole** object, as far as the store states
             it: `md5`, `crc32`, `crc32c`, `crc64nvme`, `sha1`, `sha256`, `sha512`, `xxhash3`, `xxhash64`,
-            `xxhash128`; for what was put to S3 in parts the digest of the parts' digests with `-` and their
-            number: `md5-of-parts`, `crc32-of-parts` and so on. May need a `stat`; a listing may leave it out.
+            `xxhash128`. For multipart uploads to S3: the digest of the parts' digests, `-`, and the number of
+            parts, as `md5-of-parts`, `crc32-of-parts` and so on. A listing may omit them; `stat` does not.
     """
 
     key: str
@@ -37,9 +37,9 @@ class ObjectInfo:
 
 @dataclass(frozen=True, slots=True)
 class Swept:
-    """What `sweep` removed: files that nobody finished, their bytes, and uploads that nobody completed.
+    """What `sweep` removed: unfinished files, their bytes, and unfinished multipart uploads.
 
-    `refused` says why uploads are left to the provider's own rules, if the credentials may not remove them.
+    `refused` is the reason why uploads remain, if the credentials may not remove them.
     """
 
     files: int = 0
@@ -57,60 +57,60 @@ class Reader(Protocol):
 
 
 class Store(Protocol):
-    """A place for bytes. Safe to use from many threads at once.
+    """A store of objects. Safe to use from many threads at once.
 
-    Every method raises only errors of the tree in `edgecap.errors`: StoreMissing, StoreDenied,
+    Every method raises only these errors of `edgecap.errors`: StoreMissing, StoreDenied,
     StoreUnreachable, StoreUnwritable, StoreFull, ObjectMissing, ObjectExists, ObjectChanged, Damaged.
     """
 
     @property
     def uri(self) -> str:
-        """Where it is, without secrets."""
+        """The store's URI, without secrets."""
         ...
 
     def check(self, *, write: bool = False) -> None:
-        """Raise what is wrong with the place: missing, denied, unreachable, or (`write`) not fit for puts.
+        """Raise if the store is missing, denied or unreachable, or (`write`) cannot take puts.
 
-        With `write` two puts of a new key prove that puts work and never overwrite: see
+        With `write`, two puts of a new key prove that puts work and never overwrite: see
         `edgecap.stores.write_check`.
         """
         ...
 
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
-        """All objects whose key starts with `prefix`, sorted by key, page after page."""
+        """Yield all objects whose key starts with `prefix`, sorted by key."""
         ...
 
     def stat(self, key: str) -> ObjectInfo:
-        """What the store says of `key`, with every checksum that it states."""
+        """Return the metadata of `key`, with every checksum that the store states."""
         ...
 
     def open(
         self, key: str, *, start: int = 0, etag: str = "", length: int | None = None
     ) -> AbstractContextManager[Reader]:
-        """Read `key` from byte `start` on, at most `length` bytes, only if its version still is `etag`.
+        """Read `key` from byte `start` on, at most `length` bytes, if its version is still `etag`.
 
-        The reader's `info` is of the whole object; its checksums are sure to be there only when all is read.
+        The reader's `info` describes the whole object; its checksums are complete only after the last byte.
         """
         ...
 
     def put(self, key: str, source: bytes | Path, *, move: bool = False) -> ObjectInfo:
-        """Create `key` from bytes or a local file: all of it or nothing, never over an existing one.
+        """Create `key` from bytes or a local file: all of it or nothing, never over an existing key.
 
-        With `move` the source file may be consumed (a folder renames it, if both lie on one file system).
-        When it returns, the object is durable.
+        With `move`, the source file may be consumed: a folder renames it, if it is on the same file system.
+        The object is durable when this returns.
         """
         ...
 
     def local(self, key: str) -> Path | None:
-        """Where `key` lies as a file of this machine, only to be read; None if it lies elsewhere."""
+        """The path of `key`, to be read only; None if the store is not on this machine."""
         ...
 
     def delete(self, key: str) -> None:
-        """Remove `key`; nothing happens if it is not there."""
+        """Remove `key`; no error if it does not exist."""
         ...
 
     def staging(self) -> Path:
-        """A local folder from which `put(..., move=True)` is cheap. Made if missing; never listed."""
+        """A local folder from which `put(..., move=True)` is cheap. Created if missing; never listed."""
         ...
 
     def sweep(
@@ -120,12 +120,12 @@ class Store(Protocol):
         ours: Callable[[str], bool],
         uploads_older_than: timedelta = UPLOAD_AGE,
     ) -> Swept:
-        """Remove what was begun and never finished: old files in `staging`, and old uploads in parts.
+        """Remove unfinished work: old files in `staging`, and old multipart uploads.
 
         Args:
-            older_than: what was written to since then is left alone, since somebody may be at it; a folder is
-                as young as the youngest file in it. Longer than any fetch may go without a byte.
-            ours: whether an upload in parts to this key is ours to abort. Others write to buckets, too.
-            uploads_older_than: uploads that were begun since then are left alone, however long they take.
+            older_than: leave files written since then: a run may still use them. A folder has the age of its
+                youngest file. Must be longer than any fetch may stall.
+            ours: whether a multipart upload to this key may be aborted. Other programs may use the bucket.
+            uploads_older_than: leave uploads that started since then, however long they take.
         """
         ...

@@ -1,4 +1,4 @@
-"""What a failure is at its root: the one cause in a chain of wrapped errors, or the words of who answered."""
+"""The root cause of a failure: the underlying error in a chain, or the provider's own sentence."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ _LONGEST = 400  # characters: a denial by policy names a user, an action and a r
 
 
 def root_cause(error: BaseException) -> str:
-    """What the operating system said, such as `Connection refused`; else the error's own words, shortened."""
+    """The operating system's message, such as `Connection refused`; else the error's text, shortened."""
     for each in chain(error):
         if isinstance(each, socket.gaierror):
-            return "the host's name is not known"
+            return "the host name cannot be resolved"
         if isinstance(each, OSError) and each.strerror and each.errno:
             return each.strerror
     return redact(" ".join(str(error).split()))[:200] or type(error).__name__
 
 
 def on_the_way(error: BaseException, where: str) -> StoreUnreachable | None:
-    """What is wrong with the proxy or the store's certificate; None if it is something else."""
+    """The error of a proxy or of the store's certificate; None if the failure is something else."""
     trouble = trouble_of(error)
     if trouble is None:
         return None
@@ -36,10 +36,10 @@ def on_the_way(error: BaseException, where: str) -> StoreUnreachable | None:
 
 
 def sentence(text: object) -> str:
-    """What a provider said, as part of one line: without secrets, line breaks and its last full stop."""
+    """A provider's message as part of one line: without secrets, line breaks and its last full stop."""
     return redact(" ".join(str(text or "").split()))[:_LONGEST].rstrip(". ")
 
 
 def looks_like_page(body: bytes) -> bool:
-    """Whether a body is a web page: what a captive portal or a proxy answers in a store's place."""
+    """Whether a body is a web page, as a captive portal or a proxy sends one."""
     return bool(_PAGE.match(body))

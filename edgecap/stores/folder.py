@@ -1,4 +1,4 @@
-"""A folder of this machine as a store."""
+"""A local folder as a store."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ from edgecap.stores.write_check import is_write_check, prove_create_only
 class FolderStore:
     """Keys are paths below a folder. Symbolic links below it are neither listed nor followed.
 
-    The folder must exist: one that does not may be a disk that is not mounted.
+    The folder must exist: if it does not, a disk may be unmounted.
 
     Args:
-        root: the folder; relative ones are below the current folder of now.
+        root: the folder; a relative one is resolved now.
     """
 
     def __init__(self, root: Path) -> None:
@@ -49,12 +49,12 @@ class FolderStore:
         return f"file:{self._root}"
 
     def check(self, *, write: bool = False) -> None:
-        """Raise if the folder is missing, or, with `write`, if it is not fit to be put to.
+        """Raise if the folder is missing, or, with `write`, if it cannot take puts.
 
         Raises:
-            StoreMissing: it does not exist: nobody made it, or a disk is not mounted.
-            StoreUnwritable: it is read-only, not ours or no folder, or its file system overwrites files.
-            StoreFull: there is no space for a byte.
+            StoreMissing: it does not exist: it was never created, or a disk is not mounted.
+            StoreUnwritable: it is read-only, not ours or not a folder, or its file system overwrites files.
+            StoreFull: the disk is full.
         """
         self._require_root()
         with explained(self.uri):
@@ -63,7 +63,7 @@ class FolderStore:
             prove_create_only(self, f"{mount_of(self._root)} overwrites files")
 
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
-        """All files whose key starts with `prefix`, in the order of an object store: by UTF-8 bytes.
+        """Yield all files whose key starts with `prefix`, in an object store's order: by UTF-8 bytes.
 
         Raises:
             StoreMissing: the folder does not exist.
@@ -72,14 +72,14 @@ class FolderStore:
         folder, _, _ = prefix.rpartition("/")
         parts = folder.split("/") if folder else []
         if any(part in ("", ".", "..") for part in parts) or parts[:1] == [TEMPORARY]:
-            return  # no file has such a key
+            return  # such a key cannot exist
         yield from self._walk(self._root / folder, f"{folder}/" if folder else "", prefix)
 
     def stat(self, key: str) -> ObjectInfo:
         """Size, time and version of `key`; a folder states no checksums.
 
         Raises:
-            ObjectMissing: there is no such file.
+            ObjectMissing: the file does not exist.
         """
         path = self._path(key)
         with self._reading(key):
@@ -92,8 +92,8 @@ class FolderStore:
         """Read `key` from byte `start` on, at most `length` bytes.
 
         Raises:
-            ObjectMissing: there is no such file.
-            ObjectChanged: its version is not `etag`, or it is written to while it is read.
+            ObjectMissing: the file does not exist.
+            ObjectChanged: its version is not `etag`, or it changed while it was read.
         """
         path = self._path(key)
         with self._reading(key):
@@ -101,7 +101,7 @@ class FolderStore:
         try:
             info = _info(key, self._regular(os.fstat(descriptor), key))
             if etag and info.etag != etag:
-                raise ObjectChanged("the file was replaced", where=f"{self.uri}/{key}", hint="read it anew")
+                raise ObjectChanged("the file was replaced", where=f"{self.uri}/{key}", hint="read it again")
             with self._reading(key):
                 os.lseek(descriptor, start, os.SEEK_SET)
             yield _FileReader(descriptor, info, f"{self.uri}/{key}", length)
@@ -112,8 +112,8 @@ class FolderStore:
         """Create `key`, durably, whole or not at all.
 
         Raises:
-            ObjectExists: the key is taken, or a part of it is a file or a folder.
-            StoreFull, StoreUnwritable: the file cannot be written; nothing is left behind.
+            ObjectExists: the key exists, or a part of it is a file or a folder.
+            StoreFull, StoreUnwritable: the file cannot be written; nothing remains of it.
         """
         path = self._path(key)
         where = f"{self.uri}/{key}"
@@ -140,11 +140,11 @@ class FolderStore:
             return _info(key, path.stat())
 
     def local(self, key: str) -> Path:
-        """The file itself."""
+        """The path of the file."""
         return self._path(key)
 
     def delete(self, key: str) -> None:
-        """Remove `key`, and the folders above it that this leaves empty."""
+        """Remove `key`, and the parent folders that become empty."""
         path = self._path(key)
         with self._reading(key):
             try:
@@ -154,14 +154,14 @@ class FolderStore:
                 return
             folder = path.parent
             sync_folder(folder)
-            with contextlib.suppress(OSError):  # not empty, or filled again just now
+            with contextlib.suppress(OSError):  # not empty, or just filled again
                 while folder != self._root:
                     folder.rmdir()
                     folder = folder.parent
                     sync_folder(folder)
 
     def staging(self) -> Path:
-        """`.tmp` in the folder: what is put from there is renamed, not copied."""
+        """`.tmp` in the folder: files are renamed from there, not copied."""
         self._require_root()
         folder = self._root / TEMPORARY
         with self._explained(self.uri):
@@ -169,7 +169,7 @@ class FolderStore:
                 make_folders(folder, self._root)
             except (FileExistsError, NotADirectoryError):
                 raise StoreUnwritable(
-                    "a file is in the way, this is no folder", where=self.uri, hint="choose another place"
+                    "this is a file, not a folder", where=self.uri, hint="choose another place"
                 ) from None
         return folder
 
@@ -177,14 +177,14 @@ class FolderStore:
         self,
         older_than: timedelta,
         *,
-        ours: Callable[[str], bool],  # noqa: ARG002 - a folder has no uploads in parts
+        ours: Callable[[str], bool],  # noqa: ARG002 - a folder has no multipart uploads
         uploads_older_than: timedelta = UPLOAD_AGE,  # noqa: ARG002 - the same
     ) -> Swept:
-        """Remove old files from `.tmp`. The folder is not made for it.
+        """Remove old files from `.tmp`, if it exists.
 
         Raises:
             StoreMissing: the folder does not exist.
-            StoreUnwritable: something old cannot be removed.
+            StoreUnwritable: an old file cannot be removed.
         """
         self._require_root()
         return sweep_folder(self._root / TEMPORARY, older_than)
@@ -201,7 +201,7 @@ class FolderStore:
 
     @contextmanager
     def _explained(self, where: str | Path) -> Iterator[None]:
-        """As `explained`; that a file is not there is told as the folder's absence, if that is why."""
+        """As `explained`, but if a file is missing because the whole folder is, say that."""
         try:
             with explained(where):
                 yield
@@ -217,7 +217,7 @@ class FolderStore:
                 break
             if parent.is_symlink():
                 raise StoreError(
-                    "a symbolic link leads out of the folder", where=str(parent), hint="replace it by a mount"
+                    "a symbolic link leads out of the folder", where=str(parent), hint="use a mount instead"
                 )
         return path
 
@@ -231,17 +231,17 @@ class FolderStore:
                 raise ObjectMissing("there is no such file", where=where) from None
             except OSError as error:
                 if error.errno == errno.ELOOP:
-                    raise ObjectMissing("this is a link, no file", where=where) from None
+                    raise ObjectMissing("this is a link, not a file", where=where) from None
                 raise
 
     def _regular(self, status: os.stat_result, key: str) -> os.stat_result:
         if not stat.S_ISREG(status.st_mode):
-            raise ObjectMissing("this is no file", where=f"{self.uri}/{key}")
+            raise ObjectMissing("this is not a file", where=f"{self.uri}/{key}")
         return status
 
     def _adopt(self, source: Path, path: Path, where: str) -> bool:
         with self._explained(source):
-            # One file system, so that the name alone has to change; a link's target is not ours to take.
+            # On one file system a rename is enough. Never move the target of a link: it is not ours.
             if source.is_symlink() or source.stat().st_dev != self.staging().stat().st_dev:
                 return False
             sync_file(source)
@@ -263,12 +263,12 @@ class FolderStore:
                 except FileNotFoundError:
                     if not temporary.exists():
                         raise
-                    # `delete` took an empty folder away in between
+                    # `delete` removed the empty folder in between
                 except (FileExistsError, NotADirectoryError):
                     raise ObjectExists("the key is taken", where=where) from None
             else:
-                raise StoreError("its folder vanishes again and again", where=where, hint="try again")
-            # All of them, since whoever made one of these may not have synced it yet.
+                raise StoreError("its folder keeps disappearing", where=where, hint="try again")
+            # Sync all of them: another process may have created one, and not synced it yet.
             for folder in path.parents:
                 sync_folder(folder)
                 if folder == self._root:

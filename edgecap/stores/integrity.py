@@ -1,7 +1,7 @@
-"""Whether the bytes that arrived are the bytes that were stored.
+"""Check that the bytes that arrived are the bytes that were stored.
 
-No library below checks this for ranged, resumed or multipart reads, so it is done here, once for all stores,
-against the best checksum that the store states: the cheapest that finds every flipped byte.
+The client libraries do not check ranged, resumed or multipart reads. So all stores check here, against the
+best checksum that the store states: the cheapest one that finds every flipped byte.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from edgecap.errors import Damaged
 from edgecap.stores.base import ObjectInfo, Store
 
 _MIB = 1 << 20
-_SMALLEST_PART = 5 * _MIB  # S3's rule for all parts but the last
-# What uploaders are known to use; the first that fits the number of parts are tried.
+_SMALLEST_PART = 5 * _MIB  # S3's minimum for all parts but the last
+# Part sizes of known uploaders; those that fit the number of parts are tried in this order.
 _USUAL_PARTS = tuple(
     size * unit
     for unit in (_MIB, 1_000_000)
@@ -52,17 +52,17 @@ _USUAL_PARTS = tuple(
     )
 )
 _MOST_GUESSES = 3  # each costs an MD5 of all bytes
-_ENDLESS = 1 << 62  # bytes of a part after the last one: what is too much goes there
+_ENDLESS = 1 << 62  # a last part of this size takes any excess bytes
 
 
 class VerifiedBy(StrEnum):
-    """How the bytes were verified; of what a store states, the first in this order is checked.
+    """How the bytes were verified. The first of these that the store states is checked.
 
-    Those of the whole object come first, the cheapest of them before the others; the values are kept in
-    manifests. `...-of-parts` is S3's for what was put in parts: the checksum of the parts' checksums.
+    Checksums of the whole object come first, the cheapest before the others. Manifests keep the values.
+    `...-of-parts` is S3's checksum of the parts' checksums, for multipart uploads.
     """
 
-    SHA256 = "sha256"  # it is taken anyway
+    SHA256 = "sha256"  # computed in any case
     CRC32C = "crc32c"
     CRC64NVME = "crc64nvme"
     XXHASH3 = "xxhash3"
@@ -83,15 +83,15 @@ class VerifiedBy(StrEnum):
     MD5_PARTS = "md5-of-parts"
     SHA512_PARTS = "sha512-of-parts"
     GZIP = "gzip-crc32"  # the store states nothing, but the gzip stream's own checksum is right
-    TWO_READS = "two-reads"  # no checksum applies, and reading twice gave the same bytes
-    ONE_READ = "one-read"  # no checksum applies, and the API gave a simple capture only once
-    READS_DIFFER = "reads-differ"  # no checksum applies, and the API gave other bytes each time
+    TWO_READS = "two-reads"  # no checksum applies; two reads gave the same bytes
+    ONE_READ = "one-read"  # no checksum applies, and the API gives a simple capture only once
+    READS_DIFFER = "reads-differ"  # no checksum applies, and each read from the API gave other bytes
 
 
 _OF_PARTS = "-of-parts"
 _UNSTATED = (VerifiedBy.GZIP, VerifiedBy.TWO_READS, VerifiedBy.ONE_READ, VerifiedBy.READS_DIFFER)
 _STATED = tuple(each for each in VerifiedBy if each not in _UNSTATED)
-_COSTLY = ("md5", "sha1", "sha256", "sha512")  # take longer than reading does
+_COSTLY = ("md5", "sha1", "sha256", "sha512")  # slower than reading
 
 
 class _Digest(Protocol):
@@ -101,7 +101,7 @@ class _Digest(Protocol):
 
 
 class _Crc:
-    """A CRC under the interface of hashlib; `extend` continues from an earlier value."""
+    """A CRC with hashlib's interface; `extend` continues from an earlier value."""
 
     def __init__(self, extend: Callable[[Any, int], int], width: int) -> None:
         self._extend = extend
@@ -116,20 +116,20 @@ class _Crc:
 
 
 class _XxHash:
-    """One of awscrt's XXHash under the interface of hashlib."""
+    """An XXHash of awscrt with hashlib's interface."""
 
     def __init__(self, hasher: Any) -> None:
         self._hasher = hasher
 
     def update(self, data: bytes | memoryview, /) -> None:
-        self._hasher.update(data if isinstance(data, bytes) else bytes(data))  # it takes nothing but bytes
+        self._hasher.update(data if isinstance(data, bytes) else bytes(data))  # it accepts only bytes
 
     def digest(self) -> bytes:
         return bytes(self._hasher.finalize())
 
 
 def _crc32c(data: bytes | memoryview, value: int) -> int:
-    # The C code behind it takes nothing but bytes.
+    # The C code accepts only bytes.
     return int(google_crc32c.extend(value, data if isinstance(data, bytes) else bytes(data)))
 
 
@@ -139,7 +139,7 @@ def _new_digest(algorithm: str) -> _Digest:
     if algorithm == "crc32":
         return _Crc(zlib.crc32, 4)
     if algorithm.startswith(("crc64", "xxhash")):
-        # It takes 40 ms to import, and is there already where boto3 is.
+        # The import takes 40 ms; with boto3 it is already loaded.
         from awscrt.checksums import XXHash, crc64nvme  # noqa: PLC0415
 
         if algorithm == "crc64nvme":
@@ -155,26 +155,26 @@ def _new_digest(algorithm: str) -> _Digest:
 
 @runtime_checkable
 class TellsPartSizes(Protocol):
-    """A store that may know how a multipart object was cut."""
+    """A store that may know the part sizes of a multipart object."""
 
     def part_sizes(self, info: ObjectInfo, *, exact: bool) -> Sequence[int] | None:
         """Bytes of each part in order; None if the store does not tell.
 
         Args:
             info: the object.
-            exact: ask for each part. Otherwise parts that look equal by the first and the last may be taken
-                for equal, which costs two requests instead of thousands.
+            exact: ask for each part. Otherwise, if the first and the last part fit equal sizes, all parts are
+                assumed equal: two requests instead of thousands.
         """
         ...
 
 
 class Check:
-    """Takes an object's bytes in order, and then says if they are right.
+    """Takes an object's bytes in order, then verifies them.
 
     Args:
-        store: where they come from; asked for the part sizes of a multipart object.
-        info: the object, with the checksums that its store states.
-        exact: have the store tell every part's size, since the bytes did not match what was taken for them.
+        store: the store; asked for the part sizes of a multipart object.
+        info: the object, with the checksums that the store states.
+        exact: ask the store for every part's size, because the bytes did not match the assumed sizes.
     """
 
     def __init__(self, store: Store, info: ObjectInfo, *, exact: bool = False) -> None:
@@ -197,26 +197,26 @@ class Check:
 
     @property
     def costly(self) -> bool:
-        """Whether it takes longer than reading does."""
+        """Whether hashing takes longer than reading."""
         return (bool(self._digests) and self._algorithm in _COSTLY) or len(self._digests) > 1
 
     def update(self, chunk: bytes) -> None:
-        """Take the next bytes."""
+        """Add the next bytes."""
         self._size += len(chunk)
         for each in self._digests:
             each.update(chunk)
 
     def finish(self, sha256: str) -> VerifiedBy | None:
-        """Say how the bytes were verified; None if nothing that is stated decides it.
+        """Return how the bytes were verified; None if no stated checksum can tell.
 
-        Nothing is decided where no checksum is stated, or where it is one of parts whose sizes are not sure
-        and it does not match. Then the same bytes must come twice.
+        That is so if the store states no checksum, or if it states one of parts, their sizes are uncertain,
+        and it does not match. The caller must then read the same bytes twice.
 
         Args:
-            sha256: hex digest of the same bytes, which is taken anyway.
+            sha256: hex digest of the same bytes, which is computed in any case.
 
         Raises:
-            Damaged: they are not what the store states.
+            Damaged: the bytes do not match the store's checksum or size.
         """
         if self._size != self._info.size:
             raise self._damaged(f"{self._size} bytes arrived instead of {self._info.size}")
@@ -232,7 +232,7 @@ class Check:
         raise self._damaged(f"the {self._method} of the bytes is {found[0]}, the store states {self._stated}")
 
     def _cuts(self, store: Store, *, exact: bool) -> list[Iterable[int]]:
-        """The ways in which the object may have been cut into parts."""
+        """The possible part sizes of the object."""
         count = int(self._stated.rpartition("-")[2])
         if count == 1:
             return [[self._info.size]]
@@ -244,7 +244,7 @@ class Check:
 
     def _damaged(self, what: str) -> Damaged:
         return Damaged(
-            what, where=self._where, hint="try again; if it stays so, the stored object is damaged"
+            what, where=self._where, hint="try again; if this persists, the stored object is damaged"
         )
 
 
@@ -258,7 +258,7 @@ class _Whole:
 
 
 class _Parts:
-    """S3's way for an object put in parts: the digest of the parts' digests, and their number."""
+    """S3's checksum of a multipart object: the digest of the parts' digests, and their number."""
 
     def __init__(self, algorithm: str, sizes: Iterable[int]) -> None:
         self._algorithm = algorithm
@@ -266,7 +266,7 @@ class _Parts:
         self._room = next(self._sizes, _ENDLESS)
         self._part = _new_digest(algorithm)
         self._whole = _new_digest(algorithm)
-        self._open = False  # whether the part has bytes that are not in the whole yet
+        self._open = False  # whether the current part has bytes that are not in the whole yet
         self._count = 0
 
     def update(self, chunk: bytes) -> None:
@@ -294,7 +294,7 @@ class _Parts:
 
 
 def likely_part_sizes(size: int, count: int) -> list[int]:
-    """Part sizes that would cut `size` bytes into `count` parts, the most usual first.
+    """Return part sizes that cut `size` bytes into `count` parts, the most common first.
 
     >>> likely_part_sizes(100 << 20, 13)
     [8388608, 8000000]
@@ -302,7 +302,7 @@ def likely_part_sizes(size: int, count: int) -> list[int]:
     if count == 1:
         return [max(size, 1)]
     fitting = [each for each in _USUAL_PARTS if each >= _SMALLEST_PART and -(-size // each) == count]
-    # Few parts fit many sizes; an uploader that counts in MiB may have used any.
+    # Few parts fit many sizes; an uploader may have used any whole number of MiB.
     smallest = max(_SMALLEST_PART, -(-size // count))
     fitting.append(-(-smallest // _MIB) * _MIB)
     unique = dict.fromkeys(each for each in fitting if -(-size // each) == count)

@@ -1,4 +1,4 @@
-"""Which keys are fit for a store."""
+"""Checks of a store's keys."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from edgecap.errors import InvalidRequest
 
 LONGEST_KEY = 1024  # bytes of UTF-8: the limit of S3, R2 and GCS
 LONGEST_NAME = 255  # bytes: the limit of a file's name on Linux's file systems
-TEMPORARY = ".tmp"  # where a folder keeps what is not finished
+TEMPORARY = ".tmp"  # a folder store keeps unfinished files there
 
 
 def check_key(key: str) -> None:
-    """Refuse a key that an object store would refuse.
+    """Reject a key that an object store would reject.
 
     Raises:
         InvalidRequest: it is empty, too long, or holds a NUL or half a character.
@@ -32,7 +32,7 @@ def check_key(key: str) -> None:
 
 
 def check_file_key(key: str) -> None:
-    """Refuse a key that is no plain path below a folder.
+    """Reject a key that is not a plain path below a folder.
 
     Raises:
         InvalidRequest: as `check_key`, or it would leave the folder or reach its temporary files.
@@ -41,7 +41,7 @@ def check_file_key(key: str) -> None:
     parts = key.split("/")
     if any(part in ("", ".", "..") for part in parts):
         raise InvalidRequest(
-            "the key is no plain path: it has an empty, `.` or `..` part", field="key", where=key
+            "the key is not a plain path: it has an empty, `.` or `..` part", field="key", where=key
         )
     if parts[0] == TEMPORARY:
         raise InvalidRequest(f"{TEMPORARY} is for unfinished files", field="key", where=key)

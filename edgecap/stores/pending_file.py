@@ -1,4 +1,4 @@
-"""The file that an object becomes: hashed and un-gzipped as it arrives, durable before it gets its name."""
+"""A file being fetched: hashed and un-gzipped as it arrives, durable before it gets its final name."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ _WRITE_BACK = (
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """A file that was fetched.
+    """A fetched file.
 
     Attributes:
-        path: where it is; a damaged gzip file has `.gz` added to the name asked for.
+        path: the file; a damaged gzip file has `.gz` appended to the requested name.
         size: bytes of the file.
         sha256: hex digest of the file.
         source_size: bytes of the object.
-        source_sha256: hex digest of the object; another than `sha256` only if it was un-gzipped.
-        encoding: empty; `gzip` if it was un-gzipped; `gzip-damaged` if that failed, `gzip-too-large` if it
-            would have been too large: the bytes as they came.
+        source_sha256: hex digest of the object; differs from `sha256` only if it was un-gzipped.
+        encoding: empty; `gzip` if it was un-gzipped; `gzip-damaged` if that failed; `gzip-too-large` if it
+            would be too large. In the last two cases the file holds the original bytes.
         verified_by: a `VerifiedBy`: `sha256`, `crc32c`, `md5-of-parts`, `two-reads` and so on.
     """
 
@@ -47,15 +47,14 @@ class Fetched:
 
 
 class PendingFile:
-    """Temporary files beside `target` that become it, or go away.
+    """Temporary files beside `target`. `publish` renames one to it; `clear` removes them.
 
-    Gzip is known by its magic, not by a name. The packed bytes are kept until they have proved to be whole,
-    since a damaged gzip file is worth most exactly as it came.
+    Gzip is detected by its magic bytes, not by a name. The packed bytes are kept until they have proved to be
+    whole: a damaged gzip file is most useful unchanged.
 
     Args:
-        target: the file to become.
-        most: bytes that a gzip file may have unpacked. One that has more stays packed: it may be small, and
-            fill any disk.
+        target: the final path.
+        most: maximum unpacked bytes of a gzip file. A larger one stays packed: it could fill any disk.
     """
 
     def __init__(self, target: Path, most: int) -> None:
@@ -70,40 +69,40 @@ class PendingFile:
 
     @property
     def unpacked(self) -> bool:
-        """Whether the object was a gzip file that unpacked without fault, its own checksum included."""
+        """Whether the object was a gzip file that unpacked without error, its own checksum included."""
         return self._gunzip is not None and not self.problem
 
     @property
     def too_large(self) -> bool:
-        """Whether it is a gzip file that has more than `most` bytes unpacked."""
+        """Whether it is a gzip file with more than `most` unpacked bytes."""
         return self._too_large
 
     @property
     def problem(self) -> str:
-        """What is wrong with the gzip stream; empty if nothing, or if it is none."""
+        """The error of the gzip stream; empty if there is none, or if it is not gzip."""
         if self._too_large:
             return f"unpacked it has more than {self._most} bytes"
         return self._gunzip.problem if self._gunzip else ""
 
     def write(self, chunk: bytes) -> None:
-        """Take the next bytes of the object. Raises OSError as writing does."""
+        """Add the next bytes of the object. Raises OSError."""
         if len(self._head) < len(GZIP_MAGIC) and self._gunzip is None:
             self._head += chunk[: len(GZIP_MAGIC) - len(self._head)]
             if self._head == GZIP_MAGIC:
                 self._gunzip, self._plain = Gunzip(), _File(self._target)
-                # A magic that came in two chunks is in `source` already, and `chunk` has only its rest.
+                # If the magic came in two chunks, `source` has its first bytes already, and `chunk` the rest.
                 self._unpack(GZIP_MAGIC[: max(0, self._source.size)])
         self._source.write(chunk)
         self._unpack(chunk)
 
     def finish(self) -> None:
-        """Say that there are no more bytes."""
+        """End the stream."""
         if self._gunzip and not self._too_large:
             self._gunzip.finish()
         self.source_sha256 = self._source.hexdigest()
 
     def publish(self, verdict: VerifiedBy) -> Fetched:
-        """Make it durable and give it its name; the caller syncs the folder."""
+        """Make the file durable and give it its name; the caller syncs the folder."""
         kept, target, encoding = self._source, self._target, ""
         if self._plain and not self.problem:
             kept, encoding = self._plain, GZIP
@@ -122,7 +121,7 @@ class PendingFile:
         )
 
     def clear(self) -> None:
-        """Remove what has not been published."""
+        """Remove unpublished temporary files."""
         self._source.clear()
         if self._plain:
             self._plain.clear()

@@ -1,4 +1,4 @@
-"""An HTTP body in pieces, none of which is lost when the connection is."""
+"""Read an HTTP body in pieces; a broken connection loses none of them."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from urllib3 import HTTPResponse
 
 from edgecap.stores.base import CHUNK, ObjectInfo
 
-_ENOUGH = 256 << 10  # bytes; larger pieces make hashing and writing no cheaper
+_ENOUGH = 256 << 10  # bytes; larger pieces make hashing and writing no faster
 
 
 class BodyReader:
-    """The bytes of an answer's body; None has none.
+    """The bytes of an answer's body; empty for None.
 
     Args:
-        body: of the answer.
-        info: the object's.
-        explained: in it, what urllib3 and the store's client raise becomes an error of ours.
+        body: the answer's body.
+        info: the object's metadata.
+        explained: context that translates errors of urllib3 and the store's client into ours.
     """
 
     def __init__(
@@ -37,10 +37,10 @@ class BodyReader:
 
 
 def pieces(body: HTTPResponse) -> Iterator[bytes]:
-    """The bytes as they were sent, in pieces of at most `CHUNK`; raises what urllib3 raises.
+    """Yield the bytes as sent, in pieces of at most `CHUNK`; raises urllib3's errors.
 
-    Reading a whole `CHUNK` at a time would be as fast, but a cut would lose what had come of it: over a
-    connection that breaks often enough, nothing would ever arrive.
+    Reading a whole `CHUNK` at a time would be as fast, but a cut would lose its beginning. If the connection
+    broke often enough, nothing would ever arrive.
     """
     held: list[bytes] = []
     size = 0

@@ -1,4 +1,4 @@
-"""Reading an object to its end, through cuts, by one stream or by several."""
+"""Read an object to its end, resuming after cuts, by one stream or by several."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from edgecap.errors import Damaged, ObjectChanged, StoreUnreachable
 from edgecap.stores.base import ObjectInfo, Reader, Store
 
 SEGMENT = 8 << 20  # bytes that one of several streams reads at a time
-_PROGRESS = 64 << 10  # bytes after which a new cut is a first one again
+_PROGRESS = 64 << 10  # bytes after which the count of attempts starts anew
 _LONGEST_WAIT = 5.0  # seconds
 
 
 def read_object(store: Store, key: str, *, attempts: int = 5) -> Iterator[bytes]:
-    """All bytes of `key` in order, whatever cuts the connection on the way.
+    """Yield all bytes of `key` in order, resuming after each cut.
 
     Args:
-        store: where it is.
+        store: the store.
         key: the object.
-        attempts: how often in a row an answer may be cut before it gives a further byte.
+        attempts: how many answers in a row may be cut without a further byte.
 
     Raises:
-        ObjectMissing: there is no such object.
-        ObjectChanged: it was replaced while it was read.
+        ObjectMissing: the object does not exist.
+        ObjectChanged: it was replaced during the read.
         StoreUnreachable: no answer, or no further byte after `attempts` answers.
         Damaged: more bytes came than the object has.
     """
@@ -38,7 +38,7 @@ def read_object(store: Store, key: str, *, attempts: int = 5) -> Iterator[bytes]
 
 
 class Stopped(Exception):
-    """Reading was told to stop."""
+    """`stop` was set."""
 
 
 @dataclass(slots=True)
@@ -46,13 +46,12 @@ class ReadSource:
     """An object being read.
 
     Attributes:
-        store: where it is.
-        info: what the store says of it: as listed, and once reading began, as the reader was told.
-        attempts: how often in a row an answer may be cut without getting further. A request that gets no
-            answer ends reading at once: how often it is made is the store's to say, and both together would
-            take minutes.
-        stop: set to end reading from outside.
-        sleep: how to wait between two attempts, seconds; by default until `stop` is set.
+        store: the store.
+        info: the object's metadata: from the listing, and once reading begins, from the first answer.
+        attempts: how many answers in a row may be cut without progress. A request without any answer ends
+            the read at once: the store has its own retries, and both together would take minutes.
+        stop: set it to end the read from outside.
+        sleep: waits between two attempts, seconds; by default until `stop` is set.
     """
 
     store: Store
@@ -64,14 +63,14 @@ class ReadSource:
 
     @classmethod
     def of(cls, store: Store, key: str, *, attempts: int = 5) -> Self:
-        """`key` as it is when reading begins: its version and size are those that the first answer states."""
+        """Read `key` as it is when reading begins: version and size are those of the first answer."""
         return cls(store, ObjectInfo(key, 0, datetime.fromtimestamp(0, UTC)), attempts)
 
     def chunks(self) -> Iterator[bytes]:
-        """All bytes in order, by one stream that resumes where it was cut.
+        """Yield all bytes in order, by one stream that resumes after a cut.
 
         Raises:
-            ObjectChanged: the object was replaced meanwhile.
+            ObjectChanged: the object was replaced during the read.
             StoreUnreachable: no answer, or no further byte after `attempts` answers.
             Damaged: more bytes came than the object has.
             Stopped: `stop` was set.
@@ -79,10 +78,10 @@ class ReadSource:
         yield from self._stretch(0, None)
 
     def segments(self, streams: int) -> Iterator[bytes]:
-        """All bytes in order, by several streams. Raises as `chunks`.
+        """Yield all bytes in order, by several streams. Raises as `chunks`.
 
         Args:
-            streams: how many; each holds up to `SEGMENT` bytes.
+            streams: number of streams; each holds up to `SEGMENT` bytes.
         """
         starts = iter(range(0, self.info.size, SEGMENT))
         with ThreadPoolExecutor(streams, "edgecap-range") as pool:
@@ -95,7 +94,7 @@ class ReadSource:
                 while ahead:
                     yield from ahead.popleft().result()
             finally:
-                self._abandoned.set()  # whoever still reads a segment has nobody to read it for
+                self._abandoned.set()  # the caller stopped: end the reads of the other segments
                 for future in ahead:
                     future.cancel()
 
@@ -106,7 +105,7 @@ class ReadSource:
         position, failures = start, 0
         while True:
             began = position
-            # A request that gets no answer is not made again here: the store's library has done that.
+            # Do not retry a request without an answer: the store's library has done that.
             with self._opened(position, None if length is None else start + length - position) as reader:
                 try:
                     for chunk in reader:
@@ -137,7 +136,7 @@ class ReadSource:
         with self.store.open(self.info.key, start=position, etag=self.info.etag, length=length) as reader:
             if self.info.etag and reader.info.etag != self.info.etag:
                 raise ObjectChanged(
-                    "the object was replaced", where=f"{self.store.uri}/{self.info.key}", hint="read it anew"
+                    "the object was replaced", where=f"{self.store.uri}/{self.info.key}", hint="read it again"
                 )
             if position == 0 and length is None:
                 self.info = reader.info

@@ -1,7 +1,7 @@
-"""The least that the keys of an archive and a bucket must be allowed to do, as each provider writes it.
+"""The minimal rights of the keys of an archive and a bucket, in each provider's notation.
 
-An archive is only ever added to: its keys need no right to overwrite or delete. A bucket's keys read, and
-delete only if `delete_delivered` is set. What Cloudflare itself needs is from its pages on packet captures.
+edgecap only adds to an archive: its keys need no right to overwrite or delete. A bucket's keys read, and
+delete only if `delete_delivered` is set. Cloudflare's own rights are from its page on packet captures.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ CLOUDFLARE_ON_GOOGLE = "logpush@cloudflare-data.iam.gserviceaccount.com"
 R2_PERMISSION = "Object Read & Write"
 _DELETE = "edgecapDelete"
 _MEMBER = "serviceAccount:EDGECAP@PROJECT.iam.gserviceaccount.com"
-_LIST = "s3:ListBucket is for the whole bucket: without it, S3 answers 403 in the place of 404."
+_LIST = "s3:ListBucket applies to the whole bucket: without it, S3 answers 403 instead of 404."
 
 
 @dataclass(frozen=True, slots=True)
 class Rights:
-    """What is to be granted.
+    """The rights to grant.
 
     Attributes:
-        policy: a policy document of S3's kind; None for places that have none.
-        lines: what stands in its place: commands, or sentences.
-        notes: what a person should know besides.
+        policy: a policy document in S3's format; None for stores without one.
+        lines: commands or sentences, for stores without a policy document.
+        notes: what else a person should know.
     """
 
     policy: dict[str, Any] | None = None
@@ -38,20 +38,20 @@ class Rights:
 
 
 def archive_rights(place: StoreLocation) -> Rights:
-    """What the keys of an archive need: to list, read and create.
+    """The rights that an archive's keys need: to list, read and create.
 
     Raises:
-        ConfigError: the place's URI is wrong.
+        ConfigError: the URI is wrong.
     """
     address = parse_uri(place.uri)
     return _ARCHIVES[address.scheme](address)
 
 
 def bucket_rights(place: Bucket) -> Rights:
-    """What edgecap's keys of a bucket need: to list and read, and to delete if `delete_delivered` is set.
+    """The rights that a bucket's keys need: to list and read, and to delete if `delete_delivered` is set.
 
     Raises:
-        ConfigError: the place's URI is wrong.
+        ConfigError: the URI is wrong.
     """
     address = parse_uri(place.uri)
     deletes = place.delete_delivered
@@ -61,7 +61,7 @@ def bucket_rights(place: Bucket) -> Rights:
             _allow("Read", address, ["s3:GetObject", *(["s3:DeleteObject"] if deletes else [])], inside=True),
             *_key(address, "kms:Decrypt"),
         ]
-        also = "Cloudflare needs a right of its own: `edgecap bucket policy --cloudflare` prints it."
+        also = "Cloudflare needs its own right: `edgecap bucket policy --cloudflare` prints it."
         return Rights(_document(statements), notes=(*_notes(address), also))
     if address.scheme == "gs":
         lines = [_bind(address, _MEMBER, "roles/storage.objectViewer")]
@@ -70,24 +70,22 @@ def bucket_rights(place: Bucket) -> Rights:
                 f"gcloud iam roles create {_DELETE} --project=PROJECT --permissions=storage.objects.delete",
                 _bind(address, _MEMBER, f"projects/PROJECT/roles/{_DELETE}"),
             ]
-        also = "Cloudflare needs a right of its own: `edgecap bucket policy --cloudflare` prints it."
+        also = "Cloudflare needs its own right: `edgecap bucket policy --cloudflare` prints it."
         return Rights(lines=tuple(lines), notes=(_REPLACE, also))
     return cloudflare_rights(place)
 
 
 def cloudflare_rights(place: StoreLocation) -> Rights:
-    """What Cloudflare needs in a bucket, to write captures to it.
+    """The rights that Cloudflare needs to write captures to a bucket.
 
     Raises:
-        ConfigError: the place's URI is wrong.
+        ConfigError: the URI is wrong.
     """
     address = parse_uri(place.uri)
     if address.scheme == "s3":
         statement = _allow("CloudflareWrites", address, ["s3:PutObject"], inside=True)
         policy = _document([{**statement, "Principal": {"AWS": CLOUDFLARE_ON_AWS}}])
-        note = (
-            "Add this to the bucket's policy; `aws s3api put-bucket-policy` replaces the one that is there."
-        )
+        note = "Add this to the bucket's policy; `aws s3api put-bucket-policy` replaces the existing one."
         return Rights(policy, notes=(note,))
     if address.scheme == "gs":
         member = f"serviceAccount:{CLOUDFLARE_ON_GOOGLE}"
@@ -102,7 +100,7 @@ def _s3_archive(address: Address) -> Rights:
     statements = [
         _allow("List", address, ["s3:ListBucket"]),
         _allow("ReadAndCreate", address, ["s3:GetObject", "s3:PutObject"], inside=True),
-        # Without these two, large uploads that were cut off stay until a rule of the bucket aborts them.
+        # Without these two, large uploads that were cut off remain until a rule of the bucket aborts them.
         _allow("FindUnfinishedUploads", address, ["s3:ListBucketMultipartUploads"]),
         _allow("AbortUnfinishedUploads", address, ["s3:AbortMultipartUpload"], inside=True),
         *_key(address, "kms:Decrypt", "kms:GenerateDataKey"),
@@ -119,8 +117,8 @@ def _gcs_archive(address: Address) -> Rights:
 def _r2_archive(address: Address) -> Rights:
     token = f"An R2 API token with {R2_PERMISSION}, for the bucket {address.bucket} only."
     lock = (
-        "R2 has no token that writes and may not delete: a bucket lock rule for the folder "
-        f"{_folder(address) or '(all of it)'} keeps what is archived."
+        "R2 has no token that writes but cannot delete: a bucket lock rule for the folder "
+        f"{_folder(address) or '(all of it)'} protects the archive."
     )
     return Rights(lines=(token,), notes=(lock, _checks(address)))
 
@@ -130,11 +128,11 @@ def _folder_archive(address: Address) -> Rights:
 
 
 _OVERWRITES = (
-    "s3:PutObject allows to overwrite, which edgecap never does. With Object Lock, S3 keeps what was there; "
-    "and a policy of the bucket can enforce the condition of edgecap's puts: "
+    "s3:PutObject also allows overwriting, which edgecap never does. Object Lock keeps the earlier versions, "
+    "and a bucket policy can enforce the condition of edgecap's puts: "
     "https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes-enforce.html"
 )
-_REPLACE = "Replace EDGECAP and PROJECT by edgecap's service account."
+_REPLACE = "Replace EDGECAP and PROJECT with edgecap's service account."
 _ARCHIVES: dict[str, Callable[[Address], Rights]] = {
     "s3": _s3_archive,
     "gs": _gcs_archive,
@@ -145,7 +143,7 @@ _ARCHIVES: dict[str, Callable[[Address], Rights]] = {
 
 def _checks(address: Address) -> str:
     return (
-        "Where nothing may be deleted, each check of the archive leaves 7 bytes below "
+        "If deleting is forbidden, each check of the archive leaves 7 bytes below "
         f"{_folder(address)}{WRITE_CHECKS}; a lifecycle rule for this prefix can remove them."
     )
 
@@ -153,7 +151,7 @@ def _checks(address: Address) -> str:
 def _notes(address: Address) -> tuple[str, ...]:
     notes = ["A policy for the IAM user or role whose keys edgecap uses: aws iam put-user-policy.", _LIST]
     if address.sse == "aws:kms":
-        notes.append('Put the ARN of your KMS key in the place of the last "*".')
+        notes.append('Replace the last "*" with the ARN of your KMS key.')
     return tuple(notes)
 
 
@@ -173,7 +171,7 @@ def _allow(sid: str, address: Address, actions: list[str], *, inside: bool = Fal
 
 
 def _key(address: Address, *actions: str) -> list[dict[str, Any]]:
-    """For a bucket whose objects a key of KMS encrypts: the key, as far as S3 uses it."""
+    """For a bucket that KMS encrypts: S3's use of the key."""
     if address.sse != "aws:kms":
         return []
     via = {"StringLike": {"kms:ViaService": f"s3.{address.region or '*'}.amazonaws.com"}}

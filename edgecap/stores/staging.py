@@ -1,4 +1,4 @@
-"""Where files wait on this machine before they go to a store, and what is left there by those that died."""
+"""Local folders for files on their way into a store, and the removal of what crashed runs leave there."""
 
 from __future__ import annotations
 
@@ -18,27 +18,26 @@ from edgecap.stores.base import Store, Swept
 
 
 def local_staging() -> Path:
-    """A folder of this user alone, below TMPDIR; made if missing.
+    """A private folder of this user below TMPDIR; created if missing.
 
     Raises:
-        StoreUnwritable: it cannot be made, or belongs to someone else.
-        StoreFull: there is no space for it.
+        StoreUnwritable: it cannot be created, or belongs to another user.
+        StoreFull: the disk is full.
     """
     return private_folder("edgecap")
 
 
 @contextlib.contextmanager
 def working_folder(store: Store, purpose: str) -> Iterator[Path]:
-    """A folder for files on their way into `store`; it is removed whatever happens.
+    """A folder for files on their way into `store`; removed at the end in any case.
 
     Args:
-        store: where they go; putting them there from here, with `move`, is cheap.
-        purpose: the beginning of its name, for whoever finds it after a crash.
+        store: the target; puts from this folder with `move` are cheap.
+        purpose: the beginning of the folder's name, which tells after a crash what it was for.
 
     Raises:
-        StoreError: it cannot be made.
-        StoreMissing: `store` is a folder that went away in the middle of the block, as a disk that is
-            unmounted does.
+        StoreError: it cannot be created.
+        StoreMissing: `store` is a folder that disappeared during the block, such as an unmounted disk.
     """
     staging = store.staging()
     with explained(staging):
@@ -47,19 +46,19 @@ def working_folder(store: Store, purpose: str) -> Iterator[Path]:
         yield folder
     except (ObjectMissing, FileNotFoundError):
         if not folder.exists():
-            store.check()  # the folder lies in the store, and goes away with it
+            store.check()  # the working folder is inside the store, and disappears with it
         raise
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def sweep_folder(folder: Path, older_than: timedelta) -> Swept:
-    """Remove files and folders in `folder` to which nothing was written for so long.
+    """Remove files and folders in `folder` that were last written to before `older_than`.
 
-    What vanishes meanwhile is nobody's loss: another sweep, or a fetch that ended.
+    Files that disappear meanwhile are ignored: another sweep or a finished fetch removed them.
 
     Raises:
-        StoreUnwritable: something old cannot be removed; all that can be is gone.
+        StoreUnwritable: an old file cannot be removed; all others are gone.
     """
     before = (datetime.now(UTC) - older_than).timestamp()
     files = size = 0
@@ -92,7 +91,7 @@ def sweep_folder(folder: Path, older_than: timedelta) -> Swept:
 
 
 def _statuses(path: Path) -> Iterator[os.stat_result]:
-    """Of `path` and of all below it; links are not followed."""
+    """The status of `path` and of everything below it; links are not followed."""
     with contextlib.suppress(FileNotFoundError):
         status = path.lstat()
         yield status

@@ -1,4 +1,4 @@
-"""Objects from a store to files: resumed, hashed, verified, un-gzipped, durable."""
+"""Fetch objects from a store to files: resumed, hashed, verified, un-gzipped, durable."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from edgecap.stores.integrity import Check, VerifiedBy
 from edgecap.stores.pending_file import Fetched, PendingFile
 from edgecap.stores.reading import ReadSource, Stopped
 
-_SMALLEST_BOUND = 256 << 20  # bytes of a gzip file of which nothing is known
-_RATIO = 200  # the packets of a flood that differ in a few bytes alone pack 60 times as small
-LARGE = 64 << 20  # bytes from which an object is read by several streams, while there is room for them
-_STREAMS = 2  # of a large object; more gain nothing on two cores and cost memory
-_FEW = 2  # objects that may be read by several streams at the same time
-_READS = 3  # how often an object is read before it counts as damaged
+_SMALLEST_BOUND = 256 << 20  # unpacked bytes that any gzip file may have
+_RATIO = 200  # a flood whose packets differ in a few bytes compresses about 60 times
+LARGE = 64 << 20  # bytes from which several streams read an object, if few do so already
+_STREAMS = 2  # for a large object; more gain nothing on two cores and cost memory
+_FEW = 2  # objects that several streams may read at the same time
+_READS = 3  # how often an object is read before it is reported as damaged
 
 
 def most_unpacked(size: int) -> int:
-    """Bytes that a gzip file of `size` bytes may have unpacked, if no limit is known."""
+    """The maximum unpacked bytes of a gzip file of `size` bytes, if no other limit is known."""
     return max(_SMALLEST_BOUND, _RATIO * size)
 
 
@@ -42,21 +42,21 @@ def fetch_object(
     """Fetch one object; `target` gets its name when the file is whole, verified and durable.
 
     Args:
-        store: where it is.
-        info: the object, as listed or as `stat` says; it must not have changed since.
-        target: the file to make, replacing one that is there.
-        attempts: how often in a row reading may be cut without getting further.
+        store: the store.
+        info: the object, from a listing or `stat`; it must not have changed since.
+        target: the file to create; an existing one is replaced.
+        attempts: how often in a row the read may be cut without progress.
         on_bytes: called with the number of bytes that just arrived.
-        sleep: how to wait between attempts, seconds.
-        most: bytes that a gzip file may have unpacked; one that has more stays packed. None for a bound
-            that suits its size.
+        sleep: waits between attempts, seconds.
+        most: maximum unpacked bytes of a gzip file; a larger one stays packed. None for a limit that suits
+            its size.
 
     Raises:
         ObjectChanged: the object was replaced since.
         ObjectMissing: it is gone.
         StoreUnreachable: no answer, or no further byte after `attempts` attempts.
-        Damaged: read several times, it never matched what the store states.
-        StoreFull: there is no room for it, if some of the disk shall stay free.
+        Damaged: several reads did not match the store's checksum.
+        StoreFull: the disk, less the space that must stay free, is too small.
         StoreUnwritable: the file cannot be written.
     """
     job = _Job(store, info, target, attempts, on_bytes, threading.Event(), sleep, _STREAMS, most)
@@ -77,26 +77,26 @@ def fetch_many(
     sleep: Callable[[float], object] | None = None,
     most: int | None = None,
 ) -> list[Fetched]:
-    """Fetch objects, several at a time; all of them, or the first error and none half-written.
+    """Fetch several objects in parallel: all of them, or the first error and no partial file.
 
-    Files that were whole before the error stay.
+    Files that were complete before the error stay.
 
     Args:
-        store: where they are.
+        store: the store.
         infos: the objects.
-        targets: the file to make of each.
-        parallel: how many at a time.
+        targets: the file to create for each.
+        parallel: number of parallel fetches.
         attempts: as in `fetch_object`.
         on_bytes: called with the number of bytes that just arrived, from several threads.
-        sleep: how to wait between attempts, seconds.
-        most: bytes that a gzip file may have unpacked; one that has more stays packed. None for a bound
-            that suits its size.
+        sleep: waits between attempts, seconds.
+        most: maximum unpacked bytes of a gzip file; a larger one stays packed. None for a limit that suits
+            its size.
 
     Returns:
         One for each of `infos`, in the same order.
 
     Raises:
-        StoreError: as `fetch_object`, the first that happened.
+        StoreError: as `fetch_object`, the first one.
     """
     for folder in {target.parent for target in targets}:
         with explained(folder):
@@ -108,7 +108,7 @@ def fetch_many(
             _Job(store, info, target, attempts, on_bytes, stop, sleep, streams, most)
             for info, target in zip(infos, targets, strict=True)
         ]
-        # The largest first, so that none of them is left over for the end; the results keep the order.
+        # Start with the largest, so that none is left over at the end; the results keep the order.
         by_size = sorted(range(len(jobs)), key=lambda index: -jobs[index].info.size)
         started = {index: pool.submit(jobs[index].run) for index in by_size}
         futures = [started[index] for index in range(len(jobs))]
@@ -146,7 +146,7 @@ class _Job:
     most: int | None
 
     def run(self) -> Fetched:
-        """Read until the bytes are sure: one that was flipped on the way is right the next time."""
+        """Read until the bytes are verified: a byte flipped in transit is right the next time."""
         seen: set[str] = set()
         most = self.most or most_unpacked(self.info.size)
         for reads in range(1, _READS + 1):
@@ -158,13 +158,13 @@ class _Job:
                     if verdict is None and landing.unpacked:
                         verdict = VerifiedBy.GZIP
                     if verdict is None and landing.source_sha256 in seen:
-                        # Nothing vouches for these bytes; that they come twice does.
+                        # No checksum covers these bytes, but two reads gave the same.
                         verdict = VerifiedBy.TWO_READS
                     if verdict is not None:
                         return landing.publish(verdict)
                 seen.add(landing.source_sha256)
                 if landing.too_large:
-                    most = 0  # once is enough to know: the next read unpacks nothing
+                    most = 0  # one read showed it: the next one unpacks nothing
             except Damaged:
                 if reads == _READS:
                     raise
@@ -205,6 +205,6 @@ class _Job:
         info = self.store.stat(self.info.key)
         if self.info.etag and info.etag != self.info.etag:
             raise ObjectChanged(
-                "the object was replaced", where=f"{self.store.uri}/{info.key}", hint="read it anew"
+                "the object was replaced", where=f"{self.store.uri}/{info.key}", hint="read it again"
             )
         return info

@@ -1,13 +1,13 @@
-"""Proving that a place can be written, and that it protects what it holds from being overwritten.
+"""Prove that a store can be written to, and that it never overwrites an object.
 
-The proof is a put like any other, of a few bytes, at a key that nobody had before: with the condition, the
-checksum, the encryption and the metadata that every put has. So it works where the provider lets nobody
-overwrite or delete (Object Lock, a retention policy, a key without the right), and it fails where a real put
-would. A second put of the same key must be refused: the journal relies on it for "at most one capture".
+The proof is an ordinary put of a few bytes at a new key: with the condition, the checksum, the encryption and
+the metadata of every put. So it works where nobody may overwrite or delete (Object Lock, a retention policy,
+a key without the right), and it fails where a real put would. A second put of the same key must be refused:
+the journal relies on that for "at most one capture".
 
-What was put is deleted if that is allowed. Where it is not, it stays: 7 bytes, below `WRITE_CHECKS`, which no
-listing of ours shows. A rule of the bucket can remove it by age. So a run does not prove it anew each time:
-once a day for each user of a machine is enough, since the first thing that a run does is a put anyhow.
+The object is deleted if that is allowed. Otherwise its 7 bytes stay below `WRITE_CHECKS`, which edgecap's
+listings skip; a rule of the bucket can remove them by age. Each user of a machine repeats the proof daily,
+not in every run: a run's first step is a put anyway.
 """
 
 from __future__ import annotations
@@ -23,25 +23,25 @@ from edgecap.files.private_folder import private_folder
 from edgecap.stores.base import Store
 
 WRITE_CHECKS = ".edgecap-write-check/"
-_OLD = ".edgecap-write-check"  # the one key of earlier versions, which may be there for ever
+_OLD = ".edgecap-write-check"  # the one key of earlier versions; some archives still have it
 _DAY = timedelta(days=1)
 
 
 def is_write_check(key: str) -> bool:
-    """Whether a key is one of these proofs, and nothing that was kept."""
+    """Whether a key belongs to such a proof, not to a capture."""
     return key == _OLD or key.startswith(WRITE_CHECKS)
 
 
 def prove_create_only(store: Store, overwrites: str) -> None:
-    """Put a new key, and see that a second put of it is refused.
+    """Put a new key, and require that a second put of it is refused.
 
     Args:
-        store: the place.
-        overwrites: what it means if it is not: one line.
+        store: the store.
+        overwrites: the reason to report if the second put succeeds: one line.
 
     Raises:
-        StoreUnwritable: nothing can be put, or the second put was not refused.
-        StoreError: whatever else a put raises.
+        StoreUnwritable: the first put failed, or the second was not refused.
+        StoreError: any other error of a put.
     """
     key = WRITE_CHECKS + uuid.uuid4().hex
     store.put(key, b"edgecap")
@@ -51,7 +51,7 @@ def prove_create_only(store: Store, overwrites: str) -> None:
         pass
     else:
         raise StoreUnwritable(
-            f"{overwrites}, so nothing protects what is archived from being overwritten",
+            f"{overwrites}, so nothing protects the archive from being overwritten",
             where=store.uri,
             hint="use another place",
         )
@@ -61,11 +61,11 @@ def prove_create_only(store: Store, overwrites: str) -> None:
 
 
 def require_writable(store: Store, *, proven_within: timedelta = _DAY) -> None:
-    """Check a store, and that it can be written, unless this machine's user has proven that lately.
+    """Check a store, and that it can be written to, unless this user has proved that recently.
 
     Args:
-        store: the place.
-        proven_within: how old the last proof may be. That of a folder costs nothing, and is made each time.
+        store: the store.
+        proven_within: how old the last proof may be. A folder's proof is free, and is repeated each time.
 
     Raises:
         StoreError: as `store.check(write=True)`.

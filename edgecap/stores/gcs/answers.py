@@ -1,4 +1,4 @@
-"""What GCS's answers say of an object."""
+"""Metadata of an object, from GCS's answers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from edgecap.stores.base import CHUNK, ObjectInfo
 
 
 def crc_of(file: Any) -> int:
-    """The CRC32C of what is left of a file."""
+    """The CRC32C of a file, from its current position to the end."""
     crc = 0
     while chunk := file.read(CHUNK):
         crc = google_crc32c.extend(crc, chunk)
@@ -31,7 +31,7 @@ def _checksums(crc32c: str | None, md5: str | None) -> tuple[tuple[str, str], ..
 
 
 def info_of(key: str, blob: Any) -> ObjectInfo:
-    """What the library's object says, after it was loaded or uploaded."""
+    """The metadata of the library's object, after it was loaded or uploaded."""
     modified = (blob.updated or datetime.now(UTC)).astimezone(UTC)
     return ObjectInfo(
         key, blob.size or 0, modified, str(blob.generation or ""), _checksums(blob.crc32c, blob.md5_hash)
@@ -39,11 +39,11 @@ def info_of(key: str, blob: Any) -> ObjectInfo:
 
 
 def answered(key: str, headers: Any, where: str, *, ranged: bool, start: int) -> ObjectInfo:
-    """What the headers of a download say; `ranged` if it was to begin at `start`.
+    """The metadata in the headers of a download; `ranged` if it was to begin at `start`.
 
     Raises:
-        StoreError: the server sent something else than was asked for.
-        StoreUnreachable: the answer is not Google's, but a portal's or a proxy's.
+        StoreError: the server sent another range than the requested one.
+        StoreUnreachable: the answer comes from a captive portal or a proxy, not from Google.
     """
     generation = headers.get("x-goog-generation", "")
     if not generation:

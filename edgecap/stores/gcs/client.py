@@ -1,4 +1,4 @@
-"""Google's client, set up for Cloud Storage, emulators and private endpoints; and the session below it."""
+"""Google's client and its HTTP session, for Cloud Storage, emulators and private endpoints."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _CONNECTIONS = 64
 
 
 def endpoint_of(place: StoreLocation) -> str:
-    """The endpoint that was set, or an emulator's, or Google's; without a slash at its end.
+    """The configured endpoint, or an emulator's, or Google's; without a trailing slash.
 
     Raises:
-        ConfigError: it is no URL.
+        ConfigError: it is not a URL.
     """
     endpoint = (place.endpoint_url or _emulator() or _GOOGLE).rstrip("/")
     if not endpoint.startswith(("http://", "https://")):
@@ -35,18 +35,18 @@ def endpoint_of(place: StoreLocation) -> str:
 
 
 def connect(endpoint: str, file: Path | None) -> tuple[Any, AuthorizedSession]:
-    """Google's client, and the session through which it asks.
+    """Return Google's client and its HTTP session.
 
     Args:
         endpoint: as `endpoint_of` gives it.
-        file: a service account's key. Without one an emulator gets no credentials, and any other server those
-            of Google's default chain.
+        file: a service account's key file. Without one, an emulator gets no credentials, and any other server
+            gets those of Google's default chain.
 
     Raises:
-        ConfigError: the file cannot be used.
+        ConfigError: the key file cannot be used.
         GoogleAuthError: there are no credentials.
     """
-    tokens = Session()  # for what signs in
+    tokens = Session()  # for signing in
     mount(tokens)
     sign_in = Request(tokens)
     session = AuthorizedSession(  # type: ignore[no-untyped-call]
@@ -54,7 +54,7 @@ def connect(endpoint: str, file: Path | None) -> tuple[Any, AuthorizedSession]:
     )
     mount(session, pool_connections=4, pool_maxsize=_CONNECTIONS)
     client = storage.Client(
-        project="edgecap",  # unused: no call of ours needs one
+        project="edgecap",  # unused: we make no call that needs one
         _http=session,
         client_options={"api_endpoint": endpoint},
         use_auth_w_custom_endpoint=False,

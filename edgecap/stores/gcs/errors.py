@@ -1,4 +1,4 @@
-"""What Google's libraries raise, in edgecap's words."""
+"""Translate errors of Google's libraries into edgecap's."""
 
 from __future__ import annotations
 
@@ -40,17 +40,18 @@ _STATUSES: dict[int, tuple[type[StoreError], str, str]] = {
         "a proxy wants a user and password",
         "set them in HTTP_PROXY",
     ),
-    HTTPStatus.PRECONDITION_FAILED: (ObjectChanged, "the object was replaced", "read it anew"),
+    HTTPStatus.PRECONDITION_FAILED: (ObjectChanged, "the object was replaced", "read it again"),
     HTTPStatus.REQUEST_TIMEOUT: (StoreUnreachable, "the store is slow", _LATER),
-    HTTPStatus.TOO_MANY_REQUESTS: (StoreUnreachable, "the store is asked too often", _LATER),
+    HTTPStatus.TOO_MANY_REQUESTS: (StoreUnreachable, "too many requests to the store", _LATER),
     HTTPStatus.INSUFFICIENT_STORAGE: (StoreFull, "no space is left", "free some space"),
 }
-_TELLING = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.INSUFFICIENT_STORAGE)  # many reasons
-# What comes without a status, the first that fits.
+# These have many causes, so the provider's message is added.
+_TELLING = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.INSUFFICIENT_STORAGE)
+# Errors without an HTTP status; the first match applies.
 _FAMILIES: tuple[tuple[Any, type[StoreError], str, str], ...] = (
-    (storage.DataCorruption, Damaged, "the bytes were changed on the way", "try again"),
+    (storage.DataCorruption, Damaged, "the bytes were corrupted in transit", "try again"),
     (auth.TransportError, StoreUnreachable, "Google's sign-in does not answer", _REACH),
-    (auth.GoogleAuthError, StoreDenied, "no credentials can be used", _KEYS),
+    (auth.GoogleAuthError, StoreDenied, "no usable credentials", _KEYS),
     (SSLError, StoreUnreachable, "the store's certificate is not trusted", "check endpoint_url"),
     (
         (RequestException, HTTPError, api.RetryError, OSError),
@@ -71,10 +72,10 @@ RAISED = (
 
 
 def explain(error: Exception, where: str) -> StoreError:
-    """The error of the tree that says what Google's library meant.
+    """The StoreError for an error of Google's library.
 
     Args:
-        error: what it raised.
+        error: the library's error.
         where: the bucket or object, as a URI without secrets.
     """
     if found := on_the_way(error, where):
@@ -89,20 +90,18 @@ def explain(error: Exception, where: str) -> StoreError:
             return kind(f"{what}: {text}", where=where, hint=hint)
     if status := status_of(error):
         return _refused(status, text, _said(error), where)
-    return StoreError(
-        f"the store cannot be used so: {text}", where=where, hint="check the URI and endpoint_url"
-    )
+    return StoreError(f"the store cannot be used: {text}", where=where, hint="check the URI and endpoint_url")
 
 
 def status_of(error: BaseException | None) -> int:
-    """The HTTP status that an error stands for; 0 if there was no answer."""
+    """The HTTP status of an error; 0 if there was no answer."""
     response = getattr(error, "response", None)
     code = getattr(error, "code", None) or getattr(response, "status_code", None)
     return int(code) if isinstance(code, int) else 0
 
 
 def reason_of(error: BaseException | None) -> str:
-    """What Google said, to be added to our words: who may not do what, which bill is not paid; or empty."""
+    """Google's own message, to append to ours: the missing right, the unpaid bill; or empty."""
     said = _said(error)
     return f": {said}" if said and status_of(error) in _TELLING else ""
 
@@ -115,31 +114,33 @@ def _refused(status: int, text: str, said: str, where: str) -> StoreError:
         found.permanent = status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED
         return found
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return StoreUnreachable(f"the store is in trouble: {text}", where=where, hint=_LATER)
+        return StoreUnreachable(f"the store cannot answer now: {text}", where=where, hint=_LATER)
     return StoreError(
-        f"the store refuses: {said or text}", where=where, hint=f"look up GCS's HTTP status {status}"
+        f"the store refuses the request: {said or text}",
+        where=where,
+        hint=f"look up GCS's HTTP status {status}",
     )
 
 
 def _wrong(error: Exception) -> str:
-    """What shows that an answer is not Google's, but of a portal or a proxy; empty if nothing does."""
+    """Why an answer comes from a portal or a proxy, not from Google; empty if it looks like Google's."""
     status = status_of(error)
     if isinstance(error, JSONDecodeError):
         return "it is not JSON"
     if isinstance(error, storage.InvalidResponse) and 0 < status < HTTPStatus.MULTIPLE_CHOICES:
-        return "it lacks what an upload's answer has"
+        return "fields of an upload's answer are missing"
     passing = status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.TOO_MANY_REQUESTS
     if not passing and looks_like_page(_body(error)):
-        return f"a web page came (HTTP {status})"
-    # A load balancer without a server behind it says so. To a download Google does, too: `GcsStore.open` asks
-    # what is missing.
+        return f"it is a web page (HTTP {status})"
+    # A load balancer without a backend answers so. Google does too, but only to a download: there
+    # `GcsStore.open` finds out what is missing.
     if status == HTTPStatus.NOT_FOUND and not _is_error(_body(error)):
-        return "it says HTTP 404 without an error of Google's"
+        return "it is an HTTP 404 without an error of Google's"
     return ""
 
 
 def _said(error: BaseException | None) -> str:
-    """The sentence of an answer: of its JSON, or, of a download's, its text."""
+    """The message in an answer: from its JSON, or, for a download, its text."""
     body = _body(error)
     try:
         return sentence(json.loads(body)["error"]["message"])
@@ -162,7 +163,7 @@ def _body(error: BaseException | None) -> bytes:
 
 @contextmanager
 def explained(where: str) -> Iterator[None]:
-    """Raise the libraries' errors of the block as errors of the tree."""
+    """Translate the libraries' errors in this block."""
     try:
         yield
     except RAISED as error:
@@ -171,7 +172,7 @@ def explained(where: str) -> Iterator[None]:
 
 @contextmanager
 def writing(where: str) -> Iterator[None]:
-    """As `explained`; a missing right is one to write."""
+    """As `explained`, but a missing right is reported as a missing right to write."""
     try:
         with explained(where):
             yield

@@ -42,15 +42,15 @@ from edgecap.stores.write_check import is_write_check, prove_create_only
 
 _TIMEOUT = (10.0, 60.0)  # seconds to connect, and between two bytes
 _RETRY = DEFAULT_RETRY.with_timeout(60.0)
-_FIRST = DEFAULT_RETRY.with_timeout(5.0)  # a place that is not there shall be told from one that is at once
-_UPLOAD_CHUNK = 8 << 20  # bytes of one request of a resumable upload, held in memory
-_NONCE = "edgecap-put"  # metadata that tells our own put from someone else's after a lost answer
+_FIRST = DEFAULT_RETRY.with_timeout(5.0)  # short, so that a missing bucket is reported at once
+_UPLOAD_CHUNK = 8 << 20  # bytes per request of a resumable upload, held in memory
+_NONCE = "edgecap-put"  # metadata that identifies our own put after its answer was lost
 
 
 class GcsStore:
     """A bucket, or a folder in one. Keys are below the URI's path; an object's version is its generation.
 
-    Credentials come from the place's service account file, else from Google's default chain. An emulator
+    Credentials come from the service account file, else from Google's default chain. An emulator
     (STORAGE_EMULATOR_HOST, or an `http:` endpoint) gets none.
 
     Args:
@@ -75,12 +75,12 @@ class GcsStore:
         return self._address.uri
 
     def check(self, *, write: bool = False) -> None:
-        """Raise if the bucket cannot be listed, or, with `write`, if it is not fit to be put to.
+        """Raise if the bucket cannot be listed, or, with `write`, if it cannot take puts.
 
         Raises:
-            StoreMissing: there is no such bucket.
+            StoreMissing: the bucket does not exist.
             StoreDenied: the credentials are missing, wrong, or without the right to list.
-            StoreUnwritable: listing is allowed, writing is not; or the server overwrites what it holds.
+            StoreUnwritable: listing is allowed, writing is not; or the server overwrites existing objects.
             StoreUnreachable: no answer.
         """
         bucket = self._bucket
@@ -93,7 +93,7 @@ class GcsStore:
             prove_create_only(self, "the server ignores ifGenerationMatch")
 
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
-        """All objects whose key starts with `prefix`, with the checksums that GCS keeps of each.
+        """Yield all objects whose key starts with `prefix`, with the checksums that GCS states.
 
         Raises:
             StoreMissing, StoreDenied, StoreUnreachable: as `check`.
@@ -126,7 +126,7 @@ class GcsStore:
     def open(
         self, key: str, *, start: int = 0, etag: str = "", length: int | None = None
     ) -> Iterator[BodyReader]:
-        """Read `key` from byte `start` on, at most `length` bytes, as stored: never un-gzipped by the server.
+        """Read `key` from byte `start` on, at most `length` bytes, as stored: the server never un-gzips it.
 
         Raises:
             ObjectMissing: no such object.
@@ -138,7 +138,7 @@ class GcsStore:
             f"{self._endpoint}/download/storage/v1/b/{quote(self._address.bucket, safe='')}"
             f"/o/{quote(self._base + key, safe='')}?alt=media"
         )
-        headers = {"Accept-Encoding": "gzip"}  # or GCS un-gzips what it was told is gzip
+        headers = {"Accept-Encoding": "gzip"}  # otherwise GCS un-gzips objects that are labelled gzip
         if etag:
             url += f"&generation={quote(etag, safe='')}"
         if start or length is not None:
@@ -156,16 +156,16 @@ class GcsStore:
                 return
             info = answered(key, answer.headers, where, ranged="Range" in headers, start=start)
             if etag and info.etag != etag:
-                raise ObjectChanged("the object was replaced", where=where, hint="read it anew")
+                raise ObjectChanged("the object was replaced", where=where, hint="read it again")
             yield BodyReader(answer.raw, info, partial(explained, where))
         finally:
             answer.close()
 
     def put(self, key: str, source: bytes | Path, *, move: bool = False) -> ObjectInfo:
-        """Create `key`; it becomes visible when its last byte has arrived.
+        """Create `key`; it becomes visible after its last byte.
 
         Raises:
-            ObjectExists: the key is taken.
+            ObjectExists: the key exists.
             StoreUnwritable: the credentials have no right to write.
             Damaged: the server received other bytes.
         """
@@ -187,7 +187,7 @@ class GcsStore:
                     blob.chunk_size = _UPLOAD_CHUNK
                     with disk_explained(source), source.open("rb") as file:
                         size = os.fstat(file.fileno()).st_size
-                        if size > _UPLOAD_CHUNK and self._exists(key):  # before sending gigabytes for nothing
+                        if size > _UPLOAD_CHUNK and self._exists(key):  # before uploading gigabytes in vain
                             raise ObjectExists("the key is taken", where=where)
                         crc = crc_of(file)
                         file.seek(0)
@@ -196,7 +196,7 @@ class GcsStore:
                     crc = google_crc32c.extend(0, source)
                     blob.upload_from_string(source, **sending)
         except (ObjectChanged, StoreUnwritable) as error:
-            # The key has a generation already. Who may not delete, or not yet, may be told that instead.
+            # The key exists (412). Without the right to delete, or under retention, GCS may answer 403.
             if not self._reloaded(blob):
                 raise
             if (blob.metadata or {}).get(_NONCE) != nonce:
@@ -215,10 +215,10 @@ class GcsStore:
         return info
 
     def local(self, key: str) -> None:
-        """Nowhere on this machine."""
+        """None: the store is not on this machine."""
 
     def delete(self, key: str) -> None:
-        """Remove `key`, if it is there."""
+        """Remove `key`, if it exists."""
         check_key(key)
         try:
             with writing(self._where(key)):
@@ -227,7 +227,7 @@ class GcsStore:
             self._require_bucket()
 
     def staging(self) -> Path:
-        """A folder of this user below TMPDIR."""
+        """A private folder of this user below TMPDIR."""
         return local_staging()
 
     def sweep(
@@ -240,7 +240,7 @@ class GcsStore:
         """Remove old files from this user's local folder. Google drops unfinished uploads after a week.
 
         Raises:
-            StoreUnwritable: something old cannot be removed.
+            StoreUnwritable: an old file cannot be removed.
         """
         return sweep_folder(self.staging(), older_than)
 
@@ -260,7 +260,7 @@ class GcsStore:
             return self._made
 
     def _reloaded(self, blob: Any) -> bool:
-        """Whether an object is there; then `blob` knows it."""
+        """Load `blob`; returns whether the object exists."""
         try:
             with explained(self._where(blob.name.removeprefix(self._base))):
                 blob.reload(timeout=_TIMEOUT, retry=_RETRY)
@@ -292,15 +292,15 @@ class GcsStore:
         try:
             self._bucket.reload(timeout=_TIMEOUT, retry=_RETRY)
         except RAISED as error:
-            # To look at the bucket itself takes a right that reading objects does not.
+            # Reading the bucket's own metadata takes another right than reading objects.
             if status_of(error) == HTTPStatus.NOT_FOUND:
                 self.check()
 
     def _asked(self, url: str, headers: dict[str, str]) -> Any:
-        """The answer to a GET whose body is still to be read, asked for as often as the library would.
+        """GET with the library's retries; the caller reads the body.
 
-        The library's own ways to read were measured to take three to five times as long: they hash or hold
-        what passes through here anyway. What is cut after this is resumed by `edgecap.stores.reading`.
+        The library's own readers take three to five times as long (measured): they hash or buffer bytes that
+        pass through here anyway. `edgecap.stores.reading` resumes a body that is cut later.
         """
 
         def ask() -> Any:
@@ -313,7 +313,7 @@ class GcsStore:
         return _RETRY(ask)()
 
     def _require_version(self, key: str, etag: str) -> None:
-        """Raise why an object has no such version: it or the bucket is gone, or it was replaced."""
+        """Raise the reason why this version is gone: no object, no bucket, or replaced."""
         info = self.stat(key)
         if etag and info.etag != etag:
-            raise ObjectChanged("the object was replaced", where=self._where(key), hint="read it anew")
+            raise ObjectChanged("the object was replaced", where=self._where(key), hint="read it again")

@@ -1,4 +1,4 @@
-"""What S3's answers say of an object."""
+"""Metadata of an object, from S3's answers."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _CHECKSUMS = {
 
 
 def content_range(value: str, where: str) -> tuple[int, int, int]:
-    """First byte, last byte and size of the whole, from a `Content-Range` header.
+    """First byte, last byte and size of the whole object, from a `Content-Range` header.
 
     Raises:
-        StoreError: the header is missing, so the server sent something else than was asked for.
+        StoreError: the header is missing, so the server sent another range than the requested one.
     """
     match = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+)", value)
     if not match:
@@ -35,14 +35,14 @@ def content_range(value: str, where: str) -> tuple[int, int, int]:
 
 
 def info_of(key: str, answer: Any, size: int) -> ObjectInfo:
-    """What an answer to GET or HEAD says of the object; `size` is that of the whole."""
+    """The metadata in an answer to GET or HEAD; `size` is that of the whole object."""
     etag = answer.get("ETag", "").strip('"')
     modified = answer["LastModified"].astimezone(UTC)
     return ObjectInfo(key, size, modified, etag, tuple(stated_in(etag, answer).items()))
 
 
 def stated_in(etag: str, answer: Any) -> dict[str, str]:
-    """Checksums in an answer, under the names of `ObjectInfo.checksums`."""
+    """The checksums in an answer, named as in `ObjectInfo.checksums`."""
     stated = {}
     for name, member in _CHECKSUMS.items():
         value, dash, count = str(answer.get(member) or "").partition("-")
@@ -52,7 +52,7 @@ def stated_in(etag: str, answer: Any) -> dict[str, str]:
         with suppress(ValueError):
             digest = base64.b64decode(value, validate=True).hex()
             stated[f"{name}-of-parts" if composite else name] = digest + dash + count
-    # The ETag is an MD5 unless the server encrypts with a key of KMS or of the customer.
+    # The ETag is an MD5, unless the server encrypts with a key of KMS or of the customer.
     encrypted = answer.get("ServerSideEncryption") not in (None, "AES256") or answer.get(
         "SSECustomerAlgorithm"
     )

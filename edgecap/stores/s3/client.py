@@ -1,4 +1,4 @@
-"""boto3's client, set up for Amazon S3, R2 and servers of other makers."""
+"""boto3's client, set up for Amazon S3, R2 and other S3 servers."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ _CONNECTIONS = 64
 
 @cache
 def _models() -> Any:
-    """What botocore knows of S3, read once: that is nine tenths of what a client costs."""
+    """Load botocore's model of S3 once: loading it is nine tenths of a client's cost."""
     return botocore.loaders.create_loader(os.environ.get("AWS_DATA_PATH"))
 
 
 def connect(
     address: Address, endpoint: str, keys: tuple[SecretStr, SecretStr] | None, attempts: int
 ) -> S3Client:
-    """A client for the bucket at `address`; it makes a request `attempts` times. Raises what boto3 raises."""
+    """A client for the bucket at `address`; sends a request up to `attempts` times. Raises boto3's errors."""
     custom = endpoint or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     core = Session()
     core.register_component("data_loader", _models())
@@ -66,9 +66,9 @@ def connect(
             user_agent_extra="edgecap",
         ),
     )
-    # Asked for as a header: as a parameter it would have boto3 check what it gets, ranges wrongly.
+    # Set as a header: with the parameter, boto3 checks the answer itself, and gets ranges wrong.
     client.meta.events.register("before-call.s3.GetObject", _ask_for_checksums)
-    again: Any = partial(_again, attempts)  # its type allows no handler that answers
+    again: Any = partial(_again, attempts)  # boto3's types allow no handler that returns a value
     client.meta.events.register("needs-retry.s3", again)
     require_genuine(client)
     if credentials is not None:
@@ -81,17 +81,17 @@ def _ask_for_checksums(params: dict[str, Any], **_: Any) -> None:
 
 
 def _again(most: int, *, attempts: int, response: Any, **_: Any) -> float | None:
-    """Seconds until a request that was answered 429 is sent again. boto3 does not; R2 asks for it so."""
+    """Seconds until a request answered 429 is retried. R2 asks for that; boto3 does not do it."""
     if response is None or attempts >= most or response[0].status_code != HTTPStatus.TOO_MANY_REQUESTS:
         return None
     return random.uniform(0.0, min(2.0 ** (attempts - 1), 20.0))  # noqa: S311 - no secret; as boto3's own
 
 
 def endpoint_of(address: Address, place: StoreLocation) -> str:
-    """The endpoint that was set, or R2's; empty for boto3's own choice.
+    """The configured endpoint, or R2's; empty for boto3's own choice.
 
     Raises:
-        ConfigError: it is no URL, or an R2 bucket's account is not named.
+        ConfigError: it is not a URL, or the R2 account is missing.
     """
     if place.endpoint_url:
         if not re.match(r"https?://[^/]", place.endpoint_url):
@@ -109,7 +109,7 @@ def endpoint_of(address: Address, place: StoreLocation) -> str:
 
 
 def keys_of(address: Address, place: StoreLocation) -> tuple[SecretStr, SecretStr] | None:
-    """Key and secret of the place, else of the URI; None for boto3's own chain.
+    """Key and secret of the settings, else of the URI; None for boto3's own chain.
 
     Raises:
         ConfigError: only one of them is set.

@@ -1,7 +1,7 @@
-"""Credentials that AWS's chain finds and renews: a failure that passes is told from wrong credentials.
+"""Credentials from AWS's chain: tell temporary failures to fetch or renew them from wrong credentials.
 
-The endpoint of a container, an instance or a program gives them for minutes to hours, and is asked again
-before they end. If it does not answer just then, that passes, and is waited for like a store that is away.
+The endpoint of a container, an instance or a program gives credentials for minutes to hours, and boto3 renews
+them before they expire. If the endpoint does not answer, edgecap retries, as if the store did not answer.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from edgecap.stores.s3.errors import PASSING_CODES, RAISED, NotRenewed, code_of,
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
 
-_NON_200 = re.compile(r"non 200 response (\d{3})")  # of botocore, about the endpoint of a container
+_NON_200 = re.compile(r"non 200 response (\d{3})")  # botocore's message about the endpoint of a container
 _NO_ANSWER = (boto.HTTPClientError, boto.ConnectionError, ConnectionError, TimeoutError)
-# Somebody has to sign in anew: asking again changes nothing.
+# A person has to sign in again: a retry changes nothing.
 _SIGN_IN = (boto.SSOError, boto.LoginError, boto.NoAuthTokenError, boto.RefreshWithMFAUnsupportedError)
 
 
 def require_credentials(session: Session) -> Any:
-    """The credentials of `session`, fetched; None if there are none at all.
+    """Fetch the credentials of `session`; None if there are none at all.
 
     Raises:
-        NotRenewed: who gives them does not answer, or is in trouble.
-        CredentialRetrievalError: they cannot be had so; or what else botocore raises.
+        NotRenewed: their source does not answer, or has a temporary error.
+        CredentialRetrievalError: their source refuses; botocore may raise other errors, too.
     """
     try:
         credentials = session.get_credentials()
@@ -42,13 +42,13 @@ def require_credentials(session: Session) -> Any:
             raise NotRenewed(error_msg=_words(error)) from error
         if isinstance(error, RAISED):
             raise
-        # A program that is not there, an answer of another form: botocore lets them through as they are.
+        # botocore does not wrap a missing program or an answer of another format.
         raise boto.CredentialRetrievalError(provider="AWS", error_msg=_words(error)) from error
     return credentials
 
 
 def renew_with(client: S3Client, credentials: Any) -> None:
-    """Have `client` renew `credentials` in time, and raise NotRenewed when that fails for a while."""
+    """Have `client` renew `credentials` in time, and raise NotRenewed if that fails temporarily."""
 
     def renew(**_: Any) -> None:
         try:
@@ -62,7 +62,7 @@ def renew_with(client: S3Client, credentials: Any) -> None:
 
 
 def _passes(error: BaseException) -> bool:
-    """Whether what failed at the first try may be there at the next: no answer, or one of trouble."""
+    """Whether a failed first attempt may succeed later: no answer, or a temporary error."""
     return any(
         isinstance(each, _NO_ANSWER)
         or (status := _status(each)) >= HTTPStatus.INTERNAL_SERVER_ERROR
@@ -73,14 +73,14 @@ def _passes(error: BaseException) -> bool:
 
 
 def _is_refused(error: BaseException) -> bool:
-    """Whether credentials that were good once are refused now, by name."""
+    """Whether credentials that once worked are now refused, by error code."""
     if _passes(error):
         return False
     return any(isinstance(each, _SIGN_IN) or _status(each) for each in chain(error))
 
 
 def _status(error: BaseException) -> int:
-    """The HTTP status with which credentials were refused; 0 if it was none."""
+    """The HTTP status of the refusal of credentials; 0 if there was none."""
     if isinstance(error, boto.ClientError):
         return status_of(error)
     found = _NON_200.search(str(error)) if isinstance(error, boto.MetadataRetrievalError) else None

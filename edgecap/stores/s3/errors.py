@@ -1,4 +1,4 @@
-"""What boto3 raises, in edgecap's words."""
+"""Translate boto3's errors into edgecap's."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from edgecap.stores.causes import on_the_way, root_cause, sentence
 
 
 class NotRenewed(boto.CredentialRetrievalError):
-    """Credentials could not be fetched or renewed, for a reason that may pass."""
+    """Credentials could not be fetched or renewed, for a temporary reason."""
 
     fmt = "{error_msg}"
 
@@ -35,17 +35,17 @@ class NotRenewed(boto.CredentialRetrievalError):
 _KEYS = (
     "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or access_key_id and secret_access_key of this place"
 )
-_JURISDICTION = "; one in a jurisdiction is found by &jurisdiction=eu, us or fedramp in its URI"
+_JURISDICTION = "; for one in a jurisdiction, add &jurisdiction=eu, us or fedramp to its URI"
 _PAGE = "check endpoint_url, and whether this network wants a sign-in first"
-_RENEW = "try again later; if it stays so, look at what gives them"
+_RENEW = "try again later; if this persists, check the source of the credentials"
 _REACH = "check the network and endpoint_url, then try again"
 
-# What answers mean, by S3's code; first what is to be raised, then what happened and what to do.
+# Meaning of S3's error codes: the error to raise, what happened, the hint.
 _CODES: dict[str, tuple[type[StoreError], str, str]] = {
     "NoSuchBucket": (StoreMissing, "the bucket does not exist", "create it, or correct the URI"),
     "NoSuchKey": (ObjectMissing, "there is no such object", ""),
     "NoSuchVersion": (ObjectMissing, "there is no such object", ""),
-    "PreconditionFailed": (ObjectChanged, "the object was replaced", "read it anew"),
+    "PreconditionFailed": (ObjectChanged, "the object was replaced", "read it again"),
     "InvalidAccessKeyId": (StoreDenied, "the access key is unknown", _KEYS),
     "SignatureDoesNotMatch": (StoreDenied, "the secret access key is wrong", _KEYS),
     "ExpiredToken": (StoreDenied, "the session token has expired", "sign in again"),
@@ -58,15 +58,15 @@ _CODES: dict[str, tuple[type[StoreError], str, str]] = {
     "PermanentRedirect": (StoreError, "the bucket is in another region", "add ?region= to the URI"),
     "AuthorizationHeaderMalformed": (StoreError, "the region is wrong", "add ?region= to the URI"),
     "IllegalLocationConstraintException": (StoreError, "the region is wrong", "add ?region= to the URI"),
-    "BadDigest": (Damaged, "the bytes were changed on their way to the store", "try again"),
-    "XAmzContentSHA256Mismatch": (Damaged, "the bytes were changed on their way to the store", "try again"),
-    "XAmzContentChecksumMismatch": (Damaged, "the bytes were changed on their way to the store", "try again"),
+    "BadDigest": (Damaged, "the bytes were corrupted on the way to the store", "try again"),
+    "XAmzContentSHA256Mismatch": (Damaged, "the bytes were corrupted on the way to the store", "try again"),
+    "XAmzContentChecksumMismatch": (Damaged, "the bytes were corrupted on the way to the store", "try again"),
     "QuotaExceeded": (StoreFull, "the quota is used up", "free some space, or raise the quota"),
     "InsufficientStorage": (StoreFull, "no space is left", "free some space"),
     "XMinioStorageFull": (StoreFull, "no space is left", "free some space"),
 }
-# Codes with many reasons, which only the sentence that comes with them tells: a policy of the bucket, the
-# organisation or the network, a KMS key, a bill, the region that is expected.
+# Codes with many causes, which only the provider's message tells: a policy of the bucket, the organisation or
+# the network, a KMS key, a bill, the expected region.
 _TELLING = frozenset(
     {
         "AccessDenied",
@@ -83,7 +83,7 @@ _TELLING = frozenset(
         "XMinioStorageFull",
     }
 )
-# What says in a 4xx that it passes: of S3, and of STS, which gives credentials.
+# Codes of temporary failures with status 4xx: of S3, and of STS, which gives credentials.
 PASSING_CODES = frozenset(
     {
         "RequestTimeout",
@@ -126,12 +126,12 @@ _NO_ANSWER = (
     OSError,
 )
 _ON_THE_WAY = (boto.FlexibleChecksumError, boto.ChecksumError, boto.AwsChunkedWrapperError)
-# What is raised without an answer, the first that fits.
+# Errors without an answer; the first match applies.
 _FAMILIES: tuple[tuple[Any, type[StoreError], str, str], ...] = (
     (NotRenewed, StoreUnreachable, "the credentials cannot be fetched", _RENEW),
-    (_NO_CREDENTIALS, StoreDenied, "no credentials can be used", _KEYS),
+    (_NO_CREDENTIALS, StoreDenied, "no usable credentials", _KEYS),
     (boto.SSLError, StoreUnreachable, "the store's certificate is not trusted", "check endpoint_url"),
-    (_ON_THE_WAY, Damaged, "the bytes were changed on the way", "try again"),
+    (_ON_THE_WAY, Damaged, "the bytes were corrupted in transit", "try again"),
     (_NO_ANSWER, StoreUnreachable, "the store does not answer", _REACH),
     (ResponseParserError, StoreUnreachable, "the answer is not S3's", _PAGE),
 )
@@ -139,10 +139,10 @@ RAISED = (boto.BotoCoreError, boto.ClientError, Boto3Error, ResponseParserError,
 
 
 def explain(error: Exception, where: str) -> StoreError:
-    """The error of the tree that says what boto3 meant.
+    """The StoreError for an error of boto3.
 
     Args:
-        error: what it raised.
+        error: boto3's error.
         where: the bucket or object, as a URI without secrets.
     """
     if isinstance(error, boto.ClientError):
@@ -154,23 +154,23 @@ def explain(error: Exception, where: str) -> StoreError:
         if isinstance(error, family):
             return kind(f"{what}: {text}", where=where, hint=hint)
     return StoreError(
-        f"the store cannot be used so: {text}", where=where, hint="check the URI, the region and endpoint_url"
+        f"the store cannot be used: {text}", where=where, hint="check the URI, the region and endpoint_url"
     )
 
 
 def status_of(error: boto.ClientError) -> int:
-    """The HTTP status of a refused request; 0 if it is not known."""
+    """The HTTP status of a refused request; 0 if unknown."""
     metadata: dict[str, Any] = dict(error.response.get("ResponseMetadata") or {})
     return int(metadata.get("HTTPStatusCode") or 0)
 
 
 def code_of(error: boto.ClientError) -> str:
-    """S3's code of a refused request; the status as text where the answer had no body."""
+    """S3's code of a refused request; the status as text if the answer had no body."""
     return str((error.response.get("Error") or {}).get("Code") or "")
 
 
 def reason_of(error: boto.ClientError) -> str:
-    """What the provider said, to be added to our words, where it tells more than its code; else empty."""
+    """The provider's message, to append to ours, if it says more than its code; else empty."""
     said = _said(error)
     return f": {said}" if said and code_of(error) in _TELLING and said.lower() not in _BLAND else ""
 
@@ -181,7 +181,7 @@ def _said(error: boto.ClientError) -> str:
 
 @contextmanager
 def explained(where: str) -> Iterator[None]:
-    """Raise boto3's errors of the block as errors of the tree."""
+    """Translate boto3's errors in this block."""
     try:
         yield
     except RAISED as error:
@@ -196,14 +196,16 @@ def _answer(error: boto.ClientError, where: str) -> StoreError:
             hint += _JURISDICTION
         return kind(what + reason_of(error), where=where, hint=hint)
     said = _said(error) or redact(code) or f"HTTP {status}"
-    # Only a HEAD's answer says no more than 404; one with another code is about something else, as an upload.
+    # Only an answer to HEAD has nothing but the 404; one with another code is about an upload, for example.
     if status in _STATUSES and (status != HTTPStatus.NOT_FOUND or code == str(status)):
         kind, what, hint = _STATUSES[status]
         found = kind(what if said == str(status) else f"{what}: {said}", where=where, hint=hint)
         found.permanent = status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED
         return found
     if status in (408, 429) or status >= 500 or code in PASSING_CODES:  # noqa: PLR2004 - HTTP's own numbers
-        return StoreUnreachable(f"the store is in trouble: {said}", where=where, hint="try again later")
+        return StoreUnreachable(f"the store cannot answer now: {said}", where=where, hint="try again later")
     return StoreError(
-        f"the store refuses: {said}", where=where, hint=f"look up S3's error {code!r} (HTTP {status})"
+        f"the store refuses the request: {said}",
+        where=where,
+        hint=f"look up S3's error {code!r} (HTTP {status})",
     )

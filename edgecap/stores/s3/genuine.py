@@ -1,8 +1,8 @@
-"""Whether an answer is S3's at all.
+"""Check that an answer comes from S3 at all.
 
-botocore takes every 200 for a success. A network that wants a sign-in, a proxy, or a web server at a wrong
-address answers so with a page: a bucket looks empty then, and a PUT that nobody stored looks done. A load
-balancer without a server behind it answers 404, and what was kept looks lost. S3 says in XML what is gone.
+botocore takes every 200 for a success. A captive portal, a proxy, or a web server at a wrong address answers
+with a web page: the bucket then looks empty, and a PUT that was not stored looks done. A load balancer
+without a backend answers 404, and the objects look lost. S3 itself reports a missing object in XML.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 _WHOLE = ("ETag", "Last-Modified", "Content-Length")
 _HEADERS = {"GetObject": _WHOLE, "HeadObject": _WHOLE, "PutObject": ("ETag",), "UploadPart": ("ETag",)}
-# How the root element's name begins: servers of other makers end it in other ways.
+# How the root element's name begins: other makers' servers end it differently.
 _ROOTS = {
     "ListObjectsV2": "ListBucket",
     "ListMultipartUploads": "ListMultipartUploads",
     "CreateMultipartUpload": "InitiateMultipartUpload",
     "CompleteMultipartUpload": "CompleteMultipartUpload",
 }
-# Refusals that something follows from: what is denied, not there, replaced, or at its end.
+# Refusals that edgecap acts on: denied, missing, replaced, past the end.
 _MEANT = (
     HTTPStatus.FORBIDDEN,
     HTTPStatus.NOT_FOUND,
@@ -36,7 +36,7 @@ _MEANT = (
     HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
 )
 _ROOT = re.compile(rb"\s*(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*\?>\s*)?<(?:[\w.-]+:)?([\w.-]+)")
-# What boto3 asks again by itself, and what has no body.
+# Statuses that boto3 retries itself, and those without a body.
 _LEFT = (HTTPStatus.NOT_MODIFIED, HTTPStatus.TOO_MANY_REQUESTS)
 
 
@@ -54,35 +54,35 @@ def _require(operation_model: Any, response_dict: dict[str, Any], **_: Any) -> N
 
 
 def _wrong(operation: str, status: int, headers: Any, body: bytes) -> str:
-    """What shows that an answer is not S3's; empty if nothing does."""
+    """Why an answer is not S3's; empty if it looks like S3's."""
     if status in _LEFT or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return ""
     if looks_like_page(body):
-        return f"a web page came (HTTP {status})"
+        return f"it is a web page (HTTP {status})"
     if status < HTTPStatus.MULTIPLE_CHOICES:
         return _wrong_success(operation, headers, body)
-    # The answer to a HEAD has no body: `S3Store.stat` asks for a byte then.
+    # The answer to a HEAD has no body: `S3Store.stat` reads one byte in that case.
     if status in _MEANT and not operation.startswith("Head"):
-        return "" if _root(body) == b"Error" else f"it says HTTP {status:d} without an Error of S3's"
-    # A redirect of S3's names the region, or says why in XML. botocore would follow any other for ever.
+        return "" if _root(body) == b"Error" else f"it is an HTTP {status:d} without an Error of S3's"
+    # S3's own redirect names the region, or the reason in XML. botocore would follow any other for ever.
     ours = b"<Error" in body or any(name.lower().startswith("x-amz-") for name in headers)
     if ours or status >= HTTPStatus.BAD_REQUEST:
         return ""
-    return f"it leads to another address (HTTP {status}): {redact(headers.get('location', ''))[:100]}"
+    return f"it redirects to another address (HTTP {status}): {redact(headers.get('location', ''))[:100]}"
 
 
 def _wrong_success(operation: str, headers: Any, body: bytes) -> str:
     missing = [name for name in _HEADERS.get(operation, ()) if not headers.get(name)]
-    # An object may be a web page itself: that one has an ETag.
+    # An object may be a web page itself, but then it has an ETag.
     if "html" in headers.get("content-type", "").lower() and (missing or operation not in _HEADERS):
-        return "a web page came"
+        return "it is a web page"
     if missing:
         return f"it has no {missing[0]}"
     root = _ROOTS.get(operation, "")
-    return f"it is no {root}" if root and not _root(body).startswith(root.encode()) else ""
+    return f"it is not a {root}" if root and not _root(body).startswith(root.encode()) else ""
 
 
 def _root(body: bytes) -> bytes:
-    """The name of a body's first element; empty if it is no XML."""
+    """The name of a body's first element; empty if it is not XML."""
     found = _ROOT.match(body)
     return found[1] if found else b""

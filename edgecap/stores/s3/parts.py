@@ -1,4 +1,4 @@
-"""How an object that was put to S3 in parts was cut: its checksums are of the parts."""
+"""The part sizes of a multipart object in S3: its checksums are of the parts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from edgecap.stores.s3.errors import explained
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
 
-_ASKING = 8  # requests at a time
+_ASKING = 8  # parallel requests
 
 
 def sizes_of_parts(
@@ -27,8 +27,7 @@ def sizes_of_parts(
         target: `Bucket` and `Key`, and the version as `IfMatch`.
         size: the object's bytes.
         where: the object, as a URI without secrets.
-        exact: ask for each of up to 10,000 parts, and not only for the first and the last where these fit
-            equal ones.
+        exact: ask for each of up to 10,000 parts, even if the first and the last fit equal sizes.
 
     Raises:
         StoreUnreachable: no answer.
@@ -47,16 +46,16 @@ def sizes_of_parts(
 
 
 def _part(client: S3Client, target: dict[str, Any], where: str, number: int) -> tuple[int, int] | None:
-    """Size of a part, and how many there are; None if the server does not tell."""
+    """Size of a part, and the number of parts; None if the server does not tell."""
     try:
         with explained(where):
             answer: Any = client.head_object(**target, PartNumber=number)
             if not answer.get("PartsCount"):
-                # Some servers tell only then; the body is left alone.
+                # Some servers tell only in a GET; its body is not read.
                 answer = client.get_object(**target, PartNumber=number)
                 answer["Body"].close()
     except StoreUnreachable:
         raise
     except StoreError:
-        return None  # servers that do not know part numbers refuse them in many ways
+        return None  # servers without part numbers refuse the request in various ways
     return (int(answer["ContentLength"]), int(answer["PartsCount"])) if answer.get("PartsCount") else None

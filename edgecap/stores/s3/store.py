@@ -1,7 +1,7 @@
-"""Amazon S3, Cloudflare R2 and every server that speaks S3, through boto3.
+"""Amazon S3, Cloudflare R2 and every other S3 server, through boto3.
 
-boto3's own checks are left to what a request requires: many servers do not know them, and ranged and
-multipart reads escape them silently. `edgecap.stores.integrity` checks instead.
+boto3 checks only what a request requires: many servers do not support its other checks, and it silently skips
+ranged and multipart reads. `edgecap.stores.integrity` checks instead.
 """
 
 from __future__ import annotations
@@ -44,23 +44,23 @@ from edgecap.stores.write_check import is_write_check, prove_create_only
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
 
-_CONFLICTS = 3  # how often a put is tried that meets another one
-_TAKEN = (HTTPStatus.PRECONDITION_FAILED, HTTPStatus.NOT_FOUND)  # the latter for an upload that is complete
+_CONFLICTS = 3  # attempts of a put that collides with another one
+_TAKEN = (HTTPStatus.PRECONDITION_FAILED, HTTPStatus.NOT_FOUND)  # 404: the upload was completed before
 
 
 class S3Store:
     """A bucket, or a folder in one. Keys are below the URI's path.
 
-    Credentials come from the place, else from an r2 URI's query, else from boto3's own chain.
+    Credentials come from the settings, else from an r2 URI's query, else from boto3's own chain.
 
     Args:
         address: the parsed URI.
         place: endpoint and keys.
-        attempts: how often boto3 sends a request that is not answered, the first time included, with
-            growing pauses.
+        attempts: how often boto3 sends a request without an answer, the first time included, with growing
+            pauses.
 
     Raises:
-        ConfigError: the endpoint is no URL, or an R2 bucket's account is not named.
+        ConfigError: the endpoint is not a URL, or the R2 account is missing.
     """
 
     def __init__(self, address: Address, place: StoreLocation, *, attempts: int = 4) -> None:
@@ -70,7 +70,7 @@ class S3Store:
         self._endpoint = endpoint_of(address, place)
         self._keys = keys_of(address, place)
         self._attempts = attempts
-        self._conditional_parts = True  # as long as it does not say otherwise
+        self._conditional_parts = True  # until the server refuses such an upload
         self._lock = threading.Lock()
         self._made: S3Client | None = None
 
@@ -83,12 +83,12 @@ class S3Store:
         return self._address.uri
 
     def check(self, *, write: bool = False) -> None:
-        """Raise if the bucket cannot be listed, or, with `write`, if it is not fit to be put to.
+        """Raise if the bucket cannot be listed, or, with `write`, if it cannot take puts.
 
         Raises:
-            StoreMissing: there is no such bucket.
+            StoreMissing: the bucket does not exist.
             StoreDenied: the credentials are missing, wrong, or without the right to list.
-            StoreUnwritable: listing is allowed, writing is not; or the server overwrites what it holds.
+            StoreUnwritable: listing is allowed, writing is not; or the server overwrites existing objects.
             StoreUnreachable: no answer.
         """
         with explained(self.uri):
@@ -97,7 +97,7 @@ class S3Store:
             prove_create_only(self, "the server ignores If-None-Match")
 
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
-        """All objects whose key starts with `prefix`, 1,000 a request. States no checksums.
+        """Yield all objects whose key starts with `prefix`, 1,000 per request. States no checksums.
 
         Raises:
             StoreMissing, StoreDenied, StoreUnreachable: as `check`.
@@ -115,7 +115,7 @@ class S3Store:
                         )
 
     def stat(self, key: str) -> ObjectInfo:
-        """Size, time, version and the checksums of the whole object that the server states.
+        """Size, time, version, and the checksums of the whole object that the server states.
 
         Raises:
             ObjectMissing: no such object.
@@ -128,15 +128,15 @@ class S3Store:
                     Bucket=self._bucket, Key=self._base + key, ChecksumMode="ENABLED"
                 )
         except ObjectMissing as error:
-            # Any server may answer a HEAD so, and S3 if there is no such bucket: what a read says has a body.
+            # Any server may answer a HEAD so, and S3 does if the bucket is missing: a read gets a body.
             self._read_byte(key)
             raise StoreUnreachable(
-                "the store says of one object that it is there and that it is not",
+                "the store contradicts itself: HEAD does not find the object, and GET does",
                 where=self._where(key),
                 hint="try again",
             ) from error
         except StoreDenied:
-            # A HEAD has no body that says why; listing says it, or a read does.
+            # A HEAD has no body with the reason; a listing or a read has.
             self.check()
             self._read_byte(key)
             raise
@@ -159,7 +159,7 @@ class S3Store:
         if ranged:
             asked["Range"] = f"bytes={start}-" + ("" if length is None else str(start + length - 1))
         answer = self._get(key, asked)
-        if answer is None:  # nothing lies at `start` or beyond
+        if answer is None:  # `start` is at or beyond the end
             yield BodyReader(None, self.stat(key), partial(explained, where))
             return
         try:
@@ -173,15 +173,15 @@ class S3Store:
             answer["Body"].close()
 
     def put(self, key: str, source: bytes | Path, *, move: bool = False) -> ObjectInfo:
-        """Create `key`. Files of more than 64 MiB go in parts, and become visible when the last has arrived.
+        """Create `key`. Files of more than 64 MiB are multipart uploads, visible after their last part.
 
-        A server may know the condition of a put, and not that of an upload in parts. Then it is asked first
-        whether the key is free, and two uploads of one large file at the same moment are not told apart. What
-        says who was first, as the journal does, is never that large.
+        Some servers support conditional puts, but not conditional multipart uploads. Then edgecap first asks
+        whether the key is free, and two simultaneous uploads of one large file may both succeed. Objects that
+        decide who was first, such as the journal's, are never that large.
 
         Raises:
-            ObjectExists: the key is taken.
-            StoreUnwritable: the key has no right to write, or the server knows no conditions.
+            ObjectExists: the key exists.
+            StoreUnwritable: the credentials have no right to write, or the server ignores conditions.
             Damaged: the server received other bytes.
         """
         check_key(key)
@@ -202,13 +202,13 @@ class S3Store:
                 if status == HTTPStatus.NOT_IMPLEMENTED:
                     if size <= SINGLE_PUT or not self._conditional_parts:
                         raise StoreUnwritable(
-                            f"the server knows no If-None-Match: {error.what}",
+                            f"the server does not support If-None-Match: {error.what}",
                             where=where,
                             hint="use another S3 server",
                         ) from error
                     self._conditional_parts = False
                 elif status in _TAKEN and (found := self._is_ours(key, nonce)):
-                    info = found  # the answer to an earlier try was lost
+                    info = found  # an earlier attempt succeeded, and its answer was lost
                     break
                 elif status == HTTPStatus.PRECONDITION_FAILED:
                     raise ObjectExists("the key is taken", where=where) from error
@@ -220,10 +220,10 @@ class S3Store:
         return info
 
     def local(self, key: str) -> None:
-        """Nowhere on this machine."""
+        """None: the store is not on this machine."""
 
     def delete(self, key: str) -> None:
-        """Remove `key`, if it is there."""
+        """Remove `key`, if it exists."""
         check_key(key)
         try:
             with self._writing(self._where(key)):
@@ -232,7 +232,7 @@ class S3Store:
             return
 
     def staging(self) -> Path:
-        """A folder of this user below TMPDIR."""
+        """A private folder of this user below TMPDIR."""
         return local_staging()
 
     def sweep(
@@ -242,11 +242,11 @@ class S3Store:
         ours: Callable[[str], bool],
         uploads_older_than: timedelta = UPLOAD_AGE,
     ) -> Swept:
-        """Remove old files from this user's local folder, and abort uploads in parts that nobody completed.
+        """Remove old files from this user's local folder, and abort unfinished multipart uploads.
 
         Raises:
             StoreMissing, StoreDenied, StoreUnreachable: as `check`.
-            StoreUnwritable: something old in the local folder cannot be removed.
+            StoreUnwritable: an old file in the local folder cannot be removed.
         """
         local = sweep_folder(self.staging(), older_than)
         before = datetime.now(UTC) - uploads_older_than
@@ -254,7 +254,7 @@ class S3Store:
             with self._writing(self.uri):
                 aborted = abort_old(self._client, self._bucket, self._base, before, ours)
         except StoreUnwritable as error:
-            # A key that may only create is a good one: a rule of the bucket can abort them in its place.
+            # Keys that may only create are recommended; a rule of the bucket can abort the uploads instead.
             return Swept(local.files, local.bytes, refused=error.what)
         return Swept(local.files, local.bytes, aborted)
 
@@ -272,7 +272,7 @@ class S3Store:
             return self._made
 
     def _get(self, key: str, asked: dict[str, Any]) -> Any:
-        """The answer to a GET; None if the range asked for lies beyond the end."""
+        """The answer to a GET; None if the range begins beyond the end."""
         where = self._where(key)
         try:
             answer = self._client.get_object(Bucket=self._bucket, Key=self._base + key, **asked)
@@ -282,11 +282,11 @@ class S3Store:
             return None
         except RAISED as error:
             raise explain(error, where) from error
-        # What lies below boto3's body can be read without losing what came before a cut; `open` closes it.
+        # The raw body under boto3's keeps the bytes before a cut; `open` closes it.
         return {**answer, "Body": answer["Body"].__enter__()}
 
     def _read_byte(self, key: str) -> None:
-        """Raise what S3 says to a read; nothing if it gives a byte, or says that there is none."""
+        """Read a byte and raise S3's error, if any; an empty object is no error."""
         if first := self._get(key, {"Range": "bytes=0-0"}):
             first["Body"].close()
 
@@ -338,7 +338,7 @@ class S3Store:
     def _is_ours(self, key: str, nonce: str) -> ObjectInfo | None:
         with suppress(*RAISED):
             answer = self._client.head_object(Bucket=self._bucket, Key=self._base + key)
-            # Some servers give the names of metadata back in capitals.
+            # Some servers return the names of metadata in capitals.
             if nonce in answer["Metadata"].values():
                 return info_of(key, answer, answer["ContentLength"])
         return None

@@ -1,4 +1,4 @@
-"""Large files to S3, in parts."""
+"""Upload files to S3, large ones in parts."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from edgecap.stores.s3.errors import RAISED
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
 
-SINGLE_PUT = 64 << 20  # bytes; larger files go in parts
-NONCE = "edgecap-put"  # metadata that tells our own put from someone else's after a lost answer
+SINGLE_PUT = 64 << 20  # bytes; larger files are multipart uploads
+NONCE = "edgecap-put"  # metadata that identifies our own put after its answer was lost
 _PART = 8 << 20
 _MOST_PARTS = 9_000  # S3 allows 10,000
 _PARALLEL = 4
@@ -38,10 +38,10 @@ def upload_whole(
 ) -> dict[str, Any]:
     """Upload `source` in one request, with its MD5, if `condition` holds.
 
-    Arguments are those of `upload_parts`.
+    The arguments are those of `upload_parts`.
 
     Returns:
-        S3's answer, and the time of the server as `LastModified`.
+        S3's answer, and the server's time as `LastModified`.
 
     Raises:
         Damaged: the server received other bytes.
@@ -80,15 +80,15 @@ def upload_parts(
     begin: dict[str, Any],
     condition: dict[str, Any],
 ) -> None:
-    """Upload `source` in parts, each with its MD5, and put them together if `condition` holds.
+    """Upload `source` in parts, each with its MD5, and complete the upload if `condition` holds.
 
     Args:
         client: boto3's.
         target: its `Bucket` and `Key`.
         source: the file.
         size: its bytes.
-        begin: what the object shall carry.
-        condition: `IfNoneMatch`, or nothing for servers that do not know it.
+        begin: arguments for the new object, such as its metadata.
+        condition: `IfNoneMatch`, or empty for servers that do not support it.
 
     Raises:
         Damaged: the server received other bytes; or the file changed.
@@ -120,33 +120,33 @@ def upload_parts(
             **upload, MultipartUpload={"Parts": [part for part, _ in sent]}, **condition
         )
     except BaseException:
-        with suppress(*RAISED):  # what is not aborted costs money until the bucket's rules remove it
+        with suppress(*RAISED):  # unaborted parts cost money until the bucket's rules remove them
             client.abort_multipart_upload(**upload)
         raise
 
 
 def abort_old(client: S3Client, bucket: str, base: str, before: datetime, ours: Callable[[str], bool]) -> int:
-    """Abort uploads in parts that were begun before `before`: their parts cost money and show nowhere.
+    """Abort multipart uploads started before `before`: their parts cost money, and no listing shows them.
 
     Args:
         client: boto3's.
         bucket: the bucket's name.
-        base: only keys that begin so; `ours` gets what follows.
+        base: only keys with this prefix; `ours` gets the rest of the key.
         before: aware.
         ours: whether an upload to this key may be aborted.
 
     Returns:
-        How many were aborted.
+        The number of aborted uploads.
     """
     aborted = 0
     for page in client.get_paginator("list_multipart_uploads").paginate(Bucket=bucket, Prefix=base):
         for upload in page.get("Uploads", ()):
             key = upload["Key"]
-            # Not every server keeps to the prefix that it was asked for.
+            # Some servers ignore the requested prefix.
             if not key.startswith(base) or not ours(key.removeprefix(base)):
                 continue
             if upload["Initiated"] < before:
-                with suppress(client.exceptions.NoSuchUpload):  # completed or aborted since it was listed
+                with suppress(client.exceptions.NoSuchUpload):  # completed or aborted since the listing
                     client.abort_multipart_upload(Bucket=bucket, Key=key, UploadId=upload["UploadId"])
                     aborted += 1
     return aborted
@@ -154,4 +154,4 @@ def abort_old(client: S3Client, bucket: str, base: str, before: datetime, ours: 
 
 def _require_all(sent: int, size: int, source: Path) -> None:
     if sent != size:
-        raise Damaged("the file changed while it was put", where=str(source), hint="try again")
+        raise Damaged("the file changed during the upload", where=str(source), hint="try again")

@@ -95,7 +95,7 @@ def test_a_refusal_without_an_error_of_s3s_is_none_of_s3s(status, calls):
         for name, call in calls.items():
             if name in ("stat", "put parts") and status != 403:
                 continue  # a HEAD, which asks for neither
-            with pytest.raises(StoreUnreachable, match=f"the answer is not S3's: it says HTTP {status}"):
+            with pytest.raises(StoreUnreachable, match=f"the answer is not S3's: it is an HTTP {status}"):
                 call(store)
 
 
@@ -104,7 +104,9 @@ def test_a_404_about_something_else_makes_no_object_missing():
     with OneAnswer(404, body, **{"content-type": "application/xml"}) as server:
         store = store_at("s3", server.url)
         for call in (read, lambda store: store.stat("k"), lambda store: store.delete("k")):
-            with pytest.raises(StoreError, match="the store refuses: There is no such thing") as caught:
+            with pytest.raises(
+                StoreError, match="the store refuses the request: There is no such thing"
+            ) as caught:
                 call(store)
             assert type(caught.value) is StoreError
 
@@ -123,7 +125,7 @@ def test_an_object_that_head_and_read_disagree_on_is_not_missing(flaky):
     store, through, proxy = flaky("s3")
     store.put("k", b"1")
     proxy.never, proxy.trouble = b"HEAD ", b"404 Not Found"
-    with pytest.raises(StoreUnreachable, match="that it is there and that it is not"):
+    with pytest.raises(StoreUnreachable, match="contradicts itself"):
         through.stat("k")
 
 
@@ -135,7 +137,7 @@ def test_an_answer_without_what_s3_always_says_is_not_s3s(body, calls):
         for name, call in calls.items():
             if name != "delete":
                 # botocore itself takes a 200 without XML for a failure of S3's.
-                with pytest.raises(StoreUnreachable, match=r"the answer is not S3's: it|in trouble"):
+                with pytest.raises(StoreUnreachable, match=r"the answer is not S3's: it|cannot answer now"):
                     call(store)
 
 
@@ -144,7 +146,7 @@ def test_a_success_with_an_error_in_its_body_is_an_error(flaky, large):
     body = b"<?xml version='1.0'?>\n<Error><Code>InternalError</Code><Message>We failed.</Message></Error>"
     with OneAnswer(200, body, **{"content-type": "application/xml"}) as server:
         store = store_at("s3", server.url)
-        with pytest.raises(StoreUnreachable, match="in trouble: We failed"):
+        with pytest.raises(StoreUnreachable, match="cannot answer now: We failed"):
             list(store.list())
 
 
@@ -228,7 +230,7 @@ def test_an_r2_bucket_that_is_not_found_may_have_a_jurisdiction(code):
     body = denial(code, "The specified bucket does not exist.")
     with OneAnswer(404, body, **{"content-type": "application/xml"}) as server:
         place = StoreLocation(uri="r2://some-bucket?account-id=1", endpoint_url=server.url, **KEYS)
-        with pytest.raises(StoreError, match=r"; one in a jurisdiction is found by &jurisdiction=eu"):
+        with pytest.raises(StoreError, match=r"; for one in a jurisdiction, add &jurisdiction=eu"):
             open_store(place).check()
         with pytest.raises(StoreError) as caught:
             store_at("s3", server.url).check()
@@ -264,6 +266,6 @@ def test_bytes_that_s3_says_it_received_otherwise_are_damaged():
     body = denial("BadDigest", "The Content-MD5 you specified did not match what we received.")
     with (
         OneAnswer(400, body, **{"content-type": "application/xml"}) as server,
-        pytest.raises(Damaged, match=r"changed on their way to the store \(s3:"),
+        pytest.raises(Damaged, match=r"corrupted on the way to the store \(s3:"),
     ):
         store_at("s3", server.url).put("k", b"data")

@@ -144,7 +144,7 @@ def test_renewed_credentials_that_have_ended_already_pass_too(endpoint, store, s
 def test_a_renewal_that_is_refused_is_denied(status, endpoint, store):
     store.put("x", b"1")
     endpoint.trouble = [status] * 3
-    with pytest.raises(StoreDenied, match=f"no credentials can be used: .*{status}"):
+    with pytest.raises(StoreDenied, match=f"no usable credentials: .*{status}"):
         store.stat("x")
 
 
@@ -163,19 +163,19 @@ def test_an_endpoint_that_does_not_answer_at_first_passes(alone, store, endpoint
 def test_what_is_wrong_from_the_start_is_denied(alone, store, endpoint, tmp_path):
     """An odd answer, a program that is not there or fails, a profile that is not there, nothing at all."""
     endpoint.odd = {"message": "no role"}
-    with pytest.raises(StoreDenied, match=r"no credentials can be used: .*has no 'AccessKeyId'"):
+    with pytest.raises(StoreDenied, match=r"no usable credentials: .*has no 'AccessKeyId'"):
         store.check()
     alone.delenv("AWS_CONTAINER_CREDENTIALS_FULL_URI")
     for program, said in (("/no/such/program", "No such file"), (f"{sys.executable} -c 1/0", "ZeroDivision")):
         (tmp_path / "config").write_text(f"[default]\ncredential_process = {program}\n")
-        with pytest.raises(StoreDenied, match=f"no credentials can be used: .*{said}"):
+        with pytest.raises(StoreDenied, match=f"no usable credentials: .*{said}"):
             store.check()
     alone.setenv("AWS_PROFILE", "no-such-profile")
-    with pytest.raises(StoreDenied, match=r"no credentials can be used: .*no-such-profile"):
+    with pytest.raises(StoreDenied, match=r"no usable credentials: .*no-such-profile"):
         store.check()
     alone.delenv("AWS_PROFILE")
     (tmp_path / "config").unlink()
-    with pytest.raises(StoreDenied, match="no credentials can be used: Unable to locate"):
+    with pytest.raises(StoreDenied, match="no usable credentials: Unable to locate"):
         store.check()
 
 
@@ -237,7 +237,7 @@ def test_google_tokens_that_are_not_given_just_now_pass(place_of, google_key):
         with pytest.raises(StoreUnreachable, match=r"the credentials cannot be fetched: .*internal_failure"):
             store.check()
         server.status, server.body = 400, b'{"error": "invalid_grant"}'
-        with pytest.raises(StoreDenied, match=r"no credentials can be used: .*invalid_grant"):
+        with pytest.raises(StoreDenied, match=r"no usable credentials: .*invalid_grant"):
             store.check()
         token = {"access_token": "t", "expires_in": 3600, "token_type": "Bearer"}
         server.status, server.body = 200, json.dumps(token).encode()

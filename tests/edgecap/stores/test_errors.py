@@ -208,7 +208,7 @@ def test_without_credentials_one_is_told_what_to_set(uri, tmp_path):
         [sys.executable, "-c", program], env=env, capture_output=True, text=True, check=True, cwd=tmp_path
     )
     kind = "GOOGLE_APPLICATION_CREDENTIALS" if uri.startswith("gs:") else "AWS_ACCESS_KEY_ID"
-    assert done.stdout.startswith("StoreDenied no credentials can be used")
+    assert done.stdout.startswith("StoreDenied no usable credentials")
     assert f"set {kind}" in done.stdout
 
 
