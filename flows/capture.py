@@ -1,17 +1,16 @@
 """Flow `capture`: submit, poll, fetch, summarise, archive."""
 
 # No `from __future__ import annotations`: Prefect makes the form of the UI from the real types.
-from datetime import UTC, datetime
-from typing import cast
+from dataclasses import replace
 
 from prefect import flow, get_run_logger
+from prefect.client.schemas.objects import State
 from prefect.runtime import deployment
 from prefect.runtime import flow_run as this_run
 from prefect.states import Cancelled, Completed, Crashed, Failed
 
-from edgecap.archive.manifest import Times
 from edgecap.captures.incident_part import IncidentPart
-from edgecap.captures.intent import identity_of
+from edgecap.captures.order import CaptureOrder, IfLate
 from edgecap.errors import EdgecapError, TooLate
 from edgecap.requests import CaptureRequest, FullRequest, SimpleRequest
 from edgecap.settings import DEFAULT
@@ -24,7 +23,7 @@ from tasks.runtime.prefect_away import crashed
 from tasks.runtime.recovery import record_process
 from tasks.runtime.retry import PREFECT_AWAY
 from tasks.runtime.run_or_suspend import run_or_suspend, run_or_suspend_accepted
-from tasks.submit import IfLate, submit
+from tasks.submit import submit
 from tasks.summarize import summarize
 
 DEFAULT_REQUEST = SimpleRequest()
@@ -37,7 +36,7 @@ async def capture(
     archive: str = DEFAULT,
     if_late: IfLate = "run",
     part: IncidentPart | None = None,
-) -> EntrySummary:
+) -> State[EntrySummary]:
     """Take one packet capture at Cloudflare's edge and keep it in the archive.
 
     A simple capture looks back at sampled packet headers in all data centres; a scheduled one asks for
@@ -57,72 +56,48 @@ async def capture(
         part: Which part of an alert's incident it is; left empty by people
     """
     get_run_logger().info("Capture wanted: %s", request)
+    order = CaptureOrder(request, this_run.id, this_run.name, account, archive, if_late, part)
     # A simple capture is over at once: there is nothing to stop.
-    intent = identity_of(this_run.id, part) if isinstance(request, FullRequest) else ""
-    watched = Watched(this_run.id, intent, account, archive)
+    intent_id = order.intent_id if isinstance(request, FullRequest) else ""
+    watched = Watched(order.run_id, intent_id, account, archive)
     try:
-        return await _see_through(watched, request, account, archive, if_late, part)
+        return await _see_through(order, watched)
     except PREFECT_AWAY as error:
-        return cast("EntrySummary", crashed(error, watched))
+        return crashed(error, watched)
 
 
-async def _see_through(
-    watched: Watched,
-    request: SimpleRequest | FullRequest,
-    account: str,
-    archive: str,
-    if_late: IfLate,
-    part: IncidentPart | None,
-) -> EntrySummary:
+async def _see_through(order: CaptureOrder, watched: Watched) -> State[EntrySummary]:
     """Take the capture, and return its entry or the state that says why there is none."""
-    await record_process(this_run.id)
-    scheduled, series = None, ""
+    await record_process(order.run_id)
     if "auto-scheduled" in this_run.tags:
-        scheduled = this_run.scheduled_start_time
         series = f"{this_run.flow_name}/{deployment.name}"
+        order = replace(order, scheduled=this_run.scheduled_start_time, series=series)
     try:
-        entry = await unless_cancelled(
-            watched, _take(watched, request, account, archive, scheduled, series, if_late, part)
-        )
+        entry = await unless_cancelled(watched, _take(order, watched))
     except RunCancelled as cancelled:
-        return cast("EntrySummary", Cancelled(message=str(cancelled)))
+        return Cancelled(message=str(cancelled))
     except RunLeft:
         # Not cancelled, which would have its capture stopped; `reconcile` brings in what comes of it.
-        return cast(
-            "EntrySummary", Crashed(name="Left", message="its terminal was left; the capture goes on")
-        )
+        return Crashed(name="Left", message="its terminal was left; the capture goes on")
     except TooLate as skipped:
-        return cast("EntrySummary", Cancelled(name="Skipped", message=str(skipped), data=skipped))
+        return Cancelled(name="Skipped", message=str(skipped), data=skipped)
     except EdgecapError as error:
-        await close_intent(identity_of(this_run.id, part), archive, error)
-        if part:
-            await notify_incident(part, archive)
+        await close_intent(order.intent_id, order.archive, error)
         # Raised, the message would begin with Prefect's own words.
-        return cast("EntrySummary", Failed(message=str(error), data=error))
-    if part:
-        await notify_incident(part, archive)
-    # Prefect hands `data` to whoever awaits this run, and shows the message in the UI.
-    return cast("EntrySummary", Completed(message=str(entry), data=entry))
+        state: State[EntrySummary] = Failed(message=str(error), data=error)
+    else:
+        # Prefect hands `data` to whoever awaits this run, and shows the message in the UI.
+        state = Completed(message=str(entry), data=entry)
+    if order.part:
+        await notify_incident(order.part, order.archive)
+    return state
 
 
-async def _take(
-    watched: Watched,
-    request: SimpleRequest | FullRequest,
-    account: str,
-    archive: str,
-    scheduled: datetime | None,
-    series: str,
-    if_late: IfLate,
-    part: IncidentPart | None,
-) -> EntrySummary:
-    submitted = await run_or_suspend(
-        submit, request, account, archive, this_run.id, scheduled, if_late, part, series
-    )
-    ended = await run_or_suspend_accepted(poll, submitted.capture, request, account, this_run.id)
+async def _take(order: CaptureOrder, watched: Watched) -> EntrySummary:
+    submitted = await run_or_suspend(submit, order)
+    intent = submitted.intent
+    ended = await run_or_suspend_accepted(poll, order, submitted.capture)
     watched.is_over = True
-    fetched = await run_or_suspend_accepted(fetch, ended.capture, request, account, archive, submitted.prefix)
-    times = Times(final=ended.at, fetched=datetime.now(UTC))
-    derived = await run_or_suspend_accepted(summarize, ended.capture, fetched, submitted.intent_id, archive)
-    return await run_or_suspend_accepted(
-        archive_entry, ended.capture, fetched, derived, request, submitted.intent_id, archive, times
-    )
+    fetched = await run_or_suspend_accepted(fetch, order, intent, ended.capture)
+    derived = await run_or_suspend_accepted(summarize, order, intent, ended.capture, fetched)
+    return await run_or_suspend_accepted(archive_entry, order, intent, ended, fetched, derived)

@@ -1,4 +1,4 @@
-"""Task `archive`: write the manifest, so that the entry exists, and show what was kept."""
+"""Task `archive`: make the entry, end the intent, and show what was kept."""
 
 from __future__ import annotations
 
@@ -10,24 +10,21 @@ from datetime import UTC, datetime
 
 from prefect import get_run_logger, task
 from prefect.artifacts import acreate_markdown_artifact
-from prefect.cache_policies import INPUTS, RUN_ID
 from pydantic import BaseModel
 
-from edgecap.archive.commit import commit
-from edgecap.archive.journal import Ended, Journal
-from edgecap.archive.manifest import Times, make_manifest
+from edgecap.archive.journal import Ended, Intent, Journal
 from edgecap.archive.summaries import read_summary
-from edgecap.captures.clearing import clear_for
 from edgecap.captures.derive import Derived
 from edgecap.captures.fetching import Fetching
-from edgecap.cloudflare.models import Capture
+from edgecap.captures.keep import close, keep
+from edgecap.captures.order import CaptureOrder
 from edgecap.errors import CaptureFailed, EdgecapError, OutcomeUnknown
 from edgecap.report.links import links_to
 from edgecap.report.markdown import entry_markdown
-from edgecap.requests import FullRequest, SimpleRequest
 from edgecap.settings import load_settings
 from edgecap.stores import open_store
-from tasks.runtime.retry import DELAYS, PASSING, TRIES, passing_soon
+from tasks.poll import FinalCapture
+from tasks.runtime.retry import DELAYS, ONCE_A_RUN, PASSING, TRIES, passing_soon
 
 _KEY = re.compile(r"[^a-z0-9]+")  # what Prefect does not take in an artifact's key
 
@@ -56,66 +53,45 @@ class EntrySummary(BaseModel):
     name="archive",
     task_run_name="archive",
     persist_result=True,
-    cache_policy=INPUTS + RUN_ID,
+    cache_policy=ONCE_A_RUN,
     retries=TRIES,
     retry_delay_seconds=DELAYS,
     retry_condition_fn=passing_soon,
 )
 async def archive_entry(
-    capture: Capture,
-    fetched: Fetching,
-    derived: Derived,
-    request: SimpleRequest | FullRequest,
-    intent_id: str,
-    archive: str,
-    times: Times,
+    order: CaptureOrder, intent: Intent, ended: FinalCapture, fetched: Fetching, derived: Derived
 ) -> EntrySummary:
-    """Commit the entry and leave an artifact that says what is in it.
+    """Write the manifest, so that the entry exists, and show what was kept.
 
     Args:
-        capture: with its final status.
+        order: what was asked for.
+        intent: the journal's record of the decision.
+        ended: the capture with its final status.
         fetched: the files, in the archive already.
         derived: what was made of them, likewise.
-        request: what was asked for.
-        intent_id: where the journal has the decision.
-        archive: name of the archive in the settings.
-        times: when it ended and when its files had been fetched.
 
     Raises:
         ObjectExists: the capture has an entry already, with other packets.
         StoreError: the archive cannot be written.
     """
     settings = load_settings()
-    store = open_store(settings.archive(archive))
-    record = await asyncio.to_thread(Journal(store).find, intent_id)
-    intent = record.intent if record else None
-    manifest = make_manifest(
-        capture,
-        [*fetched.files, *derived.files],
-        times=times.model_copy(update={"decided": intent.decided if intent else None}),
-        request=intent.request if intent else request,
-        intent=intent,
-        missing=fetched.missing,
-        too_large=bool(fetched.left),
-        residual=derived.residual,
-        trouble=derived.trouble,
+    store = open_store(settings.archive(order.archive))
+    entry = await asyncio.to_thread(
+        keep, store, ended.capture, fetched, intent, derived=derived, final=ended.at
     )
-    entry = await asyncio.to_thread(commit, store, manifest)
-    # Before the intent ends: a run that dies here is finished by `reconcile`, which does this, too.
-    if cleared := await asyncio.to_thread(clear_for, request, settings, store, entry):
+    if cleared := await asyncio.to_thread(close, store, settings, intent, entry):
         get_run_logger().log(logging.WARNING if cleared.kept else logging.INFO, "%s", cleared)
-    if intent:
-        ended = Ended(outcome="archived", reason=entry.where, entry=entry.prefix, at=datetime.now(UTC))
-        await asyncio.to_thread(Journal(store).end, intent_id, ended)
     summary = await asyncio.to_thread(read_summary, store, entry)
     await acreate_markdown_artifact(
-        entry_markdown(entry, summary, title=str(request), links=links_to(settings.receiver.report_url)),
-        key=f"entry-{_KEY.sub('-', capture.id.lower())[:12]}",
-        description=summary.verdict if summary else str(request),
+        entry_markdown(
+            entry, summary, title=str(order.request), links=links_to(settings.receiver.report_url)
+        ),
+        key=f"entry-{_KEY.sub('-', ended.capture.id.lower())[:12]}",
+        description=summary.verdict if summary else str(order.request),
     )
     get_run_logger().info("Archived %d packets at %s", entry.manifest.totals.packets, entry.where)
     return EntrySummary(
-        capture_id=capture.id,
+        capture_id=ended.capture.id,
         where=entry.where,
         state=entry.manifest.state,
         flags=entry.manifest.flags,

@@ -6,16 +6,18 @@ import time
 from dataclasses import dataclass, field
 
 from prefect import get_run_logger, task
-from prefect.cache_policies import INPUTS, RUN_ID
 
+from edgecap.archive.journal import Intent
+from edgecap.archive.layout import entry_prefix
 from edgecap.captures.fetching import Fetching, fetch_full, fetch_simple
+from edgecap.captures.order import CaptureOrder
 from edgecap.cloudflare.client import Client
 from edgecap.cloudflare.models import Capture
 from edgecap.files.interruption import Interruption, current
-from edgecap.requests import FullRequest, SimpleRequest
+from edgecap.requests import FullRequest
 from edgecap.settings import load_settings
 from edgecap.stores import open_store
-from tasks.runtime.retry import DELAYS, TRIES, passing_soon
+from tasks.runtime.retry import DELAYS, ONCE_A_RUN, TRIES, passing_soon
 
 
 @dataclass
@@ -44,22 +46,18 @@ class Throughput:
     name="fetch",
     task_run_name="fetch",
     persist_result=True,
-    cache_policy=INPUTS + RUN_ID,
+    cache_policy=ONCE_A_RUN,
     retries=TRIES,
     retry_delay_seconds=DELAYS,
     retry_condition_fn=passing_soon,
 )
-async def fetch(
-    capture: Capture, request: SimpleRequest | FullRequest, account: str, archive: str, prefix: str
-) -> Fetching:
+async def fetch(order: CaptureOrder, intent: Intent, capture: Capture) -> Fetching:
     """Fetch every file of the capture into the archive, verified and hashed.
 
     Args:
+        order: what was asked for.
+        intent: the journal's record of the decision.
         capture: with its final status.
-        request: what was asked for.
-        account: name of the account in the settings.
-        archive: name of the archive in the settings.
-        prefix: the entry's place in it.
 
     Raises:
         DeadlinePassed: a full capture's files did not arrive in the bucket.
@@ -67,7 +65,9 @@ async def fetch(
     """
     log = get_run_logger()
     settings = load_settings()
-    store = open_store(settings.archive(archive))
+    request = order.request
+    store = open_store(settings.archive(order.archive))
+    prefix = entry_prefix(capture, decided=intent.decided)
     meter = Throughput()
     if isinstance(request, FullRequest):
         bucket = open_store(settings.bucket(request.bucket))
@@ -82,7 +82,7 @@ async def fetch(
             byte_limit=request.byte_limit,
         )
     else:
-        async with Client(settings.account(account)) as client:
+        async with Client(settings.account(order.account)) as client:
             fetched = await fetch_simple(client, capture, store, prefix=prefix, on_bytes=meter.add)
     log.info("Fetched %d file(s), %s", len(fetched.files), meter)
     for key in fetched.left:

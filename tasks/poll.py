@@ -14,11 +14,12 @@ from prefect.artifacts import acreate_progress_artifact, aupdate_progress_artifa
 from prefect.cache_policies import NO_CACHE
 from prefect.client.orchestration import get_client
 
+from edgecap.captures.order import CaptureOrder
 from edgecap.captures.polling import Poll, look
 from edgecap.cloudflare.client import Client
 from edgecap.cloudflare.models import Capture
 from edgecap.errors import CaptureFailed, DeadlinePassed
-from edgecap.requests import FullRequest, SimpleRequest, rfc3339
+from edgecap.requests import FullRequest, rfc3339
 from edgecap.settings import load_settings
 from tasks.runtime.lane_queue import Queue
 from tasks.runtime.retry import DELAYS, TRIES, passing_soon
@@ -26,7 +27,7 @@ from tasks.runtime.suspend import WAITING_FOR_CAPTURE, Waiting, patience
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class FinalCapture:
     """A capture with its final status, and when it was seen to have it, on the server's clock."""
 
     capture: Capture
@@ -42,16 +43,12 @@ class Ended:
     retry_delay_seconds=DELAYS,
     retry_condition_fn=passing_soon,
 )
-async def poll(
-    capture: Capture, request: SimpleRequest | FullRequest, account: str, run_id: str
-) -> Ended | Waiting:
-    """Look at the capture until its status is final.
+async def poll(order: CaptureOrder, capture: Capture) -> FinalCapture | Waiting:
+    """Wait until Cloudflare says that the capture is over, and show how far it is.
 
     Args:
+        order: what was asked for.
         capture: as accepted.
-        request: what was asked for.
-        account: name of the account in the settings.
-        run_id: the flow run's id.
 
     Returns:
         The capture with its final status; or until when to wait, if that is worth ending the process for.
@@ -61,11 +58,12 @@ async def poll(
         DeadlinePassed: it was not final a margin after its time limit.
     """
     log = get_run_logger()
+    request = order.request
     settings = load_settings()
     timing = settings.timing
-    sign_in = settings.account(account)
+    sign_in = settings.account(order.account)
     async with get_client() as prefect:
-        keeps = patience(await prefect.read_flow_run(UUID(run_id)))
+        keeps = patience(await prefect.read_flow_run(UUID(order.run_id)))
     async with Client(sign_in) as client:
         now = await look(client, capture)
         plan = Poll(
@@ -88,7 +86,7 @@ async def poll(
             if client.server_now() > plan.deadline:
                 raise DeadlinePassed(
                     f"capture {capture.id} is still {now.status} at {rfc3339(client.server_now())}",
-                    where=f"account {account}",
+                    where=f"account {order.account}",
                     hint="look at it in the dashboard, or raise timing.margin",
                 )
             pause = plan.pause(client.server_now()) / timing.server_speed
@@ -116,4 +114,4 @@ async def poll(
                 capture_id=capture.id,
                 hint="widen the filter, capture longer, or choose another place",
             )
-        return Ended(now, client.server_now())
+        return FinalCapture(now, client.server_now())

@@ -7,7 +7,6 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Literal
 from uuid import UUID
 
 import httpx
@@ -17,11 +16,10 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import FlowRun
 
 from edgecap.archive.journal import Intent, Journal
-from edgecap.archive.layout import entry_prefix
 from edgecap.captures.destinations import destination_conf
-from edgecap.captures.incident_part import IncidentPart
-from edgecap.captures.intent import decide, identity_of
+from edgecap.captures.intent import decide
 from edgecap.captures.lanes import Admission, ends
+from edgecap.captures.order import CaptureOrder
 from edgecap.captures.outages import AWAY, SHUT_OUT
 from edgecap.captures.ownership import require_validated
 from edgecap.captures.queue import GRACE, Waiter
@@ -43,19 +41,16 @@ from tasks.runtime.outage import outage_of, wait_out
 from tasks.runtime.retry import DELAYS, PASSING, TRIES, passing_soon
 from tasks.runtime.suspend import WAITING_FOR_LANE, Waiting, mark_running, mark_waiting, patience
 
-IfLate = Literal["run", "skip"]
-
 EARLIEST = 15.0  # seconds; Prefect's workers look ten ahead
 LONGEST_NAP = 30.0  # seconds; somebody may have stopped the capture that we wait for
 
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
-    """An accepted capture, the intent that it is for, and where in the archive its entry goes."""
+    """An accepted capture, and the intent that it is for."""
 
-    intent_id: str
+    intent: Intent
     capture: Capture
-    prefix: str
 
 
 @task(
@@ -67,29 +62,13 @@ class Submitted:
     retry_delay_seconds=DELAYS,
     retry_condition_fn=passing_soon,
 )
-async def submit(
-    request: SimpleRequest | FullRequest,
-    account: str,
-    archive: str,
-    run_id: str,
-    scheduled: datetime | None,
-    if_late: IfLate = "run",
-    part: IncidentPart | None = None,
-    series: str = "",
-) -> Submitted | Waiting:
-    """Journal the intent, wait for the lane, post, journal the capture's id.
+async def submit(order: CaptureOrder) -> Submitted | Waiting:
+    """Wait for the lane, then ask Cloudflare for the capture, at most once.
 
-    Taken up again, it goes on where it was: the journal knows.
+    A run that is taken up again goes on where it was: the journal knows.
 
     Args:
-        request: what is asked for.
-        account: name of the account in the settings.
-        archive: name of the archive in the settings.
-        run_id: the flow run's id, from which the intent's derives.
-        scheduled: the time that a schedule gave the run.
-        if_late: what becomes of a full capture that starts long after that.
-        part: which part of which incident it is; then the intent's id derives from that.
-        series: the deployment whose schedule started the run.
+        order: what is asked for.
 
     Returns:
         The accepted capture; or until when to wait, if that is worth ending the process for.
@@ -99,40 +78,32 @@ async def submit(
         TooLate: it is late, and late ones are not wanted.
     """
     try:
-        return await _submit(request, account, archive, run_id, scheduled, if_late, part, series)
+        return await _submit(order)
     except AWAY:
-        await _check_still_wanted(request, archive, identity_of(run_id, part), scheduled, if_late)
+        await _check_still_wanted(order)
         raise
     except SHUT_OUT as error:
-        if not await _may_have_posted(archive, identity_of(run_id, part)):
+        if not await _may_have_posted(order):
             raise
-        return await wait_out(run_id, error)
+        return await wait_out(order.run_id, error)
 
 
-async def _submit(
-    request: SimpleRequest | FullRequest,
-    account: str,
-    archive: str,
-    run_id: str,
-    scheduled: datetime | None,
-    if_late: IfLate,
-    part: IncidentPart | None,
-    series: str,
-) -> Submitted | Waiting:
+async def _submit(order: CaptureOrder) -> Submitted | Waiting:
+    request = order.request
     settings = load_settings()
-    sign_in = settings.account(account)
-    store = open_store(settings.archive(archive))
+    sign_in = settings.account(order.account)
+    store = open_store(settings.archive(order.archive))
     bucket = settings.bucket(request.bucket) if isinstance(request, FullRequest) else None
     destination = destination_conf(bucket, with_secrets=True) if bucket else None
     async with get_client() as prefect:
-        run = await prefect.read_flow_run(UUID(run_id))
+        run = await prefect.read_flow_run(UUID(order.run_id))
     async with Client(sign_in) as client:
-        record = await asyncio.to_thread(Journal(store).follow, identity_of(run_id, part))
+        record = await asyncio.to_thread(Journal(store).follow, order.intent_id)
         if record is None:
-            _check_time(request, scheduled, if_late, settings.timing)
+            _check_time(order, settings.timing)
             check_request(request, settings.bounds, now=datetime.now(UTC))
             await asyncio.to_thread(require_writable, store)
-            intent = await _decide(request, settings, client, run, account, archive, scheduled, part, series)
+            intent = await _decide(order, settings, client, run)
             # Before what may fail since Cloudflare is away: its window is kept, whenever that is back.
             intent = await asyncio.to_thread(Journal(store).begin, intent)
         else:
@@ -143,18 +114,17 @@ async def _submit(
         submitter = Submitter(
             client,
             Journal(store),
-            lane_of(sign_in.lanes, myself=run_id),
+            lane_of(sign_in.lanes, myself=order.run_id),
             settings.timing,
-            accepted=partial(note_capture, run_id),
+            accepted=partial(note_capture, order.run_id),
         )
         while True:
             outcome = await submitter.attempt(intent, destination_conf=destination, me=line.me)
             if isinstance(outcome, Started):
                 if isinstance(request, FullRequest):
-                    await _name_capture(run_id, outcome.capture.id)
+                    await _name_capture(order.run_id, outcome.capture.id)
                 await line.started(outcome)
-                prefix = entry_prefix(outcome.capture, decided=outcome.intent.decided)
-                return Submitted(outcome.intent.intent_id, outcome.capture, prefix)
+                return Submitted(outcome.intent, outcome.capture)
             if long := await line.wait(outcome):
                 return long
 
@@ -165,11 +135,11 @@ async def _name_capture(run_id: str, capture_id: str) -> None:
         await prefect.update_flow_run_labels(UUID(run_id), {CAPTURE: capture_id})
 
 
-async def _may_have_posted(archive: str, intent_id: str) -> bool:
-    """Whether something may have been accepted for the intent, so that it is not given up."""
+async def _may_have_posted(order: CaptureOrder) -> bool:
+    """Whether something may have been accepted for the order, so that it is not given up."""
     try:
-        store = open_store(load_settings().archive(archive))
-        record = await asyncio.to_thread(Journal(store).follow, intent_id)
+        store = open_store(load_settings().archive(order.archive))
+        record = await asyncio.to_thread(Journal(store).follow, order.intent_id)
     except StoreError:
         return True  # for all that is known
     if record is None:
@@ -177,37 +147,29 @@ async def _may_have_posted(archive: str, intent_id: str) -> bool:
     return bool(record.accepted or record.unsettled)
 
 
-async def _check_still_wanted(
-    request: SimpleRequest | FullRequest,
-    archive: str,
-    intent_id: str,
-    scheduled: datetime | None,
-    if_late: IfLate,
-) -> None:
+async def _check_still_wanted(order: CaptureOrder) -> None:
     """Cloudflare or the archive is away: give up what would come too late, unless it may have been posted.
 
     Raises:
         WindowTooOld: the packets are forgotten.
         TooLate: a full capture is late, and late ones are not wanted.
     """
-    if await _may_have_posted(archive, intent_id):
+    if await _may_have_posted(order):
         return
-    _check_time(request, scheduled, if_late, load_settings().timing)
-    if isinstance(request, SimpleRequest):
-        ends = request.offset_time or scheduled
-        check_window(request.model_copy(update={"offset_time": ends}), now=datetime.now(UTC))
+    _check_time(order, load_settings().timing)
+    if isinstance(order.request, SimpleRequest):
+        ends = order.request.offset_time or order.scheduled
+        check_window(order.request.model_copy(update={"offset_time": ends}), now=datetime.now(UTC))
 
 
-def _check_time(
-    request: SimpleRequest | FullRequest, scheduled: datetime | None, if_late: IfLate, timing: Timing
-) -> None:
+def _check_time(order: CaptureOrder, timing: Timing) -> None:
     # A simple capture looks back: late or not, it brings the packets that it was meant to bring.
-    if scheduled is None or if_late == "run" or not isinstance(request, FullRequest):
+    if order.scheduled is None or order.if_late == "run" or not isinstance(order.request, FullRequest):
         return
-    late = (datetime.now(UTC) - scheduled).total_seconds()
+    late = (datetime.now(UTC) - order.scheduled).total_seconds()
     if late > timing.late_after:
         raise TooLate(
-            f"skipped: it was to start at {rfc3339(scheduled)}, {late / 60:.0f} minutes ago",
+            f"skipped: it was to start at {rfc3339(order.scheduled)}, {late / 60:.0f} minutes ago",
             where="if_late",
             hint="its deployment says to skip late ones; start it by hand if it is still wanted",
         )
@@ -221,39 +183,21 @@ async def _check_bucket(request: SimpleRequest | FullRequest, settings: Settings
         await require_validated(client, bucket)
 
 
-async def _decide(
-    request: SimpleRequest | FullRequest,
-    settings: Settings,
-    client: Client,
-    run: FlowRun,
-    account: str,
-    archive: str,
-    scheduled: datetime | None,
-    part: IncidentPart | None,
-    series: str,
-) -> Intent:
-    ends = request.offset_time if part and isinstance(request, SimpleRequest) else scheduled
+async def _decide(order: CaptureOrder, settings: Settings, client: Client, run: FlowRun) -> Intent:
+    # The window of an incident's capture ends at a time of its own.
+    ends = order.scheduled
+    if order.part and isinstance(order.request, SimpleRequest):
+        ends = order.request.offset_time
     try:
         now = (await client.list_captures()).server_time
     except AWAY:
         now = datetime.now(UTC)  # the best that is known; the window is kept, and asked for later
     if ends and (early := (ends - now).total_seconds()) > 0:
-        # A worker starts runs ahead of time; the window that was meant ends when the run was scheduled, and
-        # that of an incident's capture at a time of its own.
+        # A worker starts runs ahead of time, and the window that was meant ends when the run was scheduled.
         await asyncio.sleep(min(early / settings.timing.server_speed, EARLIEST))
-    return decide(
-        request,
-        settings,
-        run_id=str(run.id),
-        run_name=run.name,
-        account=account,
-        archive=archive,
-        scheduled=scheduled,
-        # What is wanted now was wanted when it could not be written down, too.
-        now=outage.since if (outage := outage_of(run)) else max(now, client.server_now()),
-        series=series,
-        part=part,
-    )
+    # What is wanted now was wanted when it could not be written down, too.
+    wanted = outage.since if (outage := outage_of(run)) else max(now, client.server_now())
+    return decide(order, settings, now=wanted)
 
 
 class _InLine:

@@ -135,6 +135,10 @@ class Totals(_Record):
             last=max((file.last for file in raw if file.last), default=None),
         )
 
+    def __str__(self) -> str:
+        """Such as `1,200 packets in 2 files`."""
+        return f"{self.packets:,} packets in {self.files} file{'' if self.files == 1 else 's'}"
+
 
 class Versions(_Record):
     """What made the entry."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from edgecap.archive.commit import put_file
@@ -50,11 +51,13 @@ class Fetching:
         files: as kept.
         missing: the API says that there are more packets than arrived.
         left: keys of files that stay in the bucket, since they are too large to be the capture's.
+        at: when the last file had been fetched, aware, UTC.
     """
 
     files: tuple[FileRecord, ...]
     missing: bool = False
     left: tuple[str, ...] = ()
+    at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
 
 def largest_file(byte_limit: int | None) -> int | None:

@@ -14,6 +14,7 @@ import httpx
 from edgecap.captures.destinations import destination_conf
 from edgecap.captures.intent import decide
 from edgecap.captures.lanes import next_turn
+from edgecap.captures.order import CaptureOrder
 from edgecap.captures.ownership import require_validated
 from edgecap.cli.output import console, pairs, print_json
 from edgecap.cloudflare.client import Client
@@ -82,16 +83,8 @@ async def _plan(
         look_again=timedelta(seconds=timing.full_retry),
     )
     start = turn.expected
-    intent = decide(
-        request,
-        settings,
-        run_id=uuid.uuid4().hex,
-        run_name="dry run",
-        account=account,
-        archive=archive,
-        scheduled=None,
-        now=max(listing.server_time, datetime.now(UTC)),
-    )
+    order = CaptureOrder(request, uuid.uuid4().hex, "dry run", account, archive)
+    intent = decide(order, settings, now=max(listing.server_time, datetime.now(UTC)))
     body = dict(intent.body)
     if bucket:
         body["destination_conf"] = destination_conf(bucket, with_secrets=True)

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, cast
 from uuid import UUID
 
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -285,7 +285,8 @@ class _Run:
                 raise prefect_away(error, self._watched) from error
             if self._watched and self._watched.wanted.is_set() and not state.is_completed():
                 raise CancelledInPrefect(f"cancelled in Prefect; {self}")
-            return await state.aresult()
+            # The flow returns a state, and Prefect hands over that one's result: its types do not know that.
+            return cast("EntrySummary", await state.aresult())
         finally:
             showing.cancel()
 

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import datetime
 
-from edgecap.archive.commit import commit
 from edgecap.archive.entries import Entry, read_entry
 from edgecap.archive.journal import Intent
 from edgecap.archive.layout import entry_prefix
-from edgecap.archive.manifest import Times, make_manifest
-from edgecap.captures.clearing import clear_for
 from edgecap.captures.delivery import matching
-from edgecap.captures.derive import derive_for
 from edgecap.captures.destinations import contains, read_destination
 from edgecap.captures.fetching import Fetching, fetch_full, fetch_simple
+from edgecap.captures.keep import Outcome, close, keep
 from edgecap.captures.lanes import ends
 from edgecap.cloudflare.client import Client
 from edgecap.cloudflare.models import Capture
@@ -70,27 +67,19 @@ class Importer:
         decided = intent.decided if intent else None
         limit = getattr(intent.request, "byte_limit", None) if intent else None
         fetched = await self._fetch(capture, place, entry_prefix(capture, decided=decided), limit)
-        derived = await asyncio.to_thread(derive_for, self._archive, capture, fetched.files, intent)
-        manifest = make_manifest(
-            capture,
-            [*fetched.files, *derived.files],
-            times=Times(decided=decided, fetched=datetime.now(UTC)),
-            request=intent.request if intent else None,
-            intent=intent,
-            missing=fetched.missing,
-            too_large=bool(fetched.left),
-            residual=derived.residual,
-            trouble=derived.trouble,
-        )
-        return await asyncio.to_thread(commit, self._archive, manifest)
+        return await asyncio.to_thread(keep, self._archive, capture, fetched, intent)
 
-    async def clear(self, intent: Intent, entry: Entry) -> str:
-        """Delete what was delivered for a capture of ours that is archived, if the settings want that.
+    async def close(
+        self, intent: Intent, entry: Entry, outcome: Outcome = "archived", *, clear: bool = True
+    ) -> str:
+        """End an intent whose packets are kept, as `edgecap.captures.keep.close` does.
 
         Returns:
-            What was done, one line; empty if it is not wanted.
+            What was deleted of the delivered files, one line; empty if nothing was to be.
         """
-        cleared = await asyncio.to_thread(clear_for, intent.request, self._settings, self._archive, entry)
+        cleared = await asyncio.to_thread(
+            close, self._archive, self._settings, intent, entry, outcome=outcome, clear=clear
+        )
         return str(cleared or "")
 
     async def has_files(self, capture: Capture, place: StoreLocation) -> bool:

@@ -213,7 +213,7 @@ class Reconciler:
             return Finding("capture", capture.id, Action.WAITING, str(error))
         packets = f"{entry.manifest.totals.packets:,} packets"
         whose = f"intent {intent.intent_id} had given it up" if intent else "somebody's own"
-        cleared = await self._bringer.clear(intent, entry) if intent else ""
+        cleared = await self._bringer.close(intent, entry) if intent else ""
         detail = f"{packets}, {whose}: {entry.where}" + (f"; {cleared}" if cleared else "")
         return Finding("capture", capture.id, Action.ARCHIVED, detail)
 

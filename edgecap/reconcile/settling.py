@@ -10,6 +10,7 @@ from typing import Literal
 
 from edgecap.archive.entries import Entry
 from edgecap.archive.journal import Accepted, Ended, Intent, Journal
+from edgecap.captures.keep import Outcome
 from edgecap.captures.lanes import ends
 from edgecap.cloudflare.client import Client
 from edgecap.cloudflare.models import Capture
@@ -18,8 +19,6 @@ from edgecap.reconcile.findings import Action, Finding, Life, Limits
 from edgecap.reconcile.importer import Importer
 
 _LOOK = 1.0  # seconds between two looks at a capture that was stopped
-
-Outcome = Literal["archived", "failed", "cancelled", "never-accepted"]
 
 
 class IntentSettler:
@@ -164,18 +163,17 @@ class IntentSettler:
         return now - max(intent.decided, ends(capture, intent.decided)) > self._limits.give_up
 
     async def _archived(self, intent: Intent, entry: Entry, outcome: Outcome, life: Life) -> Finding:
-        totals = entry.manifest.totals
-        reason = f"{totals.packets:,} packets in {totals.files} file{'' if totals.files == 1 else 's'}"
         # A run that this Prefect server does not know may be at work elsewhere, and fetch the files just now.
-        cleared = "" if life is Life.UNKNOWN else await self._bringer.clear(intent, entry)
-        ended = Ended(outcome=outcome, reason=reason, entry=entry.prefix, at=datetime.now(UTC))
-        await asyncio.to_thread(self._journal.end, intent.intent_id, ended)
-        return _finding(
-            intent, Action.ARCHIVED, f"{reason}: {entry.where}" + (f"; {cleared}" if cleared else "")
-        )
+        cleared = await self._bringer.close(intent, entry, outcome, clear=life is not Life.UNKNOWN)
+        detail = f"{entry.manifest.totals}: {entry.where}" + (f"; {cleared}" if cleared else "")
+        return _finding(intent, Action.ARCHIVED, detail)
 
     async def _ended(
-        self, intent: Intent, outcome: Outcome, reason: str, kind: type[EdgecapError] | None = None
+        self,
+        intent: Intent,
+        outcome: Literal["failed", "cancelled", "never-accepted"],
+        reason: str,
+        kind: type[EdgecapError] | None = None,
     ) -> Finding:
         ended = Ended(
             outcome=outcome, reason=reason, error=kind.__name__ if kind else "", at=datetime.now(UTC)

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 import httpx
+from prefect.cache_policies import INPUTS, RUN_ID
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError
 from prefect.exceptions import PrefectHTTPStatusError
@@ -33,6 +34,13 @@ PREFECT_AWAY = (httpx.TransportError, ConcurrencySlotAcquisitionError, PrefectHT
 DELAYS: list[float] = [2, 5, 10, 20, 40, 60, 60, 60]  # seconds; four minutes in all
 TRIES = len(DELAYS)
 SOON = 4  # tries again, within 37 s
+
+ONCE_A_RUN = INPUTS - "order" - "intent" + RUN_ID
+"""The cache key of a task whose result later lives of its run take over.
+
+A run has one order, and a capture one intent: they tell nothing more, and a new field in them would make a
+run that is taken up again fetch its packets again. The names of a task's other arguments tell it from others.
+"""
 
 
 async def retry_prefect(call: Callable[[], Awaitable[_T]]) -> _T:

@@ -12,6 +12,7 @@ from edgecap.archive.journal import Journal
 from edgecap.archive.summaries import read_summary
 from edgecap.archive.verify import verify_entry
 from edgecap.captures.delivery import matching
+from edgecap.captures.order import CaptureOrder
 from edgecap.errors import (
     BadCredentials,
     BucketNotValidated,
@@ -245,7 +246,7 @@ async def refused(world, running, error, words):
 async def submit_once(request):
     """The first task alone, without its minutes of patience."""
     once = submit.with_options(retries=0)
-    return await once(request, "default", "default", this_run.id, None)
+    return await once(CaptureOrder(request, this_run.id))
 
 
 async def test_an_api_that_cannot_be_reached(world):

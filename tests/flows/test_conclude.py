@@ -6,6 +6,7 @@ import pytest
 
 from edgecap.archive.journal import Answer, Journal
 from edgecap.captures.intent import decide
+from edgecap.captures.order import CaptureOrder
 from edgecap.captures.posting import about_to_post
 from edgecap.cloudflare.models import Listing
 from edgecap.errors import CaptureFailed, NoPermission, OutcomeUnknown, ServerFailure
@@ -28,10 +29,8 @@ def journal(tmp_path, monkeypatch):
 
 @pytest.fixture
 def intent(journal):
-    names = {"run_id": "run", "run_name": "test", "account": "default", "archive": "default"}
-    return journal.begin(
-        decide(SimpleRequest(time_limit=5), load_settings(), scheduled=None, now=NOW, **names)
-    )
+    order = CaptureOrder(SimpleRequest(time_limit=5), "run")
+    return journal.begin(decide(order, load_settings(), now=NOW))
 
 
 async def outcome(journal, intent, error):

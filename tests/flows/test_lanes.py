@@ -12,6 +12,7 @@ from prefect.runtime import flow_run as this_run
 from prefect.states import Scheduled
 
 from edgecap.archive.journal import Journal
+from edgecap.captures.order import CaptureOrder
 from edgecap.captures.queue import Priority, Waiter
 from edgecap.requests import Filter, FullRequest, SimpleRequest
 from edgecap.settings import load_settings
@@ -184,7 +185,7 @@ async def test_a_late_full_capture_is_skipped_if_its_deployment_says_so(world):
     async def late(if_late):
         scheduled = datetime.now(UTC) - HOUR
         request = FullRequest(colo="ORD", time_limit=5)
-        return await submit(request, "default", "default", this_run.id, scheduled, if_late)
+        return await submit(CaptureOrder(request, this_run.id, scheduled=scheduled, if_late=if_late))
 
     await register_bucket()
     skipped = await late("skip", return_state=True)

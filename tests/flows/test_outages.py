@@ -16,6 +16,7 @@ from prefect.runtime import flow_run as this_run
 from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
 from edgecap.archive.journal import Journal
+from edgecap.captures.order import CaptureOrder
 from edgecap.captures.outages import Outage
 from edgecap.cli.running import _Run, _Shown
 from edgecap.errors import NoPermission, ServerFailure, SetupError
@@ -41,14 +42,14 @@ pytestmark = [pytest.mark.prefect, pytest.mark.xdist_group("prefect")]
 async def submitting(request, scheduled=None, if_late="run"):
     """The first step alone, whose task does not try again by itself."""
     once = submit.with_options(retries=0)
-    return await run_or_suspend(once, request, "default", "default", this_run.id, scheduled, if_late)
+    order = CaptureOrder(request, this_run.id, scheduled=scheduled, if_late=if_late)
+    return await run_or_suspend(once, order)
 
 
 @flow(name="poll persistently")
 async def polling(capture, request):
-    return await run_or_suspend_accepted(
-        poll.with_options(retries=0), capture, request, "default", this_run.id
-    )
+    order = CaptureOrder(request, this_run.id)
+    return await run_or_suspend_accepted(poll.with_options(retries=0), order, capture)
 
 
 @pytest.fixture
@@ -81,6 +82,10 @@ async def on_a_worker(prefect_server):
         yield run
 
 
+def downloads(world):
+    return sum(event["path"].endswith("/download") for event in world.edge.log.events("request"))
+
+
 def down(world, **fault):
     world.edge.faults.add(Fault(**{"kind": "error", "count": None, **fault}))
 
@@ -99,7 +104,7 @@ async def test_a_run_waits_for_cloudflare_without_a_process_and_keeps_its_window
     )  # when it was wanted, not when it was written down
     world.edge.faults.clear()
     result, _ = await on_a_worker(submitting, of=run.id, request=SimpleRequest(time_limit=5))
-    assert result.intent_id == record.intent.intent_id
+    assert result.intent.intent_id == record.intent.intent_id
     assert datetime.fromisoformat(world.posts()[0]["body"]["offset_time"]) == ends
     assert len(world.posts()) == 1
 
@@ -159,6 +164,22 @@ async def test_a_run_waits_for_a_folder_whose_disk_is_not_mounted(world, store, 
     result, _ = await on_a_worker(submitting, of=run.id, request=SimpleRequest(time_limit=5))
     assert result.capture.id
     assert len(world.posts()) == 1
+
+
+async def test_a_run_that_waits_for_the_archive_fetches_nothing_again(world, store, on_a_worker, monkeypatch):
+    """Its later life takes over what the earlier one fetched, although it knows it by a new order."""
+
+    async def away(*_):
+        return Waiting("WaitingForArchive", datetime.now(UTC) + timedelta(hours=1), "away")
+
+    with monkeypatch.context() as first_life:
+        first_life.setattr("flows.capture.summarize", away)
+        result, run = await on_a_worker(capture, request=SimpleRequest(time_limit=5))
+    assert (result, run.state.name) == (None, "WaitingForArchive")
+    before = downloads(world)
+    result, _ = await on_a_worker(capture, of=run.id, request=SimpleRequest(time_limit=5), if_late="skip")
+    assert result.packets > 0
+    assert downloads(world) == before > 0
 
 
 async def test_a_late_full_capture_that_nobody_wants_late_waits_no_longer(world, on_a_worker):

@@ -20,6 +20,7 @@ from edgecap.archive.entries import list_entries
 from edgecap.archive.journal import Journal
 from edgecap.archive.verify import verify_entry
 from edgecap.captures.intent import decide
+from edgecap.captures.order import CaptureOrder
 from edgecap.captures.posting import about_to_post
 from edgecap.cloudflare.client import Client
 from edgecap.requests import SimpleRequest
@@ -274,16 +275,8 @@ async def test_what_a_dead_run_left_behind_is_brought_in_and_reported(world, sto
     """Killed between the acceptance and its journalling, by somebody who started it from a terminal."""
     settings = load_settings()
     async with Client(settings.account()) as client:
-        intent = decide(
-            SimpleRequest(time_limit=10),
-            settings,
-            run_id=str(uuid4()),
-            run_name="lost",
-            account="default",
-            archive="default",
-            scheduled=None,
-            now=world.edge.clock.now(),
-        )
+        order = CaptureOrder(SimpleRequest(time_limit=10), str(uuid4()), "lost")
+        intent = decide(order, settings, now=world.edge.clock.now())
         Journal(store).begin(intent)
         about_to_post(Journal(store), Journal(store).find(intent.intent_id), await client.list_captures(), "")
         lost = await client.create_capture(dict(intent.body))

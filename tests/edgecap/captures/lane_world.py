@@ -20,6 +20,7 @@ from pydantic import SecretStr
 from edgecap.archive.journal import Journal
 from edgecap.captures.intent import decide
 from edgecap.captures.lanes import LastSubmission
+from edgecap.captures.order import CaptureOrder
 from edgecap.captures.queue import Priority
 from edgecap.requests import FullRequest, SimpleRequest
 from edgecap.settings import Account, Settings, Timing
@@ -137,10 +138,9 @@ class World:
         self, request: SimpleRequest | FullRequest, priority: Priority, *, ago: float = 0, archive: int = 0
     ) -> Run:
         now = self.now().replace(microsecond=0)  # of the header `Date`
-        names = {"run_name": "", "account": "default", "archive": "default"}
         scheduled = now - timedelta(seconds=ago) if ago else None
         number = len(self.runs)
-        intent = decide(request, Settings(), run_id=f"run {number}", scheduled=scheduled, now=now, **names)
+        intent = decide(CaptureOrder(request, f"run {number}", scheduled=scheduled), Settings(), now=now)
         run = Run(number, intent, priority, archive=archive)
         self.runs.append(run)
         return run

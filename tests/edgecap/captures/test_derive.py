@@ -9,13 +9,15 @@ import arro3.io
 import pytest
 
 import edgecap.captures.derive as module
-from edgecap.archive.commit import commit, put_file
+from edgecap.archive.commit import put_file
 from edgecap.archive.journal import Intent
 from edgecap.archive.layout import RAW, entry_prefix
-from edgecap.archive.manifest import UNSUMMARISED, FileRecord, Times, make_manifest
+from edgecap.archive.manifest import UNSUMMARISED, FileRecord
 from edgecap.archive.summaries import read_summary
 from edgecap.archive.verify import verify_entry
 from edgecap.captures.derive import derive, derive_for
+from edgecap.captures.fetching import Fetching
+from edgecap.captures.keep import keep
 from edgecap.cloudflare.models import Capture
 from edgecap.errors import StoreFull, StoreMissing
 from edgecap.packets.inspect import Inspector
@@ -64,12 +66,8 @@ def put_raw(store, capture, files):
     return records
 
 
-def archived(store, capture, raw, derived, **more):
-    files = [*raw, *derived.files]
-    manifest = make_manifest(
-        capture, files, times=Times(), residual=derived.residual, trouble=derived.trouble, **more
-    )
-    return commit(store, manifest)
+def archived(store, capture, raw, derived, intent=None):
+    return keep(store, capture, Fetching(tuple(raw)), intent, derived=derived)
 
 
 def fetch(store, entry, role, path):
@@ -253,7 +251,7 @@ class TestSeries:
             )
             raw = put_raw(store, capture, files or {"all.pcap": recorded("ord02-s1", start=at)})
             derived = derive_for(store, capture, raw, intent)
-            entry = archived(store, capture, raw, derived, request=request, intent=intent)
+            entry = archived(store, capture, raw, derived, intent)
             return read_summary(store, entry)
 
         return taken

@@ -7,6 +7,7 @@ import pytest
 
 from edgecap.archive.journal import Intent, Journal
 from edgecap.captures.intent import decide
+from edgecap.captures.order import CaptureOrder
 from edgecap.errors import InvalidRequest
 from edgecap.filters.of_request import residual
 from edgecap.requests import Filter, FullRequest, SimpleRequest
@@ -17,8 +18,7 @@ NOW = datetime(2026, 11, 23, 6, 34, 6, 123456, tzinfo=UTC)
 
 
 def decided(request, **bounds):
-    names = {"run_id": "r1", "run_name": "calm-otter", "account": "default", "archive": "main"}
-    return decide(request, Settings(bounds=bounds), **names, scheduled=None, now=NOW)
+    return decide(CaptureOrder(request, "r1", "calm-otter", archive="main"), Settings(bounds=bounds), now=NOW)
 
 
 def test_the_body_has_the_api_s_part_and_residual_the_rest():

@@ -6,6 +6,7 @@ import pytest
 
 from edgecap.archive.journal import Journal
 from edgecap.captures.intent import decide
+from edgecap.captures.order import CaptureOrder
 from edgecap.captures.posting import Look, about_to_post, had_arrived, proves_nothing_accepted, repeat_of
 from edgecap.cloudflare.models import Capture, Listing
 from edgecap.errors import (
@@ -31,8 +32,7 @@ def journal(tmp_path):
 
 
 def decided(request):
-    names = {"run_id": "run", "run_name": "test", "account": "default", "archive": "default"}
-    return decide(request, Settings(), scheduled=None, now=NOW, **names)
+    return decide(CaptureOrder(request, "run"), Settings(), now=NOW)
 
 
 def post(journal, intent, *, at=NOW, captures=(), destination=""):

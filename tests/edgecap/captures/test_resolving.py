@@ -7,6 +7,7 @@ import pytest
 from edgecap.archive.journal import Journal
 from edgecap.captures.adoption import CLOCKS_APART, Match
 from edgecap.captures.intent import decide
+from edgecap.captures.order import CaptureOrder
 from edgecap.captures.posting import about_to_post
 from edgecap.captures.resolving import candidates, find_intent, say_accepted, say_not_accepted
 from edgecap.cloudflare.models import Capture, Listing
@@ -26,9 +27,8 @@ def journal(tmp_path):
 
 
 def begin(journal, run, request=None):
-    names = {"run_name": run, "account": "default", "archive": "default"}
-    request = request or FullRequest(colo="ORD", time_limit=60)
-    return journal.begin(decide(request, Settings(), run_id=run, scheduled=None, now=NOW, **names))
+    order = CaptureOrder(request or FullRequest(colo="ORD", time_limit=60), run, run)
+    return journal.begin(decide(order, Settings(), now=NOW))
 
 
 def posted(journal, run, request=None):

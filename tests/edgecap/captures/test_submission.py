@@ -11,6 +11,7 @@ from pydantic import SecretStr
 from edgecap.archive.journal import Ended, Journal
 from edgecap.captures.intent import decide
 from edgecap.captures.lanes import Admission
+from edgecap.captures.order import CaptureOrder
 from edgecap.captures.polling import SHOWN_WITHIN, look
 from edgecap.captures.posting import about_to_post
 from edgecap.captures.queue import Priority, Waiter
@@ -76,8 +77,7 @@ class World:
     def intent(self, run, request=None, **fields):
         now = self.edge.clock.now()
         request = request or SimpleRequest(**{"time_limit": 5, **fields})
-        names = {"run_name": "test", "account": "default", "archive": "default"}
-        return decide(request, Settings(), run_id=run, scheduled=None, now=now, **names)
+        return decide(CaptureOrder(request, run), Settings(), now=now)
 
     async def attempt(self, intent, me=None):
         async with Client(self.account, attempts=1) as client:

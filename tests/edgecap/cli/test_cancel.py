@@ -13,6 +13,7 @@ import pytest
 from edgecap.archive.journal import Ended, Journal
 from edgecap.captures.destinations import destination_conf
 from edgecap.captures.intent import decide
+from edgecap.captures.order import CaptureOrder
 from edgecap.captures.ownership import register
 from edgecap.captures.posting import about_to_post
 from edgecap.captures.stopping import Stopped, Stopping
@@ -70,8 +71,7 @@ def full_body(settings):
 
 def decided(settings, edge, store, run_id, request=LONG):
     """An intent in the journal, as a run leaves it that was killed before its POST."""
-    names = {"run_name": "full ORD", "account": "default", "archive": "default"}
-    intent = decide(request, settings, run_id=run_id, scheduled=None, now=edge.clock.now(), **names)
+    intent = decide(CaptureOrder(request, run_id, "full ORD"), settings, now=edge.clock.now())
     return Journal(store).begin(intent)
 
 

@@ -7,6 +7,7 @@ import pytest
 from edgecap.archive.journal import Journal
 from edgecap.captures.body import request_body
 from edgecap.captures.intent import decide
+from edgecap.captures.order import CaptureOrder
 from edgecap.captures.posting import about_to_post
 from edgecap.cloudflare.models import Listing
 from edgecap.requests import SimpleRequest
@@ -23,9 +24,7 @@ def journal(store):
 def unknown(edge, journal):
     """An intent that was posted, and whose run never learned what came of it."""
     now = edge.clock.now()
-    names = {"run_name": "lost-run", "account": "default", "archive": "default"}
-    request = SimpleRequest(time_limit=5)
-    intent = decide(request, Settings(), run_id="lost", scheduled=None, now=now, **names)
+    intent = decide(CaptureOrder(SimpleRequest(time_limit=5), "lost", "lost-run"), Settings(), now=now)
     journal.begin(intent)
     about_to_post(journal, journal.find(intent.intent_id), Listing([], now.replace(microsecond=0)), "")
     return intent
@@ -65,9 +64,8 @@ def test_what_was_not_accepted_is_over(call, unknown, journal):
 
 def test_another_intents_capture_and_one_of_another_type_are_refused(call, edge, unknown, journal):
     own = edge.create(ACCOUNT, dict(unknown.body))
-    names = {"run_name": "other", "account": "default", "archive": "default"}
-    request = SimpleRequest(time_limit=6)
-    other = decide(request, Settings(), run_id="other", scheduled=None, now=edge.clock.now(), **names)
+    order = CaptureOrder(SimpleRequest(time_limit=6), "other")
+    other = decide(order, Settings(), now=edge.clock.now())
     journal.begin(other)
     journal.accept(other.intent_id, own)
     done = call("resolve", unknown.intent_id, "--capture", own["id"])

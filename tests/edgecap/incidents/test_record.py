@@ -9,6 +9,7 @@ from edgecap.alerts.model import Alert, derive, summary_of
 from edgecap.alerts.policy.decision import decide, read_policy
 from edgecap.captures.incident_part import IncidentPart
 from edgecap.captures.intent import decide as decide_intent
+from edgecap.captures.order import CaptureOrder
 from edgecap.incidents.record import HeldBack, IncidentEvent, Incidents, Part, closed_record
 from edgecap.report.incident_markdown import incident_page
 from edgecap.report.links import links_to
@@ -134,12 +135,13 @@ def test_a_manifest_gets_the_alert_without_its_payload():
 def test_the_same_part_is_the_same_intent_whatever_run_it_is_in():
     parts = [each for each, _ in noted().parts]
     assert len({each.intent_id for each in parts}) == len(parts) == 2
-    names = {"run_name": "r", "account": "default", "archive": "default", "scheduled": None, "now": NOW}
     window = SimpleRequest(time_limit=60, offset_time=NOW.replace(minute=30))
-    one, two = (
-        decide_intent(window, Settings(), run_id=run, part=parts[0], **names) for run in ("run 1", "run 2")
-    )
-    other = decide_intent(window, Settings(), run_id="run 1", part=parts[1], **names)
+
+    def intent(run, part):
+        return decide_intent(CaptureOrder(window, run, part=part), Settings(), now=NOW)
+
+    one, two = (intent(run, parts[0]) for run in ("run 1", "run 2"))
+    other = intent("run 1", parts[1])
     assert one.intent_id == two.intent_id == parts[0].intent_id != other.intent_id
     assert one.body == two.body
     # By the microseconds the capture is recognised whose answer was lost.

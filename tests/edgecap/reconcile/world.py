@@ -17,6 +17,7 @@ from edgecap.archive.journal import Journal
 from edgecap.captures.delivery import matching
 from edgecap.captures.destinations import destination_conf
 from edgecap.captures.intent import decide
+from edgecap.captures.order import CaptureOrder
 from edgecap.captures.posting import about_to_post
 from edgecap.cloudflare.client import Client, Listing
 from edgecap.errors import UnknownToApi
@@ -96,11 +97,8 @@ class World:
     def begin(self, request=None, run="run", **more):
         """An intent in the journal, and nothing more: its run was killed before the POST."""
         now = self.edge.clock.now() - timedelta(seconds=1)  # the list's own time has whole seconds
-        names = {"run_name": "test", "account": "default", "archive": "default", **more}
-        request = request or SimpleRequest(time_limit=5)
-        return self.journal.begin(
-            decide(request, self.settings, run_id=run, scheduled=None, now=now, **names)
-        )
+        order = CaptureOrder(request or SimpleRequest(time_limit=5), run, "test", **more)
+        return self.journal.begin(decide(order, self.settings, now=now))
 
     async def post(self, intent):
         """POST, and no more: the run was killed before it could journal the id."""
