@@ -60,7 +60,7 @@ def find_entry(store: Store, id_or_prefix: str) -> Entry:
     if place := parse_prefix(wanted.rstrip("/") + "/"):
         return read_entry(store, place.prefix)
     found: list[EntryPlace] = []
-    for period in _periods(None, None, datetime.now(UTC)) if wanted else ():
+    for period in date_prefixes(None, None, datetime.now(UTC)) if wanted else ():
         for place in _places(store, period):
             if place.capture_id == safe_name(wanted):
                 return read_entry(store, place.prefix)
@@ -149,7 +149,7 @@ def _tell(unreadable: list[str], unread: list[StoreError], *, gave_up: bool) -> 
 
 
 def _newest_first(store: Store, since: datetime | None, until: datetime | None) -> Iterator[EntryPlace]:
-    for period in _periods(since, until, datetime.now(UTC)):
+    for period in date_prefixes(since, until, datetime.now(UTC)):
         places = [place for place in _places(store, period) if _within(place, since, until)]
         yield from sorted(places, key=lambda place: (place.submitted, place.prefix), reverse=True)
 
@@ -169,7 +169,7 @@ def _places(store: Store, period: str) -> Iterator[EntryPlace]:
                 yield place
 
 
-def _periods(since: datetime | None, until: datetime | None, now: datetime) -> Iterator[str]:
+def date_prefixes(since: datetime | None, until: datetime | None, now: datetime) -> Iterator[str]:
     """Parts of keys that together cover the time asked for, newest first, and not a day more.
 
     Whole years far back and whole months near by, since a listing of many keys costs less than many

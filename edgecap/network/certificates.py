@@ -21,7 +21,7 @@ _CERTIFICATE = re.compile(
 )
 _HASHED = re.compile(r"[0-9a-f]{8}\.\d+", re.IGNORECASE)  # how OpenSSL finds a certificate in a folder
 # Where distributions keep all in one file, for programs that must be given one.
-_SYSTEM_FILES = (
+SYSTEM_FILES = (
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
     "/etc/pki/tls/cert.pem",
@@ -185,5 +185,5 @@ def _system_has_any() -> bool:
 
 
 def _system_file() -> str:
-    candidates = [ssl.get_default_verify_paths().cafile or "", *_SYSTEM_FILES]
+    candidates = [ssl.get_default_verify_paths().cafile or "", *SYSTEM_FILES]
     return next((path for path in candidates if path and Path(path).is_file()), "")

@@ -109,8 +109,11 @@ def test_who_does_not_know_the_secret_hears_nothing_else(address, inbox, headers
     assert inbox.counts().pending == 0
 
 
-def test_who_does_not_know_the_secret_fills_neither_log_nor_disk(address, inbox, log):
-    before = sum(path.stat().st_size for path in inbox._database.path.parent.iterdir())
+def test_who_does_not_know_the_secret_fills_neither_log_nor_disk(address, inbox, log, tmp_path):
+    def size():
+        return sum(path.stat().st_size for path in (tmp_path / "alerts").iterdir())
+
+    before = size()
     for number in range(100):
         headers = {"cf-webhook-auth": f"guess-{number}"}
         http.post(f"{address}/alerts/cloudflare", json=attack(number), headers=headers)
@@ -121,7 +124,7 @@ def test_who_does_not_know_the_secret_fills_neither_log_nor_disk(address, inbox,
     assert all("secret is missing or wrong (sent from 127.0.0.1)" in line for line in lines)
     assert 'edgecap_alert_requests_total{source="cloudflare",status="401"} 200.0' in page
     assert "guess" not in log.getvalue() + page
-    assert sum(path.stat().st_size for path in inbox._database.path.parent.iterdir()) == before
+    assert size() == before
 
 
 def test_garbage_for_http_does_not_fill_the_log(address, log):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgecap.archive.entries import _periods, find_entry, list_entries
+from edgecap.archive.entries import date_prefixes, find_entry, list_entries
 from edgecap.errors import Damaged, EntryMissing
 from edgecap.stores import Store
 
@@ -132,7 +132,7 @@ times = st.datetimes(min_value=datetime(2020, 1, 1), max_value=datetime(2027, 12
 @given(one=times, other=times, now=times, day=times)
 def test_periods_cover_each_day_asked_for_once_and_no_other(one, other, now, day):
     since, until = sorted((one.replace(tzinfo=UTC), other.replace(tzinfo=UTC)))
-    periods = list(_periods(since, until, now.replace(tzinfo=UTC)))
+    periods = list(date_prefixes(since, until, now.replace(tzinfo=UTC)))
     hits = [period for period in periods if f"{day:%Y/%m/%d}/".startswith(period)]
     assert len(hits) == (since.date() <= day.date() <= until.date())
     assert [period.ljust(11, "~") for period in periods] == sorted(
@@ -142,7 +142,7 @@ def test_periods_cover_each_day_asked_for_once_and_no_other(one, other, now, day
 
 @given(now=times)
 def test_without_bounds_everything_up_to_the_end_of_next_year_is_covered(now):
-    periods = list(_periods(None, None, now.replace(tzinfo=UTC)))
+    periods = list(date_prefixes(None, None, now.replace(tzinfo=UTC)))
     for day in (now, now.replace(month=12, day=31), now.replace(year=now.year + 1, month=12, day=31)):
         assert len([period for period in periods if f"{day:%Y/%m/%d}/".startswith(period)]) == 1
     assert len(periods) < 24

@@ -25,7 +25,6 @@ from edgecap.captures.queue import Priority
 from edgecap.requests import FullRequest, SimpleRequest
 from edgecap.settings import Account, Settings, Timing
 from edgecap.simulator.app import PREFIX, create_app
-from edgecap.simulator.clock import Clock
 from edgecap.simulator.credentials import Credential
 from edgecap.simulator.edge import Edge
 from edgecap.simulator.envelope import Refused
@@ -35,6 +34,7 @@ from edgecap.simulator.variants import Variant
 from edgecap.stores.folder import FolderStore
 from tests.edgecap.captures.lane_judge import Judge
 from tests.edgecap.captures.lane_runs import LEASE, Attempt, Run
+from tests.faults.edge import JumpingClock
 
 ACCOUNT = "a" * 32
 TOKEN = "a-token-for-the-tests"
@@ -92,7 +92,7 @@ class World:
             traffic=Quiet(),
             buckets=lambda uri: FolderStore(self.folder / "bucket"),
             credentials=[Credential("token", frozenset({ACCOUNT}), token=TOKEN)],
-            clock=Clock(start=START, source=lambda: self.seconds),
+            clock=JumpingClock(start=START, source=lambda: self.seconds),
             variant=variant,
             faults=Faults(seed=1),
         )

@@ -211,7 +211,7 @@ def test_an_unexplained_refusal_is_retried_ever_less_often(request_):
 def test_a_window_in_the_future_after_a_clock_change_is_waited_for():
     with a_world() as world:
         run = world.decide(SIMPLE, Priority.MANUAL)
-        world.edge.clock._start -= timedelta(minutes=10)
+        world.edge.clock.jump(-600)
         world.attempt(run).go()
         assert not world.judge.posts
         assert 598 < world.wait_of(run) < 602

@@ -52,7 +52,8 @@ class World:
         self.edge = server.edge
         self.account = Account(account_id=ACCOUNT, api_token=SecretStr(TOKEN), base_url=server.base_url)
         folder.mkdir()
-        self.journal = Journal(FolderStore(folder))
+        self.archive = FolderStore(folder)
+        self.journal = Journal(self.archive)
         self.timing = Timing()
         self.locks = {}
         self.memories = {}
@@ -279,7 +280,7 @@ async def test_who_asks_knows_the_capture_before_the_journal_does(world):
             assert known == [capture_raw["id"]]
             return super().accept(intent_id, capture_raw)
 
-    journal = Watching(world.journal._store)
+    journal = Watching(world.archive)
     intent = world.intent("first")
     async with Client(world.account, attempts=1) as client:
         submitter = Submitter(client, journal, world.lane, world.timing, accepted=known.append)

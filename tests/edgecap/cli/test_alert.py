@@ -1,6 +1,8 @@
 """`alert replay`, `explain` and `list`, with the products' own payloads and a real receiver."""
 
 import json
+import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import get_args
@@ -67,7 +69,7 @@ def test_the_option_has_every_source():
 
 class TestReplay:
     @pytest.mark.parametrize("path", FIXTURES, ids=lambda path: f"{path.parent.name} {path.stem}")
-    def test_every_payload_gets_in_as_its_product_would_send_it(self, call, receiver, path):
+    def test_every_payload_gets_in_as_its_product_would_send_it(self, call, receiver, path, tmp_path):
         """Byte for byte: what the receiver kept is the file."""
         done = call("alert", "replay", str(path), "--source", path.parent.name, "--json")
         assert done.returncode == 0, done.stderr
@@ -77,8 +79,8 @@ class TestReplay:
             assert (said["status"], said["arrival"]) == (200, None)
             return
         assert said == {**said, "status": 202, "arrival": 1}
-        with AlertInbox(receiver.inbox._database.path, read_only=True) as inbox:
-            row = inbox._database.rows("SELECT source, body FROM arrivals WHERE id = 1")[0]
+        with closing(sqlite3.connect(tmp_path / ".edgecap" / INBOX)) as inbox:
+            row = inbox.execute("SELECT source, body FROM arrivals WHERE id = 1").fetchone()
         assert row == (path.parent.name, path.read_bytes())
 
     def test_what_was_replayed_stands_in_the_list(self, call, receiver, tmp_path):

@@ -4,6 +4,7 @@ import os
 import ssl
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import certifi
 import pytest
@@ -18,7 +19,7 @@ from edgecap.network import certificates, check_network
 from edgecap.network.certificates import ADDITIONAL, REPLACING, Trust
 from edgecap.network.environment import network_environment
 
-SYSTEM = [name for name in certificates._SYSTEM_FILES if Path(name).is_file()]
+SYSTEM = [name for name in certificates.SYSTEM_FILES if Path(name).is_file()]
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +70,8 @@ def test_ssl_cert_file_replaces_the_system_store_and_others_add_to_it(tmp_path, 
 
 
 def test_a_machine_without_certificates_has_those_that_come_with_edgecap(monkeypatch):
-    monkeypatch.setattr(certificates, "_system_has_any", lambda: False)
+    monkeypatch.setattr(certificates, "SYSTEM_FILES", ())
+    monkeypatch.setattr(ssl, "get_default_verify_paths", lambda: SimpleNamespace(cafile=None, capath=None))
     assert len(Trust.read({}).context().get_ca_certs()) > 50
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import io
 import os
 import subprocess
 import sys
@@ -152,7 +153,7 @@ def test_every_error_of_googles_libraries_is_mapped(kind):
 )
 def test_answers_of_gcs_are_mapped(status, expected):
     response = requests.Response()
-    response._content = b'{"error": {"message": "words"}}'
+    response.raw = io.BytesIO(b'{"error": {"message": "words"}}')
     error = google.api_core.exceptions.from_http_status(status, "words", response=response)
     assert type(gcs_errors.explain(error, "gs://b/x")) is expected
 

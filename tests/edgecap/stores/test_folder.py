@@ -19,7 +19,7 @@ from edgecap.errors import (
     StoreUnreachable,
     StoreUnwritable,
 )
-from edgecap.files.durable import _rename_noreplace, explained
+from edgecap.files.durable import explained, make_folders, rename_new
 from edgecap.stores.folder import FolderStore
 
 
@@ -103,13 +103,13 @@ def test_a_folder_that_vanishes_during_a_put_is_not_made_again(tmp_path, root, m
     source.parent.mkdir(exist_ok=True)
     source.write_bytes(b"1")
     store = FolderStore(root)
-    publish = FolderStore._publish
 
-    def unmounted(*given):
-        root.rename(tmp_path / "away")
-        publish(*given)
+    def unmounted(folder, top):
+        if folder == root / "a" / "b":
+            root.rename(tmp_path / "away")
+        make_folders(folder, top)
 
-    monkeypatch.setattr(FolderStore, "_publish", unmounted)
+    monkeypatch.setattr("edgecap.stores.folder.make_folders", unmounted)
     with pytest.raises(StoreMissing):
         store.put("a/b/c", source, move=moved)
     assert not root.exists()
@@ -186,16 +186,21 @@ def test_deleting_takes_empty_folders_along(folder, root):
     assert everything(root) == [".tmp"]
 
 
-def test_without_hard_links_a_rename_replaces_nothing_either(tmp_path):
+def test_without_hard_links_a_rename_replaces_nothing_either(tmp_path, monkeypatch):
     """What file systems without links get."""
+
+    def no_link(*_, **__):
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "link", no_link)
     source, target = tmp_path / "source", tmp_path / "target"
     source.write_bytes(b"new")
     target.write_bytes(b"old")
     with pytest.raises(FileExistsError):
-        _rename_noreplace(source, target)
+        rename_new(source, target)
     assert target.read_bytes() == b"old"
     target.unlink()
-    _rename_noreplace(source, target)
+    rename_new(source, target)
     assert target.read_bytes() == b"new"
     assert not source.exists()
 

@@ -1,12 +1,28 @@
 """Alerts and plans for the inbox, made of the few things that it looks at."""
 
+import sqlite3
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from unittest.mock import patch
 
 from edgecap.alerts.model import Alert, derive
 from edgecap.alerts.policy.decision import Plan, Planned
 from edgecap.requests import Filter, SimpleRequest
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+
+
+@contextmanager
+def connections():
+    """The connections to SQLite that are opened in the block: an inbox opens its writer, then its reader."""
+    opened, connect = [], sqlite3.connect
+
+    def noted(*arguments, **options):
+        opened.append(connect(*arguments, **options))
+        return opened[-1]
+
+    with patch("sqlite3.connect", noted):
+        yield opened
 
 
 def alert(event="start", key="attack", *, at=NOON, identity="", about="203.0.113.7", timed=True, raw=None):

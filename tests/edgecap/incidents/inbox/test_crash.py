@@ -8,14 +8,16 @@ import multiprocessing
 import os
 import random
 import signal
+import sqlite3
 import threading
 import time
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
 from edgecap.incidents.inbox.alert_inbox import AlertInbox
-from tests.edgecap.incidents.inbox.inbox_parts import NOON, alert, plan
+from tests.edgecap.incidents.inbox.inbox_parts import NOON, alert, connections, plan
 
 CONTEXT = multiprocessing.get_context("fork")  # a process of its own, without the second that imports take
 NEVER = 10**9
@@ -68,8 +70,9 @@ class Life:
     threads: bool = True
 
     def __call__(self) -> None:
-        inbox = AlertInbox(self.path)
-        self._arm(inbox)
+        with connections() as opened:
+            inbox = AlertInbox(self.path)
+        self._arm(opened[0])
         if self.threads:
             keeping = threading.Thread(target=self._keep, args=(inbox,))
             keeping.start()
@@ -81,7 +84,7 @@ class Life:
             self._deliver(inbox)
         os._exit(0)
 
-    def _arm(self, inbox) -> None:
+    def _arm(self, writer) -> None:
         left = [self.dies_at]
 
         def before_statement(_sql) -> None:
@@ -90,7 +93,7 @@ class Life:
                 os.kill(os.getpid(), signal.SIGKILL)
 
         if self.dies_at < NEVER:
-            inbox._database._writer.set_trace_callback(before_statement)
+            writer.set_trace_callback(before_statement)
 
     def _keep(self, inbox) -> None:
         told = os.open(self.answers, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
@@ -150,8 +153,8 @@ class World:
         if not self.path.exists() or not self.path.stat().st_size:
             assert not self.told()
             return 0
-        with AlertInbox(self.path) as inbox:
-            rows = inbox._database.rows("SELECT id, body FROM arrivals ORDER BY id")
+        with AlertInbox(self.path):
+            rows = [(id_, body) for id_, _, body in self.arrivals()]
             # Each is there once, in order, and nothing of another group is between.
             assert [row[1] for row in rows] == self.bodies[: len(rows)]
             numbers = {id_: n for n, (id_, _) in enumerate(rows)}
@@ -170,14 +173,15 @@ class World:
 
     def judge(self, undisturbed):
         with AlertInbox(self.path) as inbox, AlertInbox(undisturbed.path) as calm:
-            assert self.kept_ids(inbox) == self.kept_ids(calm)
+            assert self.arrivals() == undisturbed.arrivals()
             assert seen(inbox) == seen(calm)
             assert seen(inbox)["pending"] == seen(inbox)["orders"] == []
         assert self.runs() == undisturbed.runs()
 
-    @staticmethod
-    def kept_ids(inbox):
-        return inbox._database.rows("SELECT id, state, body FROM arrivals ORDER BY id")
+    def arrivals(self):
+        """The id, the state and the body of each, as they are in the file."""
+        with closing(sqlite3.connect(self.path)) as file:
+            return file.execute("SELECT id, state, body FROM arrivals ORDER BY id").fetchall()
 
 
 def test_kills_at_random_moments_do_not_change_the_outcome(tmp_path):

@@ -8,7 +8,7 @@ import pytest
 from edgecap.alerts.model import derive
 from edgecap.errors import StoreUnwritable
 from edgecap.incidents.inbox.alert_inbox import AlertInbox, Outcome
-from tests.edgecap.incidents.inbox.inbox_parts import NOON, alert, plan, take
+from tests.edgecap.incidents.inbox.inbox_parts import NOON, alert, connections, plan, take
 
 SECOND = timedelta(seconds=1)
 HOUR = timedelta(hours=1)
@@ -164,24 +164,30 @@ def test_a_probe_writes_and_leaves_nothing_behind(inbox):
 # How long it takes
 
 
-def steps(inbox, work):
-    """How many instructions of SQLite's machine it takes, on both connections."""
+def steps(opened, work):
+    """How many instructions of SQLite's machine it takes, on all these connections."""
     counted = [0]
 
     def count():
         counted[0] += 1
         return 0
 
-    connections = (inbox._database._reader, inbox._database._writer)
-    for connection in connections:
+    for connection in opened:
         connection.set_progress_handler(count, 1)
     work()
-    for connection in connections:
+    for connection in opened:
         connection.set_progress_handler(None, 0)
     return counted[0]
 
 
-def test_no_step_takes_longer_in_a_book_with_a_long_past(inbox):
+@pytest.fixture
+def opened():
+    """The connections of the inbox of a test that asks for this first."""
+    with connections() as opened:
+        yield opened
+
+
+def test_no_step_takes_longer_in_a_book_with_a_long_past(opened, inbox):
     """Each question has an index: 3,000 arrivals, alerts, incidents and orders cost it nothing."""
     asked = {
         "keep": lambda n: inbox.keep([("generic", b"{}", NOON)]),
@@ -199,7 +205,7 @@ def test_no_step_takes_longer_in_a_book_with_a_long_past(inbox):
     def measure(name):
         first, second = inbox.keep([("generic", b"{}", NOON)] * 2)
         given = (first, alert(key=name, about=name), second, alert("end", key=name, about=name))
-        found = {each: steps(inbox, lambda each=each: asked[each](given)) for each in asked}
+        found = {each: steps(opened, lambda each=each: asked[each](given)) for each in asked}
         for kept in inbox.pending():
             inbox.settle(kept.id, [])
         for order in inbox.orders():

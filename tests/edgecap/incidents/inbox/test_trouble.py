@@ -10,7 +10,7 @@ from edgecap.errors import ConfigError, Damaged, ObjectMissing, StoreFull, Store
 from edgecap.incidents.inbox.alert_inbox import AlertInbox
 from edgecap.incidents.inbox.database import explain
 from edgecap.incidents.inbox.schema import VERSION
-from tests.edgecap.incidents.inbox.inbox_parts import NOON, alert, take
+from tests.edgecap.incidents.inbox.inbox_parts import NOON, alert, connections, take
 from tests.mounting import remount
 
 PAGE = 4096
@@ -138,9 +138,9 @@ def test_pages_that_were_overwritten_are_found_at_the_start(used):
 
 
 def test_damage_to_an_open_inbox_is_reported_when_it_is_read(used):
-    with AlertInbox(used) as inbox:
+    with connections() as opened, AlertInbox(used) as inbox:
         size = used.stat().st_size
-        inbox._database._reader.execute("PRAGMA cache_size = 0")
+        opened[1].execute("PRAGMA cache_size = 0")
         with used.open("r+b") as file:
             file.seek(PAGE)
             file.write(b"\xa5" * (size - PAGE))

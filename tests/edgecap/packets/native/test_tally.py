@@ -311,5 +311,14 @@ def test_a_seed_makes_other_hashes():
     assert len(indexes) == 20
 
 
-def test_two_tallies_do_not_share_a_seed():
-    assert FlowTable()._seed != FlowTable()._seed
+def test_two_tallies_do_not_share_a_seed(monkeypatch):
+    seeds = []
+
+    def gather(flows, *_, seed):
+        seeds.append(seed)
+        return len(flows), 0
+
+    monkeypatch.setattr(tally, "gather", lambda *given: gather(*given[:-1], seed=given[-1]))
+    for table in (FlowTable(), FlowTable()):
+        table.sources.gather(np.empty(1, FLOW))
+    assert len(set(seeds)) == 2
