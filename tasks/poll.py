@@ -66,15 +66,17 @@ async def poll(order: CaptureOrder, capture: Capture) -> FinalCapture | Waiting:
         keeps = patience(await prefect.read_flow_run(UUID(order.run_id)))
     async with Client(sign_in) as client:
         now = await look(client, capture)
+        clock = timing.server_clock(client.server_now)
         plan = Poll(
-            submitted=capture.submitted or client.server_now(),
+            clock,
+            submitted=capture.submitted or clock.now(),
             time_limit=request.time_limit if isinstance(request, FullRequest) else 0,
-            first=timing.poll_first * timing.server_speed,
-            most=timing.poll_most * timing.server_speed,
+            first=timing.poll_first,
+            most=timing.poll_most,
             margin=timing.margin,
         )
         artifact = await acreate_progress_artifact(
-            plan.progress(client.server_now()),
+            plan.progress(),
             key=f"progress-{capture.id[:12]}",
             description=f"{request}: {now.status}",
         )
@@ -83,24 +85,22 @@ async def poll(order: CaptureOrder, capture: Capture) -> FinalCapture | Waiting:
             if now.status != status:
                 status = now.status
                 log.info("Capture %s is %s", capture.id, status)
-            if client.server_now() > plan.deadline:
+            if clock.now() > plan.deadline:
                 raise DeadlinePassed(
-                    f"capture {capture.id} is still {now.status} at {rfc3339(client.server_now())}",
+                    f"capture {capture.id} is still {now.status} at {rfc3339(clock.now())}",
                     where=f"account {order.account}",
                     hint="look at it in the dashboard, or raise timing.margin",
                 )
-            pause = plan.pause(client.server_now()) / timing.server_speed
+            pause = plan.pause()
             if pause > keeps:
                 at = datetime.now(UTC) + timedelta(seconds=pause)
                 return Waiting(
                     WAITING_FOR_CAPTURE, at, f"Waiting for capture {capture.id}: it is {now.status}"
                 )
-            wait = plan.wait(wait, client.server_now())
-            await asyncio.sleep(wait / timing.server_speed)
+            wait = plan.wait(wait)
+            await asyncio.sleep(wait)
             now = await look(client, capture)
-            await aupdate_progress_artifact(
-                artifact, plan.progress(client.server_now()), description=f"{request}: {now.status}"
-            )
+            await aupdate_progress_artifact(artifact, plan.progress(), description=f"{request}: {now.status}")
         await aupdate_progress_artifact(artifact, 100.0, description=f"{request}: {now.status}")
         if isinstance(request, FullRequest):
             with suppress(httpx.HTTPError):  # the next one looks by itself, only later
@@ -114,4 +114,4 @@ async def poll(order: CaptureOrder, capture: Capture) -> FinalCapture | Waiting:
                 capture_id=capture.id,
                 hint="widen the filter, capture longer, or choose another place",
             )
-        return FinalCapture(now, client.server_now())
+        return FinalCapture(now, clock.now())

@@ -23,7 +23,7 @@ from edgecap.captures.order import CaptureOrder
 from edgecap.captures.outages import AWAY, SHUT_OUT
 from edgecap.captures.ownership import require_validated
 from edgecap.captures.queue import GRACE, Waiter
-from edgecap.captures.submission import Started, Submitter, seconds_until
+from edgecap.captures.submission import Started, Submitter
 from edgecap.cloudflare.client import Client
 from edgecap.cloudflare.models import Capture
 from edgecap.errors import StoreError, TooLate
@@ -42,6 +42,7 @@ from tasks.runtime.retry import DELAYS, PASSING, TRIES, passing_soon
 from tasks.runtime.suspend import WAITING_FOR_LANE, Waiting, mark_running, mark_waiting, patience
 
 EARLIEST = 15.0  # seconds; Prefect's workers look ten ahead
+SHORTEST_NAP = 0.1  # seconds
 LONGEST_NAP = 30.0  # seconds; somebody may have stopped the capture that we wait for
 
 
@@ -188,16 +189,15 @@ async def _decide(order: CaptureOrder, settings: Settings, client: Client, run: 
     ends = order.scheduled
     if order.part and isinstance(order.request, SimpleRequest):
         ends = order.request.offset_time
-    try:
-        now = (await client.list_captures()).server_time
-    except AWAY:
-        now = datetime.now(UTC)  # the best that is known; the window is kept, and asked for later
-    if ends and (early := (ends - now).total_seconds()) > 0:
+    with suppress(*AWAY):  # then our own clock is the best that is known; the window is asked for later
+        await client.list_captures()
+    clock = settings.timing.server_clock(client.server_now)
+    if ends and (early := clock.until(ends).total_seconds()) > 0:
         # A worker starts runs ahead of time, and the window that was meant ends when the run was scheduled.
-        await asyncio.sleep(min(early / settings.timing.server_speed, EARLIEST))
+        await asyncio.sleep(min(early, EARLIEST))
     # What is wanted now was wanted when it could not be written down, too.
-    wanted = outage.since if (outage := outage_of(run)) else max(now, client.server_now())
-    return decide(order, settings, now=wanted)
+    now = outage.since if (outage := outage_of(run)) else clock.now()
+    return decide(order, settings, now=now)
 
 
 class _InLine:
@@ -211,7 +211,7 @@ class _InLine:
         run: FlowRun,
         request: SimpleRequest | FullRequest,
     ) -> None:
-        self._client = client
+        self._clock = timing.server_clock(client.server_now)
         self._timing = timing
         self._queue = queue
         self._run = run
@@ -227,7 +227,7 @@ class _InLine:
 
     async def wait(self, turn: Admission) -> Waiting | None:
         """Wait for a turn that is near; return until when, if it is not."""
-        nap = seconds_until(turn, self._client.server_now(), self._timing.server_speed)
+        nap = max(SHORTEST_NAP, self._clock.until(turn.at).total_seconds())
         at = datetime.now(UTC) + timedelta(seconds=nap)
         waiting = Waiting(WAITING_FOR_LANE, at, f"Waiting for the {self._kind} lane: {turn.reason}")
         await self._queue.join(self._run, self._waiter)
@@ -260,13 +260,13 @@ class _InLine:
         if self._said.name:
             await mark_running(self._run.id)
         await self._queue.leave(self._run)
-        now = self._client.server_now()
+        now = self._clock.now()
         free = ends(capture, now)
         if self._kind == "simple":
             free = (capture.submitted or now) + timedelta(seconds=self._timing.simple_spacing)
-        wait = max(0.0, (free - now).total_seconds() / self._timing.server_speed)
+        wait = max(timedelta(), self._clock.until(free))
         with suppress(*PASSING, httpx.HTTPError):  # the next one looks by itself, only later
             await self._queue.call_next(
-                at=datetime.now(UTC) + timedelta(seconds=wait),
+                at=datetime.now(UTC) + wait,
                 patience=timedelta(seconds=self._timing.urgent_after),
             )

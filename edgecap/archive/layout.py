@@ -104,11 +104,6 @@ def lies_in_an_entry(key: str) -> bool:
     )
 
 
-def raw_key(prefix: str, name: str) -> str:
-    """The key of a file as fetched; `name` is from `raw_names`, or `SIMPLE_NAME`."""
-    return f"{prefix}{RAW}{name}"
-
-
 def raw_names(source_keys: Iterable[str], capture_id: str) -> dict[str, str]:
     """A file name for each source key, all different even where case does not count.
 

@@ -11,6 +11,7 @@ from edgecap.captures import identity
 from edgecap.captures.adoption import Sought
 from edgecap.captures.destinations import without_keys
 from edgecap.captures.lanes import Admission
+from edgecap.clock import ServerClock
 from edgecap.cloudflare.client import Listing
 from edgecap.errors import (
     ApiError,
@@ -40,13 +41,13 @@ class Look:
         listing: what it showed.
         at: when the answer came, by `monotonic`.
         monotonic: seconds that never jump.
-        speed: of the server's clock.
+        clock: the server's.
     """
 
     listing: Listing
     at: float
     monotonic: Callable[[], float]
-    speed: float
+    clock: ServerClock
 
     @property
     def age(self) -> float:
@@ -55,7 +56,7 @@ class Look:
 
     def now(self) -> datetime:
         """The server's time, a little late at most."""
-        return self.listing.server_time + timedelta(seconds=self.age * self.speed)
+        return self.listing.server_time + self.clock.there(timedelta(seconds=self.age))
 
 
 def about_to_post(journal: Journal, record: JournalRecord, listing: Listing, destination_conf: str) -> int:

@@ -112,8 +112,8 @@ class Submitter:
         self._spacing = timedelta(seconds=timing.simple_spacing)
         self._look_again = timedelta(seconds=timing.full_retry)
         self._patience = timedelta(seconds=timing.urgent_after)
-        self._outage = timedelta(seconds=timing.outage * timing.server_speed)
-        self._speed = timing.server_speed
+        self._server = timing.server_clock(client.server_now)
+        self._outage = self._server.there(timedelta(seconds=timing.outage))
 
     async def attempt(
         self, intent: Intent, *, destination_conf: str | None, me: Waiter | None = None
@@ -141,7 +141,7 @@ class Submitter:
         try:
             return await self._attempt(intent, destination_conf, me)
         except OutcomeUnknown as unknown:
-            repeat = repeat_of(intent, now=self._client.server_now())
+            repeat = repeat_of(intent, now=self._server.now())
             if repeat is None:
                 raise
             intent = await asyncio.to_thread(begin_repeat, self._journal, intent, repeat, unknown)
@@ -159,7 +159,7 @@ class Submitter:
                 return earlier
             intent = record.intent  # another life may have had to ask for its window again
             listing = await self._client.list_captures()
-            look = Look(listing, self._monotonic(), self._monotonic, self._speed)
+            look = Look(listing, self._monotonic(), self._monotonic, self._server)
             sought = await find_accepted(self._journal, record, listing, self._client)
             if sought.capture:
                 return await self._adopt(intent, sought.capture)
@@ -285,7 +285,7 @@ class Submitter:
             patience=self._patience,
             urgent_went=bool(hold.memory and hold.memory.urgent),
         )
-        free = now + (turn.at - server_now) / self._speed
+        free = now + self._server.here(turn.at - server_now)
         place = place_of(me, order, free=free, now=now)
         urgent = any(waiter.priority < me.priority for waiter in order[order.index(me) + 1 :])
         if not place.ahead or (turn.now and not place.yields):
@@ -370,8 +370,3 @@ def _accepted(record: JournalRecord) -> Started | None:
             hint="start a new run if it is still wanted",
         )
     return None
-
-
-def seconds_until(turn: Admission, server_now: datetime, speed: float) -> float:
-    """Seconds of our own clock until `turn`, at least a tenth; `speed` is that of the server's clock."""
-    return max(0.1, (turn.at - server_now).total_seconds() / speed)

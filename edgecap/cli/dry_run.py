@@ -93,7 +93,7 @@ async def _plan(
         with suppress(NetworkFailure):
             await client.create_capture(body)
     assert transport.request is not None
-    wait = max(0.0, (start - listing.server_time).total_seconds() / timing.server_speed)
+    clock = timing.server_clock(lambda: listing.server_time)
     return {
         "method": transport.request.method,
         "url": str(transport.request.url),
@@ -101,7 +101,7 @@ async def _plan(
         "body": json_.loads(redact(transport.request.content.decode())),
         "residual": intent.residual,
         "earliest_start": rfc3339(start),
-        "wait_seconds": round(wait, 1),
+        "wait_seconds": round(max(0.0, clock.until(start).total_seconds()), 1),
         "waits_for": turn.reason or None,
     }
 

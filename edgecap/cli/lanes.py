@@ -102,7 +102,8 @@ def view(
         look_again=timedelta(seconds=timing.full_retry),
     )
     running = tuple(capture for capture in listing.captures if capture.type == kind and not capture.is_final)
-    starts = now + (turn.expected - listing.server_time) / timing.server_speed
+    clock = timing.server_clock(lambda: listing.server_time)
+    starts = now + clock.until(turn.expected)
     known = {str(run["id"]): run for run in runs}
     order = in_order(map(waiter_of, runs), now=now, patience=timedelta(seconds=timing.urgent_after))
     line = []
@@ -110,7 +111,7 @@ def view(
         run = known[waiter.name]
         state = run.get("state") or {}
         line.append(InLine(waiter, run["name"], state.get("name") or "", state.get("message") or "", starts))
-        starts += (waiter.holds + CHANGE_OVER if kind == "full" else spacing) / timing.server_speed
+        starts += clock.here(waiter.holds + CHANGE_OVER if kind == "full" else spacing)
     return LaneView(account, kind, running, turn, tuple(line))
 
 

@@ -130,16 +130,11 @@ class Client:
             f"clock {self._clock_offset.total_seconds():+.1f} s{limit}]>"
         )
 
-    @property
-    def clock_offset(self) -> timedelta:
-        """The server's clock minus ours, from the last answer's `Date`; zero before the first.
-
-        `Date` has whole seconds, so this may be too small by a second and the answer's way, never too large.
-        """
-        return self._clock_offset
-
     def server_now(self) -> datetime:
-        """The server's time, aware, UTC; it may lag by a second and does not run ahead."""
+        """The server's time by the `Date` of its last answer, aware, UTC; ours before the first answer.
+
+        `Date` has whole seconds, so this may lag by a second and the answer's way. It does not run ahead.
+        """
         return self._clock() + self._clock_offset
 
     @property

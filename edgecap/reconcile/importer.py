@@ -138,8 +138,7 @@ class Importer:
     def _patience(self, capture: Capture) -> Timing:
         """The timing for files some of which are there: what is left of their time, and enough to settle."""
         timing = self._settings.timing
-        now = self._client.server_now()
+        clock = timing.server_clock(self._client.server_now)
         # One that reached its limit is over before its time.
-        over = now - min(now, ends(capture, now))
-        left = timing.delivery - over.total_seconds() / timing.server_speed
+        left = timing.delivery + min(0.0, clock.until(ends(capture, clock.now())).total_seconds())
         return timing.model_copy(update={"delivery": max(left, 3 * timing.settle + 2)})

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Self, TypeVar
 from urllib.parse import unquote
@@ -26,6 +27,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from edgecap.clock import ServerClock
 from edgecap.errors import ConfigError
 from edgecap.redact import redact
 from edgecap.requests import Bounds
@@ -142,6 +144,14 @@ class Timing(BaseModel):
     server_speed: float = Field(
         1.0, gt=0, description="How fast the API's clock runs; other than 1 only with a simulator"
     )
+
+    def server_clock(self, now: Callable[[], datetime]) -> ServerClock:
+        """The API's clock.
+
+        Args:
+            now: tells the server's time, aware, UTC: as the client does, or as a list of captures says.
+        """
+        return ServerClock(now, self.server_speed)
 
 
 class Settings(BaseSettings):

@@ -9,7 +9,7 @@ from uuid import UUID
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import FlowRun
 
-from edgecap.captures.outages import AWAY, Outage, another_failure, is_over, pause, reason, waits_for
+from edgecap.captures.outages import Outage, another_failure, is_over, pause, reason, waits_for
 from edgecap.errors import ConfigError, EdgecapError
 from edgecap.settings import Settings, load_settings
 from edgecap.settings.uri import parse_uri
@@ -38,11 +38,6 @@ async def wait_out(run_id: str, error: EdgecapError) -> Waiting:
 def outage_of(run: FlowRun) -> Outage | None:
     """The last outage that a run met; it may be over."""
     return Outage.parse(str(run.labels.get(OUTAGE, "")))
-
-
-def is_away(error: BaseException) -> bool:
-    """Whether an error says that a service is away."""
-    return isinstance(error, AWAY)
 
 
 async def _read(run_id: str) -> FlowRun:

@@ -13,7 +13,6 @@ from edgecap.archive.layout import (
     incident_key,
     intent_key,
     parse_prefix,
-    raw_key,
     raw_names,
     safe_name,
 )
@@ -27,7 +26,6 @@ ID = "0af1" * 8
 def test_a_full_capture_lies_under_its_day_time_type_place_and_id(capture):
     prefix = entry_prefix(capture())
     assert prefix == f"captures/2026/11/23/2026-11-23T06-34-06Z_full_ORD_{ID}/"
-    assert raw_key(prefix, "ord02-s1.pcap") == prefix + "raw/ord02-s1.pcap"
 
 
 def test_a_simple_capture_is_from_everywhere(capture):

@@ -16,7 +16,7 @@ import httpx
 from edgecap.archive.journal import Intent, Journal
 from edgecap.captures.lanes import LastSubmission
 from edgecap.captures.queue import Priority, Waiter
-from edgecap.captures.submission import Started, Submitter, seconds_until
+from edgecap.captures.submission import Started, Submitter
 from edgecap.cloudflare.client import Client
 from edgecap.errors import ApiError, OutcomeUnknown, WindowTooOld
 
@@ -291,7 +291,7 @@ class Attempt:
                     world.judge.start(run, outcome)
                     run.started = outcome
                     return
-                wait = seconds_until(outcome, client.server_now(), 1)
+                wait = max(0.1, (outcome.at - client.server_now()).total_seconds())
             now = world.machine_now()
             run.since = run.since or now
             run.wakes, run.jumps = now + timedelta(seconds=wait), world.jumps

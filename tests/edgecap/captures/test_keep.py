@@ -34,7 +34,7 @@ def fetched(archive):
     return Fetching(tuple(put_raw(archive, CAPTURE, {"all.pcap": recorded("ord02-s1")})), missing=True)
 
 
-def test_an_entry_has_what_was_fetched_what_was_made_of_it_and_the_intent(archive, intent, fetched):
+def test_an_entry_has_the_fetched_and_derived_files_and_the_intent(archive, intent, fetched):
     entry = keep(archive, CAPTURE, fetched, intent)
     manifest = entry.manifest
     assert verify_entry(archive, entry) == []

@@ -8,6 +8,7 @@ from edgecap.archive.journal import Journal
 from edgecap.captures.intent import decide
 from edgecap.captures.order import CaptureOrder
 from edgecap.captures.posting import Look, about_to_post, had_arrived, proves_nothing_accepted, repeat_of
+from edgecap.clock import ServerClock
 from edgecap.cloudflare.models import Capture, Listing
 from edgecap.errors import (
     BadCredentials,
@@ -82,7 +83,7 @@ def test_server_trouble_proves_nothing():
 
 
 def test_the_server_s_time_advances_from_the_look_at_its_speed():
-    look = Look(Listing([], NOW), 100.0, lambda: 130.0, speed=2.0)
+    look = Look(Listing([], NOW), 100.0, lambda: 130.0, ServerClock(lambda: NOW, speed=2.0))
     assert look.age == 30
     assert look.now() == NOW + MINUTE
 

@@ -15,7 +15,7 @@ from edgecap.captures.order import CaptureOrder
 from edgecap.captures.polling import SHOWN_WITHIN, look
 from edgecap.captures.posting import about_to_post
 from edgecap.captures.queue import Priority, Waiter
-from edgecap.captures.submission import Started, Submitter, seconds_until
+from edgecap.captures.submission import Started, Submitter
 from edgecap.cloudflare.client import Client
 from edgecap.cloudflare.models import Capture
 from edgecap.errors import CaptureFailed, NetworkFailure, RequestRefused, UnknownToApi
@@ -93,7 +93,7 @@ class World:
                 if isinstance(outcome, Started):
                     return outcome
                 await asyncio.sleep(0.01)  # the others' turn
-                self.time.seconds += seconds_until(outcome, self.edge.clock.now(), 1.0)
+                self.time.seconds += max(0.1, (outcome.at - self.edge.clock.now()).total_seconds())
 
     def accepted(self):
         return [line for line in self.edge.log.events("request") if posted(line, "accepted")]
