@@ -1,4 +1,4 @@
-"""Keeping secrets out of everything that a person or a log can see."""
+"""Remove secrets from everything that people or logs can see."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import re
 
 HIDDEN = "***"
 
-# What carries a secret by its name: an r2:// destination and signed URLs in their query (also when that is
-# percent-encoded once more), settings, the environment, JSON, and HTTP in its headers.
+# Names of secrets: in an r2:// destination, in signed URLs (also percent-encoded twice), in settings, the
+# environment, JSON and HTTP headers.
 _NAMES = (
     r"(?:secret[-_])?access[-_]key(?:[-_]id)?|api[-_](?:token|key)|x-auth-(?:user-service-)?key|cf-webhook-auth"
     r"|x-(?:amz|goog)-(?:[a-z-]*-)?(?:signature|credential|token)"

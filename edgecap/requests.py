@@ -1,8 +1,8 @@
-"""What is asked for: simple and full captures, with the API's documented bounds as settings.
+"""Requests for simple and full captures; the API's documented bounds are settings.
 
-Field names are the API's own, except `bucket`, which is a *name* from the settings: a destination URI can
-hold a secret, and requests are shown in run parameters and forms. And except `expression`, of which the API
-does what it can: `edgecap.filters.of_request` says what.
+Field names are the API's own, with two exceptions. `bucket` is a *name* from the settings: a destination URI
+can hold a secret, and run parameters and forms show requests. `expression` is edgecap's: the API applies the
+part that it can (see `edgecap.filters.of_request`).
 """
 
 from __future__ import annotations
@@ -62,15 +62,15 @@ Expression = Annotated[
     Field(
         title="Filter expression",
         description="Which packets, as for tcpdump, such as udp and src port 53 and net 203.0.113.0/24; "
-        "addresses, no names of hosts. Packets must match the filter's fields as well. The API does what it "
-        "can of it (edgecap explain says what), the rest is applied to the packets once they are here",
+        "addresses, not host names. Packets must also match the filter's fields. The API applies what it can "
+        "(edgecap explain says what), edgecap applies the rest to the fetched packets",
     ),
 ]
-"""A filter in pcap-filter's language."""
+"""A filter in pcap-filter syntax."""
 
 
 class SimpleRequest(BaseModel):
-    """A look back at sampled packet headers in all data centres. One request a minute per account."""
+    """Sampled packet headers of the recent past in all data centres. One request a minute per account."""
 
     model_config = ConfigDict(extra="forbid", title="Simple capture")
 
@@ -93,12 +93,12 @@ class SimpleRequest(BaseModel):
 
 
 class FullRequest(BaseModel):
-    """Every packet, whole, at one data centre from now on. One pending or running per account."""
+    """Every packet, whole, at one data centre, from now on. At most one pending or running per account."""
 
     model_config = ConfigDict(extra="forbid", title="Full capture")
 
     type: Literal["full"] = "full"
-    colo: str = Field(description="Data centre such as ord02, or all of a city's such as ORD")
+    colo: str = Field(description="Data centre such as ord02, or city such as ORD (all its data centres)")
     bucket: str = Field(
         "default", description="Name of a bucket in the settings; Cloudflare writes the packets there"
     )
@@ -119,7 +119,7 @@ CaptureRequest = Annotated[SimpleRequest | FullRequest, Field(discriminator="typ
 
 
 class Bounds(BaseModel):
-    """The documented limits of requests. Settings, since the documentation contradicts itself on some."""
+    """The documented limits of requests. They are settings, because the documentation contradicts itself."""
 
     model_config = ConfigDict(extra="forbid")
 

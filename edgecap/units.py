@@ -1,4 +1,4 @@
-"""Numbers and times as people read them: short, with their unit, and always the same way."""
+"""Format numbers and times for people: short, with units, always the same way."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def short(number: float, unit: str = "") -> str:
     ('1.23 Mpps', '950', '0.25 bit/s')
     """
     size, prefix = float(number), 0
-    # What three digits would round up to a thousand belongs to the next prefix.
+    # A size that rounds up to a thousand gets the next prefix.
     while abs(size) >= _THOUSAND - 0.5 and prefix < len(_PREFIXES) - 1:
         size /= _THOUSAND
         prefix += 1

@@ -8,8 +8,8 @@ import httpx
 
 from edgecap.alerts.sources.enabled import EnabledSource
 from edgecap.errors import AlertNotUnderstood, ConfigError, EdgecapError, SetupError
+from edgecap.network.errors import diagnose
 from edgecap.network.over_httpx import Network
-from edgecap.network.trouble import trouble_of
 
 TIMEOUT = 20.0  # seconds; the receiver gives a body ten, and the disk eight
 
@@ -64,11 +64,11 @@ def replay(address: str, door: EnabledSource, body: bytes, *, direct: bool = Fal
             hint="give one such as http://127.0.0.1:4280",
         ) from None
     except httpx.HTTPError as error:
-        trouble = None if direct else trouble_of(error, url)
+        diagnosis = None if direct else diagnose(error, url)
         raise SetupError(
-            f"no receiver answers: {trouble.what if trouble else str(error) or type(error).__name__}",
+            f"no receiver answers: {diagnosis.what if diagnosis else str(error) or type(error).__name__}",
             where=url,
-            hint=trouble.hint if trouble else "start one with `edgecap receive`, or name it with --url",
+            hint=diagnosis.hint if diagnosis else "start one with `edgecap receive`, or name it with --url",
         ) from None
     told = _json(answer)
     if answer.status_code not in _TAKEN:

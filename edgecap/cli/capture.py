@@ -117,7 +117,7 @@ def full(
     """Record every packet, whole, at one data centre from now on.
 
     Args:
-        colo: Data centre such as ord02, or all of a city's such as ORD.
+        colo: Data centre such as ord02, or city such as ORD (all its data centres).
         seconds: Seconds to capture, 1 to 86400.
         packets: Packets at most, 1 to 10000; no limit if not given.
         bytes: Bytes at most, such as 100MB, up to 1GB; no limit if not given.

@@ -13,8 +13,8 @@ from edgecap.cli.exits import debugging
 from edgecap.errors import SetupError
 from edgecap.network import prefect_api_url
 from edgecap.network.environment import network_environment
+from edgecap.network.errors import diagnose
 from edgecap.network.over_httpx import Network
-from edgecap.network.trouble import trouble_of
 
 _ALSO_WITHOUT_SETUP = (
     "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE",
@@ -68,11 +68,11 @@ def _require(api_url: str) -> None:
         with httpx.Client(transport=Network(), timeout=60) as client:
             answer = client.get(f"{api_url.rstrip('/')}/health")
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        trouble = trouble_of(error, api_url)
+        diagnosis = diagnose(error, api_url)
         raise SetupError(
-            f"the Prefect server does not answer: {trouble.what if trouble else error}",
+            f"the Prefect server does not answer: {diagnosis.what if diagnosis else error}",
             where=api_url,
-            hint=trouble.hint if trouble else "start it with `edgecap up`, or correct PREFECT_API_URL",
+            hint=diagnosis.hint if diagnosis else "start it with `edgecap up`, or correct PREFECT_API_URL",
         ) from None
     if answer.is_server_error:
         raise SetupError(

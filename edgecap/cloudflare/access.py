@@ -1,4 +1,4 @@
-"""How an account signs in to the API, and where that answers."""
+"""Credentials and address of an account's API."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _IN_A_HEADER = re.compile(r"[\x21-\x7e]+")
 
 
 def secret_text(value: SecretStr | None) -> str:
-    """A secret as it is sent; empty if there is none."""
+    """The value of a secret; empty if there is none."""
     return value.get_secret_value().strip() if value else ""
 
 
 def auth_headers(account: Account) -> dict[str, str]:
-    """The headers by which an account signs in.
+    """The headers that authenticate an account.
 
     Raises:
         ConfigError: credentials are missing, or HTTP cannot carry them.
@@ -42,16 +42,16 @@ def auth_headers(account: Account) -> dict[str, str]:
         raise ConfigError(
             "the credentials hold a space, a line break or a character that HTTP cannot carry",
             where=f"account {account.account_id}",
-            hint="copy CLOUDFLARE_API_TOKEN, or CLOUDFLARE_EMAIL and CLOUDFLARE_API_KEY, anew",
+            hint="copy CLOUDFLARE_API_TOKEN, or CLOUDFLARE_EMAIL and CLOUDFLARE_API_KEY, again",
         )
     return headers
 
 
 def api_address(text: str) -> httpx.URL:
-    """Where the API answers.
+    """Parse the API's base URL.
 
     Raises:
-        ConfigError: it is no address that can be used.
+        ConfigError: it is not a valid URL.
     """
     try:
         url = httpx.URL(text.strip())
@@ -59,7 +59,7 @@ def api_address(text: str) -> httpx.URL:
         url = httpx.URL()
     if url.scheme not in ("http", "https") or not url.host or url.userinfo or url.query or url.fragment:
         raise ConfigError(
-            "the API's address is none that can be used",
+            "the API's address is not a valid URL",
             where=f"base_url {redact(text)}",
             hint="set CLOUDFLARE_BASE_URL to one such as https://api.cloudflare.com/client/v4",
         )

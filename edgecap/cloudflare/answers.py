@@ -1,7 +1,7 @@
-"""From an answer to its result, or to the error that it means.
+"""Turn an answer of the API into its result, or into an error.
 
-The status and code with which the API refuses a capture are not public, so a refusal is classified by
-what it says. A caller who needs certainty also looks at `GET /pcaps`.
+The status and code with which the API refuses a capture are not documented, so a refusal is classified by its
+text. A caller that needs certainty also checks `GET /pcaps`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from edgecap.errors import (
 _A = TypeVar("_A", bound=Answer)
 BAD_CREDENTIALS_CODES = frozenset({6003, 6102, 6103, 6111, 9106})  # with 400, some in 6003's error_chain
 AUTHENTICATION_CODES = frozenset({9109, 10000})  # with 401 and 403
-NO_ROUTE_CODES = frozenset({7000, 7003})  # with 400: the path names nothing that exists
+NO_ROUTE_CODES = frozenset({7000, 7003})  # with 400: the path does not exist
 THROTTLE_CODES = frozenset({971, 10100, 10500})
 
 _BUSY = re.compile(
@@ -53,24 +53,24 @@ _RIGHTS = re.compile(r"unauthori[sz]ed to|permission|not allowed|forbidden|entit
 _AGAIN_IN = re.compile(r"(?:again|retry|wait)\b.{0,20}?\b(\d{1,5}) ?(s|sec|seconds?|m|min|minutes?)\b")
 _NOT_THERE = re.compile(r"\bno such\b|\bnot found\b|\bdoes not exist\b")
 _UNREADABLE = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY})
-_ANSWERED = frozenset({"GET", "POST"})  # these promise a result; PUT and DELETE an empty 204
+_ANSWERED = frozenset({"GET", "POST"})  # these return a result; PUT and DELETE an empty 204
 _NO_SUCH = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
 READ, WRITE = ("Magic Firewall Packet Captures - " + kind + " PCAPs API" for kind in ("Read", "Write"))
-# Every Challenge Page has this header (Cloudflare: "Detect a Challenge Page response"). A request is
-# let through only when its challenge is passed.
+# Every challenge page has this header (Cloudflare: "Detect a Challenge Page response"). A request passes only
+# after its challenge is solved.
 CHALLENGE = ("cf-mitigated", "challenge")
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A call of the API, as far as its errors need to know it.
+    """A call of the API, as its errors need to know it.
 
     Attributes:
         method: HTTP method.
         path: below the account, such as `/pcaps/<id>`.
-        account_id: whose account.
-        capture_type: `simple` or `full` when the call asks for a capture, else empty.
-        hide: takes secrets out of a text.
+        account_id: the account.
+        capture_type: `simple` or `full` if the call requests a capture, else empty.
+        hide: removes secrets from a text.
     """
 
     method: str
@@ -81,16 +81,16 @@ class Call:
 
     @property
     def creates_capture(self) -> bool:
-        """It is `POST /pcaps`, the only call that can meet a lane that is taken."""
+        """Whether it is `POST /pcaps`, the only call that can find the lane taken."""
         return self.method == "POST" and self.path == "/pcaps"
 
     @property
     def names_one(self) -> bool:
-        """It is about one capture or bucket by its id, and has no body that could be wrong."""
+        """Whether it is about one capture or bucket by its id, without a body that could be wrong."""
         return self.method != "POST" and self.path not in ("/pcaps", "/pcaps/ownership")
 
     def __str__(self) -> str:
-        """Method and path, which is what errors say of it."""
+        """Method and path, for messages."""
         return f"{self.method} {self.path}"
 
 
@@ -98,20 +98,20 @@ def result_of(call: Call, status: int, headers: Mapping[str, str], body: bytes, 
     """The `result` of an answer; None for a change that was answered without one.
 
     Args:
-        call: what was asked.
+        call: the call.
         status: the HTTP status.
-        headers: of the answer; names in lower case, or a mapping that does not care.
-        body: all of it.
-        now: the server's clock, aware; `retry_at` counts from it.
+        headers: of the answer; names in lower case, or a case-insensitive mapping.
+        body: the whole body.
+        now: the server's time, aware; `retry_at` is relative to it.
 
     Raises:
-        ApiError: what the answer means, if it is not a success.
+        ApiError: the answer is not a success.
     """
     envelope = read_envelope(body)
     if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
         if not body.strip() and call.method not in _ANSWERED:
             return None
-        # Without a `result` an answer to a question is not an empty list: nobody has looked.
+        # A missing `result` is not an empty list: the question was not answered.
         promised = call.method in _ANSWERED or envelope is None or envelope.success is None
         if envelope is None or (promised and envelope.success is not False and not envelope.has_result):
             raise unexpected(
@@ -123,17 +123,17 @@ def result_of(call: Call, status: int, headers: Mapping[str, str], body: bytes, 
 
 
 def unexpected(call: Call, status: int | None, what: str) -> UnexpectedAnswer:
-    """An answer that the API never promised; `what` says what it is."""
+    """The error for an undocumented answer; `what` describes it."""
     return UnexpectedAnswer(
         call.hide(what),
         where=str(call),
-        hint="check CLOUDFLARE_BASE_URL, and what stands between here and the API",
+        hint="check CLOUDFLARE_BASE_URL, and any proxy or firewall in between",
         status=status,
     )
 
 
 def error_of(call: Call, status: int, headers: Mapping[str, str], body: bytes, now: datetime) -> ApiError:
-    """The error that an answer other than a success means. The arguments are those of `result_of`."""
+    """The error for an answer other than a success. The arguments are those of `result_of`."""
     if found := _on_the_way(call, status, headers):
         return found
     envelope = read_envelope(body)
@@ -162,13 +162,13 @@ def error_of(call: Call, status: int, headers: Mapping[str, str], body: bytes, n
 
 
 def _on_the_way(call: Call, status: int, headers: Mapping[str, str]) -> ApiError | None:
-    """The error of an answer that something before the API gave; None if it shows no sign of that."""
+    """The error for an answer of a proxy or a challenge page; None if it shows no sign of that."""
     if str(headers.get(CHALLENGE[0], "")).strip().lower() == CHALLENGE[1]:
         found: ApiError = UnexpectedAnswer(
             f"Cloudflare answered with a challenge page, which only a browser can pass: HTTP {status}",
             where=str(call),
-            hint="Cloudflare challenges requests that come from this network, or through its proxy: "
-            "let them leave from another address",
+            hint="Cloudflare challenges requests from this network, or through its proxy: "
+            "send them from another address",
             status=status,
             sent=False,
         )
@@ -189,7 +189,7 @@ def _on_the_way(call: Call, status: int, headers: Mapping[str, str]) -> ApiError
 def _kind(  # noqa: PLR0911 - a decision list reads best as one
     call: Call, status: int, codes: frozenset[int], said: str, envelope: Envelope | None
 ) -> type[ApiError]:
-    """The rules, from the surest sign to the weakest."""
+    """Classify an answer, by the surest sign first."""
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in _UNREADABLE:
         return ServerFailure
     if status == HTTPStatus.UNAUTHORIZED or codes & BAD_CREDENTIALS_CODES:
@@ -215,7 +215,7 @@ def _kind(  # noqa: PLR0911 - a decision list reads best as one
 
 
 def _limit(call: Call, said: str) -> type[ApiError] | None:
-    """Which limit a refusal talks about, if any."""
+    """The limit that a refusal mentions, if any."""
     rate = bool(_RATE.search(said))
     if call.creates_capture and _BUSY.search(said) and not (rate and call.capture_type == "simple"):
         return Busy
@@ -223,7 +223,7 @@ def _limit(call: Call, said: str) -> type[ApiError] | None:
 
 
 def _retry_at(headers: Mapping[str, str], said: str, status: int, now: datetime) -> datetime | None:
-    """When the answer said that trying again makes sense: in a header, or in words."""
+    """When the answer suggests to retry: in a header, or in its text."""
     delay = retry_delay(headers, now=now)
     if delay is None and (match := _AGAIN_IN.search(said)):
         delay = timedelta(seconds=int(match[1]) * (60 if match[2].startswith("m") else 1))
@@ -240,9 +240,9 @@ def _what(kind: type[ApiError], status: int, said: str) -> str:
         NoPermission: "the credentials are not allowed to do this",
         RequestRefused: "Cloudflare refused the request",
         RateLimited: "Cloudflare limits the rate of requests",
-        Busy: "a capture is pending or running already",
-        UnknownToApi: "Cloudflare knows no such thing",
-        ServerFailure: "Cloudflare's API is in trouble",
+        Busy: "a capture is already pending or running",
+        UnknownToApi: "Cloudflare does not know it",
+        ServerFailure: "Cloudflare's API failed",
     }[kind]
     return f"{summary}: HTTP {status}" + (f", {said!r}" if said else "")
 
@@ -256,12 +256,12 @@ def _todo(kind: type[ApiError], call: Call, field: str) -> str:
         RequestRefused: f"correct {field or 'the request'}",
         RateLimited: "wait a minute and try again",
         Busy: "wait until it ends, or stop it",
-        ServerFailure: "try again later; www.cloudflarestatus.com knows of outages",
+        ServerFailure: "try again later; www.cloudflarestatus.com reports outages",
     }[kind]
 
 
 def _may_mean(kind: type[ApiError], call: Call, *, api: bool) -> str:
-    """All that a 403 may mean, and so what to look at; `api` says that the API itself answered."""
+    """The possible causes of a 403, and so what to check; `api` if the API itself answered."""
     reads = call.method == "GET"
     right = f'"{READ}" or "{WRITE}"' if reads else f'"{WRITE}"'
     meanings = [
@@ -272,12 +272,12 @@ def _may_mean(kind: type[ApiError], call: Call, *, api: bool) -> str:
     if kind is NoPermission:  # the token was accepted
         meanings = [*meanings[1:], meanings[0]]
     if not api:
-        meanings.append("something else than the API answered, such as a proxy or a firewall on the way")
+        meanings.append("something other than the API answered, such as a proxy or a firewall in between")
     return f"it may mean one of these: {'; '.join(meanings)}"
 
 
 def described(headers: Mapping[str, str], body: bytes) -> str:
-    """What a body is, in a few words, without quoting any of it."""
+    """Describe a body in a few words, without quoting it."""
     try:
         return f"JSON of another form ({type(json.loads(body)).__name__})"
     except (ValueError, RecursionError):
@@ -286,7 +286,7 @@ def described(headers: Mapping[str, str], body: bytes) -> str:
 
 
 def _plain_text(headers: Mapping[str, str], body: bytes) -> str:
-    """What an answer without envelope says; nothing if it is a web page."""
+    """The text of an answer without an envelope; empty for a web page."""
     kind = headers.get("content-type", "").lower()
     if "html" in kind or body.lstrip()[:1] == b"<":
         return ""
@@ -295,16 +295,16 @@ def _plain_text(headers: Mapping[str, str], body: bytes) -> str:
 
 
 def one_of(model: type[_A], call: Call, status: int, result: object) -> _A:
-    """The result as a `model`. Raises UnexpectedAnswer if it is no object."""
+    """The result as a `model`. Raises UnexpectedAnswer if it is not an object."""
     if not isinstance(result, dict):
         raise unexpected(call, status, f"the answer's result is {_shape(result)}, not an object")
     return model.model_validate(result)
 
 
 def items_of(call: Call, status: int, result: object) -> list[dict[str, Any]]:
-    """A collection's items; `null` is an empty collection, as the schema has it.
+    """A collection's items; `null` is an empty collection, as in the schema.
 
-    Raises UnexpectedAnswer if it is no list.
+    Raises UnexpectedAnswer if it is not a list.
     """
     if result is None:
         return []

@@ -1,7 +1,7 @@
 """An async client for all nine operations of the PCAPs API.
 
-Calls that change nothing are tried again when the trouble may pass. Calls that change something are made
-once, whatever happens: no idempotency key exists, and only the caller can find out what took effect.
+Calls that change nothing are retried after temporary errors. Calls that change something are sent once: the
+API has no idempotency key, and only the caller can find out what took effect.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from edgecap.cloudflare.download import Download, elsewhere, is_same_host
 from edgecap.cloudflare.envelope import read_envelope
 from edgecap.cloudflare.headers import RateLimit, rate_limit, server_date
 from edgecap.cloudflare.models import PAGE, Capture, Listing, Ownership
-from edgecap.cloudflare.network import HTTPX_ERRORS, network_trouble
+from edgecap.cloudflare.network import HTTPX_ERRORS, network_failure
 from edgecap.cloudflare.retry import Backoff, Random, retried
 from edgecap.errors import ConfigError, InvalidRequest, RequestRefused, UnexpectedAnswer, UnknownToApi
 from edgecap.network.over_httpx import AsyncNetwork
@@ -35,36 +35,36 @@ __all__ = ["Client", "Download", "Listing"]
 
 _T = TypeVar("_T")
 _ID = re.compile(r"[0-9a-f]{32}", re.IGNORECASE)
-REDIRECTS_MOST = 5  # of a download
+REDIRECTS_MOST = 5  # per download
 PAGES_MOST = 20  # of the list: a thousand captures
-_SHORTEST_SECRET = 8  # real ones have 37 or more; replacing a short word would only garble messages
+_SHORTEST_SECRET = 8  # real ones have 37 or more; masking a short word would garble messages
 
 
 def _utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-# A second download shall come from the API, not from what a proxy kept of the first.
+# A second download must come from the API, not from a proxy's cache.
 _DOWNLOAD = {"Accept": "*/*", "Accept-Encoding": "identity", "Cache-Control": "no-cache"}
 
 
 class Client:
     """The PCAPs API of one account; an async context manager, for one event loop.
 
-    Every method raises only InvalidRequest (an id that is none; nothing was sent) and the kinds of
-    `edgecap.errors.ApiError`, whose `retry_at` is on the server's clock, as `server_now` is.
+    Every method raises only InvalidRequest (an invalid id; nothing was sent) and subclasses of
+    `edgecap.errors.ApiError`, whose `retry_at` is on the server's clock, like `server_now`.
 
     Args:
-        account: whose API, and how to sign in: a token, else e-mail and key.
-        transport: what carries requests instead of the network.
-        timeout: seconds to wait for a connection, for the next bytes, or to get bytes out.
-        attempts: how often a GET is made at most. POST, PUT and DELETE are made once.
-        sleep: waits so many seconds.
-        rng: where the jitter of waits comes from.
+        account: the account and its credentials: a token, else e-mail and key.
+        transport: replaces the network.
+        timeout: seconds to wait for a connection, for the next bytes, or to send bytes.
+        attempts: maximum attempts of a GET. POST, PUT and DELETE are sent once.
+        sleep: waits, in seconds.
+        rng: source of the jitter.
         clock: this machine's clock, aware, UTC.
 
     Raises:
-        ConfigError: the account's id, address or credentials cannot be right.
+        ConfigError: the account's id, address or credentials are invalid.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class Client:
     ) -> None:
         if not _ID.fullmatch(account.account_id):
             raise ConfigError(
-                f"{account.account_id!r} is no account id",
+                f"{account.account_id!r} is not an account id",
                 where="account_id",
                 hint="set CLOUDFLARE_ACCOUNT_ID to the 32 hexadecimal digits that the dashboard shows",
             )
@@ -97,7 +97,7 @@ class Client:
         self._rate_limit: RateLimit | None = None
         self._requests = 0
         carrier = transport or AsyncNetwork()
-        # What follows a redirect to another host: it has no credentials, and so cannot give them away.
+        # Follows redirects to other hosts; it has no credentials that it could send there.
         self._stranger = httpx.AsyncClient(
             headers={"User-Agent": f"edgecap/{__version__}"}, transport=carrier, timeout=timeout
         )
@@ -133,25 +133,25 @@ class Client:
     def server_now(self) -> datetime:
         """The server's time by the `Date` of its last answer, aware, UTC; ours before the first answer.
 
-        `Date` has whole seconds, so this may lag by a second and the answer's way. It does not run ahead.
+        `Date` has whole seconds, so this may lag by a second and the network delay. It never runs ahead.
         """
         return self._clock() + self._clock_offset
 
     @property
     def rate_limit(self) -> RateLimit | None:
-        """What the last answer that spoke of it said about the general limit."""
+        """The general rate limit, from the last answer that stated it."""
         return self._rate_limit
 
     async def list_captures(self) -> Listing:
-        """The up to 50 latest captures of the account, whoever started them."""
+        """The up to 50 latest captures of the account, including those of other users."""
         call = self._call("GET", "/pcaps")
         return await self._list(call, {})
 
     async def list_back_to(self, listing: Listing, moment: datetime) -> Listing:
-        """`listing` with further pages of it, until it reaches back to `moment` or there are no more.
+        """`listing` with further pages, until it reaches back to `moment` or there are no more.
 
-        Whether the API has pages is not known: one that ignores the question shows the same captures again,
-        and one that refuses it has none.
+        It is undocumented whether the API has pages. If it ignores the parameter, it returns the same
+        captures again; if it refuses it, there are none.
         """
         found = {capture.id: capture for capture in listing.captures}
         total = listing.total
@@ -171,13 +171,13 @@ class Client:
         return Listing(list(found.values()), listing.server_time, total)
 
     async def create_capture(self, body: dict[str, Any]) -> Capture:
-        """Ask for a capture, once; `body` is what `edgecap.captures.body.request_body` makes.
+        """Request a capture, once; `body` comes from `edgecap.captures.body.request_body`.
 
         Raises:
             Busy: a full capture is pending or running.
             RateLimited: the last simple capture was too recent, or the general limit is reached.
             NetworkFailure: with `sent`, the capture may have been accepted.
-            UnexpectedAnswer: accepted, as it seems, but without an id.
+            UnexpectedAnswer: apparently accepted, but without an id.
         """
         call = self._call("POST", "/pcaps", capture_type=str(body.get("type", "")))
         response = await self._send(call, body)
@@ -187,7 +187,7 @@ class Client:
         return capture
 
     async def get_capture(self, capture_id: str) -> Capture:
-        """The capture as it is now."""
+        """The capture's current state."""
         call = self._call("GET", f"/pcaps/{_checked(capture_id, 'pcap_id')}")
         response = await self._try_again(lambda: self._send(call))
         capture = one_of(Capture, call, response.status_code, self._result(call, response))
@@ -195,9 +195,9 @@ class Client:
 
     @asynccontextmanager
     async def download(self, capture_id: str) -> AsyncIterator[Download]:
-        """The packets of a finished simple capture, while they arrive.
+        """Stream the packets of a finished simple capture.
 
-        Opening it is tried again as any GET; once bytes flow, a break ends it with NetworkFailure.
+        Opening it is retried like any GET; once bytes flow, a broken connection raises NetworkFailure.
         """
         call = self._call("GET", f"/pcaps/{_checked(capture_id, 'pcap_id')}/download")
         response = await self._try_again(lambda: self._open(call))
@@ -208,27 +208,27 @@ class Client:
                 await response.aclose()
 
     async def stop_capture(self, capture_id: str) -> None:
-        """Ask for the end of a full capture; its status changes later."""
+        """Request the end of a full capture; its status changes later."""
         await self._change("PUT", f"/pcaps/{_checked(capture_id, 'pcap_id')}/stop")
 
     async def list_ownerships(self) -> list[Ownership]:
-        """The buckets that the account has registered for full captures."""
+        """The account's registered buckets for full captures."""
         call = self._call("GET", "/pcaps/ownership")
         response = await self._try_again(lambda: self._send(call))
         items = items_of(call, response.status_code, self._result(call, response))
         return [Ownership.model_validate(item) for item in items]
 
     async def create_ownership(self, destination_conf: str) -> Ownership:
-        """Register a bucket; Cloudflare then writes a challenge file into it. For r2, with its keys."""
+        """Register a bucket; Cloudflare then writes a challenge file into it. An r2 URI includes its keys."""
         return await self._own("/pcaps/ownership", {"destination_conf": destination_conf})
 
     async def validate_ownership(self, destination_conf: str, challenge: str) -> Ownership:
-        """Prove that the bucket is ours with the challenge file's content. For r2, without its keys."""
+        """Prove that the bucket is ours with the challenge file's content. An r2 URI has no keys here."""
         body = {"destination_conf": destination_conf, "ownership_challenge": challenge}
         return await self._own("/pcaps/ownership/validate", body)
 
     async def delete_ownership(self, ownership_id: str) -> None:
-        """Remove a bucket from the registered ones; nothing in the bucket changes."""
+        """Unregister a bucket; nothing in the bucket changes."""
         await self._change("DELETE", f"/pcaps/ownership/{_checked(ownership_id, 'ownership_id')}")
 
     async def _list(self, call: Call, query: dict[str, int]) -> Listing:
@@ -264,25 +264,25 @@ class Client:
     async def _send(
         self, call: Call, body: dict[str, Any] | None = None, *, query: Mapping[str, int] | None = None
     ) -> httpx.Response:
-        """Make the call once; the answer is read whole, and is a success as far as its status goes."""
+        """Send the call once, read the whole answer, and require a successful status."""
         request = self._request(call, body, query=query)
         try:
             response = await self._http.send(request)
         except HTTPX_ERRORS as error:
-            raise network_trouble(error, call, str(request.url)) from error
+            raise network_failure(error, call, str(request.url)) from error
         self._learn(response.headers)
         if not response.is_success:
             raise error_of(call, response.status_code, response.headers, response.content, self.server_now())
         return response
 
     async def _open(self, call: Call) -> httpx.Response:
-        """Start a download; the response's body is still to come. Redirects are followed, as the SDK does."""
+        """Start a download; the body is not read yet. Redirects are followed, as in Cloudflare's SDK."""
         request = self._request(call, None, _DOWNLOAD)
         client = self._http
         try:
             for _ in range(REDIRECTS_MOST + 1):
                 response = await client.send(request, stream=True)
-                if client is self._http:  # the clock of another host is none of the API's
+                if client is self._http:  # another host's clock is not the API's
                     self._learn(response.headers)
                 if not response.has_redirect_location:
                     break
@@ -294,7 +294,7 @@ class Client:
                     "GET", target, headers={"Accept": "*/*", "Accept-Encoding": "identity"}
                 )
             else:
-                raise unexpected(call, response.status_code, "a download was redirected without end")
+                raise unexpected(call, response.status_code, "a download was redirected too often")
             kind = response.headers.get("content-type", "").lower()
             if response.status_code == httpx.codes.OK and "json" not in kind and "html" not in kind:
                 return response
@@ -303,7 +303,7 @@ class Client:
             finally:
                 await response.aclose()
         except HTTPX_ERRORS as error:
-            raise network_trouble(error, call, str(request.url)) from error
+            raise network_failure(error, call, str(request.url)) from error
         if not response.is_success:
             raise error_of(call, response.status_code, response.headers, response.content, self.server_now())
         self._result(call, response)
@@ -324,7 +324,7 @@ class Client:
             )
         except (TypeError, ValueError) as error:
             raise InvalidRequest(
-                f"the request cannot be written as JSON: {self._hide(str(error))}", where=str(call)
+                f"the request cannot be encoded as JSON: {self._hide(str(error))}", where=str(call)
             ) from None
 
     def _learn(self, headers: Mapping[str, str]) -> None:
@@ -340,6 +340,6 @@ class Client:
 def _checked(some_id: str, field: str) -> str:
     if not _ID.fullmatch(some_id):
         raise InvalidRequest(
-            f"{redact(some_id)[:80]!r} is no id", field=field, hint="give 32 hexadecimal digits"
+            f"{redact(some_id)[:80]!r} is not a valid id", field=field, hint="give 32 hexadecimal digits"
         )
     return some_id

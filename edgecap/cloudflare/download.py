@@ -1,4 +1,4 @@
-"""A capture file while it arrives."""
+"""A capture file as it arrives."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from collections.abc import AsyncIterator
 import httpx
 
 from edgecap.cloudflare.answers import Call, unexpected
-from edgecap.cloudflare.network import HTTPX_ERRORS, network_trouble
+from edgecap.cloudflare.network import HTTPX_ERRORS, network_failure
 from edgecap.errors import NetworkFailure
 
 
 def is_same_host(one: httpx.URL, other: httpx.URL) -> bool:
-    """Scheme, host and port are the same, so that credentials for one are meant for the other."""
+    """Whether scheme, host and port are the same, so that credentials for one may be sent to the other."""
     return (one.scheme, one.host, one.port) == (other.scheme, other.host, other.port)
 
 
 def elsewhere(response: httpx.Response, call: Call) -> httpx.URL:
-    """Where a redirect leads.
+    """The target of a redirect.
 
     Raises:
-        UnexpectedAnswer: nowhere that can be followed: another scheme, or from https to plain http.
+        UnexpectedAnswer: it has another scheme, or leads from https to plain http.
     """
     asked = response.request.url
     try:
@@ -29,19 +29,17 @@ def elsewhere(response: httpx.Response, call: Call) -> httpx.URL:
         target = httpx.URL()
     safe = target.scheme == "https" or (target.scheme == "http" and asked.scheme == "http")
     if not safe or not target.host:
-        raise unexpected(
-            call, response.status_code, "a download was redirected to no address that can be used"
-        )
+        raise unexpected(call, response.status_code, "a download was redirected to an invalid address")
     return target
 
 
 class Download:
-    """The bytes of a capture file, read once, chunk after chunk, as the server sent them.
+    """The bytes of a capture file, read once, in chunks as the server sent them.
 
     Attributes:
-        size: bytes that will come, or None if the server did not say.
-        content_type: as the server states it, or empty.
-        received: bytes that came so far.
+        size: expected bytes, or None if the server did not say.
+        content_type: from the server, or empty.
+        received: bytes so far.
     """
 
     def __init__(self, response: httpx.Response, call: Call) -> None:
@@ -61,14 +59,14 @@ class Download:
         """The chunks.
 
         Raises:
-            NetworkFailure: the connection broke, or the body ended before `size` bytes had come.
+            NetworkFailure: the connection broke, or the body ended before `size` bytes.
         """
         try:
             async for chunk in self._response.aiter_raw():
                 self.received += len(chunk)
                 yield chunk
         except HTTPX_ERRORS as error:
-            raise network_trouble(error, self._call, str(self._response.request.url)) from error
+            raise network_failure(error, self._call, str(self._response.request.url)) from error
         if self.size is not None and self.received != self.size:
             raise NetworkFailure(
                 f"the download ended after {self.received} of {self.size} bytes",

@@ -1,4 +1,4 @@
-"""The form of every JSON answer: `{"result", "success", "errors", "messages"}`."""
+"""The envelope of every JSON answer: `{"result", "success", "errors", "messages"}`."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-_LONGEST = 300  # characters of what the API says that an error repeats
-# Names that occur in no ordinary sentence may stand alone in a message; the others only
-# in quotes or at the very start.
+_LONGEST = 300  # characters of the API's message that an error repeats
+# Names that no ordinary sentence contains may stand alone in a message; the others must be in quotes or at
+# the very start.
 _RARE = (
     "filter_v1.source_address",
     "filter_v1.source_port",
@@ -41,16 +41,16 @@ _DEEPEST = 5  # levels of error_chain
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """An answer's envelope, as far as it was one.
+    """An answer's envelope.
 
     Attributes:
-        success: what it said of itself; None if it said nothing.
-        has_result: there is a `result`, be it null.
+        success: its `success`; None if it is missing.
+        has_result: there is a `result`, even if null.
         result: the payload.
-        codes: of the errors and of what they carry in `error_chain`, in order.
-        messages: the same errors' texts.
-        pointed_field: the request's field that a `source.pointer` names, or empty.
-        total: of a collection with pages, how many items it has, if the answer says so.
+        codes: of the errors and of their `error_chain`, in order.
+        messages: the texts of the same errors.
+        pointed_field: the request's field in a `source.pointer`, or empty.
+        total: number of items in a paged collection, if the answer states it.
     """
 
     success: bool | None
@@ -63,12 +63,12 @@ class Envelope:
 
     @property
     def text(self) -> str:
-        """What the errors say, in one line."""
+        """The errors' messages in one line."""
         return " ".join("; ".join(dict.fromkeys(self.messages)).split())[:_LONGEST]
 
     @property
     def field(self) -> str:
-        """The request's field that the answer complains about: pointed at, or mentioned. Empty if none is."""
+        """The request's field that the answer complains about: by pointer or in its text; or empty."""
         if self.pointed_field:
             return self.pointed_field
         match = _MENTIONED.search(self.text)
@@ -76,7 +76,7 @@ class Envelope:
 
 
 def read_envelope(body: bytes) -> Envelope | None:
-    """The envelope in `body`; None if it is not JSON or shows no sign of being one."""
+    """Parse the envelope in `body`; None if it is not JSON or does not look like one."""
     try:
         answer = json.loads(body)
     except (ValueError, RecursionError):
@@ -118,7 +118,7 @@ def _code(error: dict[str, Any]) -> int | None:
 
 
 def _pointed(error: dict[str, Any]) -> str:
-    """`/filter_v1/source_port`, `#/body/time_limit` or `time_limit` as `filter_v1.source_port` and so on."""
+    """Turn `/filter_v1/source_port` into `filter_v1.source_port`, `#/body/time_limit` into `time_limit`."""
     source = error.get("source")
     pointer = source.get("pointer") if isinstance(source, dict) else None
     if not isinstance(pointer, str):

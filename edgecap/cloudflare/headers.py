@@ -1,4 +1,4 @@
-"""What the API says in headers: its clock, its limits, and when to come again."""
+"""The API's response headers: its clock, its rate limits, and when to retry."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from email.utils import parsedate_to_datetime
 
 _POLICY = re.compile(r'\s*"?([^";,]*)"?\s*((?:;\s*[a-z]+\s*=\s*\d+\s*)*)', re.IGNORECASE)
 _PARAMETER = re.compile(r"([a-z]+)\s*=\s*(\d+)", re.IGNORECASE)
-_LONGEST = timedelta(days=365)  # beyond this a delay is nonsense, and dates may overflow
+_LONGEST = timedelta(days=365)  # a longer delay is nonsense, and dates may overflow
 
 
 @dataclass(frozen=True, slots=True)
 class RateLimit:
-    """What is left of the API's general limit, as the last answer told it.
+    """The state of the API's general rate limit, from the last answer.
 
     Attributes:
         name: the policy's name, such as `default`.
-        remaining: requests that are left.
-        resets_in: seconds until there are more, counted from that answer; None if it did not say.
-        quota: requests in a window; None if it did not say.
-        window: the window's length in seconds; None if it did not say.
+        remaining: requests left.
+        resets_in: seconds until there are more, from that answer on; None if not stated.
+        quota: requests per window; None if not stated.
+        window: the window's length in seconds; None if not stated.
     """
 
     name: str
@@ -39,7 +39,7 @@ class RateLimit:
 
 
 def server_date(headers: Mapping[str, str]) -> datetime | None:
-    """The `Date` of an answer, aware, UTC; None if there is none that can be read."""
+    """The `Date` of an answer, aware, UTC; None if it is missing or unreadable."""
     return _http_date(headers.get("date", ""))
 
 
@@ -57,11 +57,11 @@ def rate_limit(headers: Mapping[str, str]) -> RateLimit | None:
 
 
 def retry_delay(headers: Mapping[str, str], *, now: datetime) -> timedelta | None:
-    """How long `retry-after` asks to wait, never negative; None if it is missing or cannot be read.
+    """The delay that `retry-after` asks for, never negative; None if it is missing or unreadable.
 
     Args:
         headers: of the answer.
-        now: the server's time, to hold an HTTP date against.
+        now: the server's time, to compare an HTTP date with.
     """
     text = headers.get("retry-after", "").strip()
     try:

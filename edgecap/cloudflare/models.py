@@ -1,7 +1,7 @@
-"""What the PCAPs API answers, read without ever failing: nothing inside `result` is promised.
+"""Answers of the PCAPs API, parsed without ever failing: the API promises nothing about `result`.
 
-A field that is missing or unreadable is empty or None; fields that nobody documented are kept.
-Secrets are taken out on the way in, so that no model, log or manifest can show one.
+A missing or unreadable field is empty or None; undocumented fields are kept. Secrets are removed on input, so
+that no model, log or manifest can show one.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from edgecap.redact import redact
 SUCCEEDED = frozenset({"success", "complete"})
 FAILED = frozenset({"failed"})
 PENDING = "pending"
-PAGE = 50  # captures that the list shows at most
+PAGE = 50  # maximum captures in the list
 _FILTER_NUMBERS = ("source_port", "destination_port", "protocol")
 
 
@@ -55,7 +55,7 @@ def _whole(value: object) -> int | None:
 
 
 def _moment(value: object) -> datetime | None:
-    """An aware UTC time from RFC 3339 text; None for anything else, and for the year 1, which means never."""
+    """An aware UTC time from RFC 3339 text; None for anything else, and for year 1, which means "never"."""
     if isinstance(value, datetime):
         moment = value
     elif isinstance(value, str):
@@ -74,7 +74,7 @@ def _moment(value: object) -> datetime | None:
 
 
 def _filter(value: object) -> dict[str, Any]:
-    """A filter without empty fields, its ports and protocol as numbers."""
+    """A filter without empty fields, with numeric ports and protocol."""
     if not isinstance(value, dict):
         return {}
     kept = {str(name): item for name, item in value.items() if item is not None and item != ""}
@@ -104,9 +104,9 @@ FilterAnswer = Annotated[dict[str, Any], BeforeValidator(_filter)]
 
 
 class Answer(BaseModel):
-    """Something that the API answered; `raw` is the answer as received, except for secrets.
+    """An object in an answer; `raw` is the answer as received, without secrets.
 
-    Dumping gives `raw`, so what is stored is what the API said; reading that back gives an equal model.
+    Dumping gives `raw`, so edgecap stores what the API said; reading that back gives an equal model.
     """
 
     model_config = ConfigDict(extra="allow", frozen=True)
@@ -129,15 +129,15 @@ class Answer(BaseModel):
 
     @property
     def raw(self) -> dict[str, Any]:
-        """The answer's `result`, or one item of it, as received, but for secrets, which are `***`.
+        """The `result`, or one item of it, as received; secrets are `***`.
 
-        A copy: changing it changes nothing here.
+        A copy: changing it has no effect here.
         """
         return deepcopy(self._raw)
 
 
 class Capture(Answer):
-    """A packet capture as the API tells it. Times are UTC, `time_limit` has seconds, `byte_limit` bytes."""
+    """A packet capture as the API describes it. Times are UTC, `time_limit` seconds, `byte_limit` bytes."""
 
     id: Text = ""
     type: Text = ""  # simple, full
@@ -158,55 +158,55 @@ class Capture(Answer):
 
     @property
     def colo(self) -> str:
-        """Where a full capture runs: `colo_name`, or `colo` as some of the documentation calls it."""
+        """The data centre of a full capture: `colo_name`, or `colo` as in some of the documentation."""
         return self.colo_name or _text(self._raw.get("colo"))
 
     @property
     def is_final(self) -> bool:
-        """Nothing more will happen to it. A status that nobody documented is not final."""
+        """Whether nothing more will happen to it. An undocumented status is not final."""
         return self.succeeded or self.failed
 
     @property
     def succeeded(self) -> bool:
-        """It is finished, and there are packets to fetch."""
+        """Whether it is finished, with packets to fetch."""
         return self.status in SUCCEEDED
 
     @property
     def failed(self) -> bool:
-        """It is finished without packets; `error_message` may say why."""
+        """Whether it is finished without packets; `error_message` may say why."""
         return self.status in FAILED
 
 
 class Ownership(Answer):
-    """A bucket that an account has registered for full captures, and how far the proof of ownership is."""
+    """A bucket that an account registered for full captures, and the state of its ownership proof."""
 
     id: Text = ""
     status: Status = "unknown"  # pending, success, failed
     submitted: Moment = None
     validated: Moment = None
     destination_conf: Text = ""  # without secrets
-    filename: Text = ""  # of the challenge; it may or may not include the directory
+    filename: Text = ""  # of the challenge; with or without the directory
 
     @property
     def succeeded(self) -> bool:
-        """Cloudflare has accepted the proof."""
+        """Whether Cloudflare accepted the proof."""
         return self.status in SUCCEEDED
 
     @property
     def failed(self) -> bool:
-        """Cloudflare has rejected the proof."""
+        """Whether Cloudflare rejected the proof."""
         return self.status in FAILED
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """`GET /pcaps`: up to the 50 latest captures, in no promised order.
+    """`GET /pcaps`: up to the 50 latest captures, in no guaranteed order.
 
     Attributes:
-        captures: what the account has, whoever started it.
-        server_time: the server's clock when it answered, aware, UTC; reckoned from earlier
-            answers if this one had no `Date`, ours if none had.
-        total: how many captures there are, if the answer says so: there may be further pages.
+        captures: the account's captures, including those of other users.
+        server_time: the server's time of the answer, aware, UTC; estimated from earlier answers if this one
+            had no `Date`; this machine's time if none had.
+        total: number of captures, if the answer states it: there may be further pages.
     """
 
     captures: list[Capture]
@@ -214,9 +214,9 @@ class Listing:
     total: int | None = None
 
     def reaches_back_to(self, moment: datetime) -> bool:
-        """Whether everything that was submitted since `moment` must be in it, but for what the list lags.
+        """Whether it must contain every capture submitted since `moment`, except for the list's lag.
 
-        A total of one page proves nothing: it may count no more than what the API is willing to list.
+        A total of one page proves nothing: the API may count only what it is willing to list.
         """
         count, total = len(self.captures), self.total or 0
         whole = total <= count and (count < PAGE or total > PAGE)

@@ -1,4 +1,4 @@
-"""From httpx's exceptions to the one error tree."""
+"""Translate httpx's exceptions into edgecap's."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import httpx
 
 from edgecap.cloudflare.answers import Call
 from edgecap.errors import NetworkFailure
-from edgecap.network.trouble import trouble_of
+from edgecap.network.errors import diagnose
 
-# All that httpx raises; StreamError and CookieConflict stand outside its HTTPError.
+# All exceptions of httpx; StreamError and CookieConflict are not subclasses of HTTPError.
 HTTPX_ERRORS = (httpx.HTTPError, httpx.InvalidURL, httpx.CookieConflict, httpx.StreamError)
 
-# Raised before the first byte of a request leaves: connecting, or the proxy's own handshake.
+# Raised before the first byte of a request is sent: by connecting, or the proxy's own handshake.
 _NOTHING_SENT = (
     httpx.ConnectError,
     httpx.ConnectTimeout,
@@ -24,24 +24,24 @@ _NOTHING_SENT = (
 )
 
 
-def network_trouble(error: Exception, call: Call, url: str) -> NetworkFailure:
-    """What one of `HTTPX_ERRORS` means.
+def network_failure(error: Exception, call: Call, url: str) -> NetworkFailure:
+    """The NetworkFailure for one of `HTTPX_ERRORS`.
 
     Args:
-        error: what httpx raised.
-        call: what was asked.
-        url: where it was asked for.
+        error: httpx's exception.
+        call: the call.
+        url: its URL.
     """
     sent = not isinstance(error, _NOTHING_SENT)
-    if not sent and (trouble := trouble_of(error, url)):
-        found = NetworkFailure(call.hide(trouble.what), where=str(call), hint=trouble.hint, sent=False)
-        found.permanent = trouble.permanent
+    if not sent and (diagnosis := diagnose(error, url)):
+        found = NetworkFailure(call.hide(diagnosis.what), where=str(call), hint=diagnosis.hint, sent=False)
+        found.permanent = diagnosis.permanent
         return found
     changes = sent and call.method != "GET"
     return NetworkFailure(
         call.hide(f"{_what(error)} {urlsplit(url).netloc}: {str(error) or type(error).__name__}"),
         where=str(call),
-        hint="it may have taken effect all the same, so look before trying again"
+        hint="it may have taken effect, so check before you try again"
         if changes
         else "check the network and CLOUDFLARE_BASE_URL",
         sent=sent,

@@ -1,4 +1,4 @@
-"""When a call that changes nothing is made again: full-jitter exponential back-off."""
+"""Retries of calls that change nothing: exponential back-off with full jitter."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Protocol, TypeVar
 from edgecap.errors import ApiError, NetworkFailure, RateLimited, ServerFailure
 
 _T = TypeVar("_T")
-RETRIED = (NetworkFailure, RateLimited, ServerFailure)  # what may be gone the next time
+RETRIED = (NetworkFailure, RateLimited, ServerFailure)  # temporary errors
 
 
 class Random(Protocol):
-    """What back-off needs of `random` or of a `random.Random`."""
+    """The part of `random.Random` that back-off needs."""
 
     def uniform(self, a: float, b: float, /) -> float:
         """A number between `a` and `b`."""
@@ -23,13 +23,13 @@ class Random(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """How often and how patiently to try again. All times in seconds.
+    """Number and timing of retries. All times in seconds.
 
     Attributes:
-        attempts: calls at most, the first included.
-        first: the first wait is between 0 and this; each further one up to twice as much.
-        most: no wait is longer, except for what the server asks for.
-        patience: a server that asks for a longer wait than this gets none; the caller decides.
+        attempts: maximum calls, the first included.
+        first: the first wait is between 0 and this; the maximum doubles with each further one.
+        most: the longest wait, except for one that the server asks for.
+        patience: if the server asks for a longer wait, give up; the caller decides.
     """
 
     attempts: int = 4
@@ -45,7 +45,7 @@ class Backoff:
         if error.retry_at is None:
             return jitter
         asked = (error.retry_at - now).total_seconds()
-        # On top of what was asked for, so that many clients told the same second do not come back in it.
+        # In addition to the requested wait, so that many clients do not return in the same second.
         return None if asked > self.patience else max(asked, 0.0) + jitter
 
 
@@ -57,7 +57,7 @@ async def retried(
     clock: Callable[[], datetime],
     rng: Random,
 ) -> _T:
-    """Call `operation` until it works or `backoff` gives up; then its last error is raised."""
+    """Call `operation` until it succeeds or `backoff` gives up; then raise its last error."""
     tried = 0
     while True:
         try:

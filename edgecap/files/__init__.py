@@ -1,1 +1,1 @@
-"""Files of this machine: durable writes, unpacking, and telling what a file is."""
+"""Local files: durable writes, unpacking, detection of file types."""

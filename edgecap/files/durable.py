@@ -1,4 +1,4 @@
-"""Files that are whole or not there, also after a power cut: fsync, create-only rename, fsync of folders."""
+"""Files that are whole or absent, even after a power failure: fsync, create-only rename, fsync of folders."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from edgecap.errors import (
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _UNWRITABLE = {errno.EROFS, errno.EACCES, errno.EPERM}
-# A disk or a file server that has gone: NFS, FUSE, iSCSI, a pulled cable.
+# The disk or the file server is gone: NFS, FUSE, iSCSI, a pulled cable.
 _AWAY = {
     errno.EIO,
     errno.ESTALE,
@@ -40,8 +40,8 @@ _AWAY = {
 _MOST_KEPT_FREE = 512 << 20  # bytes
 _PART_KEPT_FREE = 20
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
-_NOT_KNOWN = {errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS}  # how file systems say that they lack a call
-_UNSYNCED: set[int] = set()  # devices of file systems that a log names already
+_NOT_KNOWN = {errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS}  # a file system does not support the call
+_UNSYNCED: set[int] = set()  # devices of file systems that the log already names
 _LOG = logging.getLogger(__name__)
 _AT_FDCWD = -100
 _RENAME_NOREPLACE = 1
@@ -49,10 +49,10 @@ _SYNC_FILE_RANGE_WRITE = 2
 
 
 def explain(error: OSError, where: str | Path) -> StoreError:
-    """The error of the tree that says what the operating system meant.
+    """The StoreError for an error of the operating system.
 
     Args:
-        error: what it raised.
+        error: the error.
         where: the file or folder to name.
     """
     place = str(where)
@@ -65,17 +65,17 @@ def explain(error: OSError, where: str | Path) -> StoreError:
     if error.errno == errno.ENOENT:
         return ObjectMissing("there is no such file", where=place)
     if error.errno == errno.EEXIST:
-        return ObjectExists("there is a file already", where=place)
+        return ObjectExists("the file already exists", where=place)
     if error.errno in _AWAY:
         return StoreUnreachable(
-            f"the disk does not answer: {error.strerror}", where=place, hint="look at this disk"
+            f"the disk does not answer: {error.strerror}", where=place, hint="check this disk"
         )
-    return StoreError(error.strerror or type(error).__name__, where=place, hint="look at this disk")
+    return StoreError(error.strerror or type(error).__name__, where=place, hint="check this disk")
 
 
 @contextmanager
 def explained(where: str | Path) -> Iterator[None]:
-    """Raise OSErrors of the block as errors of the tree."""
+    """Translate the OSErrors of this block into errors of `edgecap.errors`."""
     try:
         yield
     except OSError as error:
@@ -83,37 +83,36 @@ def explained(where: str | Path) -> Iterator[None]:
 
 
 def keep_free(place: int | Path, folder: Path, *, needed: int = 0) -> None:
-    """Make sure that a disk has room for `needed` more bytes, and some left for everything else on it.
+    """Require room for `needed` more bytes on a disk, and a reserve for everything else on it.
 
-    What else is there may be Prefect's database, which a full disk damages: so a twentieth of the disk stays
-    free, or half a gigabyte if that is less.
+    A full disk can damage Prefect's database. So a twentieth of the disk stays free, at most half a gigabyte.
 
     Args:
         place: a file or a folder on the disk, as a path or as an open descriptor.
-        folder: to be named.
+        folder: for the error message.
         needed: bytes.
 
     Raises:
-        StoreFull: there is not so much room.
+        StoreFull: there is not enough room.
     """
     status = os.statvfs(place)
     free = status.f_bavail * status.f_frsize
     if not status.f_blocks:
-        return  # this mount does not say how large it is, as some of FUSE
+        return  # some mounts (FUSE) do not tell their size
     floor = min(_MOST_KEPT_FREE, status.f_blocks * status.f_frsize // _PART_KEPT_FREE)
     if free - needed < floor:
         asked = f", {needed:,} are needed" if needed else ""
         raise StoreFull(
-            f"too little space is left: {free:,} bytes are free{asked}, and {floor:,} shall stay free",
+            f"too little space is left: {free:,} bytes are free{asked}, and {floor:,} must stay free",
             where=str(folder),
             hint="free some space, or choose another place",
         )
 
 
 def forget_cached(path: Path) -> None:
-    """Have the next reader of `path` read the disk, not what the kernel still holds of it in memory.
+    """Make the next reader of `path` read the disk, not the kernel's page cache.
 
-    What is not on the disk yet stays. File servers and FUSE may hold more, of which this does not know.
+    Unwritten pages stay. File servers and FUSE may have caches that this does not reach.
     """
     with contextlib.suppress(OSError):
         descriptor = os.open(path, os.O_RDONLY)
@@ -124,7 +123,7 @@ def forget_cached(path: Path) -> None:
 
 
 def begin_write_back(descriptor: int, start: int, length: int) -> None:
-    """Ask the kernel to begin writing these bytes to the disk; nothing happens where it does not know how."""
+    """Ask the kernel to start writing these bytes to the disk; does nothing where that is not supported."""
     _libc().sync_file_range(
         descriptor, ctypes.c_int64(start), ctypes.c_int64(length), ctypes.c_uint(_SYNC_FILE_RANGE_WRITE)
     )
@@ -136,9 +135,9 @@ def _libc() -> ctypes.CDLL:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names in `folder` durable, if its file system has a way to ask for that.
+    """Make the names in `folder` durable, if its file system supports that.
 
-    Some have none (s3fs, old CIFS): there, its server alone decides when a name is durable. A log says so.
+    Some do not (s3fs, old CIFS): their server alone decides when a name is durable. The log says so.
     """
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -167,13 +166,12 @@ def sync_file(path: Path) -> None:
 
 
 def make_folders(folder: Path, root: Path | None = None) -> None:
-    """Make `folder` and what is missing above it, durably, but neither `root` nor what is above that.
+    """Create `folder` and its missing parents durably, but neither `root` nor anything above it.
 
-    A root that is missing may be a disk that is not mounted: what was made in its place would be lost to
-    sight as soon as the disk is there again.
+    A missing root may be an unmounted disk: files created in its place would be hidden once it is mounted.
 
     Raises:
-        FileNotFoundError: there is no `root`.
+        FileNotFoundError: `root` does not exist.
     """
     missing = []
     while folder != root and not folder.is_dir():
@@ -186,17 +184,17 @@ def make_folders(folder: Path, root: Path | None = None) -> None:
 
 @contextmanager
 def new_file(target: Path) -> Iterator[int]:
-    """A descriptor of a file that gets the name `target`, durably, when the block ends well; else nothing.
+    """A descriptor of a file that gets the name `target`, durably, if the block succeeds; else it is removed.
 
     Raises:
         ObjectExists: the name is taken; that file is untouched.
-        StoreFull: there is no space left.
-        StoreUnwritable: the folder may not be written.
-        ObjectMissing: there is no such folder.
+        StoreFull: the disk is full.
+        StoreUnwritable: the folder is not writable.
+        ObjectMissing: the folder does not exist.
     """
     if os.path.lexists(target):
         raise ObjectExists(
-            "there is a file already", where=str(target), hint="give another name, or remove it"
+            "the file already exists", where=str(target), hint="give another name, or remove it"
         )
     temporary = target.with_name(f".{target.name[:200]}.{uuid4().hex}.part")
     with explained(target):
@@ -212,13 +210,13 @@ def new_file(target: Path) -> Iterator[int]:
 
 
 def rename_new(source: Path, target: Path) -> None:
-    """Give `source` the name `target`, unless that is taken; never both names after success.
+    """Rename `source` to `target`, unless that exists; after success only the new name remains.
 
-    Both must lie on one file system. The caller syncs the folder.
+    Both must be on one file system. The caller syncs the folder.
 
     Raises:
         FileExistsError: `target` exists; `source` is untouched.
-        StoreUnwritable: the file system has no way to do that.
+        StoreUnwritable: the file system does not support that.
     """
     try:
         os.link(source, target, follow_symlinks=False)
@@ -245,7 +243,7 @@ def _rename_noreplace(source: Path, target: Path) -> None:
 
 
 def mount_of(path: Path) -> str:
-    """The mount that `path` lies on, with the kind of its file system, for people to read."""
+    """The mount of `path` and the kind of its file system, for messages."""
     inside = path
     while not inside.is_mount() and inside != inside.parent:
         inside = inside.parent

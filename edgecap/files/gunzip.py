@@ -1,4 +1,4 @@
-"""Unpacking gzip as it arrives, whatever the input."""
+"""Unpack gzip as it arrives, whatever the input."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import suppress
 from edgecap.files.sniff import GZIP_MAGIC
 from edgecap.files.unpacking import PIECE, Unpacker
 
-_STEP = 256  # packed bytes that can become a quarter of a megabyte at most
+_STEP = 256  # packed bytes that unpack to at most a quarter of a megabyte
 
 
 class Gunzip(Unpacker):
@@ -29,7 +29,7 @@ class Gunzip(Unpacker):
         return self._member is not None or (bool(self._held) and GZIP_MAGIC.startswith(self._held))
 
     def _unpack(self, data: bytes) -> Iterator[bytes]:
-        # A state that has nothing to give before it gets `begun`, of which `given` bytes came so far.
+        # A state that outputs nothing before it gets `begun`, of which `given` bytes have arrived.
         clean, begun, given = self._member.copy() if self._member else None, data, 0
         more = False
         while data or more:
@@ -58,7 +58,7 @@ class Gunzip(Unpacker):
                 data, more = self._member.unconsumed_tail, len(piece) == self._piece
 
     def _begins(self, data: bytes) -> bool:
-        """True if a member begins here; else it is padding, or a problem."""
+        """Whether a member begins here; else it is padding, or an error."""
         if data.startswith(GZIP_MAGIC) and not self._padding:
             return True
         if self._members and not data.strip(b"\0"):
@@ -69,9 +69,9 @@ class Gunzip(Unpacker):
 
 
 def _salvaged(member: zlib._Decompress, data: bytes, given: int) -> Iterator[bytes]:
-    """What comes before the damage in `data`, without the first `given` bytes.
+    """The output before the damage in `data`, without its first `given` bytes.
 
-    Of a call that fails, zlib gives nothing: so it is asked again, for less and less.
+    A zlib call that fails returns nothing, so it is repeated with less and less input.
     """
     for step in (_STEP, 1):
         for start in range(0, len(data), step):
@@ -86,7 +86,7 @@ def _salvaged(member: zlib._Decompress, data: bytes, given: int) -> Iterator[byt
             given = max(0, given - len(piece))
         else:
             return
-    # Now it is a single byte, whose bits may say more than one thing.
+    # A single byte is left; its bits may hold several symbols.
     with suppress(zlib.error):
         while piece := member.decompress(data, 1):
             yield piece[given:]

@@ -1,4 +1,4 @@
-"""SHA-256 of bytes that come in chunks: each file and object is read once."""
+"""SHA-256 of a stream: each file and object is read once."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ def sha256_of(chunks: Iterable[bytes], also: Callable[[bytes], None] | None = No
     """The hex digest of all chunks together.
 
     Args:
-        chunks: the bytes, such as `read_object` gives them.
-        also: called with each chunk, to look at the same bytes without reading them again.
+        chunks: the bytes, for example from `read_object`.
+        also: called with each chunk, to use the same bytes without reading them again.
     """
     digest = hashlib.sha256()
     for chunk in chunks:

@@ -1,4 +1,4 @@
-"""Ending long work in threads early: a thread cannot be cancelled, so what takes long asks now and then."""
+"""End long work in threads early: a thread cannot be cancelled, so long work checks a flag now and then."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from contextvars import ContextVar
 
 
 class Interrupted(BaseException):
-    """Nobody wants the result any more. No `Exception`: what handles errors must not handle this."""
+    """The result is no longer wanted. Not an `Exception`, so that error handlers do not catch it."""
 
 
 class Interruption:
-    """Whether work is to end. One thread asks for it, others check."""
+    """The flag that ends work. One thread sets it, others check it."""
 
     def __init__(self) -> None:
         self._wanted = threading.Event()
@@ -22,11 +22,11 @@ class Interruption:
         return f"<Interruption [{'wanted' if self._wanted.is_set() else 'not wanted'}]>"
 
     def ask(self) -> None:
-        """Let the work end at its next check."""
+        """Make the work end at its next check."""
         self._wanted.set()
 
     def check(self) -> None:
-        """Go on, or raise Interrupted."""
+        """Raise Interrupted if the work is to end."""
         if self._wanted.is_set():
             raise Interrupted
 
@@ -36,7 +36,7 @@ _CURRENT: ContextVar[Interruption | None] = ContextVar("interruption", default=N
 
 @contextmanager
 def interruptible(interruption: Interruption) -> Iterator[None]:
-    """Let the work in this block heed `interruption`, and what it starts by asyncio: tasks and threads."""
+    """Let `interruption` end the work in this block, and the asyncio tasks and threads that it starts."""
     token = _CURRENT.set(interruption)
     try:
         yield
@@ -45,11 +45,11 @@ def interruptible(interruption: Interruption) -> Iterator[None]:
 
 
 def current() -> Interruption:
-    """What the present work heeds, to hand over to threads that do not inherit it."""
+    """The current work's interruption, to hand over to threads that do not inherit it."""
     return _CURRENT.get() or Interruption()
 
 
 def check() -> None:
-    """Go on, or raise Interrupted if the present work is to end."""
+    """Raise Interrupted if the current work is to end."""
     if interruption := _CURRENT.get():
         interruption.check()

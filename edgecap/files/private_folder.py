@@ -1,4 +1,4 @@
-"""Folders of this user alone, below TMPDIR."""
+"""Private folders of this user below TMPDIR."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from edgecap.files.durable import explained
 
 
 def private_folder(name: str) -> Path:
-    """A folder called `name` and this user's number, below TMPDIR; made if missing. Nobody else may look in.
+    """A folder below TMPDIR, named `name` and this user's number; created if missing, private to this user.
 
     Raises:
-        StoreUnwritable: it cannot be made, or belongs to someone else.
-        StoreFull: there is no space for it.
+        StoreUnwritable: it cannot be created, or belongs to another user.
+        StoreFull: the disk is full.
     """
     folder = Path(tempfile.gettempdir()) / f"{name}-{os.getuid()}"
     with explained(folder):
         folder.mkdir(mode=0o700, exist_ok=True)
         if folder.is_symlink() or folder.stat().st_uid != os.getuid():
-            raise StoreUnwritable("it belongs to someone else", where=str(folder), hint="set TMPDIR")
+            raise StoreUnwritable("it belongs to another user", where=str(folder), hint="set TMPDIR")
     return folder

@@ -1,10 +1,10 @@
-"""What the first bytes of a file say that it is."""
+"""Detect a file's type from its first bytes."""
 
 from __future__ import annotations
 
 from enum import StrEnum
 
-ENOUGH = 512  # bytes that are enough for every answer; four decide on pcap, pcapng, gzip and zstd
+ENOUGH = 512  # bytes that decide every type; four decide pcap, pcapng, gzip and zstd
 
 PCAP_MAGICS = {
     b"\xd4\xc3\xb2\xa1": ("<", 1_000),
@@ -12,15 +12,15 @@ PCAP_MAGICS = {
     b"\x4d\x3c\xb2\xa1": ("<", 1),
     b"\xa1\xb2\x3c\x4d": (">", 1),
 }
-"""First four bytes of a classic pcap to its byte order and the nanoseconds in one unit of its fractions."""
+"""First four bytes of a classic pcap to its byte order and the nanoseconds per unit of its fractions."""
 PCAPNG_MAGIC = b"\x0a\x0d\x0d\x0a"  # reads the same in both byte orders
 GZIP_MAGIC = b"\x1f\x8b"
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
-_ZSTD_SKIPPABLE = b"\x2a\x4d\x18"  # behind a byte from 0x50 to 0x5f: a frame of something else than data
+_ZSTD_SKIPPABLE = b"\x2a\x4d\x18"  # after a byte from 0x50 to 0x5f: a frame without data
 
 
 class Kind(StrEnum):
-    """What a file is, as far as its beginning tells."""
+    """A file's type, as far as its beginning tells."""
 
     PCAP = "pcap"
     PCAPNG = "pcapng"
@@ -34,9 +34,9 @@ class Kind(StrEnum):
 
 
 def sniff(head: bytes) -> Kind:
-    """Name what begins with `head`: the first `ENOUGH` bytes of a file, or all of it if it is shorter.
+    """The type of a file that begins with `head`: its first `ENOUGH` bytes, or all of it if it is shorter.
 
-    HTML, JSON and XML are what servers answer instead of packets when something is wrong.
+    Servers answer HTML, JSON or XML instead of packets if something is wrong.
     """
     if not head:
         return Kind.EMPTY
@@ -52,7 +52,7 @@ def sniff(head: bytes) -> Kind:
 
 
 def is_zstd(head: bytes) -> bool:
-    """True if a zstd frame begins here; parallel compressors begin files with a skippable one."""
+    """Whether a zstd frame begins here; parallel compressors start files with a skippable one."""
     return head[:4] == ZSTD_MAGIC or (head[1:4] == _ZSTD_SKIPPABLE and head[0] & 0xF0 == 0x50)  # noqa: PLR2004
 
 

@@ -1,4 +1,4 @@
-"""Unpacking zstd as it arrives, whatever the input."""
+"""Unpack zstd as it arrives, whatever the input."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-_MAGIC = 4  # bytes of the number that begins a frame
+_MAGIC = 4  # bytes of the magic number at a frame's start
 _HEADER = 18  # bytes of the longest frame header
-_SKIPPABLE = b"\x2a\x4d\x18"  # behind the first byte of a frame that holds nothing of the content
-_RAW, _REPEATED = 0, 1  # the types of blocks that are not packed, and that are one byte again and again
+_SKIPPABLE = b"\x2a\x4d\x18"  # after the first byte of a frame without content
+_RAW, _REPEATED = 0, 1  # block types: uncompressed, and one byte repeated
 
 
 class Unzstd(Unpacker):
-    """Unpacks a zstd file, checking what checksums its frames carry.
+    """Unpacks a zstd file, and checks the checksums in its frames.
 
     Frames that ask for a window of more than 128 MiB are refused, as the `zstd` program does.
     """
@@ -31,7 +31,7 @@ class Unzstd(Unpacker):
         super().__init__(piece)
         self._frame: zstd.ZstdDecompressor | None = None
         self._blocks = _Blocks()
-        self._fed = 0  # bytes of the header that the frame has been given, at most `_HEADER`
+        self._fed = 0  # bytes of the frame's header passed to the library, at most `_HEADER`
 
     def _is_cut(self) -> bool:
         return self._frame is not None or bool(self._held)
@@ -47,8 +47,8 @@ class Unzstd(Unpacker):
                     self._foreign()
                     return
                 self._frame, self._blocks, self._fed = zstd.ZstdDecompressor(), _Blocks(), 0
-            # The library has another decoder for a frame that it is given whole, and the two do not find
-            # the same damage. Given its header byte by byte, every frame goes through the same one.
+            # The library uses another decoder for a frame that it gets whole, and the two find different
+            # damage. With the header passed byte by byte, every frame goes through the same one.
             end = at
             if self._frame.needs_input:
                 end = min(at + (1 if self._fed < _HEADER else self._blocks.left), len(data))
@@ -59,7 +59,7 @@ class Unzstd(Unpacker):
             except zstd.ZstdError as error:
                 self._damaged(error)
                 return
-            at = end  # the library holds what it has not used
+            at = end  # the library keeps unused input
             if piece:
                 yield piece
             if self._frame.eof:
@@ -69,12 +69,12 @@ class Unzstd(Unpacker):
 
 
 class _Blocks:
-    """Where the blocks of a frame end, so that each is given to the library by itself.
+    """Where a frame's blocks end, so that the library gets each block by itself.
 
-    Of a call that fails the library gives nothing, and damage must not cost what stands before it.
+    A library call that fails returns nothing, and damage must not cost the output before it.
 
     Attributes:
-        left: bytes to the next such place.
+        left: bytes to the next end of a block.
     """
 
     def __init__(self) -> None:
@@ -83,7 +83,7 @@ class _Blocks:
         self._seen = b""
 
     def take(self, data: bytes) -> None:
-        """Go on over at most `left` bytes."""
+        """Advance over at most `left` bytes."""
         self.left -= len(data)
         if self._matters:
             self._seen += data
@@ -93,7 +93,7 @@ class _Blocks:
 
 
 def _steps() -> Generator[tuple[int, bool], bytes, None]:
-    """How many bytes come next in a frame, and whether they matter; gets those that do (RFC 8878, 3.1)."""
+    """Yield the size of the next field, and whether to send its bytes back here (RFC 8878, 3.1)."""
     head = yield _MAGIC + 1, True
     if head[1:_MAGIC] == _SKIPPABLE:
         size = int.from_bytes(head[_MAGIC:] + (yield 3, True), "little")
@@ -109,10 +109,10 @@ def _steps() -> Generator[tuple[int, bool], bytes, None]:
             last = block & 1
             kind, size = block >> 1 & 3, block >> 3
             if last and kind == _RAW and size > 1:
-                # It comes byte by byte, until the last tells that there are too few or too many in the frame.
+                # Read byte by byte, up to the one that shows whether the frame's size fits.
                 yield size - 1, False
                 size = 1
             if size:
                 yield 1 if kind == _REPEATED else size, False
     while True:
-        yield 1 << 30, False  # a checksum, or what is not of this frame
+        yield 1 << 30, False  # a checksum, or bytes after this frame

@@ -1,8 +1,7 @@
-"""Which proxy a request takes, and which CA certificates it trusts.
+"""The proxy that a request takes, and the CA certificates that it trusts.
 
-This is the only place that reads the variables about it. Every client of edgecap gets both here: `over_httpx`
-for Cloudflare's API and Prefect's, `over_botocore` for S3, `over_requests` for Google. docs/settings.md has
-the rules.
+Only this package reads the variables for that, for every client of edgecap: `over_httpx` for Cloudflare's API
+and Prefect's, `over_botocore` for S3, `over_requests` for Google. docs/settings.md has the rules.
 """
 
 from __future__ import annotations
@@ -18,9 +17,9 @@ __all__ = ["Proxy", "check_network", "prefect_api_url", "proxy_for", "trust"]
 
 
 def check_network(environment: Mapping[str, str] = os.environ) -> None:
-    """Raise an error unless all variables about proxies and certificates can be used.
+    """Raise an error unless all variables about proxies and certificates are valid.
 
-    Every client does so when it is made, and every command that starts programs does so first.
+    Every client checks them when it is created, and every command that starts programs does so first.
 
     Raises:
         ConfigError: a variable cannot be used; the error names it.

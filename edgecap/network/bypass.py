@@ -1,4 +1,4 @@
-"""Hosts that are reached without a proxy: those of NO_PROXY, and always this machine itself."""
+"""Hosts that are reached without a proxy: those of NO_PROXY, and always this machine."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ _LOCAL_NAMES = (
     "ip6-loopback",
     "metadata.google.internal",
 )
-# Of AWS (an instance, and a pod of EKS) and of Google. The IPv4 ones are link-local.
+# AWS (instances, pods of EKS) and Google. The IPv4 addresses are link-local.
 _METADATA_IPV6 = ("fd00:ec2::254", "fd00:ec2::23", "fd20:ce::254")
 ALWAYS_DIRECT = ("127.0.0.1", "::1", "169.254.169.254", *_METADATA_IPV6, *_LOCAL_NAMES)
 _METADATA_ADDRESSES = frozenset(map(ip_address, _METADATA_IPV6))
-# `127.1`, `0` and `2130706433` are addresses to every resolver, though not to Python's `ipaddress`.
+# `127.1`, `0` and `2130706433` are addresses for every resolver, but not for Python's `ipaddress`.
 _NUMERIC_HOST = re.compile(r"\d[0-9a-fx.]*", re.IGNORECASE)
 _WITH_PORT = re.compile(r"(?P<host>\[.*\]|[^:]*):(?P<port>\d{1,5})(?P<length>/\d+)?")
 _NAME = re.compile(r"[\w-]+(?:\.[\w-]+)*\.?")
-# Prefix under which httpx takes an entry that would otherwise break it, such as `[::1]:80`.
+# With this prefix httpx accepts an entry that it cannot parse otherwise, such as `[::1]:80`.
 _SCHEME = "all://"
 _HIGHEST_PORT = 65_535
 
@@ -40,8 +40,8 @@ class Entry:
     """One entry of NO_PROXY.
 
     Attributes:
-        name: a host; its subdomains count too. Empty for an address.
-        network: addresses, for an entry that names some.
+        name: a host, including its subdomains. Empty for an address.
+        network: the addresses, if the entry is an address or a network.
         port: only this port; any if None.
     """
 
@@ -76,7 +76,7 @@ class Entry:
         return cls(name=name.rstrip("."), port=port)
 
     def matches(self, host: str, address: IPv4Address | IPv6Address | None, port: int | None) -> bool:
-        """Whether a host, or the address that it stands for, belongs to this entry."""
+        """Whether a host, or its address, matches this entry."""
         if self.port is not None and self.port != port:
             return False
         if self.network is not None:
@@ -84,7 +84,7 @@ class Entry:
         return host == self.name or host.endswith(f".{self.name}")
 
     def __str__(self) -> str:
-        """The entry in a form that httpx, botocore, requests and websockets understand or ignore."""
+        """The entry in a form that httpx, botocore, requests and websockets parse or ignore."""
         port = "" if self.port is None else f":{self.port}"
         if self.network is None:
             return self.name + port
@@ -98,10 +98,10 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Bypass:
-    """The hosts that NO_PROXY names.
+    """The hosts in NO_PROXY.
 
     Attributes:
-        everything: NO_PROXY contains `*`: no proxy is used at all.
+        everything: NO_PROXY contains `*`: no request takes a proxy.
         entries: the other entries.
     """
 
@@ -130,12 +130,12 @@ class Bypass:
         )
 
     def __str__(self) -> str:
-        """A value of NO_PROXY for other programs, with the names of this machine, which edgecap implies."""
+        """A value of NO_PROXY for other programs; includes this machine's names, which edgecap implies."""
         return "*" if self.everything else ",".join(dict.fromkeys([*map(str, self.entries), *ALWAYS_DIRECT]))
 
 
 def is_local(host: str) -> bool:
-    """Whether a host is this machine, or a metadata service; `host` is in lower case, without brackets."""
+    """Whether a host is this machine or a metadata service; `host` is in lower case, without brackets."""
     address = address_of(host)
     if address is None:
         return host in _LOCAL_NAMES or host.endswith(".localhost")
@@ -148,7 +148,7 @@ def is_local(host: str) -> bool:
 
 
 def address_of(host: str) -> IPv4Address | IPv6Address | None:
-    """The address that a host stands for; None for a name. IPv4 in IPv6 is returned as IPv4."""
+    """The address that a host denotes; None for a name. IPv4 in IPv6 becomes IPv4."""
     try:
         address = ip_address(host.strip("[]").partition("%")[0])
     except ValueError:

@@ -1,4 +1,4 @@
-"""Which CA certificates connections trust: the system's or those of SSL_CERT_FILE, and a company's own."""
+"""The CA certificates to trust: the system's or those of SSL_CERT_FILE, and additional ones."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from edgecap.errors import ConfigError
 # The first two replace the system's trust store, the others add to it.
 REPLACING = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 ADDITIONAL = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "AWS_CA_BUNDLE")
-# What OpenSSL reads from a file; whatever else stands there, a private key too, is not copied.
+# OpenSSL reads only these blocks of a file; everything else, private keys included, is not copied.
 _CERTIFICATE = re.compile(
     rb"-----BEGIN (?P<kind>(?:X509 |TRUSTED )?CERTIFICATE)-----.+?-----END (?P=kind)-----", re.DOTALL
 )
-_HASHED = re.compile(r"[0-9a-f]{8}\.\d+", re.IGNORECASE)  # how OpenSSL finds a certificate in a folder
-# Where distributions keep all in one file, for programs that must be given one.
+_HASHED = re.compile(r"[0-9a-f]{8}\.\d+", re.IGNORECASE)  # OpenSSL's names for certificates in a folder
+# Each distribution's file with all certificates, for programs that need one file.
 SYSTEM_FILES = (
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
@@ -58,7 +58,7 @@ class Authorities:
             raise self._wrong(f"cannot be read: {error.strerror}", f"correct {self.variable}") from None
 
     def check(self) -> None:
-        """Raise ConfigError if `load` would fail; a file that has not changed is read only once."""
+        """Raise ConfigError if `load` would fail; an unchanged file is read only once."""
         try:
             changed = self.path.stat().st_mtime_ns
         except OSError as error:
@@ -66,7 +66,7 @@ class Authorities:
         _read_once(self, changed)
 
     def certificates(self) -> list[bytes]:
-        """Each certificate in PEM.
+        """Each certificate as PEM.
 
         Raises:
             ConfigError: the path cannot be read.
@@ -85,11 +85,11 @@ class Authorities:
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """The authorities whose certificates are trusted.
+    """The trusted certificate authorities.
 
     Attributes:
-        replacing: authorities that replace the system's trust store; empty if that is used.
-        additional: authorities that are trusted in addition.
+        replacing: authorities instead of the system's trust store; empty if that is used.
+        additional: authorities in addition.
     """
 
     replacing: tuple[Authorities, ...]
@@ -97,7 +97,7 @@ class Trust:
 
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> Self:
-        """Read the variables; files are not opened yet."""
+        """Read the variables; files are opened later."""
         found = {
             variable: tuple(
                 Authorities(variable, Path(part))
@@ -117,18 +117,18 @@ class Trust:
         return "the system's certificates" + (f" and those of {named}" if named else "")
 
     def check(self) -> None:
-        """Raise ConfigError if a variable names something that cannot be read or holds no certificate."""
+        """Raise ConfigError if a variable names a path that cannot be read or holds no certificate."""
         for authorities in (*self.replacing, *self.additional):
             authorities.check()
 
     def context(self, *, also: Authorities | None = None) -> ssl.SSLContext:
-        """A new context for clients, which verifies certificates and host names.
+        """A new client context, which verifies certificates and host names.
 
         Args:
             also: further authorities, such as the `ca_bundle` of an AWS profile.
 
         Raises:
-            ConfigError: a variable names something that cannot be read or holds no certificate.
+            ConfigError: a variable names a path that cannot be read or holds no certificate.
         """
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if self.replacing else _system_context()
         for authorities in filter(None, (*self.replacing, *self.additional, also)):
@@ -136,10 +136,10 @@ class Trust:
         return context
 
     def pem(self) -> bytes:
-        """All the certificates in one file, for programs that take only that.
+        """All certificates in one file, for programs that accept only that.
 
         Raises:
-            ConfigError: a variable names something that cannot be read.
+            ConfigError: a variable names a path that cannot be read.
         """
         named = [*self.replacing, *self.additional]
         if not self.replacing:
@@ -149,28 +149,28 @@ class Trust:
 
     @staticmethod
     def system_file() -> str:
-        """The file in which the system keeps its certificates; empty if there is no such file."""
+        """The system's file of certificates; empty if there is none."""
         return _system_file()
 
 
 @lru_cache(maxsize=16)
 def _read_once(authorities: Authorities, changed: int) -> None:  # noqa: ARG001 - part of the cache's key
-    """Load once per change of the file: a bundle takes 40 ms, and a command checks several times."""
+    """Load once per change of the file: a bundle takes 40 ms, and a command checks it several times."""
     authorities.load(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
 
 
 def _system_context() -> ssl.SSLContext:
     if not _system_has_any():
-        import certifi  # noqa: PLC0415 - needed on a machine without certificates of its own only
+        import certifi  # noqa: PLC0415 - needed only on a machine without certificates
 
         return ssl.create_default_context(cafile=certifi.where())
-    import truststore  # noqa: PLC0415 - needed for connections only
+    import truststore  # noqa: PLC0415 - needed only for connections
 
     return truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 def _system_authorities() -> Authorities:
-    """Where the certificates of the system are, or those of the package `certifi` if it has none."""
+    """The system's certificates, or those of the package `certifi` if the system has none."""
     if not _system_has_any():
         import certifi  # noqa: PLC0415 - as above
 

@@ -1,7 +1,7 @@
 """The environment for Prefect's clients and for the programs that edgecap starts.
 
-Their libraries read the variables about proxies and certificates themselves, each by rules of its own. httpx
-fails on `[::1]:80` in NO_PROXY and does not understand networks in it, none of them excludes loopback, and
+Their libraries read the variables about proxies and certificates themselves, each by its own rules. httpx
+fails on `[::1]:80` in NO_PROXY and does not understand networks in it, no library excludes loopback, and
 Prefect's client takes one file of certificates and then trusts nothing else.
 """
 
@@ -25,18 +25,18 @@ _CA_FILE = "PREFECT_API_SSL_CERT_FILE"
 
 
 def network_environment(given: Mapping[str, str]) -> dict[str, str]:
-    """The variables to set in addition to those `given`, so that other libraries behave as our clients do.
+    """The variables to set in addition to `given`, so that other libraries behave like edgecap's clients.
 
     Raises:
-        ConfigError: a variable about proxies, certificates or Prefect's address cannot be used.
-        StoreError: the file with the certificates for Prefect cannot be written.
+        ConfigError: a variable about proxies, certificates or Prefect's address is invalid.
+        StoreError: the file of certificates for Prefect cannot be written.
     """
     more: dict[str, str] = {}
     proxies = Proxies.read(given)
     api_url = prefect_api_url(given)
     if proxies.by_scheme:
         hosts = ",".join(filter(None, [str(proxies.bypass), _direct_host(api_url, proxies.bypass)]))
-        # Some libraries read one spelling, some the other.
+        # Some libraries read one spelling, some the other one.
         more = dict.fromkeys(("NO_PROXY", "no_proxy"), hosts)
     trust = Trust.read(given)
     trust.check()
@@ -46,7 +46,7 @@ def network_environment(given: Mapping[str, str]) -> dict[str, str]:
 
 
 def _direct_host(url: str, bypass: Bypass) -> str:
-    """The host of `url` as an entry of NO_PROXY, if only a network or our own rule covers it; else empty."""
+    """The host of `url` as a NO_PROXY entry, if only a network or a default of ours covers it; else empty."""
     parts = urlsplit(url)
     host = parts.hostname or ""
     port = parts.port or {"https": 443}.get(parts.scheme, 80)
@@ -67,11 +67,11 @@ def _file_for_prefect(trust: Trust) -> str:
 
 
 def _keep(content: bytes) -> Path:
-    """Write `content` to a file of this user. The name is its hash, so an existing file needs no writing."""
+    """Write `content` to a file of this user. The name is its hash, so an existing file is complete."""
     file = private_folder("edgecap-certificates") / f"{hashlib.sha256(content).hexdigest()[:16]}.pem"
     with explained(file):
         try:
-            os.utime(file)  # systemd removes what was not used for ten days
+            os.utime(file)  # systemd removes files that were not used for ten days
         except FileNotFoundError:
             descriptor, partial = tempfile.mkstemp(dir=file.parent)
             try:

@@ -1,7 +1,7 @@
-"""botocore's clients, for S3 and for credentials, with edgecap's rules for proxies and certificates.
+"""botocore's clients for S3 and for credentials, with edgecap's rules for proxies and certificates.
 
-botocore reads HTTP_PROXY, NO_PROXY and AWS_CA_BUNDLE itself, by rules of its own, and knows no SOCKS. Much of
-what is changed here has no public name in botocore, so pyproject.toml allows no untested minor version.
+botocore reads HTTP_PROXY, NO_PROXY and AWS_CA_BUNDLE itself, by its own rules, and does not support SOCKS.
+Much of what this module replaces is private in botocore, so pyproject.toml allows no untested minor version.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from urllib3.contrib.socks import (
 
 from edgecap.network import check_network, proxy_for, trust
 from edgecap.network.certificates import Authorities
+from edgecap.network.errors import REFUSED_LOGIN, wants_login
 from edgecap.network.over_requests import proxy_url
-from edgecap.network.trouble import REFUSED_LOGIN, wants_login
 
-# Their types leave out what has no public name.
+# botocore's types omit private names.
 _ProxyConfiguration: Any = ProxyConfiguration
 _URLLib3Session: Any = URLLib3Session
 _AWSConnection: Any = AWSConnection
@@ -42,11 +42,11 @@ class Session(botocore.session.Session):
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        check_network()  # later, botocore would take this error for one of the request
+        check_network()  # later, botocore would report this error as one of the request
         super().__init__(*args, **kwargs)
 
     def create_client(self, *args: Any, **kwargs: Any) -> Any:
-        """Make a client. botocore calls this too, where it asks for the credentials of a role.
+        """Create a client. botocore also calls this to fetch the credentials of a role.
 
         Raises:
             ConfigError: a variable about proxies or certificates cannot be used.
@@ -62,7 +62,7 @@ class Session(botocore.session.Session):
         base: Any = super()
         resolver = base._create_credential_resolver()  # noqa: SLF001 - see above
         for provider in resolver.providers:
-            # botocore asks an instance's metadata service with a separate client, which takes HTTP_PROXY.
+            # botocore queries an instance's metadata service with a separate client, which takes HTTP_PROXY.
             if fetcher := getattr(provider, "_role_fetcher", None):
                 fetcher._session = _HttpSession(fetcher._session, trust().context())  # noqa: SLF001 - as above
         return resolver
@@ -75,7 +75,7 @@ class _Choice(_ProxyConfiguration):  # type: ignore[misc]
 
 
 class _HttpSession(_URLLib3Session):  # type: ignore[misc]
-    """botocore's HTTP session with our proxies and certificates; sizes and timeouts are those of `made`."""
+    """botocore's HTTP session with our proxies and certificates; sizes and timeouts come from `made`."""
 
     def __init__(self, made: Any, context: ssl.SSLContext) -> None:
         self._context = context
@@ -88,7 +88,7 @@ class _HttpSession(_URLLib3Session):  # type: ignore[misc]
         self._proxy_config = _Choice()
 
     def send(self, request: Any) -> Any:
-        """Send a request; an error has the attribute `url`, as in requests."""
+        """Send a request; errors get the attribute `url`, as in requests."""
         try:
             answer = super().send(request)
             if wants_login(request.url, answer.status_code):

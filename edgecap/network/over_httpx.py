@@ -10,7 +10,7 @@ import httpx
 
 from edgecap.network import Proxy, check_network, proxy_for, trust
 from edgecap.network.certificates import Authorities
-from edgecap.network.trouble import REFUSED_LOGIN, wants_login
+from edgecap.network.errors import REFUSED_LOGIN, wants_login
 
 _T = TypeVar("_T", httpx.HTTPTransport, httpx.AsyncHTTPTransport)
 
@@ -32,7 +32,7 @@ class _Transports(Generic[_T]):
         proxy = proxy_for(str(url))
         key = url.scheme == "https", proxy
         if key not in self._made:
-            # Reading certificates takes a while, and plain HTTP needs none.
+            # Loading certificates takes a while, and plain HTTP needs none.
             self._made[key] = self._kind(
                 verify=self._context if key[0] and self._verify else False,
                 proxy=self._proxy(proxy) if proxy else None,
@@ -56,7 +56,7 @@ class AsyncNetwork(httpx.AsyncBaseTransport):
     """Sends each request through the proxy for its URL. Raises httpx's errors.
 
     Args:
-        retries: how often connecting is tried again.
+        retries: how often a failed connection is retried.
         also: authorities to trust in addition to those of the environment.
         verify: check certificates.
 

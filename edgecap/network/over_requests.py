@@ -10,13 +10,13 @@ from requests.adapters import HTTPAdapter
 from requests.exceptions import ProxyError, RequestException, SSLError
 
 from edgecap.network import Proxy, check_network, proxy_for, trust
-from edgecap.network.trouble import REFUSED_LOGIN, trouble_of, wants_login
+from edgecap.network.errors import REFUSED_LOGIN, diagnose, wants_login
 
 _PROXY_TLS = "proxy_ssl_context"
 
 
 class PermanentFailure(RequestException):
-    """A certificate is not trusted, or the proxy wants a password. Google's library does not try it again."""
+    """A certificate is not trusted, or the proxy wants a password. Google's library does not retry it."""
 
 
 class Network(HTTPAdapter):
@@ -32,17 +32,17 @@ class Network(HTTPAdapter):
         super().__init__(**sizes)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        """Give the pool the context that verifies."""
+        """Give the pool our verifying context."""
         super().init_poolmanager(*args, **kwargs, ssl_context=self._context)
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
-        """Give the pool of a proxy the same context; the proxy may speak TLS itself."""
+        """Give the pool of a proxy the same context; the proxy may use TLS itself."""
         if proxy.startswith("https:"):
             kwargs[_PROXY_TLS] = self._context
         return super().proxy_manager_for(proxy, **kwargs, ssl_context=self._context)
 
     def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:  # noqa: ARG002 - requests' signature
-        """Do not use the list of certificates that requests ships."""
+        """Do nothing: the certificates that requests ships are not used."""
         conn.cert_reqs = "CERT_REQUIRED"
         conn.ca_certs = conn.ca_cert_dir = None
 
@@ -54,7 +54,7 @@ class Network(HTTPAdapter):
         return host, {"ssl_context": self._context} if host["scheme"] == "https" else {}
 
     def send(self, request: PreparedRequest, *args: Any, **kwargs: Any) -> Response:
-        """Send a request; the environment decides on the proxy, and `proxies` is ignored."""
+        """Send a request; the environment decides on the proxy, `proxies` is ignored."""
         proxy = proxy_for(request.url or "")
         kwargs["proxies"] = dict.fromkeys(("http", "https"), proxy_url(proxy)) if proxy else {}
         try:
@@ -63,8 +63,8 @@ class Network(HTTPAdapter):
                 answer.close()
                 raise ProxyError(REFUSED_LOGIN, request=request)  # noqa: TRY301 - made permanent below
         except (ProxyError, SSLError) as error:
-            trouble = trouble_of(error, request.url or "")
-            if trouble and trouble.permanent:
+            diagnosis = diagnose(error, request.url or "")
+            if diagnosis and diagnosis.permanent:
                 raise PermanentFailure(str(error), request=request) from error
             raise
         return answer

@@ -1,4 +1,4 @@
-"""The address of Prefect's API, as `PREFECT_API_URL` gives it."""
+"""The address of Prefect's API, from `PREFECT_API_URL`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def prefect_api_url(environment: Mapping[str, str] = os.environ) -> str:
     except ValueError:
         usable = False
     if not usable:
-        # The value is not repeated: it may hold a password.
+        # Do not repeat the value: it may hold a password.
         raise ConfigError(
             f"{VARIABLE} is not a valid URL", where=VARIABLE, hint="write it like http://127.0.0.1:4200/api"
         )

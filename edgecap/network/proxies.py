@@ -1,4 +1,4 @@
-"""Which proxy a request takes, by one rule for all clients."""
+"""The proxy for a request, by one rule for all clients."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class Proxy:
     """A proxy, and the variable that names it.
 
     Attributes:
-        scheme: `http`, `https` or `socks5h`: a SOCKS proxy looks up names itself, for `socks5://` too.
+        scheme: `http`, `https` or `socks5h`: a SOCKS proxy resolves names itself, for `socks5://` too.
         host: the proxy's name or address, as in a URL: IPv6 in brackets.
         port: the proxy's TCP port.
         variable: such as `HTTPS_PROXY`.
-        user: the user to sign in as; empty if the proxy wants no sign-in.
+        user: the user to sign in as; empty if the proxy needs no sign-in.
         password: the user's password.
     """
 
@@ -40,7 +40,7 @@ class Proxy:
 
     @classmethod
     def parse(cls, text: str, variable: str) -> Self:
-        """Read the value of a variable.
+        """Parse the value of a variable.
 
         Raises:
             ConfigError: the value is not the URL of a proxy, or its scheme is unknown.
@@ -53,7 +53,7 @@ class Proxy:
         scheme = parts.scheme.lower()
         if scheme not in _SCHEMES:
             raise _wrong(variable, f"has the unknown scheme {scheme}://")
-        # The URL itself is not repeated: it may hold a password, and what is wrong may be just that.
+        # Do not repeat the URL: it may hold a password, and that may be the wrong part.
         if (
             not re.fullmatch(r"[\w.:%-]+", host)
             or parts.path not in ("", "/")
@@ -62,7 +62,7 @@ class Proxy:
         ):
             raise _wrong(variable, "is not the URL of a proxy")
         if parts.password and not parts.username:
-            # urllib3 and SOCKS cannot send it, so it would be dropped without a word.
+            # urllib3 and SOCKS cannot send it, and would drop it silently.
             raise _wrong(variable, "has a password without a user")
         return cls(
             scheme="socks5h" if scheme == "socks5" else scheme,
@@ -85,10 +85,10 @@ class Proxy:
 
 @dataclass(frozen=True, slots=True)
 class Proxies:
-    """The proxies of an environment.
+    """The proxies in an environment.
 
     Attributes:
-        by_scheme: the proxy for `http` URLs, and the one for `https` URLs.
+        by_scheme: the proxies for `http` and for `https` URLs.
         bypass: the hosts that are reached without a proxy.
     """
 
@@ -100,7 +100,7 @@ class Proxies:
         """Read the variables. A lower-case name wins over the upper-case one, as in curl and Python.
 
         Raises:
-            ConfigError: a variable cannot be used.
+            ConfigError: a variable is invalid.
         """
         names = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
         return cls._parse(*(_given(environment, name) for name in names))
@@ -114,12 +114,12 @@ class Proxies:
         return cls(tuple((scheme, proxy) for scheme, proxy in chosen if proxy), Bypass.parse(hosts, variable))
 
     def choose(self, url: str) -> Proxy | None:
-        """The proxy for a URL; None if it is reached directly, and for a URL that cannot be read."""
+        """The proxy for a URL; None if it is reached directly, or if the URL cannot be parsed."""
         try:
             parts = urlsplit(url)
             host, port = parts.hostname or "", parts.port
         except ValueError:
-            return None  # the client says what is wrong with it
+            return None  # the client reports the error
         proxy = dict(self.by_scheme).get(parts.scheme.lower())
         if proxy is None or self.bypass.covers(host, port or _PORTS[parts.scheme.lower()]):
             return None
@@ -127,7 +127,7 @@ class Proxies:
 
 
 def _given(environment: Mapping[str, str], name: str) -> tuple[str, str]:
-    """The variable that wins, and its value; an empty lower-case one hides the upper-case one."""
+    """The variable in effect, and its value; an empty lower-case one hides the upper-case one."""
     variable = name if name in environment else name.upper()
     return variable, environment.get(variable, "").strip()
 

@@ -6,7 +6,7 @@ import re
 import socket
 
 from edgecap.errors import StoreUnreachable
-from edgecap.network.trouble import chain, trouble_of
+from edgecap.network.errors import chain, diagnose
 from edgecap.redact import redact
 
 _PAGE = re.compile(
@@ -25,13 +25,13 @@ def root_cause(error: BaseException) -> str:
     return redact(" ".join(str(error).split()))[:200] or type(error).__name__
 
 
-def on_the_way(error: BaseException, where: str) -> StoreUnreachable | None:
+def proxy_or_certificate(error: BaseException, where: str) -> StoreUnreachable | None:
     """The error of a proxy or of the store's certificate; None if the failure is something else."""
-    trouble = trouble_of(error)
-    if trouble is None:
+    diagnosis = diagnose(error)
+    if diagnosis is None:
         return None
-    found = StoreUnreachable(trouble.what, where=where, hint=trouble.hint)
-    found.permanent = trouble.permanent
+    found = StoreUnreachable(diagnosis.what, where=where, hint=diagnosis.hint)
+    found.permanent = diagnosis.permanent
     return found
 
 

@@ -67,7 +67,7 @@ def sweep_folder(folder: Path, older_than: timedelta) -> Swept:
             entries = sorted(folder.iterdir())
         except (FileNotFoundError, NotADirectoryError):
             return Swept()
-        trouble: OSError | None = None
+        failure: OSError | None = None
         for entry in entries:
             found = list(_statuses(entry))
             if not found or max(status.st_mtime for status in found) >= before:
@@ -80,13 +80,13 @@ def sweep_folder(folder: Path, older_than: timedelta) -> Swept:
             except FileNotFoundError:
                 continue
             except OSError as error:
-                trouble = error
+                failure = error
                 continue
             plain = [status for status in found if not stat.S_ISDIR(status.st_mode)]
             files += len(plain)
             size += sum(status.st_size for status in plain)
-        if trouble:
-            raise trouble
+        if failure:
+            raise failure
     return Swept(files, size)
 
 

@@ -16,8 +16,8 @@ import httpx
 
 from edgecap.errors import SetupError
 from edgecap.network.certificates import Authorities
+from edgecap.network.errors import diagnose
 from edgecap.network.over_httpx import Network
-from edgecap.network.trouble import trouble_of
 
 # Seconds: a server on SQLite answers 503 while something else writes.
 _PAUSES = (0.1, 0.2, 0.5, 1, 2, 4)
@@ -271,11 +271,11 @@ class PrefectApi:
                 hint=_SIGN_IN if error.response.status_code == httpx.codes.UNAUTHORIZED else "",
             ) from error
         except (httpx.HTTPError, ValueError) as error:
-            trouble = trouble_of(error, str(self._client.base_url))
+            diagnosis = diagnose(error, str(self._client.base_url))
             raise SetupError(
-                f"the Prefect server does not answer: {trouble.what if trouble else error}",
+                f"the Prefect server does not answer: {diagnosis.what if diagnosis else error}",
                 where=str(self._client.base_url),
-                hint=trouble.hint if trouble else "start it with `edgecap up`, or set PREFECT_API_URL",
+                hint=diagnosis.hint if diagnosis else "start it with `edgecap up`, or set PREFECT_API_URL",
             ) from error
 
 

@@ -130,9 +130,7 @@ def test_the_bound_is_per_file_with_room_to_spare():
 async def test_what_would_leave_no_room_on_the_disk_is_not_begun(bucket, small_disk):
     bucket.put(f"s1/pcap_{CAPTURE.id}.pcap", bytes(1_000_000))
     archive = open_store(StoreLocation(uri=f"file:{small_disk}"))
-    with pytest.raises(
-        StoreFull, match=r"bytes are free, 1,000,000 are needed, and 52,4\d\d shall stay free"
-    ):
+    with pytest.raises(StoreFull, match=r"bytes are free, 1,000,000 are needed, and 52,4\d\d must stay free"):
         await fetch_full(bucket, CAPTURE, archive, Timing(settle=0), prefix="captures/x/")
     assert not any(path.is_file() for path in small_disk.rglob("*"))
 

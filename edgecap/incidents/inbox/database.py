@@ -191,7 +191,7 @@ def explain(error: sqlite3.Error, path: Path) -> StoreError:
             hint = "end the other program that has it open"
             return StoreError("another process holds the inbox of alerts", where=str(path), hint=hint)
     told = ", ".join(filter(None, (str(error), name)))
-    return StoreError(f"the inbox of alerts: {told}", where=str(path), hint="look at this disk")
+    return StoreError(f"the inbox of alerts: {told}", where=str(path), hint="check this disk")
 
 
 def _look_for(path: Path) -> None:

@@ -24,7 +24,7 @@ from edgecap.errors import (
     StoreUnreachable,
     StoreUnwritable,
 )
-from edgecap.stores.causes import looks_like_page, on_the_way, root_cause, sentence
+from edgecap.stores.causes import looks_like_page, proxy_or_certificate, root_cause, sentence
 
 _KEYS = "set GOOGLE_APPLICATION_CREDENTIALS, or credentials_file of this place"
 _LATER = "try again later"
@@ -78,7 +78,7 @@ def explain(error: Exception, where: str) -> StoreError:
         error: the library's error.
         where: the bucket or object, as a URI without secrets.
     """
-    if found := on_the_way(error, where):
+    if found := proxy_or_certificate(error, where):
         return found
     text = root_cause(error)
     if wrong := _wrong(error):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from boto3 import Session
 from botocore import exceptions as boto
 
-from edgecap.network.trouble import chain
+from edgecap.network.errors import chain
 from edgecap.stores.causes import sentence
 from edgecap.stores.s3.errors import PASSING_CODES, RAISED, NotRenewed, code_of, status_of
 

@@ -23,7 +23,7 @@ from edgecap.errors import (
     StoreUnreachable,
 )
 from edgecap.redact import redact
-from edgecap.stores.causes import on_the_way, root_cause, sentence
+from edgecap.stores.causes import proxy_or_certificate, root_cause, sentence
 
 
 class NotRenewed(boto.CredentialRetrievalError):
@@ -147,7 +147,7 @@ def explain(error: Exception, where: str) -> StoreError:
     """
     if isinstance(error, boto.ClientError):
         return _answer(error, where)
-    if found := on_the_way(error, where):
+    if found := proxy_or_certificate(error, where):
         return found
     text = root_cause(error)
     for family, kind, what, hint in _FAMILIES:

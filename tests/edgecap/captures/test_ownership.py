@@ -327,7 +327,7 @@ async def test_a_lost_answer_to_the_registration_is_looked_up(go, cloudflare):
 
 async def test_a_registration_that_did_not_arrive_says_where_to_look(go, cloudflare):
     cloudflare.faults[CREATE] = "before"
-    with pytest.raises(NetworkFailure, match="look before trying again"):
+    with pytest.raises(NetworkFailure, match="check before you try again"):
         await go()
 
 

@@ -103,7 +103,7 @@ class TestSummary:
         assert table.num_rows == document(done)["flows"]["records"] == 400
         again = call("summary", str(NMAP), "--flows", str(tmp_path / "flows.parquet"))
         assert again.returncode not in (0, 10)
-        assert "there is a file already" in again.stderr
+        assert "the file already exists" in again.stderr
 
     @pytest.mark.parametrize(
         ("arguments", "words"),
@@ -167,7 +167,7 @@ class TestMerge:
         (tmp_path / "all.pcapng").write_bytes(b"mine")
         done = call("merge", str(NMAP), "-o", str(tmp_path / "all.pcapng"))
         assert done.returncode not in (0, 10)
-        assert "there is a file already" in done.stderr
+        assert "the file already exists" in done.stderr
         assert (tmp_path / "all.pcapng").read_bytes() == b"mine"
 
     @pytest.mark.parametrize("files", [(), ("missing.pcap",)])

@@ -197,7 +197,7 @@ def test_a_403_names_all_that_it_may_mean(asked, code):
     assert ("Read PCAPs API" in said) is (asked is LIST)
     assert "Enterprise plan with Advanced Network Firewall" in said
     assert "proxy" not in said
-    assert "a proxy or a firewall on the way" in str(meaning(asked, 403, b"<html>blocked</html>"))
+    assert "a proxy or a firewall in between" in str(meaning(asked, 403, b"<html>blocked</html>"))
 
 
 @pytest.mark.parametrize("status", [403, 503])

@@ -66,7 +66,7 @@ class TestIds:
     async def test_what_is_no_json_is_not_sent(self, bad):
         api = Api(ok(CAPTURE))
         async with api.client() as client:
-            with pytest.raises(InvalidRequest, match="cannot be written as JSON"):
+            with pytest.raises(InvalidRequest, match="cannot be encoded as JSON"):
                 await client.create_capture(bad)
         assert api.requests == []
 
@@ -101,8 +101,8 @@ class TestAccount:
     @pytest.mark.parametrize(
         ("changes", "says"),
         [
-            ({"account_id": ""}, "no account id"),
-            ({"account_id": "../x"}, "no account id"),
+            ({"account_id": ""}, "not an account id"),
+            ({"account_id": "../x"}, "not an account id"),
             ({"api_token": None}, "no credentials"),
             ({"api_token": " "}, "no credentials"),
             ({"api_token": None, "email": "a@b"}, "no credentials"),

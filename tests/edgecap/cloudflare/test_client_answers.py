@@ -36,7 +36,7 @@ class TestClock:
             assert client.server_now() == NOW + timedelta(seconds=7)
             assert (await client.list_captures()).server_time == NOW + timedelta(seconds=7)
             assert client.server_now() == NOW + timedelta(seconds=7)
-            with pytest.raises(Exception, match="knows no such"):
+            with pytest.raises(Exception, match="does not know it"):
                 await client.get_capture(ID)
             assert client.server_now() == NOW - timedelta(seconds=60)
 

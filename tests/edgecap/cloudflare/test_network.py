@@ -70,7 +70,7 @@ async def test_every_exception_of_httpx_is_network_trouble(item, method):
     assert "secret-token" not in str(error)
     assert "api.cloudflare.com" in str(error)
     looks = error.sent and method in ("POST", "PUT")
-    assert ("look before trying again" in error.hint) is looks
+    assert ("check before you try again" in error.hint) is looks
 
 
 @pytest.mark.parametrize("item", RAISED, ids=lambda item: item.__name__)

@@ -91,14 +91,14 @@ async def test_the_same_host_gets_them_and_one_after_another_host_does_not():
 
 async def test_redirects_without_end_and_to_nowhere_are_an_error():
     async with serving(lambda request: RedirectResponse(request.url.path, 302)) as (api, asked):
-        with pytest.raises(UnexpectedAnswer, match="without end"):
+        with pytest.raises(UnexpectedAnswer, match="redirected too often"):
             await downloaded(api, TOKEN)
         assert len(asked) == REDIRECTS_MOST + 1
     for target in ("ftp://elsewhere.example/", "file:///etc/passwd"):
         async with serving(
             lambda _, target=target: Response(status_code=302, headers={"location": target})
         ) as (api, _):
-            with pytest.raises(UnexpectedAnswer, match="no address that can be used"):
+            with pytest.raises(UnexpectedAnswer, match="an invalid address"):
                 await downloaded(api, TOKEN)
 
 

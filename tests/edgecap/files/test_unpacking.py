@@ -113,7 +113,7 @@ def test_a_window_beyond_128_mib_is_refused_and_not_allocated():
 
 @forms
 def test_nothing_is_no_stream(form):
-    assert f"no {form.unpacker.form}" in unpack(form, b"")[1]
+    assert f"not a {form.unpacker.form}" in unpack(form, b"")[1]
 
 
 def packed_damaged(form: Form, content: bytes, place: int, change: int) -> bytes:

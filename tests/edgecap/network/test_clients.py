@@ -20,9 +20,9 @@ from deployments.local.processes import LOOPBACK, free_port
 from edgecap.cloudflare.client import Client
 from edgecap.errors import EdgecapError, NetworkFailure, SetupError, StoreUnreachable
 from edgecap.network.certificates import ADDITIONAL, REPLACING
+from edgecap.network.errors import chain
 from edgecap.network.over_botocore import Session
 from edgecap.network.over_requests import PermanentFailure
-from edgecap.network.trouble import chain
 from edgecap.redact import redact
 from edgecap.settings import Account, StoreLocation
 from edgecap.simulator.options import SimulatorOptions, make_edge

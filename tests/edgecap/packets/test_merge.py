@@ -221,7 +221,7 @@ def test_hundreds_of_files_need_few_descriptors_and_little_memory(tmp_path):
 def test_a_taken_name_is_refused_and_left_alone(tmp_path):
     target = tmp_path / "merged.pcapng"
     target.write_bytes(b"mine")
-    with pytest.raises(ObjectExists, match=r"there is a file already \(.*merged.pcapng\)"):
+    with pytest.raises(ObjectExists, match=r"the file already exists \(.*merged.pcapng\)"):
         merge([MergeSource(REAL[0])], target)
     assert target.read_bytes() == b"mine"
 

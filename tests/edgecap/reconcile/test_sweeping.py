@@ -61,7 +61,7 @@ async def test_one_that_fails_does_not_stop_the_others(world):
     report = await world.reconcile(life_of=life_of)
     by_subject = {finding.subject: finding for finding in report.findings}
     assert by_subject[good.intent_id].action is Action.ARCHIVED
-    assert "is no id" in by_subject[broken.intent_id].detail
+    assert "is not a valid id" in by_subject[broken.intent_id].detail
     assert "the server of runs is down" in by_subject[lost.intent_id].detail
     assert "unreadable" in by_subject["the journal"].detail
     assert str(report) == "1 finished, 3 in trouble"
