@@ -22,7 +22,7 @@ SLOW := tests/flows tests/e2e tests/deployments tests/edgecap/cli/test_capture.p
 export DO_NOT_TRACK := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
-.PHONY: help setup setup-dev apt demo test test-fast stress-test search fuzz mutants lint types bench bench-fetch bench-gcs bench-packets bench-overhead bench-lanes bench-receiver bench-alerts bench-cancel faults postgresql lock clean
+.PHONY: help setup setup-dev apt demo test test-fast stress-test search fuzz mutants lint types bench bench-fetch bench-gcs bench-packets bench-overhead bench-lanes bench-receiver bench-alerts bench-cancel bench-database faults postgresql lock clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -128,6 +128,9 @@ bench-cancel: setup-dev ## 50 full captures cancelled at random moments under lo
 
 bench-alerts: setup-dev ## alerts: how soon one becomes a capture, and after Prefect was away
 	@$(BIN)/python -m benches.alerts
+
+bench-database: setup-dev postgresql ## SQLite beside PostgreSQL below Prefect's server: start, memory, a burst of 50 runs
+	@$(BIN)/python -m benches.database
 
 # docs/faults.jsonl keeps what was played, at which commit, and the next run goes on from there;
 # AGAIN=violations, older or all plays such of them again.

@@ -28,11 +28,15 @@ def programs() -> Path | None:
 class Postgres:
     """`with Postgres() as base:` and `base.database("one")` is an up-to-date database of Prefect's.
 
+    Args:
+        durable: wait for the disk, as a real server does; what nobody needs afterwards does without.
+
     Raises:
         SetupError: when entered, if PostgreSQL is not installed or does not start.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, durable: bool = False) -> None:
+        self._durable = durable
         self.port = free_port()
         self._folder = Path(tempfile.mkdtemp(prefix="edgecap-postgres-"))
         self._as: list[str] = []
@@ -55,8 +59,8 @@ class Postgres:
             capture_output=True,
             cwd="/",
         )
-        # Nothing in it outlives this run, so the disk need not be waited for.
-        options = ["fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=400"]
+        fast = [] if self._durable else ["fsync=off", "synchronous_commit=off", "full_page_writes=off"]
+        options = ["max_connections=400", *fast]
         argv = [*self._as, str(home / "postgres"), "-D", str(data), "-p", str(self.port), "-h", LOOPBACK]
         argv += ["-k", str(self._folder), *(part for option in options for part in ("-c", option))]
         self._program = Program("postgres", argv, log=self._folder / "postgres.log", folder=Path("/"))
@@ -68,6 +72,11 @@ class Postgres:
         if self._program:
             self._program.stop(grace=3)
         shutil.rmtree(self._folder, ignore_errors=True)
+
+    @property
+    def pid(self) -> int:
+        """Its first process; the others are its children."""
+        return self._program.pid if self._program and self._program.pid else 0
 
     def url(self, name: str) -> str:
         """What Prefect calls a database of this server."""
@@ -84,6 +93,11 @@ class Postgres:
         (home / "prefect").mkdir(parents=True)
         setup.program("database", "prefect", "server", "database", "upgrade", "--yes").run(timeout=timeout)
         deploy_once(setup)
+
+    def new(self, name: str) -> str:
+        """A new and empty database; its URL."""
+        self._sql(f'CREATE DATABASE "{name}"')
+        return self.url(name)
 
     def database(self, name: str) -> str:
         """A new database that is up to date; its URL."""
