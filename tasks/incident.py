@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
@@ -16,8 +15,7 @@ from edgecap.archive.journal import Journal
 from edgecap.captures.incident_part import IncidentPart
 from edgecap.cloudflare.client import Client
 from edgecap.errors import EdgecapError
-from edgecap.incidents.inbox.alert_inbox import INBOX, AlertInbox
-from edgecap.incidents.record import HeldBack, Incident, IncidentEvent, Incidents, Part, closed_record
+from edgecap.incidents.record import Incident, IncidentEvent, Incidents, Part, closed_record
 from edgecap.settings import load_settings
 from edgecap.stores import Store, open_store
 from tasks.outcomes import Outcomes
@@ -244,34 +242,20 @@ async def close(opened: IncidentEvent, parts: list[Part], archive: str) -> tuple
     Returns:
         The record that stands, and whether it is this one: another run may have been faster.
     """
-    settings = load_settings()
-    incidents = Incidents(open_store(settings.archive(archive)))
+    incidents = Incidents(open_store(load_settings().archive(archive)))
 
     def write() -> tuple[Incident, bool]:
         record = closed_record(
             opened,
             incidents.ended(opened.incident),
             tuple(parts),
-            held_back=held_back(settings.home, opened.incident),
+            held_back=incidents.held_back(opened.incident),
             at=datetime.now(UTC),
         )
         stands = incidents.close(record)
         return stands, stands == record
 
     return await asyncio.to_thread(write)
-
-
-def held_back(home: Path, incident: str) -> HeldBack:
-    """How many alerts joined an incident, as the receiver's inbox tells, if it is on this machine.
-
-    Args:
-        home: the state folder of the settings.
-        incident: its id.
-    """
-    with suppress(EdgecapError), AlertInbox(home / INBOX, read_only=True) as inbox:
-        found = inbox.incident(incident)
-        return HeldBack(joined=found.joined, repeated=found.repeated)
-    return HeldBack()
 
 
 async def notify_incident(part: IncidentPart, archive: str) -> None:

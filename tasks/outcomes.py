@@ -10,11 +10,10 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import FlowRun, StateType
 
 from edgecap.alerts.policy.decision import Planned
-from edgecap.archive.entries import read_entry
 from edgecap.archive.journal import Journal, JournalRecord
 from edgecap.captures.incident_part import IncidentPart
-from edgecap.errors import Damaged, EntryMissing, ObjectMissing
 from edgecap.incidents.record import IncidentEvent, Part
+from edgecap.incidents.status import missing, part_of
 from edgecap.stores import Store
 from tasks.runtime.alert_runs import incident_tag
 from tasks.runtime.find_runs import find_runs
@@ -60,35 +59,15 @@ class Outcomes:
 
     def _look(self, part: IncidentPart, planned: Planned, run: FlowRun | None) -> Part:
         record = self._journal.follow(part.intent_id)
-        return _outcome(self._store, part, planned, record, run)
-
-
-def _outcome(
-    store: Store, part: IncidentPart, planned: Planned, record: JournalRecord | None, run: FlowRun | None
-) -> Part:
-    known = Part(
-        phase=part.phase,
-        number=part.number,
-        request=str(planned.request),
-        why=planned.why,
-        state="pending",
-        capture_id=record.capture_id if record else "",
-    )
-    state = run.state if run else None
-    words = (state.message if state else "") or (state.name if state else "") or ""
-    if record and record.ended:
-        if not record.ended.entry:
-            return known.model_copy(update={"state": "missing", "reason": record.ended.reason})
-        kept = {"state": "archived", "entry": record.ended.entry}
-        try:
-            totals = read_entry(store, record.ended.entry).manifest.totals
-        except (EntryMissing, ObjectMissing, Damaged):
-            return known.model_copy(update=kept)  # taken elsewhere since; that it was kept is known
-        return known.model_copy(update=kept | {"packets": totals.packets, "bytes": totals.size})
-    # What was begun is finished by its run, or else by `reconcile`, which says how it ended.
-    if state and _is_over(state.type, state.timestamp) and _is_lost(record, state.timestamp):
-        return known.model_copy(update={"state": "missing", "reason": words or "its run is over"})
-    return known.model_copy(update={"reason": words or "no run yet"})
+        found = part_of(self._store, planned, record)
+        state = run.state if run else None
+        if found.state != "pending" or state is None:
+            return found
+        words = state.message or state.name or ""
+        # A run that got further is finished by itself or by `reconcile`, and the journal says how it ended.
+        if _is_over(state.type, state.timestamp) and _is_lost(record, state.timestamp):
+            return missing(found, words or "its run is over")
+        return found.model_copy(update={"reason": words or found.reason})
 
 
 def _is_lost(record: JournalRecord | None, since: datetime) -> bool:

@@ -17,6 +17,7 @@ from typing import Self
 from deployments.local.setup import prefect_address
 from deployments.receiver.app import Health, Receiver
 from deployments.receiver.dispatch import Dispatch
+from deployments.receiver.held_back import HeldBackWriter
 from deployments.receiver.http_server import listen, make_server
 from deployments.receiver.inbox_writer import GroupCommit
 from deployments.receiver.log import log_quietly
@@ -29,6 +30,7 @@ from edgecap.alerts.sources.enabled import doors
 from edgecap.alerts.sources.registry import sources
 from edgecap.errors import StoreError
 from edgecap.incidents.inbox.alert_inbox import INBOX, AlertInbox
+from edgecap.incidents.record import Incidents
 from edgecap.settings import Settings, load_settings
 from edgecap.settings.alerts import GenericMapping
 from edgecap.stores import open_store
@@ -79,8 +81,10 @@ class Receiving:
             bounds=settings.bounds,
             keep=timedelta(days=settings.receiver.keep_days),
             metrics=self.metrics,
-            on_settled=self._deliverer.loop.wake,
+            on_settled=self._settled,
         )
+        archive = settings.receiver.archive
+        self._counts = HeldBackWriter(self.inbox, lambda: Incidents(open_store(settings.archive(archive))))
         self._writer = GroupCommit(self.inbox.keep, self._committed)
         self._reports = _report_pages(settings, self.inbox)
         self._looked = 0.0
@@ -112,13 +116,17 @@ class Receiving:
         self._stack.enter_context(self._writer)
         self._settler.loop.start()
         self._deliverer.loop.start()
+        self._counts.loop.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stack.close()  # the writer: all that was taken is on the disk
-        ended = [loop.end(patience=_PATIENCE) for loop in (self._settler.loop, self._deliverer.loop)]
+        ended = [
+            loop.end(patience=_PATIENCE)
+            for loop in (self._settler.loop, self._deliverer.loop, self._counts.loop)
+        ]
         if all(ended):
             self.inbox.close()
 
@@ -153,6 +161,10 @@ class Receiving:
             self._room = shutil.disk_usage(self._folder).free > FLOOR
             self._looked = time.monotonic()
         return self._room
+
+    def _settled(self) -> None:
+        self._deliverer.loop.wake()
+        self._counts.loop.wake()
 
     def _committed(self, alerts: int) -> None:
         self.metrics.commit_size.observe(alerts)

@@ -8,6 +8,7 @@
         packets.pcapng  summary.json  flows.parquet
         manifest.json
     incidents/<incident id>/{opened,ended}.json     while it goes on
+    incidents/<incident id>/held-back/<number>.json how many alerts joined or repeated it so far
     incidents/<incident id>.json                    once it is closed
 """
 
@@ -195,3 +196,8 @@ def incident_key(incident_id: str) -> str:
 def incident_event_key(incident_id: str, event: str) -> str:
     """Where it is written down what an incident's start, or its end, led to: `event` is opened or ended."""
     return f"{INCIDENTS}{safe_name(incident_id)}/{event}.json"
+
+
+def held_back_prefix(incident_id: str) -> str:
+    """Where it is written down how many alerts joined or repeated an incident."""
+    return f"{INCIDENTS}{safe_name(incident_id)}/held-back/"

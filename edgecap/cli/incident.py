@@ -79,7 +79,7 @@ def show(
 
 @contextmanager
 def overviews(archive: str) -> Iterator[Overviews]:
-    """The incidents of an archive; also without a inbox, which is where the receiver runs."""
+    """The incidents of an archive; also without an inbox, which is where the receiver runs."""
     settings = load_settings()
     store = open_store(settings.archive(archive))
     try:

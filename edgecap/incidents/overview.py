@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
 from pydantic import ValidationError
 
 from edgecap.alerts.model import Alert
-from edgecap.archive.entries import read_entry
 from edgecap.archive.journal import Journal
-from edgecap.errors import Damaged, EdgecapError, EntryMissing
+from edgecap.errors import Damaged, EntryMissing
 from edgecap.incidents.inbox.alert_inbox import AlertInbox, InboxIncident, RunRequest
 from edgecap.incidents.record import HeldBack, Incident, IncidentEvent, Incidents, Part
+from edgecap.incidents.status import part_of, waiting
 from edgecap.stores.base import Store
 
 State = Literal["waits for Prefect", "refused by Prefect", "starting", "open", "ending", "closed"]
@@ -33,6 +33,7 @@ class Overview:
         opened: how it began, from the archive.
         ended: how it ended.
         record: the record of it once it is closed.
+        counted: alerts that joined or repeated it, as the receiver wrote them into the archive.
         in_inbox: what the inbox says of it.
         orders: what Prefect was not told of yet, or did not want.
     """
@@ -41,6 +42,7 @@ class Overview:
     opened: IncidentEvent | None = None
     ended: IncidentEvent | None = None
     record: Incident | None = None
+    counted: HeldBack = field(default_factory=HeldBack)
     in_inbox: InboxIncident | None = None
     orders: tuple[RunRequest, ...] = ()
 
@@ -92,14 +94,15 @@ class Overview:
 
     @property
     def held_back(self) -> HeldBack:
-        """Alerts that joined it; the inbox knows best, for it still counts after the record is written."""
+        """Alerts that joined or repeated it: the highest counts, for some may be newer than the record."""
+        found = [self.counted, self.record.held_back if self.record else HeldBack()]
         if self.in_inbox:
-            return HeldBack(joined=self.in_inbox.joined, repeated=self.in_inbox.repeated)
-        return self.record.held_back if self.record else HeldBack()
+            found.append(HeldBack(joined=self.in_inbox.joined, repeated=self.in_inbox.repeated))
+        return max(found, key=lambda counts: counts.total)
 
 
 class Overviews:
-    """The incidents of an archive and of a inbox.
+    """The incidents of an archive and of an inbox.
 
     Args:
         store: the archive.
@@ -109,6 +112,7 @@ class Overviews:
     def __init__(self, store: Store, inbox: AlertInbox | None) -> None:
         self._store = store
         self._incidents = Incidents(store)
+        self._journal = Journal(store)
         in_inbox = inbox.incidents(_MOST) if inbox else []
         self._in_inbox = {each.id: each for each in in_inbox}
         self._orders: dict[str, tuple[RunRequest, ...]] = {}
@@ -136,6 +140,7 @@ class Overviews:
             opened=self._incidents.opened(incident_id),
             ended=self._incidents.ended(incident_id),
             record=self._incidents.closed(incident_id),
+            counted=self._incidents.held_back(incident_id),
             in_inbox=self._in_inbox.get(incident_id),
             orders=self._orders.get(incident_id, ()),
         )
@@ -187,48 +192,12 @@ class Overviews:
         if incident.record:
             yield from incident.record.captures
             return
-        journal = Journal(self._store)
         for noted in filter(None, (incident.opened, incident.ended)):
             for part, planned in noted.parts:
-                known: dict[str, Any] = {
-                    "phase": part.phase,
-                    "number": part.number,
-                    "request": str(planned.request),
-                    "why": planned.why,
-                }
-                yield self._part(journal, part.intent_id, known)
+                yield part_of(self._store, planned, self._journal.follow(part.intent_id))
         if not incident.opened and incident.in_inbox:
             for planned in incident.in_inbox.plan.captures:
-                yield Part(
-                    phase=planned.phase,
-                    number=planned.number,
-                    request=str(planned.request),
-                    why=planned.why,
-                    state="pending",
-                    reason=incident.state,
-                )
-
-    def _part(self, journal: Journal, intent_id: str, known: dict[str, Any]) -> Part:
-        record = journal.follow(intent_id)
-        if record is None:
-            return Part(**known, state="pending", reason="not asked for yet")
-        known["capture_id"] = record.capture_id
-        if record.ended is None:
-            reason = "it is being captured" if record.accepted else "about to be asked for"
-            return Part(**known, state="pending", reason=reason)
-        if record.ended.outcome != "archived":
-            return Part(**known, state="missing", reason=record.ended.reason)
-        try:
-            totals = read_entry(self._store, record.ended.entry).manifest.totals
-        except EdgecapError:  # it was taken elsewhere since; that it was kept is known
-            return Part(**known, state="archived", entry=record.ended.entry)
-        return Part(
-            **known,
-            state="archived",
-            entry=record.ended.entry,
-            packets=totals.packets,
-            bytes=totals.size,
-        )
+                yield waiting(planned, incident.state)
 
 
 def _line(alert: dict[str, Any]) -> str:

@@ -12,7 +12,7 @@ from typing import Literal, TypeVar
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from edgecap.alerts.policy.decision import Plan, Planned
-from edgecap.archive.layout import INCIDENTS, incident_event_key, incident_key
+from edgecap.archive.layout import INCIDENTS, held_back_prefix, incident_event_key, incident_key
 from edgecap.archive.text import Json, read_json, to_json
 from edgecap.captures.incident_part import IncidentPart, Phase
 from edgecap.errors import ObjectExists, ObjectMissing
@@ -69,12 +69,17 @@ class Part(BaseModel):
 
 
 class HeldBack(BaseModel):
-    """Alerts that led to nothing of their own, since the incident went on already."""
+    """Alerts that started nothing, because their incident was open already. The receiver counts them."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
     repeated: int = Field(0, description="The same alert, sent again")
     joined: int = Field(0, description="Other alerts for the same target, or the same attack")
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return self.joined + self.repeated
 
 
 class Incident(BaseModel):
@@ -150,6 +155,24 @@ class Incidents:
     def closed(self, incident_id: str) -> Incident | None:
         """The record of a closed incident, or None."""
         return self._get(incident_key(incident_id), Incident)
+
+    def count(self, incident_id: str, counts: HeldBack) -> None:
+        """Write down how many alerts joined or repeated an incident so far; the same again changes nothing.
+
+        Raises:
+            StoreError: it cannot be written.
+        """
+        self._put(f"{held_back_prefix(incident_id)}{counts.total:09d}.json", counts)
+
+    def held_back(self, incident_id: str) -> HeldBack:
+        """The highest counts that were written down; zeros if there are none.
+
+        Raises:
+            Damaged: the counts cannot be read.
+            StoreError: the archive cannot be.
+        """
+        keys = [info.key for info in self._store.list(held_back_prefix(incident_id))]
+        return read_json(self._store, max(keys), HeldBack) if keys else HeldBack()
 
     def ids(self, beginning: str = "") -> list[str]:
         """The ids of all incidents that begin so, open and closed, sorted."""

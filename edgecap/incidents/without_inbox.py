@@ -1,9 +1,9 @@
-"""Which incident an alert belongs to where no receiver keeps a inbox: the archive alone tells.
+"""Which incident an alert belongs to, where no receiver keeps an inbox: the archive alone decides.
 
-An incident's id follows from what its start and its end have in common, and a number: 0 for the first, and
-one more whenever the one before is over, since the same thing may be attacked again. Records are create-only,
-so whoever dies and comes again, or comes twice at once, finds the same. There is no cooldown between
-different attacks and no daily budget here: those need the inbox.
+An incident's id is derived from the key that its start and its end share, and a number: 0 for the first
+incident with this key, 1 for the second, since the same target may be attacked again. Records are
+create-only, so a run that is started again, or twice at once, finds the same incident. The cooldown between
+different attacks, the daily budget and the counts of alerts that joined need the inbox, and are missing here.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from edgecap.incidents.record import Incident, IncidentEvent, Part
+from edgecap.incidents.status import waiting
 from edgecap.report.links import NOWHERE, Links
 from edgecap.report.markdown import plain
 from edgecap.report.markup import visible
@@ -24,17 +25,7 @@ def incident_page(
     lines = [f"# {plain(opened.plan.alert)}", ""]
     if record:
         lines += [f"**{plain(str(record))}**", ""]
-    shown = parts or [
-        Part(
-            phase=planned.phase,
-            number=planned.number,
-            request=str(planned.request),
-            why=planned.why,
-            state="pending",
-            reason="started",
-        )
-        for _, planned in opened.parts
-    ]
+    shown = parts or [waiting(planned, "started") for planned in opened.plan.captures]
     if shown:
         lines += ["| phase | capture | packets | entry, or why there is none |", "|---|---|---|---|"]
         lines += [_row(part) for part in shown]

@@ -27,6 +27,7 @@ from edgecap.incidents.inbox.rows import (
     Arrival,
     Boundary,
     Counts,
+    HeldBackRow,
     InboxIncident,
     Judged,
     Outcome,
@@ -225,21 +226,17 @@ class AlertInbox:
         rows = self._database.rows(f"{_INCIDENTS} ORDER BY opening DESC LIMIT ?", (limit,))
         return [_incident(row) for row in rows]
 
-    def incident(self, incident_id: str) -> InboxIncident:
-        """One incident.
-
-        Raises:
-            EntryMissing: there is none with this id; or it was pruned.
-        """
-        rows = self._database.rows(f"{_INCIDENTS} WHERE incidents.id = ?", (incident_id,))
-        if not rows:
-            raise EntryMissing(
-                f"the inbox of alerts has no incident {incident_id}", where=str(self._database.path)
-            )
-        return _incident(rows[0])
+    def held_back(self, since: datetime) -> list[HeldBackRow]:
+        """Counts of the incidents that alerts joined or repeated, if the last alert is from after `since`."""
+        rows = self._database.rows(
+            "SELECT id, opened, closed IS NOT NULL, joined, repeated FROM incidents"
+            " WHERE last >= ? AND joined + repeated > 0",
+            (microseconds(since),),
+        )
+        return [HeldBackRow(id_, moment(at), bool(closed), *counts) for id_, at, closed, *counts in rows]
 
     def counts(self) -> Counts:
-        """How much waits. Takes no longer for a inbox with a long past."""
+        """How much waits. Takes no longer for an inbox with a long past."""
         with self._database.reading() as db:
             pending, oldest = db.execute(
                 "SELECT count(*), min(received) FROM arrivals WHERE state = 'pending'"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from edgecap.alerts.model import Alert
 from edgecap.alerts.policy.decision import Plan
@@ -144,6 +144,16 @@ class InboxIncident:
         """One line, such as `1f0c22ab goes on: cloudflare dos_attack_l4 start high 203.0.113.7:443`."""
         state = "goes on" if self.closed is None else "was superseded" if self.superseded else "is over"
         return f"{self.id[:8]} {state}: {self.plan.alert}"
+
+
+class HeldBackRow(NamedTuple):
+    """How many alerts joined an incident, or were the same sent again, while it went on."""
+
+    incident: str
+    opened: datetime
+    closed: bool
+    joined: int
+    repeated: int
 
 
 @dataclass(frozen=True, slots=True)

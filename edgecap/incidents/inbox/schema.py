@@ -1,12 +1,12 @@
 """The inbox's tables: one SQLite file. Times are microseconds since 1970, UTC.
 
 Each step of an arrival's life is one transaction, and each table that a step asks has an index for just that
-question, so a step takes the same time in a inbox of ten alerts and in one of a million.
+question, so a step takes the same time in an inbox of ten alerts and in one of a million.
 """
 
 from __future__ import annotations
 
-APPLICATION_ID = 0x65636170  # "ecap": tells a inbox from other programs' SQLite files
+APPLICATION_ID = 0x65636170  # "ecap": tells an inbox from other programs' SQLite files
 VERSION = 1
 
 TABLES = (

@@ -10,6 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
+from edgecap.incidents.record import HeldBack, Incidents
+from edgecap.stores.folder import FolderStore
 from tests.deployments.conftest import SECRET, attack, http, until
 
 KILLS = 3
@@ -33,6 +35,22 @@ def test_from_the_alert_to_prefect_and_to_the_warm_process(command, prefect):
     assert SECRET not in page + command.log + json.dumps(prefect.runs)
     folder = command.folder / ".edgecap/alerts"
     assert folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_repeated_alerts_are_counted_in_the_archive(command, tmp_path):
+    """Also while Prefect is away."""
+    archive = tmp_path / "archive"
+    archive.mkdir()
+    command.env = {"EDGECAP_ARCHIVES__DEFAULT__URI": f"file:{archive}"}
+    command.start()
+    again = attack(1)
+    for _ in range(3):
+        assert command.post(again).status_code == 202
+    with command.inbox as inbox:
+        until(lambda: inbox.incidents() and inbox.incidents()[0].repeated == 2)
+        (incident,) = inbox.incidents()
+    assert command.post(attack(1, event="END")).status_code == 202
+    until(lambda: Incidents(FolderStore(archive)).held_back(incident.id) == HeldBack(repeated=2))
 
 
 def test_a_thousand_alerts_from_eight_connections_become_a_hundred_incidents(command, prefect):

@@ -12,6 +12,7 @@ from edgecap.alerts.policy.decision import Plan
 from edgecap.errors import StoreFull
 from tasks.runtime.alert_runs import MOST_ALERT
 from tests.deployments.conftest import attack, until
+from tests.edgecap.incidents.inbox.inbox_parts import incident_of
 
 
 class Clock:
@@ -61,7 +62,7 @@ def test_an_order_becomes_a_run_with_all_that_respond_needs(deliverer, prefect, 
     assert Alert.model_validate(given["alert"]) == order.alert.model_copy(update={"raw": {}})
     assert Plan.model_validate(given["plan"]) == order.plan
     run_id = prefect.ids[order.key]
-    assert inbox.incident(order.incident).runs == {"start": run_id}
+    assert incident_of(inbox, order.incident).runs == {"start": run_id}
     assert inbox.orders() == []
     assert prefect.told == [f"/runs/{run_id}"]
     (event,) = prefect.events
@@ -200,7 +201,7 @@ def test_who_dies_before_it_is_written_down_makes_no_second_run(deliverer, dispa
     deliverer.step()
     assert len(prefect.asked) == 2
     assert len(prefect.runs) == 1
-    assert inbox.incident(order.incident).runs == {"start": first}
+    assert incident_of(inbox, order.incident).runs == {"start": first}
     assert len({event["id"] for event in prefect.events}) == 1
 
 

@@ -73,3 +73,9 @@ def take(inbox, *alerts, **decided):
     """Keep alerts in one arrival, settle it with plans that are decided so, and say what they came to."""
     (arrival,) = inbox.keep([("generic", b"{}", alerts[0].received)])
     return inbox.settle(arrival, [(each, plan(each, **decided)) for each in alerts])
+
+
+def incident_of(inbox, incident_id):
+    """The incident with this id."""
+    (found,) = [each for each in inbox.incidents() if each.id == incident_id]
+    return found

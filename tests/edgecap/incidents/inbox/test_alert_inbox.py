@@ -6,7 +6,7 @@ import pytest
 
 from edgecap.alerts.model import derive
 from edgecap.incidents.inbox.alert_inbox import Outcome, RunRequest
-from tests.edgecap.incidents.inbox.inbox_parts import NOON, alert, plan, take
+from tests.edgecap.incidents.inbox.inbox_parts import NOON, alert, incident_of, plan, take
 
 SECOND = timedelta(seconds=1)
 HOUR = timedelta(hours=1)
@@ -23,7 +23,7 @@ def test_a_start_opens_an_incident_and_orders_its_run(inbox):
     assert (incident.key, incident.about, incident.rule) == (start.incident, "203.0.113.7", "floods")
     assert (incident.opened, incident.last, incident.closed) == (NOON, NOON, None)
     assert str(incident) == f"{incident.id[:8]} goes on: generic flood start unknown 203.0.113.7"
-    assert inbox.incident(incident.id) == incident
+    assert incident_of(inbox, incident.id) == incident
     assert inbox.orders() == [
         RunRequest(
             1, incident.id, "start", start, plan(start), key=derive(incident.id, "start"), created=NOON
@@ -132,7 +132,7 @@ def test_a_start_after_the_end_is_a_new_incident(inbox):
     assert second.id == derive(again.incident, again.identity) != first.id
     assert first.key == second.key
     assert take(inbox, alert("end", identity="2", at=NOON + 2 * SECOND)) == [Outcome.ENDED]
-    assert inbox.incident(second.id).closed == NOON + 2 * SECOND
+    assert incident_of(inbox, second.id).closed == NOON + 2 * SECOND
 
 
 @pytest.mark.parametrize(("event", "wanted"), [("start", False), ("other", True), ("end", True)])
@@ -166,7 +166,7 @@ def test_a_start_after_a_long_silence_supersedes_the_incident_that_nobody_ended(
     assert "was superseded" in str(first)
     assert [order.event for order in inbox.orders()] == ["start", "start"]
     assert take(inbox, alert("end", at=NOON + 50 * HOUR)) == [Outcome.ENDED]
-    assert inbox.incident(second.id).closed == NOON + 50 * HOUR
+    assert incident_of(inbox, second.id).closed == NOON + 50 * HOUR
 
 
 def test_a_cooldown_longer_than_a_day_is_as_long_as_it_says(inbox):

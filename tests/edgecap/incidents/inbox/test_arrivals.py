@@ -88,7 +88,6 @@ def test_a_ping_is_settled_with_nothing(inbox):
         lambda inbox: inbox.settle(7, []),
         lambda inbox: inbox.put_aside(7, "why"),
         lambda inbox: inbox.sent(7, "run"),
-        lambda inbox: inbox.incident("0" * 32),
     ],
 )
 def test_what_the_book_does_not_have_is_said_so(inbox, call):

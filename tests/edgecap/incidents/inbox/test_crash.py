@@ -1,6 +1,6 @@
 """Whoever writes the inbox is killed with SIGKILL, anywhere, and begins again: nothing is lost or doubled.
 
-The judge compares with a inbox that nobody disturbed.
+The judge compares with an inbox that nobody disturbed.
 """
 
 import json

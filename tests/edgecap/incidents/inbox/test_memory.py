@@ -80,7 +80,7 @@ def test_everything_is_there_after_a_restart(path):
 
 
 def test_threads_share_it(inbox):
-    """A writer keeps, a deliverer settles, and a third looks: all see a inbox that is right."""
+    """A writer keeps, a deliverer settles, and a third looks: all see an inbox that is right."""
     done = threading.Event()
     wrong = []
 

@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from edgecap.alerts.model import derive
 from edgecap.incidents.inbox.alert_inbox import AlertInbox
-from tests.edgecap.incidents.inbox.inbox_parts import NOON, alert, plan
+from tests.edgecap.incidents.inbox.inbox_parts import NOON, alert, incident_of, plan
 
 DAY = timedelta(days=1)
 
@@ -262,7 +262,7 @@ class Inboxes(RuleBasedStateMachine):
             )
             if order.event == "start"
             else (
-                self.inbox.incident(order.incident).key,
+                incident_of(self.inbox, order.incident).key,
                 order.event,
                 tuple(one.number for one in order.plan.captures),
                 order.created,

@@ -13,6 +13,7 @@ from edgecap.alerts.understanding import understand
 from edgecap.errors import EntryMissing
 from edgecap.incidents.inbox.alert_inbox import AlertInbox
 from edgecap.requests import Bounds
+from tests.edgecap.incidents.inbox.inbox_parts import incident_of
 
 PAYLOAD = Path(__file__).parents[3] / "data/alerts/cloudflare/advanced-ddos-l4-start.json"
 
@@ -55,7 +56,7 @@ def test_what_was_sent_can_no_longer_be_refused(inbox):
     inbox.sent(first.id, "run")
     inbox.refuse(first.id, "no such parameter")
     assert inbox.orders(refused=True) == []
-    assert inbox.incident(first.incident).runs == {"start": "run"}
+    assert incident_of(inbox, first.incident).runs == {"start": "run"}
 
 
 def test_there_must_be_such_an_order(inbox):

@@ -1,0 +1,57 @@
+"""What became of an incident's captures: the one maker of a `Part`."""
+
+from __future__ import annotations
+
+from edgecap.alerts.policy.decision import Planned
+from edgecap.archive.entries import read_entry
+from edgecap.archive.journal import JournalRecord
+from edgecap.errors import Damaged, EntryMissing
+from edgecap.incidents.record import Part
+from edgecap.stores.base import Store
+
+
+def waiting(planned: Planned, reason: str) -> Part:
+    """A capture that is not over, and what it waits for."""
+    return Part(
+        phase=planned.phase,
+        number=planned.number,
+        request=str(planned.request),
+        why=planned.why,
+        state="pending",
+        reason=reason,
+    )
+
+
+def missing(part: Part, reason: str) -> Part:
+    """The same capture, over and without packets."""
+    return part.model_copy(update={"state": "missing", "reason": reason})
+
+
+def part_of(store: Store, planned: Planned, record: JournalRecord | None) -> Part:
+    """What became of a planned capture, as the archive tells.
+
+    An entry that is no longer there, or whose manifest is damaged, was kept all the same: its part says
+    `archived`, without numbers.
+
+    Args:
+        store: the archive.
+        planned: the capture.
+        record: what the journal has of its intent; None if there is no intent yet.
+
+    Raises:
+        StoreError: the archive does not answer, so nothing is known.
+    """
+    if record is None:
+        return waiting(planned, "not asked for yet")
+    reason = "it is being captured" if record.accepted else "about to be asked for"
+    part = waiting(planned, reason).model_copy(update={"capture_id": record.capture_id})
+    if record.ended is None:
+        return part
+    if not record.ended.entry:
+        return missing(part, record.ended.reason)
+    part = part.model_copy(update={"state": "archived", "entry": record.ended.entry, "reason": ""})
+    try:
+        totals = read_entry(store, part.entry).manifest.totals
+    except (EntryMissing, Damaged):
+        return part
+    return part.model_copy(update={"packets": totals.packets, "bytes": totals.size})

@@ -1,0 +1,73 @@
+"""What became of a planned capture, from the journal and the archive."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from edgecap.archive.journal import Accepted, Ended, Intent, JournalRecord
+from edgecap.errors import StoreMissing
+from edgecap.incidents.status import part_of
+from tests.edgecap.incidents.inbox.inbox_parts import alert, plan
+from tests.edgecap.report.archive import damage_manifest, keep_summary, open_archive
+from tests.edgecap.report.summaries import flood
+
+NOW = datetime(2026, 11, 23, 6, 40, tzinfo=UTC)
+PLANNED = plan(alert()).captures[0]
+INTENT = Intent(
+    intent_id="i1",
+    request=PLANNED.request,
+    account="default",
+    archive="default",
+    body={},
+    decided=NOW,
+    run="",
+)
+ACCEPTED = Accepted(capture_id="c1", capture={"id": "c1"})
+
+
+@pytest.fixture
+def store(tmp_path):
+    return open_archive(tmp_path / "archive")
+
+
+def ended(outcome, reason="", **more):
+    return JournalRecord(INTENT, ACCEPTED, Ended(outcome=outcome, reason=reason, at=NOW, **more))
+
+
+@pytest.mark.parametrize(
+    ("record", "state", "reason", "capture_id"),
+    [
+        (None, "pending", "not asked for yet", ""),
+        (JournalRecord(INTENT), "pending", "about to be asked for", ""),
+        (JournalRecord(INTENT, ACCEPTED), "pending", "it is being captured", "c1"),
+        (ended("failed", "no packets matched"), "missing", "no packets matched", "c1"),
+    ],
+)
+def test_a_capture_without_an_entry_says_why(store, record, state, reason, capture_id):
+    part = part_of(store, PLANNED, record)
+    assert (part.state, part.reason, part.capture_id) == (state, reason, capture_id)
+    assert (part.phase, part.number, part.request) == ("before", 1, str(PLANNED.request))
+
+
+def test_an_entry_gives_its_numbers(store):
+    entry = keep_summary(store, flood())
+    part = part_of(store, PLANNED, ended("archived", entry=entry.prefix))
+    assert (part.state, part.entry, part.reason) == ("archived", entry.prefix, "")
+    totals = entry.manifest.totals
+    assert (part.packets, part.bytes) == (totals.packets, totals.size)
+
+
+def test_an_entry_that_is_damaged_or_gone_counts_as_archived(store, tmp_path):
+    entry = keep_summary(store, flood())
+    damage_manifest(tmp_path / "archive", entry)
+    for prefix in (entry.prefix, "captures/2026/11/23/2026-11-23T06-30-00Z_full_ORD_gone/"):
+        part = part_of(store, PLANNED, ended("archived", entry=prefix))
+        assert (part.state, part.packets) == ("archived", None)
+
+
+def test_an_archive_that_is_away_is_an_error(store, tmp_path):
+    """Its entry may be there: nothing is known, and an incident must not close on that."""
+    entry = keep_summary(store, flood())
+    (tmp_path / "archive").rename(tmp_path / "elsewhere")
+    with pytest.raises(StoreMissing):
+        part_of(store, PLANNED, ended("archived", entry=entry.prefix))
