@@ -1,6 +1,6 @@
 """Bringing a Prefect server's deployments to what `prefect.yaml` says, many at a time.
 
-    python -m deployments.deploy.deployer [--reset] [prefect.yaml]
+    python -m deployments.deploy.deployer [--reset] [FILE]     # without a file: edgecap's own prefect.yaml
 
 `prefect deploy --all` makes all of them anew, one after the other, and undoes what people set in the UI.
 """
@@ -22,6 +22,7 @@ from prefect.exceptions import ObjectNotFound
 
 from deployments.deploy.declared import Declared, read_declared
 from deployments.deploy.merging import Changes, Existing, changes, digest, record_of
+from deployments.project import prefect_yaml
 from edgecap.cloudflare.headers import server_date
 from edgecap.errors import EdgecapError
 from tasks.runtime.rest import windows
@@ -240,7 +241,7 @@ def _say(line: str) -> None:
 def main() -> None:
     """Deploy, with the arguments of this program."""
     names = [argument for argument in sys.argv[1:] if argument != "--reset"]
-    file = Path(names[0] if names else "prefect.yaml")
+    file = Path(names[0]) if names else prefect_yaml()
     try:
         _say(asyncio.run(deploy(file, reset="--reset" in sys.argv)))
     except (EdgecapError, httpx.HTTPError) as error:

@@ -23,7 +23,7 @@ from deployments.local.processes import (
     free_port,
     kill_marked,
 )
-from deployments.project import PROJECT, prefect_yaml
+from deployments.project import PROJECT
 from edgecap.errors import SetupError
 from edgecap.files.private_folder import private_folder
 from edgecap.network import prefect_api_url
@@ -256,8 +256,7 @@ def deploy_to(
     with PrefectApi(api_url) as prefect:
         prefect.check()
         prefect.make_pool(POOL, QUEUES)
-    command = [sys.executable, "-m", "deployments.deploy.deployer"]
-    command += [*(["--reset"] if reset else []), str(prefect_yaml())]
+    command = [sys.executable, "-m", "deployments.deploy.deployer", *(["--reset"] if reset else [])]
     program = Program("deploy", command, log=log, env={"PREFECT_API_URL": api_url}, folder=PROJECT)
     program.run(timeout=120, tell=tell)
     return program.last_line()

@@ -40,6 +40,7 @@ class Shell:
     folder: Path
     env: dict[str, str] = field(default_factory=dict)
     base_url: str = ""
+    program: Path = EDGECAP
 
     def environment(self, **more):
         plain = {name: value for name, value in os.environ.items() if not name.startswith(SETS)}
@@ -48,7 +49,7 @@ class Shell:
     def run(self, *arguments, timeout=900, **env):
         """Run it to its end; stdin is closed, stdout and stderr are pipes."""
         return subprocess.run(
-            [EDGECAP, *arguments],
+            [self.program, *arguments],
             cwd=self.folder,
             env=self.environment(**env),
             capture_output=True,
@@ -61,7 +62,7 @@ class Shell:
     def start(self, *arguments, **env):
         """Start it and let it run."""
         return subprocess.Popen(
-            [EDGECAP, *arguments],
+            [self.program, *arguments],
             cwd=self.folder,
             env=self.environment(**env),
             stdout=subprocess.PIPE,
