@@ -12,7 +12,8 @@ from prefect import get_run_logger, task
 from prefect.artifacts import acreate_markdown_artifact
 from pydantic import BaseModel
 
-from edgecap.archive.journal import Ended, Intent, Journal
+from edgecap.archive.journal import Journal
+from edgecap.archive.journal_records import Ended, Intent
 from edgecap.archive.summaries import read_summary
 from edgecap.captures.derive import Derived
 from edgecap.captures.fetching import Fetching

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from prefect import get_run_logger, task
 
-from edgecap.archive.journal import Intent
+from edgecap.archive.journal_records import Intent
 from edgecap.archive.layout import entry_prefix
 from edgecap.captures.fetching import Fetching, fetch_full, fetch_simple
 from edgecap.captures.order import CaptureOrder

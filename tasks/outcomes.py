@@ -10,7 +10,8 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import FlowRun, StateType
 
 from edgecap.alerts.policy.decision import Planned
-from edgecap.archive.journal import Journal, JournalRecord
+from edgecap.archive.journal import Journal
+from edgecap.archive.journal_records import JournalRecord
 from edgecap.captures.incident_part import IncidentPart
 from edgecap.incidents.record import IncidentEvent, Part
 from edgecap.incidents.status import missing, part_of

@@ -15,7 +15,8 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import FlowRun
 
-from edgecap.archive.journal import Intent, Journal
+from edgecap.archive.journal import Journal
+from edgecap.archive.journal_records import Intent
 from edgecap.captures.destinations import destination_conf
 from edgecap.captures.intent import decide
 from edgecap.captures.lanes import Admission, ends

@@ -6,7 +6,7 @@ import asyncio
 
 from prefect import get_run_logger, task
 
-from edgecap.archive.journal import Intent
+from edgecap.archive.journal_records import Intent
 from edgecap.captures.derive import Derived, derive_for
 from edgecap.captures.fetching import Fetching
 from edgecap.captures.order import CaptureOrder

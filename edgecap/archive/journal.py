@@ -12,12 +12,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import groupby
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel
 
+from edgecap.archive.journal_records import Absence, Accepted, Answer, Ended, Intent, JournalRecord, Posting
 from edgecap.archive.layout import (
     INTENTS,
     absent_key,
@@ -27,147 +28,15 @@ from edgecap.archive.layout import (
     intent_key,
     posting_key,
 )
-from edgecap.archive.text import Json, read_json, to_json
+from edgecap.archive.text import read_json, to_json
 from edgecap.errors import Damaged, ObjectExists, ObjectMissing, UnexpectedAnswer
-from edgecap.requests import CaptureRequest
 from edgecap.stores.base import Store
 
-FORMAT = "edgecap-intent/1"
 _INTENT, _ACCEPTED, _ENDED = "intent.json", "accepted.json", "ended.json"
 _SHOWN = 3  # unreadable records that an error names
 
 
 _Record = TypeVar("_Record", bound=BaseModel)
-
-
-class Intent(BaseModel):
-    """A request that we have decided to make. It leads to at most one accepted capture."""
-
-    model_config = ConfigDict(extra="allow", frozen=True)
-
-    format: str = FORMAT
-    intent_id: str = Field(min_length=1)
-    request: CaptureRequest
-    account: str  # a name of the settings
-    archive: str  # likewise
-    body: Json  # what is posted, except the destination, which may hold a secret
-    residual: str = ""  # what is left of the request's expression to apply to the packets
-    decided: AwareDatetime
-    run: str = ""  # id and name of the flow run
-    scheduled: AwareDatetime | None = None
-    series: str = ""  # the deployment whose schedule started it: what its captures are compared within
-    alert: Json | None = None
-    incident: str | None = None
-    repeats: str = Field(
-        "", description="The intent whose window this one asks for again, since what became of it is unknown"
-    )
-
-    @field_validator("body")
-    @classmethod
-    def _without_destination(cls, body: dict[str, Any]) -> dict[str, Any]:
-        return {name: value for name, value in body.items() if name != "destination_conf"}
-
-
-class Posting(BaseModel):
-    """A POST that was about to be made; this alone does not say that it was."""
-
-    model_config = ConfigDict(extra="allow", frozen=True)
-
-    number: int = Field(ge=1, description="The intent's first POST is 1")
-    at: AwareDatetime = Field(description="The server's time of the list that was looked at just before")
-    destination: str = Field("", description="Bucket of a full capture, without keys")
-    listed: tuple[str, ...] = Field(
-        (), description="Captures of its type that the list showed then: none of them is the intent's"
-    )
-
-
-class Answer(BaseModel):
-    """The answer to a POST, if it named no capture."""
-
-    model_config = ConfigDict(extra="allow", frozen=True)
-
-    number: int = Field(ge=1, description="Of the posting")
-    at: AwareDatetime = Field(description="When it came, on the server's clock")
-    refused: bool = Field(description="It proves that nothing was accepted; else only the list can tell")
-    what: str = ""
-
-
-class Absence(BaseModel):
-    """A POST that the API's list has proven to have started nothing.
-
-    The list shows only the newest captures, so that it may be able to prove that only once.
-    """
-
-    model_config = ConfigDict(extra="allow", frozen=True)
-
-    number: int = Field(ge=1, description="Of the posting")
-    at: AwareDatetime = Field(description="The server's time of the list that proves it")
-
-
-class Accepted(BaseModel):
-    """The capture that the API accepted for an intent, as it answered, without secrets."""
-
-    model_config = ConfigDict(extra="allow", frozen=True)
-
-    capture_id: str = Field(min_length=1)
-    capture: Json
-
-
-class Ended(BaseModel):
-    """How an intent ended: with its packets in the archive, or without any, and why."""
-
-    model_config = ConfigDict(extra="allow", frozen=True)
-
-    outcome: Literal["archived", "failed", "cancelled", "never-accepted", "repeated"]
-    reason: str = Field(description="One line for people")
-    error: str = Field("", description="Name of the class of the EdgecapError that ended it, if one did")
-    entry: str = Field("", description="Prefix of the entry, if there is one")
-    repeated_by: str = Field("", description="The intent that asks for its window again")
-    at: AwareDatetime
-
-
-@dataclass(frozen=True, slots=True)
-class JournalRecord:
-    """What the journal knows of an intent.
-
-    `accepted` is None until the API's answer is known, `ended` until all is over. Once it is accepted or
-    over, `postings`, `answers` and `absences` are left out: nothing depends on them any more.
-    """
-
-    intent: Intent
-    accepted: Accepted | None = None
-    ended: Ended | None = None
-    postings: tuple[Posting, ...] = ()
-    answers: tuple[Answer, ...] = ()
-    absences: tuple[Absence, ...] = ()
-
-    @property
-    def capture_id(self) -> str:
-        """The accepted capture's id; empty if none is known."""
-        return self.accepted.capture_id if self.accepted else ""
-
-    def refusals(self, *, apart: timedelta) -> tuple[Answer, ...]:
-        """The refusals in a row that end with the last answer, in their order.
-
-        Args:
-            apart: a longer time between two of them ends the row.
-        """
-        found: list[Answer] = []
-        for answer in sorted(self.answers, key=lambda answer: -answer.number):
-            if not answer.refused or (found and found[-1].at - answer.at > apart):
-                break
-            found.append(answer)
-        return tuple(reversed(found))
-
-    @property
-    def unsettled(self) -> tuple[Posting, ...]:
-        """POSTs that may have started a capture: the last one, unless it is proven that it did not.
-
-        The next POST is journalled only once all before it are proven to have started nothing.
-        """
-        nothing = {answer.number for answer in self.answers if answer.refused}
-        nothing |= {absence.number for absence in self.absences}
-        return tuple(posting for posting in self.postings[-1:] if posting.number not in nothing)
 
 
 class Journal:

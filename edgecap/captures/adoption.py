@@ -17,7 +17,8 @@ from datetime import datetime, timedelta
 from enum import IntEnum
 from typing import Any, Protocol
 
-from edgecap.archive.journal import Absence, Intent, Journal, JournalRecord, Posting
+from edgecap.archive.journal import Journal
+from edgecap.archive.journal_records import Absence, Intent, JournalRecord, Posting
 from edgecap.captures.destinations import read_destination, same_destination
 from edgecap.captures.lanes import LAG
 from edgecap.cloudflare.models import Capture, Listing

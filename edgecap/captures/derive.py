@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from edgecap.archive.commit import put_file
-from edgecap.archive.journal import Intent
+from edgecap.archive.journal_records import Intent
 from edgecap.archive.layout import FLOWS, PACKETS, SUMMARY, entry_prefix
 from edgecap.archive.manifest import FileRecord
 from edgecap.archive.series import earlier

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from edgecap.archive.journal import Intent
+from edgecap.archive.journal_records import Intent
 from edgecap.captures import identity
 from edgecap.captures.body import request_body
 from edgecap.captures.order import CaptureOrder

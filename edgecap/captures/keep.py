@@ -11,7 +11,8 @@ from typing import Literal
 
 from edgecap.archive.commit import commit
 from edgecap.archive.entries import Entry
-from edgecap.archive.journal import Ended, Intent, Journal
+from edgecap.archive.journal import Journal
+from edgecap.archive.journal_records import Ended, Intent
 from edgecap.archive.manifest import Times, make_manifest
 from edgecap.captures.clearing import Cleared, clear_for
 from edgecap.captures.derive import Derived, derive_for

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from edgecap.archive.journal import Ended, Intent, Journal, JournalRecord, Posting
+from edgecap.archive.journal import Journal
+from edgecap.archive.journal_records import Ended, Intent, JournalRecord, Posting
 from edgecap.captures import identity
 from edgecap.captures.adoption import Sought
 from edgecap.captures.destinations import without_keys

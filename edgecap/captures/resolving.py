@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from edgecap.archive.journal import Ended, Journal, JournalRecord
+from edgecap.archive.journal import Journal
+from edgecap.archive.journal_records import Ended, JournalRecord
 from edgecap.captures.adoption import CLOCKS_APART, Match, best_match
 from edgecap.cloudflare.models import Capture
 from edgecap.errors import EntryMissing, InvalidRequest

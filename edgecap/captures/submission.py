@@ -9,15 +9,16 @@ made again before it is proven that it started nothing: `edgecap.captures.adopti
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
 
-from edgecap.archive.journal import Answer, Intent, Journal, JournalRecord
+from edgecap.archive.journal import Journal
+from edgecap.archive.journal_records import Answer, Intent, JournalRecord
+from edgecap.captures.admission import AdmissionRules, Lane, LaneHold
 from edgecap.captures.adoption import find_accepted
-from edgecap.captures.lanes import Admission, Kind, LastSubmission, next_turn
+from edgecap.captures.lanes import Admission, Kind, LastSubmission
 from edgecap.captures.posting import (
     Look,
     about_to_post,
@@ -27,7 +28,7 @@ from edgecap.captures.posting import (
     repeat_of,
     undecided,
 )
-from edgecap.captures.queue import CHANGE_OVER, Waiter, in_order, place_of
+from edgecap.captures.queue import Waiter
 from edgecap.clock import seconds_since_boot
 from edgecap.cloudflare.client import Client, Listing
 from edgecap.cloudflare.models import Capture
@@ -42,31 +43,10 @@ from edgecap.errors import (
     UnknownToApi,
 )
 from edgecap.filters.check import check_window
-from edgecap.requests import CaptureRequest, SimpleRequest
 from edgecap.settings import Timing
 
 REFUSED_MOST = timedelta(minutes=5)  # the longest pause between two refused requests
-# A `Date` has whole seconds: the server's clock may be so much further.
-DATE_RESOLUTION = timedelta(seconds=1)
 STALE = 45.0  # seconds after the look at the list in which the POST must follow; else look again
-
-
-class LaneHold(Protocol):
-    """The lane while it is held."""
-
-    memory: LastSubmission | None
-    """What its last holder left."""
-
-    others: Sequence[Waiter]
-    """Who else waits for it."""
-
-    async def remember(self, memory: LastSubmission | None) -> None:
-        """Leave `memory` where the next holder sees it, since the API's list may lag."""
-        ...
-
-
-Lane = Callable[[Kind], AbstractAsyncContextManager[LaneHold]]
-"""Enters the critical section of an account's lane: one holder at a time, on all machines, for moments."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,13 +86,11 @@ class Submitter:
         self._client = client
         self._journal = journal
         self._lane = lane
-        self._clock = clock
         self._monotonic = monotonic
         self._tell_accepted = accepted
-        self._spacing = timedelta(seconds=timing.simple_spacing)
         self._look_again = timedelta(seconds=timing.full_retry)
-        self._patience = timedelta(seconds=timing.urgent_after)
         self._server = timing.server_clock(client.server_now)
+        self._rules = AdmissionRules(timing, self._server, clock)
         self._outage = self._server.there(timedelta(seconds=timing.outage))
 
     async def attempt(
@@ -166,20 +144,14 @@ class Submitter:
             if not sought.absent:
                 return undecided(intent, sought)
             hidden = await self._hidden(intent.request.type, listing, hold.memory)
-            turn, urgent = (
-                self._turn(intent.request.type, [*listing.captures, *hidden], listing, hold.memory),
-                False,
-            )
-            if me:
-                turn, urgent = self._in_line(turn, me, hold, listing.server_time)
-            if turn.now:
-                turn = _not_yet(intent.request, listing.server_time) or turn
+            captures, now = [*listing.captures, *hidden], listing.server_time
+            turn, urgent = self._rules.admit(intent.request, captures, hold, me, now=now)
             if not turn.now:
                 return turn
-            check_window(intent.request, now=listing.server_time)
-            # Before the POST: who dies in it must not leave a lane that looks free.
-            # With the time of the answer that this builds on, which no jump of our own clock can spoil.
-            await hold.remember(LastSubmission("", listing.server_time, urgent))
+            check_window(intent.request, now=now)
+            # Recorded before the POST: a crash during it must not leave the lane looking free. The time is
+            # that of the list which this builds on: no jump of our own clock can spoil it.
+            await hold.remember(LastSubmission("", now, urgent))
             outcome = await self._post(hold, record, look, destination_conf)
             if isinstance(outcome, Started):
                 submitted = outcome.capture.submitted or look.now()
@@ -274,32 +246,6 @@ class Submitter:
         else:
             await hold.remember(LastSubmission("", look.now()))
 
-    def _in_line(
-        self, turn: Admission, me: Waiter, hold: LaneHold, server_now: datetime
-    ) -> tuple[Admission, bool]:
-        """The turn of `me`, given who goes first; and whether it has it for having waited so long."""
-        now = self._clock()
-        order = in_order(
-            [me, *hold.others],
-            now=now,
-            patience=self._patience,
-            urgent_went=bool(hold.memory and hold.memory.urgent),
-        )
-        free = now + self._server.here(turn.at - server_now)
-        place = place_of(me, order, free=free, now=now)
-        urgent = any(waiter.priority < me.priority for waiter in order[order.index(me) + 1 :])
-        if not place.ahead or (turn.now and not place.yields):
-            return turn, urgent
-        if me.holds:
-            wait = sum((waiter.holds + CHANGE_OVER for waiter in place.ahead), timedelta())
-        else:
-            wait = len(place.ahead) * self._spacing
-        first = place.ahead[0]
-        many = f"{len(place.ahead)} go first" if len(place.ahead) > 1 else "another goes first"
-        reason = f"{many}, {first.priority.name.lower()} before all" if first.priority < me.priority else many
-        reason = f"{reason}; {turn.reason}" if turn.reason else reason
-        return Admission(turn.expected + wait, reason, ahead=len(place.ahead)), urgent
-
     async def _refused(self, intent: Intent, refused: ApiError) -> Admission:
         """The code of a refused capture is not documented, so the list decides what a refusal means.
 
@@ -309,7 +255,7 @@ class Submitter:
         """
         kind = intent.request.type
         listing = await self._client.list_captures()
-        turn = self._turn(kind, listing.captures, listing, None)
+        turn = self._rules.next_turn(kind, listing.captures, now=listing.server_time)
         if not turn.now:
             return Admission(max(turn.at, refused.retry_at or turn.at), turn.reason)
         if isinstance(refused, RequestRefused):
@@ -323,18 +269,6 @@ class Submitter:
         later = max(listing.server_time + pause, refused.retry_at or listing.server_time)
         return Admission(later, f"the API says: {refused.what}")
 
-    def _turn(
-        self, kind: Kind, captures: Sequence[Capture], listing: Listing, memory: LastSubmission | None
-    ) -> Admission:
-        return next_turn(
-            kind,
-            captures,
-            now=listing.server_time,
-            spacing=self._spacing,
-            look_again=self._look_again,
-            memory=memory,
-        )
-
     def _accepted_before(self, record: JournalRecord) -> Started | None:
         """The capture of an earlier life, if the journal names one."""
         earlier = _accepted(record)
@@ -346,16 +280,6 @@ class Submitter:
         self._tell_accepted(capture.id)
         await asyncio.to_thread(self._journal.accept, intent.intent_id, capture.raw)
         return Started(capture, intent, adopted=True)
-
-
-def _not_yet(request: CaptureRequest, now: datetime) -> Admission | None:
-    """When a simple capture's window is over, if the server's clock, set back, says that this is to come."""
-    ends = request.offset_time if isinstance(request, SimpleRequest) else None
-    if ends is None or ends <= now + DATE_RESOLUTION:
-        return None
-    return Admission(
-        ends, f"its window ends at {ends:%H:%M:%S}Z, and Cloudflare's clock says {now:%H:%M:%S}Z"
-    )
 
 
 def _accepted(record: JournalRecord) -> Started | None:

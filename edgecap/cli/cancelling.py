@@ -12,7 +12,8 @@ from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from typing import Any, TypeVar
 
-from edgecap.archive.journal import Journal, JournalRecord
+from edgecap.archive.journal import Journal
+from edgecap.archive.journal_records import JournalRecord
 from edgecap.captures.stopping import (
     TIMEOUT,
     Stopped,

@@ -8,7 +8,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from edgecap.archive.journal import Journal, JournalRecord
+from edgecap.archive.journal import Journal
+from edgecap.archive.journal_records import JournalRecord
 from edgecap.captures.adoption import Match
 from edgecap.captures.resolving import Candidate, candidates, find_intent, say_accepted, say_not_accepted
 from edgecap.cli.options import Archive, Json

@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from edgecap.archive.journal import Journal, JournalRecord
+from edgecap.archive.journal import Journal
+from edgecap.archive.journal_records import JournalRecord
 from edgecap.captures import identity
 from edgecap.captures.stopping import TIMEOUT
 from edgecap.cloudflare.client import Client

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from edgecap.alerts.policy.decision import Planned
 from edgecap.archive.entries import read_entry
-from edgecap.archive.journal import JournalRecord
+from edgecap.archive.journal_records import JournalRecord
 from edgecap.errors import Damaged, EntryMissing
 from edgecap.incidents.record import Part
 from edgecap.stores.base import Store

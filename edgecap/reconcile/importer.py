@@ -6,7 +6,7 @@ import asyncio
 from datetime import datetime
 
 from edgecap.archive.entries import Entry, read_entry
-from edgecap.archive.journal import Intent
+from edgecap.archive.journal_records import Intent
 from edgecap.archive.layout import entry_prefix
 from edgecap.captures.delivery import matching
 from edgecap.captures.destinations import contains, read_destination

@@ -15,7 +15,8 @@ from functools import partial
 from itertools import groupby
 from typing import Literal
 
-from edgecap.archive.journal import Journal, JournalRecord
+from edgecap.archive.journal import Journal
+from edgecap.archive.journal_records import JournalRecord
 from edgecap.archive.layout import CAPTURES, MANIFEST, EntryPlace, parse_prefix, safe_name
 from edgecap.captures.adoption import Sought, find_accepted
 from edgecap.captures.posting import unknown_outcome

@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from edgecap.archive.entries import Entry
-from edgecap.archive.journal import Accepted, Ended, Intent, Journal
+from edgecap.archive.journal import Journal
+from edgecap.archive.journal_records import Accepted, Ended, Intent
 from edgecap.captures.keep import Outcome
 from edgecap.captures.lanes import ends
 from edgecap.cloudflare.client import Client

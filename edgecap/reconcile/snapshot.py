@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from edgecap.archive.journal import Accepted, Intent, Journal, JournalRecord
+from edgecap.archive.journal import Journal
+from edgecap.archive.journal_records import Accepted, Intent, JournalRecord
 from edgecap.captures.adoption import best_match
 from edgecap.cloudflare.client import Client, Listing
 from edgecap.cloudflare.models import Capture

@@ -21,9 +21,9 @@ from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError, concurr
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 from prefect.variables import Variable
 
+from edgecap.captures.admission import Lane, LaneHold
 from edgecap.captures.lanes import Kind, LastSubmission
 from edgecap.captures.queue import Waiter, slot_name
-from edgecap.captures.submission import Lane, LaneHold
 from edgecap.clock import seconds_since_boot
 from edgecap.requests import rfc3339
 from tasks.runtime.lane_queue import Queue

@@ -16,7 +16,7 @@ from prefect.exceptions import ObjectNotFound
 from prefect.runtime import flow_run as this_run
 from prefect.settings import get_current_settings
 
-from edgecap.archive.journal import Intent
+from edgecap.archive.journal_records import Intent
 from edgecap.reconcile import Life
 from tasks.runtime.find_runs import find_runs, in_state
 from tasks.runtime.process_identity import ProcessMark, is_gone, this_process

@@ -4,7 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from edgecap.archive.journal import Answer, Journal
+from edgecap.archive.journal import Journal
+from edgecap.archive.journal_records import Answer
 from edgecap.captures.intent import decide
 from edgecap.captures.order import CaptureOrder
 from edgecap.captures.posting import about_to_post

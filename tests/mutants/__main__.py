@@ -42,6 +42,11 @@ TESTS = {  # the quick ones first: the first that fails is enough
         "edgecap/captures/test_ours.py",
         "edgecap/captures/test_exactly_once.py",
     ],
+    "edgecap.captures.admission": [
+        "edgecap/captures/test_ours.py",
+        _SUBMISSION,
+        "edgecap/captures/test_exactly_once.py",
+    ],
     "edgecap.captures.submission": [
         "edgecap/captures/test_ours.py",
         _SUBMISSION,
@@ -49,6 +54,7 @@ TESTS = {  # the quick ones first: the first that fails is enough
     ],
     "edgecap.captures.resolving": ["edgecap/captures/test_resolving.py"],
     "edgecap.archive.journal": ["edgecap/archive/test_journal.py"],
+    "edgecap.archive.journal_records": ["edgecap/archive/test_journal.py"],
     "edgecap.captures.outages": ["edgecap/captures/test_outages.py"],
 }
 NEEDS_STORES = {

@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from edgecap.archive.journal import Answer, Ended, Intent, Journal, JournalRecord, Posting
+from edgecap.archive.journal import Journal
+from edgecap.archive.journal_records import Answer, Ended, Intent, JournalRecord, Posting
 from edgecap.errors import Damaged, ObjectExists, UnexpectedAnswer
 from edgecap.requests import FullRequest, SimpleRequest
 from edgecap.stores.folder import FolderStore

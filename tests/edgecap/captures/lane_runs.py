@@ -13,7 +13,8 @@ from datetime import datetime, timedelta
 
 import httpx
 
-from edgecap.archive.journal import Intent, Journal
+from edgecap.archive.journal import Journal
+from edgecap.archive.journal_records import Intent
 from edgecap.captures.lanes import LastSubmission
 from edgecap.captures.queue import Priority, Waiter
 from edgecap.captures.submission import Started, Submitter

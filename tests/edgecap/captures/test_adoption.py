@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from edgecap.archive.journal import Answer, Intent, Journal, Posting
+from edgecap.archive.journal import Journal
+from edgecap.archive.journal_records import Answer, Intent, Posting
 from edgecap.captures.adoption import ARRIVES_WITHIN, CLOCKS_APART, Match, find_accepted, match
 from edgecap.captures.body import request_body
 from edgecap.captures.lanes import LAG

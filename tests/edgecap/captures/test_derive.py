@@ -10,7 +10,7 @@ import pytest
 
 import edgecap.captures.derive as module
 from edgecap.archive.commit import put_file
-from edgecap.archive.journal import Intent
+from edgecap.archive.journal_records import Intent
 from edgecap.archive.layout import RAW, entry_prefix
 from edgecap.archive.manifest import UNSUMMARISED, FileRecord
 from edgecap.archive.summaries import read_summary

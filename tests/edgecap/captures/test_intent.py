@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from edgecap.archive.journal import Intent, Journal
+from edgecap.archive.journal import Journal
+from edgecap.archive.journal_records import Intent
 from edgecap.captures.intent import decide
 from edgecap.captures.order import CaptureOrder
 from edgecap.errors import InvalidRequest

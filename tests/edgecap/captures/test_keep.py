@@ -2,7 +2,8 @@
 
 import pytest
 
-from edgecap.archive.journal import Intent, Journal
+from edgecap.archive.journal import Journal
+from edgecap.archive.journal_records import Intent
 from edgecap.archive.verify import verify_entry
 from edgecap.captures import keep as module
 from edgecap.captures.derive import derive_for

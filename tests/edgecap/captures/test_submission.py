@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from pydantic import SecretStr
 
-from edgecap.archive.journal import Ended, Journal
+from edgecap.archive.journal import Journal
+from edgecap.archive.journal_records import Ended
 from edgecap.captures.intent import decide
 from edgecap.captures.lanes import Admission
 from edgecap.captures.order import CaptureOrder

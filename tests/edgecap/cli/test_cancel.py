@@ -10,7 +10,8 @@ from http.server import ThreadingHTTPServer
 
 import pytest
 
-from edgecap.archive.journal import Ended, Journal
+from edgecap.archive.journal import Journal
+from edgecap.archive.journal_records import Ended
 from edgecap.captures.destinations import destination_conf
 from edgecap.captures.intent import decide
 from edgecap.captures.order import CaptureOrder

@@ -8,7 +8,8 @@ import pytest
 
 from edgecap.alerts.model import Alert, derive, summary_of
 from edgecap.alerts.policy.decision import decide, read_policy
-from edgecap.archive.journal import Ended, Intent, Journal
+from edgecap.archive.journal import Journal
+from edgecap.archive.journal_records import Ended, Intent
 from edgecap.incidents.inbox.alert_inbox import INBOX, AlertInbox
 from edgecap.incidents.record import HeldBack, IncidentEvent, Incidents, Part, closed_record
 

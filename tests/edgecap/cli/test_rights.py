@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from edgecap.archive.journal import Intent, Journal
+from edgecap.archive.journal import Journal
+from edgecap.archive.journal_records import Intent
 from edgecap.archive.verify import verify_archive
 from edgecap.errors import StoreError
 from edgecap.requests import SimpleRequest

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from edgecap.archive.journal import Accepted, Ended, Intent, JournalRecord
+from edgecap.archive.journal_records import Accepted, Ended, Intent, JournalRecord
 from edgecap.errors import StoreMissing
 from edgecap.incidents.status import part_of
 from tests.edgecap.incidents.inbox.inbox_parts import alert, plan

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from edgecap.archive.journal import Ended
+from edgecap.archive.journal_records import Ended
 from edgecap.archive.layout import FLOWS, MANIFEST, PACKETS, SUMMARY, entry_prefix
 from edgecap.archive.verify import verify_entry
 from edgecap.captures.body import request_body

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from edgecap.archive.journal import Ended
+from edgecap.archive.journal_records import Ended
 from edgecap.captures.stopping import (
     Stopped,
     Stopping,
