@@ -29,43 +29,6 @@ def most_unpacked(size: int) -> int:
     return max(_SMALLEST_BOUND, _RATIO * size)
 
 
-def fetch_object(
-    store: Store,
-    info: ObjectInfo,
-    target: Path,
-    *,
-    attempts: int = 5,
-    on_bytes: Callable[[int], None] | None = None,
-    sleep: Callable[[float], object] | None = None,
-    most: int | None = None,
-) -> Fetched:
-    """Fetch one object; `target` gets its name when the file is whole, verified and durable.
-
-    Args:
-        store: the store.
-        info: the object, from a listing or `stat`; it must not have changed since.
-        target: the file to create; an existing one is replaced.
-        attempts: how often in a row the read may be cut without progress.
-        on_bytes: called with the number of bytes that just arrived.
-        sleep: waits between attempts, seconds.
-        most: maximum unpacked bytes of a gzip file; a larger one stays packed. None for a limit that suits
-            its size.
-
-    Raises:
-        ObjectChanged: the object was replaced since.
-        ObjectMissing: it is gone.
-        StoreUnreachable: no answer, or no further byte after `attempts` attempts.
-        Damaged: several reads did not match the store's checksum.
-        StoreFull: the disk, less the space that must stay free, is too small.
-        StoreUnwritable: the file cannot be written.
-    """
-    job = _Job(store, info, target, attempts, on_bytes, threading.Event(), sleep, _STREAMS, most)
-    fetched = job.run()
-    with explained(target.parent):
-        sync_folder(target.parent)
-    return fetched
-
-
 def fetch_many(
     store: Store,
     infos: Sequence[ObjectInfo],
@@ -83,10 +46,10 @@ def fetch_many(
 
     Args:
         store: the store.
-        infos: the objects.
-        targets: the file to create for each.
+        infos: the objects, from a listing or `stat`; they must not have changed since.
+        targets: the file to create for each; an existing one is replaced.
         parallel: number of parallel fetches.
-        attempts: as in `fetch_object`.
+        attempts: how often in a row the read of an object may be cut without progress.
         on_bytes: called with the number of bytes that just arrived, from several threads.
         sleep: waits between attempts, seconds.
         most: maximum unpacked bytes of a gzip file; a larger one stays packed. None for a limit that suits
@@ -96,7 +59,12 @@ def fetch_many(
         One for each of `infos`, in the same order.
 
     Raises:
-        StoreError: as `fetch_object`, the first one.
+        ObjectChanged: an object was replaced since.
+        ObjectMissing: one is gone.
+        StoreUnreachable: no answer, or no further byte after `attempts` attempts.
+        Damaged: several reads did not match the store's checksum.
+        StoreFull: the disk, less the space that must stay free, is too small.
+        StoreUnwritable: a file cannot be written.
     """
     for folder in {target.parent for target in targets}:
         with explained(folder):

@@ -8,7 +8,7 @@ from awscrt.checksums import XXHash, crc64nvme
 
 from edgecap.errors import Damaged
 from edgecap.stores import open_store
-from edgecap.stores.transfer import fetch_object
+from tests.edgecap.stores.one_object import fetch_one
 
 MIB = 1 << 20
 
@@ -55,13 +55,13 @@ def test_a_flipped_byte_is_found_by_what_the_server_states(name, encrypted, flak
     store, through, proxy = flaky("s3")
     (info,) = store.list()
     proxy.flip(2_000_000)
-    fetched = fetch_object(through, info, tmp_path / "x", sleep=no_wait)
+    fetched = fetch_one(through, info, tmp_path / "x", sleep=no_wait)
     assert proxy.went_off == 1
     assert fetched.verified_by == name
     assert (tmp_path / "x").read_bytes() == noise
     proxy.flip(2_000_000, times=1_000)
     with pytest.raises(Damaged, match=f"the {name} of the bytes is .*, the store states"):
-        fetch_object(through, info, tmp_path / "x", sleep=no_wait)
+        fetch_one(through, info, tmp_path / "x", sleep=no_wait)
 
 
 @pytest.mark.parametrize("name", STATED)
@@ -75,21 +75,21 @@ def test_every_checksum_that_aws_may_state_is_read(name, encrypted, flaky, tmp_p
         "x-amz-checksum-type": "FULL_OBJECT",
     }
     assert dict(through.stat("x").checksums) == {name: STATED[name](noise).hex()}
-    assert fetch_object(through, info, tmp_path / "x", sleep=no_wait).verified_by == name
+    assert fetch_one(through, info, tmp_path / "x", sleep=no_wait).verified_by == name
     proxy.headers[f"x-amz-checksum-{name}"] = base64.b64encode(STATED[name](b"")).decode()
     with pytest.raises(Damaged, match=name):
-        fetch_object(through, info, tmp_path / "x", sleep=no_wait)
+        fetch_one(through, info, tmp_path / "x", sleep=no_wait)
 
 
 def test_without_a_checksum_two_reads_must_agree(encrypted, flaky, tmp_path, noise):
     encrypted()
     store, through, proxy = flaky("s3")
     (info,) = store.list()
-    fetched = fetch_object(through, info, tmp_path / "x", sleep=no_wait)
+    fetched = fetch_one(through, info, tmp_path / "x", sleep=no_wait)
     assert fetched.verified_by == "two-reads"
     assert proxy.starts == [0, 0]
     proxy.flip(2_000_000)
-    fetched = fetch_object(through, info, tmp_path / "x", sleep=no_wait)
+    fetched = fetch_one(through, info, tmp_path / "x", sleep=no_wait)
     assert (tmp_path / "x").read_bytes() == noise
     assert fetched.verified_by == "two-reads"
     assert proxy.starts[2:] == [0, 0, 0]
@@ -111,9 +111,9 @@ def test_parts_of_different_sizes_are_checked(algorithm, sizes, place_of, multip
     (info,) = store.list()
     assert store.part_sizes(info, exact=True) == list(sizes)
     name = f"{algorithm.lower() or 'md5'}-of-parts"
-    assert fetch_object(store, info, tmp_path / "x").verified_by == name
+    assert fetch_one(store, info, tmp_path / "x").verified_by == name
     proxy.flip(8_000_000)
-    fetched = fetch_object(through, info, tmp_path / "y", sleep=no_wait)
+    fetched = fetch_one(through, info, tmp_path / "y", sleep=no_wait)
     assert proxy.went_off == 1
     assert fetched.verified_by == name
     assert (tmp_path / "y").read_bytes() == data
@@ -127,7 +127,7 @@ def test_stored_damage_of_unequal_parts_is_damage(place_of, multipart, flaky, tm
     (info,) = store.list()
     proxy.flip(8_000_000, times=1_000)
     with pytest.raises(Damaged, match="md5-of-parts of the bytes"):
-        fetch_object(through, info, tmp_path / "x", sleep=no_wait)
+        fetch_one(through, info, tmp_path / "x", sleep=no_wait)
 
 
 @pytest.mark.parametrize("kind", ["s3", pytest.param("ceph", marks=pytest.mark.xdist_group("ceph"))])
@@ -143,6 +143,6 @@ def test_unequal_parts_whose_sizes_are_not_told_are_read_twice(
     assert through.part_sizes(info, exact=True) is None
     proxy.requests.clear()
     proxy.flip(8_000_000)
-    fetched = fetch_object(through, info, tmp_path / "x", sleep=no_wait)
+    fetched = fetch_one(through, info, tmp_path / "x", sleep=no_wait)
     assert fetched.verified_by == "two-reads"
     assert (tmp_path / "x").read_bytes() == data

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from deployments.local.processes import free_port
 from edgecap.errors import StoreDenied, StoreUnreachable
 from edgecap.stores import open_store
-from edgecap.stores.transfer import fetch_object
+from tests.edgecap.stores.one_object import fetch_one
 from tests.json_handler import JsonHandler
 from tests.one_answer import OneAnswer
 
@@ -114,8 +114,8 @@ def test_a_fetch_whose_credentials_were_not_renewed_passes(endpoint, store, tmp_
     info = store.put("x", b"packets")
     endpoint.trouble = [503] * 3
     with pytest.raises(StoreUnreachable, match="the credentials cannot be fetched"):
-        fetch_object(store, info, tmp_path / "x")
-    fetched = fetch_object(store, info, tmp_path / "x")
+        fetch_one(store, info, tmp_path / "x")
+    fetched = fetch_one(store, info, tmp_path / "x")
     assert (tmp_path / "x").read_bytes() == b"packets"
     assert fetched.verified_by == "md5"
 

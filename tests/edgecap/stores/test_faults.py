@@ -23,7 +23,8 @@ from edgecap.settings.uri import parse_uri
 from edgecap.stores import open_store
 from edgecap.stores.s3.store import S3Store
 from edgecap.stores.s3.upload import SINGLE_PUT
-from edgecap.stores.transfer import LARGE, fetch_many, fetch_object
+from edgecap.stores.transfer import LARGE, fetch_many
+from tests.edgecap.stores.one_object import fetch_one
 
 SERVERS = ["s3", "gcs", pytest.param("ceph", marks=pytest.mark.xdist_group("ceph"))]
 
@@ -49,7 +50,7 @@ def test_reading_goes_on_where_it_was_cut(broken, how, tmp_path, noise):
     info = store.put("x", noise)
     proxy.cut(900_000, how=how, times=2)
     proxy.cut(500_000, how=how)
-    fetched = fetch_object(through, info, tmp_path / "x", sleep=no_wait)
+    fetched = fetch_one(through, info, tmp_path / "x", sleep=no_wait)
     assert proxy.went_off == 3
     assert fetched.sha256 == hashlib.sha256(noise).hexdigest()
     assert (tmp_path / "x").read_bytes() == noise
@@ -83,7 +84,7 @@ def test_cuts_without_progress_end(broken, tmp_path, noise):
     proxy.cut(1_500, times=1_000)
     waits = []
     with pytest.raises(StoreUnreachable, match="does not answer"):
-        fetch_object(through, info, tmp_path / "x", attempts=4, sleep=waits.append)
+        fetch_one(through, info, tmp_path / "x", attempts=4, sleep=waits.append)
     assert proxy.went_off == 4
     assert len(waits) == 3
     assert all(0 < wait <= 5 for wait in waits)
@@ -104,7 +105,7 @@ def test_an_unanswered_request_is_retried_as_often_as_configured(asked_thrice, t
     proxy.trouble, proxy.never = trouble.encode(), b"/edge/x "
     waits = []
     with pytest.raises(StoreUnreachable):
-        fetch_object(through, info, tmp_path / "x", sleep=waits.append)
+        fetch_one(through, info, tmp_path / "x", sleep=waits.append)
     assert (len(proxy.requests), waits) == (3, [])
     with pytest.raises(StoreUnreachable):
         through.stat("x")
@@ -121,7 +122,7 @@ def test_a_store_that_goes_away_after_a_cut_is_given_up(asked_thrice, tmp_path, 
         proxy.never = b"/edge/x "
 
     with pytest.raises(StoreUnreachable):
-        fetch_object(through, info, tmp_path / "x", sleep=go_away)
+        fetch_one(through, info, tmp_path / "x", sleep=go_away)
     assert len(proxy.requests) == 1 + 3
     assert left_over(tmp_path) == []
 
@@ -133,7 +134,7 @@ def test_an_answer_cut_before_its_first_byte_is_requested_again(broken, how, tmp
     info = store.put("x", bytes(100_000))
     before = len(proxy.requests)
     proxy.cut_body(how=how, times=2)
-    fetch_object(through, info, tmp_path / "x", sleep=no_wait)
+    fetch_one(through, info, tmp_path / "x", sleep=no_wait)
     assert proxy.went_off == 2
     assert len(proxy.requests) == before + 3
     assert (tmp_path / "x").read_bytes() == bytes(100_000)
@@ -143,7 +144,7 @@ def test_a_byte_flipped_on_the_way_is_healed(broken, tmp_path, noise):
     store, through, proxy = broken
     info = store.put("x", noise)
     proxy.flip(2_000_000)
-    fetched = fetch_object(through, info, tmp_path / "x", sleep=no_wait)
+    fetched = fetch_one(through, info, tmp_path / "x", sleep=no_wait)
     assert proxy.went_off == 1
     assert (tmp_path / "x").read_bytes() == noise
     assert fetched.verified_by in ("md5", "crc32c")
@@ -154,7 +155,7 @@ def test_bytes_flipped_every_time_are_caught(broken, tmp_path, noise):
     info = store.put("x", noise)
     proxy.flip(2_000_000, times=1_000)
     with pytest.raises(Damaged, match="the store states"):
-        fetch_object(through, info, tmp_path / "x", sleep=no_wait)
+        fetch_one(through, info, tmp_path / "x", sleep=no_wait)
     assert left_over(tmp_path) == []
 
 
@@ -170,7 +171,7 @@ def test_a_flipped_byte_of_a_multipart_object_is_healed(
     (info,) = store.list()
     assert info.etag.endswith("-3")
     proxy.flip(7_000_000)
-    fetched = fetch_object(through, info, tmp_path / "x", sleep=no_wait)
+    fetched = fetch_one(through, info, tmp_path / "x", sleep=no_wait)
     assert proxy.went_off == 1
     assert (tmp_path / "x").read_bytes() == data
     unknown = kind == "ceph" and part_size == 5_500_000
@@ -190,7 +191,7 @@ def test_several_streams_survive_cuts_and_flips(flaky, tmp_path, noise):
     proxy.cut(6_000_000, how="fin")
     proxy.flip(3_000_000)
     counted = []
-    fetched = fetch_object(through, info, tmp_path / "x", sleep=no_wait, on_bytes=counted.append)
+    fetched = fetch_one(through, info, tmp_path / "x", sleep=no_wait, on_bytes=counted.append)
     assert proxy.went_off == 5
     assert len(proxy.starts) > 8
     assert fetched.sha256 == expected
@@ -209,7 +210,7 @@ def test_an_object_replaced_while_it_is_read_is_noticed(broken, tmp_path, noise)
         store.put("x", noise[::-1])
 
     with pytest.raises(ObjectChanged, match="replaced"):
-        fetch_object(through, info, tmp_path / "x", sleep=replace)
+        fetch_one(through, info, tmp_path / "x", sleep=replace)
     assert left_over(tmp_path) == []
 
 
@@ -219,7 +220,7 @@ def test_an_object_replaced_since_it_was_listed_is_noticed(broken, tmp_path):
     store.delete("x")
     store.put("x", b"new")
     with pytest.raises(ObjectChanged):
-        fetch_object(store, info, tmp_path / "x")
+        fetch_one(store, info, tmp_path / "x")
 
 
 def test_the_first_error_stops_the_others(broken, tmp_path, noise):
@@ -348,4 +349,4 @@ def test_a_disk_that_fills_up_ends_a_fetch_and_leaves_nothing(place_of, small_di
 def test_a_read_only_disk_ends_a_fetch(place_of, read_only_disk):
     store = open_store(place_of("s3"))
     with pytest.raises(StoreUnwritable, match="read-only"):
-        fetch_object(store, store.put("x", b"1"), read_only_disk / "x")
+        fetch_one(store, store.put("x", b"1"), read_only_disk / "x")

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from edgecap.stores import open_store
 from edgecap.stores.integrity import VerifiedBy
 from edgecap.stores.pending_file import PendingFile
-from edgecap.stores.transfer import fetch_many, fetch_object
+from edgecap.stores.transfer import fetch_many
+from tests.edgecap.stores.one_object import fetch_one
 
 VERIFIED = {"file": "two-reads", "s3": "md5", "r2": "md5", "gs": "crc32c"}
 
@@ -27,7 +28,7 @@ def sha256(data):
 def test_what_is_fetched_is_hashed_and_verified(store, tmp_path, noise):
     counted = []
     info = store.put("dir/x.pcap", noise)
-    fetched = fetch_object(store, info, tmp_path / "x.pcap", on_bytes=counted.append)
+    fetched = fetch_one(store, info, tmp_path / "x.pcap", on_bytes=counted.append)
     assert fetched.path.read_bytes() == noise
     assert (fetched.size, fetched.sha256) == (len(noise), sha256(noise))
     assert (fetched.source_size, fetched.source_sha256) == (len(noise), sha256(noise))
@@ -53,13 +54,13 @@ def test_gzip_is_known_by_its_magic(store, tmp_path, noise):
     """Also with several members, as log shippers write; the name does not matter."""
     packed = gzip.compress(noise[:1_000_000], 1) + gzip.compress(noise[1_000_000:], 1)
     info = store.put("x.pcap", packed)
-    fetched = fetch_object(store, info, tmp_path / "x.pcap")
+    fetched = fetch_one(store, info, tmp_path / "x.pcap")
     assert fetched.path == tmp_path / "x.pcap"
     assert fetched.path.read_bytes() == noise
     assert (fetched.size, fetched.sha256) == (len(noise), sha256(noise))
     assert (fetched.source_size, fetched.source_sha256) == (len(packed), sha256(packed))
     assert fetched.encoding == "gzip"
-    plain = fetch_object(store, store.put("y.pcap.gz", b"not packed"), tmp_path / "y")
+    plain = fetch_one(store, store.put("y.pcap.gz", b"not packed"), tmp_path / "y")
     assert (plain.encoding, plain.path.read_bytes()) == ("", b"not packed")
 
 
@@ -72,7 +73,7 @@ def test_damaged_gzip_is_kept_as_it_came(store, tmp_path, noise, damage):
         packed[1_000_000] ^= 1
     else:
         packed += b"something else"
-    fetched = fetch_object(store, store.put("x", bytes(packed)), tmp_path / "x.pcap")
+    fetched = fetch_one(store, store.put("x", bytes(packed)), tmp_path / "x.pcap")
     assert fetched.path == tmp_path / "x.pcap.gz"
     assert fetched.path.read_bytes() == packed
     assert fetched.encoding == "gzip-damaged"
@@ -110,7 +111,7 @@ def test_a_landing_does_not_care_how_the_bytes_are_cut(tmp_path_factory, chunks,
 
 def test_gzip_without_a_checksum_of_the_store_vouches_for_itself(place_of, tmp_path):
     store = open_store(place_of("folder"))
-    fetched = fetch_object(store, store.put("x", gzip.compress(b"packets")), tmp_path / "x")
+    fetched = fetch_one(store, store.put("x", gzip.compress(b"packets")), tmp_path / "x")
     assert fetched.verified_by == "gzip-crc32"
 
 
@@ -132,7 +133,7 @@ def test_checksums_of_the_whole_object_are_used(place_of, raw, bucket, tmp_path,
     store = open_store(place)
     assert dict(store.stat("x").checksums)[algorithm.lower()] == digest.hex()
     (info,) = store.list()
-    assert fetch_object(store, info, tmp_path / "x").verified_by == algorithm.lower()
+    assert fetch_one(store, info, tmp_path / "x").verified_by == algorithm.lower()
 
 
 def test_checksums_of_parts_are_used(place_of, multipart, tmp_path, noise):
@@ -141,7 +142,7 @@ def test_checksums_of_parts_are_used(place_of, multipart, tmp_path, noise):
     multipart(place, "x", noise * 4, 5_500_000, ChecksumAlgorithm="CRC32")
     store = open_store(place)
     (info,) = store.list()
-    assert fetch_object(store, info, tmp_path / "x").verified_by == "crc32-of-parts"
+    assert fetch_one(store, info, tmp_path / "x").verified_by == "crc32-of-parts"
 
 
 def test_a_gzip_bomb_does_not_fill_the_memory(place_of, tmp_path):
@@ -157,10 +158,11 @@ def test_a_gzip_bomb_does_not_fill_the_memory(place_of, tmp_path):
         from pathlib import Path
         from edgecap.settings import StoreLocation
         from edgecap.stores import open_store
-        from edgecap.stores.transfer import fetch_object
+        from edgecap.stores.transfer import fetch_many
+
         store = open_store(StoreLocation(uri={place.uri!r}))
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        fetched = fetch_object(store, store.stat("bomb"), Path({str(tmp_path / "plain")!r}))
+        fetched = fetch_many(store, [store.stat("bomb")], [Path({str(tmp_path / "plain")!r})])[0]
         assert fetched.size == 64 << 20
         print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
     """)
