@@ -34,7 +34,7 @@ from edgecap.report.entry import entry_html
 from edgecap.report.incident import incident_html
 from edgecap.report.links import CAPTURES, HERE, INCIDENTS
 from edgecap.report.loading import pictured
-from edgecap.report.page import POLICY, message_html
+from edgecap.report.rendering import POLICY, message_html
 from edgecap.stores.base import Store
 
 AT_WORK = 2  # pages that are made at a time; alerts have the rest of the processor

@@ -19,6 +19,10 @@ class Html(str):
 
     __slots__ = ()
 
+    def __html__(self) -> str:
+        """Itself: what a template shows unescaped."""
+        return self
+
 
 Child: TypeAlias = "str | Iterable[Child] | None"
 

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 
 from edgecap.packets.summary import Named, Ports, Summary
 from edgecap.report.loading import Pictured
-from edgecap.report.markup import Child, Html, tag
-from edgecap.report.page import note, section, table
 from edgecap.units import bit_rate, packet_rate, percent, size
 
 _PHASES = ("before", "during", "after")
@@ -36,17 +34,32 @@ class _Column:
         packets = sum(kind.packets for each in self.summaries for kind in of(each) if kind.name == name)
         return percent(packets / self.packets)
 
-    def largest(self, of: Callable[[Summary], Ports]) -> Child:
+    def largest(self, of: Callable[[Summary], Ports]) -> list[str]:
         """The port with the most packets, and the share that it has of its capture's."""
         best = max(
             (port for each in self.summaries for port in of(each).top[:1]),
             key=lambda p: p.packets,
             default=None,
         )
-        return [f"{best.protocol} {best.port}", tag("br"), percent(best.share)] if best else "-"
+        return [f"{best.protocol} {best.port}", percent(best.share)] if best else ["-"]
 
 
-def phases_section(captures: Sequence[Pictured]) -> Html | None:
+@dataclass(frozen=True, slots=True)
+class Phases:
+    """A table.
+
+    Attributes:
+        columns: their titles.
+        rows: the name of each, and the lines of each of its cells.
+        sampled: whether a column is of samples.
+    """
+
+    columns: list[str]
+    rows: list[tuple[str, list[list[str]]]]
+    sampled: bool
+
+
+def phases_of(captures: Sequence[Pictured]) -> Phases | None:
     """The phases as columns of a table; None if fewer than two have packets to compare."""
     columns = [
         column
@@ -56,28 +69,22 @@ def phases_section(captures: Sequence[Pictured]) -> Html | None:
     ]
     if len(columns) < 2:  # noqa: PLR2004 - one has nothing beside it
         return None
-    rows: list[tuple[str, Callable[[_Column], Child]]] = [
-        ("captures", lambda c: f"{len(c.summaries)}"),
-        ("packets kept", lambda c: f"{c.packets:,}"),
-        ("at most", lambda c: packet_rate(max(each.rates.peak_packets for each in c.summaries))),
-        ("", lambda c: bit_rate(max(each.rates.peak_bits for each in c.summaries))),
-        ("mean size", lambda c: size(sum(each.bytes for each in c.summaries) / c.packets)),
+    rows: list[tuple[str, Callable[[_Column], list[str]]]] = [
+        ("captures", lambda c: [f"{len(c.summaries)}"]),
+        ("packets kept", lambda c: [f"{c.packets:,}"]),
+        ("at most", lambda c: [packet_rate(max(each.rates.peak_packets for each in c.summaries))]),
+        ("", lambda c: [bit_rate(max(each.rates.peak_bits for each in c.summaries))]),
+        ("mean size", lambda c: [size(sum(each.bytes for each in c.summaries) / c.packets)]),
         *((name.upper(), _share(name)) for name in _PROTOCOLS),
-        ("TCP with SYN alone", lambda c: c.share(_flags, "SYN")),
+        ("TCP with SYN alone", lambda c: [c.share(_flags, "SYN")]),
         ("largest source port", lambda c: c.largest(_from)),
         ("largest destination port", lambda c: c.largest(_to)),
-        ("most sources", lambda c: f"{max(each.sources.distinct for each in c.summaries):,}"),
+        ("most sources", lambda c: [f"{max(each.sources.distinct for each in c.summaries):,}"]),
     ]
-    return section(
-        "Before, during, after",
-        table(
-            ("", *(f">{column.title}" for column in columns)),
-            [(name, *(value(column) for column in columns)) for name, value in rows],
-        ),
-        note("Rates of samples are lower than true ones; compare samples with samples, shares with shares.")
-        if any(column.sampled for column in columns)
-        else None,
-        name="phases",
+    return Phases(
+        columns=[column.title for column in columns],
+        rows=[(name, [cell(column) for column in columns]) for name, cell in rows],
+        sampled=any(column.sampled for column in columns),
     )
 
 
@@ -89,8 +96,8 @@ def _of(captures: Sequence[Pictured], phase: str, *, sampled: bool) -> list[Summ
     ]
 
 
-def _share(name: str) -> Callable[[_Column], str]:
-    return lambda column: column.share(_protocols, name)
+def _share(name: str) -> Callable[[_Column], list[str]]:
+    return lambda column: [column.share(_protocols, name)]
 
 
 def _protocols(summary: Summary) -> Sequence[Named]:

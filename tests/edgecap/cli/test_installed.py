@@ -65,6 +65,8 @@ def test_an_installation_works_from_any_folder(installed, shell, edge, store, pr
         [kept] = captured_by_the_worker(f"{url}/api", store)
     assert up.returncode == 0, up.err
     assert kept.manifest.totals.packets > 0
+    report = shell.run("report", kept.manifest.entry_id)  # its templates are in the wheel, too
+    assert report.returncode == 0, report.stderr
 
 
 def captured_by_the_worker(api, store):

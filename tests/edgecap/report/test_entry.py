@@ -125,6 +125,14 @@ def test_names_that_others_chose_stay_text(name):
     page.encode("utf-8")
 
 
+def test_characters_that_nobody_sees_are_marked():
+    """A name that is written from right to left looks like another one."""
+    name = "invoice\u202egnp.exe\x1b[31m"
+    page = entry_html(hostile_entry(name), hostile_summary(name))
+    assert not {"\u202e", "\x1b"} & set(page)
+    assert "invoice\ufffdgnp.exe\ufffd[31m" in page
+
+
 def test_a_port_of_zero_and_an_ipv6_endpoint_read_well():
     flow = flood().flows.top[0]
     one = flow.model_copy(update={"source": "2001:db8::1", "source_port": 53, "destination_port": 0})
