@@ -22,7 +22,7 @@ SLOW := tests/flows tests/e2e tests/deployments tests/edgecap/cli/test_capture.p
 export DO_NOT_TRACK := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
-.PHONY: help setup setup-dev apt demo test test-fast stress-test search fuzz mutants lint types bench bench-fetch bench-gcs bench-packets bench-overhead bench-lanes bench-receiver bench-alerts bench-cancel bench-database faults postgresql lock clean
+.PHONY: help setup setup-dev apt demo test test-fast stress-test search fuzz mutants lint types bench bench-fetch bench-gcs bench-packets bench-overhead bench-lanes bench-receiver bench-alerts bench-cancel bench-database faults canary postgresql lock clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -137,6 +137,18 @@ bench-database: setup-dev postgresql ## SQLite beside PostgreSQL below Prefect's
 faults: setup-dev apt postgresql ## the fault matrix, and docs/faults.md from it; goes on where it ended (SEED=1, SITES=6, ONLY='pattern', AGAIN=all)
 	@$(BIN)/python -m tests.faults --seed $(or $(SEED),1) --sites $(or $(SITES),6) \
 	  --results '$(or $(RESULTS),docs/faults.jsonl)' --resume $(if $(AGAIN),--again $(AGAIN)) $(if $(ONLY),--only '$(ONLY)') --report docs/faults.md
+
+# In an environment of its own: the newest Prefect that resolves, with what its server stands on; all else as locked.
+canary: setup-dev ## the tests that need Prefect against the newest there is, beyond the pins: what broke? (ONLY=tests/canary)
+	@mkdir -p $(VENV)/canary; cp requirements-dev.lock $(VENV)/canary/requirements.lock
+	@$(BIN)/python -m tests.canary.newest >$(VENV)/canary/requirements.in
+	@$(INSTALL) --uv pip compile $(VENV)/canary/requirements.in --python $(BIN)/python --no-header --quiet \
+	  --upgrade-package prefect --upgrade-package fastapi --upgrade-package sqlalchemy -o $(VENV)/canary/requirements.lock
+	@$(INSTALL) --uv venv --quiet --clear --python $(BIN)/python $(VENV)/canary/env
+	@$(INSTALL) --uv pip install --quiet --compile-bytecode --python $(VENV)/canary/env/bin/python -r $(VENV)/canary/requirements.lock
+	@$(INSTALL) --uv pip install --quiet --python $(VENV)/canary/env/bin/python --no-deps -e .
+	@grep -E '^(prefect|fastapi|sqlalchemy)==' $(VENV)/canary/requirements.lock | xargs echo "canary:"
+	@$(VENV)/canary/env/bin/pytest -n 2 --dist loadgroup --tb=short $(or $(ONLY),tests/canary tests/tasks tests/deployments tests/flows)
 
 # Without a service of its own: the matrix starts one in a folder that goes afterwards.
 postgresql:

@@ -12,8 +12,7 @@ from pathlib import Path
 
 from deployments.project import PROJECT
 from edgecap.settings import CONFIG, FOLDER
-
-_ENGINE = "PREFECT__FLOW_RUN_ID"  # which Prefect sets for a flow run's process
+from tasks.runtime.prefect_names import FLOW_RUN_ID
 
 
 def enter() -> dict[str, str]:
@@ -30,7 +29,7 @@ def _settings_folder() -> Path:
 
 def worker_folder() -> Path:
     """The folder in which the worker was started."""
-    if _ENGINE not in os.environ:
+    if FLOW_RUN_ID not in os.environ:
         # Prefect also takes this step in the worker itself, before it calls the hooks of a run that crashed.
         return Path.cwd()
     try:

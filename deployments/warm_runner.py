@@ -11,16 +11,15 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import AsyncIterator, Awaitable
-from typing import Any, cast
+from collections.abc import AsyncIterator
+from typing import Any
 from uuid import UUID
 
 import uvicorn
 from prefect.client.orchestration import get_client
-from prefect.exceptions import Abort, ObjectNotFound
-from prefect.flow_engine import run_flow
+from prefect.client.schemas.responses import OrchestrationResult, SetStateStatus
+from prefect.exceptions import ObjectNotFound
 from prefect.states import Crashed, Pending
-from prefect.utilities.engine import propose_state
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -31,6 +30,7 @@ from deployments.project import PROJECT
 from flows.capture import capture
 from flows.respond import respond
 from tasks.incident import is_due
+from tasks.runtime.compat import Abort, run_here
 from tasks.runtime.retry import PREFECT_AWAY
 from tasks.runtime.warm_runner import ADDRESS, KEEPS_PROCESS
 
@@ -94,13 +94,13 @@ class WarmRunner:
                 flow = _FLOWS.get(deployment.entrypoint or "")
                 if flow is None:
                     return
-                # Raises Abort if a worker was faster.
-                if not (await propose_state(client, Pending(), flow_run_id=run_id)).is_pending():
-                    return
+                claimed: OrchestrationResult[Any] = await client.set_flow_run_state(run_id, Pending())
+                if claimed.status != SetStateStatus.ACCEPT:
+                    return  # a worker was faster, or the run may not start now
                 run = await client.read_flow_run(run_id)
-            await cast("Awaitable[Any]", run_flow(flow, flow_run=run, return_type="state"))
+            await run_here(flow, run)
         except (ObjectNotFound, Abort):
-            return  # it is gone, a worker has it, or it gave itself back to be taken up later
+            return  # it is deleted, or it gave itself back to be taken up later
         except Exception as error:  # noqa: BLE001 - whatever it was, the run must not look alive
             _log.exception("run %s ended in this process", run_id)
             await _mark_crashed(run_id, type(error).__name__)

@@ -20,6 +20,7 @@ from tasks.incident import notify_incident
 from tasks.poll import poll
 from tasks.runtime.cancelling import RunCancelled, RunLeft, Watched, unless_cancelled
 from tasks.runtime.prefect_away import crashed
+from tasks.runtime.prefect_names import AUTO_SCHEDULED
 from tasks.runtime.recovery import record_process
 from tasks.runtime.retry import PREFECT_AWAY
 from tasks.runtime.run_or_suspend import run_or_suspend, run_or_suspend_accepted
@@ -69,7 +70,7 @@ async def capture(
 async def _see_through(order: CaptureOrder, watched: Watched) -> State[EntrySummary]:
     """Take the capture, and return its entry or the state that says why there is none."""
     await record_process(order.run_id)
-    if "auto-scheduled" in this_run.tags:
+    if AUTO_SCHEDULED in this_run.tags:
         series = f"{this_run.flow_name}/{deployment.name}"
         order = replace(order, scheduled=this_run.scheduled_start_time, series=series)
     try:

@@ -14,6 +14,7 @@ from prefect.states import Completed
 from edgecap.captures.queue import slot_name
 from edgecap.reconcile import Adopt, Reconciled
 from edgecap.settings import load_settings
+from tasks.runtime.prefect_names import AUTO_SCHEDULED
 from tasks.runtime.recovery import TakenUp, look_again, record_process, take_up
 from tasks.runtime.retry import retry_prefect
 from tasks.runtime.single_reconcile import NOTHING_NEW, forget_overdue, forget_quiet, is_awaited, take_turn
@@ -46,7 +47,7 @@ async def reconcile(adopt: Adopt = "ours") -> str:
         return cast("str", Completed(name=NOTHING_NEW, message=line, data=line))
     await forget_overdue(run_id)
     began = datetime.now(UTC)
-    was_triggered = bool(deployment.id) and "auto-scheduled" not in this_run.tags
+    was_triggered = bool(deployment.id) and AUTO_SCHEDULED not in this_run.tags
     until = began + COLLECTING if was_triggered else began
     taken = await take_up()
     looked = datetime.now(UTC)

@@ -14,11 +14,15 @@ import yaml  # type: ignore[import-untyped]
 from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule, RRuleSchedule
 from prefect.events import DeploymentTriggerTypes
 from prefect.flows import Flow, load_flow_from_entrypoint
-from prefect.utilities.callables import parameter_schema
-from prefect.utilities.templating import apply_values, resolve_block_document_references, resolve_variables
 from pydantic import TypeAdapter
 
 from edgecap.errors import SetupError
+from tasks.runtime.compat import (
+    apply_values,
+    parameter_schema,
+    resolve_block_document_references,
+    resolve_variables,
+)
 
 _KNOWN = {
     "name", "version", "tags", "description", "paused", "concurrency_limit", "flow_name", "entrypoint",

@@ -28,6 +28,7 @@ from edgecap.errors import SetupError
 from edgecap.files.private_folder import private_folder
 from edgecap.network import prefect_api_url
 from tasks.runtime.lane_waiters import WORK_QUEUES
+from tasks.runtime.prefect_names import FILE_LEASES
 from tasks.runtime.rest import PrefectApi
 from tasks.runtime.warm_runner import ADDRESS
 
@@ -50,7 +51,7 @@ def prefect_settings(home: Path, port: int) -> dict[str, str]:
         "PREFECT_SERVER_API_HOST": LOOPBACK,
         "PREFECT_SERVER_API_PORT": str(port),
         # With leases in memory, a server that is restarted leaks every slot that was held.
-        "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
+        "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": FILE_LEASES,
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "DO_NOT_TRACK": "1",
         "PREFECT_WORKER_QUERY_SECONDS": "2",

@@ -29,6 +29,7 @@ from edgecap.errors import EdgecapError, NotStopped, SetupError
 from edgecap.redact import redact
 from edgecap.requests import FullRequest, SimpleRequest
 from edgecap.settings import Settings
+from tasks.runtime.prefect_names import RUN_LOGGERS
 from tasks.runtime.rest import PrefectApi
 
 if TYPE_CHECKING:
@@ -273,7 +274,7 @@ class _Run:
 
         if get_current_settings().api.url is None:
             say("No Prefect server runs, so one is started for this capture alone; `edgecap up` keeps one.")
-        for name in ("prefect.flow_runs", "prefect.task_runs"):
+        for name in RUN_LOGGERS:
             logging.getLogger(name).addHandler(self._listener)
         showing = asyncio.create_task(self._show())
         try:

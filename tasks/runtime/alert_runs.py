@@ -11,12 +11,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from edgecap.alerts.policy.decision import Plan
+from tasks.runtime.prefect_names import TEMPLATE_KEY
 
 RESPOND = "respond/alert"  # the deployment
 ALERT = "alert"  # the tag of every run that an alert started
 MOST_ALERT = 100_000  # bytes of JSON; Prefect refuses parameters of half a megabyte
 _LONG = ("text", "labels", "notes")  # of an alert: for people, and kept in the inbox
-_KIND = "__prefect_kind"  # Prefect's server takes a table with this name in it for a template
 
 
 def incident_tag(incident: str) -> str:
@@ -59,7 +59,7 @@ def plain(value: Any) -> Any:
     """JSON that Prefect takes for nothing but data: no templates, and no NUL, which PostgreSQL refuses."""
     if isinstance(value, dict):
         return {
-            plain(name.removeprefix("_") if name == _KIND else name): plain(inner)
+            plain(name.removeprefix("_") if name == TEMPLATE_KEY else name): plain(inner)
             for name, inner in value.items()
         }
     if isinstance(value, list):

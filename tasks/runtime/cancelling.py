@@ -16,8 +16,6 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, TypeVar
 
-from prefect.exceptions import TerminationSignal
-
 from edgecap.archive.journal import Journal
 from edgecap.captures.stopping import TIMEOUT, Stopped, Stopping, stop_capture, stop_intent, stop_within
 from edgecap.cloudflare.client import Client
@@ -25,6 +23,7 @@ from edgecap.errors import EdgecapError, NotStopped
 from edgecap.files.interruption import Interruption, interruptible
 from edgecap.settings import load_settings
 from edgecap.stores import open_store
+from tasks.runtime.compat import TerminationSignal
 from tasks.runtime.run_history import RunHistory, history_of
 
 LOOK = 2.0  # seconds from one look at a run's state to the next; at once after one that took longer

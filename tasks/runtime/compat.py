@@ -1,3 +1,82 @@
-"""Placeholder."""
+"""What edgecap needs of Prefect's package beyond its documented interface, with the reason for each.
 
-AUTO_SCHEDULED = "auto-scheduled"
+Each has a canary in tests/canary: `make canary` runs them against the newest Prefect there is. Names that
+need no package are in `tasks.runtime.prefect_names`; the server's process has its own in
+`deployments.local.prefect_server`. All of them are in Prefect 3.0.0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from datetime import datetime
+from typing import Any, cast
+from uuid import UUID
+
+import httpx
+from prefect.client.orchestration import PrefectClient
+from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.responses import GlobalConcurrencyLimitResponse
+from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError
+from prefect.exceptions import Abort, TerminationSignal
+from prefect.flow_engine import run_flow
+from prefect.flows import Flow
+from prefect.utilities.callables import parameter_schema
+from prefect.utilities.templating import apply_values, resolve_block_document_references, resolve_variables
+
+__all__ = [
+    # A run that waits for long sets its own state to SCHEDULED and raises Abort: its process ends, the state
+    # stays, and a worker takes the run up at that time. Prefect raises Abort if its server refuses a state.
+    # `suspend_flow_run` is the public relative: a call resumes such a run, a time never does.
+    "Abort",
+    # What SIGTERM raises in the process of a run, which is how a worker cancels it. It is no Exception.
+    "TerminationSignal",
+    # What `prefect deploy` makes of a prefect.yaml: `edgecap deploy` does the same, many at a time.
+    "apply_values",
+    "forget_process",
+    "is_taken",
+    "last_change",
+    "parameter_schema",
+    "resolve_block_document_references",
+    "resolve_variables",
+    "run_here",
+]
+
+
+async def run_here(flow: Flow[..., Any], run: FlowRun) -> None:
+    """Run a flow in this process as a run that exists already.
+
+    Calling a flow makes a run of its own, and everything else that Prefect offers starts a process.
+
+    Args:
+        flow: an async one.
+        run: a run of it, in the state Pending.
+
+    Raises:
+        Abort: the run gave itself back, to be taken up later.
+    """
+    await cast("Awaitable[Any]", run_flow(flow, flow_run=run, return_type="state"))
+
+
+async def forget_process(client: PrefectClient, run_id: UUID) -> None:
+    """Let a run say that it has no process.
+
+    Cancelling a SCHEDULED run with an `infrastructure_pid` only marks it, for its process to end. Without one
+    it is cancelled at once. The client's own method cannot set the field to nothing.
+    """
+    no_process = {"infrastructure_pid": None}
+    await client.request("PATCH", "/flow_runs/{id}", path_params={"id": run_id}, json=no_process)
+
+
+def is_taken(error: ConcurrencySlotAcquisitionError) -> bool:
+    """Whether a slot could not be had because somebody holds it: the server answered 423 (Locked).
+
+    Other refusals raise the same error. With `max_retries=0` each try answers at once; Prefect's own waiting
+    sleeps for up to 30 seconds, and a slot that is freed wakes nobody.
+    """
+    cause = error.__cause__
+    return isinstance(cause, httpx.HTTPStatusError) and cause.response.status_code == httpx.codes.LOCKED
+
+
+def last_change(limit: GlobalConcurrencyLimitResponse) -> datetime | None:
+    """When a slot was taken or freed last, by the server's clock, aware: each is an update of its limit."""
+    return limit.updated

@@ -13,7 +13,6 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 
-import httpx
 from prefect import get_run_logger
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
@@ -26,6 +25,7 @@ from edgecap.captures.lanes import Kind, LastSubmission
 from edgecap.captures.queue import Waiter, slot_name
 from edgecap.clock import seconds_since_boot
 from edgecap.requests import rfc3339
+from tasks.runtime.compat import is_taken
 from tasks.runtime.lane_queue import Queue
 from tasks.runtime.slot_holder import forget_slot, free_if_abandoned, leave_slot, record_slot_holder
 
@@ -96,7 +96,7 @@ async def _slot(name: str, myself: str) -> AsyncIterator[None]:
         try:
             await held.__aenter__()
         except ConcurrencySlotAcquisitionError as error:
-            if not _locked(error):
+            if not is_taken(error):
                 raise
             if time.monotonic() > look:
                 look += LOOK
@@ -122,11 +122,6 @@ async def _slot(name: str, myself: str) -> AsyncIterator[None]:
             finally:
                 if not has_left:
                     await forget_slot(name, myself)
-
-
-def _locked(error: ConcurrencySlotAcquisitionError) -> bool:
-    cause = error.__cause__
-    return isinstance(cause, httpx.HTTPStatusError) and cause.response.status_code == httpx.codes.LOCKED
 
 
 def _memory(value: object) -> LastSubmission | None:

@@ -19,12 +19,13 @@ from prefect.settings import get_current_settings
 from edgecap.archive.journal_records import Intent
 from edgecap.reconcile import Life
 from tasks.runtime.find_runs import find_runs, in_state
+from tasks.runtime.prefect_names import HEARTBEAT
 from tasks.runtime.process_identity import ProcessMark, is_gone, this_process
 from tasks.runtime.restart_policy import MOST_LIVES, SETTLING, TOO_OLD, Recovery, RunState, crashes, judge
 from tasks.runtime.retry import DELAYS, TRIES, passing, retry_prefect
 from tasks.runtime.states import CANCELS, history_of_run, set_state
 from tasks.runtime.suspend import WAITING_FOR_WORKER, Waiting, reschedule
-from tasks.runtime.workers import Takers, newest_event
+from tasks.runtime.workers import Workers, newest_event
 
 PROCESS = "edgecap.process"  # the label by which a run says which process works on it
 TAKEN_UP = ("capture", "register-bucket", "respond", "respond-to")  # flows that go on where they were
@@ -117,7 +118,7 @@ async def _see_to_all(client: PrefectClient) -> tuple[list[TakenUp], bool]:
     """What was done about the dead, and whether some may be dead of whom it is too early to say so."""
     log = get_run_logger()
     done, again = [], False
-    takers = Takers(client)
+    workers = Workers(client)
     # A dead `reconcile` is only given up: this run does its work.
     upkeep = {run.id: run for run in await find_runs(client, flows=[RECONCILE], state=in_state(*_UNFINISHED))}
     upkeep.pop(UUID(this_run.id), None)
@@ -133,7 +134,7 @@ async def _see_to_all(client: PrefectClient) -> tuple[list[TakenUp], bool]:
             gone=process_is_gone(run),
             silent=await _silent(client, run),
             can_restart=bool(run.deployment_id and run.work_queue_id) and run.id not in upkeep,
-            taker=await takers.of(run),
+            worker=await workers.starting(run),
         )
         if verdict == Recovery.LOOK_AGAIN:
             again = True
@@ -179,9 +180,8 @@ async def _silent(client: PrefectClient, run: FlowRun) -> bool:
     since = datetime.now(UTC) - timedelta(seconds=MISSED_BEATS * every)
     if run.state.timestamp > since:
         return False
-    beat = await newest_event(
-        client, "prefect.flow-run.heartbeat", {"prefect.resource.id": f"prefect.flow-run.{run.id}"}
-    )
+    resource = {"prefect.resource.id": f"prefect.flow-run.{run.id}"}
+    beat = await newest_event(client, HEARTBEAT, resource)
     # One that never gave a sign may not be set up to give any.
     return beat is not None and beat < since
 

@@ -18,6 +18,7 @@ from edgecap.errors import SetupError
 from edgecap.network.certificates import Authorities
 from edgecap.network.errors import diagnose
 from edgecap.network.over_httpx import Network
+from tasks.runtime.prefect_names import AUTO_SCHEDULED, MEMORY_LEASES
 
 # Seconds: a server on SQLite answers 503 while something else writes.
 _PAUSES = (0.1, 0.2, 0.5, 1, 2, 4)
@@ -73,7 +74,7 @@ class PrefectApi:
             storage = str(settings["server"]["concurrency"]["lease_storage"])
         except (SetupError, KeyError, TypeError):
             return False  # Prefect Cloud tells no settings
-        return storage.endswith(".memory")
+        return storage == MEMORY_LEASES
 
     def make_pool(self, name: str, queues: Mapping[str, int]) -> None:
         """Make a process work pool and its queues (name: priority), or bring the priorities up to date."""
@@ -161,7 +162,7 @@ class PrefectApi:
         body = {
             "deployments": {"id": {"any_": [deployment_id]}},
             "flow_runs": {
-                "tags": {"all_": ["auto-scheduled"]},
+                "tags": {"all_": [AUTO_SCHEDULED]},
                 "expected_start_time": {"after_": since.isoformat()},
             },
             "sort": "EXPECTED_START_TIME_ASC",

@@ -24,7 +24,7 @@ TOO_OLD = timedelta(hours=24)  # who crashed longer ago is not taken up: what it
 
 
 @dataclass(frozen=True, slots=True)
-class Taker:
+class StartingWorker:
     """The worker that took a run and is starting it.
 
     Attributes:
@@ -100,7 +100,7 @@ def judge(
     gone: bool | None,
     silent: bool,
     can_restart: bool,
-    taker: Taker | None = None,
+    worker: StartingWorker | None = None,
 ) -> Recovery:
     """What to do about a run.
 
@@ -110,7 +110,7 @@ def judge(
         gone: whether the process of its present life has ended; None if nobody here can tell.
         silent: whether it has given no sign of life for too long; counts where `gone` is not known.
         can_restart: whether a worker could take it up.
-        taker: the worker that is starting it; None if none has said so. Counts for a run that is PENDING.
+        worker: the worker that is starting it; None if none has said so. Counts for a run that is PENDING.
     """
     states = sorted(history, key=lambda state: state.at)
     if not states:
@@ -118,7 +118,7 @@ def judge(
     state, age = states[-1], now - states[-1].at
     dead = {
         "CRASHED": age < TOO_OLD,
-        "PENDING": age > SETTLING and _never_begins(state.at, now, taker),
+        "PENDING": age > SETTLING and _never_begins(state.at, now, worker),
         "RUNNING": age > SETTLING and (silent if gone is None else gone),
         "CANCELLING": (age > SETTLING and gone is True) or age > ENDING,
     }.get(state.type, False)
@@ -134,11 +134,11 @@ def judge(
     return Recovery.LEAVE if reported else Recovery.GIVE_UP
 
 
-def _never_begins(since: datetime, now: datetime, taker: Taker | None) -> bool:
+def _never_begins(since: datetime, now: datetime, worker: StartingWorker | None) -> bool:
     """Whether no process will come of a run that has been PENDING since `since`."""
     if now - since > STARTING:
         return True
-    if taker is None or taker.seen is None:
+    if worker is None or worker.seen is None:
         return now - since > UNSEEN
     # Its worker is another process now, or has gone silent.
-    return (taker.started is not None and taker.started > since) or now - taker.seen > UNSEEN
+    return (worker.started is not None and worker.started > since) or now - worker.seen > UNSEEN

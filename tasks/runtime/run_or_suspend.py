@@ -11,7 +11,6 @@ from uuid import UUID
 
 from prefect import get_run_logger
 from prefect.client.orchestration import get_client
-from prefect.exceptions import Abort
 from prefect.runtime import deployment
 from prefect.runtime import flow_run as this_run
 
@@ -19,6 +18,7 @@ from edgecap.captures.outages import WAITING_FOR_ARCHIVE, WAITING_FOR_BUCKET, WA
 from edgecap.errors import EdgecapError
 from edgecap.requests import rfc3339
 from tasks.runtime.cancelling import RUNS
+from tasks.runtime.compat import Abort
 from tasks.runtime.outage import wait_out
 from tasks.runtime.retry import retry_prefect
 from tasks.runtime.states import CANCELS

@@ -17,8 +17,8 @@ from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.exceptions import ObjectNotFound
 
-from tasks.runtime.compat import AUTO_SCHEDULED
 from tasks.runtime.find_runs import find_runs, in_state
+from tasks.runtime.prefect_names import AUTO_SCHEDULED
 from tasks.runtime.recovery import RECONCILE, process_is_gone
 from tasks.runtime.retry import retry_prefect
 

@@ -19,6 +19,7 @@ from prefect.client.schemas.actions import GlobalConcurrencyLimitUpdate
 from prefect.client.schemas.objects import StateType
 from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 
+from tasks.runtime.compat import last_change
 from tasks.runtime.process_identity import ProcessMark, is_gone, this_process
 from tasks.runtime.retry import PREFECT_AWAY, retry_prefect
 
@@ -85,7 +86,7 @@ async def free_if_abandoned(name: str, *, myself: str = "", after: timedelta = T
             return ""
         try:
             limit = await client.read_global_concurrency_limit_by_name(name)
-            if limit.updated != found.taken or await _value(client, _holder(name)) != found.holder:
+            if last_change(limit) != found.taken or await _value(client, _holder(name)) != found.holder:
                 return ""
             await client.update_global_concurrency_limit(name, GlobalConcurrencyLimitUpdate(active_slots=0))
         finally:
@@ -114,7 +115,7 @@ async def _look(client: PrefectClient, name: str, myself: str, after: timedelta)
         limit = await client.read_global_concurrency_limit_by_name(name)
     except ObjectNotFound:
         return _Found()
-    taken = limit.updated
+    taken = last_change(limit)
     if limit.active_slots < 1 or taken is None or datetime.now(UTC) - taken < after:
         return _Found()
     holder = await _value(client, _holder(name))

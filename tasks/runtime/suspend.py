@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -17,6 +18,7 @@ from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun, State, StateDetails, StateType
 from prefect.exceptions import ObjectNotFound
 
+from tasks.runtime.compat import forget_process
 from tasks.runtime.restart_policy import WAITING
 from tasks.runtime.retry import retry_prefect
 from tasks.runtime.states import set_state
@@ -84,11 +86,7 @@ async def reschedule(client: PrefectClient, run_id: UUID, waiting: Waiting) -> S
     Returns:
         The state that the run has then.
     """
-    # Cancelling a run that has a process only marks it, for that process to end; without one it ends at once.
-    no_process = {"infrastructure_pid": None}
-    await retry_prefect(
-        lambda: client.request("PATCH", "/flow_runs/{id}", path_params={"id": run_id}, json=no_process)
-    )
+    await retry_prefect(partial(forget_process, client, run_id))
     return await sleep_until(client, run_id, waiting)
 
 

@@ -10,14 +10,12 @@ from prefect.events.filters import EventFilter, EventNameFilter, EventOrder, Eve
 from prefect.events.schemas.events import ResourceSpecification
 from prefect.exceptions import ObjectNotFound
 
-from tasks.runtime.restart_policy import Taker
-
-_NAME, _POOL = "prefect.worker.name", "prefect.work-pool.name"
-_SUBMITTING = "Submitting"  # the state's name once the worker has left its labels at the run
+from tasks.runtime.prefect_names import SUBMITTING, WORK_POOL, WORKER, WORKER_STARTED
+from tasks.runtime.restart_policy import StartingWorker
 
 
-class Takers:
-    """What is known of the workers, each looked up once.
+class Workers:
+    """What Prefect knows of the workers. Each worker is looked up once.
 
     Args:
         client: of the Prefect server.
@@ -28,16 +26,16 @@ class Takers:
         self._seen: dict[str, dict[str, datetime | None]] = {}
         self._started: dict[str, datetime | None] = {}
 
-    async def of(self, run: FlowRun) -> Taker | None:
-        """The worker that is starting the run; None if it is not being started, or no worker says so."""
+    async def starting(self, run: FlowRun) -> StartingWorker | None:
+        """The worker that is starting a run; None if none is, or none has said so yet."""
         state = run.state
-        if state is None or state.type != StateType.PENDING or state.name != _SUBMITTING:
+        if state is None or state.type != StateType.PENDING or state.name != SUBMITTING:
             return None  # its labels may be those of an earlier life
-        name, pool = str(run.labels.get(_NAME, "")), str(run.labels.get(_POOL, ""))
+        name, pool = str(run.labels.get(WORKER, "")), str(run.labels.get(WORK_POOL, ""))
         if not name or not pool:
             return None
         seen = (await self._workers(pool)).get(name)
-        return Taker(seen, await self._start_of(name))
+        return StartingWorker(seen, await self._start_of(name))
 
     async def _workers(self, pool: str) -> dict[str, datetime | None]:
         if pool not in self._seen:
@@ -50,8 +48,8 @@ class Takers:
 
     async def _start_of(self, name: str) -> datetime | None:
         if name not in self._started:
-            event = "prefect.worker.started"
-            self._started[name] = await newest_event(self._client, event, {"prefect.resource.name": name})
+            resource = {"prefect.resource.name": name}
+            self._started[name] = await newest_event(self._client, WORKER_STARTED, resource)
         return self._started[name]
 
 
@@ -68,9 +66,5 @@ async def newest_event(client: PrefectClient, event: str, resource: dict[str, st
         resource=EventResourceFilter(labels=ResourceSpecification(resource)),
         order=EventOrder.DESC,
     )
-    answer = await client.request(
-        "POST", "/events/filter", json={"filter": wanted.model_dump(mode="json"), "limit": 1}
-    )
-    answer.raise_for_status()
-    found = answer.json()["events"]
-    return datetime.fromisoformat(found[0]["received"]) if found else None
+    found = (await client.read_events(wanted, limit=1)).events
+    return found[0].received if found else None

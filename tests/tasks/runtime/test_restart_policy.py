@@ -12,7 +12,7 @@ from tasks.runtime.restart_policy import (
     WAITING,
     Recovery,
     RunState,
-    Taker,
+    StartingWorker,
     crashes,
     is_to_end,
     judge,
@@ -26,9 +26,9 @@ def history(*types, age=60.0, step=100):
     return [RunState(kind, first + timedelta(seconds=step * n)) for n, kind in enumerate(types)]
 
 
-def verdict(*types, age=60.0, gone=None, silent=False, can_restart=True, taker=None):
+def verdict(*types, age=60.0, gone=None, silent=False, can_restart=True, worker=None):
     return judge(
-        history(*types, age=age), now=NOW, gone=gone, silent=silent, can_restart=can_restart, taker=taker
+        history(*types, age=age), now=NOW, gone=gone, silent=silent, can_restart=can_restart, worker=worker
     )
 
 
@@ -60,19 +60,19 @@ LIFE = (*STARTING, "RUNNING")
         (STARTING, {"age": 60}, Recovery.LOOK_AGAIN),
         (STARTING, {"age": 91}, Recovery.TAKE_UP),
         # Its worker was started anew since.
-        (STARTING, {"age": 60, "taker": Taker(ago(1), started=ago(50))}, Recovery.TAKE_UP),
-        (STARTING, {"age": 60, "taker": Taker(ago(1), started=ago(70))}, Recovery.LOOK_AGAIN),
-        (STARTING, {"age": 5, "taker": Taker(ago(1), started=ago(2))}, Recovery.LOOK_AGAIN),
+        (STARTING, {"age": 60, "worker": StartingWorker(ago(1), started=ago(50))}, Recovery.TAKE_UP),
+        (STARTING, {"age": 60, "worker": StartingWorker(ago(1), started=ago(70))}, Recovery.LOOK_AGAIN),
+        (STARTING, {"age": 5, "worker": StartingWorker(ago(1), started=ago(2))}, Recovery.LOOK_AGAIN),
         # Its worker has gone silent.
-        (STARTING, {"age": 80, "taker": Taker(ago(89))}, Recovery.LOOK_AGAIN),
-        (STARTING, {"age": 80, "taker": Taker(ago(91))}, Recovery.TAKE_UP),
+        (STARTING, {"age": 80, "worker": StartingWorker(ago(89))}, Recovery.LOOK_AGAIN),
+        (STARTING, {"age": 80, "worker": StartingWorker(ago(91))}, Recovery.TAKE_UP),
         # It was heard of until a moment ago: who looks waits until it must have given another sign.
-        (STARTING, {"age": 99, "taker": Taker(ago(85))}, Recovery.LOOK_AGAIN),
-        (STARTING, {"age": 101, "taker": Taker(ago(85))}, Recovery.LEAVE),
-        (STARTING, {"age": 95, "taker": Taker(ago(91)), "can_restart": False}, Recovery.GIVE_UP),
+        (STARTING, {"age": 99, "worker": StartingWorker(ago(85))}, Recovery.LOOK_AGAIN),
+        (STARTING, {"age": 101, "worker": StartingWorker(ago(85))}, Recovery.LEAVE),
+        (STARTING, {"age": 95, "worker": StartingWorker(ago(91)), "can_restart": False}, Recovery.GIVE_UP),
         # Its worker lives, and the machine is slow; in the end it has lost it.
-        (STARTING, {"age": 200, "taker": Taker(ago(20), started=ago(900))}, Recovery.LEAVE),
-        (STARTING, {"age": 301, "taker": Taker(ago(20), started=ago(900))}, Recovery.TAKE_UP),
+        (STARTING, {"age": 200, "worker": StartingWorker(ago(20), started=ago(900))}, Recovery.LEAVE),
+        (STARTING, {"age": 301, "worker": StartingWorker(ago(20), started=ago(900))}, Recovery.TAKE_UP),
         ((*LIFE, "CANCELLING"), {"gone": True, "age": 11}, Recovery.CANCEL),
         ((*LIFE, "CANCELLING"), {"gone": False, "age": 30}, Recovery.LEAVE),
         ((*LIFE, "CANCELLING"), {"gone": None, "age": 61}, Recovery.CANCEL),

@@ -1,0 +1,90 @@
+"""What edgecap needs of Prefect's package beyond its documented interface (`tasks.runtime.compat`)."""
+
+import logging
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import pytest
+from prefect import flow, get_run_logger
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
+from prefect.client.schemas.objects import StateType
+from prefect.client.schemas.responses import SetStateStatus
+from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError, concurrency
+from prefect.runtime import flow_run as this_run
+from prefect.states import Pending, Scheduled
+
+from tasks.runtime.compat import Abort, TerminationSignal, forget_process, is_taken, last_change, run_here
+from tasks.runtime.prefect_names import RUN_LOGGERS
+
+pytestmark = [pytest.mark.prefect, pytest.mark.xdist_group("prefect")]
+
+HOUR = timedelta(hours=1)
+
+
+@flow
+async def gives_itself_back() -> None:
+    """Set a state of its own, and raise Abort."""
+    get_run_logger().info("working")
+    async with get_client() as client:
+        later = Scheduled(scheduled_time=datetime.now(UTC) + HOUR)
+        later.name = "WaitingForLane"
+        await client.set_flow_run_state(this_run.id, later)
+    raise Abort("later")
+
+
+async def a_run(client, **more):
+    return await client.create_flow_run(gives_itself_back, state=Scheduled(), **more)
+
+
+async def test_only_one_process_can_claim_a_run(prefect_server):
+    async with get_client() as client:
+        run = await a_run(client)
+        answers = [(await client.set_flow_run_state(run.id, Pending())).status for _ in range(2)]
+    assert answers == [SetStateStatus.ACCEPT, SetStateStatus.ABORT]
+
+
+async def test_a_run_that_exists_runs_here_and_can_give_itself_back(prefect_server, caplog):
+    async with get_client() as client:
+        run = await a_run(client)
+        await client.set_flow_run_state(run.id, Pending())
+        with caplog.at_level(logging.INFO), pytest.raises(Abort):
+            await run_here(gives_itself_back, await client.read_flow_run(run.id))
+        run = await client.read_flow_run(run.id)
+    assert (run.state.type, run.state.name, run.run_count) == (StateType.SCHEDULED, "WaitingForLane", 1)
+    [said] = [record for record in caplog.records if record.getMessage() == "working"]
+    assert said.name in RUN_LOGGERS
+    assert said.flow_run_id == str(run.id)
+
+
+@pytest.mark.parametrize(("forgets", "name"), [(True, "Cancelled"), (False, "Cancelling")])
+async def test_only_a_scheduled_run_without_a_process_is_cancelled_at_once(prefect_server, forgets, name):
+    async with get_client() as client:
+        run = await a_run(client)
+        await client.update_flow_run(run.id, infrastructure_pid="4242")
+        if forgets:
+            await forget_process(client, run.id)
+        body = {"state": {"type": "CANCELLING", "name": "Cancelling"}, "force": False}
+        await client.request("POST", "/flow_runs/{id}/set_state", path_params={"id": run.id}, json=body)
+        assert (await client.read_flow_run(run.id)).state.name == name
+
+
+async def test_a_slot_that_is_held_says_so_and_since_when(prefect_server):
+    name = f"slot-{uuid4()}"  # an id alone is looked up as one
+    async with get_client() as client:
+        await client.create_global_concurrency_limit(GlobalConcurrencyLimitCreate(name=name, limit=1))
+        before = last_change(await client.read_global_concurrency_limit_by_name(name))
+        async with concurrency(name, strict=True, max_retries=0):
+            taken = last_change(await client.read_global_concurrency_limit_by_name(name))
+            with pytest.raises(ConcurrencySlotAcquisitionError) as refused:
+                await concurrency(name, strict=True, max_retries=0).__aenter__()
+    assert is_taken(refused.value)
+    assert before < taken
+    with pytest.raises(ConcurrencySlotAcquisitionError) as unknown:
+        await concurrency(f"slot-{uuid4()}", strict=True, max_retries=0).__aenter__()
+    assert not is_taken(unknown.value)
+
+
+def test_a_terminated_run_ends_past_handlers_of_exceptions():
+    assert not issubclass(TerminationSignal, Exception)
+    assert not issubclass(Abort, Exception)
