@@ -183,7 +183,7 @@ def _lasts(error: Exception, age: float) -> bool:
 
 def patient_api(api_url: str) -> PrefectApi:
     """Prefect's API, for a program that asks all the time and can wait for each answer."""
-    return PrefectApi(api_url, timeout=httpx.Timeout(ANSWER, connect=CONNECTION), insist=False)
+    return PrefectApi(api_url, timeout=httpx.Timeout(ANSWER, connect=CONNECTION), retry=False)
 
 
 def ask(prefect: PrefectApi) -> Callable[[datetime], Awaitable[list[Cancelled]]]:

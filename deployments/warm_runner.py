@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
 
+import stamina
 import uvicorn
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.responses import OrchestrationResult, SetStateStatus
@@ -111,18 +112,15 @@ async def _mark_crashed(run_id: UUID, why: str) -> None:
 
     Tries until Prefect answers. A run that is over stays as it is.
     """
-    while True:
-        try:
+    waits = {"wait_initial": _AGAIN, "wait_max": _AGAIN, "wait_jitter": 0}
+    async for attempt in stamina.retry_context(on=PREFECT_AWAY, attempts=None, timeout=None, **waits):
+        with attempt:
             async with get_client() as client:
                 run = await client.read_flow_run(run_id)
                 if run.state and not run.state.is_final() and not run.state.is_scheduled():
                     await client.set_flow_run_state(
                         run_id, Crashed(message=f"the warm process could not go on with it: {why}")
                     )
-        except PREFECT_AWAY:
-            await asyncio.sleep(_AGAIN)
-        else:
-            return
 
 
 def main() -> None:

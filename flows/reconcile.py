@@ -80,7 +80,7 @@ async def _free_lanes() -> list[str]:
     for account in sorted(settings.accounts):
         for kind in ("simple", "full"):
             name = slot_name(kind, settings.account(account).lanes)
-            if reason := await retry_prefect(partial(free_if_abandoned, name)):
+            if reason := await retry_prefect(free_if_abandoned, name):
                 lines.append(f"{kind} lane of account {account} freed: {reason}")
                 get_run_logger().warning("%s", lines[-1])
     return lines

@@ -3,7 +3,6 @@
 # No `from __future__ import annotations`: Prefect makes the form of the UI from the real types.
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import Any, Literal, cast
 
 from prefect import flow, get_run_logger
@@ -87,7 +86,7 @@ async def _start(noted: IncidentEvent, archive: str) -> str:
 async def _end(noted: IncidentEvent, archive: str) -> str:
     noted = await run_or_suspend(write_down, "end", noted, archive)
     await start_captures(noted, archive)
-    if await retry_prefect(partial(wake_incident, noted.incident, this_run.id, ended=True)):
+    if await retry_prefect(wake_incident, noted.incident, this_run.id, ended=True):
         return f"the end is noted, {len(noted.plan.captures)} captures after it are started"
     opened = await run_or_suspend(how_it_began, noted, archive)
     return await _see_out(opened, archive)

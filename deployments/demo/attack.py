@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 import httpx
+import stamina
 
 from edgecap.errors import SetupError
 
@@ -114,23 +115,21 @@ class Attack:
         Raises:
             SetupError: the receiver refuses it, or has not answered for minutes.
         """
-        deadline = time.monotonic() + _PATIENCE
-        while True:
-            try:
-                answer = httpx.post(
-                    f"{address}/alerts/cloudflare",
-                    json=self.payload(event),
-                    headers={"cf-webhook-auth": secret},
-                    timeout=60,
-                    trust_env=False,
-                )
-                answer.raise_for_status()
-            except httpx.HTTPError as error:
-                refused = isinstance(error, httpx.HTTPStatusError) and error.response.is_client_error
-                if refused or time.monotonic() > deadline:
-                    raise SetupError(
-                        f"the receiver does not take the alert: {error}", where=address
-                    ) from None
-                time.sleep(1)
-            else:
-                return
+        retrying = stamina.RetryingCaller(
+            attempts=None, timeout=_PATIENCE, wait_initial=1, wait_max=1, wait_jitter=0
+        )
+        try:
+            retrying(_may_pass, self._post, f"{address}/alerts/cloudflare", secret, event)
+        except httpx.HTTPError as error:
+            raise SetupError(f"the receiver does not take the alert: {error}", where=address) from None
+
+    def _post(self, url: str, secret: str, event: Literal["START", "END"]) -> None:
+        headers = {"cf-webhook-auth": secret}
+        answer = httpx.post(url, json=self.payload(event), headers=headers, timeout=60, trust_env=False)
+        answer.raise_for_status()
+
+
+def _may_pass(error: Exception) -> bool:
+    if isinstance(error, httpx.HTTPStatusError):
+        return not error.response.is_client_error
+    return isinstance(error, httpx.HTTPError)

@@ -15,9 +15,10 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import httpx
+import stamina
 from pydantic import SecretStr
 
 from deployments.demo.attack import POLICY, Attack
@@ -33,7 +34,6 @@ from edgecap.settings import Account, StoreLocation
 from edgecap.stores import open_store
 from tasks.runtime.rest import PrefectApi, status
 
-_T = TypeVar("_T")
 BUCKET = "packet-captures"
 SPACING = 15  # seconds between two simple captures instead of sixty, so that nobody has to wait long
 # Likewise shorter than real: what the edge takes for what. Its clock is the real one.
@@ -51,6 +51,7 @@ QUICK = {
 }
 INCIDENT = "incident, by an alert"
 HEAD_START = 10  # seconds before its first: Prefect's scheduler looks at new schedules every five
+_RETRYING = stamina.RetryingCaller(attempts=None, timeout=None, wait_initial=1, wait_max=1, wait_jitter=0)
 STANDS_STILL = 300.0  # seconds without a sign of life, after which a program that starts is given up
 
 
@@ -136,10 +137,11 @@ class Demo(Stoppable):
         with PrefectApi(self.setup.api_url) as prefect:
             since = datetime.now(UTC)
             self._tell("START")
-            deployment: str = self._insist(lambda: prefect.deployment(SIMPLE)["id"])
+            retried = _RETRYING.on(self._is_busy)
+            deployment = str(retried(prefect.deployment, SIMPLE)["id"])
             anchor = since + timedelta(seconds=HEAD_START)
-            self._insist(lambda: schedule(prefect, deployment, anchor))
-            full.run_id = self._insist(lambda: start_full(prefect))
+            retried(schedule, prefect, deployment, anchor)
+            full.run_id = retried(start_full, prefect)
             goes_on = True
             while not all(watched.ended for watched in every):
                 try:
@@ -153,7 +155,8 @@ class Demo(Stoppable):
                         if watched.run_id and not watched.ended:
                             self._look(prefect, watched)
                 except SetupError as error:
-                    self._only_busy(error)
+                    if not self._is_busy(error):
+                        raise
                     incident.message, recorded = str(error), False
                 if recorded and goes_on:
                     self.attack.end(self._edge_url)
@@ -164,20 +167,15 @@ class Demo(Stoppable):
                 time.sleep(0.5)
         return every
 
-    def _insist(self, call: Callable[[], _T]) -> _T:
-        """What a call to the Prefect server gives, however busy it is."""
-        while True:
-            try:
-                return call()
-            except SetupError as error:
-                self._only_busy(error)
-                time.sleep(1)
+    def _is_busy(self, error: Exception) -> bool:
+        """Whether the Prefect server may answer later.
 
-    def _only_busy(self, error: SetupError) -> None:
-        """Return if the Prefect server may answer later; else raise."""
+        Raises:
+            SetupError: one of the programs ended.
+        """
         self.check()
-        if (answer := status(error)) and httpx.codes.is_client_error(answer):
-            raise error
+        refused = isinstance(error, SetupError) and httpx.codes.is_client_error(status(error) or 0)
+        return isinstance(error, SetupError) and not refused
 
     def _tell(self, event: Literal["START", "END"]) -> None:
         self.attack.tell(f"http://{LOOPBACK}:{self.receiver_port}", self._secret, event)

@@ -103,7 +103,7 @@ class Dispatch:
                 self._prefect.close()
             self._deployment = ""
             try:
-                self._prefect = PrefectApi(address, timeout=TIMEOUT, insist=False)
+                self._prefect = PrefectApi(address, timeout=TIMEOUT, retry=False)
             except httpx.InvalidURL as error:
                 raise SetupError(f"this is not a valid address: {error}", where="PREFECT_API_URL") from None
             self._address = address

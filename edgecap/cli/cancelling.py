@@ -218,7 +218,7 @@ class Cancelling:
         """A run that has a process is not over when it is told: until then, it may still post."""
 
         def look() -> bool:
-            with PrefectApi(self._address, timeout=PREFECT_ANSWER, insist=False) as prefect:
+            with PrefectApi(self._address, timeout=PREFECT_ANSWER, retry=False) as prefect:
                 return is_over(prefect.find_run(run_id))
 
         while not self._is_over:

@@ -256,7 +256,7 @@ class _Run:
         """Say that the run was cancelled, which it cannot itself: else it is taken for one that crashed."""
         address = os.environ.get("PREFECT_API_URL", "")  # a server for this capture alone ends with it
         if address and self.run_id:
-            with suppress(SetupError), PrefectApi(address, timeout=REPORTED, insist=False) as prefect:
+            with suppress(SetupError), PrefectApi(address, timeout=REPORTED, retry=False) as prefect:
                 prefect.cancel(self.run_id)
 
     def _work(self) -> None:

@@ -67,7 +67,7 @@ class Whose:
             self.silent = "no server is known (PREFECT_API_URL)"
             return None
         try:
-            with PrefectApi(self._address, timeout=PREFECT_ANSWER, insist=False) as prefect:
+            with PrefectApi(self._address, timeout=PREFECT_ANSWER, retry=False) as prefect:
                 with suppress(ValueError):
                     if (run := prefect.find_run(str(UUID(which)))) or len(which) > WHOLE:
                         return run

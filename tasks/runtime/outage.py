@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from uuid import UUID
 
 from prefect.client.orchestration import get_client
@@ -26,11 +25,11 @@ async def wait_out(run_id: str, error: EdgecapError) -> Waiting:
         EdgecapError: `error`, if the run has waited long enough (setting `timing.outage`).
     """
     settings = load_settings()
-    run = await retry_prefect(partial(_read, run_id))
+    run = await retry_prefect(_read, run_id)
     outage = another_failure(outage_of(run), datetime.now(UTC))
     if is_over(outage, settings.timing.outage):
         raise error
-    await retry_prefect(partial(_remember, run_id, outage))
+    await retry_prefect(_remember, run_id, outage)
     at = outage.last + timedelta(seconds=pause(outage))
     return Waiting(waits_for(error, _buckets(settings)), at, reason(error, outage, settings.timing.outage))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import time
 from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sized
 from datetime import UTC, datetime
@@ -13,6 +12,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import httpx
+import stamina
 
 from edgecap.errors import SetupError
 from edgecap.network.certificates import Authorities
@@ -20,8 +20,8 @@ from edgecap.network.errors import diagnose
 from edgecap.network.over_httpx import Network
 from tasks.runtime.prefect_names import AUTO_SCHEDULED, MEMORY_LEASES
 
-# Seconds: a server on SQLite answers 503 while something else writes.
-_PAUSES = (0.1, 0.2, 0.5, 1, 2, 4)
+# A server on SQLite answers 503 while something else writes.
+_ATTEMPTS, _FIRST, _MOST = 7, 0.1, 4.0  # the waits between them, doubling, in seconds: six in all
 _SIGN_IN = "set PREFECT_API_AUTH_STRING, or PREFECT_API_KEY, to what the server asks for"
 _PAGE = 200  # things; what it answers at most
 _UNFINISHED = ["SCHEDULED", "PENDING", "RUNNING", "CANCELLING"]
@@ -35,16 +35,16 @@ class PrefectApi:
     Args:
         api_url: such as `http://127.0.0.1:4200/api`.
         timeout: seconds for one call, or for each part of it.
-        insist: try again where a server is just starting, or busy; False leaves that to the caller.
+        retry: try again where a server is just starting, or busy; False leaves that to the caller.
     """
 
-    def __init__(self, api_url: str, *, timeout: float | httpx.Timeout = 30, insist: bool = True) -> None:
-        self._pauses = _PAUSES if insist else ()
+    def __init__(self, api_url: str, *, timeout: float | httpx.Timeout = 30, retry: bool = True) -> None:
+        self._attempts = _ATTEMPTS if retry else 1
         self._client = httpx.Client(
             base_url=api_url,
             timeout=timeout,
             headers=_credentials(),
-            transport=Network(retries=3 if insist else 0, **_tls()),
+            transport=Network(retries=3 if retry else 0, **_tls()),
         )
 
     def __enter__(self) -> Self:
@@ -65,12 +65,12 @@ class PrefectApi:
         Raises:
             SetupError: it does not.
         """
-        self._call("GET", "/admin/version")
+        self.call("GET", "/admin/version")
 
     def keeps_leases_in_memory(self) -> bool:
         """Whether the server says that a restart lets it forget who holds a slot."""
         try:
-            settings = self._call("GET", "/admin/settings")
+            settings = self.call("GET", "/admin/settings")
             storage = str(settings["server"]["concurrency"]["lease_storage"])
         except (SetupError, KeyError, TypeError):
             return False  # Prefect Cloud tells no settings
@@ -81,22 +81,22 @@ class PrefectApi:
         self._create("/work_pools/", {"name": name, "type": "process", "description": "Captures at the edge"})
         for queue, priority in queues.items():
             if not self._create(f"/work_pools/{name}/queues", {"name": queue, "priority": priority}):
-                self._call("PATCH", f"/work_pools/{name}/queues/{queue}", json={"priority": priority})
+                self.call("PATCH", f"/work_pools/{name}/queues/{queue}", json={"priority": priority})
 
     def queues(self, pool: str) -> set[str]:
         """The names of a work pool's queues."""
-        found = self._call("POST", f"/work_pools/{pool}/queues/filter", json={})
+        found = self.call("POST", f"/work_pools/{pool}/queues/filter", json={})
         return {queue["name"] for queue in found}
 
     def worker(self, pool: str, name: str) -> dict[str, Any] | None:
         """What the server knows of a worker of a pool, such as `status` and `last_heartbeat_time`."""
-        found = self._call("POST", f"/work_pools/{pool}/workers/filter", json={"limit": _PAGE})
+        found = self.call("POST", f"/work_pools/{pool}/workers/filter", json={"limit": _PAGE})
         return next((worker for worker in found if worker["name"] == name), None)
 
     def slot_is_taken(self, name: str) -> bool:
         """Whether a global concurrency limit has a slot that is taken; False if there is no such limit."""
         try:
-            return int(self._call("GET", f"/v2/concurrency_limits/{name}")["active_slots"]) > 0
+            return int(self.call("GET", f"/v2/concurrency_limits/{name}")["active_slots"]) > 0
         except SetupError as error:
             if status(error) == httpx.codes.NOT_FOUND:
                 return False
@@ -104,7 +104,7 @@ class PrefectApi:
 
     def deployment(self, name: str) -> dict[str, Any]:
         """The deployment called `flow/deployment`."""
-        found: dict[str, Any] = self._call("GET", f"/deployments/name/{name}")
+        found: dict[str, Any] = self.call("GET", f"/deployments/name/{name}")
         return found
 
     def add_interval_schedule(
@@ -113,14 +113,14 @@ class PrefectApi:
         """Let a deployment run every `seconds`, counted from `anchor` (aware)."""
         schedule = {"interval": seconds, "anchor_date": anchor.isoformat(), "timezone": "UTC"}
         body = [{"schedule": schedule, "active": True, "slug": slug}]
-        self._call("POST", f"/deployments/{deployment_id}/schedules", json=body)
+        self.call("POST", f"/deployments/{deployment_id}/schedules", json=body)
         # Prefect looks every five seconds at deployments that changed, every minute at the others, and a new
         # schedule alone is no change of its deployment.
-        self._call("PATCH", f"/deployments/{deployment_id}", json={"paused": False})
+        self.call("PATCH", f"/deployments/{deployment_id}", json={"paused": False})
 
     def pause(self, name: str) -> None:
         """Let the schedules of the deployment `flow/deployment` rest."""
-        self._call("PATCH", f"/deployments/{self.deployment(name)['id']}", json={"paused": True})
+        self.call("PATCH", f"/deployments/{self.deployment(name)['id']}", json={"paused": True})
 
     def start_run(
         self,
@@ -134,12 +134,12 @@ class PrefectApi:
         body: dict[str, Any] = {"parameters": parameters, "tags": tags, "state": {"type": "SCHEDULED"}}
         if idempotency_key:
             body["idempotency_key"] = idempotency_key
-        run: dict[str, Any] = self._call("POST", f"/deployments/{deployment_id}/create_flow_run", json=body)
+        run: dict[str, Any] = self.call("POST", f"/deployments/{deployment_id}/create_flow_run", json=body)
         return run
 
     def emit(self, event: dict[str, Any]) -> None:
         """Tell Prefect's timeline of an event; one with the same `id` counts once."""
-        self._call("POST", "/events", json=[event])
+        self.call("POST", "/events", json=[event])
 
     def log(self, run_id: str, message: str, level: int = logging.ERROR) -> None:
         """Leave a line in a run's log."""
@@ -150,11 +150,11 @@ class PrefectApi:
             "timestamp": datetime.now(UTC).isoformat(),
             "flow_run_id": run_id,
         }
-        self._call("POST", "/logs/", json=[line])
+        self.call("POST", "/logs/", json=[line])
 
     def run(self, run_id: str) -> dict[str, Any]:
         """A flow run as it is now."""
-        run: dict[str, Any] = self._call("GET", f"/flow_runs/{run_id}")
+        run: dict[str, Any] = self.call("GET", f"/flow_runs/{run_id}")
         return run
 
     def scheduled_runs(self, deployment_id: str, *, since: datetime) -> list[dict[str, Any]]:
@@ -168,7 +168,7 @@ class PrefectApi:
             "sort": "EXPECTED_START_TIME_ASC",
             "limit": 20,
         }
-        runs: list[dict[str, Any]] = self._call("POST", "/flow_runs/filter", json=body)
+        runs: list[dict[str, Any]] = self.call("POST", "/flow_runs/filter", json=body)
         return runs
 
     def find_run(self, run_id: str) -> dict[str, Any] | None:
@@ -217,7 +217,7 @@ class PrefectApi:
 
     def _set_state(self, run_id: str, state_type: str, name: str) -> None:
         state = {"type": state_type, "name": name}
-        self._call("POST", f"/flow_runs/{run_id}/set_state", json={"state": state, "force": False})
+        self.call("POST", f"/flow_runs/{run_id}/set_state", json={"state": state, "force": False})
 
     def find_runs(self, wanted: dict[str, Any], *, flow: str = "") -> list[dict[str, Any]]:
         """All flow runs that match.
@@ -229,7 +229,7 @@ class PrefectApi:
         body = {"flow_runs": wanted, "flows": {"name": {"any_": [flow]}} if flow else None}
         found: list[dict[str, Any]] = []
         for window in windows(found):
-            found += self._call("POST", "/flow_runs/filter", json=body | window)
+            found += self.call("POST", "/flow_runs/filter", json=body | window)
         return found
 
     def progress(self, run_id: str) -> float | None:
@@ -239,7 +239,7 @@ class PrefectApi:
             "flow_runs": {"id": {"any_": [run_id]}},
             "limit": 1,
         }
-        found = self._call("POST", "/artifacts/filter", json=body)
+        found = self.call("POST", "/artifacts/filter", json=body)
         try:
             return float(found[0]["data"])
         except (IndexError, KeyError, TypeError, ValueError):
@@ -248,22 +248,35 @@ class PrefectApi:
     def _create(self, path: str, body: dict[str, Any]) -> bool:
         """True if it was made, False if it exists already."""
         try:
-            self._call("POST", path, json=body)
+            self.call("POST", path, json=body)
         except SetupError as error:
             if status(error) == httpx.codes.CONFLICT:
                 return False
             raise
         return True
 
-    def _call(self, method: str, path: str, *, json: Any = None) -> Any:
+    def call(self, method: str, path: str, *, json: Any = None) -> Any:
+        """Call the API; the JSON that it answers.
+
+        Args:
+            method: such as `POST`.
+            path: below the API's address, such as `/flow_runs/filter`.
+            json: the body.
+
+        Raises:
+            SetupError: the server does not answer, or refuses.
+        """
         try:
-            answer = self._client.request(method, path, json=json)
-            for pause in self._pauses:
-                if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
-                    break
-                time.sleep(pause)
-                answer = self._client.request(method, path, json=json)
-            answer.raise_for_status()
+            for attempt in stamina.retry_context(
+                on=_is_busy,
+                attempts=self._attempts,
+                timeout=None,
+                wait_initial=_FIRST,
+                wait_max=_MOST,
+                wait_jitter=_FIRST,
+            ):
+                with attempt:
+                    answer = self._client.request(method, path, json=json).raise_for_status()
             return answer.json() if answer.content else None
         except httpx.HTTPStatusError as error:
             raise SetupError(
@@ -278,6 +291,13 @@ class PrefectApi:
                 where=str(self._client.base_url),
                 hint=diagnosis.hint if diagnosis else "start it with `edgecap up`, or set PREFECT_API_URL",
             ) from error
+
+
+def _is_busy(error: Exception) -> bool:
+    return (
+        isinstance(error, httpx.HTTPStatusError)
+        and error.response.status_code == httpx.codes.SERVICE_UNAVAILABLE
+    )
 
 
 def windows(found: Sized) -> Iterator[dict[str, Any]]:

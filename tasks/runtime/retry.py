@@ -1,12 +1,11 @@
-"""Which failures of a task are worth another try, and how long to wait between tries."""
+"""Which failures are worth another try, and how long to wait between tries: one list and one policy."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import httpx
+import stamina
 from prefect.cache_policies import INPUTS, RUN_ID
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError
@@ -23,17 +22,17 @@ from edgecap.errors import (
     UnexpectedAnswer,
 )
 
-_T = TypeVar("_T")
-
 PASSING = (NetworkFailure, ServerFailure, UnexpectedAnswer, RateLimited, StoreUnreachable, ObjectChanged)
-"""What may be gone in a minute. Everything else ends the run at once, with its reason."""
+"""Failures that may be gone in a minute. Everything else ends the run at once, with its reason."""
 
 PREFECT_AWAY = (httpx.TransportError, ConcurrencySlotAcquisitionError, PrefectHTTPStatusError)
 """The Prefect server does not answer, or not now: it is being restarted, or its database is locked."""
 
-DELAYS: list[float] = [2, 5, 10, 20, 40, 60, 60, 60]  # seconds; four minutes in all
-TRIES = len(DELAYS)
-SOON = 4  # tries again, within 37 s
+# Retries, and the seconds before the first and the last of them, doubling: four minutes in all.
+TRIES, FIRST, MOST = 8, 2.0, 60.0
+DELAYS: list[float] = [min(MOST, FIRST * 2**number) for number in range(TRIES)]
+"""The same waits for Prefect's own retries of a task."""
+SOON = 4  # retries, within 30 s
 
 ONCE_A_RUN = INPUTS - "order" - "intent" + RUN_ID
 """The cache key of a task whose result later lives of its run take over.
@@ -42,24 +41,20 @@ A run has one order, and a capture one intent: they tell nothing more, and a new
 run that is taken up again fetch its packets again. The names of a task's other arguments tell it from others.
 """
 
+retry_prefect = stamina.AsyncRetryingCaller(
+    attempts=TRIES + 1, timeout=None, wait_initial=FIRST, wait_max=MOST, wait_jitter=0
+).on(PREFECT_AWAY)
+"""Await a function of the Prefect server with its arguments, and retry for minutes if that does not answer.
 
-async def retry_prefect(call: Callable[[], Awaitable[_T]]) -> _T:
-    """Do something with the Prefect server, and try again for minutes if it does not answer.
-
-    For what a flow does outside of tasks, which have tries of their own.
-    """
-    for delay in DELAYS:
-        try:
-            return await call()
-        except PREFECT_AWAY:
-            await asyncio.sleep(delay)
-    return await call()
+For what a flow does outside of tasks, which have retries of their own.
+"""
 
 
 async def passing_soon(task: Task[Any, Any], task_run: TaskRun, state: State[Any]) -> bool:
-    """`passing`, but a service of ours that is away for longer than half a minute is the flow's to wait for.
+    """`passing`, but the flow waits for a service that stays away for longer than half a minute.
 
-    It can do so without a process (`run_or_suspend`). Prefect's own server is needed for that, so it is not.
+    The flow can wait without a process (`run_or_suspend`). That takes Prefect's server, so a task of a flow
+    waits for that server itself.
     """
     if not await passing(task, task_run, state):
         return False
@@ -73,13 +68,13 @@ async def passing_soon(task: Task[Any, Any], task_run: TaskRun, state: State[Any
 
 
 async def passing(task: Task[Any, Any], task_run: TaskRun, state: State[Any]) -> bool:  # noqa: ARG001 - Prefect's
-    """Whether the task failed for a reason that may pass: `retry_condition_fn` of every task here."""
+    """Whether a task failed for a reason that may pass. Every task has it as its `retry_condition_fn`."""
     try:
         await state.aresult()
     except PASSING as error:
         return not error.permanent
     except PREFECT_AWAY:
         return True
-    except Exception:  # noqa: BLE001 - whatever else it was, it will not pass by waiting
+    except Exception:  # noqa: BLE001 - nothing else passes by waiting
         return False
     return False

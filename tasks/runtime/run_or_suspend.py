@@ -62,7 +62,7 @@ async def _until_done(step: Callable[[], Awaitable[_T | Waiting]], *, accepted: 
             if stayed:
                 await mark_running(UUID(this_run.id))
             return outcome
-        if outcome.name in _OUTAGES and await retry_prefect(partial(_may_stay, outcome)):
+        if outcome.name in _OUTAGES and await retry_prefect(_may_stay, outcome):
             get_run_logger().warning("%s; asked again at %s", outcome.reason, rfc3339(outcome.at))
             await mark_waiting(UUID(this_run.id), outcome)
             await asyncio.sleep(max(0.0, (outcome.at - datetime.now(UTC)).total_seconds()))

@@ -10,7 +10,6 @@ import asyncio
 import time
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from uuid import UUID
 
 from prefect.client.orchestration import PrefectClient, get_client
@@ -39,7 +38,7 @@ async def take_turn(run_id: str, *, patience: float = PATIENCE) -> str | None:
     Returns:
         The id of a run that is about to look anyway, so that this one need not; None if this one is to look.
     """
-    return await retry_prefect(partial(_wait_for_turn, run_id, patience))
+    return await retry_prefect(_wait_for_turn, run_id, patience)
 
 
 async def _wait_for_turn(run_id: str, patience: float) -> str | None:
@@ -67,7 +66,7 @@ async def is_awaited(run_id: str) -> bool:
 
 async def forget_quiet(run_id: str) -> None:
     """Delete the earlier runs of deployments that changed nothing, so that the Runs page is of captures."""
-    await retry_prefect(partial(_forget_quiet, run_id))
+    await retry_prefect(_forget_quiet, run_id)
 
 
 async def forget_overdue(run_id: str) -> None:
@@ -75,7 +74,7 @@ async def forget_overdue(run_id: str) -> None:
 
     After a weekend without a worker there are hundreds, each of which would be a process that leaves at once.
     """
-    await retry_prefect(partial(_forget_overdue, run_id))
+    await retry_prefect(_forget_overdue, run_id)
 
 
 async def _forget_overdue(run_id: str) -> None:

@@ -7,7 +7,6 @@ the run is cancelled again. If this process dies before that, `restart_policy.is
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -31,8 +30,8 @@ async def set_state(client: PrefectClient, run_id: UUID, state: State[None]) -> 
     Raises:
         ObjectNotFound: the run is deleted.
     """
-    await retry_prefect(partial(client.set_flow_run_state, run_id, state))
-    return await retry_prefect(partial(_cancelled_still, client, run_id))
+    await retry_prefect(client.set_flow_run_state, run_id, state)
+    return await retry_prefect(_cancelled_still, client, run_id)
 
 
 async def history_of_run(client: PrefectClient, run_id: UUID) -> list[RunState]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -86,7 +85,7 @@ async def reschedule(client: PrefectClient, run_id: UUID, waiting: Waiting) -> S
     Returns:
         The state that the run has then.
     """
-    await retry_prefect(partial(forget_process, client, run_id))
+    await retry_prefect(forget_process, client, run_id)
     return await sleep_until(client, run_id, waiting)
 
 

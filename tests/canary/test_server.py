@@ -75,7 +75,7 @@ def test_prefect_keeps_leases_in_memory_unless_told_to_use_files():
 
 def test_a_server_says_where_it_keeps_its_leases(api):
     assert not api.keeps_leases_in_memory()
-    settings = api._call("GET", "/admin/settings")
+    settings = api.call("GET", "/admin/settings")
     assert settings["server"]["concurrency"]["lease_storage"] == FILE_LEASES
 
 
@@ -89,17 +89,17 @@ def test_the_server_renders_templates_in_parameters_unless_they_are_plain(api):
     parameters = {"incident": "1" * 32, "event": "start", "alert": plain(alert)}
     body = {"parameters": parameters, "enforce_parameter_schema": False, "state": {"type": "SCHEDULED"}}
     respond = api.deployment("respond/alert")["id"]
-    kept = api._call("POST", f"/deployments/{respond}/create_flow_run", json=body)
+    kept = api.call("POST", f"/deployments/{respond}/create_flow_run", json=body)
     assert kept["parameters"]["alert"]["labels"] == {"_prefect_kind": "json", "value": template["value"]}
 
 
 def test_runs_that_a_schedule_makes_carry_a_tag(api):
     deployment = api.deployment("capture/simple-every-10-min")["id"]
     wanted = {"tags": {"all_": [AUTO_SCHEDULED]}, "deployment_id": {"any_": [deployment]}}
-    api._call("PATCH", f"/deployments/{deployment}", json={"paused": False})
+    api.call("PATCH", f"/deployments/{deployment}", json={"paused": False})
     try:
-        api._call("POST", f"/deployments/{deployment}/schedule", json={"min_runs": 2})
+        api.call("POST", f"/deployments/{deployment}/schedule", json={"min_runs": 2})
         until(lambda: api.find_runs(wanted), timeout=60)
         assert all(run["auto_scheduled"] for run in api.find_runs(wanted))
     finally:
-        api._call("PATCH", f"/deployments/{deployment}", json={"paused": True})
+        api.call("PATCH", f"/deployments/{deployment}", json={"paused": True})

@@ -87,12 +87,12 @@ def forget_runs(api_url):
     A schedule's run whose time has come is among them: pausing makes Prefect delete only those to come.
     """
     with PrefectApi(api_url) as prefect:
-        for deployment in prefect._call("POST", "/deployments/filter", json={}):
+        for deployment in prefect.call("POST", "/deployments/filter", json={}):
             if deployment["schedules"] and not deployment["paused"]:
-                prefect._call("PATCH", f"/deployments/{deployment['id']}", json={"paused": True})
+                prefect.call("PATCH", f"/deployments/{deployment['id']}", json={"paused": True})
         for run in prefect.find_runs({"state": {"type": {"any_": UNFINISHED}}}):
             with suppress(SetupError):  # gone already: an answer that came late, and a second try
-                prefect._call("DELETE", f"/flow_runs/{run['id']}")
+                prefect.call("DELETE", f"/flow_runs/{run['id']}")
 
 
 @dataclass

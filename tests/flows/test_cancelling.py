@@ -257,7 +257,7 @@ async def test_the_canceller_reads_run_states_and_writes_to_run_logs(prefect_ser
             assert await still(run_id)
             await tell_in_its_log(prefect)(run_id, "stopping its capture is given up", logging.ERROR)
             body = {"logs": {"flow_run_id": {"any_": [run_id]}}}
-            [line] = prefect._call("POST", "/logs/filter", json=body)
+            [line] = prefect.call("POST", "/logs/filter", json=body)
             assert (line["message"], line["level"]) == ("stopping its capture is given up", logging.ERROR)
             await client.set_flow_run_state(run.id, Scheduled(), force=True)
             assert not await still(run_id)

@@ -35,7 +35,7 @@ def test_a_user_s_server_gets_the_queues_and_every_deployment(prefect_server, tm
     assert done.returncode == 0, done.stderr
     assert done.stderr.splitlines()[-1].strip() == "edgecap worker"
     with PrefectApi(prefect_server.api_url) as prefect:
-        queues = prefect._call("POST", f"/work_pools/{POOL}/queues/filter", json={})
+        queues = prefect.call("POST", f"/work_pools/{POOL}/queues/filter", json={})
         assert {each["name"]: each["priority"] for each in queues if each["name"] in QUEUES} == QUEUES
         for name in ("capture/now", "respond/alert", "reconcile/every-10-min", "register-bucket/once"):
             assert prefect.deployment(name)["work_queue_name"] in QUEUES
@@ -85,7 +85,7 @@ def test_what_a_person_set_stands_and_what_the_file_says_anew_arrives(prefect_se
         prefect.pause(f"capture/{names[0]}")
         [nightly] = switched["schedules"]
         path = f"/deployments/{switched['id']}/schedules/{nightly['id']}"
-        prefect._call("PATCH", path, json={"active": True})
+        prefect.call("PATCH", path, json={"active": True})
         assert deploy_file()[-1] == "20 deployments: 0 new, 0 changed, 20 as they were"
         assert prefect.deployment(f"capture/{names[0]}")["paused"]
         assert prefect.deployment(f"capture/{names[1]}")["schedules"][0]["active"]
@@ -146,7 +146,7 @@ def test_a_deploy_loses_no_run_whose_time_has_come(prefect_server, tmp_path):
             "start_time": (began - timedelta(hours=2, minutes=30)).isoformat(),
             "end_time": began.isoformat(),
         }
-        prefect._call("POST", f"/deployments/{identity}/schedule", json=span)
+        prefect.call("POST", f"/deployments/{identity}/schedule", json=span)
         overdue = {time: run for time, run in runs().items() if time < began}
         assert len(overdue) in (2, 3)
 
@@ -163,7 +163,7 @@ def test_a_deploy_loses_no_run_whose_time_has_come(prefect_server, tmp_path):
         assert overdue.items() <= runs().items()
 
         for run in overdue.values():
-            prefect._call("DELETE", f"/flow_runs/{run}")
+            prefect.call("DELETE", f"/flow_runs/{run}")
         assert deploy_file(nightly)[-1] == "1 deployments: 0 new, 1 changed, 0 as they were"
         assert schedules() == {"nightly": True}
         assert {time.hour for time in runs() if time > began} == {4}
@@ -225,7 +225,7 @@ def test_prefects_own_command_takes_the_file_too(prefect_server):
         assert done.returncode == 0, done.stdout
         deployment = prefect.deployment("reconcile/every-10-min")
         assert deployment["pull_steps"] == [{"deployments.checkout.enter": {}}]
-        owned = prefect._call("GET", f"/automations/related-to/prefect.deployment.{deployment['id']}")
+        owned = prefect.call("GET", f"/automations/related-to/prefect.deployment.{deployment['id']}")
         assert len(owned) == 5
 
 
@@ -267,7 +267,7 @@ def test_workers_in_folders_of_their_own_use_the_settings_that_lie_there(
                 "work_queue_name": queue,
                 "state": {"type": "SCHEDULED"},
             }
-            runs[queue] = prefect._call("POST", f"/deployments/{now}/create_flow_run", json=body)["id"]
+            runs[queue] = prefect.call("POST", f"/deployments/{now}/create_flow_run", json=body)["id"]
         deadline = time.monotonic() + 300
         while states := [
             state

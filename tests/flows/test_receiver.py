@@ -51,7 +51,7 @@ def test_an_alert_becomes_a_run_of_respond_in_the_queue_of_alerts(api, command, 
     wanted = {"filter": {"event": {"name": [EVENT]}}}
 
     def on_the_timeline():
-        found = api._call("POST", "/events/filter", json=wanted)["events"]
+        found = api.call("POST", "/events/filter", json=wanted)["events"]
         return any(each["resource"]["prefect.resource.id"].endswith(incident.id) for each in found)
 
     until(on_the_timeline, timeout=240)

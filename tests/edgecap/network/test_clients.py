@@ -284,7 +284,7 @@ async def test_a_missing_proxy_password_is_reported_for_plain_http_too(
 def test_a_missing_proxy_password_is_reported_on_the_way_to_prefect(proxies, monkeypatch):
     monkeypatch.setenv("HTTP_PROXY", proxies("login").url)
     with (
-        PrefectApi("http://api.edgecap.test/api", insist=False) as prefect,
+        PrefectApi("http://api.edgecap.test/api", retry=False) as prefect,
         pytest.raises(SetupError, match=r"the proxy .* \(HTTP_PROXY\) wants a user and password"),
     ):
         prefect.check()
@@ -382,12 +382,12 @@ def test_a_prefect_server_elsewhere_is_reached_through_the_proxy(proxies, monkey
     monkeypatch.setenv("HTTPS_PROXY", proxy.url)
     monkeypatch.setenv("SSL_CERT_FILE", str(proxy.ca))
     before = len(proxy.requests)
-    with PrefectApi("https://api.edgecap.test/api", insist=False) as prefect, pytest.raises(SetupError):
+    with PrefectApi("https://api.edgecap.test/api", retry=False) as prefect, pytest.raises(SetupError):
         prefect.check()  # the server is not Prefect
     assert proxy.requests[before:] == ["https GET api.edgecap.test /api/admin/version"]
     monkeypatch.setenv("HTTPS_PROXY", f"http://{LOOPBACK}:{free_port()}")
     with (
-        PrefectApi("https://api.edgecap.test/api", insist=False) as prefect,
+        PrefectApi("https://api.edgecap.test/api", retry=False) as prefect,
         pytest.raises(SetupError, match=r"the proxy .* \(HTTPS_PROXY\) cannot be used"),
     ):
         prefect.check()
@@ -398,7 +398,7 @@ def test_the_authorities_of_prefects_own_client_count_for_ours(proxies, monkeypa
     monkeypatch.setenv("HTTPS_PROXY", proxy.url)
     monkeypatch.setenv("PREFECT_API_SSL_CERT_FILE", str(proxy.ca))
     before = len(proxy.requests)
-    with PrefectApi("https://api.edgecap.test/api", insist=False) as prefect, pytest.raises(SetupError):
+    with PrefectApi("https://api.edgecap.test/api", retry=False) as prefect, pytest.raises(SetupError):
         prefect.check()  # the server is not Prefect
     assert len(proxy.requests) == before + 1
 
