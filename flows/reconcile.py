@@ -51,7 +51,7 @@ async def reconcile(adopt: Adopt = "ours") -> str:
     until = began + COLLECTING if was_triggered else began
     taken = await take_up()
     looked = datetime.now(UTC)
-    freed = await _free_lanes()
+    freed = await free_lanes()
     found = await _settle_all(adopt, {})
     ended = True
     while ended:
@@ -63,17 +63,17 @@ async def reconcile(adopt: Adopt = "ours") -> str:
             await stop_cancelled()
             taken += await take_up()
             looked = datetime.now(UTC)
-            freed += await _free_lanes()
+            freed += await free_lanes()
             found = await _settle_all(adopt, found)
     if taken or freed or any(each.findings for each in found.values()):
-        await _show(taken, freed, found)
+        await show_findings(taken, freed, found)
     await forget_quiet(run_id)
     line = _line(taken, freed, found)
     changed = taken or freed or any(each.finished or each.removed for each in found.values())
     return cast("str", Completed(name=None if changed else NOTHING_NEW, message=line, data=line))
 
 
-async def _free_lanes() -> list[str]:
+async def free_lanes() -> list[str]:
     """Free the lanes whose slot is taken by a run that is gone, and say why."""
     settings = load_settings()
     lines = []
@@ -98,7 +98,8 @@ async def _settle_all(adopt: Adopt, before: dict[str, Reconciled]) -> dict[str, 
     return found
 
 
-async def _show(taken: list[TakenUp], freed: list[str], found: dict[str, Reconciled]) -> None:
+async def show_findings(taken: list[TakenUp], freed: list[str], found: dict[str, Reconciled]) -> None:
+    """Keep a page of what was left behind, and what became of it, as the artifact `reconcile`."""
     page = partial(
         acreate_markdown_artifact,
         _page(taken, freed, found),

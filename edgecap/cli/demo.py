@@ -204,11 +204,11 @@ class _Board:
                 say(news)
         if now - self._last > _SILENT:
             self._last = now
-            waiting = [f"{run.label}, {_why(run)}" for run in runs if not run.ended]
+            waiting = [f"{run.label}, {why_waiting(run)}" for run in runs if not run.ended]
             say(f"Still waiting, {now - self._began:.0f} s in all: {'; '.join(waiting)}")
 
 
-def _why(run: Watched) -> str:
+def why_waiting(run: Watched) -> str:
     """What a run that is not over waits for, as far as its state says."""
     return " ".join(f"{run.state}: {run.message}".split())[:160].rstrip(": ")
 
@@ -220,7 +220,7 @@ def _board(runs: list[Watched]) -> RenderableType:
             run.name or "-",
             run.state,
             "-" if run.progress is None else f"{run.progress:.0f}%",
-            "" if run.ended else _why(run).partition(": ")[2],
+            "" if run.ended else why_waiting(run).partition(": ")[2],
             run.url,
         )
         for run in runs

@@ -72,12 +72,12 @@ def lanes(*, account: Account | None = None, json: Json = False) -> None:
             abandoned = abandoned_slot(address, slot_name(kind, sign_in.lanes), home=settings.home)
             views.append(replace(seen, abandoned=abandoned))
     if json:
-        print_json([_as_json(each) for each in views])
+        print_json([lane_as_json(each) for each in views])
         return
     if not address:
         say("No Prefect server runs here, so nobody can say who waits; `edgecap up` starts one.")
     for each in views:
-        _show(each)
+        show_lane(each)
 
 
 def view(
@@ -148,7 +148,8 @@ def abandoned_slot(address: str, name: str, *, home: Path, after: timedelta | No
     return asyncio.run(why_abandoned(name, after=TAKEN if after is None else after))
 
 
-def _show(lane: LaneView) -> None:
+def show_lane(lane: LaneView) -> None:
+    """Print a lane: whether it is free, what runs in it, and who waits for it."""
     out = console()
     free = "free" if lane.turn.now else f"{lane.turn.reason}; next start {_clock(lane.turn.expected)}"
     if lane.turn.now and lane.abandoned:
@@ -181,7 +182,8 @@ def _clock(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%H:%M:%SZ}"
 
 
-def _as_json(lane: LaneView) -> dict[str, Any]:
+def lane_as_json(lane: LaneView) -> dict[str, Any]:
+    """The same for programs; times are in UTC."""
     return {
         "account": lane.account,
         "type": lane.kind,

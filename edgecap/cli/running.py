@@ -135,7 +135,9 @@ def run_capture(
             except Signalled as signalled:
                 try:
                     shown.end()
-                    return _interrupted(run, request, settings, archive, detach=detach, signalled=signalled)
+                    return end_interrupted(
+                        run, request, settings, archive, detach=detach, signalled=signalled
+                    )
                 except Signalled:
                     leave_now(request, run.capture_id, is_over=run.is_over)
         except CancelledInPrefect as cancelled:  # also while Ctrl-C's question is open
@@ -144,7 +146,7 @@ def run_capture(
             raise KeyboardInterrupt(str(cancelled)) from None
 
 
-def _interrupted(
+def end_interrupted(
     run: _Run,
     request: SimpleRequest | FullRequest,
     settings: Settings,

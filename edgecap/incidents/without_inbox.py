@@ -51,7 +51,7 @@ def enter(incidents: Incidents, alert: Alert, plan: Plan, *, account: str, at: d
     """
     if alert.event == "other":
         return Entered(Outcome.NOTHING)
-    number = _first(lambda each: not _is_over(incidents, _id(alert, each)))
+    number = first_true(lambda each: not _is_over(incidents, _id(alert, each)))
     if number and (before := _same(incidents, alert, _id(alert, number - 1))):
         return Entered(Outcome.REPEATED, before)
     noted = IncidentEvent(
@@ -84,7 +84,7 @@ def _same(incidents: Incidents, alert: Alert, incident: str) -> IncidentEvent | 
     return noted if alert.received - noted.at <= LAPSES else None
 
 
-def _first(true: Callable[[int], bool]) -> int:
+def first_true(true: Callable[[int], bool]) -> int:
     """The first number from 0 for which it is true; it stays true for all after it. In few questions."""
     if true(0):
         return 0

@@ -167,7 +167,7 @@ async def unless_cancelled(watched: Watched, work: Coroutine[Any, Any, _T]) -> _
     told = asyncio.create_task(wanted.wait())
     RUNS[watched.run_id] = watched
     watching = asyncio.run_coroutine_threadsafe(
-        _watch(watched, history, lambda: loop.call_soon_threadsafe(looked.set)), _aside()
+        watch(watched, history, lambda: loop.call_soon_threadsafe(looked.set)), _aside()
     )
     try:
         await asyncio.wait({task, told}, return_when=asyncio.FIRST_COMPLETED)
@@ -201,7 +201,7 @@ async def _end(watched: Watched, task: asyncio.Task[_T], interruption: Interrupt
     watched.ended.set()
 
 
-async def _watch(watched: Watched, history: RunHistory, looked: Callable[[], object]) -> None:
+async def watch(watched: Watched, history: RunHistory, looked: Callable[[], object]) -> None:
     """Look until somebody wants the run to end, then stop its capture.
 
     Args:

@@ -139,7 +139,7 @@ async def _see_to_all(client: PrefectClient) -> tuple[list[TakenUp], bool]:
         if verdict == Recovery.LOOK_AGAIN:
             again = True
         elif verdict != Recovery.LEAVE:
-            detail = await _act(client, run, verdict, history)
+            detail = await carry_out(client, run, verdict, history)
             log.warning("%s: %s", run.name, detail)
             done.append(TakenUp(str(run.id), run.name, verdict, detail))
     return done, again
@@ -186,7 +186,10 @@ async def _silent(client: PrefectClient, run: FlowRun) -> bool:
     return beat is not None and beat < since
 
 
-async def _act(client: PrefectClient, run: FlowRun, verdict: Recovery, history: Iterable[RunState]) -> str:
+async def carry_out(
+    client: PrefectClient, run: FlowRun, verdict: Recovery, history: Iterable[RunState]
+) -> str:
+    """Do with a dead run what was decided, unless its state has changed since; say what was done."""
     if verdict == Recovery.CANCEL:
         return await _cancel(client, run)
     died = crashes(history)

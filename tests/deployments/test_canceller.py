@@ -16,7 +16,7 @@ from edgecap.captures.identity import intent_id
 from edgecap.captures.stopping import Stopped, Stopping
 from edgecap.errors import ConfigError, Damaged, NotStopped, ServerFailure, SetupError, UnknownToApi
 from tasks.runtime.cancelled import Cancelled
-from tasks.runtime.cancelling import Watched, _watch
+from tasks.runtime.cancelling import Watched, watch
 from tasks.runtime.run_history import RunHistory
 from tests.json_handler import JsonHandler
 
@@ -140,7 +140,7 @@ async def test_a_run_pauses_between_looks_however_long_they_take(monkeypatch):
             return len(began) == 3
 
     monkeypatch.setattr("tasks.runtime.cancelling.LOOK", 60.0)
-    await _watch(Watched("run", ""), History(), lambda: None)
+    await watch(Watched("run", ""), History(), lambda: None)
     pauses = [later - earlier for earlier, later in zip(ended, began[1:], strict=False)]
     assert len(pauses) == 2
     assert all(

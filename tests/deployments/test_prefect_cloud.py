@@ -73,7 +73,7 @@ def parameters(automation, of):
     """What the automation gives to the run for an event."""
     (action,) = automation.actions
     given = copy.deepcopy(action.parameters)
-    RunDeployment._upgrade_v1_templates(given)  # as it does before it renders them
+    RunDeployment._upgrade_v1_templates(given)  # noqa: SLF001 - as it does before it renders them
     context = HydrationContext(render_jinja=True, jinja_context={"event": of})
     return json.loads(json.dumps(hydrate(given, context)))
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.context import SettingsContext
 from prefect.settings import (
     PREFECT_API_URL,
     PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
@@ -20,6 +21,7 @@ from prefect.settings import (
 
 from deployments.local.setup import POOL, QUEUES, LocalSetup
 from edgecap.archive.journal import Journal
+from edgecap.cli.running import run_capture
 from edgecap.errors import SetupError
 from edgecap.settings import load_settings
 from edgecap.simulator.buckets import EdgeBuckets
@@ -82,9 +84,9 @@ async def deployment(prefect_server):
 
 
 def forget_runs(api_url):
-    """Let all schedules rest, and delete the runs that are not over: a worker would take them up.
+    """Pause all schedules and delete the runs that are not over: a worker would take them.
 
-    A schedule's run whose time has come is among them: pausing makes Prefect delete only those to come.
+    Prefect itself deletes only a paused schedule's runs to come, not one whose time has come.
     """
     with PrefectApi(api_url) as prefect:
         for deployment in prefect.call("POST", "/deployments/filter", json={}):
@@ -178,6 +180,18 @@ def world(prefect_server, object_store, tmp_path, monkeypatch, request):
         yield world
     # A run that seems to be starting keeps the next test's `reconcile` looking at it for two minutes.
     forget_runs(prefect_server.api_url)
+
+
+@pytest.fixture
+def capture_here(monkeypatch):
+    """Runs a capture as the command line does; the run's own thread has the test's Prefect settings, too."""
+
+    def run(request):
+        monkeypatch.setattr("edgecap.cli.running.point_at_prefect", lambda _home: "")
+        monkeypatch.setattr("prefect.context.GLOBAL_SETTINGS_CONTEXT", SettingsContext.get())
+        return run_capture(request, load_settings(), account="default", archive="default")
+
+    return run
 
 
 @pytest.fixture

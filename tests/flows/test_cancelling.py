@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
+import os
+import signal
 import threading
-from contextvars import copy_context
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -16,7 +17,6 @@ from prefect.states import Scheduled
 from deployments.canceller import ask_whether, tell_in_its_log
 from edgecap.archive.journal import Journal
 from edgecap.cli.cancelling import Cancelling
-from edgecap.cli.running import CancelledInPrefect, _Run, _Shown
 from edgecap.requests import Filter, FullRequest, SimpleRequest
 from edgecap.settings import StoreLocation, load_settings
 from edgecap.stores.pending_file import PendingFile
@@ -25,7 +25,7 @@ from flows.register_bucket import register_bucket
 from tasks.runtime.cancelled import CAPTURE
 from tasks.runtime.cancelling import RUNS
 from tasks.runtime.lane_queue import Queue
-from tasks.runtime.recovery import _act
+from tasks.runtime.recovery import carry_out
 from tasks.runtime.rest import PrefectApi
 from tasks.runtime.restart_policy import Recovery, RunState, is_to_end
 from tasks.runtime.states import history_of_run
@@ -180,7 +180,7 @@ async def test_a_sleeping_run_cancelled_while_it_is_called_stays_cancelled(prefe
             lambda run: reschedule(client, run.id, now),
             lambda run: mark_waiting(run.id, now),
             lambda run: mark_running(run.id),
-            lambda run: _act(client, run, Recovery.TAKE_UP, []),
+            lambda run: carry_out(client, run, Recovery.TAKE_UP, []),
         ):
             run = await sleeping(client, deployment)
             assert cancel(prefect_server, str(run.id)) == "Cancelled"
@@ -201,7 +201,7 @@ async def test_a_dead_run_cancelled_while_it_is_taken_up_is_cancelled(prefect_se
         await client.set_flow_run_state(run.id, State[None](type=StateType.RUNNING), force=True)
         seen = await client.read_flow_run(run.id)
         assert cancel(prefect_server, str(run.id)) == "Cancelling"
-        done = await _act(client, seen, Recovery.TAKE_UP, await history_of_run(client, run.id))
+        done = await carry_out(client, seen, Recovery.TAKE_UP, await history_of_run(client, run.id))
         assert done == "was to be cancelled, and its process is gone: cancelled"
         assert (await client.read_flow_run(run.id)).state.type == StateType.CANCELLED
 
@@ -275,10 +275,10 @@ async def test_a_crashed_run_is_cancelled_at_once_and_not_resumed(prefect_server
     assert is_to_end(RunState(state.type.value, state.timestamp, state.name or "") for state in states)
 
 
-def test_ctrl_c_during_a_slow_write_is_a_cancel_in_prefect(world, prefect_server, monkeypatch):
+def test_ctrl_c_during_a_slow_write_is_a_cancel_in_prefect(world, prefect_server, capture_here, monkeypatch):
     """A disk that hangs keeps the run's thread from saying anything, and then the process ends."""
     began, may_end = threading.Event(), threading.Event()
-    write, work = PendingFile.write, _Run._work
+    write = PendingFile.write
 
     def slow(landing, chunk):
         began.set()
@@ -287,18 +287,17 @@ def test_ctrl_c_during_a_slow_write_is_a_cancel_in_prefect(world, prefect_server
 
     monkeypatch.setattr(PendingFile, "write", slow)
     monkeypatch.setattr("edgecap.cli.running.REPORTED", 2.0)
-    monkeypatch.setattr(_Run, "_work", lambda _run: None)
     monkeypatch.setenv("PREFECT_API_URL", prefect_server.api_url)
-    run = _Run(SimpleRequest(time_limit=5), "default", "default", _Shown("simple"), "")
-    thread = threading.Thread(target=copy_context().run, args=(work, run))  # with the test's own server
-    thread.start()
+    threading.Thread(target=lambda: began.wait(240) and os.kill(os.getpid(), signal.SIGINT)).start()
     try:
-        assert began.wait(240)
-        run.end(leave=False)
+        with pytest.raises(KeyboardInterrupt, match="interrupted"):
+            capture_here(SimpleRequest(time_limit=5))
         with PrefectApi(prefect_server.api_url) as prefect:
-            assert prefect.run(run.run_id)["state"]["type"] == "CANCELLING"
+            [run] = prefect.cancelling("capture")
     finally:
         may_end.set()
-        thread.join()
-    with pytest.raises(CancelledInPrefect, match="no full capture of it runs at Cloudflare"):
-        run.result()
+        for thread in threading.enumerate():
+            if thread.name == "capture":
+                thread.join()
+    with PrefectApi(prefect_server.api_url) as prefect:
+        assert prefect.run(run["id"])["state"]["type"] == "CANCELLED"

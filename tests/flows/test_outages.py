@@ -1,5 +1,6 @@
 """Cloudflare, the archive or Prefect is away: the run waits without a process, and loses no window."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -19,7 +20,6 @@ from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, tempor
 from edgecap.archive.journal import Journal
 from edgecap.captures.order import CaptureOrder
 from edgecap.captures.outages import Outage
-from edgecap.cli.running import _Run, _Shown
 from edgecap.errors import NoPermission, ServerFailure, SetupError
 from edgecap.requests import FullRequest, SimpleRequest
 from edgecap.simulator.faults import Fault
@@ -246,14 +246,11 @@ async def test_a_run_that_prefect_fails_for_too_long_is_resumed(world, deploymen
     assert judge(history, now=now, gone=True, silent=False, can_restart=True) == Recovery.TAKE_UP
 
 
-async def test_a_terminal_that_prefect_leaves_alone_names_the_capture_that_goes_on(
-    world, cut_off, monkeypatch
-):
+def test_a_terminal_that_prefect_leaves_alone_names_the_capture_that_goes_on(world, cut_off, capture_here):
     """Prefect does not come back, so that not even the run's end can be told."""
-    await register_bucket()
-    monkeypatch.setattr(_Run, "_work", lambda _run: None)  # in this thread, whose settings are the test's
+    asyncio.run(register_bucket())
     with pytest.raises(SetupError) as error:
-        await _Run(LONG, "default", "default", _Shown("full ORD"), "")._capture()
+        capture_here(LONG)
     [post] = world.posts()
     assert str(error.value).startswith("the Prefect server did not answer for minutes; full capture")
     assert f"{post['capture_id']} goes on at Cloudflare, and holds the lane" in str(error.value)

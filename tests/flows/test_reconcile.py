@@ -10,7 +10,7 @@ from uuid import uuid4
 import httpx
 import pytest
 from prefect import flow
-from prefect.client.orchestration import get_client
+from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.filters import FlowRunFilter
 from prefect.client.schemas.objects import State, StateType
@@ -26,7 +26,7 @@ from edgecap.cloudflare.client import Client
 from edgecap.requests import SimpleRequest
 from edgecap.settings import load_settings
 from flows.capture import capture
-from flows.reconcile import _free_lanes, _show, reconcile
+from flows.reconcile import free_lanes, reconcile, show_findings
 from tasks.runtime.process_identity import this_process
 from tasks.runtime.recovery import PROCESS, look_again, take_up
 from tasks.runtime.restart_policy import MOST_LIVES, Recovery
@@ -166,15 +166,16 @@ async def test_looking_again_ends_at_its_deadline_whatever_goes_on_ending(prefec
 
 async def test_cancelled_runs_are_asked_for_again_where_prefect_is_busy(world, monkeypatch):
     """A capture that goes on must not wait for the next `reconcile`."""
-    asked = []
+    asked, read = [], PrefectClient.read_flow_runs
 
-    async def busy(since):
-        asked.append(since)
-        if len(asked) == 1:
-            raise httpx.ConnectError("the server is being restarted")
-        return []
+    async def busy(client, *, flow_run_filter, **more):
+        if flow_run_filter.state and flow_run_filter.state.type.any_ == [StateType.CANCELLING]:
+            asked.append(flow_run_filter)
+            if len(asked) == 1:
+                raise httpx.ConnectError("the server is being restarted")
+        return await read(client, flow_run_filter=flow_run_filter, **more)
 
-    monkeypatch.setattr("tasks.settle._cancelled", busy)
+    monkeypatch.setattr(PrefectClient, "read_flow_runs", busy)
     assert "left behind" in await reconcile()
     assert len(asked) == 2
 
@@ -250,8 +251,8 @@ async def test_a_briefly_busy_prefect_server_does_not_end_reconcile(world, prefe
                 steps = (
                     partial(take_turn, str(run)),
                     partial(forget_overdue, str(run)),
-                    _free_lanes,
-                    partial(_show, [], ["the full lane was freed"], {}),
+                    free_lanes,
+                    partial(show_findings, [], ["the full lane was freed"], {}),
                     partial(forget_quiet, str(run)),
                 )
                 for number, step in enumerate(steps, 1):

@@ -21,7 +21,7 @@ from flows.respond_to import respond_to
 from tasks.enter_alert import enter_alert
 from tasks.incident import start_captures
 from tasks.runtime.prefect_away import crashed
-from tasks.runtime.recovery import _act
+from tasks.runtime.recovery import carry_out
 from tasks.runtime.restart_policy import Recovery, judge
 from tasks.runtime.states import history_of_run
 from tests.deployments.conftest import attack
@@ -74,7 +74,7 @@ async def begin(flow, parameters):
         now = datetime.now(UTC)
         verdict = judge(history, now=now, gone=True, silent=False, can_restart=bool(run.work_queue_id))
         assert verdict == Recovery.TAKE_UP
-        assert (await _act(client, run, verdict, history)).startswith("taken up again after crash 1")
+        assert (await carry_out(client, run, verdict, history)).startswith("taken up again after crash 1")
         return await client.read_flow_run(run.id)
 
 

@@ -13,7 +13,7 @@ from prefect.client.schemas.objects import State, StateType
 from prefect.concurrency.asyncio import concurrency
 from prefect.variables import Variable
 
-from edgecap.cli.lanes import _as_json, _show, abandoned_slot, view
+from edgecap.cli.lanes import abandoned_slot, lane_as_json, show_lane, view
 from edgecap.cloudflare.models import Listing
 from edgecap.settings import Timing
 from flows.capture import capture
@@ -74,11 +74,11 @@ def test_edgecap_lanes_shows_one_that_nobody_holds(taken, prefect_server, tmp_pa
     lane = view("default", "full", Listing([], now), [], Timing(), now=now)
     assert lane.free
     lane = replace(lane, abandoned=look(AT_ONCE))
-    _show(lane)
+    show_lane(lane)
     shown = " ".join(capsys.readouterr().out.split())
     assert shown.startswith("full lane of account default: its slot is taken, and nobody holds it")
     assert f"slot: run {run_id}, which held it, has ended; the next reconcile frees it" in shown
-    said = _as_json(lane)
+    said = lane_as_json(lane)
     assert (said["free"], said["abandoned_slot"]) == (False, lane.abandoned)
     asyncio.run(free_if_abandoned(taken, after=AT_ONCE))
     assert look(AT_ONCE) == ""

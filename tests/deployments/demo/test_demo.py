@@ -7,7 +7,7 @@ import pytest
 from deployments.demo.attack import Attack
 from deployments.demo.demo import Demo
 from deployments.demo.runs import Watched, is_over
-from edgecap.cli.demo import _why
+from edgecap.cli.demo import why_waiting
 from edgecap.errors import SetupError
 from edgecap.simulator.traffic import open_traffic
 
@@ -58,8 +58,8 @@ def test_the_attack_has_begun_and_does_not_end_by_itself():
 
 def test_what_is_waited_for_is_the_state_and_its_message():
     run = Watched("full", state="WaitingForLane", message="Waiting for the full lane:\n  one is running")
-    assert _why(run) == "WaitingForLane: Waiting for the full lane: one is running"
-    assert _why(Watched("full")) == "Waiting for its time"
+    assert why_waiting(run) == "WaitingForLane: Waiting for the full lane: one is running"
+    assert why_waiting(Watched("full")) == "Waiting for its time"
 
 
 class Server:

@@ -10,7 +10,7 @@ from edgecap.alerts.model import Alert, derive
 from edgecap.alerts.policy.decision import decide, read_policy
 from edgecap.incidents.inbox.rows import Outcome
 from edgecap.incidents.record import HeldBack, Incidents, closed_record
-from edgecap.incidents.without_inbox import _first, enter
+from edgecap.incidents.without_inbox import enter, first_true
 from edgecap.settings import StoreLocation
 from edgecap.stores import open_store
 
@@ -121,5 +121,5 @@ def test_the_first_number_is_found_in_few_questions(wanted):
         asked.append(number)
         return number >= wanted
 
-    assert _first(true) == wanted
+    assert first_true(true) == wanted
     assert len(asked) <= 2 * wanted.bit_length() + 2
