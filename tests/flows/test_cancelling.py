@@ -49,10 +49,6 @@ def cancel(prefect_server, run_id):
         return prefect.cancel(run_id)
 
 
-def stops(world):
-    return [event["capture_id"] for event in world.edge.log.events("stop")]
-
-
 def without_archive():
     """The settings, with an archive that is away."""
     away = {"default": StoreLocation(uri="file:/nowhere/archive")}
@@ -81,7 +77,7 @@ async def test_a_cancelled_run_stops_its_capture_and_ends(world, store, prefect_
         state.message
         == f"cancelled; Cloudflare was asked to stop full capture {post['capture_id']}, and accepted that"
     )
-    assert stops(world) == [post["capture_id"]]
+    assert world.stops() == [post["capture_id"]]
     with PrefectApi(prefect_server.api_url) as prefect:
         assert prefect.run(run_id)["state"]["type"] == "CANCELLED"
     [record] = Journal(store).records()
@@ -94,7 +90,7 @@ async def test_a_cancel_counts_whatever_state_the_run_writes_over_it(world, pref
         for kind in (StateType.CANCELLING, StateType.RUNNING):
             await client.set_flow_run_state(UUID(run_id), State[None](type=kind), force=True)
     assert (await flow).type == StateType.CANCELLED
-    assert len(stops(world)) == 1
+    assert len(world.stops()) == 1
 
 
 @pytest.mark.parametrize(
@@ -111,13 +107,13 @@ async def test_a_failed_stop_is_reported_and_a_second_cancel_succeeds(
     assert state.type == StateType.CANCELLED
     assert "a full capture may go on at Cloudflare" in state.message
     assert "`edgecap reconcile` tries again" in state.message
-    assert stops(world) == []
+    assert world.stops() == []
     world.edge.faults.clear()
     cancelling = Cancelling(without_archive(), "default", "default", prefect_server.api_url)
     said = await cancelling.cancel(run_id, yes=False)
     assert (said["state"], said["outcome"]) == ("Cancelled", "asked")
     [post] = world.posts()
-    assert stops(world) == [post["capture_id"]]
+    assert world.stops() == [post["capture_id"]]
 
 
 async def test_a_run_s_label_names_its_capture_without_the_journal(world, prefect_server, running):
@@ -129,7 +125,7 @@ async def test_a_run_s_label_names_its_capture_without_the_journal(world, prefec
     [post] = world.posts()
     assert said["capture_id"] == post["capture_id"]
     assert (await flow).type == StateType.CANCELLED
-    assert stops(world) == [post["capture_id"]]
+    assert world.stops() == [post["capture_id"]]
 
 
 async def test_a_run_in_line_that_is_cancelled_never_posts(world, prefect_server, running):
@@ -146,15 +142,15 @@ async def test_a_run_in_line_that_is_cancelled_never_posts(world, prefect_server
         "cancelled; no full capture of it runs at Cloudflare",
     )
     assert len(world.posts()) == 1
-    assert stops(world) == []
+    assert world.stops() == []
     RUNS[run_id].go()  # and the first one's process ends without it
     left = await first
     assert (left.type, left.name) == (StateType.CRASHED, "Left")
-    assert stops(world) == []
+    assert world.stops() == []
 
 
 async def test_a_simple_capture_in_line_that_is_cancelled_ends(world, prefect_server):
-    world.write(timing={**world.values["timing"], "simple_spacing": 6000})
+    world.write(timing={**world.tables["timing"], "simple_spacing": 6000})
     await capture(SimpleRequest(time_limit=5), return_state=True)
     waiting = asyncio.create_task(capture(SimpleRequest(time_limit=5), return_state=True))
     [run_id] = await wait_for(lambda: list(RUNS))
@@ -243,7 +239,7 @@ async def test_a_run_cancelled_while_it_gives_its_process_back_stops_its_capture
     state = await run_flow(capture, flow_run=run, return_type="state", parameters={"request": LONG})
     [post] = world.posts()
     assert state.type == StateType.CANCELLED
-    assert stops(world) == [post["capture_id"]]
+    assert world.stops() == [post["capture_id"]]
 
 
 async def test_the_canceller_reads_run_states_and_writes_to_run_logs(prefect_server):

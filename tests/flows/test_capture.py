@@ -49,7 +49,7 @@ def packets_by_capinfos(path):
 
 
 def raw_files(world):
-    return sorted(path for path in world.archive.rglob("raw/*") if path.is_file())
+    return sorted(path for path in world.root.rglob("raw/*") if path.is_file())
 
 
 async def run(request, **more):
@@ -65,7 +65,7 @@ async def test_a_simple_capture_ends_in_the_archive(world, store):
     assert verify_entry(store, entry) == []
     [path] = raw_files(world)
     assert packets_by_capinfos(path) == summary.packets
-    assert packets_by_capinfos(world.archive / entry.prefix / "packets.pcapng") == summary.packets
+    assert packets_by_capinfos(world.root / entry.prefix / "packets.pcapng") == summary.packets
     found = read_summary(store, entry)
     assert (found.packets, found.sampled, found.verdict) == (summary.packets, True, summary.verdict)
     assert summary.verdict in state.message
@@ -89,7 +89,7 @@ async def test_the_api_is_asked_for_what_it_can_do_of_an_expression(world, store
     assert summary.packets == entry.manifest.totals.packets > 0
     residual = entry.manifest.residual
     assert 0 < residual.kept < residual.packets == summary.packets
-    assert packets_by_capinfos(world.archive / entry.prefix / "packets.pcapng") == residual.kept
+    assert packets_by_capinfos(world.root / entry.prefix / "packets.pcapng") == residual.kept
 
 
 async def test_delivered_files_are_deleted_after_archiving_if_the_bucket_says_so(world, store):
@@ -98,7 +98,7 @@ async def test_delivered_files_are_deleted_after_archiving_if_the_bucket_says_so
     request = FullRequest(colo="ORD", time_limit=20)
     kept = await (await run(request)).result()
     assert len(matching(bucket, kept.capture_id)) > 0
-    world.write(**{"buckets.default": {**world.values["buckets.default"], "delete_delivered": True}})
+    world.write(**{"buckets.default": {**world.tables["buckets.default"], "delete_delivered": True}})
     cleared = await (await run(request)).result()
     assert len(matching(bucket, kept.capture_id)) > 0
     assert matching(bucket, cleared.capture_id) == []
@@ -119,7 +119,7 @@ async def test_a_full_capture_arrives_whole_under_every_plausible_api(world, sto
     assert sum(map(packets_by_capinfos, raw_files(world))) == summary.packets > 0
     delivered = world.edge.log.events("delivery")
     assert summary.packets == sum(event["packets"] for event in delivered)
-    assert "secret" not in (world.archive / entry.prefix / "manifest.json").read_text().lower()
+    assert "secret" not in (world.root / entry.prefix / "manifest.json").read_text().lower()
 
 
 async def test_a_run_leaves_progress_and_a_page_in_the_ui(world, prefect_server):
@@ -158,7 +158,7 @@ async def test_a_colo_that_the_api_does_not_know(world):
 
 
 async def test_a_wrong_token(world):
-    world.write(**{"accounts.default": {**world.values["accounts.default"], "api_token": "wrong" * 8}})
+    world.write(**{"accounts.default": {**world.tables["accounts.default"], "api_token": "wrong" * 8}})
     await refused(world, run(SimpleRequest()), BadCredentials, "CLOUDFLARE_API_TOKEN")
 
 
@@ -167,13 +167,13 @@ async def test_a_bucket_that_is_not_validated(world):
 
 
 async def test_a_bucket_that_does_not_exist(world):
-    bucket = {**world.values["buckets.default"], "uri": "s3://there-is-no-such-bucket/x?region=us-east-1"}
+    bucket = {**world.tables["buckets.default"], "uri": "s3://there-is-no-such-bucket/x?region=us-east-1"}
     world.write(**{"buckets.default": bucket})
     await refused(world, run(FullRequest(colo="ORD")), StoreMissing, "there-is-no-such-bucket")
 
 
 async def test_an_archive_that_does_not_exist(world):
-    world.write(**{"archives.default": {"uri": f"file:{world.archive}/missing"}})
+    world.write(**{"archives.default": {"uri": f"file:{world.root}/missing"}})
     await refused(world, run(SimpleRequest()), StoreMissing, "does not exist")
 
 
@@ -238,7 +238,7 @@ async def refused(world, running, error, words):
     assert line in state.message
     assert isinstance(caught.value, EdgecapError)
     assert caught.value.exit_code not in (0, 1)
-    assert not list(world.archive.rglob("captures/**/*"))
+    assert not list(world.root.rglob("captures/**/*"))
     assert not world.posts("accepted")
 
 
@@ -250,6 +250,6 @@ async def submit_once(request):
 
 
 async def test_an_api_that_cannot_be_reached(world):
-    gone = {**world.values["accounts.default"], "base_url": "http://127.0.0.1:1/client/v4"}
+    gone = {**world.tables["accounts.default"], "base_url": "http://127.0.0.1:1/client/v4"}
     world.write(**{"accounts.default": gone})
     await refused(world, submit_once(SimpleRequest(), return_state=True), NetworkFailure, "127.0.0.1:1")

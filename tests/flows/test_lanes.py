@@ -101,7 +101,7 @@ async def test_first_runs_of_an_account_make_its_lane_at_the_same_time(prefect_s
 
 async def test_an_alert_goes_before_what_waited_longer(world, store):
     # Five minutes of the edge's are ten seconds here. Its clock stands until both are in line.
-    world.write(timing={**world.values["timing"], "simple_spacing": 300})
+    world.write(timing={**world.tables["timing"], "simple_spacing": 300})
 
     async def take(tag):
         with tags(tag):

@@ -48,7 +48,7 @@ async def test_pings_on_lo_are_captured_as_they_happen_and_looked_back_at(world)
     [accepted] = world.posts()
     world.edge.stop(world.account_id, accepted["capture_id"])  # however long the pings took
     full = await running
-    paths = sorted(world.archive.rglob("*full*/raw/*.pcap"))
+    paths = sorted(world.root.rglob("*full*/raw/*.pcap"))
     assert requests_by_tshark(paths) == PINGS
     assert full.packets >= 2 * PINGS
 

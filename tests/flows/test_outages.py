@@ -154,7 +154,7 @@ async def test_a_run_waits_for_the_archive(world, on_a_worker):
 
 async def test_a_run_waits_for_a_folder_whose_disk_is_not_mounted(world, store, on_a_worker):
     """Nobody is at a terminal to correct a misspelt folder, and a worker checks it when it starts."""
-    there = world.values["archives.default"]
+    there = world.tables["archives.default"]
     world.write(**{"archives.default": {"uri": f"{there['uri']}-not-mounted"}})
     result, run = await on_a_worker(submitting, request=SimpleRequest(time_limit=5))
     assert (result, run.state.name) == (None, "WaitingForArchive")
@@ -201,7 +201,7 @@ async def test_after_acceptance_a_run_waits_for_a_working_token(world, on_a_work
 
 
 async def test_the_patience_of_a_run_is_a_setting(world, on_a_worker):
-    world.write(timing={**world.values["timing"], "outage": 600})
+    world.write(timing={**world.tables["timing"], "outage": 600})
     down(world)
     with pytest.raises(ServerFailure):
         await on_a_worker(submitting, request=SimpleRequest(time_limit=5))

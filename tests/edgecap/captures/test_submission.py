@@ -6,7 +6,6 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from pydantic import SecretStr
 
 from edgecap.archive.journal import Journal
 from edgecap.archive.journal_records import Ended
@@ -21,41 +20,20 @@ from edgecap.cloudflare.client import Client
 from edgecap.cloudflare.models import Capture
 from edgecap.errors import CaptureFailed, NetworkFailure, RequestRefused, UnknownToApi
 from edgecap.requests import FullRequest, SimpleRequest, rfc3339
-from edgecap.settings import Account, Settings, Timing
-from edgecap.simulator.clock import Clock
-from edgecap.simulator.credentials import Credential
-from edgecap.simulator.edge import Edge
-from edgecap.simulator.faults import Faults, parse_fault
-from edgecap.simulator.serve import SimulatorServer
+from edgecap.settings import Settings, Timing
 from edgecap.simulator.traffic import SyntheticTraffic
 from edgecap.simulator.variants import VARIANTS
-from edgecap.stores.folder import FolderStore
-
-ACCOUNT = "a" * 32
-TOKEN = "a-token-for-the-tests"
+from tests.world import World, stepped_clock
 
 
-class Stepped:
-    """Seconds that pass only when they are told to, so that no busy machine makes a lane's minute pass."""
+class Submitting(World):
+    """A world with lanes in this process; its clock moves only when a lane is waited for."""
 
-    def __init__(self):
-        self.seconds = 0.0
+    timing = Timing()
 
-    def __call__(self):
-        return self.seconds
-
-
-class World:
-    """A simulated edge, an archive, and lanes that live in this process."""
-
-    def __init__(self, server, folder, time):
-        self.server, self.time = server, time
-        self.edge = server.edge
-        self.account = Account(account_id=ACCOUNT, api_token=SecretStr(TOKEN), base_url=server.base_url)
-        folder.mkdir()
-        self.archive = FolderStore(folder)
-        self.journal = Journal(self.archive)
-        self.timing = Timing()
+    def __init__(self, folder, **options):
+        traffic = SyntheticTraffic(1, rate=1.0, attacks=())
+        super().__init__(folder, clock=stepped_clock(), traffic=traffic, **options)
         self.locks = {}
         self.memories = {}
         self.others = ()
@@ -82,45 +60,26 @@ class World:
         return decide(CaptureOrder(request, run), Settings(), now=now)
 
     async def attempt(self, intent, me=None):
-        async with Client(self.account, attempts=1) as client:
+        async with self.client() as client:
             submitter = Submitter(client, self.journal, self.lane, self.timing)
             return await submitter.attempt(intent, destination_conf=None, me=me)
 
     async def submit(self, intent):
-        async with Client(self.account, attempts=1) as client:
+        async with self.client() as client:
             submitter = Submitter(client, self.journal, self.lane, self.timing)
             while True:
                 outcome = await submitter.attempt(intent, destination_conf=None)
                 if isinstance(outcome, Started):
                     return outcome
                 await asyncio.sleep(0.01)  # the others' turn
-                self.time.seconds += max(0.1, (outcome.at - self.edge.clock.now()).total_seconds())
-
-    def accepted(self):
-        return [line for line in self.edge.log.events("request") if posted(line, "accepted")]
-
-    def refused(self):
-        return [line for line in self.edge.log.events("request") if posted(line, "refused")]
-
-
-def posted(line, outcome):
-    return line["method"] == "POST" and line["path"].endswith("/pcaps") and line["outcome"] == outcome
+                self.jump(max(0.1, (outcome.at - self.clock.now()).total_seconds()))
 
 
 @pytest.fixture
 def world(tmp_path, request):
     faults, variant = getattr(request, "param", ([], "documented"))
-    time = Stepped()
-    edge = Edge(
-        traffic=SyntheticTraffic(1, rate=1.0, attacks=()),
-        buckets=lambda uri: FolderStore(tmp_path / "bucket"),
-        credentials=[Credential("token", frozenset({ACCOUNT}), token=TOKEN)],
-        clock=Clock(source=time),
-        variant=VARIANTS[variant] if isinstance(variant, str) else variant,
-        faults=Faults(map(parse_fault, faults)),
-    )
-    with SimulatorServer(edge) as server:
-        yield World(server, tmp_path / "archive", time)
+    with Submitting(tmp_path, variant=variant, faults=faults) as world:
+        yield world
 
 
 every_variant = pytest.mark.parametrize(
@@ -131,7 +90,7 @@ every_variant = pytest.mark.parametrize(
 @every_variant
 async def test_two_intents_become_two_captures_a_minute_apart_under_every_plausible_api(world):
     await asyncio.gather(*(world.submit(world.intent(run)) for run in ("one", "two")))
-    first, second = (datetime.fromisoformat(line["time"]) for line in world.accepted())
+    first, second = (datetime.fromisoformat(line["time"]) for line in world.posts())
     assert (second - first).total_seconds() >= 60
 
 
@@ -143,11 +102,11 @@ async def test_an_intent_that_was_posted_by_a_life_that_died_is_adopted(world):
         listing = await client.list_captures()
         about_to_post(world.journal, world.journal.find(intent.intent_id), listing, "")
         lost = await client.create_capture(dict(intent.body))
-    world.time.seconds += world.edge.variant.list_lag
+    world.jump(world.edge.variant.list_lag)
     started = await world.submit(intent)
     assert started.adopted
     assert started.capture.id == lost.id
-    assert len(world.accepted()) == 1
+    assert len(world.posts()) == 1
 
 
 reset = pytest.mark.parametrize(
@@ -159,7 +118,7 @@ reset = pytest.mark.parametrize(
 async def test_a_capture_whose_answer_was_lost_is_found_in_the_list(world):
     started = await world.submit(world.intent("reset"))
     assert started.adopted
-    assert [line["capture_id"] for line in world.accepted()] == [started.capture.id]
+    assert [line["capture_id"] for line in world.posts()] == [started.capture.id]
     assert world.journal.find(world.intent("reset").intent_id).capture_id == started.capture.id
 
 
@@ -167,14 +126,14 @@ async def test_the_same_intent_twice_is_one_capture(world):
     intent = world.intent("same")
     first, second = await world.submit(intent), await world.submit(world.intent("same"))
     assert first.capture.id == second.capture.id
-    assert len(world.accepted()) == 1
+    assert len(world.posts()) == 1
 
 
 async def test_a_request_that_the_api_refuses_is_an_error(world):
     body = world.intent("bad").model_copy(update={"body": {"type": "simple", "system": "magic-transit"}})
     with pytest.raises(RequestRefused):
         await world.submit(body)
-    assert not world.accepted()
+    assert not world.posts()
 
 
 async def test_a_refused_full_request_leaves_the_lane_as_it_was(world):
@@ -196,7 +155,7 @@ async def test_an_intent_that_was_given_up_is_never_posted(world):
     )
     with pytest.raises(CaptureFailed, match="nobody took it up"):
         await world.submit(intent)
-    assert not world.accepted()
+    assert not world.posts()
 
 
 async def test_a_busy_lane_is_a_wait_with_its_reason(world):
@@ -207,22 +166,22 @@ async def test_a_busy_lane_is_a_wait_with_its_reason(world):
     assert isinstance(turn, Admission)
     assert "one a minute" in turn.reason
     assert turn.at > datetime.now(UTC)
-    assert not world.refused()
+    assert not world.posts("refused")
 
 
 @every_variant
 async def test_a_refusal_because_somebody_was_faster_by_a_moment_is_a_wait(world):
     def somebody():
         world.before_post = lambda: None
-        world.edge.create(ACCOUNT, dict(world.intent("somebody").body))
+        world.edge.create(world.account_id, dict(world.intent("somebody").body))
 
     world.before_post = somebody
     turn = await world.attempt(world.intent("ours"))
     assert isinstance(turn, Admission)
     assert not turn.now
-    assert len(world.refused()) == 1
+    assert len(world.posts("refused")) == 1
     assert (await world.submit(world.intent("ours"))).capture.id in [
-        line["capture_id"] for line in world.accepted()
+        line["capture_id"] for line in world.posts()
     ]
 
 
@@ -236,7 +195,7 @@ async def test_after_a_lost_answer_the_run_waits_for_the_list(world):
     assert isinstance(turn, Admission)
     assert "not known before" in turn.reason
     assert (await world.submit(world.intent("lost"))).adopted
-    assert len(world.accepted()) == 1
+    assert len(world.posts()) == 1
 
 
 @pytest.mark.parametrize(("wakes", "goes_first"), [(1, False), (600, True)])
@@ -247,16 +206,15 @@ async def test_a_run_lets_an_alert_that_is_about_to_look_go_first(world, wakes, 
     assert isinstance(found, Started) == goes_first
     if not goes_first:
         assert "another goes first, alert before all" in found.reason
-        assert not world.accepted()
+        assert not world.posts()
 
 
-async def test_an_unreachable_edge_is_a_network_failure_and_keeps_the_intent(world, tmp_path):
-    gone = World(world.server, tmp_path / "other", world.time)
-    gone.account = gone.account.model_copy(update={"base_url": "http://127.0.0.1:1/client/v4"})
-    intent = gone.intent("down")
+async def test_an_unreachable_edge_is_a_network_failure_and_keeps_the_intent(world):
+    world.account = world.account.model_copy(update={"base_url": "http://127.0.0.1:1/client/v4"})
+    intent = world.intent("down")
     with pytest.raises(NetworkFailure):
-        await gone.submit(intent)
-    assert gone.journal.find(intent.intent_id).capture_id == ""
+        await world.submit(intent)
+    assert world.journal.find(intent.intent_id).capture_id == ""
 
 
 @pytest.mark.parametrize("world", [([], replace(VARIANTS["documented"], shown_after=30.0))], indirect=True)
@@ -268,7 +226,7 @@ async def test_a_capture_the_api_does_not_know_yet_counts_as_accepted(world):
         old = started.capture.submitted - SHOWN_WITHIN - timedelta(seconds=2)
         with pytest.raises(UnknownToApi):
             await look(client, Capture.model_validate({**started.capture.raw, "submitted": rfc3339(old)}))
-        world.time.seconds += 31
+        world.jump(31)
         assert (await look(client, started.capture)).status != ""
 
 

@@ -130,7 +130,7 @@ async def test_old_files_without_a_manifest_are_reported_and_never_removed(world
     world.archive.put(f"{prefix}raw/ord01.pcap", b"x" * 100)
     world.archive.put(f"{prefix}raw/ord02.pcap", b"x" * 23)
     assert (await world.reconcile()).findings == ()
-    for path in (world.folder / prefix / "raw").iterdir():
+    for path in (world.root / prefix / "raw").iterdir():
         os.utime(path, (time.time() - 90_000,) * 2)
     [finding] = (report := await world.reconcile()).findings
     assert (finding.kind, finding.subject, finding.action) == ("orphan", GONE, Action.REPORTED)

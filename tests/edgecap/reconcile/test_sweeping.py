@@ -119,7 +119,7 @@ async def test_who_was_faster_with_fewer_files_is_right_and_the_intent_ends(worl
     assert len(entry.manifest.files) > 1
     for key in (entry.prefix + MANIFEST, f"intents/{intent.intent_id}/ended.json"):
         world.archive.delete(key)
-    store = Overtaken(world.folder)
+    store = Overtaken(world.root)
     store.theirs = fewer.model_dump_json().encode()
     assert kinds(await world.reconcile(archive=store)) == [("intent", Action.ARCHIVED)]
     assert world.ending(intent).outcome == "archived"

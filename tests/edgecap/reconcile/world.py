@@ -5,79 +5,36 @@ log says what was accepted and stopped.
 """
 
 import asyncio
-import time
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
-from pydantic import SecretStr
 
 from edgecap.archive.entries import list_entries
-from edgecap.archive.journal import Journal
 from edgecap.captures.delivery import matching
 from edgecap.captures.destinations import destination_conf
 from edgecap.captures.intent import decide
 from edgecap.captures.order import CaptureOrder
 from edgecap.captures.posting import about_to_post
-from edgecap.cloudflare.client import Client, Listing
+from edgecap.cloudflare.client import Listing
 from edgecap.errors import UnknownToApi
 from edgecap.reconcile import Life, Limits, Reconciler
 from edgecap.requests import FullRequest, SimpleRequest
-from edgecap.settings import Account, Bucket, Settings, Timing
 from edgecap.stores import open_store
-from edgecap.stores.folder import FolderStore
+from tests.world import SetClock, World
 
-TOKEN = "a-token-for-the-tests"
 SPEED = 60
 QUICK = Limits(list_lag=timedelta(0), second_look=timedelta(seconds=0.3))
 GONE = "f" * 32
 
 
-class Ticks:
-    """Real seconds for the edge's clock, which can be held: what takes a moment takes a minute there."""
+class Halfway(World):
+    """A world with runs that were stopped halfway; the test says in `lives` whether they still live."""
 
-    def __init__(self):
-        self._missed = 0.0
-        self._since = None
-
-    def __call__(self):
-        return (time.monotonic() if self._since is None else self._since) - self._missed
-
-    @contextmanager
-    def held(self):
-        """No time goes by at the edge in the block."""
-        self._since = time.monotonic()
-        try:
-            yield
-        finally:
-            self._missed += time.monotonic() - self._since
-            self._since = None
-
-
-class World:
-    """An edge, a registered bucket, an archive, and runs of which the test says whether they live."""
-
-    def __init__(self, server, account_id, place, folder, ticks):
-        self.edge = server.edge
-        self.ticks = ticks
-        self.folder = folder
-        folder.mkdir()
-        self.archive = FolderStore(folder)
-        self.journal = Journal(self.archive)
-        self.place = place
-        self.settings = Settings(
-            accounts={
-                "default": Account(
-                    account_id=account_id, api_token=SecretStr(TOKEN), base_url=server.base_url
-                )
-            },
-            buckets={"default": Bucket(**dict(place))},
-            timing=Timing(server_speed=SPEED, settle=0.3, delivery=30),
-        )
+    def __init__(self, folder, **options):
+        timing = {"settle": 0.3, "delivery": 30}
+        super().__init__(folder, clock=SetClock(SPEED), timing=timing, simple_spacing=1.0, **options)
         self.lives = {}
-
-    def client(self):
-        return Client(self.settings.account(), attempts=1)
 
     async def life_of(self, intent):
         return self.lives.get(intent.intent_id, Life.DEAD)
@@ -102,7 +59,7 @@ class World:
 
     async def post(self, intent):
         """POST, and no more: the run was killed before it could journal the id."""
-        with self.ticks.held():  # a capture that came minutes after the POST would not be its own
+        with self.clock.stopped():  # a capture that came minutes after the POST would not be its own
             self.about_to_post(intent)
             return await self.start(dict(intent.body), full=isinstance(intent.request, FullRequest))
 
@@ -161,14 +118,6 @@ class World:
 
     def entries(self):
         return list(list_entries(self.archive))
-
-    def posts(self):
-        return [
-            event
-            for event in self.edge.log.events("request")
-            if (event["method"], event["outcome"]) == ("POST", "accepted")
-            and event["path"].endswith("/pcaps")
-        ]
 
 
 def with_faults(*faults, variant="documented"):
