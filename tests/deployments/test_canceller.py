@@ -25,7 +25,7 @@ ASKED, OVER = Stopped(Stopping.ASKED, "c" * 32), Stopped(Stopping.OVER, "c" * 32
 NOTHING, UNSEEN_YET = Stopped(Stopping.NOTHING), Stopped(Stopping.UNSEEN)
 
 
-class World:
+class StandIns:
     """Runs that Prefect shows as cancelled, what each attempt to stop brings, and a clock."""
 
     def __init__(self, *outcomes, runs=(RUN,)):
@@ -71,7 +71,7 @@ class World:
 
 @pytest.mark.parametrize("outcome", [ASKED, OVER, NOTHING])
 async def test_what_is_certain_is_asked_once(outcome):
-    world = World(outcome)
+    world = StandIns(outcome)
     for _ in range(3):
         await world.canceller.once()
         await world.canceller.settled()
@@ -81,7 +81,7 @@ async def test_what_is_certain_is_asked_once(outcome):
 
 async def test_the_run_s_log_says_that_its_capture_was_stopped():
     """Nothing else does where the run sleeps: Prefect's state is a bare `Cancelled`."""
-    world = World(ASKED)
+    world = StandIns(ASKED)
     for _ in range(2):
         await world.canceller.once()
         await world.canceller.settled()
@@ -89,7 +89,7 @@ async def test_the_run_s_log_says_that_its_capture_was_stopped():
 
 
 async def test_trouble_and_refusals_are_tried_again_a_second_later():
-    world = World(ServerFailure("503"), NotStopped("it goes on"), ValueError("a fault"), ASKED)
+    world = StandIns(ServerFailure("503"), NotStopped("it goes on"), ValueError("a fault"), ASKED)
     await world.canceller.once()
     await world.canceller.settled()
     assert [at for at, _ in world.attempts] == [0, 1, 2, 3]
@@ -98,7 +98,7 @@ async def test_trouble_and_refusals_are_tried_again_a_second_later():
 @pytest.mark.parametrize(("takes", "pause"), [(0.0, LOOK), (1.0, LOOK - 1.0), (9.0, LEAST)])
 async def test_a_look_is_followed_by_a_pause_however_long_it_took(takes, pause):
     """A server that is slow is asked at once again, but never without any pause."""
-    world = World(ASKED, runs=())
+    world = StandIns(ASKED, runs=())
     look, sleep, pauses = world.look, world.sleep, []
 
     async def slow(since):
@@ -150,7 +150,7 @@ async def test_a_run_pauses_between_looks_however_long_they_take(monkeypatch):
 
 @pytest.mark.parametrize("error", [ConfigError("no account is called 'lab'"), Damaged("bytes differ")])
 async def test_a_permanent_error_ends_the_attempts_and_the_run_log_says_so(error, caplog):
-    world = World(error)
+    world = StandIns(error)
     for _ in range(3):
         await world.canceller.once()
         await world.canceller.settled()
@@ -162,7 +162,7 @@ async def test_a_permanent_error_ends_the_attempts_and_the_run_log_says_so(error
 
 
 async def test_a_capture_that_cloudflare_does_not_know_may_be_too_new():
-    world = World(UnknownToApi("no such capture"))
+    world = StandIns(UnknownToApi("no such capture"))
     await world.canceller.once()
     await world.canceller.settled()
     assert UNSEEN < world.attempts[-1][0] <= UNSEEN + 20
@@ -170,7 +170,7 @@ async def test_a_capture_that_cloudflare_does_not_know_may_be_too_new():
 
 
 async def test_a_fault_of_ours_is_said_once_and_ends_some_day(caplog):
-    world = World(ValueError("a fault"))
+    world = StandIns(ValueError("a fault"))
     await world.canceller.once()
     await world.canceller.settled()
     assert MOST < world.attempts[-1][0] <= MOST + 20
@@ -179,7 +179,7 @@ async def test_a_fault_of_ours_is_said_once_and_ends_some_day(caplog):
 
 
 async def test_a_run_that_is_started_anew_or_deleted_meanwhile_keeps_its_capture():
-    world = World(ServerFailure("503"))
+    world = StandIns(ServerFailure("503"))
     await world.canceller.once()
     world.runs = []  # it was cancelled ten minutes ago: looks show it no more, and it is cancelled still
     await world.canceller.once()
@@ -200,13 +200,13 @@ async def test_a_run_that_is_started_anew_or_deleted_meanwhile_keeps_its_capture
 
 
 async def test_an_unanswered_post_is_looked_for_until_the_list_must_show_it():
-    world = World(UNSEEN_YET)
+    world = StandIns(UNSEEN_YET)
     await world.canceller.once()
     await world.canceller.settled()
     times = [at for at, _ in world.attempts]
     assert times[:3] == [0, 1, 2]
     assert UNSEEN < times[-1] <= UNSEEN + 20
-    world = World(UNSEEN_YET, UNSEEN_YET, ASKED)
+    world = StandIns(UNSEEN_YET, UNSEEN_YET, ASKED)
     await world.canceller.once()
     await world.canceller.settled()
     assert len(world.attempts) == 3
@@ -214,7 +214,7 @@ async def test_an_unanswered_post_is_looked_for_until_the_list_must_show_it():
 
 async def test_a_run_that_still_ends_may_begin_its_intent_yet():
     ending = Cancelled("run", "intent", is_over=False)
-    world = World(NOTHING, runs=[ending])
+    world = StandIns(NOTHING, runs=[ending])
     await world.canceller.once()
     for _ in range(20):
         await asyncio.sleep(0)
@@ -226,7 +226,7 @@ async def test_a_run_that_still_ends_may_begin_its_intent_yet():
 
 async def test_one_that_cannot_be_stopped_does_not_hold_up_another():
     other = Cancelled("other", "intent 2")
-    world = World(ServerFailure("503"), runs=[RUN])
+    world = StandIns(ServerFailure("503"), runs=[RUN])
     await world.canceller.once()
     await asyncio.sleep(0)
     world.runs, world.outcomes = [RUN, other], [ASKED]
@@ -236,7 +236,7 @@ async def test_one_that_cannot_be_stopped_does_not_hold_up_another():
 
 
 async def test_the_first_look_reaches_back_further_and_outlives_prefect_failures():
-    world = World(NOTHING, runs=[])
+    world = StandIns(NOTHING, runs=[])
     await world.canceller.once()
     await world.canceller.once()
     assert world.asked_since[1] - world.asked_since[0] > 100 * RECENT

@@ -18,7 +18,7 @@ from tests.faults.judge import has_reason, judge, outcome_of
 from tests.faults.site import OVER, Site, State
 from tests.faults.storage import CannotPlay
 from tests.faults.terminal import Terminal
-from tests.faults.world import OURS, PERSON, World
+from tests.faults.world import OURS, PERSON, CaseWorld
 
 LOOK = 1.0  # seconds between two looks; each costs the Prefect server some
 SETTLED = 1.5  # seconds for which nothing may change any more
@@ -35,7 +35,7 @@ class TooLong(Exception):
 class Stage:
     """A case being played; what a `drive` gets."""
 
-    def __init__(self, case: Case, site: Site, world: World) -> None:
+    def __init__(self, case: Case, site: Site, world: CaseWorld) -> None:
         self.case = case
         self.site = site
         self.world = world
@@ -184,7 +184,7 @@ class Stage:
             return False
         free = {event["capture_id"] for event in self.world.states("full") if event.get("lane") == "free"}
         names = self.world.names()
-        for capture_id in self.world.accepted():
+        for capture_id in self.world.ours():
             if self.case.kind == "full" and capture_id not in free:
                 return False
             entry = any(name.endswith(f"_{capture_id}/manifest.json") for name in names)
@@ -212,7 +212,7 @@ def play(case: Case, site: Site, store: ObjectStore, folder: Path) -> Result:
     result = Result(case)
     began = time.monotonic()
     try:
-        with World(case.place, folder, store, site.config) as world:
+        with CaseWorld(case.place, folder, store, site.config) as world:
             site.watch_anew()
             stage = Stage(case, site, world)
             world.log.watcher = stage.watch_edge

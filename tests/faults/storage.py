@@ -64,7 +64,7 @@ class Storage:
         if self._place.archive in ("small disk", "disk"):
             self._mount()
         elif self._place.archive == "folder":
-            self.root.mkdir()
+            self.root.mkdir(exist_ok=True)
 
     def close(self) -> None:
         """Let go of the server and of the file system."""

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import shutil
 import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -21,100 +20,115 @@ import httpx
 
 from deployments.demo.object_store import ObjectStore
 from edgecap.captures.ownership import register
-from edgecap.cloudflare.client import Client
-from edgecap.settings import Account, StoreLocation
-from edgecap.simulator.buckets import EdgeBuckets
+from edgecap.settings import StoreLocation
+from edgecap.settings.uri import parse_uri
 from edgecap.simulator.credentials import Credential
-from edgecap.simulator.edge import Edge
-from edgecap.simulator.faults import Fault, Faults, parse_fault
-from edgecap.simulator.serve import SimulatorServer
+from edgecap.simulator.faults import Fault, parse_fault
+from edgecap.simulator.log import EdgeLog
 from edgecap.simulator.traffic import SyntheticTraffic
 from edgecap.simulator.variants import VARIANTS
 from edgecap.stores import open_store
 from tests.faults.case import Place
-from tests.faults.edge import JumpingClock, WatchedLog
 from tests.faults.evidence import Delivery, Evidence, RunSeen
 from tests.faults.storage import OTHER, PREFIX, CannotPlay, Storage
 from tests.flaky_proxy import FlakyProxy
+from tests.world import TOKEN, SetClock, World
 
 OURS, PERSON = "edgecap", "a person"
-TOKENS = {OURS: "token-of-edgecap-in-the-fault-matrix", PERSON: "token-of-a-person-at-the-dashboard"}
+TOKENS = {OURS: TOKEN, PERSON: "token-of-a-person-at-the-dashboard"}
 RATE = 20.0  # packets a second at a server: made in this process, which others wait for
 
 
-class World:
-    """`with World(place, folder, object_store, config) as world:`.
+class WatchedLog(EdgeLog):
+    """The edge's log; a watcher reads each line before the edge sends the answer that the line is about."""
+
+    watcher: Callable[[dict[str, Any]], None] | None = None
+
+    def write(self, event: str, **fields: Any) -> None:
+        """Record an event, then show it."""
+        super().write(event, **fields)
+        if self.watcher:
+            self.watcher({"event": event, **fields})
+
+
+class CaseWorld(World):
+    """`with CaseWorld(place, folder, object_store, config) as world:`.
 
     Args:
-        place: how it shall be.
-        folder: its own, for whatever it keeps on disk.
+        place: how the world is to be.
+        folder: its own, for all that it keeps on disk; made here, and removed at the end.
         store: the S3 server.
         config: the settings file to write.
     """
 
+    clock: SetClock
+    log: WatchedLog
+
     def __init__(self, place: Place, folder: Path, store: ObjectStore, config: Path) -> None:
-        self.place = place
-        self.account_id = uuid.uuid4().hex
-        self._folder = folder
-        self._store = store
-        self._config = config
-        self.proxy: FlakyProxy | None = None
-        self.archive_proxy: FlakyProxy | None = None
-        self.bucket = f"case-{self.account_id}"
-        clock = JumpingClock(place.speed, start=datetime.now(UTC) + timedelta(seconds=place.ahead))
-        self.clock = clock
+        folder.mkdir(parents=True)
+        clock = SetClock(place.speed, start=datetime.now(UTC) + timedelta(seconds=place.ahead))
         self.log = WatchedLog(clock)
-        self._over: list[Fault] = []
-        self._late: list[threading.Thread] = []
+        account_id = uuid.uuid4().hex
         # The cases' captures last longer than one of the variants lets them.
         quick = {"validation_takes": 0.0, "challenge_after": 0.0, "full_time_limit": 86_400}
-        variant = replace(VARIANTS[place.variant], **{**quick, **place.changes})
-        target = store.place(self.bucket, "captures")
-        self._target = target
-        self._second = store.place(self.bucket, OTHER)
-        self._dashboard = store.place(self.bucket, "dashboard") if place.dashboard else target
-        self.edge = Edge(
-            traffic=SyntheticTraffic(7, rate=RATE, attacks=()),
-            buckets=EdgeBuckets(store.endpoint_url, None, target.access_key_id, target.secret_access_key),
-            credentials=[
-                Credential(name, frozenset({self.account_id}), token=token) for name, token in TOKENS.items()
-            ],
+        super().__init__(
+            folder,
+            store=store,
             clock=clock,
-            variant=variant,
-            faults=Faults(seed=5),
+            variant=replace(VARIANTS[place.variant], **{**quick, **place.changes}),
+            account_id=account_id,
+            # The margin is on the edge's clock, which runs on while a busy machine starts processes.
+            timing={
+                "settle": 1.0,
+                "delivery": 20,
+                "poll_most": 1.0,
+                "margin": 36_000 if place.speed > 1 else 900,
+            },
+            traffic=SyntheticTraffic(7, rate=RATE, attacks=()),
+            credentials=[
+                Credential(name, frozenset({account_id}), token=token) for name, token in TOKENS.items()
+            ],
             log=self.log,
         )
-        self.server = SimulatorServer(self.edge)
-        self._storage = Storage(place, folder, store, self.bucket)
+        self.case = place
+        self.config = config
+        self._folder = folder
+        self._store = store
+        self._bucket_name = parse_uri(self.place.uri).bucket
+        self.proxy: FlakyProxy | None = None
+        self.archive_proxy: FlakyProxy | None = None
+        self._over: list[Fault] = []
+        self._late: list[threading.Thread] = []
+        self._second = store.place(self._bucket_name, OTHER)
+        self._dashboard = store.place(self._bucket_name, "dashboard") if place.dashboard else self.place
+        self._storage = Storage(place, folder, store, self._bucket_name)
 
     @property
     def lanes(self) -> str:
         """What edgecap knows the account's lanes by."""
-        return Account(account_id=self.account_id, base_url=self.server.base_url).lanes
-
-    def __repr__(self) -> str:
-        return f"<World of account {self.account_id[:6]} {self.edge!r}>"
+        return self.account.lanes
 
     def __enter__(self) -> Self:
-        self._folder.mkdir(parents=True)
-        self._store.make_bucket(self.bucket)
         try:
             self._storage.make()
         except CannotPlay:
             shutil.rmtree(self._folder, ignore_errors=True)
             raise
-        if self.place.proxied:
+        if self.case.proxied:
             self.proxy = FlakyProxy(int(self._store.endpoint_url.rpartition(":")[2]))
             self.proxy.__enter__()
-        if self.place.archive == "s3" and self.place.archive_proxied:
+        if self.case.archive == "s3" and self.case.archive_proxied:
             self.archive_proxy = FlakyProxy(int(self._store.endpoint_url.rpartition(":")[2]))
             self.archive_proxy.__enter__()
-        self.server.__enter__()
-        asyncio.run(self._register(self._target))
-        if self.place.second:
-            asyncio.run(self._register(self._second))
-        if self.place.dashboard:
-            asyncio.run(self._register(self._dashboard))
+        self.root = self._storage.root
+        super().__enter__()
+        places = [
+            self.place,
+            *([self._second] * self.case.second),
+            *([self._dashboard] * self.case.dashboard),
+        ]
+        for place in places:
+            asyncio.run(self._register(place))
         self.write_settings()
         return self
 
@@ -123,58 +137,26 @@ class World:
     ) -> None:
         for thread in self._late:
             thread.join()
-        self.server.__exit__(kind, error, trace)
+        super().__exit__(kind, error, trace)
         for proxy in filter(None, [self.proxy, self.archive_proxy]):
             proxy.__exit__()
         self._storage.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    @property
-    def root(self) -> Path:
-        """The folder of an archive that is one."""
-        return self._storage.root
-
     def write_settings(self) -> None:
         """Let the flow runs that start from now on play in this world."""
-        keys = {
-            "access_key_id": self._store.access_key_id,
-            "secret_access_key": self._store.secret_access_key,
-        }
-        endpoint = self.proxy.url if self.proxy else self._store.endpoint_url
-        archive: dict[str, Any] = {"uri": f"file:{self.root}"}
-        if self.place.archive == "s3":
-            uri = self._store.place(self.bucket, PREFIX).uri
+        bucket = self.tables["buckets.default"]
+        if self.proxy:
+            bucket["endpoint_url"] = self.proxy.url
+        self.tables["archives.default"] = {"uri": f"file:{self.root}"}
+        if self.case.archive == "s3":
             server = self.archive_proxy.url if self.archive_proxy else self._store.endpoint_url
-            archive = {"uri": uri, "endpoint_url": server, **keys}
-        second = {
-            f"archives.{OTHER}": {"uri": f"file:{self._folder / OTHER}"},
-            f"buckets.{OTHER}": {"uri": self._second.uri, "endpoint_url": endpoint, **keys},
-        }
-        tables: dict[str, dict[str, Any]] = {
-            "accounts.default": {
-                "account_id": self.account_id,
-                "api_token": TOKENS[OURS],
-                "base_url": self.server.base_url,
-            },
-            "buckets.default": {"uri": self._target.uri, "endpoint_url": endpoint, **keys},
-            "archives.default": archive,
-            **(second if self.place.second else {}),
-            # The margin is on the edge's clock, which runs on while a busy machine starts processes.
-            "timing": {
-                "server_speed": self.place.speed,
-                "settle": 1.0,
-                "delivery": 20,
-                "poll_most": 1.0,
-                "margin": 36_000 if self.place.speed > 1 else 900,
-            },
-        }
-        lines = []
-        for name, table in tables.items():
-            lines.append(f"[{name}]")
-            lines += [f"{key} = {json.dumps(value)}" for key, value in table.items()]
-        aside = self._config.with_suffix(".new")
-        aside.write_text("\n".join(lines) + "\n")
-        aside.replace(self._config)
+            uri = self._store.place(self._bucket_name, PREFIX).uri
+            self.tables["archives.default"] = {**bucket, "uri": uri, "endpoint_url": server}
+        if self.case.second:
+            self.tables[f"archives.{OTHER}"] = {"uri": f"file:{self._folder / OTHER}"}
+            self.tables[f"buckets.{OTHER}"] = {**bucket, "uri": self._second.uri}
+        self.write()
 
     def trouble(self, *faults: str) -> None:
         """Have the edge make trouble from now on."""
@@ -235,11 +217,6 @@ class World:
             yield
         finally:
             self.proxy.away = False
-
-    def jump(self, seconds: float) -> None:
-        """Set the edge's clock forwards, or back."""
-        self.clock.jump(seconds)
-        self.edge.wake_up()
 
     def push_out(self, count: int = 52) -> None:
         """So many simple captures of a person, one a minute, which the edge's clock jumps over."""
@@ -302,16 +279,9 @@ class World:
         """What became of captures, by the edge's log."""
         return [event for event in self.log.events("state") if capture_type in ("", event["type"])]
 
-    def accepted(self) -> list[str]:
+    def ours(self) -> list[str]:
         """The captures that the edge accepted from edgecap."""
-        return [
-            event["capture_id"]
-            for event in self.log.events("request")
-            if event["method"] == "POST"
-            and event["path"].endswith("/pcaps")
-            and event["outcome"] == "accepted"
-            and event["caller"] == OURS
-        ]
+        return [event["capture_id"] for event in self.posts() if event["caller"] == OURS]
 
     def evidence(self, runs: list[RunSeen], freed: list[float | None], **more: Any) -> Evidence:
         """Everything that there is to judge by."""
@@ -321,7 +291,7 @@ class World:
         for event in self.log.events("delivery"):
             key, capture_id = event["key"], event["capture_id"]
             # What went to a person's own bucket is nobody's business.
-            if event["outcome"] == "delivered" and (not self.place.dashboard or key in bucket):
+            if event["outcome"] == "delivered" and (not self.case.dashboard or key in bucket):
                 delivery = Delivery(key, bucket[key], event["packets"])
                 deliveries.setdefault(capture_id, []).append(delivery)
         # Lost by a fault, or by a stop where the variant keeps less than all.
@@ -337,7 +307,7 @@ class World:
             events=self.log.events(),
             ours=OURS,
             lag=self.edge.variant.list_lag,
-            speed=self.place.speed,
+            speed=self.case.speed,
             archive=self._storage.archive(),
             other=self._storage.other(),
             deliveries=deliveries,
@@ -348,12 +318,5 @@ class World:
         )
 
     async def _register(self, target: StoreLocation) -> None:
-        account = Account.model_validate(
-            {
-                "account_id": self.account_id,
-                "api_token": TOKENS[OURS],
-                "base_url": self.server.base_url,
-            }
-        )
-        async with Client(account) as client:
+        async with self.client() as client:
             await register(client, open_store(target), target)

@@ -34,7 +34,7 @@ from edgecap.simulator.variants import Variant
 from edgecap.stores.folder import FolderStore
 from tests.edgecap.captures.lane_judge import Judge
 from tests.edgecap.captures.lane_runs import LEASE, Attempt, Run
-from tests.faults.edge import JumpingClock
+from tests.world import SetClock
 
 ACCOUNT = "a" * 32
 TOKEN = "a-token-for-the-tests"
@@ -70,7 +70,7 @@ class Slot:
     memory: LastSubmission | None = None
 
 
-class World:
+class LaneWorld:
     """Everything around the attempts; its judge sees what the edge saw of them.
 
     Args:
@@ -92,7 +92,7 @@ class World:
             traffic=Quiet(),
             buckets=lambda uri: FolderStore(self.folder / "bucket"),
             credentials=[Credential("token", frozenset({ACCOUNT}), token=TOKEN)],
-            clock=JumpingClock(start=START, source=lambda: self.seconds),
+            clock=SetClock(start=START, source=lambda: self.seconds),
             variant=variant,
             faults=Faults(seed=1),
         )

@@ -17,7 +17,7 @@ from edgecap.simulator.envelope import Refused
 from edgecap.simulator.faults import Fault
 from edgecap.simulator.variants import FINISHED, VARIANTS
 from tests.edgecap.captures.lane_runs import POINTS
-from tests.edgecap.captures.lane_world import ACCOUNT, BUCKET, World
+from tests.edgecap.captures.lane_world import ACCOUNT, BUCKET, LaneWorld
 
 MOST_RUNS = 6
 MOST_LIVES = 4  # at once
@@ -102,7 +102,7 @@ class Submissions(RuleBasedStateMachine):
         wanted=st.lists(runs, min_size=1, max_size=3),
     )
     def begin(self, name, lag, lane_until, wanted):
-        self.world = World(dataclasses.replace(VARIANTS[name], list_lag=lag, lane_until=lane_until))
+        self.world = LaneWorld(dataclasses.replace(VARIANTS[name], list_lag=lag, lane_until=lane_until))
         for request, priority, ago, archive in wanted:
             self.world.decide(request, priority, ago=ago, archive=archive)
 
@@ -240,7 +240,7 @@ TestExactlyOnce = Submissions.TestCase
 
 @contextmanager
 def a_world(**choices):
-    world = World(dataclasses.replace(VARIANTS["documented"], **choices))
+    world = LaneWorld(dataclasses.replace(VARIANTS["documented"], **choices))
     try:
         yield world
         world.settle()

@@ -20,7 +20,7 @@ from edgecap.settings import Timing
 from edgecap.simulator.envelope import Refusal
 from edgecap.simulator.faults import Fault
 from edgecap.simulator.variants import VARIANTS
-from tests.edgecap.captures.lane_world import BUCKET, OTHER_BUCKET, Slot, World
+from tests.edgecap.captures.lane_world import BUCKET, OTHER_BUCKET, LaneWorld, Slot
 
 SIMPLE = SimpleRequest(time_limit=5)
 FULL = FullRequest(colo="ORD", time_limit=1)
@@ -31,7 +31,7 @@ both = pytest.mark.parametrize("request_", [SIMPLE, FULL], ids=["simple", "full"
 
 @contextmanager
 def a_world(**choices):
-    world = World(dataclasses.replace(VARIANTS["documented"], **choices))
+    world = LaneWorld(dataclasses.replace(VARIANTS["documented"], **choices))
     try:
         yield world
         world.settle()

@@ -7,9 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from edgecap.captures.body import request_body
-from edgecap.captures.ownership import register, require_validated
+from edgecap.captures.ownership import require_validated
 from edgecap.captures.polling import look
-from edgecap.cloudflare.client import Client
 from edgecap.errors import (
     BadCredentials,
     BucketNotValidated,
@@ -23,72 +22,44 @@ from edgecap.errors import (
     UnknownToApi,
 )
 from edgecap.requests import Filter, FullRequest, SimpleRequest
-from edgecap.settings import Account, StoreLocation
-from edgecap.simulator.clock import Clock
 from edgecap.simulator.credentials import Credential
-from edgecap.simulator.edge import Edge
 from edgecap.simulator.faults import Fault
-from edgecap.simulator.serve import SimulatorServer
 from edgecap.simulator.traffic import SyntheticTraffic
 from edgecap.simulator.variants import VARIANTS
-from edgecap.stores import FolderStore
+from tests.world import TOKEN, SetClock, World
 
 ACCOUNT_ID = "023e105f4ecef8ad9ca31a8372d0c353"
-TOKEN, READ_TOKEN, KEY = "t" * 40, "r" * 40, "0" * 37
+READ_TOKEN, KEY = "r" * 40, "0" * 37
 SPEED = 60.0
-PLACE = StoreLocation(uri="s3://caps/full?region=us-east-1")
 SIMPLE = request_body(SimpleRequest(time_limit=10, packet_limit=50))
 FULL = request_body(
     FullRequest(colo="ORD", time_limit=86_400), destination_conf="s3://caps/full?region=us-east-1"
 )
 
 
-class World:
-    """A served edge, the bucket behind it, and clients of it."""
+def make_world(folder, variant="documented"):
+    # Its full captures last longer than a busy machine takes.
+    variant = replace(VARIANTS[variant], full_time_limit=86_400)
+    credentials = [
+        Credential("token", frozenset({ACCOUNT_ID}), token=TOKEN),
+        Credential("read", frozenset({ACCOUNT_ID}), token=READ_TOKEN, write=False),
+        Credential("key", frozenset({ACCOUNT_ID}), email="a@example.com", key=KEY),
+    ]
+    edge = {"credentials": credentials, "traffic": SyntheticTraffic(7, rate=20.0), "simple_spacing": 36_000.0}
+    return World(folder, account_id=ACCOUNT_ID, clock=SetClock(SPEED), variant=variant, **edge)
 
-    def __init__(self, root, variant):
-        (root / "bucket").mkdir()
-        self.store = FolderStore(root / "bucket")
-        accounts = frozenset({ACCOUNT_ID})
-        self.edge = Edge(
-            traffic=SyntheticTraffic(7, rate=20.0),
-            buckets=lambda uri: self.store,
-            credentials=[
-                Credential("token", accounts, token=TOKEN),
-                Credential("read", accounts, token=READ_TOKEN, write=False),
-                Credential("key", accounts, email="a@example.com", key=KEY),
-            ],
-            clock=Clock(SPEED),
-            # Its full captures are to last longer than a busy machine takes.
-            variant=replace(VARIANTS[variant], full_time_limit=86_400),
-            simple_spacing=36_000.0,
-        )
-        self.server = SimulatorServer(self.edge)
 
-    def client(self, account_id=ACCOUNT_ID, **credentials):
-        credentials = credentials or {"api_token": TOKEN}
-        return Client(
-            Account(account_id=account_id, base_url=self.server.base_url, **credentials), attempts=1
-        )
-
-    async def final(self, client, capture):
-        async with asyncio.timeout(240):
-            while not capture.is_final:
-                await asyncio.sleep(0.05)
-                capture = await look(client, capture)
-        return capture
-
-    async def register(self, client):
-        async def sleep(seconds):
-            await asyncio.sleep(seconds / SPEED)
-
-        return await register(client, self.store, PLACE, sleep=sleep)
+async def final(client, capture):
+    async with asyncio.timeout(240):
+        while not capture.is_final:
+            await asyncio.sleep(0.05)
+            capture = await look(client, capture)
+    return capture
 
 
 @pytest.fixture(params=VARIANTS)
 def world(request, tmp_path):
-    world = World(tmp_path, request.param)
-    with world.server:
+    with make_world(tmp_path, request.param) as world:
         yield world
 
 
@@ -103,7 +74,7 @@ async def test_a_simple_capture_from_request_to_packets(world):
         assert capture.offset_time > asked - timedelta(seconds=2)
         with pytest.raises(RateLimited):
             await client.create_capture(SIMPLE)
-        capture = await world.final(client, capture)
+        capture = await final(client, capture)
         assert capture.succeeded
         await asyncio.sleep(world.edge.variant.download_after / SPEED)
         async with client.download(capture.id) as download:
@@ -123,12 +94,12 @@ async def test_a_simple_capture_from_request_to_packets(world):
 async def test_a_bucket_and_a_full_capture_that_is_stopped(world):
     async with world.client() as client:
         with pytest.raises(BucketNotValidated, match="not registered"):
-            await require_validated(client, PLACE)
+            await require_validated(client, world.place)
         with pytest.raises(RequestRefused) as caught:
             await client.create_capture(FULL)
         assert caught.value.field == "destination_conf"
         assert (await world.register(client)).succeeded
-        await require_validated(client, PLACE)
+        await require_validated(client, world.place)
         again = await world.register(client)
         assert [one.id for one in await client.list_ownerships()] == [again.id]
 
@@ -143,7 +114,7 @@ async def test_a_bucket_and_a_full_capture_that_is_stopped(world):
         await client.stop_capture(capture.id)
         await asyncio.sleep(world.edge.variant.shown_after / SPEED)
         assert (await client.get_capture(capture.id)).stop_requested is not None
-        capture = await world.final(client, capture)
+        capture = await final(client, capture)
         with pytest.raises(RequestRefused):
             await client.stop_capture(capture.id)
 
@@ -207,8 +178,7 @@ async def test_good_credentials_without_the_right(world):
     ],
 )
 async def test_trouble_on_the_way_and_what_may_have_taken_effect(tmp_path, kind, error):
-    world = World(tmp_path, "documented")
-    with world.server:
+    with make_world(tmp_path) as world:
         async with world.client() as client:
             world.edge.faults.add(Fault(kind=kind, method="POST"))
             with pytest.raises(error) as caught:
@@ -221,8 +191,7 @@ async def test_trouble_on_the_way_and_what_may_have_taken_effect(tmp_path, kind,
 
 
 async def test_garbage_is_never_taken_for_an_answer(tmp_path):
-    world = World(tmp_path, "documented")
-    with world.server:
+    with make_world(tmp_path) as world:
         async with world.client() as client:
             for call in [client.list_captures, lambda: client.get_capture("0" * 32)] * 12:
                 world.edge.faults.add(Fault(kind="garbage"))

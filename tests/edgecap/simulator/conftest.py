@@ -44,7 +44,7 @@ class _NoNewRoot(FolderStore):
         super().check(write=write)
 
 
-class World:
+class SteppedEdge:
     """An edge whose clock only moves when told, and a client that goes through the whole app."""
 
     account = ACCOUNT
@@ -147,19 +147,19 @@ class World:
 
 
 @pytest.fixture(scope="session")
-def world_class() -> type[World]:
+def world_class() -> type[SteppedEdge]:
     """For those who need a world of another scope than a test."""
-    return World
+    return SteppedEdge
 
 
 @pytest.fixture
-def make_world(tmp_path) -> Callable[..., World]:
+def make_world(tmp_path) -> Callable[..., SteppedEdge]:
     made = []
 
-    def make(*arguments, **options) -> World:
+    def make(*arguments, **options) -> SteppedEdge:
         root = tmp_path / f"buckets-{len(made)}"
         root.mkdir()
-        made.append(World(root, *arguments, **options))
+        made.append(SteppedEdge(root, *arguments, **options))
         return made[-1]
 
     yield make
@@ -168,12 +168,12 @@ def make_world(tmp_path) -> Callable[..., World]:
 
 
 @pytest.fixture
-def world(make_world) -> World:
+def world(make_world) -> SteppedEdge:
     return make_world()
 
 
 @pytest.fixture(params=list(VARIANTS))
-def each(request, make_world) -> World:
+def each(request, make_world) -> SteppedEdge:
     """A world of every variant, with a validated bucket."""
     made = make_world(request.param)
     made.register()

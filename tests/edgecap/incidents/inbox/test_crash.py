@@ -127,7 +127,7 @@ def seen(inbox):
     }
 
 
-class World:
+class Lives:
     """A inbox's folder, what its senders and Prefect know, and lives one after the other."""
 
     def __init__(self, folder, bodies):
@@ -186,7 +186,7 @@ class World:
 
 def test_kills_at_random_moments_do_not_change_the_outcome(tmp_path):
     bodies = story(seed=7, length=500)
-    calm, wild = World(tmp_path / "calm", bodies), World(tmp_path / "wild", bodies)
+    calm, wild = Lives(tmp_path / "calm", bodies), Lives(tmp_path / "wild", bodies)
     assert calm.live() == 0
     assert len(calm.runs()) > 100
     dice = random.Random(20261123)
@@ -210,11 +210,11 @@ def test_killed_before_each_statement_of_each_transaction(tmp_path):
         ).encode(),
         b"no JSON",
     ]
-    calm = World(tmp_path / "calm", bodies)
+    calm = Lives(tmp_path / "calm", bodies)
     assert calm.live(threads=False) == 0
     statements = 0
     while True:
-        world = World(tmp_path / f"dies at {statements}", bodies)
+        world = Lives(tmp_path / f"dies at {statements}", bodies)
         code = world.live(dies_at=statements, threads=False)
         if code == 0:
             break
