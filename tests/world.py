@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from deployments.demo.object_store import ObjectStore
-from edgecap.archive.journal import Intent, Journal
+from edgecap.archive.journal import Journal
+from edgecap.archive.journal_records import Intent
 from edgecap.captures.ownership import register
 from edgecap.cloudflare.client import Client
 from edgecap.settings import Account, Settings, StoreLocation
