@@ -57,7 +57,7 @@ async def respond_to(
     except EdgecapError as error:
         # Raised, the message would begin with Prefect's own words.
         return cast("str", Failed(message=str(error), data=error))
-    message = "; ".join(told) or "a trial message, which leads to nothing"
+    message = "; ".join(told) or "a test message, which starts nothing"
     return cast("str", Completed(message=message, data=message))
 
 

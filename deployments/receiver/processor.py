@@ -97,7 +97,7 @@ class AlertProcessor:
         except StoreError:
             raise  # the disk's trouble and not this alert's: it waits
         except Exception as error:  # noqa: BLE001 - one alert that breaks us must not hold up the others
-            self._aside(kept, f"a fault of edgecap's own: {type(error).__name__}")
+            self._aside(kept, f"a bug in edgecap: {type(error).__name__}")
             return
         for (alert, _), outcome in zip(taken, outcomes, strict=True):
             self._metrics.outcomes.labels(kept.source, outcome).inc()

@@ -1,1 +1,1 @@
-"""The `edgecap` command: a front door for people and scripts."""
+"""The `edgecap` command, for people and scripts."""

@@ -1,4 +1,4 @@
-"""`edgecap alert`: send a payload again, see what would follow from one, and what came of those that came."""
+"""`edgecap alert`: send a payload again, preview its captures, list the alerts that arrived."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ SourceName = Literal["cloudflare", "alertmanager", "grafana", "pagerduty", "data
 File = Annotated[Path, Parameter(name="FILE")]
 OnlyQuarantined = Annotated[bool, Parameter(show_default=False)]
 
-_SHORT_ID = 8  # letters; enough for `edgecap incident show`
-_MOST_TEXT = 10_000  # characters of a body that are shown; an alert has a few thousand
-_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - listening there means answering here
+_SHORT_ID = 8  # characters; enough for `edgecap incident show`
+_MOST_TEXT = 10_000  # characters shown of a body; an alert has a few thousand
+_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - an address to connect to for each wildcard
 _COLUMNS = ("received", ">arrival", "outcome", "incident", "alert", "why")
 
 
 def replay_command(file: File, /, *, source: SourceName, url: str | None = None, json: Json = False) -> None:
-    """Send a payload to the receiver, as its product does.
+    """Send a payload to the receiver, as its product would.
 
     Args:
         file: The payload, as the product sends it.
         source: The product that sends the payload.
-        url: Address of the receiver; that of the settings on this machine if not given.
+        url: Address of the receiver; by default the settings' on this machine.
         json: Print one JSON document.
     """
     body = _read(file)
@@ -54,14 +54,14 @@ def replay_command(file: File, /, *, source: SourceName, url: str | None = None,
     if json:
         print_json({"url": answer.url, "status": answer.status, "arrival": answer.arrival})
     elif answer.arrival is None:
-        console().print(f"{answer.status} from {answer.url}: a trial message, which leads to nothing.")
+        console().print(f"{answer.status} from {answer.url}: a test message, which starts nothing.")
     else:
         console().print(f"{answer.status} from {answer.url}: on disk as arrival {answer.arrival}.")
-        say("`edgecap alert list` shows what came of it.")
+        say("`edgecap alert list` shows the result.")
 
 
 def explain(file: File, /, *, source: SourceName, json: Json = False) -> None:
-    """Say what would be captured for a payload, and why. Nothing is done.
+    """Show what edgecap would capture for a payload, and why. Captures nothing.
 
     Args:
         file: The payload, as the product sends it.
@@ -90,15 +90,15 @@ def explain(file: File, /, *, source: SourceName, json: Json = False) -> None:
             console().print()
         for line in plan.explain().splitlines():
             console().print(printable(line), soft_wrap=True)
-    say("Nothing was done." if found else "A trial message: it leads to nothing.")
+    say("Nothing was captured." if found else "A test message: it starts nothing.")
 
 
 def list_command(*, aside: OnlyQuarantined = False, limit: int = 50, json: Json = False) -> None:
-    """List the alerts that this machine's receiver took, newest first, and what came of them.
+    """List the alerts that this machine's receiver took, newest first, and what each led to.
 
     Args:
         aside: Only alerts that could not be parsed and runs that Prefect refused, with the reason.
-        limit: Alerts at most; 0 for all.
+        limit: Maximum alerts; 0 for all.
         json: Print one JSON document.
     """
     if limit < 0:
@@ -129,7 +129,7 @@ def list_command(*, aside: OnlyQuarantined = False, limit: int = 50, json: Json 
         if limit and len(found) == limit:
             say(f"The newest {limit}; --limit 0 shows all.")
     else:
-        say("Nothing was put aside." if aside else "No alert has come yet.")
+        say("No alert was quarantined." if aside else "No alert has arrived yet.")
 
 
 def _read(file: Path) -> bytes:
@@ -139,7 +139,7 @@ def _read(file: Path) -> bytes:
         raise InvalidRequest(
             f"the payload cannot be read: {error.strerror or error}",
             where=str(file),
-            hint="name a file that can be read",
+            hint="name a readable file",
         ) from None
 
 
@@ -153,7 +153,7 @@ def _newest(each: dict[str, Any]) -> int:
 
 
 def _record(received: datetime, outcome: str, **more: Any) -> dict[str, Any]:
-    """One line of the list; every one has all names."""
+    """One line of the list; each has all fields."""
     return {"received": rfc3339(received), "arrival": None, "outcome": outcome, "incident": None, **more}
 
 
@@ -171,19 +171,19 @@ def _judged(each: Judged) -> dict[str, Any]:
 
 
 def _why(each: Judged) -> str:
-    """The plan's reason, where the plan is what counted."""
+    """The reason for the outcome: the plan's, if the plan decided."""
     match each.outcome:
         case Outcome.JOINED:
-            return "part of an incident that goes on"
+            return "part of an open incident"
         case Outcome.REPEATED:
-            return "known already"
+            return "already known"
         case Outcome.NOTHING if each.plan.captures:
-            return "it ends what is not known"
+            return "it ends an unknown incident"
     return each.plan.reason
 
 
 def _pending(inbox: AlertInbox, limit: int) -> list[dict[str, Any]]:
-    why = "not looked at yet: the receiver does so while it runs"
+    why = "not processed yet: the receiver does so while it runs"
     return [
         _record(
             each.received,

@@ -1,4 +1,4 @@
-"""`edgecap list`, `show` and `verify`: what the archive holds, and whether it still does."""
+"""`edgecap list`, `show` and `verify`: list the archive's entries, and check that they are intact."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ def list_command(
     archive: Archive = DEFAULT,
     json: Json = False,
 ) -> None:
-    """List what the archive holds, newest first.
+    """List the entries of the archive, newest first.
 
     Args:
         since: Only entries submitted since then: 24h, 7d, or a time such as 2026-11-23T06:30:00Z.
-        until: Only entries submitted before then, written likewise.
+        until: Only entries submitted before then, in the same formats.
         type: Only this type.
-        colo: Only this place, as it was asked for, such as ORD.
-        limit: Entries at most; 0 for all.
+        colo: Only this data centre or city, as requested, such as ORD.
+        limit: Maximum entries; 0 for all.
         archive: Name of the archive in the settings.
         json: Print one JSON document.
     """
@@ -56,7 +56,7 @@ def list_command(
             colo=colo,
             limit=limit or None,
         ):
-            found.append(entry)  # noqa: PERF402 - what was found before the error counts
+            found.append(entry)  # noqa: PERF402 - entries found before an error are shown
     except StoreError as error:
         trouble = error
     if json:
@@ -67,7 +67,7 @@ def list_command(
             say(f"The newest {limit}; --limit 0 shows all.")
     elif not trouble:
         asked = any((since, until, type, colo))
-        say(f"Nothing {'like that ' if asked else ''}is in {store.uri} yet.")
+        say(f"There is no {'such ' if asked else ''}entry in {store.uri} yet.")
     if trouble:
         raise trouble
 
@@ -78,7 +78,7 @@ def show(
     """Show one entry: request, capture, files with hashes and counts.
 
     Args:
-        entry_id: The capture's id, the beginning of one, or the entry's path.
+        entry_id: The capture's id, its first characters, or the entry's path.
         archive: Name of the archive in the settings.
         json: Print one JSON document.
     """
@@ -98,13 +98,13 @@ def verify(
     archive: Archive = DEFAULT,
     json: Json = False,
 ) -> None:
-    """Read every byte and hold it against the manifests.
+    """Read every byte and compare it with the manifests.
 
-    Ends with exit code 10 if packets are lost, and with 8 if only the store did not give something, of which
-    nothing is known then. What an interrupted attempt left behind is only named.
+    Exits with 10 if packets are lost. Exits with 8 if the store could not be read; nothing is known about
+    those entries then. Lists leftovers of interrupted attempts, and keeps them.
 
     Args:
-        entry_id: Only this entry: the capture's id, the beginning of one, or its path. All if not given.
+        entry_id: Only this entry: the capture's id, its first characters, or its path. Default: all entries.
         archive: Name of the archive in the settings.
         json: Print one JSON document.
     """
@@ -136,13 +136,13 @@ def verify(
     if unread or trouble:
         what = f"{unread} of {counted} could not be read" if unread else f"only {counted} could be verified"
         raise StoreUnreachable(
-            f"{what}{f': {trouble.what}' if trouble else ''}; nothing says that they are damaged",
+            f"{what}{f': {trouble.what}' if trouble else ''}; they may be intact",
             where=store.uri,
             hint="verify again when the store answers",
         )
     files = sum(len(verdict.entry.manifest.files) for verdict in entries if verdict.entry)
     if not json:
-        told = f"Every file in {store.uri} is as its manifest says: {counted}, {files} files."
+        told = f"Every file in {store.uri} matches its manifest: {counted}, {files} files."
         console().print(told if entries else f"{store.uri} is empty.")
 
 

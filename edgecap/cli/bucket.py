@@ -1,4 +1,4 @@
-"""`edgecap bucket register`: prove to Cloudflare, once, that a bucket is ours."""
+"""`edgecap bucket register`: prove to Cloudflare, once, that a bucket is yours."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def register_command(
     account: AccountName = DEFAULT,
     json: Json = False,
 ) -> None:
-    """Prove to Cloudflare that a bucket is ours, once, before its first full capture.
+    """Prove to Cloudflare that a bucket is yours, once, before its first full capture.
 
     Args:
         name: Name of the bucket in the settings.

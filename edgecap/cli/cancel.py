@@ -1,4 +1,4 @@
-"""`edgecap cancel`: end a run and stop its full capture at Cloudflare, or stop one that others started."""
+"""`edgecap cancel`: end a run and stop its full capture at Cloudflare, or a capture started elsewhere."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from edgecap.cli.output import console, print_json
 from edgecap.errors import InvalidRequest
 from edgecap.settings import DEFAULT, load_settings
 
-_SHORTEST = 4  # letters; fewer name a run by accident
+_SHORTEST = 4  # characters; fewer could match a run by accident
 
 
 def cancel(
@@ -30,15 +30,17 @@ def cancel(
     """Cancel a run that waits or captures, or stop a full capture.
 
     Args:
-        which: A flow run's id, as `edgecap lanes` shows it, or a capture's id; or the beginning of one.
-        account: Name of the account whose capture it is.
-        archive: Name of the archive whose journal knows the capture.
+        which: A flow run's id, as `edgecap lanes` shows it, or a capture's id; the first characters do.
+        account: Name of the account of the capture.
+        archive: Name of the archive with the capture's journal.
         yes: Do not ask before stopping a capture that edgecap did not start.
         json: Print one JSON document.
     """
     settings = load_settings()
     if len(which) < _SHORTEST:
-        raise InvalidRequest(f"{which!r} is too short", field="ID", hint=f"give {_SHORTEST} letters or more")
+        raise InvalidRequest(
+            f"{which!r} is too short", field="ID", hint=f"give {_SHORTEST} characters or more"
+        )
     cancelling = Cancelling(settings, account, archive, prefect_address(settings.home))
 
     async def cancelled() -> dict[str, Any]:

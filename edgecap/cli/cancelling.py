@@ -1,6 +1,6 @@
-"""One cancel: whose id it is, the end of the run, and the stop of its capture, side by side.
+"""Cancel a run: find its id, end the run, and stop its capture.
 
-Cloudflare, the journal and Prefect are asked side by side, since any of them may be slow or away.
+Cloudflare, the journal and Prefect are queried in parallel, because each of them may be slow or down.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from edgecap.captures.stopping import (
     stop_capture,
     stop_within,
 )
-from edgecap.cli.whose import PREFECT_ANSWER, WHOLE, Whose, is_over
+from edgecap.cli.id_lookup import PREFECT_ANSWER, WHOLE, IdLookup, is_over
 from edgecap.cloudflare.client import Client
 from edgecap.cloudflare.models import Capture
 from edgecap.errors import ApiError, InvalidRequest, NotStopped, SetupError, StoreError, UnknownToApi
@@ -34,21 +34,21 @@ from tasks.runtime.cancelled import Cancelled
 from tasks.runtime.rest import PrefectApi
 
 STOP_WITHIN = 14.0  # seconds
-UNSEEN = 6.0  # seconds in which a POST that was under way must show in Cloudflare's list
-LOOK = 1.0  # seconds between two looks at a run that ends
+UNSEEN = 6.0  # seconds until a POST that was being sent must show in Cloudflare's list
+LOOK = 1.0  # seconds between two checks of a run that ends
 _CAPTURE_ID = re.compile(rf"[0-9a-f]{{{WHOLE}}}")
-_LOST = "What Cloudflare had not saved by then may be lost."
+_LOST = "Packets that Cloudflare had not saved by then may be lost."
 
 _T = TypeVar("_T")
 
 
 class Cancelling:
-    """One cancel, with everything that it may have to ask.
+    """One cancel, and the services that it queries.
 
     Args:
-        settings: those in force.
-        account: name of the account whose capture it is, if no run says so.
-        archive: name of the archive whose journal knows the capture, if no run says so.
+        settings: the current settings.
+        account: name of the capture's account, if no run names it.
+        archive: name of the archive with the capture's journal, if no run names it.
         address: Prefect's API; empty if no server is known.
     """
 
@@ -57,42 +57,42 @@ class Cancelling:
         self._account = account
         self._archive = archive
         self._address = address
-        self._whose = Whose(settings, account, archive, address)
-        self._is_over = False  # whether the run is over, so that nothing more is posted for it
+        self._lookup = IdLookup(settings, account, archive, address)
+        self._is_over = False  # whether the run has ended, so that it posts nothing more
         self._looking: asyncio.Task[None] | None = None
 
     async def cancel(self, which: str, *, yes: bool) -> dict[str, Any]:
         """End the run and stop the capture.
 
         Args:
-            which: id of a run or a capture, or the beginning of one.
-            yes: stop the capture even if somebody else started it. With a capture's whole id, neither the
-                journal nor Prefect is waited for.
+            which: id of a run or a capture, or its first characters.
+            yes: stop the capture even if it was started elsewhere. With a capture's whole id, do not wait for
+                the journal and Prefect.
 
         Raises:
-            NotStopped: the capture may go on, or nobody can tell whose it is.
-            SetupError: Prefect was not told that the run is to end.
-            InvalidRequest: nobody said that somebody else's capture is to be stopped, or it is a simple one.
-            EntryMissing: there is neither a run nor a capture of that id.
+            NotStopped: the capture may go on, or its owner cannot be determined.
+            SetupError: Prefect could not be told to end the run.
+            InvalidRequest: stopping a capture started elsewhere was not confirmed, or it is a simple one.
+            EntryMissing: no run and no capture has this id.
         """
-        asking, reading = _task(self._whose.run(which)), _task(self._whose.intent(which))
+        asking, reading = _task(self._lookup.run(which)), _task(self._lookup.intent(which))
         if yes and _CAPTURE_ID.fullmatch(which):
-            with suppress(UnknownToApi):  # then it may be a run's
+            with suppress(UnknownToApi):  # it may be a run's id
                 return await self._at_once(which, asking, reading)
         run, record = await self._named(which, asking, reading)
         if run is None and record is None:
-            if self._whose.unread:
-                return await self._nobody_s(which, self._whose.unread, yes=yes)
-            capture = await self._whose.capture(which)
-            record = await self._whose.owner(capture)
+            if self._lookup.unread:
+                return await self._stop_unknown(which, self._lookup.unread, yes=yes)
+            capture = await self._lookup.capture(which)
+            record = await self._lookup.owner(capture)
             if record is None:
-                return await self._somebody_s(capture, yes=yes)
+                return await self._stop_foreign(capture, yes=yes)
         stopping = _task(self._stop(self._of(record) if record else Cancelled.of(run or {})))
         if record and run is None:
-            run = await asking or await self._whose.run(record.intent.run.partition(" ")[0])
-        # What was never begun by a run that Prefect does not know cannot begin any more.
+            run = await asking or await self._lookup.run(record.intent.run.partition(" ")[0])
+        # An intent that never began, of a run that Prefect does not know, cannot begin any more.
         is_ended = record is not None and record.ended is not None
-        self._is_over |= run is None and (not self._whose.silent or is_ended)
+        self._is_over |= run is None and (not self._lookup.silent or is_ended)
         return await self._ended(run, stopping)
 
     async def _at_once(
@@ -101,27 +101,27 @@ class Cancelling:
         asking: asyncio.Task[dict[str, Any] | None],
         reading: asyncio.Task[JournalRecord | None],
     ) -> dict[str, Any]:
-        """Stop a capture whosesoever it is, and end the run that has it, if that can be found out.
+        """Stop a capture, whoever started it, and end its run, if there is one.
 
         Raises:
-            UnknownToApi: Cloudflare knows no capture of that id.
+            UnknownToApi: Cloudflare does not know the id.
         """
         async with self._client(self._account) as client:
             try:
                 _refuse_simple(await client.get_capture(capture_id))
             except UnknownToApi:
                 raise
-            except ApiError:  # it is asked to stop all the same
+            except ApiError:  # stop it anyway
                 pass
             stopping = _task(_within(lambda: stop_capture(client, capture_id)))
-            with suppress(NotStopped):  # the run is to end all the same
+            with suppress(NotStopped):  # end the run anyway
                 await stopping
         run, record = await asking, await reading
         if record and run is None:
-            run = await self._whose.run(record.intent.run.partition(" ")[0])
+            run = await self._lookup.run(record.intent.run.partition(" ")[0])
         if run or record:
             return await self._ended(run, stopping)
-        return self._somebody_s_told(await stopping)
+        return self._foreign_result(await stopping)
 
     async def _named(
         self,
@@ -129,9 +129,9 @@ class Cancelling:
         asking: asyncio.Task[dict[str, Any] | None],
         reading: asyncio.Task[JournalRecord | None],
     ) -> tuple[dict[str, Any] | None, JournalRecord | None]:
-        """The run or the intent that an id names, as soon as one of them is known."""
+        """The run or the intent with this id, as soon as one of them is found."""
         if len(which) < WHOLE and (run := await asking):
-            return run, None  # the beginning of a run's id, even if a capture's id begins so, too
+            return run, None  # a run's id takes precedence over a capture's with the same beginning
         for answer in asyncio.as_completed([asking, reading]):
             if await answer:
                 break
@@ -139,26 +139,26 @@ class Cancelling:
         return run, reading.result() if reading.done() else None
 
     async def _ended(self, run: dict[str, Any] | None, stopping: asyncio.Task[Stopped]) -> dict[str, Any]:
-        """Tell Prefect that the run is to end, and say what came of both."""
+        """Tell Prefect to end the run, and report both results."""
         state, stopped = await asyncio.gather(self._end(run), stopping, return_exceptions=True)
-        return self._told(run, state, stopped)
+        return self._result(run, state, stopped)
 
-    def _told(
+    def _result(
         self, run: dict[str, Any] | None, state: str | BaseException | None, stopped: Stopped | BaseException
     ) -> dict[str, Any]:
-        """What came of it.
+        """Report the results.
 
         Raises:
-            NotStopped: the capture may go on, or come yet.
-            SetupError: it does not, but Prefect was not told that the run is to end.
+            NotStopped: the capture may go on, or may still start.
+            SetupError: it does not, but Prefect could not be told to end the run.
         """
-        told = f"Prefect was not asked: {self._whose.silent}; " if self._whose.silent else ""
+        told = f"Prefect was not asked: {self._lookup.silent}; " if self._lookup.silent else ""
         if run:
             told = f"{run['name']} ({run['id']})"
             told += f" is {state.lower()}; " if isinstance(state, str) else ": "
         if isinstance(stopped, NotStopped):
-            more = "; its own process tries, too" if state == "Cancelling" else ""
-            more += "; `edgecap reconcile` tries again, and so does `edgecap up` by itself"
+            more = "; the run's own process also tries" if state == "Cancelling" else ""
+            more += "; `edgecap reconcile` tries again, and `edgecap up` does so by itself"
             raise NotStopped(f"{told}{stopped}{more}") from stopped
         if isinstance(stopped, BaseException):
             raise stopped
@@ -170,12 +170,12 @@ class Cancelling:
             raise NotStopped(f"{told}{stopped}", hint="cancel it again then; `edgecap up` does so by itself")
         if stopped.outcome is Stopping.NOTHING and not self._is_over:
             raise NotStopped(
-                f"{told}{stopped} yet, and the run is not known to have ended: it may still start one",
+                f"{told}{stopped} yet, and the run may not have ended: it may still start one",
                 hint="cancel it again; `edgecap up` does so by itself",
             )
         told += str(stopped)
         if stopped.outcome is Stopping.ASKED:
-            told += f". {_LOST} The rest is fetched by `edgecap reconcile`, which `edgecap up` does by itself"
+            told += f". {_LOST} `edgecap reconcile` fetches the rest; `edgecap up` runs it by itself"
         return {
             "flow_run_id": run["id"] if run else None,
             "name": run["name"] if run else None,
@@ -186,19 +186,19 @@ class Cancelling:
         }
 
     def _of(self, record: JournalRecord) -> Cancelled | None:
-        """What is to be stopped for an intent; None for a simple capture, which is over at once."""
+        """The capture to stop for an intent; None for a simple capture, which ends by itself at once."""
         intent = record.intent
         if not isinstance(intent.request, FullRequest):
             return None
         run_id = intent.run.partition(" ")[0]
-        # What has ended needs no request: the journal says what became of it.
+        # Once the intent has ended, the journal has the result, and no request is needed.
         capture_id = "" if record.ended else record.capture_id
         return Cancelled(run_id, intent.intent_id, intent.account, self._archive, capture_id)
 
     async def _end(self, run: dict[str, Any] | None) -> str | None:
-        """Tell Prefect that the run is to end, and look until it has; its state's name when it was told.
+        """Tell Prefect to end the run, and wait until it has ended; returns its state's name.
 
-        One that is over is not told: it stays what it is, even if its capture goes on.
+        A run that has ended keeps its state, even if its capture goes on.
         """
         if run is None:
             return None
@@ -215,7 +215,7 @@ class Cancelling:
         return state
 
     async def _until_over(self, run_id: str) -> None:
-        """A run that has a process is not over when it is told: until then, it may still post."""
+        """Wait until the run's process has ended: until then, it may still post."""
 
         def look() -> bool:
             with PrefectApi(self._address, timeout=PREFECT_ANSWER, retry=False) as prefect:
@@ -228,7 +228,7 @@ class Cancelling:
 
     async def _stop(self, cancelled: Cancelled | None) -> Stopped:
         if cancelled is None:
-            self._is_over = True  # a run that posts no full capture
+            self._is_over = True  # the run posts no full capture
             return Stopped(Stopping.NOTHING)
         async with self._client(cancelled.account) as client:
             return await _within(
@@ -241,34 +241,34 @@ class Cancelling:
                 settled=lambda: self._is_over,
             )
 
-    async def _nobody_s(self, which: str, unread: StoreError, *, yes: bool) -> dict[str, Any]:
-        """Stop a capture of which nobody can tell whose it is, if that is meant.
+    async def _stop_unknown(self, which: str, unread: StoreError, *, yes: bool) -> dict[str, Any]:
+        """Stop a capture whose owner is unknown, if that is confirmed.
 
         Raises:
-            NotStopped: nobody says so.
+            NotStopped: it is not confirmed.
         """
         if yes or _is_at_a_terminal():
-            return await self._somebody_s(await self._whose.capture(which), yes=yes)
+            return await self._stop_foreign(await self._lookup.capture(which), yes=yes)
         raise NotStopped(
-            f"the journal, which says whose capture it is, cannot be read: {unread.what}",
+            f"the journal, which knows who started the capture, cannot be read: {unread.what}",
             where=unread.where,
-            hint="`edgecap cancel ID --yes` with the capture's id stops it all the same",
+            hint="`edgecap cancel ID --yes` with the capture's id stops it anyway",
         )
 
-    async def _somebody_s(self, capture: Capture, *, yes: bool) -> dict[str, Any]:
-        """Stop a capture that no intent of the archive has: somebody started it elsewhere."""
+    async def _stop_foreign(self, capture: Capture, *, yes: bool) -> dict[str, Any]:
+        """Stop a capture without an intent in the archive: it was started elsewhere."""
         _refuse_simple(capture)
         if not goes_on(capture):
-            return self._somebody_s_told(Stopped(Stopping.OVER, capture.id))
+            return self._foreign_result(Stopped(Stopping.OVER, capture.id))
         if not yes:
-            _ask(capture, self._archive, self._whose.unread)
+            _ask(capture, self._archive, self._lookup.unread)
         async with self._client(self._account) as client:
-            return self._somebody_s_told(await _within(lambda: stop_capture(client, capture.id)))
+            return self._foreign_result(await _within(lambda: stop_capture(client, capture.id)))
 
-    def _somebody_s_told(self, stopped: Stopped) -> dict[str, Any]:
+    def _foreign_result(self, stopped: Stopped) -> dict[str, Any]:
         more = f". {_LOST}" if stopped.outcome is Stopping.ASKED else "."
-        if self._whose.unread:
-            more += f" Whether a run of edgecap's had it is not known: {self._whose.unread.what}."
+        if self._lookup.unread:
+            more += f" It is unknown whether a run of edgecap had it: {self._lookup.unread.what}."
         return {
             "flow_run_id": None,
             "name": None,
@@ -283,7 +283,7 @@ class Cancelling:
 
 
 def _task(work: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
-    """Work that goes on beside others. That it failed is no news if nobody waits for it any more."""
+    """Start parallel work. If nothing awaits it any more, its failure is ignored."""
     task = asyncio.create_task(work)
     task.add_done_callback(lambda done: done.cancelled() or done.exception())
     return task
@@ -298,7 +298,7 @@ async def _within(
 def _refuse_simple(capture: Capture) -> None:
     if capture.type == "simple":
         raise InvalidRequest(
-            f"capture {capture.id} is a simple one, which is over at once", field="ID", hint="wait for it"
+            f"capture {capture.id} is a simple one, which ends by itself", field="ID", hint="wait for it"
         )
 
 
@@ -307,21 +307,21 @@ def _is_at_a_terminal() -> bool:
 
 
 def _ask(capture: Capture, archive: str, unread: StoreError | None) -> None:
-    """Ask the person whether to stop somebody's capture.
+    """Ask whether to stop a capture that was started elsewhere.
 
     Raises:
-        InvalidRequest: there is nobody to ask, or the answer is no.
+        InvalidRequest: stdin is not a terminal, or the answer is no.
     """
     since = f" since {capture.submitted:%Y-%m-%d %H:%M}Z" if capture.submitted else ""
     where = f" at {capture.colo}" if capture.colo else ""
     what = f"capture {capture.id}{where}{since}"
     if unread:
-        what += f" may be somebody else's: the journal cannot be read: {unread.what}"
+        what += f" may be another user's: the journal cannot be read: {unread.what}"
     else:
-        what += f" was not started by edgecap, as far as archive {archive} knows"
+        what += f" was not started by edgecap, according to archive {archive}"
     if not _is_at_a_terminal():
         raise InvalidRequest(what, field="ID", hint="give --yes to stop it")
-    sys.stderr.write(f"{what[0].upper()}{what[1:]}. Stop it? What is not saved yet may be lost. [y/N] ")
+    sys.stderr.write(f"{what[0].upper()}{what[1:]}. Stop it? Unsaved packets may be lost. [y/N] ")
     sys.stderr.flush()
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         raise InvalidRequest(f"capture {capture.id} goes on", field="ID", hint="nothing was done")

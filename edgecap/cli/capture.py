@@ -1,4 +1,4 @@
-"""`edgecap capture simple` and `edgecap capture full`: a capture now, from the request to the entry."""
+"""`edgecap capture simple` and `edgecap capture full`: take a capture now, from the request to the entry."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from edgecap.stores import open_store
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class Which:
-    """Which packets to keep; what is not given matches everything."""
+    """The packets to keep; an option that is not given matches everything."""
 
     src: Annotated[str | None, Parameter(help="IPv4 address that packets come from.")] = None
     dst: Annotated[str | None, Parameter(help="IPv4 address that packets go to.")] = None
@@ -44,7 +44,7 @@ class Which:
     ] = ""
 
     def filter(self) -> Filter:
-        """As the API has it."""
+        """The API's `filter_v1` fields."""
         return Filter(
             source_address=self.src,
             destination_address=self.dst,
@@ -57,7 +57,7 @@ class Which:
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class How:
-    """Where from, where to, and what to print."""
+    """Account, archive and output."""
 
     account: Account = DEFAULT
     archive: Archive = DEFAULT
@@ -65,7 +65,7 @@ class How:
     dry_run: Annotated[
         bool,
         Parameter(
-            help="Print the exact request and its earliest start; ask Cloudflare for nothing but lists.",
+            help="Print the exact request and its earliest start; only list captures at Cloudflare.",
             show_default=False,
         ),
     ] = False
@@ -87,10 +87,10 @@ def simple(
 
     Args:
         seconds: Seconds to look back, 1 to 300.
-        packets: Packets at most, 1 to 10000.
+        packets: Maximum packets, 1 to 10000.
         at: End of the window: 10m for ten minutes ago, or a time such as 2026-11-23T06:30:00Z.
         which: Which packets.
-        how: Where from, where to, and what to print.
+        how: Account, archive and output.
     """
     ends = parse_when(at, field="--at", now=datetime.now(UTC)) if at else None
     request = SimpleRequest(
@@ -119,12 +119,12 @@ def full(
     Args:
         colo: Data centre such as ord02, or city such as ORD (all its data centres).
         seconds: Seconds to capture, 1 to 86400.
-        packets: Packets at most, 1 to 10000; no limit if not given.
-        bytes: Bytes at most, such as 100MB, up to 1GB; no limit if not given.
+        packets: Maximum packets, 1 to 10000; no limit by default.
+        bytes: Maximum bytes, such as 100MB, up to 1GB; no limit by default.
         bucket: Name of the bucket in the settings that Cloudflare writes to.
         detach: Let Ctrl-C end this command only; the capture goes on at Cloudflare.
         which: Which packets.
-        how: Where from, where to, and what to print.
+        how: Account, archive and output.
     """
     _take(
         FullRequest(
@@ -156,7 +156,7 @@ def _take(request: SimpleRequest | FullRequest, how: How, *, detach: bool = Fals
 
 
 def _check(request: SimpleRequest | FullRequest, settings: Settings, how: How) -> None:
-    """Refuse at once what can be told without a server, and so without a run."""
+    """Reject at once an invalid request that no server is needed to judge."""
     check_request(request, settings.bounds, now=datetime.now(UTC))
     settings.account(how.account)
     open_store(settings.archive(how.archive))

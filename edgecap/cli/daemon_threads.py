@@ -1,4 +1,4 @@
-"""Threads for calls that may hang, in a store's or a socket's: the process ends without waiting for them."""
+"""Threads for calls that may hang in a store or a socket: the process exits without waiting for them."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 
 
 class DaemonThreads(ThreadPoolExecutor):
-    """One daemon thread for each call. asyncio takes no executor that is not a ThreadPoolExecutor."""
+    """One daemon thread per call. asyncio accepts only subclasses of ThreadPoolExecutor."""
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Call `fn` in a thread of its own."""
+        """Call `fn` in its own thread."""
         future: Future[Any] = Future()
 
         def work() -> None:
@@ -20,11 +20,11 @@ class DaemonThreads(ThreadPoolExecutor):
                 return
             try:
                 future.set_result(fn(*args, **kwargs))
-            except BaseException as error:  # noqa: BLE001 - whatever it is, somebody waits for it
+            except BaseException as error:  # noqa: BLE001 - the waiter gets it
                 future.set_exception(error)
 
         threading.Thread(target=work, name="edgecap-call", daemon=True).start()
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Leave the threads alone."""
+        """Leave the threads running."""

@@ -1,4 +1,4 @@
-"""`edgecap demo`: the main job for real on this machine, shown while it happens."""
+"""`edgecap demo`: real captures on this machine, shown live."""
 
 from __future__ import annotations
 
@@ -29,22 +29,24 @@ from edgecap.stores import open_store
 from edgecap.stores.base import Store
 
 COLUMNS = ("id", "type", "colo", ">packets", ">bytes", ">files", "SHA-256", "path")
-_SILENT = 30.0  # seconds without a change, after which a line says what is waited for
-# What a person has set up for real work must not leak into a demonstration, nor the other way round.
+_SILENT = 30.0  # seconds without a change until a line says what the demonstration waits for
+# Settings for real work must not leak into a demonstration, nor the other way round.
 _REAL = ("EDGECAP_", "CLOUDFLARE_", "PREFECT_", "AWS_", "GOOGLE_", "STORAGE_EMULATOR_")
 
 
 def demo(*, once: Annotated[bool, Parameter(show_default=False)] = False) -> None:
-    """See the main job on this machine.
+    """Show the main job on this machine.
 
     Args:
-        once: Leave after the tables. The exit code is 0 only if all captures are archived and verified, those
-            of the incident too, and the attack is seen in those during it and not in those after it.
+        once: Exit after the tables. The exit code is 0 only if all captures, the incident's too, are archived
+            and verified, and only those during the attack show it.
     """
     home = (load_settings().home / "demo").resolve()
     if running := running_setup(home):
         raise SetupError(
-            "a demonstration runs already", where=running["ui_url"], hint="look there, or end it with Ctrl-C"
+            "a demonstration is already running",
+            where=running["ui_url"],
+            hint="use it, or end it with Ctrl-C",
         )
     check_room(home)
     hidden = _forget_real_settings()
@@ -72,7 +74,7 @@ def _forget_real_settings() -> list[str]:
 
 
 def _show_archive(setup: Demo, runs: list[Watched]) -> None:
-    """What was archived, each entry read again and checked against its hashes; raises if one differs."""
+    """Print the archive's entries, each verified against its hashes; raise if one is damaged."""
     os.environ["EDGECAP_CONFIG"] = str(setup.config)
     archive = open_store(load_settings().archive())
     rows: list[tuple[object, ...]] = []
@@ -103,7 +105,7 @@ def _show_archive(setup: Demo, runs: list[Watched]) -> None:
 
 
 def _show_incident(setup: Demo, archive: Store) -> None:
-    """The incident's three phases; raises unless each has its packets, and they show what happened."""
+    """Print the incident's three phases; raise unless each has packets and the expected verdict."""
     incidents = Incidents(archive)
     for incident_id in incidents.ids():
         record = incidents.closed(incident_id)
@@ -126,13 +128,13 @@ def _show_incident(setup: Demo, archive: Store) -> None:
             ],
         )
         if record.missing or {part.phase for part in record.captures} != {"before", "during", "after"}:
-            raise CaptureFailed(f"the incident is not whole: {record}", where=str(setup.home / "logs"))
+            raise CaptureFailed(f"the incident is incomplete: {record}", where=str(setup.home / "logs"))
         for part in record.captures:
             seen = _looks_like(archive, part.entry)
             if wrong := setup.attack.contradicted(part.phase, seen):
                 raise CaptureFailed(f"{wrong}: {seen}", where=part.entry)
         return
-    raise CaptureFailed("the alert led to no incident", where=str(setup.home / "logs"))
+    raise CaptureFailed("the alert started no incident", where=str(setup.home / "logs"))
 
 
 def _looks_like(archive: Store, prefix: str) -> str:
@@ -141,7 +143,7 @@ def _looks_like(archive: Store, prefix: str) -> str:
 
 
 def _short(where: str) -> str:
-    """A folder's path as seen from here, if that is shorter."""
+    """A path relative to this folder, if that is shorter."""
     path = where.removeprefix("file:").rstrip("/")
     relative = os.path.relpath(path)
     return relative if len(relative) < len(path) else path
@@ -163,16 +165,16 @@ def _show_next(setup: Demo, hidden: list[str]) -> None:
         f"  {edgecap} capture simple --at 2m --proto udp",
         f"  {edgecap} capture full --colo ORD --seconds 20",
         "",
-        "It stays up until Ctrl-C.",
+        "It runs until Ctrl-C.",
     ]
     console().print("\n".join(lines))
     sys.stdout.flush()
 
 
 class _Board:
-    """All runs, live: a table that is redrawn on a terminal, else a line whenever something changes.
+    """All runs, live: a table that is redrawn on a terminal, else a line per change.
 
-    Where nothing has changed for a while, a line says what is waited for.
+    Without a change for a while, a line says what the runs wait for.
     """
 
     def __init__(self) -> None:
@@ -209,7 +211,7 @@ class _Board:
 
 
 def why_waiting(run: Watched) -> str:
-    """What a run that is not over waits for, as far as its state says."""
+    """What an unfinished run waits for, according to its state."""
     return " ".join(f"{run.state}: {run.message}".split())[:160].rstrip(": ")
 
 

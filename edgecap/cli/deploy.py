@@ -1,4 +1,4 @@
-"""`edgecap deploy`: make a Prefect server of one's own ready: pool, queues by priority, deployments."""
+"""`edgecap deploy`: prepare a Prefect server of your own: pool, queues by priority, deployments."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ LEASES = "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE"
 
 
 def deploy(*, reset: Annotated[bool, Parameter(negative=())] = False) -> None:
-    """Make the Prefect server that `PREFECT_API_URL` names ready for edgecap's workers.
+    """Prepare the Prefect server at `PREFECT_API_URL` for edgecap's workers.
 
     Args:
-        reset: Undo what was set in Prefect's UI: deployments and schedules are as prefect.yaml says.
+        reset: Undo changes made in Prefect's UI: deployments and schedules become those of prefect.yaml.
     """
-    address = named_server("`edgecap up` runs a server of its own and needs none of this")
+    address = named_server("`edgecap up` runs its own server and does not need this")
     check_network()
     log = load_settings().home.resolve() / "logs" / "deploy.log"
-    say(f"The pool edgecap and its queues are there. {deploy_to(address, log=log, reset=reset, tell=say)}.")
+    say(f"The pool edgecap and its queues exist. {deploy_to(address, log=log, reset=reset, tell=say)}.")
     with PrefectApi(address) as prefect:
         if prefect.keeps_leases_in_memory():
             say("The server keeps its leases in memory: after a restart a lane's slot may stay")

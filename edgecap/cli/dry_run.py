@@ -1,4 +1,4 @@
-"""`--dry-run`: the exact request that would be sent, and when it could be, without sending it."""
+"""`--dry-run`: print the exact request and its earliest start, without sending it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _OURS = ("accept", "content-type", "user-agent", "x-auth-email", *_SECRET_HEADER
 
 
 class _NotSent(httpx.AsyncBaseTransport):
-    """Takes a request where the network would be, and keeps it."""
+    """Keeps a request instead of sending it."""
 
     request: httpx.Request | None = None
 
@@ -40,12 +40,12 @@ class _NotSent(httpx.AsyncBaseTransport):
 def dry_run(
     request: SimpleRequest | FullRequest, settings: Settings, *, account: str, archive: str, json: bool
 ) -> None:
-    """Print what would be sent, its earliest start and what is left to filter then.
+    """Print the request, its earliest start, and the filter applied afterwards.
 
-    Cloudflare is asked for lists only.
+    Only lists captures at Cloudflare.
 
     Raises:
-        EdgecapError: the request would be refused before it is sent, or the API cannot be asked.
+        EdgecapError: the request is invalid, or the API does not answer.
     """
     plan = asyncio.run(_plan(request, settings, account=account, archive=archive))
     if json:
@@ -107,7 +107,7 @@ async def _plan(
 
 
 def _headers(headers: httpx.Headers) -> dict[str, str]:
-    """Those that say something about the request, without what signs it."""
+    """The headers that describe the request, without credentials."""
     shown = {}
     for name, value in headers.items():
         if name.lower() in _OURS:

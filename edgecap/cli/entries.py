@@ -1,4 +1,4 @@
-"""How entries are shown: one shape of JSON and one of tables for every command that shows some."""
+"""Output of entries: one JSON form and one table form for all commands."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ COLUMNS = ("submitted", "id", "type", "colo", ">packets", ">bytes", ">files", "s
 
 
 def entry_json(entry: Entry) -> dict[str, Any]:
-    """What a script needs of an entry. Times are RFC 3339, UTC; sizes are bytes; `path` holds its files."""
+    """The JSON form of an entry. Times are RFC 3339, UTC; sizes are bytes; `path` holds its files."""
     manifest, totals = entry.manifest, entry.manifest.totals
     return {
         "id": manifest.entry_id,
@@ -47,7 +47,7 @@ def entry_json(entry: Entry) -> dict[str, Any]:
 
 
 def entry_details(entry: Entry, summary: Summary | None) -> dict[str, Any]:
-    """All that `show --json` says: `entry_json`, the verdict, and what the manifest has."""
+    """The output of `show --json`: `entry_json`, the verdict, and the manifest's content."""
     manifest = entry.manifest.model_dump(mode="json")
     return {
         **entry_json(entry),
@@ -63,12 +63,12 @@ def entry_details(entry: Entry, summary: Summary | None) -> dict[str, Any]:
 
 
 def print_entries(entries: Iterable[Entry]) -> None:
-    """One line an entry, on stdout."""
+    """Print one line per entry on stdout."""
     print_table(console(), COLUMNS, [_row(entry) for entry in entries])
 
 
 def entry_page(entry: Entry, summary: Summary | None) -> RenderableType:
-    """Everything about one entry, for people."""
+    """All details of an entry, for people."""
     manifest, totals = entry.manifest, entry.manifest.totals
     residual = manifest.residual
     rows = [
@@ -79,11 +79,8 @@ def entry_page(entry: Entry, summary: Summary | None) -> RenderableType:
         ("type", manifest.type),
         ("place", manifest.colo or "all data centres"),
         ("state", manifest.state),
-        *(
-            ("flag", f"{flag}: {ENTRY_FLAGS.get(flag, 'not known to this version')}")
-            for flag in manifest.flags
-        ),
-        ("request", _fields(manifest.request) or "not ours: it was started elsewhere"),
+        *(("flag", f"{flag}: {ENTRY_FLAGS.get(flag, 'unknown to this version')}") for flag in manifest.flags),
+        ("request", _fields(manifest.request) or "none: it was started elsewhere"),
         ("submitted", _time(manifest.times.submitted) or "-"),
         ("packets from", f"{_time(totals.first)} to {_time(totals.last)}" if totals.first else "-"),
         ("packets", f"{totals.packets:,} ({totals.bytes_on_wire:,} bytes on the wire)"),
@@ -97,7 +94,7 @@ def entry_page(entry: Entry, summary: Summary | None) -> RenderableType:
 
 
 def file_table(files: Iterable[FileRecord]) -> Table:
-    """One line a file."""
+    """One line per file."""
     rows = (
         (
             file.name,
@@ -128,7 +125,7 @@ def _row(entry: Entry) -> tuple[str, ...]:
 
 
 def _fields(record: dict[str, Any], prefix: str = "") -> str:
-    """A record's fields that are not empty, in one line."""
+    """A record's non-empty fields in one line."""
     parts = []
     for name, value in record.items():
         if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""Exit codes: what they mean, from the error tree, and how an error becomes one line and a code."""
+"""Exit codes: their meaning, from the error tree, and how an error becomes one line and a code."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ INTERRUPTED = 130
 _HEAD = """\
 # Exit codes
 
-A contract for scripts. Every failure is one line on stderr: `edgecap: `, then what, where and what to do; its
-code is that of the error in `edgecap/errors.py`. A failed run in Prefect's UI carries the same line. With
-`EDGECAP_DEBUG=1` a traceback precedes it. Written by `python -m edgecap.cli.reference`.
+A contract for scripts. Every failure prints one line on stderr: `edgecap: `, what happened, where, and what
+to do. Its code is that of the error in `edgecap/errors.py`. A failed run in Prefect's UI shows the same line.
+With `EDGECAP_DEBUG=1` a traceback precedes it. Written by `python -m edgecap.cli.reference`.
 
 | code | error | meaning |
 |---:|---|---|"""
@@ -30,7 +30,7 @@ code is that of the error in `edgecap/errors.py`. A failed run in Prefect's UI c
 
 @dataclass(frozen=True, slots=True)
 class Exit:
-    """One way to end: the code, the error's name (empty if there is none), and what it means."""
+    """One way to end: the code, the error's name (or empty), and its meaning."""
 
     code: int
     name: str
@@ -38,15 +38,15 @@ class Exit:
 
 
 def exits() -> list[Exit]:
-    """Every way in which a command can end, by code."""
+    """All ways in which a command can end, by code."""
     named = [
         Exit(error.exit_code, name, error.meaning)
         for name, error in vars(errors).items()
         if isinstance(error, type) and issubclass(error, EdgecapError) and error.meaning
     ]
     ours = [
-        Exit(DONE, "", "all went well"),
-        Exit(FAULT, "", "a fault of edgecap's own; EDGECAP_DEBUG=1 shows where"),
+        Exit(DONE, "", "success"),
+        Exit(FAULT, "", "a bug in edgecap; EDGECAP_DEBUG=1 shows a traceback"),
         Exit(USAGE, "", "the command line is wrong: an unknown command or option, or an unreadable value"),
         Exit(INTERRUPTED, "", "Ctrl-C, or cancelled in Prefect; the line says what goes on at Cloudflare"),
     ]
@@ -54,7 +54,7 @@ def exits() -> list[Exit]:
 
 
 def exit_summary() -> str:
-    """For the end of `edgecap --help`: one line a code."""
+    """The end of `edgecap --help`: one line per code."""
     names: dict[int, list[str]] = {}
     for each in exits():
         names.setdefault(each.code, []).append(each.name or each.meaning.partition(";")[0].partition(":")[0])
@@ -74,7 +74,7 @@ def debugging() -> bool:
 
 
 def report(error: BaseException) -> int:
-    """Say on stderr, in one line without secrets, what went wrong.
+    """Print an error on stderr, in one line without secrets.
 
     Returns:
         The exit code.
@@ -84,13 +84,13 @@ def report(error: BaseException) -> int:
     if isinstance(error, EdgecapError):
         complain(str(error))
         return error.exit_code
-    what = str(error) or "no more is known"
-    complain(f"a fault of edgecap's own: {type(error).__name__}: {what}; EDGECAP_DEBUG=1 shows where")
+    what = str(error) or "no details"
+    complain(f"a bug in edgecap: {type(error).__name__}: {what}; EDGECAP_DEBUG=1 shows a traceback")
     return FAULT
 
 
 def complain(line: str) -> None:
-    """Write `edgecap: <line>` to stderr, as one line, without secrets or control characters."""
+    """Print `edgecap: <line>` on stderr, as one line, without secrets or control characters."""
     clean = "".join(letter if letter.isprintable() else " " for letter in " ".join(line.split()))
     sys.stderr.write(f"edgecap: {redact(clean)}\n")
     sys.stderr.flush()

@@ -1,4 +1,4 @@
-"""`edgecap explain`: what becomes of a filter expression, before anything is asked of anybody."""
+"""`edgecap explain`: how edgecap would apply a filter expression, without asking the API."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from edgecap.protocols import PROTOCOL_NAMES
 from edgecap.requests import Bounds, Filter
 from edgecap.settings import load_settings
 
-_SHOWN = 8  # captures shown for a filter with `or`; a filter that needs more is one for a script
+_SHOWN = 8  # captures shown for a filter with `or`; a longer list is for scripts
 _LABEL = 28  # columns
 
 
 def explain(*expression: Annotated[str, Parameter(name="FILTER")], json: Json = False) -> None:
-    """Say what of a filter the API does, and what is left to do after the download.
+    """Show which part of a filter the API applies, and which part edgecap applies after the download.
 
     Args:
         expression: As for tcpdump, such as udp and src port 53; in quotes or not.
@@ -49,7 +49,7 @@ def explain(*expression: Annotated[str, Parameter(name="FILTER")], json: Json = 
         return
     sent = explained.filter.body()
     _line("sent to the API", f"{explained.filter}  {json_.dumps({'filter_v1': sent})}")
-    _line("applied after the download", explained.residual or "nothing: the API does all of it")
+    _line("applied after the download", explained.residual or "nothing: the API applies all of it")
     for note in (*explained.notes, *_about(text, names)):
         _line("note", note)
     if usable:
@@ -59,14 +59,17 @@ def explain(*expression: Annotated[str, Parameter(name="FILTER")], json: Json = 
 
 
 def _split(explained: Explained, bounds: Bounds, *, usable: bool) -> None:
-    """What an `or` could be split into, and what would be left to do then."""
+    """Print the captures into which an `or` could be split, and what would remain."""
     shown = Explained(
         explained.expression, explained.filter, explained.residual, explained.alternatives[:_SHOWN]
     )
     found = _alternatives(shown, bounds, usable=usable)
     more = explained.captures - len(found)
     done = not more and not any(each["residual"] for each in found)
-    _line("or", f"{explained.captures} captures would let the API do {'it all' if done else 'more of it'}")
+    _line(
+        "or",
+        f"with {explained.captures} captures the API would apply {'all of it' if done else 'more of it'}",
+    )
     for number, (each, narrower) in enumerate(zip(found, shown.alternatives, strict=True), start=1):
         _line(f"  {number}", each["command"] or str(narrower))
         if each["residual"]:
@@ -85,12 +88,14 @@ def _alternatives(explained: Explained, bounds: Bounds, *, usable: bool) -> list
 
 
 def _about(text: str, names: tuple[str, ...]) -> list[str]:
-    """Why there is no capture of it."""
+    """Why a capture does not accept the expression."""
     told = []
     if names:
-        told.append(f"{', '.join(names)}: looked up just now; a capture takes addresses only, so give those")
+        told.append(
+            f"{', '.join(names)}: looked up just now; a capture accepts only addresses, so give those"
+        )
     if len(text) > LONGEST:
-        told.append(f"a capture takes filters of {LONGEST:,} characters at most")
+        told.append(f"a capture accepts filters of at most {LONGEST:,} characters")
     return told
 
 
@@ -109,5 +114,5 @@ def _command(fields: Filter, text: str) -> str:
 
 
 def _line(label: str, value: str) -> None:
-    """A label and what it stands for, in one line, however long, so that it can be copied."""
+    """Print a label and its value in one line, however long, so that it can be copied."""
     console().print(f"{label:<{_LABEL}}{printable(value)}".rstrip(), soft_wrap=True)

@@ -1,4 +1,4 @@
-"""`edgecap incident list` and `show`: alerts that led to captures, and what became of them."""
+"""`edgecap incident list` and `show`: alerts that led to captures, and the results."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def list_command(*, limit: int = 50, archive: Archive = DEFAULT, json: Json = Fa
     """List incidents, newest first: open ones and closed ones.
 
     Args:
-        limit: Incidents at most; 0 for all.
+        limit: Maximum incidents; 0 for all.
         archive: Name of the archive in the settings.
         json: Print one JSON document.
     """
@@ -56,10 +56,10 @@ def list_command(*, limit: int = 50, archive: Archive = DEFAULT, json: Json = Fa
 def show(
     incident_id: Annotated[str, Parameter(name="ID")], /, *, archive: Archive = DEFAULT, json: Json = False
 ) -> None:
-    """Show one incident: its alert, its captures, and why it was decided so.
+    """Show one incident: its alert, its captures, and the rule that decided.
 
     Args:
-        incident_id: The incident's id, or the beginning of one.
+        incident_id: The incident's id, or its first characters.
         archive: Name of the archive in the settings.
         json: Print one JSON document.
     """
@@ -79,7 +79,7 @@ def show(
 
 @contextmanager
 def overviews(archive: str) -> Iterator[Overviews]:
-    """The incidents of an archive; also without an inbox, which is where the receiver runs."""
+    """The incidents of an archive; with the inbox's data if the receiver runs on this machine."""
     settings = load_settings()
     store = open_store(settings.archive(archive))
     try:
@@ -88,7 +88,7 @@ def overviews(archive: str) -> Iterator[Overviews]:
         yield Overviews(store, None)
         return
     except StoreError as error:
-        say(f"Without what the receiver knows: {error}")
+        say(f"Without the receiver's inbox: {error}")
         yield Overviews(store, None)
         return
     with inbox:
@@ -109,8 +109,8 @@ def _row(incident: Overview, parts: list[Part]) -> tuple[object, ...]:
 
 def _page(incident: Overview, parts: list[Part]) -> RenderableType:
     held, in_inbox = incident.held_back, incident.in_inbox
-    told = [f"joined by {held.joined} more"] if held.joined else []
-    told += [f"the same again: {held.repeated}"] if held.repeated else []
+    told = [f"{held.joined} joined"] if held.joined else []
+    told += [f"{held.repeated} repeated"] if held.repeated else []
     closed = incident.record.closed if incident.record else None
     rows: list[tuple[str, object]] = [
         ("incident", incident.id),
@@ -118,10 +118,10 @@ def _page(incident: Overview, parts: list[Part]) -> RenderableType:
         ("state", incident.state + (f": {incident.record}" if incident.record else "")),
         ("rule", incident.rule),
         ("opened", _time(incident.began) or "-"),
-        ("end told", _time(incident.over) or ("never" if incident.record else "-")),
+        ("ended", _time(incident.over) or ("no end reported" if incident.record else "-")),
         *([("closed", _time(closed))] if closed else []),
         *([("alerts", ", ".join(told))] if told else []),
-        *([("last heard of", _time(in_inbox.last))] if in_inbox else []),
+        *([("last alert", _time(in_inbox.last))] if in_inbox else []),
         *((f"{event} run", run) for event, run in (in_inbox.runs if in_inbox else {}).items()),
         *(("not sent", _waiting(each)) for each in incident.orders),
         *(("note", each) for each in (incident.record.remarks if incident.record else ())),
@@ -152,11 +152,11 @@ def _plans(incident: Overview) -> Iterator[tuple[str, Any]]:
 def _waiting(order: Any) -> str:
     if order.refused:
         return f"the {order.event}: Prefect refuses it: {order.refused}"
-    return f"the {order.event}: Prefect does not know of it yet"
+    return f"the {order.event}: not sent to Prefect yet"
 
 
 def _as_json(incident: Overview, parts: list[Part]) -> dict[str, Any]:
-    """What a script needs of an incident. Times are RFC 3339, UTC."""
+    """The JSON form of an incident. Times are RFC 3339, UTC."""
     in_inbox = incident.in_inbox
     return {
         "id": incident.id,

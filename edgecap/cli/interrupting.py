@@ -1,4 +1,4 @@
-"""Ctrl-C while a capture runs: what is asked, and what is said of the capture that is stopped or goes on."""
+"""Ctrl-C during a capture: the question, and the message about the capture that was stopped or goes on."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from edgecap.settings import Settings
 from edgecap.stores import open_store
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-MAY_BE_LOST = "what Cloudflare had not saved by then may be lost"
+MAY_BE_LOST = "packets that Cloudflare had not saved by then may be lost"
 
 
 class InterruptedRun(Protocol):
-    """A run of this process, as far as its end is told. As text: what became of its capture's stop."""
+    """A run in this process, as far as its end matters. As text: the result of stopping its capture."""
 
     @property
     def run_id(self) -> str:
-        """Prefect's id of it; empty before it has one."""
+        """Its id in Prefect; empty before it has one."""
         ...
 
     @property
     def capture_id(self) -> str:
-        """What Cloudflare accepted for it; empty before that."""
+        """The capture that Cloudflare accepted for it; empty before that."""
         ...
 
     @property
@@ -44,12 +44,12 @@ class InterruptedRun(Protocol):
 
     @property
     def was_stopped(self) -> bool:
-        """Whether somebody asked Cloudflare to stop the capture."""
+        """Whether a stop was requested at Cloudflare."""
         ...
 
 
 class Signalled(BaseException):
-    """A signal came. No `Exception`, and no KeyboardInterrupt, which others handle in ways of their own."""
+    """A signal arrived. Not an `Exception` or a KeyboardInterrupt, which libraries handle themselves."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -58,10 +58,10 @@ class Signalled(BaseException):
 
 @contextmanager
 def signals() -> Iterator[None]:
-    """Let SIGINT, SIGTERM and SIGHUP raise Signalled inside the block. A SIGHUP that is ignored stays so."""
+    """Make SIGINT, SIGTERM and SIGHUP raise Signalled inside the block. An ignored SIGHUP stays ignored."""
     before = {number: signal.getsignal(number) for number in _SIGNALS}
     for number, handler in before.items():
-        if number != signal.SIGHUP or handler is not signal.SIG_IGN:  # as `nohup` wants it
+        if number != signal.SIGHUP or handler is not signal.SIG_IGN:  # `nohup` ignores it
             signal.signal(number, _raise)
     try:
         yield
@@ -80,9 +80,9 @@ def asks(signalled: Signalled) -> bool:
 
 
 def stop_wanted(capture_id: str) -> bool:
-    """Ask whether to stop a full capture; the end of the input counts as yes."""
+    """Ask whether to stop a full capture; the end of the input means yes."""
     sys.stderr.write(
-        f"\nStop full capture {capture_id} at Cloudflare? What is not saved yet may be lost; if it is not "
+        f"\nStop full capture {capture_id} at Cloudflare? Unsaved packets may be lost; if it is not "
         "stopped, it goes on without this command. [Y/n] "
     )
     sys.stderr.flush()
@@ -90,7 +90,7 @@ def stop_wanted(capture_id: str) -> bool:
 
 
 def leave_now(request: SimpleRequest | FullRequest, capture_id: str, *, is_over: bool) -> NoReturn:
-    """End this process at once, and say what may go on."""
+    """Exit this process at once, and say what may go on."""
     words = "interrupted twice, and left at once"
     if isinstance(request, FullRequest) and not is_over:
         if capture_id:
@@ -110,7 +110,7 @@ def leave_now(request: SimpleRequest | FullRequest, capture_id: str, *, is_over:
 
 
 def _end_children() -> None:
-    """Prefect's temporary server, which would be ended by an exit in good order."""
+    """End Prefect's temporary server, which a normal exit would end."""
     with suppress(OSError, ValueError):
         for task in Path("/proc/self/task").iterdir():
             for child in (task / "children").read_text().split():
@@ -125,30 +125,30 @@ def left_behind(
     *,
     leave: bool,
 ) -> str:
-    """What an interrupted run leaves, and how to go on or to stop it."""
+    """What an interrupted run leaves behind, and how to go on or to stop it."""
     if isinstance(request, SimpleRequest):
         return _simple(request, settings, archive, run)
     if run.is_over:
         place = open_store(settings.bucket(request.bucket)).uri
         return (
-            f"interrupted; full capture {run.capture_id} is over at Cloudflare, its files are in {place}, "
-            "and `edgecap reconcile` brings them into the archive"
+            f"interrupted; full capture {run.capture_id} has ended at Cloudflare; its files are in {place}, "
+            "and `edgecap reconcile` archives them"
         )
     if leave and run.capture_id:
         place = open_store(settings.bucket(request.bucket)).uri
         return (
             f"interrupted; full capture {run.capture_id} goes on at Cloudflare until its "
-            f"{request.time_limit} s are over, and its files will be in {place}: `edgecap reconcile` brings "
-            f"them into the archive, `edgecap cancel {run.capture_id}` stops it"
+            f"{request.time_limit} s are over; its files will be in {place}. `edgecap reconcile` archives "
+            f"them, `edgecap cancel {run.capture_id}` stops it"
         )
     if run.capture_id and run.was_stopped:
         return f"interrupted; {run}; {MAY_BE_LOST}, and `edgecap reconcile` fetches the rest"
     if leave:
         return (
-            "interrupted before Cloudflare's answer was known; `edgecap lanes` shows whether a full capture "
+            "interrupted before Cloudflare answered; `edgecap lanes` shows whether a full capture "
             "runs, and `edgecap cancel ID` stops it"
         )
-    return f"interrupted; {run or 'nothing was asked of Cloudflare'}"
+    return f"interrupted; {run or 'nothing was sent to Cloudflare'}"
 
 
 def _simple(request: SimpleRequest, settings: Settings, archive: str, run: InterruptedRun) -> str:
@@ -157,16 +157,16 @@ def _simple(request: SimpleRequest, settings: Settings, archive: str, run: Inter
             identity.intent_id(run.run_id or "none")
         )
     except EdgecapError as error:
-        return f"interrupted, and the journal cannot say what was asked of Cloudflare: {error}"
+        return f"interrupted, and the journal cannot tell what was sent to Cloudflare: {error}"
     if found is None:
-        return "interrupted before anything was asked of Cloudflare; nothing goes on there"
+        return "interrupted before anything was sent to Cloudflare; nothing goes on there"
     ends = found.intent.body.get("offset_time", "")
-    again = f"`edgecap capture simple --seconds {request.time_limit} --at {ends}` asks for its window again"
+    again = f"`edgecap capture simple --seconds {request.time_limit} --at {ends}` requests its window again"
     if not found.capture_id:
         return (
             f"interrupted while the request waited; nothing goes on at Cloudflare, and {again} for 24 hours"
         )
     return (
-        f"interrupted; simple capture {found.capture_id} is done at Cloudflare; `edgecap reconcile` brings "
-        f"it into the archive, and {again} for 24 hours"
+        f"interrupted; simple capture {found.capture_id} is done at Cloudflare; `edgecap reconcile` archives "
+        f"it, and {again} for 24 hours"
     )

@@ -1,4 +1,4 @@
-"""`edgecap lanes`: what runs in each lane, who waits, and when each may start."""
+"""`edgecap lanes`: the running capture and the waiting runs of each lane, and their start times."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tasks.runtime.rest import PrefectApi
 
 @dataclass(frozen=True, slots=True)
 class InLine:
-    """A run that waits: its place follows from the order, and when it may start from that."""
+    """A waiting run, its position and its earliest start."""
 
     waiter: Waiter
     name: str
@@ -34,9 +34,9 @@ class InLine:
 
 @dataclass(frozen=True, slots=True)
 class LaneView:
-    """One lane as it is now. Times are aware; those of captures are the server's, the others ours.
+    """A lane's current state. Times are aware; captures' times are the server's, others this machine's.
 
-    `abandoned` is why certainly nobody holds the lane's slot at Prefect, which is taken; else it is empty.
+    `abandoned` is why the lane's slot at Prefect, though taken, certainly has no holder; else empty.
     """
 
     account: str
@@ -48,15 +48,15 @@ class LaneView:
 
     @property
     def free(self) -> bool:
-        """Whether the first run in line may start now."""
+        """Whether the first waiting run may start now."""
         return self.turn.now and not self.abandoned
 
 
 def lanes(*, account: Account | None = None, json: Json = False) -> None:
-    """Show each lane: what runs, who waits, when each may start.
+    """Show each lane: the capture that runs, the runs that wait, and when each may start.
 
     Args:
-        account: Name of the account in the settings; all of them if not given.
+        account: Name of the account in the settings. Default: all accounts.
         json: Print one JSON document.
     """
     settings = load_settings()
@@ -75,7 +75,7 @@ def lanes(*, account: Account | None = None, json: Json = False) -> None:
         print_json([lane_as_json(each) for each in views])
         return
     if not address:
-        say("No Prefect server runs here, so nobody can say who waits; `edgecap up` starts one.")
+        say("No Prefect server runs here, so the waiting runs are unknown; `edgecap up` starts one.")
     for each in views:
         show_lane(each)
 
@@ -83,15 +83,15 @@ def lanes(*, account: Account | None = None, json: Json = False) -> None:
 def view(
     account: str, kind: Kind, listing: Listing, runs: list[dict[str, Any]], timing: Timing, *, now: datetime
 ) -> LaneView:
-    """A lane, from what the API lists and the runs that Prefect says wait.
+    """Build a lane's view from the API's list and Prefect's waiting runs.
 
     Args:
         account: its name.
         kind: the lane's type.
         listing: `GET /pcaps`.
-        runs: flow runs as Prefect's API shows them.
-        timing: spacing, and when a waiter counts as urgent.
-        now: our time.
+        runs: flow runs from Prefect's API.
+        timing: spacing, and when a waiter becomes urgent.
+        now: this machine's time.
     """
     spacing = timedelta(seconds=timing.simple_spacing)
     turn = next_turn(
@@ -128,20 +128,20 @@ def _waiting(address: str, tag: str) -> list[dict[str, Any]]:
 
 
 def abandoned_slot(address: str, name: str, *, home: Path, after: timedelta | None = None) -> str:
-    """Why certainly nobody holds a lane's slot that is taken at Prefect; empty if it is free or held.
+    """Why a lane's taken slot certainly has no holder; empty if it is free or held.
 
     Args:
-        address: of the Prefect server's API; empty if there is none.
-        name: of the slot.
+        address: the Prefect server's API; empty if there is none.
+        name: the slot's name.
         home: state folder of the setup on this machine.
-        after: how long ago it must have been taken; two minutes if not given.
+        after: minimum time since it was taken; two minutes by default.
     """
     if not address:
         return ""
     with PrefectApi(address) as prefect:
         if not prefect.slot_is_taken(name):
             return ""
-    # Slots are taken for moments only, and importing Prefect takes longer than all else here.
+        # Slots are rarely taken, and importing Prefect takes longer than everything else here.
     point_at_prefect(home)
     from tasks.runtime.slot_holder import TAKEN, why_abandoned  # noqa: PLC0415
 
@@ -153,12 +153,12 @@ def show_lane(lane: LaneView) -> None:
     out = console()
     free = "free" if lane.turn.now else f"{lane.turn.reason}; next start {_clock(lane.turn.expected)}"
     if lane.turn.now and lane.abandoned:
-        free = "its slot is taken, and nobody holds it"
+        free = "its slot is taken, but no run holds it"
     out.print(f"{lane.kind} lane of account {lane.account}: {free}")
     if lane.abandoned:
         out.print(f"  slot: {lane.abandoned}; the next reconcile frees it, `edgecap reconcile` does so now")
     for capture in lane.running:
-        over = f", its time is over {_clock(ends(capture, lane.turn.at))}" if lane.kind == "full" else ""
+        over = f", until {_clock(ends(capture, lane.turn.at))}" if lane.kind == "full" else ""
         where = f" at {capture.colo}" if capture.colo else ""
         out.print(f"  runs: {capture.id}{where} is {capture.status}{over}")
     if lane.line:

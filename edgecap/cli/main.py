@@ -1,6 +1,6 @@
-"""Entry point of the `edgecap` command: the commands, and how each of their ends becomes an exit code.
+"""Entry point of the `edgecap` command: registers the commands, and turns each error into an exit code.
 
-Commands are named by where they live and imported when they run, so that `--help` and `version` are quick.
+Commands are registered by path and imported when they run, so that `--help` and `version` are fast.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def version(*, json: Json = False) -> None:
         console().print(__version__)
 
 
-# Name, where it lives, what its help says; the first line stands in the list of all commands.
+# Name, import path, help; the help's first line appears in the list of all commands.
 COMMANDS = (
     (
         "demo",
@@ -147,7 +147,7 @@ COMMANDS = (
     (
         "reconcile",
         "edgecap.cli.reconcile:reconcile",
-        """Resume dead runs, bring in captures that nobody fetched, remove temporary files.
+        """Resume dead runs, import captures that no run fetched, remove temporary files.
 
         `edgecap up` does so every ten minutes, and when a run dies.""",
     ),
@@ -163,16 +163,16 @@ COMMANDS = (
     (
         "summary",
         "edgecap.cli.summary:summary_command",
-        """Summarize files of packets: the verdict, who talks, how much, when.
+        """Summarize capture files: verdict, top talkers, volume, times.
 
         Reads any pcap or pcapng. Needs no settings, no account and no Prefect.""",
     ),
     (
         "merge",
         "edgecap.cli.summary:merge_command",
-        """Merge files of packets by time into one pcapng, in which each packet keeps its source.
+        """Merge capture files by time into one pcapng, in which each packet keeps its source.
 
-        Needs no settings, no account and no Prefect. Memory does not grow with the files.""",
+        Needs no settings, no account and no Prefect. Memory use does not depend on the files' size.""",
     ),
     ("list", "edgecap.cli.archive:list_command", "List the entries of the archive, newest first."),
     ("show", "edgecap.cli.archive:show", "Show one entry: request, capture, files with hashes and counts."),
@@ -191,7 +191,7 @@ COMMANDS = (
         """Read every byte and compare it with the manifests.
 
         Exits with 10 if packets are lost. Exits with 8 if the store could not be read; nothing is known about
-        those entries then. Names what an interrupted attempt left behind, and leaves it there.""",
+        those entries then. Lists leftovers of interrupted attempts, and keeps them.""",
     ),
 )
 CAPTURE_COMMANDS = (
@@ -224,7 +224,7 @@ BUCKET_COMMANDS = (
     (
         "policy",
         "edgecap.cli.rights:bucket_policy",
-        """Print the least rights that the keys of a bucket need.
+        """Print the minimal rights of a bucket's keys.
 
         For S3 a policy as JSON, for GCS commands, for R2 the kind of token; explanations go to stderr. With
         --cloudflare, prints what Cloudflare needs to write captures to the bucket.""",
@@ -234,7 +234,7 @@ ARCHIVE_COMMANDS = (
     (
         "policy",
         "edgecap.cli.rights:archive_policy",
-        """Print the least rights that the keys of an archive need.
+        """Print the minimal rights of an archive's keys.
 
         For S3 a policy as JSON, for GCS commands, for R2 the kind of token; explanations go to stderr.
         edgecap only adds to an archive, so its keys need no right to delete.""",
@@ -330,7 +330,7 @@ def run(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt as stopped:
         complain(str(stopped) or "interrupted")
         return INTERRUPTED
-    except Exception as error:  # noqa: BLE001 - whatever it is, it ends as one line and a code
+    except Exception as error:  # noqa: BLE001 - every error becomes one line and a code
         return report(error)
     return 0
 

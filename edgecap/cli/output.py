@@ -1,6 +1,6 @@
-"""Where output goes: data to stdout, everything about getting it to stderr; plain where nobody looks.
+"""Output: data to stdout, everything else to stderr; plain text unless a terminal shows it.
 
-`NO_COLOR`, a dumb terminal and anything that is no terminal get no colours and no control characters.
+With `NO_COLOR`, on a dumb terminal and without a terminal: no colours and no control characters.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-_UNLIMITED = 10_000  # columns; what reads a pipe wants whole lines
-_SHORT_ID = 8  # letters; enough for `edgecap show`
+_UNLIMITED = 10_000  # columns; readers of a pipe want whole lines
+_SHORT_ID = 8  # characters; enough for `edgecap show`
 
 
 def colourful(stream: TextIO) -> bool:
-    """Whether `stream` is a terminal that may get colours and have lines rewritten."""
+    """Whether `stream` is a terminal that supports colours and rewritten lines."""
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def console(stream: TextIO | None = None, *, width: int = _UNLIMITED) -> Console:
-    """A console for `stream`, stdout if not given; `width` counts where there is no terminal."""
+    """A console for `stream`, by default stdout; `width` applies where there is no terminal."""
     stream = stream or sys.stdout
     if colourful(stream):
         return Console(file=stream, highlight=False, emoji=False, markup=False)
@@ -45,13 +45,13 @@ def console(stream: TextIO | None = None, *, width: int = _UNLIMITED) -> Console
 
 
 def say(line: str) -> None:
-    """One line for the person, on stderr."""
+    """Print one line for the person, on stderr."""
     sys.stderr.write(f"{line}\n")
     sys.stderr.flush()
 
 
 def print_json(document: Any) -> None:
-    """The one JSON document of a command that was asked for `--json`."""
+    """Print the one JSON document of a command with `--json`."""
     sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
     sys.stdout.flush()
 
@@ -69,9 +69,9 @@ def table(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> Table:
 
 
 def print_table(out: Console, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print a table; where it is too wide, its last column stands below it, whole, and an `id` is cut short.
+    """Print a table; if it is too wide, print its last column below it, whole, and shorten an `id`.
 
-    A path that is broken over lines inside of a table cannot be copied.
+    A path that a table breaks over lines cannot be copied.
     """
     rows = list(rows)
     whole = table(columns, rows)
@@ -88,7 +88,7 @@ def print_table(out: Console, columns: Sequence[str], rows: Iterable[Sequence[ob
 
 
 def pairs(rows: Iterable[tuple[str, object]]) -> Table:
-    """Names and values below each other, without a head."""
+    """A table of names and values, without a head."""
     made = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     made.add_column(no_wrap=True)
     made.add_column(overflow="fold")
@@ -98,12 +98,12 @@ def pairs(rows: Iterable[tuple[str, object]]) -> Table:
 
 
 def printable(text: str) -> str:
-    """`text` with a space for what would control the terminal: names of files come from elsewhere."""
+    """`text` with spaces for terminal control characters: file names may come from elsewhere."""
     return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
 def program() -> str:
-    """How this command can be called again: `edgecap`, or its path if the shell would not find it."""
+    """How to call this command: `edgecap`, or its path if the shell would not find it."""
     if which("edgecap"):
         return "edgecap"
     return os.path.relpath(Path(sys.prefix) / "bin" / "edgecap")
@@ -111,7 +111,7 @@ def program() -> str:
 
 @contextmanager
 def quiet_ending() -> Iterator[None]:
-    """Let a reader of stdout go away early, as `head` does, without a traceback at exit."""
+    """Let a reader of stdout exit early, as `head` does, without a traceback at exit."""
     try:
         yield
         sys.stdout.flush()
@@ -120,4 +120,4 @@ def quiet_ending() -> Iterator[None]:
         raise SystemExit(DEAD_PIPE) from None
 
 
-DEAD_PIPE = 141  # what a shell reports for a program that SIGPIPE ended
+DEAD_PIPE = 141  # a shell's status for a program that SIGPIPE ended

@@ -1,4 +1,4 @@
-"""`edgecap policy check`: what the policy says, in words, before an alert finds it out in the night."""
+"""`edgecap policy check`: check the policy and explain it in words."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from edgecap.settings.alerts import AlertSettings
 
 
 def check(file: Annotated[Path | None, Parameter(name="FILE")] = None, /, *, json: Json = False) -> None:
-    """Read the policy and say what it means, rule by rule.
+    """Explain the policy in words, rule by rule.
 
-    Ends with exit code 3 and the place if it is wrong. A rule that can never match is warned of.
+    If the policy is wrong, exits with 3 and names the place. Warns of rules that can never match.
 
     Args:
-        file: The policy file; if not given, the settings' `receiver.policy`, or else the built-in rules.
+        file: The policy file. Default: the settings' `receiver.policy`, or else the built-in rules.
         json: Print one JSON document.
     """
     settings = load_settings()
@@ -53,13 +53,13 @@ def check(file: Annotated[Path | None, Parameter(name="FILE")] = None, /, *, jso
     for warning in warnings:
         say(f"warning: {printable(warning)}")
     if not path:
-        say("There is no policy file: the built-in rules count alone. `receiver.policy` names one.")
+        say("There is no policy file: only the built-in rules apply. `receiver.policy` names one.")
     elif not warnings:
         say(f"{path} has no errors.")
 
 
 def in_words(rule: Rule, bounds: Bounds) -> list[str]:
-    """What a rule says, in sentences without a full stop; `bounds` are the API's."""
+    """A rule in sentences without a full stop; `bounds` are the API's."""
     lines = [f"for {_matches(rule)}"]
     if not rule.capture:
         return [*lines, "captures nothing"]
@@ -83,7 +83,7 @@ def in_words(rule: Rule, bounds: Bounds) -> list[str]:
             lines.append(_narrowed(rule.expression, bounds))
         joins = f"joins alerts for one target for {rule.cooldown} s" if rule.cooldown else "joins no alerts"
         stops = ", stops a scheduled full capture" if rule.preempt else ""
-        lines.append(f"{joins}, takes {rule.daily_budget} captures a day at most{stops}")
+        lines.append(f"{joins}, takes at most {rule.daily_budget} captures a day{stops}")
     return lines
 
 
@@ -95,11 +95,13 @@ def _matches(rule: Rule) -> str:
 
 
 def _narrowed(expression: str, bounds: Bounds) -> str:
-    """What becomes of a rule's expression. That of an alert's target and protocol may let the API do more."""
+    """How a rule's expression is applied. An alert's target and protocol may let the API apply more."""
     explained = explain(" ".join(expression.split()), bounds=bounds)
-    done = "the API does all of it"
+    done = "the API applies all of it"
     if explained.residual:
-        done = f"the API takes {explained.filter}, and {explained.residual} is applied after the download"
+        done = (
+            f"the API applies {explained.filter}, and edgecap applies {explained.residual} after the download"
+        )
     return f"narrows each to {explained.expression}: {done}"
 
 
@@ -110,13 +112,13 @@ def _limits(rule: Rule) -> str:
 
 
 def _warnings(policy: Policy, over: list[tuple[str, ...]], alerts: AlertSettings) -> list[str]:
-    """Rules of the file that never match, and why."""
+    """Rules of the file that never match, with the reason."""
     on = {name for name in type(alerts).model_fields if getattr(alerts, name) is not None}
     found = []
     for rule, takers in zip(policy.rules, over, strict=False):
         if takers:
             names = " and ".join(map(repr, takers))
-            found.append(f"rule {rule.name!r} can never match: {names} before it takes all that it would")
+            found.append(f"rule {rule.name!r} can never match: {names} before it matches all its alerts")
         elif on and "*" not in rule.source and not on & set(rule.source):
             which = " and ".join(rule.source)
             found.append(f"rule {rule.name!r} can never match: alerts from {which} are off in the settings")

@@ -1,4 +1,4 @@
-"""The environment in which this process is a client of Prefect: set before Prefect is imported."""
+"""The environment of Prefect's client in this process: set before Prefect is imported."""
 
 from __future__ import annotations
 
@@ -26,23 +26,22 @@ _ALSO_WITHOUT_SETUP = (
 
 
 def point_at_prefect(home: Path) -> str:
-    """Choose the server: `PREFECT_API_URL`, else the setup that runs in `home`, else Prefect's own choice.
+    """Choose the server: `PREFECT_API_URL`, else the setup that runs in `home`, else Prefect's default.
 
     Args:
         home: state folder of the setup on this machine.
 
     Returns:
-        The address of that server's pages, as far as it is known; empty if not.
+        The address of that server's UI; empty if unknown.
 
     Raises:
-        SetupError: a server is named and does not answer.
-        ConfigError: a variable about proxies, certificates or Prefect's address cannot be used.
+        SetupError: the named server does not answer.
+        ConfigError: a variable about proxies, certificates or Prefect's address is invalid.
         StoreError: the file of certificates for Prefect's client cannot be written below TMPDIR.
     """
     home = home.resolve()
-    # Prefect's console lines would tear the progress bar apart; they go to its UI all the same.
-    # What goes wrong in threads of Prefect's own, such as a slot that is taken for now, has no flow's logger;
-    # the flow sees it and tries again.
+    # Prefect's console lines would break the progress bar; they still go to its UI. Errors in Prefect's own
+    # threads, such as a slot that is taken, have no flow's logger; the flow sees them and retries.
     quiet = ("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "PREFECT_INTERNAL_LOGGING_LEVEL")
     wanted = {} if debugging() else dict.fromkeys(quiet, "CRITICAL")
     api_url, pages = prefect_api_url(), ""
@@ -53,7 +52,7 @@ def point_at_prefect(home: Path) -> str:
     else:
         ours = prefect_settings(home, 0)
         wanted |= {name: ours[name] for name in _ALSO_WITHOUT_SETUP}
-        # Its first start migrates a database, which takes a busy machine longer than Prefect grants.
+        # Its first start migrates a database; on a busy machine that exceeds Prefect's timeout.
         wanted["PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS"] = "180"
     for name, value in wanted.items():
         os.environ.setdefault(name, value)
@@ -76,5 +75,5 @@ def _require(api_url: str) -> None:
         ) from None
     if answer.is_server_error:
         raise SetupError(
-            f"the Prefect server answers {answer.status_code}", where=api_url, hint="look at its log"
+            f"the Prefect server answers {answer.status_code}", where=api_url, hint="check its log"
         )

@@ -1,4 +1,4 @@
-"""`edgecap receive`: take alerts, until Ctrl-C or SIGTERM."""
+"""`edgecap receive`: take alerts until Ctrl-C or SIGTERM."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def receive(
     """Take alerts and start captures for them.
 
     Args:
-        host: Address to listen at; the settings' `receiver.host` if not given.
-        port: Port to listen at; the settings' `receiver.port` if not given, a free one if 0.
+        host: Address to listen at. Default: the settings' `receiver.host`.
+        port: Port to listen at; 0 takes a free one. Default: the settings' `receiver.port`.
     """
     settings = load_settings()
     check_network()
@@ -35,5 +35,5 @@ def receive(
 
 def _tell(address: str, receiving: Receiving) -> None:
     for name, door in receiving.doors.items():
-        say(f"{address}/alerts/{name}{'  open to anybody, without a secret' if door.open else ''}")
-    say("It takes alerts. Ctrl-C ends it.")
+        say(f"{address}/alerts/{name}{'  open to anyone, without a secret' if door.open else ''}")
+    say("Ready for alerts. Ctrl-C stops it.")

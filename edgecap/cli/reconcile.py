@@ -1,4 +1,4 @@
-"""`edgecap reconcile`: have what died taken up again, and finish or clean what was left behind, now."""
+"""`edgecap reconcile`: resume dead runs, and finish or remove what they left, now."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from edgecap.settings import load_settings
 
 
 def reconcile(*, adopt: Literal["ours", "all"] = "ours", json: Json = False) -> None:
-    """Finish or clean what was left behind: lost captures, dead runs, temporary files.
+    """Resume dead runs, import captures that no run fetched, remove temporary files.
 
     Args:
         adopt: Bring in captures that edgecap started, or all captures of the account.

@@ -1,4 +1,4 @@
-"""`python -m edgecap.cli.reference` writes the pages made from `--help` and the error tree."""
+"""`python -m edgecap.cli.reference` writes the pages generated from `--help` and the error tree."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ CLI_PAGE = Path("docs/cli.md")
 EXITS_PAGE = Path("docs/exit-codes.md")
 _HEAD = """# The command line
 
-What `--help` says of every command. [Exit codes](exit-codes.md) are a contract for scripts. Written by
+The `--help` of every command. [Exit codes](exit-codes.md) are a contract for scripts. Written by
 `python -m edgecap.cli.reference`.
 """
 
 
 def commands() -> list[tuple[str, ...]]:
-    """The words of every command, the whole program first."""
+    """The words of every command, the program itself first."""
     found: list[tuple[str, ...]] = [()]
     for name in app.resolved_commands():
         if not name.startswith("-"):

@@ -1,4 +1,4 @@
-"""`edgecap report`: one entry or incident as a page that any browser shows, with nothing else needed."""
+"""`edgecap report`: write an entry or incident as one self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -37,23 +37,23 @@ def report(
     archive: Archive = DEFAULT,
     json: Json = False,
 ) -> None:
-    """Write the report of an entry or an incident: one HTML file, which needs nothing else.
+    """Write the report of an entry or an incident as one self-contained HTML file.
 
     Args:
-        report_id: The id of a capture or of an incident, or the beginning of one; or an entry's path.
-        output: The file to write, `edgecap-ID.html` here if not given; - writes to stdout.
+        report_id: The id of a capture or an incident, or its first characters; or an entry's path.
+        output: The file to write; - writes to stdout. Default: `edgecap-ID.html` in this folder.
         force: Replace an existing file.
         archive: Name of the archive in the settings.
-        json: Print one JSON document: the file and what it is of.
+        json: Print one JSON document with the file and its entry or incident.
     """
     if json and output == STDOUT:
         raise InvalidRequest(
             "--json and the page cannot both go to stdout",
             field="--output",
-            hint="give a file to one of them",
+            hint="write one of them to a file",
         )
     if output and output != STDOUT and output.startswith("-"):
-        raise InvalidRequest(f"{output!r} is no file but an option", field="--output", hint="give a file")
+        raise InvalidRequest(f"{output!r} is an option, not a file", field="--output", hint="give a file")
     settings = load_settings()
     store = open_store(settings.archive(archive))
     links = links_to(settings.receiver.report_url)
@@ -76,21 +76,21 @@ def report(
     if json:
         print_json({"file": str(target), "kind": kind, "id": name})
     else:
-        print(target)  # noqa: T201 - the one line that a script wants
+        print(target)  # noqa: T201 - the only line on stdout, for scripts
 
 
 def _find(store: Store, known: Overviews, wanted: str) -> Entry | Overview:
-    """What has this id, or begins so.
+    """The entry or incident with this id, or whose id begins so.
 
     Raises:
-        EntryMissing: nothing does, or more than one.
+        EntryMissing: there is none, or more than one.
         Damaged: its record cannot be read.
         StoreError: the archive cannot be read.
     """
     beginning = wanted.strip().lower()
     incidents = known.ids(beginning) if beginning.isalnum() else []
     if incidents == [beginning]:
-        return known.find(beginning)  # no need to look for a capture of that id in the whole archive
+        return known.find(beginning)  # no need to search the whole archive for a capture of that id
     try:
         entry = find_entry(store, wanted)
     except EntryMissing:
@@ -99,9 +99,9 @@ def _find(store: Store, known: Overviews, wanted: str) -> Entry | Overview:
         if not beginning.isalnum():
             raise
         raise EntryMissing(
-            f"there is no entry and no incident {wanted!r}, or several entries begin so",
+            f"there is no entry or incident {wanted!r}, or several entries begin with it",
             where=store.uri,
-            hint="`edgecap list` and `edgecap incident list` show those there are",
+            hint="`edgecap list` and `edgecap incident list` show all ids",
         ) from None
     if incidents and entry.manifest.entry_id != wanted.strip():
         raise EntryMissing(
@@ -112,16 +112,18 @@ def _find(store: Store, known: Overviews, wanted: str) -> Entry | Overview:
 
 
 def _write(target: Path, page: str, *, force: bool) -> None:
-    """Put the page into a file, whole or not at all.
+    """Write the page to a file, completely or not at all.
 
     Raises:
-        InvalidRequest: there is a file already, and it is not to be replaced; or no folder for it.
+        InvalidRequest: the file exists and may not be replaced, or its folder does not exist.
         StoreError: it cannot be written.
     """
     if target.is_dir():
         raise InvalidRequest(f"{target} is a folder", field="--output", hint="give a file in it")
     if not target.parent.is_dir():
-        raise InvalidRequest(f"there is no folder {target.parent}", field="--output", hint="make it first")
+        raise InvalidRequest(
+            f"the folder {target.parent} does not exist", field="--output", hint="create it first"
+        )
     beside = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")
     with explained(target):
         try:
@@ -132,7 +134,7 @@ def _write(target: Path, page: str, *, force: bool) -> None:
                 rename_new(beside, target)
         except FileExistsError:
             raise InvalidRequest(
-                f"{target} is there already",
+                f"{target} already exists",
                 field="--output",
                 hint="--force replaces it, -o names another file",
             ) from None

@@ -1,4 +1,4 @@
-"""`edgecap resolve`: say what became of a request where Cloudflare's list of captures cannot tell."""
+"""`edgecap resolve`: record whether Cloudflare accepted a request, if its list of captures cannot tell."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def resolve(
     archive: Archive = DEFAULT,
     json: Json = False,
 ) -> None:
-    """Say what became of a request, or show which captures may be its own.
+    """Record whether Cloudflare accepted a request, or show the captures that may be its own.
 
     Args:
-        intent: The intent's id or the beginning of it, as the failed run's message has it.
+        intent: The intent's id or its first characters, from the failed run's message.
         capture: The id of the capture that Cloudflare accepted for it.
         not_accepted: Cloudflare accepted no capture for it.
-        archive: Name of the archive whose journal knows the intent.
+        archive: Name of the archive with the intent's journal.
         json: Print one JSON document.
     """
     if capture and not_accepted:
@@ -53,12 +53,14 @@ def resolve(
     if capture:
         say_accepted(journal, record, asyncio.run(_get(settings, record, capture)))
         line = (
-            f"Intent {name} led to capture {capture}. `edgecap reconcile` brings it in, if its run is over."
+            f"Intent {name} led to capture {capture}. `edgecap reconcile` archives it, if its run has ended."
         )
         _say(line, json=json, intent=name, capture=capture)
     elif not_accepted:
         say_not_accepted(journal, record, at=datetime.now(UTC))
-        line = f"Intent {name} is over: nothing was accepted for it, and nothing will be posted for it."
+        line = (
+            f"Intent {name} is closed: Cloudflare accepted nothing for it, and edgecap posts nothing for it."
+        )
         _say(line, json=json, intent=name, capture=None)
     else:
         _show(record, candidates(record, asyncio.run(_list(settings, record))), json=json)
@@ -85,7 +87,7 @@ def _say(line: str, *, json: bool, intent: str, capture: str | None) -> None:
 
 def _show(record: JournalRecord, found: list[Candidate], *, json: bool) -> None:
     intent = record.intent
-    state = f"capture {record.capture_id}" if record.accepted else "no capture is known"
+    state = f"capture {record.capture_id}" if record.accepted else "no known capture"
     if record.ended:
         state = f"over: {record.ended.reason}"
     posted = [rfc3339(posting.at) for posting in record.postings]
@@ -100,7 +102,7 @@ def _show(record: JournalRecord, found: list[Candidate], *, json: bool) -> None:
     out.print(f"  run: {intent.run or 'unknown'}")
     out.print(f"  posted: {', '.join(posted) or 'never'}")
     if not found:
-        out.print("The list of captures shows none that could be its own.")
+        out.print("The list of captures shows none that may be its own.")
         return
     rows = [
         (

@@ -1,4 +1,4 @@
-"""`edgecap archive policy` and `edgecap bucket policy`: the least that the keys must be allowed to do."""
+"""`edgecap archive policy` and `edgecap bucket policy`: the minimal rights of the keys."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from edgecap.stores.rights import Rights, archive_rights, bucket_rights, cloudfl
 
 
 def archive_policy(name: Annotated[str, Parameter(name="NAME")] = DEFAULT, /) -> None:
-    """Print what the keys of an archive must be allowed to do, and nothing more.
+    """Print the minimal rights of an archive's keys.
 
     Args:
         name: Name of the archive in the settings.
@@ -24,11 +24,11 @@ def archive_policy(name: Annotated[str, Parameter(name="NAME")] = DEFAULT, /) ->
 def bucket_policy(
     name: Annotated[str, Parameter(name="NAME")] = DEFAULT, /, *, cloudflare: bool = False
 ) -> None:
-    """Print what the keys of a bucket must be allowed to do, and nothing more.
+    """Print the minimal rights of a bucket's keys.
 
     Args:
         name: Name of the bucket in the settings.
-        cloudflare: Print what Cloudflare needs in the bucket, instead of what edgecap needs.
+        cloudflare: Print the rights that Cloudflare needs in the bucket, instead of edgecap's.
     """
     place = load_settings().bucket(name)
     _print(cloudflare_rights(place) if cloudflare else bucket_rights(place))

@@ -1,6 +1,6 @@
-"""A capture in this process, which Prefect's UI shows too: its progress, and what Ctrl-C does about it.
+"""Run a capture in this process and in Prefect's UI: show its progress, handle Ctrl-C.
 
-The run has a thread of its own, so that this one can always heed a signal, ask and answer.
+The run has its own thread, so that the main thread can always handle a signal, ask and answer.
 """
 
 from __future__ import annotations
@@ -36,17 +36,17 @@ if TYPE_CHECKING:
     from tasks.archive import EntrySummary
     from tasks.runtime.cancelling import Watched
 
-LOOK = 1.0  # seconds between two looks at the run's progress
-REPORTED = 5.0  # seconds for Prefect to hear of the end of a run that was interrupted
+LOOK = 1.0  # seconds between two checks of the run's progress
+REPORTED = 5.0  # seconds to report the end of an interrupted run to Prefect
 _OURS = {"tasks", "flows"}
 
 
 class CancelledInPrefect(Exception):
-    """Somebody cancelled the run, not at this terminal. Its text says what became of the capture."""
+    """The run was cancelled in Prefect, not at this terminal. The text says what became of the capture."""
 
 
 class _Listener(logging.Handler):
-    """Hears what the flow and its tasks say of themselves, and from whom: that is the run's id."""
+    """Receives the log lines of the flow and its tasks, and with them the run's id."""
 
     def __init__(self, on_line: Callable[[str], None]) -> None:
         super().__init__(logging.INFO)
@@ -62,7 +62,7 @@ class _Listener(logging.Handler):
 
 
 class _Shown:
-    """The run's progress on stderr: a bar on a terminal, else a line whenever there is news."""
+    """The run's progress on stderr: a bar on a terminal, else a line per change."""
 
     def __init__(self, title: str) -> None:
         self._bar: Progress | None = None
@@ -89,7 +89,7 @@ class _Shown:
         self.end()
 
     def end(self) -> None:
-        """Leave the terminal to others."""
+        """Stop writing to the terminal."""
         if self._bar:
             self._bar.stop()
 
@@ -112,19 +112,18 @@ def run_capture(
     archive: str,
     detach: bool = False,
 ) -> EntrySummary:
-    """Run the flow `capture` here, against the Prefect server there is, and wait for its end.
+    """Run the flow `capture` in this process with the chosen Prefect server, and wait for its end.
 
     Args:
         request: what to capture.
-        settings: those in force.
+        settings: the current settings.
         account: name of the account.
         archive: name of the archive.
-        detach: whether Ctrl-C leaves a full capture running at Cloudflare.
+        detach: Ctrl-C leaves a full capture running at Cloudflare.
 
     Raises:
-        EdgecapError: what the flow ended with; NotStopped if a capture was to be stopped and may go on.
-        KeyboardInterrupt: Ctrl-C, or somebody cancelled it in Prefect; its text says what became of the
-            capture.
+        EdgecapError: the flow's error; NotStopped if a capture may go on although it was to be stopped.
+        KeyboardInterrupt: Ctrl-C, or cancelled in Prefect; the text says what became of the capture.
     """
     pages = point_at_prefect(settings.home)
     with _Shown(str(request)) as shown, signals():
@@ -140,7 +139,7 @@ def run_capture(
                     )
                 except Signalled:
                     leave_now(request, run.capture_id, is_over=run.is_over)
-        except CancelledInPrefect as cancelled:  # also while Ctrl-C's question is open
+        except CancelledInPrefect as cancelled:  # even while the question of Ctrl-C waits for an answer
             if run.may_go_on:
                 raise NotStopped(str(cancelled)) from None
             raise KeyboardInterrupt(str(cancelled)) from None
@@ -155,7 +154,7 @@ def end_interrupted(
     detach: bool,
     signalled: Signalled,
 ) -> EntrySummary:
-    """End the run as the person wants it; meanwhile it goes on."""
+    """End the run as the person chooses; it continues until then."""
     going_on = isinstance(request, FullRequest) and bool(run.capture_id) and not run.is_over
     leave = detach
     if going_on and not detach and asks(signalled):
@@ -163,7 +162,7 @@ def end_interrupted(
     if (entry := run.ended_by_itself()) is not None:
         return entry
     if going_on and not leave:
-        say(f"Stopping full capture {run.capture_id} at Cloudflare. Ctrl-C again leaves at once.")
+        say(f"Stopping full capture {run.capture_id} at Cloudflare. Ctrl-C again exits at once.")
     run.end(leave=leave)
     if run.may_go_on:
         raise NotStopped(f"interrupted; {run}")
@@ -171,7 +170,7 @@ def end_interrupted(
 
 
 class _Run:
-    """The flow in a thread of its own."""
+    """The flow in its own thread."""
 
     def __init__(
         self,
@@ -200,7 +199,7 @@ class _Run:
 
     @property
     def capture_id(self) -> str:
-        """The capture, once it was accepted."""
+        """The capture's id, once it was accepted."""
         return self._watched.capture_id if self._watched else ""
 
     @property
@@ -210,12 +209,12 @@ class _Run:
 
     @property
     def was_stopped(self) -> bool:
-        """Whether stopping the capture was tried."""
+        """Whether a stop of the capture was tried."""
         return self._watched is not None and self._watched.stopped is not None
 
     @property
     def may_go_on(self) -> bool:
-        """Whether the capture was to be stopped, and that failed, or it may still turn up."""
+        """Whether stopping the capture failed, or it may still appear."""
         stopped = self._watched.stopped if self._watched else None
         return isinstance(stopped, EdgecapError) or (
             isinstance(stopped, Stopped) and stopped.outcome is Stopping.UNSEEN
@@ -225,17 +224,17 @@ class _Run:
         """Wait for the run's end.
 
         Raises:
-            EdgecapError: what the flow ended with.
-            CancelledInPrefect: somebody cancelled it there.
+            EdgecapError: the flow's error.
+            CancelledInPrefect: it was cancelled there.
         """
         return self._future.result()
 
     def ended_by_itself(self) -> EntrySummary | None:
-        """The run's result, if it has ended while the person was asked."""
+        """The run's result, if it ended during the question."""
         return self._future.result() if self._future.done() else None
 
     def end(self, *, leave: bool) -> None:
-        """End the run, and wait until its capture is stopped, or is known not to be."""
+        """End the run, and wait until its capture is stopped or stopping it has failed."""
         self._unwanted.set()
         told = False
         while not self._future.done() and not self.was_stopped:
@@ -248,15 +247,15 @@ class _Run:
             if told and leave:
                 break
             time.sleep(0.05)
-        until = time.monotonic() + REPORTED  # the capture matters; how Prefect shows the run, less so
+        until = time.monotonic() + REPORTED  # the capture matters more than the run's state in Prefect
         while not self._future.done() and time.monotonic() < until:
             time.sleep(0.05)
         if not self._future.done() and not leave:
             self._tell_prefect()
 
     def _tell_prefect(self) -> None:
-        """Say that the run was cancelled, which it cannot itself: else it is taken for one that crashed."""
-        address = os.environ.get("PREFECT_API_URL", "")  # a server for this capture alone ends with it
+        """Report the run as cancelled; otherwise Prefect would show it as crashed."""
+        address = os.environ.get("PREFECT_API_URL", "")  # a temporary server ends with this process
         if address and self.run_id:
             with suppress(SetupError), PrefectApi(address, timeout=REPORTED, retry=False) as prefect:
                 prefect.cancel(self.run_id)
@@ -264,7 +263,7 @@ class _Run:
     def _work(self) -> None:
         try:
             self._future.set_result(asyncio.run(self._capture()))
-        except BaseException as error:  # noqa: BLE001 - whatever it is, the other thread waits for it
+        except BaseException as error:  # noqa: BLE001 - the main thread raises it
             self._future.set_exception(error)
 
     async def _capture(self) -> EntrySummary:
@@ -275,7 +274,7 @@ class _Run:
         from tasks.runtime.retry import PREFECT_AWAY  # noqa: PLC0415 - the same
 
         if get_current_settings().api.url is None:
-            say("No Prefect server runs, so one is started for this capture alone; `edgecap up` keeps one.")
+            say("No Prefect server runs, so this capture starts a temporary one; `edgecap up` keeps one.")
         for name in RUN_LOGGERS:
             logging.getLogger(name).addHandler(self._listener)
         showing = asyncio.create_task(self._show())
@@ -288,13 +287,13 @@ class _Run:
                 raise prefect_away(error, self._watched) from error
             if self._watched and self._watched.wanted.is_set() and not state.is_completed():
                 raise CancelledInPrefect(f"cancelled in Prefect; {self}")
-            # The flow returns a state, and Prefect hands over that one's result: its types do not know that.
+            # The flow returns a state, and Prefect returns that state's result: its types do not show that.
             return cast("EntrySummary", await state.aresult())
         finally:
             showing.cancel()
 
     async def _show(self) -> None:
-        """Show the run's own progress artifact, which is what the UI shows."""
+        """Show the run's progress artifact, as the UI does."""
         from prefect.client.orchestration import get_client  # noqa: PLC0415 - after the environment is set
         from prefect.client.schemas.filters import (  # noqa: PLC0415 - the same
             ArtifactFilter,
@@ -304,7 +303,7 @@ class _Run:
 
         from tasks.runtime.cancelling import RUNS  # noqa: PLC0415 - the same
 
-        while self.run_id not in RUNS:  # noqa: ASYNC110 - whatever thread logs first sets it
+        while self.run_id not in RUNS:  # noqa: ASYNC110 - the first log line of any thread sets it
             await asyncio.sleep(0.05)
         self._watched = RUNS[self.run_id]
         if self._pages:
@@ -315,7 +314,7 @@ class _Run:
         )
         async with get_client() as client:
             while True:
-                with suppress(Exception):  # for the eye only: a server in trouble ends the run itself
+                with suppress(Exception):  # only for display: if the server fails, the run itself ends
                     for artifact in await client.read_artifacts(artifact_filter=mine):
                         self._shown.per_cent(float(str(artifact.data)))
                 await asyncio.sleep(LOOK)

@@ -1,4 +1,4 @@
-"""Ending well: SIGTERM ends a command as Ctrl-C does, and nothing interrupts the cleaning up."""
+"""Clean shutdown: SIGTERM ends a command like Ctrl-C, and nothing interrupts the cleanup."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from deployments.local.processes import heed_interrupts
 
 @contextmanager
 def ending_well() -> Iterator[None]:
-    """Let SIGINT and SIGTERM raise KeyboardInterrupt inside the block; after it, both are ignored.
+    """Make SIGINT and SIGTERM raise KeyboardInterrupt inside the block; ignore both after it.
 
-    To be entered inside of what stops programs, so that a second Ctrl-C leaves none of them behind.
+    Enter it inside the block that stops programs, so that a second Ctrl-C leaves none of them running.
     """
     heed_interrupts()
     signal.signal(signal.SIGTERM, _interrupt)

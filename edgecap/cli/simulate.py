@@ -1,4 +1,4 @@
-"""`edgecap simulate`: a Cloudflare edge on this machine. Its flags are all options of the simulator."""
+"""`edgecap simulate`: a Cloudflare edge on this machine. Its options are the simulator's."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _KINDS: dict[Any, Any] = {int: int, float: float, Path | None: Path}
 
 
 def simulate(**given: Any) -> None:
-    """Be a Cloudflare edge on this machine, until Ctrl-C or SIGTERM."""
+    """Simulate a Cloudflare edge on this machine, until Ctrl-C or SIGTERM."""
     chosen = {name: value for name, value in given.items() if value is not None}
     chosen["set"] = dict(_choice(text) for text in chosen.get("set", []))
     try:
@@ -29,7 +29,7 @@ def simulate(**given: Any) -> None:
         first = error.errors(include_input=False, include_url=False)[0]
         option = _option(str(first["loc"][0])) if first["loc"] else ""
         raise InvalidRequest(
-            f"{option}: {first['msg']}", hint="`edgecap simulate --help` says what can be given"
+            f"{option}: {first['msg']}", hint="`edgecap simulate --help` lists the valid values"
         ) from None
     run(options, _tell)
 
@@ -42,7 +42,7 @@ def _choice(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals:
         raise InvalidRequest(
-            f"{text!r} is no choice", field="--set", hint="give name=value, such as list_lag=5"
+            f"{text!r} is not NAME=VALUE", field="--set", hint="give name=value, such as list_lag=5"
         )
     return name.strip(), value.strip()
 
@@ -51,11 +51,11 @@ def _tell(variables: dict[str, str]) -> None:
     for name, value in variables.items():
         sys.stdout.write(f"export {name}={shlex.quote(value)}\n")
     sys.stdout.flush()
-    say("The simulated edge answers; Ctrl-C ends it.")
+    say("The simulated edge is ready; Ctrl-C stops it.")
 
 
 def _signature() -> inspect.Signature:
-    """One keyword for each option; what is secret is text here, and the model keeps it."""
+    """One keyword per option; secrets are text here, and the model hides them."""
     parameters = []
     for name, field in SimulatorOptions.model_fields.items():
         kind: Any = list[str] if name in _MANY else _KINDS.get(field.annotation, str)
@@ -63,7 +63,7 @@ def _signature() -> inspect.Signature:
         if field.default_factory is None and field.default is not None:
             text += f" (default: {field.default})"
         if name in _MANY:
-            text += " (may be given more than once)"
+            text += " (may be repeated)"
         hint: Any = Annotated[kind | None, Parameter(name=_option(name), help=text, show_default=False)]
         parameters.append(
             inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=hint)

@@ -1,4 +1,4 @@
-"""`edgecap summary`: what is in files of packets. `edgecap merge`: several of them as one, by time."""
+"""`edgecap summary`: summarize capture files. `edgecap merge`: merge several into one, by time."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ def summary_command(
     sampled: bool = False,
     json: Json = False,
 ) -> None:
-    """Say what is in files of packets.
+    """Summarize capture files: verdict, top talkers, volume, times.
 
     Args:
         files: pcap or pcapng, plain or packed with gzip or zstd; - for standard input.
-        filter: Count only packets that match, written as for tcpdump.
-        flows: Write a table of all flows there, as Parquet.
+        filter: Count only packets that match, as for tcpdump.
+        flows: Write a table of all flows to this file, as Parquet.
         sampled: The packets are samples, as in simple captures; the summary says so.
         json: Print one JSON document: docs/summary.schema.json describes it.
     """
-    summary = _summarized(_named(files, "nothing to summarise"), filter, flows, sampled=sampled)
+    summary = _summarized(_named(files, "nothing to summarize"), filter, flows, sampled=sampled)
     if json:
         print_json(summary.model_dump(mode="json"))
     else:
@@ -57,17 +57,17 @@ def merge_command(
     filter: Filter = "",  # noqa: A002 - the option's name
     json: Json = False,
 ) -> None:
-    """Merge files of packets by time into one pcapng.
+    """Merge capture files by time into one pcapng.
 
     Args:
         files: pcap or pcapng, plain or packed with gzip or zstd. They are not changed.
         output: The new file. An existing file is not replaced.
-        filter: Merge only packets that match, written as for tcpdump.
+        filter: Merge only packets that match, as for tcpdump.
         json: Print one JSON document.
     """
     sources = [MergeSource(Path(each), name=each) for each in _named(files, "nothing to merge")]
     for each in sources:
-        if each.path.is_fifo():  # sources are read side by side, a piece of each at a time
+        if each.path.is_fifo():  # sources are read in parallel, a piece at a time
             raise InvalidRequest(
                 "a pipe cannot be merged", field="FILE", where=str(each.path), hint="write it to a file"
             )
@@ -88,11 +88,11 @@ def merge_command(
 
 
 def _complain(damaged: dict[str, str]) -> None:
-    """What could be read was used; that it was not all is an error all the same, as in other packet tools."""
+    """Raise if a file was damaged. Its readable part was used, but it is an error, as in other tools."""
     if damaged:
         first, what = next(iter(damaged.items()))
         more = f", and {len(damaged) - 1} more" if len(damaged) > 1 else ""
-        raise Damaged(f"not all could be read: {what}", where=f"{first}{more}", hint="fetch it again")
+        raise Damaged(f"a part could not be read: {what}", where=f"{first}{more}", hint="fetch it again")
 
 
 def _source_json(merged: MergedSource) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A summary for a terminal: the verdict first, then what it rests on."""
+"""A summary for a terminal: the verdict first, then its evidence."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _WIDTH = 60  # columns of the timeline
 
 
 def print_summary(out: Console, summary: Summary) -> None:
-    """Everything that a person needs to see of a summary."""
+    """Print a summary for people."""
     out.print(Text(printable(summary.verdict), "bold"))
     for finding in summary.findings:
         out.print(f"\n{finding.title} ({finding.likelihood})")
@@ -145,7 +145,7 @@ def _many(number: int, *, exact: bool) -> str:
 
 
 def _percent(share: float) -> str:
-    # What is not all of it must not be called all of it.
+    # Less than all is never shown as 100%.
     return f"{min(share, 0.999) if share < 1 else 1:.1%}"
 
 
@@ -154,7 +154,7 @@ def _bits(rate: float) -> str:
         if rate < 1000 or unit == "Gbit/s":  # noqa: PLR2004 - the next unit
             return f"{rate:,.1f} {unit}"
         rate /= 1000
-    raise AssertionError("the last unit takes any rate")
+    raise AssertionError("the last unit fits any rate")
 
 
 def _time(moment: datetime) -> str:

@@ -1,4 +1,4 @@
-"""`edgecap up`: everything on one machine, until Ctrl-C or SIGTERM."""
+"""`edgecap up`: run everything on one machine until Ctrl-C or SIGTERM."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def up(
     limit: Annotated[int, Parameter(validator=Number(gte=1))] = 8,
     reset: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
-    """Run it all here.
+    """Run everything here.
 
     Args:
-        port: Port of the Prefect server and its pages, on loopback.
-        workers: Worker processes.
-        limit: Flow runs at a time in each worker.
-        reset: Undo what was set in Prefect's UI: deployments and schedules are as prefect.yaml says.
+        port: Port of the Prefect server and its UI, on loopback.
+        workers: Number of worker processes.
+        limit: Parallel flow runs of each worker.
+        reset: Undo changes made in Prefect's UI: deployments and schedules become those of prefect.yaml.
     """
     settings = load_settings()
     check_network()
@@ -36,7 +36,7 @@ def up(
     everything.check()
     with everything, ending_well():
         everything.start()
-        say(f"It runs: {everything.setup.ui_url}. Ctrl-C ends it.")
+        say(f"edgecap is running: {everything.setup.ui_url}. Ctrl-C stops it.")
         with suppress(KeyboardInterrupt):
             everything.watch()
         say("Stopping.")

@@ -1,4 +1,4 @@
-"""Values that people type: times, durations, sizes and protocols."""
+"""Parse values that people type: times, durations, sizes and protocols."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _POWERS = {"k": 1, "m": 2, "g": 3, "t": 4}
 
 
 def parse_duration(text: str, *, field: str) -> timedelta:
-    """A duration such as `90s`, `10m`, `24h`, `7d` or `1h30m`.
+    """Parse a duration such as `90s`, `10m`, `24h`, `7d` or `1h30m`.
 
     Raises:
-        InvalidRequest: it is none; the error names `field`.
+        InvalidRequest: it is not valid; the error names `field`.
     """
     if not _DURATION.fullmatch(text.strip().lower()):
         raise InvalidRequest(
-            f"{text!r} is no duration", field=field, hint="give one such as 90s, 10m, 24h or 7d"
+            f"{text!r} is not a duration", field=field, hint="give one such as 90s, 10m, 24h or 7d"
         )
     parts = _PART.findall(text.strip().lower())
     try:
@@ -36,10 +36,10 @@ def parse_duration(text: str, *, field: str) -> timedelta:
 
 
 def parse_when(text: str, *, field: str, now: datetime) -> datetime:
-    """A moment: RFC 3339 with its time zone, `now`, or a duration, which means so long before `now`.
+    """Parse a time: RFC 3339 with its time zone, `now`, or a duration before `now`.
 
     Args:
-        text: what was typed.
+        text: the input.
         field: the option, for the error.
         now: the current time, aware.
 
@@ -63,22 +63,22 @@ def parse_when(text: str, *, field: str, now: datetime) -> datetime:
         return moment.astimezone(UTC)
     except (ValueError, OverflowError):
         raise InvalidRequest(
-            f"{text!r} is no time",
+            f"{text!r} is not a time",
             field=field,
             hint="give one such as 2026-11-23T06:30:00Z, or 10m for ten minutes ago",
         ) from None
 
 
 def parse_size(text: str, *, field: str) -> int:
-    """A number of bytes such as `5000`, `500kB`, `100MB` or `64MiB`; parts of a byte are dropped.
+    """Parse a number of bytes such as `5000`, `500kB`, `100MB` or `64MiB`; fractions of a byte are dropped.
 
     Raises:
-        InvalidRequest: it is none; the error names `field`.
+        InvalidRequest: it is not valid; the error names `field`.
     """
     found = _SIZE.fullmatch(text.strip())
     if not found:
         raise InvalidRequest(
-            f"{text!r} is no size", field=field, hint="give bytes such as 5000, 500kB, 100MB or 64MiB"
+            f"{text!r} is not a size", field=field, hint="give bytes such as 5000, 500kB, 100MB or 64MiB"
         )
     number, unit, binary = found.groups()
     power = _POWERS[unit.lower()] if unit else 0
@@ -86,7 +86,7 @@ def parse_size(text: str, *, field: str) -> int:
 
 
 def parse_protocol(text: str, *, field: str) -> int:
-    """An IP protocol's number, from its name such as `udp` or from the number itself, 0 to 255.
+    """Parse an IP protocol: a name such as `udp`, or a number from 0 to 255.
 
     Raises:
         InvalidRequest: it is neither; the error names `field`.

@@ -1,4 +1,4 @@
-"""`edgecap worker`: a worker for a Prefect server of one's own, in this folder, until Ctrl-C or SIGTERM."""
+"""`edgecap worker`: a worker for a Prefect server of your own, in this folder, until Ctrl-C or SIGTERM."""
 
 from __future__ import annotations
 
@@ -36,18 +36,18 @@ def worker(
 
     Args:
         name: Its name in Prefect's UI. Default: made of the host's name, the folder's name and its queues.
-        limit: Flow runs at a time.
-        queue: Take runs of this queue only; may be given more than once. Default: all queues, by priority.
+        limit: Parallel flow runs.
+        queue: Take runs of this queue only; may be repeated. Default: all queues, by priority.
     """
-    address = named_server("`edgecap up` runs a server and a worker of its own")
+    address = named_server("`edgecap up` runs its own server and worker")
     settings = load_settings()
     check_network()
     check_settings(settings)
     check_server(address)
     name = name or name_of(queue)
-    # The lock tells at once of a worker that was started here. If there was one, and it is gone, the last
-    # sign of life at the server is its own, and a restart need not wait; else it may be that of a worker in
-    # another folder or on another machine.
+    # The lock shows at once whether an earlier worker ran here. If it did and is gone, the last sign of life
+    # at the server is its own, and a restart need not wait. Otherwise it may be from a worker in another
+    # folder or on another machine.
     lock, was_used_here = claim_name(settings.home.resolve(), name)
     if not was_used_here:
         check_name(address, name, say)
@@ -55,7 +55,7 @@ def worker(
     file = config_file().resolve()
     say(f"Settings  {file if file.is_file() else 'of the environment; there is no ' + str(file)}")
     say(f"Server    {address}")
-    say(f"Worker    {name}, {limit} runs at a time, queues: {', '.join(queue) or 'all'}. Ctrl-C ends it.")
+    say(f"Worker    {name}, {limit} runs at a time, queues: {', '.join(queue) or 'all'}. Ctrl-C stops it.")
     heed_interrupts()
     argv = command(name, limit, queue)
     env = environment(settings, os.environ)

@@ -234,7 +234,7 @@ async def watch(watched: Watched, history: RunHistory, looked: Callable[[], obje
     except EdgecapError as error:
         watched.stopped = error
     except Exception as error:  # noqa: BLE001 - a fault of ours must be told as a capture that may go on
-        watched.stopped = NotStopped(f"a fault of edgecap's own: {type(error).__name__}: {error}")
+        watched.stopped = NotStopped(f"a bug in edgecap: {type(error).__name__}: {error}")
 
 
 @cache

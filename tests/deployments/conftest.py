@@ -131,7 +131,7 @@ class Command:
                 log.write(line)
             if line.startswith("http://"):
                 self.address = line.split("/alerts/")[0]
-            if line.startswith("It takes alerts"):
+            if line.startswith("Ready for alerts"):
                 # What else it says must not fill the pipe.
                 threading.Thread(target=self._follow, args=(self.process,), daemon=True).start()
                 return

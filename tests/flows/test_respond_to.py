@@ -58,4 +58,4 @@ async def test_what_is_not_understood_fails_in_one_line(deployed, world, store):
 
 async def test_a_trial_message_leads_to_nothing(deployed, world, store):
     state = await respond_to("cloudflare", '{"text": "Hello World!"}', return_state=True)
-    assert (state.is_completed(), state.message) == (True, "a trial message, which leads to nothing")
+    assert (state.is_completed(), state.message) == (True, "a test message, which starts nothing")

@@ -97,7 +97,7 @@ def test_an_alert_that_breaks_its_parser_holds_up_no_other(make, inbox):
     keep(inbox, attack(1), attack(2))
     make({"cloudflare": replace(SOURCES["cloudflare"], parse=broken)})
     until(lambda: inbox.counts().pending == 0)
-    assert inbox.asides()[0].reason == "a fault of edgecap's own: ZeroDivisionError"
+    assert inbox.asides()[0].reason == "a bug in edgecap: ZeroDivisionError"
     assert len(inbox.orders()) == 1
 
 

@@ -80,10 +80,10 @@ class Shell:
             try:
                 for line in up.stderr:
                     said.append(line.strip())
-                    if line.startswith("It runs"):
+                    if line.startswith("edgecap is running"):
                         break
                 assert said
-                assert said[-1].startswith("It runs"), said
+                assert said[-1].startswith("edgecap is running"), said
                 yield up, f"http://{LOOPBACK}:{port}"
             finally:
                 up.send_signal(signal.SIGTERM)

@@ -98,7 +98,7 @@ class TestReplay:
     def test_a_trial_message_leads_to_nothing_and_says_so(self, call, receiver):
         done = call("alert", "replay", str(DATA / "pagerduty/ping.json"), "--source", "pagerduty")
         assert done.returncode == 0
-        assert "trial message" in done.stdout
+        assert "test message" in done.stdout
 
     def test_another_secret_is_refused(self, call, receiver):
         secret = {"EDGECAP_ALERTS__CLOUDFLARE__SECRET": "another"}
@@ -145,7 +145,7 @@ class TestExplain:
         assert done.returncode == 0
         for word in ("tcp 203.0.0.8:443", "rule      built-in: cloudflare attacks", "before  1 simple"):
             assert word in done.stdout
-        assert "Nothing was done." in done.stderr
+        assert "Nothing was captured." in done.stderr
         assert not (tmp_path / ".edgecap").exists()
 
     def test_the_policy_of_the_settings_counts(self, call, tmp_path):
@@ -201,7 +201,7 @@ class TestExplain:
             return
         assert done.returncode == 0, done.stderr
         if path.stem in PINGS:
-            assert (done.stdout, done.stderr) == ("", "A trial message: it leads to nothing.\n")
+            assert (done.stdout, done.stderr) == ("", "A test message: it starts nothing.\n")
         else:
             assert done.stdout.startswith(f"alert     {path.parent.name} ")
 
@@ -228,9 +228,9 @@ class TestList:
 
     def test_an_empty_book_is_no_error(self, call, inbox):
         done = call("alert", "list")
-        assert (done.returncode, done.stdout, done.stderr) == (0, "", "No alert has come yet.\n")
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "No alert has arrived yet.\n")
         assert call("alert", "list", "--json").stdout == "[]\n"
-        assert call("alert", "list", "--aside").stderr == "Nothing was put aside.\n"
+        assert call("alert", "list", "--aside").stderr == "No alert was quarantined.\n"
 
     def test_newest_first_with_what_became_of_each(self, call, inbox, enter):
         """A receiver may have the inbox open; the list only looks."""
@@ -249,9 +249,9 @@ class TestList:
         ]
         assert [each["why"] for each in lines[1:5]] == [
             "the body has no list of alerts",
-            "it ends what is not known",
+            "it ends an unknown incident",
             "captures: 1 after",
-            "known already",
+            "already known",
         ]
         assert lines[3]["incident"] == lines[5]["incident"]
         shown = call("alert", "list").stdout

@@ -30,7 +30,7 @@ def ids(done):
 def test_an_empty_archive_is_no_error(call, store):
     done = call("list")
     assert (done.returncode, done.stdout) == (0, "")
-    assert "Nothing is in" in done.stderr
+    assert "There is no entry in" in done.stderr
     assert call("list", "--json").stdout == "[]\n"
     assert json.loads(call("verify", "--json").stdout) == []
 
@@ -142,7 +142,7 @@ def test_what_the_store_does_not_give_is_not_called_damaged(call, object_store, 
     assert (listed.returncode, [entry["id"] for entry in json.loads(listed.stdout)]) == (8, [SIMPLE])
     assert "1 entry could not be read" in listed.stderr
     assert verified.returncode == 8
-    assert "1 of 2 entries could not be read; nothing says that they are damaged" in verified.stderr
+    assert "1 of 2 entries could not be read; they may be intact" in verified.stderr
     assert "not read" in verified.stdout
     assert [(each["id"], each["ok"]) for each in verdicts] == [(SIMPLE, True), (None, False)]
 

@@ -182,7 +182,7 @@ def test_an_unreachable_archive_does_not_prevent_a_stop(call, settings, edge, st
     away = {"EDGECAP_ARCHIVES__DEFAULT__URI": "file:/nowhere/archive"}
     done = call("cancel", capture.id, **away)
     assert done.returncode == 19
-    assert "the journal, which says whose capture it is, cannot be read" in done.stderr
+    assert "the journal, which knows who started the capture, cannot be read" in done.stderr
     assert "--yes" in done.stderr
     assert stops(edge) == []
     done = call("cancel", capture.id, "--yes", **away)
@@ -199,8 +199,8 @@ def silent_archive(server):
 
 async def test_a_capture_is_stopped_before_the_archive_or_prefect_has_answered(settings, edge, monkeypatch):
     """With the whole id and `--yes`, nothing but Cloudflare is needed."""
-    monkeypatch.setattr("edgecap.cli.whose.JOURNAL", 3600.0)
-    monkeypatch.setattr("edgecap.cli.whose.PREFECT_ANSWER", 3600.0)
+    monkeypatch.setattr("edgecap.cli.id_lookup.JOURNAL", 3600.0)
+    monkeypatch.setattr("edgecap.cli.id_lookup.PREFECT_ANSWER", 3600.0)
     capture = await asyncio.to_thread(post, settings, full_body(settings))
     with Silent() as archive, Silent() as prefect:
         for name, value in silent_archive(archive).items():
@@ -213,7 +213,7 @@ async def test_a_capture_is_stopped_before_the_archive_or_prefect_has_answered(s
         assert (archive.given_up, prefect.given_up) == (0, 0)
     said = await cancelled
     assert (said["capture_id"], said["outcome"]) == (capture.id, "asked")
-    assert "Whether a run of edgecap's had it is not known" in said["detail"]
+    assert "It is unknown whether a run of edgecap had it" in said["detail"]
     assert stops(edge) == [capture.id]
 
 
@@ -272,13 +272,13 @@ def test_ctrl_c_ends_the_run_before_anything_is_asked_of_the_archive(settings, m
 
 @pytest.mark.parametrize("yes", [True, False])
 def test_a_hanging_archive_does_not_delay_the_end_of_the_command(call, settings, edge, monkeypatch, yes):
-    monkeypatch.setattr("edgecap.cli.whose.JOURNAL", 1.0)
+    monkeypatch.setattr("edgecap.cli.id_lookup.JOURNAL", 1.0)
     capture = post(settings, full_body(settings))
     with Silent() as archive:
         done = call("cancel", capture.id, *(["--yes"] if yes else []), **silent_archive(archive))
         assert archive.taken == 1  # one more would follow, were its answer waited for
     assert done.returncode == (0 if yes else 19), done.stderr
-    assert "did not answer within 1 s" in (done.stdout if yes else done.stderr)
+    assert "no answer within 1 s" in (done.stdout if yes else done.stderr)
     assert stops(edge) == ([capture.id] if yes else [])
 
 
@@ -386,7 +386,7 @@ def test_that_nothing_runs_is_said_only_of_a_run_that_is_over(
         assert len(looks) == 3
         assert "no full capture of it runs at Cloudflare" in done.stdout
     else:
-        assert "is not known to have ended: it may still start one" in done.stderr
+        assert "may not have ended: it may still start one" in done.stderr
 
 
 def test_ids_that_name_nothing_or_nothing_that_can_be_stopped(call, settings, edge):

@@ -57,7 +57,7 @@ def test_the_whole_way_beside_a_running_setup(shell, edge, store, running):
         out, err = capture.communicate(timeout=240)
     assert (capture.returncode, out) == (130, "")
     # The command stops it as well, and it may be over before the run's own process asks.
-    either = (stopped_words(edge), f"full capture {capture_id} is over at Cloudflare")
+    either = (stopped_words(edge), f"full capture {capture_id} has ended at Cloudflare")
     assert err.splitlines()[-1].startswith(
         tuple(f"edgecap: cancelled in Prefect; {each}" for each in either)
     ), err

@@ -44,9 +44,9 @@ WRONG = [
     (["version", "--jsn"], 2, "--jsn"),
     (["capture", "full"], 2, "--colo"),
     (["capture", "simple", "--seconds", "many"], 2, "--seconds"),
-    (["capture", "simple", "--at", "yesterday"], 2, "'yesterday' is no time"),
+    (["capture", "simple", "--at", "yesterday"], 2, "'yesterday' is not a time"),
     (["capture", "simple", "--proto", "carrier-pigeon"], 2, "carrier-pigeon"),
-    (["capture", "full", "--colo", "ORD", "--bytes", "much"], 2, "'much' is no size"),
+    (["capture", "full", "--colo", "ORD", "--bytes", "much"], 2, "'much' is not a size"),
     (["list", "--type", "big"], 2, "big"),
     (["list", "--limit", "-1"], 2, "--limit -1"),
     (["list"], 3, "no archive is called 'default'"),
@@ -59,7 +59,7 @@ WRONG = [
     (["up"], 3, "no account is called 'default'"),
     (["up", "--port", "0"], 2, "--port"),
     (["simulate", "--port", "99999"], 2, "--port"),
-    (["simulate", "--set", "list_lag"], 2, "'list_lag' is no choice"),
+    (["simulate", "--set", "list_lag"], 2, "'list_lag' is not NAME=VALUE"),
     (["simulate", "--traffic", "replay:/nowhere.pcap"], 3, "/nowhere.pcap"),
 ]
 

@@ -37,7 +37,7 @@ def test_the_words_may_stand_without_quotes(call):
 def test_an_or_is_split_into_the_captures_that_do_it_all(call):
     done = lines(call("explain", "udp and (src port 53 or src port 123)"))
     assert done[1] == ("applied after the download", "src port 53 or src port 123")
-    assert done[3] == ("or", "2 captures would let the API do it all")
+    assert done[3] == ("or", "with 2 captures the API would apply all of it")
     assert [shlex.split(value)[1:] for _, value in done[4:]] == [
         ["capture", "simple", "--sport", "53", "--proto", "udp"],
         ["capture", "simple", "--sport", "123", "--proto", "udp"],
@@ -46,7 +46,7 @@ def test_an_or_is_split_into_the_captures_that_do_it_all(call):
 
 def test_what_even_those_leave_is_told(call):
     done = lines(call("explain", "host 203.0.113.7 and greater 100"))
-    assert done[3] == ("or", "2 captures would let the API do more of it")
+    assert done[3] == ("or", "with 2 captures the API would apply more of it")
     assert shlex.split(done[4][1])[3:] == ["--src", "203.0.113.7", "--filter", "greater 100"]
     assert done[5] == ("applied afterwards", "greater 100")
 
@@ -54,7 +54,7 @@ def test_what_even_those_leave_is_told(call):
 def test_of_many_captures_some_are_shown_and_json_has_all(call):
     expression = "udp src port " + " or ".join(map(str, range(1, 13)))
     done = lines(call("explain", expression))
-    assert ("or", "12 captures would let the API do more of it") in done
+    assert ("or", "with 12 captures the API would apply more of it") in done
     assert done[-1] == ("", "and 4 more, which --json lists")
     document = json.loads(call("explain", "--json", expression).stdout)
     assert document["captures"] == len(document["alternatives"]) == 12
@@ -84,14 +84,14 @@ def test_settings_say_what_the_api_takes(call, shell):
     (shell.folder / "edgecap.toml").write_text("[bounds]\ncidr_filters = true\n")
     done = lines(call("explain", "src net 203.0.113.0/24"))
     assert done[0][1].endswith('{"filter_v1": {"source_address": "203.0.113.0/24"}}')
-    assert done[1] == ("applied after the download", "nothing: the API does all of it")
+    assert done[1] == ("applied after the download", "nothing: the API applies all of it")
 
 
 def test_a_name_is_looked_up_but_no_capture_takes_it(call):
     done = lines(call("explain", "src host localhost and udp"))
     assert done[2] == (
         "note",
-        "localhost: looked up just now; a capture takes addresses only, so give those",
+        "localhost: looked up just now; a capture accepts only addresses, so give those",
     )
     assert "capture" not in dict(done)
     assert json.loads(call("explain", "host localhost", "--json").stdout)["command"] is None

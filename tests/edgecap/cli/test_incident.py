@@ -111,7 +111,7 @@ class TestFromTheArchive:
         for word in (OLD, "closed: 1 of 2 captures archived, 5 packets", "floods", "missing: no packets"):
             assert word in done.stdout
         assert closed.captures[0].entry in done.stdout
-        assert "joined by 2 more, the same again: 3" in done.stdout
+        assert "2 joined, 3 repeated" in done.stdout
         assert "At the start" in done.stdout
         assert "At the end" in done.stdout
         assert not CONTROL.search(done.stdout)
@@ -208,7 +208,7 @@ class TestWithTheBook:
         assert (found["id"], found["state"]) == (incident, "waits for Prefect")
         assert found["not_sent"] == [{"event": "start", "refused": None}]
         assert found["captures"]
-        assert "Prefect does not know of it yet" in call("incident", "show", incident[:4]).stdout
+        assert "not sent to Prefect yet" in call("incident", "show", incident[:4]).stdout
 
     def test_an_order_that_prefect_refused_is_shown_with_the_reason(self, call, store, inbox):
         incident = self.settle(inbox, alert())
@@ -236,11 +236,11 @@ class TestWithTheBook:
         found = shown(call("incident", "show", incident, "--json"))
         assert (found["joined"], found["repeated"]) == (1, 1)
         assert found["last"] > found["opened"]
-        assert "joined by 1 more" in call("incident", "show", incident).stdout
+        assert "1 joined" in call("incident", "show", incident).stdout
 
     def test_a_book_that_is_damaged_hides_no_incident(self, call, shell, going_on):
         (shell.folder / ".edgecap/alerts").mkdir(parents=True)
         (shell.folder / ".edgecap/alerts/book.db").write_bytes(b"no database" * 100)
         done = call("incident", "list", "--json")
         assert [each["id"] for each in shown(done)] == [NEW]
-        assert "Without what the receiver knows" in done.stderr
+        assert "Without the receiver's inbox" in done.stderr

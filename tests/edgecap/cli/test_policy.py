@@ -57,7 +57,7 @@ def test_the_rules_are_said_in_order_and_in_words(call, policy):
         ),
         "   for alerts without a target, captures 203.0.113.7",
         (
-            "   joins alerts for one target for 300 s, takes 12 captures a day at most, stops a scheduled "
+            "   joins alerts for one target for 300 s, takes at most 12 captures a day, stops a scheduled "
             "full capture"
         ),
     ]
@@ -84,7 +84,7 @@ def test_a_rule_that_can_never_match_is_a_warning(call, policy):
     text = '[[rules]]\nname = "wide"\nkind = "dos*"\n[[rules]]\nname = "narrow"\nkind = "dos_l4"\n'
     done = call("policy", "check", policy(text))
     assert done.returncode == 0
-    assert "warning: rule 'narrow' can never match: 'wide' before it takes all that it would" in done.stderr
+    assert "warning: rule 'narrow' can never match: 'wide' before it matches all its alerts" in done.stderr
     assert "2  narrow  (never matches)" in done.stdout.splitlines()
     document = json.loads(call("policy", "check", "policy.toml", "--json").stdout)
     assert len(document["warnings"]) == 1
@@ -130,7 +130,7 @@ def test_an_expression_is_explained(call, policy):
     text = '[[rules]]\nname = "dns"\nexpression = "udp src port 53%s"\n'
     done = call("policy", "check", policy(text % ""))
     assert done.returncode == 0
-    assert "   narrows each to udp src port 53: the API does all of it" in done.stdout.splitlines()
+    assert "   narrows each to udp src port 53: the API applies all of it" in done.stdout.splitlines()
     done = call("policy", "check", policy(text % " and less 9"))
     assert (
         "   narrows each to udp src port 53 and less 9: the API takes udp :53 > any, and less 9 is applied "

@@ -44,7 +44,7 @@ def test_a_file_that_is_there_stays_unless_force_is_given(call, shell, entry):
     assert done.returncode == 2
     assert (
         done.stderr
-        == "edgecap: mine.html is there already (--output); --force replaces it, -o names another file\n"
+        == "edgecap: mine.html already exists (--output); --force replaces it, -o names another file\n"
     )
     assert target.read_text() == "mine"
     assert call("report", FLOOD, "--output", "mine.html", "--force").returncode == 0
@@ -98,7 +98,7 @@ def test_links_lead_to_the_receiver_if_its_address_is_set(call, store, incident)
 def test_what_is_not_there_is_one_clear_line(call, entry):
     done = call("report", "ffff")
     assert done.returncode == 13
-    assert done.stderr.startswith("edgecap: there is no entry and no incident 'ffff'")
+    assert done.stderr.startswith("edgecap: there is no entry or incident 'ffff'")
     assert done.stderr.count("\n") == 1
 
 

@@ -47,7 +47,7 @@ def test_the_capture_that_a_person_names_is_the_intents_own(call, edge, unknown,
     own = edge.create(ACCOUNT, dict(unknown.body))
     done = call("resolve", unknown.intent_id, "--capture", own["id"])
     assert done.returncode == 0, done.stderr
-    assert "`edgecap reconcile` brings it in" in done.stdout
+    assert "`edgecap reconcile` archives it" in done.stdout
     assert journal.find(unknown.intent_id).capture_id == own["id"]
     again = call("resolve", unknown.intent_id, "--not-accepted")
     assert again.returncode == 2

@@ -32,7 +32,7 @@ def test_its_lines_point_a_client_at_it(shell, number):
             out, err = running.communicate(timeout=240)
     assert running.returncode == 0
     assert out == ""
-    assert "Ctrl-C ends it" in err
+    assert "Ctrl-C stops it" in err
 
 
 def test_every_option_of_the_simulator_is_a_flag_with_its_help(call):

@@ -108,7 +108,7 @@ class TestSummary:
     @pytest.mark.parametrize(
         ("arguments", "words"),
         [
-            ((), "nothing to summarise"),
+            ((), "nothing to summarize"),
             (("missing.pcap",), "there is no such file"),
             ((str(NMAP), "--filter", "no such thing"), "the filter is not valid"),
         ],

@@ -52,11 +52,11 @@ def test_any_text_is_a_moment_or_one_clear_line(text):
     [
         ("2026-11-23T06:30:00", "no time zone"),
         ("2026-11-23", "no time zone"),
-        ("10", "is no time"),
-        ("-10m", "is no time"),
-        ("10 m", "is no time"),
-        ("", "is no time"),
-        ("9" * 9 + "w", "is no time|too long"),
+        ("10", "is not a time"),
+        ("-10m", "is not a time"),
+        ("10 m", "is not a time"),
+        ("", "is not a time"),
+        ("9" * 9 + "w", "is not a time|too long"),
     ],
 )
 def test_what_is_no_time_is_refused(text, words):
@@ -93,7 +93,7 @@ def test_sizes_have_the_units_that_people_write(text, size):
 
 @pytest.mark.parametrize("text", ["", "MB", "1e9", "-1", "1,5MB", "10MX", "1.2.3", "٣"])
 def test_what_is_no_size_is_refused(text):
-    with pytest.raises(InvalidRequest, match="is no size"):
+    with pytest.raises(InvalidRequest, match="is not a size"):
         parse_size(text, field="--bytes")
 
 

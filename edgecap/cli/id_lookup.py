@@ -1,4 +1,4 @@
-"""Whose an id is: a run's in Prefect, an intent's in the journal, or a capture's in Cloudflare's list."""
+"""Look up an id: a run in Prefect, an intent in the journal, or a capture in Cloudflare's list."""
 
 from __future__ import annotations
 
@@ -30,24 +30,24 @@ from edgecap.stores import open_store
 from tasks.runtime.cancelled import CAPTURE
 from tasks.runtime.rest import PrefectApi
 
-PREFECT_ANSWER = 10.0  # seconds for one answer
-JOURNAL = 10.0  # seconds for all that is asked of it to find out whose an id is
+PREFECT_ANSWER = 10.0  # seconds to wait for one answer
+JOURNAL = 10.0  # seconds for all journal reads of one lookup
 WHOLE = 32  # hexadecimal digits of a capture's id
-_OVER = ("COMPLETED", "FAILED", "CANCELLED")  # a run that crashed may be taken up again
+_OVER = ("COMPLETED", "FAILED", "CANCELLED")  # a crashed run may be resumed
 
 
-class Whose:
-    """Asks the three that may know an id.
+class IdLookup:
+    """Looks up an id in Prefect, the journal and Cloudflare's list.
 
     Args:
-        settings: those in force.
-        account: name of the account whose captures are looked at.
-        archive: name of the archive whose journal is read.
+        settings: the current settings.
+        account: name of the captures' account.
+        archive: name of the journal's archive.
         address: Prefect's API; empty if no server is known.
 
     Attributes:
-        silent: why Prefect could not be asked; empty if it could.
-        unread: why the journal could not be read, if it could not.
+        silent: why Prefect could not be queried; empty if it could.
+        unread: why the journal could not be read, or None.
     """
 
     def __init__(self, settings: Settings, account: str, archive: str, address: str) -> None:
@@ -59,7 +59,7 @@ class Whose:
         self.unread: StoreError | None = None
 
     async def run(self, which: str) -> dict[str, Any] | None:
-        """A run by its id, or one that is not over by the beginning; None also if Prefect is silent."""
+        """A run by its id, or an unfinished one by its first characters; None also if Prefect is silent."""
         return await asyncio.to_thread(self._run, which)
 
     def _run(self, which: str) -> dict[str, Any] | None:
@@ -78,11 +78,11 @@ class Whose:
             return None
 
     async def intent(self, which: str) -> JournalRecord | None:
-        """What the journal knows of a run or a capture; None also if it cannot be read."""
+        """The journal's record of a run or a capture; None also if the journal cannot be read."""
         return await self._unless_unread(lambda: self._record(which))
 
     async def owner(self, capture: Capture) -> JournalRecord | None:
-        """The intent that led to a capture, also one that was given up."""
+        """The intent that led to a capture, even if it was given up."""
         return await self._unless_unread(lambda: self._record_of(capture))
 
     async def _unless_unread(self, ask: Callable[[], JournalRecord | None]) -> JournalRecord | None:
@@ -92,7 +92,7 @@ class Whose:
             self.unread = error
         except TimeoutError:
             where = self._settings.archive(self._archive).uri
-            self.unread = StoreUnreachable(f"it did not answer within {JOURNAL:.0f} s", where=where)
+            self.unread = StoreUnreachable(f"no answer within {JOURNAL:.0f} s", where=where)
         return None
 
     def _record(self, which: str) -> JournalRecord | None:
@@ -101,22 +101,22 @@ class Whose:
             if record := journal.find(identity.intent_id(str(UUID(which)))):
                 return record
         found: list[JournalRecord] = []
-        with suppress(Damaged):  # it names what could not be read, after all that could
+        with suppress(Damaged):  # raised after all readable records
             found.extend(record for record in journal.open() if record.capture_id.startswith(which))
         return found[0] if len(found) == 1 else None
 
     def _record_of(self, capture: Capture) -> JournalRecord | None:
-        since = (capture.submitted or datetime.now(UTC)) - 2 * LOOK_BACK  # it may have waited for long
+        since = (capture.submitted or datetime.now(UTC)) - 2 * LOOK_BACK  # the run may have waited for long
         for record in Journal(open_store(self._settings.archive(self._archive))).records(since=since):
             if record.capture_id == capture.id:
                 return record
         return None
 
     async def capture(self, which: str) -> Capture:
-        """A capture that Cloudflare knows.
+        """A capture in Cloudflare's list.
 
         Raises:
-            EntryMissing: there is none, or several have ids that begin so.
+            EntryMissing: none or several have ids that begin so.
         """
         async with Client(self._settings.account(self._account), timeout=TIMEOUT, attempts=2) as client:
             found = [each for each in (await client.list_captures()).captures if each.id.startswith(which)]
@@ -127,17 +127,17 @@ class Whose:
             return found[0]
         silent = f"; Prefect was not asked: {self.silent}" if self.silent else ""
         raise EntryMissing(
-            f"no unfinished run and no capture of account {self._account} is called {which!r}{silent}",
+            f"no unfinished run and no capture of account {self._account} has the id {which!r}{silent}",
             hint="`edgecap lanes` shows those that wait and run",
         )
 
 
 def is_over(run: dict[str, Any] | None) -> bool:
-    """Whether nothing more is posted for a run: it is over, or Prefect does not know it."""
+    """Whether a run posts nothing more: it has ended, or Prefect does not know it."""
     return run is None or run["state"]["type"] in _OVER
 
 
 def _is_named(run: dict[str, Any], which: str) -> bool:
-    """Whether it is the beginning of the run's id or of its capture's."""
+    """Whether `which` is the beginning of the run's id or of its capture's."""
     names = (str(run["id"]), str((run.get("labels") or {}).get(CAPTURE) or ""))
     return any(name.startswith(which) for name in names)
