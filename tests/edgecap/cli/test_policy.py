@@ -133,8 +133,8 @@ def test_an_expression_is_explained(call, policy):
     assert "   narrows each to udp src port 53: the API applies all of it" in done.stdout.splitlines()
     done = call("policy", "check", policy(text % " and less 9"))
     assert (
-        "   narrows each to udp src port 53 and less 9: the API takes udp :53 > any, and less 9 is applied "
-        "after the download"
+        "   narrows each to udp src port 53 and less 9: the API applies udp :53 > any, and edgecap applies "
+        "less 9 after the download"
     ) in done.stdout.splitlines()
 
 
