@@ -46,7 +46,7 @@ def environments(mark):
     return found
 
 
-async def test_a_run_that_a_worker_takes_says_which_and_gives_signs_of_life(taken):
+async def test_a_run_names_its_worker_and_gives_signs_of_life(taken):
     assert (taken["labels"][WORKER], taken["labels"][WORK_POOL]) == ("edgecap-1", POOL)
     resource = {"prefect.resource.id": f"prefect.flow-run.{taken['id']}"}
     async with get_client() as client:

@@ -13,7 +13,7 @@ from tasks.runtime.retry import DELAYS, TRIES, retry_prefect
 from tests.one_answer import OneAnswer
 
 
-async def test_a_prefect_server_that_is_away_is_asked_again_with_the_same_arguments():
+async def test_an_absent_prefect_server_is_asked_again_with_the_same_arguments():
     asked = []
 
     async def call(number, *, name):
