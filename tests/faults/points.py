@@ -17,7 +17,7 @@ POINTS: dict[str, Step | None] = {
     "accepted, no answer yet": None,
     "answered, not journalled": Step(JOURNAL, "Journal.accept"),
     "while polling": Step(CLIENT, "Client.get_capture", "return"),
-    "in mid-download": Step("edgecap.stores.pending_file", "Landing.write", "return"),
+    "in mid-download": Step("edgecap.stores.pending_file", "PendingFile.write", "return"),
     "between the archive's files": Step(COMMIT, "put_file", "return"),
     "merged, not archived": Step("edgecap.captures.derive", "_make", "return"),
     "before the manifest": Step(COMMIT, "commit"),
@@ -27,7 +27,7 @@ DEATHS = {"kill": "process", "both": "process and worker"}
 
 # Where a run is while it does what is slow; `hold` lets the rest of its process go on.
 ACCEPTED = Step(JOURNAL, "Journal.accept", do="hold")
-FETCHING = Step("edgecap.stores.pending_file", "Landing.write", do="hold")
+FETCHING = Step("edgecap.stores.pending_file", "PendingFile.write", do="hold")
 MERGING = Step("edgecap.captures.derive", "_make", do="hold")
 ARCHIVING = Step(COMMIT, "commit", do="hold")
 POLLING = Step(CLIENT, "Client.get_capture", "return", do="hold")

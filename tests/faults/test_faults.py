@@ -3,6 +3,8 @@
 import os
 from dataclasses import replace
 from functools import partial
+from importlib import import_module
+from operator import attrgetter
 
 import pytest
 
@@ -35,6 +37,12 @@ def test_no_rule_is_broken(case, site, object_store, tmp_path):
 def test_names_tell_all_cases_of_the_matrix_apart():
     names = [case.name for case in matrix(SEED)]
     assert len(set(names)) == len(names)
+
+
+def test_every_step_of_the_matrix_names_a_function_that_exists():
+    """One that was renamed would stop no run, and its case would prove nothing."""
+    for module, name in sorted({(step.module, step.name) for case in matrix(SEED) for step in case.steps}):
+        assert module == "start" or callable(attrgetter(name)(import_module(module))), (module, name)
 
 
 def test_every_variant_of_the_api_meets_every_crash_point():
