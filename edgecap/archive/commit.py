@@ -1,4 +1,4 @@
-"""Making an entry: its files first, its manifest last. Whatever is killed in between leaves no entry."""
+"""Making an entry: its files first, its manifest last. A crash in between leaves files, but no entry."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _DIGEST = 12  # hex digits of a hash in the name of a file whose first name is t
 def put_file(
     store: Store, prefix: str, name: str, source: bytes | Path, *, size: int, sha256: str, move: bool = False
 ) -> str:
-    """Put a file of an entry in its place, create-only, and get the name under which it lies.
+    """Put a file of an entry in its place, create-only, and return the name that it got.
 
-    Doing it again, after a crash, finds the file there and leaves it alone. If other bytes are there, left by
-    an attempt that ended before its manifest, they stay, and this file gets a name of its own.
+    Doing it again after a crash leaves the file that is there alone. If an attempt that ended before its
+    manifest left other bytes there, they stay, and this file gets another name.
 
     Args:
         store: the archive.
@@ -35,7 +35,7 @@ def put_file(
         move: the source file may be consumed; it is gone afterwards in any case.
 
     Raises:
-        StoreError: it cannot be written; nothing half-written lies under the name.
+        StoreError: it cannot be written. A file gets its name only when it is complete.
     """
     head, dot, suffix = name.rpartition(".")
     other = f"{head}-{sha256[:_DIGEST]}{dot}{suffix}" if head else f"{name}-{sha256[:_DIGEST]}"
@@ -81,7 +81,7 @@ def commit(store: Store, manifest: Manifest) -> Entry:
                 hint="compare the two; the one that exists was not changed",
             ) from None
         return entry
-    # As stored, not as given: what a reader finds, and cleaned of secrets.
+    # As stored, not as given: a reader finds it cleaned of secrets.
     return read_entry(store, manifest.prefix)
 
 

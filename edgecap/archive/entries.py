@@ -1,4 +1,4 @@
-"""Finding entries. The archive alone knows them: there is no index that could be wrong."""
+"""Finding entries by listing the archive: there is no index that could be wrong."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from edgecap.errors import Damaged, EntryMissing, ObjectMissing, StoreError, Sto
 from edgecap.stores.base import Store
 
 _FIRST_YEAR = 2020  # the API did not exist before
-_ATTEMPTS = 2  # at a manifest among many, each as patient as the store's own library
-_GIVE_UP = 3  # manifests that the store did not give
+_ATTEMPTS = 2  # to read a manifest among many; the store's own library makes several tries in each
+_GIVE_UP = 3  # manifests in a row that the store did not give
 _SHOWN = 3  # ids named when a beginning of one is ambiguous
 
 
@@ -33,12 +33,17 @@ class Entry:
 
 
 def read_entry(store: Store, prefix: str, *, attempts: int = 5) -> Entry:
-    """The entry whose files lie under `prefix`; the store may fail so often in a row to give a further byte.
+    """The entry whose files lie under `prefix`.
+
+    Args:
+        store: the archive.
+        prefix: the entry's.
+        attempts: how often in a row reading may be cut without getting further.
 
     Raises:
-        EntryMissing: there is no manifest there, so no entry.
+        EntryMissing: there is no manifest, so no entry.
         Damaged: this version cannot read the manifest.
-        StoreError: the store does not give it; nothing is known of it.
+        StoreError: the store does not give it; whether there is one is unknown.
     """
     try:
         manifest = read_json(store, prefix + MANIFEST, Manifest, attempts=attempts)
@@ -50,10 +55,10 @@ def read_entry(store: Store, prefix: str, *, attempts: int = 5) -> Entry:
 
 
 def find_entry(store: Store, id_or_prefix: str) -> Entry:
-    """The entry with this capture id, an unambiguous beginning of one, or this prefix or key of a file in it.
+    """The entry with this capture id or an unambiguous beginning of it, or with this prefix or a file's key.
 
     Raises:
-        EntryMissing: there is none, or more than one begins so.
+        EntryMissing: there is none, or more than one id begins like this.
         Damaged: its manifest cannot be read.
     """
     wanted = id_or_prefix.strip().removeprefix(f"{store.uri}/")
@@ -88,7 +93,7 @@ def list_entries(
     colo: str | None = None,
     limit: int | None = None,
 ) -> Iterator[Entry]:
-    """Entries by the time they were submitted, newest first; only the day folders needed are looked at.
+    """Entries by the time of their submission, newest first. Only the folders of the wanted days are listed.
 
     Args:
         store: the archive.
@@ -99,8 +104,9 @@ def list_entries(
         limit: entries at most.
 
     Raises:
-        Damaged: after all others were handed out, if this version cannot read some manifests; it names them.
-        StoreError: likewise, if the store did not give some; at once, if it cannot be listed.
+        Damaged: after all other entries, if this version cannot read some manifests; it names them.
+        StoreError: after all other entries, if the store did not give some manifests; at once, if the archive
+            cannot be listed.
     """
     unreadable: list[str] = []
     unread: list[StoreError] = []
@@ -130,7 +136,7 @@ def list_entries(
 
 
 def _tell(unreadable: list[str], unread: list[StoreError], *, gave_up: bool) -> None:
-    """Raise what could not be handed out, if anything: damage before what the store did not give."""
+    """Raise if manifests could not be read: damage first, then those that the store did not give."""
     rest = ", and the rest was not looked at" if gave_up else ""
     count = (
         f"{len(unread)} entr{'y' if len(unread) == 1 else 'ies'} could not be read{rest}" if unread else ""
@@ -170,10 +176,10 @@ def _places(store: Store, period: str) -> Iterator[EntryPlace]:
 
 
 def date_prefixes(since: datetime | None, until: datetime | None, now: datetime) -> Iterator[str]:
-    """Parts of keys that together cover the time asked for, newest first, and not a day more.
+    """Parts of keys that together cover the wanted time, newest first, and not a day more.
 
-    Whole years far back and whole months near by, since a listing of many keys costs less than many
-    listings; days where the time asked for begins or ends inside a month.
+    A listing of many keys costs less than many listings. So earlier years are listed as a whole, and months
+    of this year; single days only if the wanted time begins or ends inside a month.
     """
     start = since.astimezone(UTC).date() if since else date(_FIRST_YEAR, 1, 1)
     # A clock may be ahead of ours; nothing is as far ahead as the end of next year.

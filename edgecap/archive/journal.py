@@ -3,8 +3,8 @@
 Decisions, postings and acceptances are written before anything depends on them, an ending after everything
 else. An intent without a posting was never posted, so no capture is its own.
 
-Every record is create-only, so whoever comes second, after a crash or at the same time, learns what the
-first one wrote and goes on from there.
+Every record is create-only. A second process, after a crash or at the same time, reads what the first one
+wrote, and goes on from there.
 """
 
 from __future__ import annotations
@@ -52,10 +52,10 @@ class Journal:
         """Write `intent` down before it is acted on.
 
         Returns:
-            What stands in the journal: `intent`, or what an earlier life of the same run wrote.
+            The journal's record: `intent`, or what an earlier life of the same run wrote.
 
         Raises:
-            StoreError: it cannot be written; then nothing may be posted.
+            StoreError: it cannot be written. Then nothing may be posted.
         """
         key = intent_key(intent.intent_id)
         try:
@@ -69,12 +69,12 @@ class Journal:
 
         Raises:
             ObjectExists: another life of the same run is making its POST with this number; only one may.
-            StoreError: it cannot be written; then nothing may be posted.
+            StoreError: it cannot be written. Then nothing may be posted.
         """
         self._store.put(posting_key(intent_id, posting.number), to_json(posting))
 
     def answer(self, intent_id: str, answer: Answer) -> None:
-        """Write down what the answer to a POST says; what was said first stands.
+        """Write down the answer to a POST. The first record stands.
 
         Raises:
             StoreError: it cannot be written.
@@ -83,7 +83,7 @@ class Journal:
             self._store.put(answer_key(intent_id, answer.number), to_json(answer))
 
     def prove_absent(self, intent_id: str, absence: Absence) -> None:
-        """Write down that the list has proven a POST to have started nothing; what was said first stands.
+        """Write down that the list proves a POST to have started nothing. The first record stands.
 
         Raises:
             StoreError: it cannot be written.
@@ -92,7 +92,7 @@ class Journal:
             self._store.put(absent_key(intent_id, absence.number), to_json(absence))
 
     def accept(self, intent_id: str, capture_raw: Mapping[str, Any]) -> Accepted:
-        """Write down which capture the API accepted for the intent. Saying the same id again changes nothing.
+        """Write down which capture the API accepted for the intent. The same id again changes nothing.
 
         Raises:
             UnexpectedAnswer: the capture has no id.
@@ -115,7 +115,7 @@ class Journal:
                 raise ObjectExists(
                     f"intent {intent_id} led to capture {earlier.capture_id}, and now to {capture_id} too",
                     where=f"{self._store.uri}/{key}",
-                    hint="stop the second one in the dashboard if nobody wants it",
+                    hint="stop the second one in the dashboard if it is not wanted",
                 ) from None
             return earlier
         return accepted
@@ -124,7 +124,7 @@ class Journal:
         """Write down how the intent ended; nothing remains to be done for it.
 
         Returns:
-            What stands in the journal: `ended`, or what was said first.
+            The journal's record: `ended`, or the one that was written first.
 
         Raises:
             StoreError: it cannot be written.
@@ -137,7 +137,7 @@ class Journal:
         return ended
 
     def find(self, intent_id: str) -> JournalRecord | None:
-        """What is known of the intent; None if it was never begun.
+        """The intent and what the journal knows of it; None if it was never begun.
 
         Raises:
             Damaged: its record cannot be read.
@@ -150,7 +150,7 @@ class Journal:
         return self._record(intent, accepted, self._read(ended_key(intent_id), Ended))
 
     def follow(self, intent_id: str) -> JournalRecord | None:
-        """What is known of the intent, or of the last one that asks for its window again.
+        """As `find`, for the intent or the last one that asks for its window again.
 
         Raises:
             Damaged: a record cannot be read.
@@ -167,10 +167,10 @@ class Journal:
         """Every intent, with its capture if one was accepted and its ending if it has one.
 
         Args:
-            since: leave out those that were begun before; a listing tells, so they are not even read.
+            since: leave out intents that were begun before; the listing tells, so they are not read.
 
         Raises:
-            Damaged: after all others were handed out, if some records cannot be read; it names them.
+            Damaged: after all other intents, if some records cannot be read; it names them.
         """
         yield from self._read_all(list(self._begun(since)))
 
@@ -178,7 +178,7 @@ class Journal:
         """Intents without an ending. One listing tells which; those that ended are not read.
 
         Args:
-            since: leave out those that were begun before.
+            since: leave out intents that were begun before.
 
         Raises:
             Damaged: as `records`.
@@ -220,7 +220,7 @@ class Journal:
         postings: list[Posting] = []
         answers: list[Answer] = []
         absences: list[Absence] = []
-        # Numbered without gaps, since each is written by who holds the lane and has read those before.
+        # Numbered without gaps: only the run that holds the lane writes one, and it has read those before.
         while posting := self._read(posting_key(intent.intent_id, len(postings) + 1), Posting):
             postings.append(posting)
             if answer := self._read(answer_key(intent.intent_id, posting.number), Answer):
@@ -240,7 +240,7 @@ class Journal:
 
 @dataclass(frozen=True, slots=True)
 class _Begun:
-    """What a listing says of an intent: its folder, with `/` at its end, and whether it has ended."""
+    """An intent as a listing shows it: its folder, with `/` at its end, and whether it has ended."""
 
     folder: str
     ended: bool

@@ -1,4 +1,4 @@
-"""What the journal keeps of a request: one record for each thing that happened to it."""
+"""The records of the journal: one for each thing that can happen to a request."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FORMAT = "edgecap-intent/1"
 
 
 class Intent(BaseModel):
-    """A request that we have decided to make. It leads to at most one accepted capture."""
+    """A request that edgecap has decided to make. It leads to at most one accepted capture."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
@@ -23,13 +23,13 @@ class Intent(BaseModel):
     intent_id: str = Field(min_length=1)
     request: CaptureRequest
     account: str  # a name of the settings
-    archive: str  # likewise
+    archive: str  # a name of the settings
     body: Json  # what is posted, except the destination, which may hold a secret
-    residual: str = ""  # what is left of the request's expression to apply to the packets
+    residual: str = ""  # the part of the request's expression that is applied to the fetched packets
     decided: AwareDatetime
     run: str = ""  # id and name of the flow run
     scheduled: AwareDatetime | None = None
-    series: str = ""  # the deployment whose schedule started it: what its captures are compared within
+    series: str = ""  # the deployment whose schedule started it; its captures are compared with each other
     alert: Json | None = None
     incident: str | None = None
     repeats: str = Field(
@@ -43,7 +43,7 @@ class Intent(BaseModel):
 
 
 class Posting(BaseModel):
-    """A POST that was about to be made; this alone does not say that it was."""
+    """A POST that was about to be made. The record does not say whether it was made."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
@@ -67,9 +67,9 @@ class Answer(BaseModel):
 
 
 class Absence(BaseModel):
-    """A POST that the API's list has proven to have started nothing.
+    """The proof, from the API's list, that a POST started nothing.
 
-    The list shows only the newest captures, so that it may be able to prove that only once.
+    The list shows only the newest captures, so a later list may not be able to prove it again.
     """
 
     model_config = ConfigDict(extra="allow", frozen=True)
@@ -102,10 +102,10 @@ class Ended(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class JournalRecord:
-    """What the journal knows of an intent.
+    """All that the journal knows of an intent.
 
-    `accepted` is None until the API's answer is known, `ended` until all is over. Once it is accepted or
-    over, `postings`, `answers` and `absences` are left out: nothing depends on them any more.
+    `accepted` is None until the API's answer is known, `ended` until the intent is over. After that,
+    `postings`, `answers` and `absences` are left out: nothing depends on them any more.
     """
 
     intent: Intent
@@ -121,10 +121,10 @@ class JournalRecord:
         return self.accepted.capture_id if self.accepted else ""
 
     def refusals(self, *, apart: timedelta) -> tuple[Answer, ...]:
-        """The refusals in a row that end with the last answer, in their order.
+        """The latest refusals in a row, in their order.
 
         Args:
-            apart: a longer time between two of them ends the row.
+            apart: a longer time between two refusals ends the row.
         """
         found: list[Answer] = []
         for answer in sorted(self.answers, key=lambda answer: -answer.number):

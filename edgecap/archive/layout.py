@@ -1,4 +1,4 @@
-"""Where things lie in an archive: keys, and nothing but keys.
+"""The layout of an archive: its keys.
 
 ::
 
@@ -48,7 +48,7 @@ _PREFIX = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class EntryPlace:
-    """What an entry's prefix says of it. `submitted` is aware, UTC, in whole seconds."""
+    """An entry as its prefix describes it. `submitted` is aware, UTC, in whole seconds."""
 
     prefix: str
     submitted: datetime
@@ -61,8 +61,8 @@ def entry_prefix(capture: Capture, *, decided: datetime | None = None) -> str:
     """The prefix of a capture's entry, with a `/` at its end; always the same for the same capture.
 
     Args:
-        capture: as the API returned it. Its time is `submitted`; a simple one has `all` as its place.
-        decided: the intent's time, for an API that does not say when the capture was submitted.
+        capture: as the API returned it. Its time is `submitted`; the place of a simple one is `all`.
+        decided: the intent's time, used if the API does not state when the capture was submitted.
 
     Raises:
         UnexpectedAnswer: the capture has no id, or neither time is known.
@@ -84,7 +84,7 @@ def entry_prefix(capture: Capture, *, decided: datetime | None = None) -> str:
 
 
 def parse_prefix(key: str) -> EntryPlace | None:
-    """What the beginning of `key` says of the entry that it belongs to; None if it belongs to none."""
+    """The entry to which `key` belongs; None if it belongs to none."""
     match = _PREFIX.match(key)
     if match is None:
         return None
@@ -97,7 +97,7 @@ def parse_prefix(key: str) -> EntryPlace | None:
 
 
 def lies_in_an_entry(key: str) -> bool:
-    """Whether `key` of any bucket is that of a file in an entry of some archive there, in whatever folder."""
+    """Whether `key`, in any bucket, belongs to an entry of an archive in any folder of that bucket."""
     parts = key.split("/")
     return any(
         part == CAPTURES.rstrip("/") and parse_prefix("/".join(parts[start:]))
@@ -106,11 +106,11 @@ def lies_in_an_entry(key: str) -> bool:
 
 
 def raw_names(source_keys: Iterable[str], capture_id: str) -> dict[str, str]:
-    """A file name for each source key, all different even where case does not count.
+    """A file name for each source key, all different even if case does not count.
 
-    A full capture's objects are all called `pcap_<id>.pcap` under folders that tell the servers apart; so the
-    folders make the name. Keys that arrive later do not change the names of earlier ones, except in the
-    very unlikely case that two keys lead to one name: then both carry a digest of their key.
+    A full capture's objects are all called `pcap_<id>.pcap`, in folders that tell the servers apart; so the
+    name is made of the folders. Keys that arrive later do not change the names of earlier ones, unless two
+    keys lead to one name, which is very unlikely: then both names carry a digest of their key.
 
     >>> raw_names(["ord02-s1/pcap_0af1.pcap", "ord02-s2/pcap_0af1.pcap.gz"], "0af1")
     {'ord02-s1/pcap_0af1.pcap': 'ord02-s1.pcap', 'ord02-s2/pcap_0af1.pcap.gz': 'ord02-s2.pcap'}
@@ -140,7 +140,7 @@ def _raw_name(source_key: str, capture_id: str, *, digest: bool = False) -> str:
 def safe_name(text: str) -> str:
     """`text` as one part of a key: letters, digits, `.`, `_`, `-`, of bounded length.
 
-    What would lose something on the way carries a digest, so different texts keep different names.
+    A name that had to be changed carries a digest, so different texts keep different names.
     """
     return _bounded(text, text)
 
@@ -159,32 +159,32 @@ def _part(text: str) -> str:
 
 
 def intent_key(intent_id: str) -> str:
-    """Where an intent is journalled."""
+    """Where the journal keeps an intent."""
     return f"{INTENTS}{safe_name(intent_id)}/intent.json"
 
 
 def posting_key(intent_id: str, number: int) -> str:
-    """Where it is journalled that an intent's POST is about to be made, for the `number`th time."""
+    """Where the journal keeps that an intent's POST is about to be made, for the `number`th time."""
     return f"{INTENTS}{safe_name(intent_id)}/posting-{number}.json"
 
 
 def answer_key(intent_id: str, number: int) -> str:
-    """Where it is journalled what the answer to that POST says, if it names no capture."""
+    """Where the journal keeps the answer to that POST, if it names no capture."""
     return f"{INTENTS}{safe_name(intent_id)}/answer-{number}.json"
 
 
 def absent_key(intent_id: str, number: int) -> str:
-    """Where it is journalled that the list of captures has proven that POST to have started nothing."""
+    """Where the journal keeps the proof that this POST started nothing."""
     return f"{INTENTS}{safe_name(intent_id)}/absent-{number}.json"
 
 
 def accepted_key(intent_id: str) -> str:
-    """Where an intent's accepted capture is journalled."""
+    """Where the journal keeps an intent's accepted capture."""
     return f"{INTENTS}{safe_name(intent_id)}/accepted.json"
 
 
 def ended_key(intent_id: str) -> str:
-    """Where it is journalled how an intent ended."""
+    """Where the journal keeps how an intent ended."""
     return f"{INTENTS}{safe_name(intent_id)}/ended.json"
 
 
@@ -194,7 +194,7 @@ def incident_key(incident_id: str) -> str:
 
 
 def incident_event_key(incident_id: str, event: str) -> str:
-    """Where it is written down what an incident's start, or its end, led to: `event` is opened or ended."""
+    """Where the decisions on an incident's start or end are kept: `event` is `opened` or `ended`."""
     return f"{INCIDENTS}{safe_name(incident_id)}/{event}.json"
 
 

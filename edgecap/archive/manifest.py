@@ -37,7 +37,7 @@ ENTRY_FLAGS = {
     EMPTY: "no packet was captured",
     TRUNCATED: "a file ends inside a packet",
     DAMAGED: "a file can be read only in part",
-    NOT_PCAP: "a file is no pcap; it is kept as it came",
+    NOT_PCAP: "a file is not a pcap; it is kept unchanged",
     TOO_LARGE: "a file is far larger than the capture's limit: it was left packed, or in the bucket",
     LIMIT_REACHED: "the packet or byte limit ended the capture",
     PARTIAL: "files are missing that the capture should have",
@@ -56,7 +56,7 @@ State = Literal["complete", "partial", "empty"]
 
 
 class _Record(BaseModel):
-    # What a newer version adds is kept, and does not stop this one from reading.
+    # Fields that a newer version adds are kept, and do not stop this one from reading.
     model_config = ConfigDict(extra="allow", frozen=True)
 
 
@@ -89,13 +89,13 @@ class FileRecord(_Record):
 
     @classmethod
     def of(cls, name: str, *, size: int, sha256: str, found: Inspection | None = None, **more: Any) -> Self:
-        """The record of a file with what its inspection found.
+        """The record of a file, with the findings of its inspection.
 
         Args:
             name: the key below the entry's prefix.
             size: bytes as kept.
             sha256: hex digest of the bytes as kept.
-            found: the inspection; None for a file that holds no packets by nature.
+            found: the inspection; None for a file that is no packet file.
             more: the other fields.
         """
         if found is not None:
@@ -141,7 +141,7 @@ class Totals(_Record):
 
 
 class Versions(_Record):
-    """What made the entry."""
+    """The versions that made the entry."""
 
     edgecap: str = Field(default_factory=lambda: metadata.version("edgecap"))
     python: str = Field(default_factory=platform.python_version)
@@ -149,7 +149,7 @@ class Versions(_Record):
 
 
 class Times(_Record):
-    """When what happened, aware, UTC. `submitted` and `final` by the API's clock, the others by ours."""
+    """The times of a capture, aware, UTC. `submitted` and `final` by the API's clock, the others by ours."""
 
     decided: AwareDatetime | None = None
     submitted: AwareDatetime | None = None
@@ -203,16 +203,16 @@ def make_manifest(
     Args:
         capture: as the API returned it last.
         files: all files of the entry.
-        times: what is known of the times; `submitted` is filled in from the capture.
-        request: what was asked for, if we asked.
+        times: the times that are known; `submitted` is filled in from the capture.
+        request: what was asked for, if edgecap asked.
         intent: the journal's record, if there is one.
-        missing: True if files are known to be missing.
-        too_large: True if files were left in the bucket, since they are too large to be the capture's.
-        residual: what was filtered after the download.
+        missing: whether files are known to be missing.
+        too_large: whether files were left in the bucket because they are far larger than the capture's limit.
+        residual: the filter that was applied after the download.
         trouble: why the packets could not be summarised.
 
     Raises:
-        UnexpectedAnswer: the capture has no id, or no time from which its prefix could follow.
+        UnexpectedAnswer: the capture has no id, or no time for its prefix.
     """
     totals = Totals.of(files)
     flags = {

@@ -1,4 +1,4 @@
-"""The captures of one schedule: what a new one is compared with."""
+"""The earlier captures of a schedule, with which a new one is compared."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from edgecap.packets.summary import Summary
 from edgecap.stores.base import Store
 
 _REACH = timedelta(days=40)  # a monthly schedule still has one before it
-_LOOKED_AT = 300  # entries; of a schedule that is rarer than that among others, less is found
+_LOOKED_AT = 300  # entries; for a schedule that is rare among others, fewer captures are found
 
 
 def earlier(
@@ -23,7 +23,7 @@ def earlier(
 ) -> list[tuple[str, Summary]]:
     """Ids and summaries of the captures before one of the same schedule, newest first.
 
-    Those that asked for something else, because the schedule was changed, do not count.
+    Captures that asked for something else, because the schedule was changed, do not count.
 
     Args:
         store: the archive.
@@ -32,13 +32,13 @@ def earlier(
         before: when it was submitted, aware.
         most: captures at most.
     """
-    before = before.replace(microsecond=0)  # as in an entry's place, so that it is not found itself
+    before = before.replace(microsecond=0)  # as in an entry's prefix, so that the new one is not found
     kind = str(request.get("type") or "")
     entries = list_entries(
         store, since=before - _REACH, until=before, type=kind or None, colo=str(request.get("colo") or "")
     )
     found: list[tuple[str, Summary]] = []
-    # What cannot be read, or not now, is no reason to fail, nor to forget what could be.
+    # An entry that cannot be read must not fail the new one, nor hide the entries that were read.
     with suppress(StoreError):
         for each in _summaries(store, series, _asked(request), islice(entries, _LOOKED_AT)):
             found.append(each)
@@ -59,7 +59,7 @@ def _summaries(
 
 
 def _asked(request: dict[str, Any]) -> dict[str, Any]:
-    # What is left out and what is empty ask for the same.
+    # A field that is left out and one that is empty ask for the same.
     return {
         name: value for name, value in request.items() if name != "offset_time" and value not in ("", None)
     }

@@ -1,4 +1,4 @@
-"""Reading the summaries of entries: an entry may have none, and one that cannot be read stops nobody."""
+"""Reading the summaries of entries. An entry may have none, or one that cannot be read."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ def read_summary(store: Store, entry: Entry) -> Summary | None:
     """The summary of an entry; None if it has none, or one that cannot be read.
 
     Raises:
-        StoreError: the store does not answer, or does not let us.
+        StoreError: the store does not answer, or refuses access.
     """
     return find_summary(store, entry)[0]
 
 
 def find_summary(store: Store, entry: Entry) -> tuple[Summary | None, str]:
-    """The summary of an entry, and if there is none, why.
+    """The summary of an entry, or None and the reason.
 
     Raises:
-        StoreError: the store does not answer, or does not let us.
+        StoreError: the store does not answer, or refuses access.
     """
     name = next((file.name for file in entry.manifest.files if file.role == ROLE), "")
     if not name:

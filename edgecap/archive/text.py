@@ -16,13 +16,13 @@ from edgecap.stores.integrity import Check
 from edgecap.stores.reading import ReadSource
 
 LARGEST_RECORD = 64 << 20  # bytes; a manifest of 100,000 files has 50 MB
-_READS = 3  # how often a record is read of which the store states nothing, until two reads agree
+_READS = 3  # how often a record is read until the store's checksum confirms it, or two reads agree
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
 def clean(value: Any) -> Any:
-    """A copy of JSON data that is fit to be stored: secrets as `***`, no half characters, no NaN."""
+    """A copy of JSON data that can be stored: secrets as `***`, no half characters, no NaN."""
     if isinstance(value, str):
         return redact(value.encode("utf-8", "replace").decode())
     if isinstance(value, dict):
@@ -38,7 +38,7 @@ def clean(value: Any) -> Any:
 
 
 def _destination(value: Any) -> Any:
-    """A bucket's URI; an r2 one without its query, which is where its keys are, however they are written."""
+    """A bucket's URI; an r2 one without its query, since its keys are in it, however they are written."""
     if isinstance(value, str) and not value.startswith(("s3://", "gs://")):
         address, mark, _ = value.partition("?")
         return clean(address + (f"?{HIDDEN}" if mark else ""))
@@ -46,7 +46,7 @@ def _destination(value: Any) -> Any:
 
 
 Json = Annotated[dict[str, Any], BeforeValidator(clean)]
-"""A JSON object as somebody else made it, cleaned on the way in."""
+"""A JSON object from outside, cleaned on the way in."""
 
 
 def to_json(record: BaseModel) -> bytes:
@@ -56,22 +56,22 @@ def to_json(record: BaseModel) -> bytes:
 
 
 def read_json(store: Store, key: str, model: type[_Model], *, attempts: int = 5) -> _Model:
-    """Read the record under `key`. One flipped byte could make it a valid record that says other things.
+    """Read the record under `key`. One flipped byte could make it another valid record.
 
-    So what the store states of the bytes decides. A bucket that states nothing, such as one with keys of KMS
-    on a server without checksums, has to give the same bytes twice: one more request a record. A folder is
-    read once: the second read would come out of the same memory.
+    So the bytes must match the checksum that the store states. If the bucket states none, such as one with
+    keys of KMS on a server without checksums, two reads must agree: that is one more request per record. A
+    folder is read once: a second read would come out of the same memory.
 
     Args:
         store: where it is.
-        key: the record.
-        model: what it is a record of.
+        key: the record's.
+        model: the record's type.
         attempts: how often in a row an answer may be cut before it gives a further byte.
 
     Raises:
         ObjectMissing: there is none.
-        Damaged: it is no such record.
-        StoreError: it cannot be read; nothing is known of it.
+        Damaged: it is not such a record.
+        StoreError: it cannot be read; whether it is there is unknown.
     """
     data = _sure(store, key, attempts)
     try:
@@ -87,7 +87,7 @@ def read_json(store: Store, key: str, model: type[_Model], *, attempts: int = 5)
 
 
 def _sure(store: Store, key: str, attempts: int) -> bytes:
-    """The bytes of a record that the store vouches for, or that came twice. Raises as `read_json`."""
+    """The bytes of a record, confirmed by the store's checksum or by a second read. Raises as `read_json`."""
     seen: set[str] = set()
     for reads in range(1, _READS + 1):
         try:
@@ -103,10 +103,10 @@ def _sure(store: Store, key: str, attempts: int) -> bytes:
 
 
 def _read(store: Store, key: str, attempts: int) -> tuple[bytes, str, bool]:
-    """The bytes of a record, their SHA-256, and whether they match what the store states of them.
+    """The bytes of a record, their SHA-256, and whether the store's checksum confirms them.
 
     Raises:
-        Damaged: they do not match; or they are too many.
+        Damaged: the checksum does not match, or the record is too large.
     """
     where = f"{store.uri}/{key}"
     data = bytearray()
@@ -115,7 +115,8 @@ def _read(store: Store, key: str, attempts: int) -> tuple[bytes, str, bool]:
         data += chunk
         if len(data) > LARGEST_RECORD:
             raise Damaged(
-                f"the record is larger than {LARGEST_RECORD >> 20} MiB, so it is none of ours", where=where
+                f"the record is larger than {LARGEST_RECORD >> 20} MiB, so it is none of edgecap's",
+                where=where,
             )
     check = Check(store, source.info)
     check.update(bytes(data))

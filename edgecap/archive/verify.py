@@ -1,4 +1,4 @@
-"""Verifying: does the archive still hold what its manifests promise? It needs nothing but the archive."""
+"""Verifying that the archive holds what its manifests promise. It needs nothing but the archive."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ KINDS = {
     "unfinished": "files without a manifest: an entry in the making, or an attempt that was interrupted",
     "stray": "a file that belongs to no entry",
 }
-"""Every kind of problem, and what it means."""
+"""Every kind of problem, and its meaning."""
 
 HARMLESS = frozenset({"extra", "unfinished", "stray"})
-"""Kinds that lose no packets of any entry."""
+"""Kinds of problems that cost no entry any packets."""
 
 UNREAD = "unread"
 _READS = 2  # a byte that was flipped on the way is right the next time
@@ -43,7 +43,7 @@ _ATTEMPTS = 2  # to get a further byte, each as patient as the store's own libra
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something that is not as the manifest promises: its kind, from `KINDS`, the key, and one line."""
+    """A difference from the manifest: its kind, from `KINDS`, the key, and one line."""
 
     kind: str
     key: str
@@ -55,7 +55,7 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """What verifying one prefix of the archive found. `entry` is None if there is none that can be read."""
+    """The result for one prefix of the archive. `entry` is None if there is none that can be read."""
 
     prefix: str
     entry: Entry | None
@@ -73,9 +73,9 @@ class Verified:
 
 
 def verify_entry(store: Store, entry: Entry) -> list[Problem]:
-    """Read every byte of an entry and hold it against the manifest. An empty list means that all is well.
+    """Read every byte of an entry and compare it with the manifest. An empty list means: no problems.
 
-    What the store does not give is a problem of the kind `unread`, which says nothing about the bytes.
+    A file that the store does not give is a problem of the kind `unread`, which says nothing of its bytes.
 
     Raises:
         StoreError: the archive cannot be listed.
@@ -85,13 +85,13 @@ def verify_entry(store: Store, entry: Entry) -> list[Problem]:
 
 
 def verify_archive(store: Store) -> Iterator[Verified]:
-    """Verify all entries in the order of their keys, and name what belongs to none.
+    """Verify all entries in the order of their keys, and name the files that belong to none.
 
-    What the store does not give is a problem of the kind `unread`, and the rest is verified all the same, as
+    A file that the store does not give is a problem of the kind `unread`. The others are verified even so, as
     long as the store answers.
 
     Raises:
-        StoreError: the archive cannot be listed, or does not answer any more.
+        StoreError: the archive cannot be listed, or no longer answers.
     """
     reading = _Reading(store)
     for prefix, sizes in _by_prefix(store):
@@ -158,7 +158,7 @@ class _Reading:
 
 
 def _by_prefix(store: Store) -> Iterator[tuple[str, dict[str, int]]]:
-    """Keys and sizes of one entry after the other; keys of no entry come under an empty prefix."""
+    """Keys and sizes, entry by entry; keys that belong to no entry come with an empty prefix."""
     current = ""
     sizes: dict[str, int] = {}
     for info in store.list(CAPTURES):

@@ -1,1 +1,1 @@
-"""Captures: from what somebody wants to an entry in the archive. Nothing here knows Prefect."""
+"""Captures: from an order to an entry in the archive. Nothing here knows Prefect."""

@@ -85,7 +85,7 @@ class AdmissionRules:
         now: datetime,
         memory: LastSubmission | None = None,
     ) -> Admission:
-        """When the lane is free, whoever waits for it. Arguments as those of `lanes.next_turn`."""
+        """When the lane is free, without a look at the line. Arguments as those of `lanes.next_turn`."""
         return next_turn(
             kind, captures, now=now, spacing=self._spacing, look_again=self._look_again, memory=memory
         )
@@ -93,7 +93,7 @@ class AdmissionRules:
     def _in_line(
         self, turn: Admission, me: Waiter, hold: LaneHold, server_now: datetime
     ) -> tuple[Admission, bool]:
-        """The turn of `me`, given who goes first; and whether it has it for having waited so long."""
+        """The turn of `me` behind those that go first, and whether it comes only because of a long wait."""
         now = self._clock()
         order = in_order(
             [me, *hold.others],

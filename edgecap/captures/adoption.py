@@ -1,10 +1,11 @@
 """Whether the API's list shows the capture that an intent's POST started, and whether its absence is proven.
 
-A capture is an intent's own only if it was submitted after the intent's POST was recorded, all that the API
-says of it is what was posted, and no other intent has it. What the list does not show is absent only if the
-list reaches back to the POST and shows everything by now; otherwise it is unknown, and nobody may post again.
+A capture is an intent's own only if it was submitted after the intent's POST was recorded, if everything that
+the API says of it matches what was posted, and if no other intent has it. A capture that the list does not
+show is absent only if the list reaches back to the POST and is complete by now. Otherwise the outcome is
+unknown, and the request must not be posted again.
 
-Two things are assumed of the API, since nothing public says them: `LAG` and `ARRIVES_WITHIN`.
+Two things are assumed of the API, since its documentation does not state them: `LAG` and `ARRIVES_WITHIN`.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ from edgecap.captures.lanes import LAG
 from edgecap.cloudflare.models import Capture, Listing
 from edgecap.requests import LOOK_BACK, FullRequest, SimpleRequest, rfc3339
 
-# A POST whose connection broke is accepted by then, or never. Linux goes on sending for about 100 s for a
-# process that is gone (tcp_orphan_retries), and proxies, Cloudflare's own included, give up after 100 s.
+# A POST whose connection broke is accepted within this time, or never. Linux goes on sending for about 100 s
+# for a process that is gone (tcp_orphan_retries). Proxies, also Cloudflare's own, give up after 100 s.
 ARRIVES_WITHIN = timedelta(minutes=2)
 CLOCKS_APART = timedelta(minutes=1)  # between the API's `Date` and its `submitted`, at most
 _WHOLE_MILLISECOND = 1000  # microseconds: an API that rounds `offset_time` leaves no more
@@ -41,12 +42,12 @@ class Match(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Sought:
-    """What became of an intent's POST, as far as the list tells.
+    """The outcome of an intent's POST, as far as the list tells.
 
     Attributes:
         capture: the intent's own capture.
         until: when the list can tell, on the server's clock, if it is too early now.
-        doubt: why it cannot be told; only a person can, if `until` is None.
+        doubt: why the list cannot tell. If `until` is None, only a person can.
         candidates: captures that may be its own.
     """
 
@@ -62,7 +63,7 @@ class Sought:
 
 
 class Lists(Protocol):
-    """What looking needs of the client."""
+    """The part of the client that this module uses."""
 
     async def list_back_to(self, listing: Listing, moment: datetime) -> Listing:
         """`listing` with further pages, as far as there are any, until it reaches back to `moment`."""
@@ -72,17 +73,17 @@ class Lists(Protocol):
 async def find_accepted(
     journal: Journal, record: JournalRecord, listing: Listing, lists: Lists, *, lag: timedelta = LAG
 ) -> Sought:
-    """Find out what became of an intent's POST, and journal it if that is proven to have started nothing.
+    """Find the capture that an intent's POST started, or journal the proof that it started none.
 
-    At the next look the list may not reach back to it any more: the run may have to wait for its lane, and
-    others go on capturing.
+    The proof is journalled because a later list may not reach back to the POST: the run may have to wait
+    for its lane, while others go on capturing.
 
     Args:
-        journal: the intent's; other intents say there which captures are theirs.
+        journal: the intent's. It also says which captures belong to other intents.
         record: the intent; the journal names no capture for it.
         listing: what `GET /pcaps` shows, read after `record` was.
-        lists: asks for further pages of it.
-        lag: a list that does not show a capture by then will not show it at all.
+        lists: asks for further pages of the list.
+        lag: how long after its submission a capture may be missing from the list.
 
     Raises:
         StoreError: the journal cannot be read or written; Damaged if a record of it cannot be read.
@@ -119,7 +120,7 @@ def _not_seen(
     maybe: tuple[Capture, ...],
     lag: timedelta,
 ) -> Sought:
-    """What it means that the list shows no capture that is surely the intent's."""
+    """The outcome if the list shows no capture that is surely the intent's."""
     told = max(_told_by(posting, record, lag) for posting in unsettled)
     if listing.server_time < told:
         doubt = f"whether Cloudflare accepted an earlier POST is not known before {rfc3339(told)}"
@@ -148,9 +149,9 @@ def best_match(record: JournalRecord, capture: Capture) -> Match:
 def match(intent: Intent, posting: Posting, capture: Capture, *, refused: bool = False) -> Match:
     """Whether a capture is the one that a POST started.
 
-    A simple one whose `offset_time` came back with all its digits is known by them, also if the answer was a
-    refusal: something on the way may have sent the request twice. Every other one is known by all that the
-    API says of it, and by when it was submitted.
+    A simple capture whose `offset_time` came back with all its digits is recognised by them, even if the
+    answer was a refusal: a proxy may have sent the request twice. Any other capture is recognised by
+    everything that the API says of it, and by the time of its submission.
 
     Args:
         intent: what was posted.
@@ -171,7 +172,7 @@ def match(intent: Intent, posting: Posting, capture: Capture, *, refused: bool =
         if exact and capture.offset_time and capture.offset_time.microsecond % _WHOLE_MILLISECOND:
             return Match.NO if False in said else Match.YES
     said += [
-        # No schema has it in answers, so that it is missing means nothing.
+        # The documentation does not list it in answers, so its absence says nothing.
         True if capture.packet_limit is None else _same_limit(capture.packet_limit, request.packet_limit),
     ]
     if isinstance(request, FullRequest):
@@ -188,9 +189,9 @@ def match(intent: Intent, posting: Posting, capture: Capture, *, refused: bool =
 
 
 def _told_by(posting: Posting, record: JournalRecord, lag: timedelta) -> datetime:
-    """When the list can tell what became of a POST."""
+    """When the list can tell the outcome of a POST."""
     for answer in record.answers:
-        if answer.number == posting.number:  # it had arrived by then
+        if answer.number == posting.number:  # the POST had arrived by then
             return answer.at + lag
     return posting.at + ARRIVES_WITHIN + lag
 
@@ -254,7 +255,7 @@ def _same_bucket(answered: str, posted: str) -> bool | None:
 
 
 def _taken(journal: Journal, intent: Intent, since: datetime) -> set[str]:
-    """Captures that other intents of the journal have; they may have been begun long before."""
+    """Captures of the journal's other intents, which may have begun long before this one."""
     records: Iterable[JournalRecord] = journal.records(since=since - 2 * LOOK_BACK)
     return {
         record.capture_id

@@ -1,7 +1,7 @@
-"""Deleting what Cloudflare delivered to a bucket, once the archive holds it: `delete_delivered` of a bucket.
+"""Deleting delivered files from a bucket once the archive holds them: the setting `delete_delivered`.
 
-A delivered file is deleted when its entry is committed, every byte of that entry was read back and is as its
-manifest says, and the file still is what was fetched. Anything else leaves it where it is.
+A delivered file is deleted only if its entry is committed, if every byte of that entry was read back and
+matches its manifest, and if the file is still the version that was fetched. Otherwise it stays.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from edgecap.stores.base import Store
 
 @dataclass(frozen=True, slots=True)
 class Cleared:
-    """How many files were deleted, and why others stay: one line, empty if none does."""
+    """How many files were deleted, and why others stay: one line, empty if no file stays."""
 
     deleted: int = 0
     kept: str = ""
@@ -33,7 +33,7 @@ class Cleared:
 def clear_for(
     request: SimpleRequest | FullRequest, settings: Settings, archive: Store, entry: Entry
 ) -> Cleared | None:
-    """Delete what a capture of ours left in its bucket, if the settings want that; None if they do not.
+    """Delete a capture's delivered files, if the settings say so; None if they do not.
 
     Args:
         request: what was asked for; only a full capture is delivered to a bucket.
@@ -51,10 +51,10 @@ def clear_for(
 
 
 def clear_delivered(bucket: Store, archive: Store, entry: Entry) -> Cleared:
-    """Delete the delivered files of an entry. What fails leaves them there, and is no error.
+    """Delete the delivered files of an entry. A failure leaves them in the bucket, and is not raised.
 
-    Between the look at a file's version and its deletion there is a moment in which another could take its
-    place; nobody writes to a key of a capture that is over.
+    A file could be replaced between the look at its version and its deletion. That is accepted: Cloudflare
+    no longer writes to the keys of a capture that is over.
 
     Args:
         bucket: where Cloudflare delivered them.

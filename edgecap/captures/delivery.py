@@ -1,8 +1,8 @@
-"""Finding what Cloudflare wrote to a bucket for a full capture.
+"""Finding the files that Cloudflare wrote to a bucket for a full capture.
 
-One object per physical server, each named `pcap_<id>.pcap` under folders that are documented nowhere, written
-one after the other. So: every key that has the capture's id in it counts, and the listing counts when it has
-stopped changing.
+Cloudflare writes one object per physical server, one after the other, each named `pcap_<id>.pcap` in folders
+that are not documented. So every key that contains the capture's id counts, and the listing counts once it
+has stopped changing.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ async def delivered(
         store: the bucket, at the destination's prefix.
         capture_id: the id to look for anywhere in a key.
         timing: `settle` and `delivery`.
-        known: keys that are fetched already; only a listing with more than these counts.
+        known: keys that are fetched already; a listing counts only if it has more than these.
         clock: seconds, for measuring.
         sleep: how to wait.
 
@@ -62,8 +62,8 @@ async def delivered(
 
 
 def matching(store: Store, capture_id: str) -> list[ObjectInfo]:
-    """All objects of the bucket that have the capture's id in their key, settled or not.
+    """All objects of the bucket whose key contains the capture's id, whether the listing is stable or not.
 
-    Files of an archive in the same bucket have that id, too, and are no deliveries.
+    Files of an archive in the same bucket contain that id, too; they are left out.
     """
     return [info for info in store.list() if capture_id in info.key and not lies_in_an_entry(info.key)]

@@ -1,6 +1,6 @@
-"""What edgecap makes of an entry's packets: merged by time, summarised, their flows; all in one pass.
+"""Deriving files from an entry's packets: the merged file, the summary and the flow table, in one pass.
 
-It reads raw files that lie in the archive already, so that it can be done again after a crash, or later.
+The raw files are read from the archive, so this can be done again after a crash, or later.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ Earlier = Callable[[], Sequence[tuple[str, Summary]]]
 
 @dataclass(frozen=True, slots=True)
 class Derived:
-    """What was made: files in their places in the archive, and what there is to say about them.
+    """The derived files, in their places in the archive, and what was found in the packets.
 
     Attributes:
         files: for the manifest, beside the raw ones.
-        residual: what was filtered, if anything was.
-        verdict: the summary's; empty without one.
-        trouble: why there is no summary, one line; empty if there is one.
+        residual: the filter that was applied here, if there was one.
+        verdict: the summary's verdict; empty if there is no summary.
+        trouble: why there is no summary, in one line; empty if there is one.
     """
 
     files: tuple[FileRecord, ...] = ()
@@ -58,7 +58,7 @@ class Derived:
 
 
 def derive_for(archive: Store, capture: Capture, raw: Sequence[FileRecord], intent: Intent | None) -> Derived:
-    """As `derive`, with what follows from the capture and from what was asked for.
+    """Call `derive` with the arguments that follow from the capture and its intent.
 
     Args:
         archive: where the raw files lie.
@@ -100,21 +100,21 @@ def derive(
 ) -> Derived:
     """Merge, filter and summarise an entry's raw files, and put the results beside them.
 
-    What cannot be summarised is no reason to lose an entry: the result says why, and has no files then.
+    Packets that cannot be summarised must not cost the entry: then the result has no files, and says why.
 
     Args:
         archive: where the raw files lie.
         prefix: the entry's.
         raw: its files as fetched.
         sampled: the packets are samples, as those of simple captures are.
-        expression: what is to be filtered after the download, in pcap-filter's language.
-        series: what captures before it have in common with it, for people.
-        before: gets those captures' ids and summaries, newest first; asked once.
+        expression: the filter to apply after the download, in pcap-filter's language.
+        series: the name of its schedule, which earlier captures share.
+        before: gets those captures' ids and summaries, newest first; called once.
 
     Raises:
         StoreError: the archive cannot be read or written, or the disk is full.
     """
-    # However they arrived: what is made of them is the same each time.
+    # Sorted, so that the results do not depend on the order of arrival.
     raw = sorted(raw, key=lambda file: (file.source_key, file.name))
     unread = [file for file in raw if TOO_LARGE in file.flags]
     raw = [file for file in raw if file not in unread]
@@ -165,15 +165,15 @@ def _make(
         for path, file in zip(local, raw, strict=True)
     ]
     with new_flow_file(folder / FLOWS) as flows:
-        tally = FlowTable(flows.write)
-        merged = merge(named, folder / PACKETS, expression=expression, tally=tally)
-        tally.finish()
+        table = FlowTable(flows.write)
+        merged = merge(named, folder / PACKETS, expression=expression, tally=table)
+        table.finish()
     readable = sum(each.inspection.packets for each in merged.sources)
     filtered = None
     if expression.strip():
         filtered = Residual(expression=expression, packets=readable, kept=merged.packets)
     summary = summarize(
-        tally,
+        table,
         sampled=sampled,
         files=tuple(_sources(merged.sources, raw, readable)),
         residual=filtered,
@@ -209,7 +209,7 @@ def _put(archive: Store, prefix: str, folder: Path, merged: Merged, summary: Sum
 
 
 def _local(archive: Store, prefix: str, raw: Sequence[FileRecord], folder: Path) -> list[Path]:
-    """The raw files as files of this machine: themselves if they are here, else copies in `folder`."""
+    """The raw files as local files: the archive's own if it is a folder, else copies in `folder`."""
     keys = [prefix + file.name for file in raw]
     here = [archive.local(key) for key in keys]
     found = [path for path in here if path is not None]
@@ -223,7 +223,7 @@ def _local(archive: Store, prefix: str, raw: Sequence[FileRecord], folder: Path)
 
 
 def _read(path: Path, *, inspect: bool) -> tuple[int, str, Inspection | None]:
-    """Size, SHA-256 and, if asked for, what is in a file of packets; read once."""
+    """A file's size and SHA-256, and its packets' inspection if asked for; the file is read once."""
     inspector = Inspector() if inspect else None
     with opened(path) as file:
         sha256 = sha256_of(chunks(file, path), inspector.feed if inspector else None)

@@ -23,8 +23,8 @@ def destination_conf(place: StoreLocation, *, with_secrets: bool) -> str:
 
     Args:
         place: the bucket; its keys may stand in the URI or beside it, and those beside it count.
-        with_secrets: put an R2 bucket's keys in, if they are known. Registering the bucket needs them,
-            validating must not have them. S3 and GCS never carry any: the customer grants access instead.
+        with_secrets: include an R2 bucket's keys, if they are known. Registering the bucket needs them,
+            validating must not have them. S3 and GCS never need keys: the customer grants access instead.
 
     Raises:
         ConfigError: it is a folder, to which Cloudflare cannot write, or the URI is wrong.
@@ -60,7 +60,7 @@ def without_keys(destination: str) -> str:
 
 
 def same_bucket(one: Address, other: Address) -> bool:
-    """Both lie in one bucket, whatever their folders. What only one of them states is no difference."""
+    """Both lie in one bucket, in whatever folders. A parameter that only one of them states is ignored."""
     return (one.scheme, one.bucket) == (other.scheme, other.bucket) and all(
         not mine or not theirs or mine.lower() == theirs.lower()
         for mine, theirs in (
@@ -84,9 +84,9 @@ def contains(outer: Address, inner: Address) -> bool:
 
 
 def read_destination(text: str) -> Address | None:
-    """A `destination_conf` as the API tells it, masked keys and all; None if it cannot be read."""
+    """Parse a `destination_conf` of the API's answers, whose keys are masked; None if it cannot be read."""
     bucket, _, query = text.strip().partition("?")
-    # Only what identifies the bucket: keys may be masked, and unknown parameters are none of our business.
+    # Only the parameters that identify the bucket: keys may be masked, and others may be unknown here.
     known = [item for item in query.split("&") if item.partition("=")[0] in ("account-id", "region")]
     for uri in (f"{bucket}?{'&'.join(known)}", bucket):
         try:

@@ -1,7 +1,7 @@
 """Bringing a finished capture's packets into the archive: fetched whole, verified, inspected, hashed.
 
-The files land in the entry's folder under their final names; the entry exists only when its manifest does.
-Fetching again, after a crash, finds what is there and leaves it alone.
+The files get their final names in the entry's folder; the entry exists only once its manifest does. Fetching
+again after a crash leaves the files that are there alone.
 """
 
 from __future__ import annotations
@@ -45,12 +45,12 @@ OnBytes = Callable[[int], None]
 
 @dataclass(frozen=True, slots=True)
 class Fetching:
-    """What was fetched.
+    """The files that were fetched.
 
     Attributes:
-        files: as kept.
+        files: the files as kept.
         missing: the API says that there are more packets than arrived.
-        left: keys of files that stay in the bucket, since they are too large to be the capture's.
+        left: keys of files that stay in the bucket because they are far larger than the capture's limit.
         at: when the last file had been fetched, aware, UTC.
     """
 
@@ -61,10 +61,10 @@ class Fetching:
 
 
 def largest_file(byte_limit: int | None) -> int | None:
-    """Bytes that a file of a capture may have, packed or not; None if no limit was asked for.
+    """The most bytes that a file of a capture may have, packed or not; None if no limit was asked for.
 
-    Whether the API's limit is for each server or for all together, and what it counts, is not known: so it is
-    for each file, and twice as much.
+    It is not documented whether the API's limit counts per server or for all of them, nor what it counts. So
+    twice the limit is allowed for each file.
     """
     return max(_SMALLEST_BOUND, _FACTOR * byte_limit) if byte_limit else None
 
@@ -79,7 +79,7 @@ async def fetch_simple(
     patience: float = DOWNLOAD_WITHIN,
     sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
 ) -> Fetching:
-    """Download a simple capture from the API, which may have its file only some time after its final status.
+    """Download a simple capture from the API. Its file may appear only some time after the final status.
 
     Args:
         client: the account's API.
@@ -87,12 +87,12 @@ async def fetch_simple(
         archive: where the packets go.
         prefix: the entry's place in it.
         on_bytes: called with the number of bytes just fetched.
-        patience: seconds for which a file that is not there is asked for again.
-        sleep: waits so many seconds.
+        patience: seconds for which a missing file is asked for again.
+        sleep: waits the given seconds.
 
     Raises:
-        ApiError: the download failed; NetworkFailure if it was cut short, or came with other bytes again.
-        UnexpectedAnswer: what came is an error page.
+        ApiError: the download failed; NetworkFailure if it was cut short, or if two downloads differ.
+        UnexpectedAnswer: the download is an error page.
         StoreError: the archive cannot be written.
     """
     waited, pause = 0.0, 1.0
@@ -110,9 +110,9 @@ async def fetch_simple(
 async def _download(
     client: Client, capture: Capture, archive: Store, prefix: str, on_bytes: OnBytes | None
 ) -> Fetching:
-    """Download it, and again where nothing else vouches for the bytes: the API states no checksum."""
+    """Download it, and once more if nothing else verifies the bytes: the API states no checksum."""
     with working_folder(archive, "fetch") as folder, explained(folder):
-        landing = PendingFile(folder / SIMPLE_NAME, SIMPLE_MOST)
+        pending = PendingFile(folder / SIMPLE_NAME, SIMPLE_MOST)
         arrived = 0
         try:
             head = b""
@@ -127,10 +127,10 @@ async def _download(
                             where=f"capture {capture.id}",
                             hint="look at it in the dashboard: no simple capture is so large",
                         )
-                    landing.write(chunk)
+                    pending.write(chunk)
                     if on_bytes:
                         on_bytes(len(chunk))
-            landing.finish()
+            pending.finish()
             if sniff(head) in ERROR_PAGES:
                 raise UnexpectedAnswer(
                     f"the download is {sniff(head).value}, not packets",
@@ -138,23 +138,23 @@ async def _download(
                     hint="try again; the capture stays at Cloudflare for a while",
                 )
             verdict = VerifiedBy.GZIP
-            if not landing.unpacked:
-                verdict = await _downloaded_again(client, capture, landing.source_sha256)
-            fetched = landing.publish(verdict)
+            if not pending.unpacked:
+                verdict = await _downloaded_again(client, capture, pending.source_sha256)
+            fetched = pending.publish(verdict)
         finally:
-            landing.clear()
+            pending.clear()
         record = await asyncio.to_thread(_keep, archive, prefix, fetched, "", SIMPLE_MOST)
         return Fetching((record,))
 
 
 async def _downloaded_again(client: Client, capture: Capture, sha256: str) -> VerifiedBy:
-    """How the bytes of a first download are verified by further ones.
+    """Verify the bytes of a first download by further ones.
 
-    How often the API gives a file is not known, nor whether it is the same file each time, or made anew. If
-    it gives it only once, or another one each time, what came first is kept, and its manifest says so.
+    It is not documented how often the API gives a file, nor whether it gives the same bytes each time. If it
+    gives the file only once, or other bytes each time, the first download is kept, and its manifest says so.
 
     Raises:
-        NetworkFailure: further downloads agree with each other, and the first one is another; or one was cut
+        NetworkFailure: further downloads agree with each other and differ from the first one; or one was cut
             short.
     """
     seen = {sha256}
@@ -199,7 +199,7 @@ async def fetch_full(
         timing: how long to wait for files and for the listing to settle.
         on_bytes: called with the number of bytes just fetched, from any thread.
         on_delivery: called with the number of files found.
-        byte_limit: what was asked for, for an API that does not say it again.
+        byte_limit: the limit of the request, for an API that does not repeat it in its answers.
 
     Raises:
         DeadlinePassed: no file arrived.
@@ -254,7 +254,7 @@ def _keep(
 ) -> FileRecord:
     """Inspect a fetched file and put it in its place in the archive.
 
-    A packed one that has more than `most` bytes unpacked is kept as it came, and read no further.
+    A packed file that has more than `most` bytes unpacked is kept unchanged and flagged.
     """
     found = None if fetched.encoding == GZIP_TOO_LARGE else inspect_within(fetched.path, most)
     flags: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""The identity of an intent: derived, so that the same run has the same one however often it is restarted."""
+"""The id of an intent. It is derived from the run, so that a run that is restarted has the same intent."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def intent_id(*parts: str) -> str:
     """32 hex digits that follow from `parts`: a flow run's id, or an incident's id, phase and number.
 
     Raises:
-        ValueError: there are no parts, and so nothing to derive from.
+        ValueError: there are no parts, or one is empty.
     """
     if not parts or not all(parts):
         raise ValueError("an intent's identity needs at least one part, and none of them empty")
@@ -20,9 +20,10 @@ def intent_id(*parts: str) -> str:
 
 
 def fingerprint(moment: datetime, intent: str) -> datetime:
-    """`moment` with microseconds that tell which intent asked, and never later than `moment`.
+    """`moment` with microseconds that mark the intent, and never later than `moment`.
 
-    The API echoes `offset_time`, so a simple capture whose answer was lost is recognised by it.
+    The API repeats `offset_time` in its answers, so a simple capture is recognised by the mark even if the
+    answer to its POST was lost.
     """
     marked = moment.replace(microsecond=int(intent[:12], 16) % 1_000_000)
     return marked if marked <= moment else marked - timedelta(seconds=1)

@@ -1,4 +1,4 @@
-"""What a capture is to an incident: by that, and not by its run, it is the same however often it starts."""
+"""The part of an incident that a capture is. Its intent's id follows from the part, not from the run."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class IncidentPart(BaseModel):
 
     @property
     def intent_id(self) -> str:
-        """The identity of the intent that it leads to."""
+        """The id of its intent."""
         return identity.intent_id(self.incident, self.phase, str(self.number))
 
     def __str__(self) -> str:

@@ -16,23 +16,22 @@ from edgecap.requests import rfc3339
 
 Kind = Literal["simple", "full"]
 
-LAG = timedelta(minutes=5)  # a list that does not show a capture by then will not show it at all
-UNANSWERED = timedelta(minutes=1)  # whether a POST without an answer was accepted can be seen by then
-AHEAD = timedelta(
-    seconds=5
-)  # what is remembered to lie further in the future is of another clock: not trusted
+LAG = timedelta(minutes=5)  # the list shows a capture within this time after its submission
+UNANSWERED = timedelta(minutes=1)  # the list shows by then whether a POST without an answer was accepted
+# A remembered time further in the future than this was written by another clock, and is not trusted.
+AHEAD = timedelta(seconds=5)
 LOOK_MOST = timedelta(minutes=5)  # between two looks at a capture that still has time
-LOOK_OVERDUE = timedelta(minutes=1)  # between two looks at one that is over and not final
+LOOK_OVERDUE = timedelta(minutes=1)  # between two looks at a capture that is over and not final
 
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """When somebody may start, or should look again.
+    """When a run may start its capture, or should look again.
 
     Attributes:
         at: earliest start, on the server's clock. For a full lane that is busy: when to look again.
-        reason: why not now, in words for a run's state; empty if it may start.
-        busy_until: when what runs should be over, if that is later than the next look: it may end early.
+        reason: why it may not start now, in words for a run's state; empty if it may.
+        busy_until: when the running capture should be over, if later than the next look: it may end early.
         ahead: how many others go first.
     """
 
@@ -54,14 +53,14 @@ class Admission:
 
 @dataclass(frozen=True, slots=True)
 class LastSubmission:
-    """What the lane's last holder did: the API's list may not show it yet.
+    """The last request of the lane: the API's list may not show it yet.
 
-    Written before the POST, so that it also tells of a holder that died in the middle of it.
+    It is recorded before the POST, so that it also tells of a run that died during its POST.
 
     Attributes:
-        capture_id: the capture that it started; empty as long as that is not known.
+        capture_id: the capture that was started; empty as long as that is not known.
         submitted: when, on the server's clock.
-        urgent: whether it went because it had waited so long, not because of its priority.
+        urgent: whether its turn came because it had waited so long, not because of its priority.
     """
 
     capture_id: str
@@ -86,8 +85,8 @@ def next_turn(
         now: the server's time of that answer.
         spacing: between two simple requests.
         look_again: the shortest wait before looking at a busy full lane again.
-        memory: what the last holder did. It counts only where the list may not show it yet, and never if it
-            lies in the future: the clock that it was written by was another one.
+        memory: the lane's last request. It counts only while the list may not show it yet, and never if it
+            lies in the future: then another clock wrote it.
     """
     captures = list(captures)
     if memory and memory.submitted > now + AHEAD:
@@ -122,10 +121,10 @@ def _has_caught_up(captures: Iterable[Capture], memory: LastSubmission) -> bool:
 
 
 def ends(capture: Capture, now: datetime) -> datetime:
-    """When a capture's time is over, on the server's clock; a full one is converted and delivered after that.
+    """When a capture's time is over, on the server's clock. A full one is converted and delivered after that.
 
-    A simple one looks back, so its time is over at once. A full one that was asked to stop is over at that
-    request. `now` stands for a submission that is not told.
+    A simple capture looks back, so its time is over at once. The time of a full capture that was asked to
+    stop is over at that request. `now` stands in for the time of submission if the API does not state it.
     """
     seconds = 0 if capture.type == "simple" else capture.time_limit or 0
     planned = (capture.submitted or now) + timedelta(seconds=seconds)
@@ -133,9 +132,9 @@ def ends(capture: Capture, now: datetime) -> datetime:
 
 
 def _look_at(remaining: timedelta, look_again: timedelta) -> timedelta:
-    """How long to leave a running capture alone: till its end, but it may be stopped or full before.
+    """How long to leave a running capture alone: until its end, since it may be stopped or full before.
 
-    Once its time is over, it is looked at ever less often: nobody knows how long a conversion takes.
+    Once its time is over, the looks get rarer: it is not documented how long a conversion takes.
     """
     if remaining > look_again:
         return min(remaining, LOOK_MOST)

@@ -1,6 +1,6 @@
-"""A service that is away: how long to wait for it, how often to ask again, and what a waiting run says.
+"""Outages: how long to wait for a service, how often to ask again, and what a waiting run says.
 
-Cloudflare keeps packets for a day, so an outage of hours is no reason to lose a window that it still has.
+Cloudflare keeps packets for a day, so a run waits for hours rather than lose a window.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from edgecap.errors import (
 )
 
 AWAY = (NetworkFailure, ServerFailure, UnexpectedAnswer, RateLimited, StoreUnreachable)
-"""Errors that say that a service is away."""
+"""Errors that mean that a service is away."""
 SHUT_OUT = (BadCredentials, NoPermission)
-"""Errors that may pass as well, once a capture was accepted: a token that is being replaced."""
+"""Errors that may pass as well once a capture was accepted: the token may be about to be replaced."""
 PAUSE_FIRST, PAUSE_MOST = 15.0, 300.0  # seconds between two attempts, growing with the outage
-# Attempts that fail so soon after each other are of one outage: besides the pause, an attempt takes its
-# tries, and with many runs in line its turn at a worker.
+# Failures within this time of each other belong to one outage. It is long because, besides the pause, an
+# attempt takes its tries, and with many runs in line it waits for a worker.
 SAME_OUTAGE = timedelta(hours=3)
 WAITING_FOR_CLOUDFLARE = "WaitingForCloudflare"
 WAITING_FOR_ARCHIVE = "WaitingForArchive"
@@ -37,11 +37,11 @@ WAITING_FOR_BUCKET = "WaitingForBucket"
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """An outage as a run knows it. Times are aware, on this machine's clock.
+    """An outage as one run sees it. Times are aware, on this machine's clock.
 
     Attributes:
-        since: when the first attempt of it failed.
-        last: when the last one did.
+        since: when the first attempt failed.
+        last: when the last attempt failed.
     """
 
     since: datetime
@@ -52,7 +52,7 @@ class Outage:
 
     @classmethod
     def parse(cls, text: str) -> Outage | None:
-        """What `str` wrote; None if it is nothing of the kind."""
+        """The outage that `str` wrote; None if the text is not one."""
         try:
             since, last = map(datetime.fromisoformat, text.split(" "))
         except ValueError:
@@ -61,16 +61,16 @@ class Outage:
 
 
 def may_pass(error: EdgecapError, *, accepted: bool, unattended: bool) -> bool:
-    """Whether a run waits for what failed, instead of failing with it.
+    """Whether a run waits for the service that failed, instead of failing too.
 
-    A folder that is missing may lie on a disk that is not mounted at the moment. A person at a terminal has
-    more likely misspelt it, and wants to know at once; so too of a proxy that wants a password, and of a
-    certificate that is not trusted.
+    A missing folder may lie on a disk that is not mounted at the moment, so a worker's run waits for it. A
+    person at a terminal has more likely misspelt it, and wants to know at once. The same goes for a proxy
+    that wants a password, and for a certificate that is not trusted.
 
     Args:
-        error: what an attempt failed with.
+        error: the error of the attempt.
         accepted: whether Cloudflare has accepted the run's capture.
-        unattended: whether a worker runs it, so that nobody waits for its answer.
+        unattended: whether a worker runs it, so that no person waits for the answer.
     """
     if isinstance(error, AWAY):
         return accepted or unattended or not error.permanent
@@ -100,7 +100,7 @@ def waits_for(error: EdgecapError, buckets: Iterable[str]) -> str:
     """The name of the state of a run that waits for the service that is away.
 
     Args:
-        error: what the attempt failed with.
+        error: the error of the attempt.
         buckets: URIs of the buckets of the settings, without parameters.
     """
     if not isinstance(error, StoreError):
@@ -110,7 +110,7 @@ def waits_for(error: EdgecapError, buckets: Iterable[str]) -> str:
 
 
 def reason(error: EdgecapError, outage: Outage, patience: float) -> str:
-    """For what a run waits, since when and until when, in one line."""
+    """What a run waits for, since when and until when, in one line."""
     for_what = "a store that does not answer" if isinstance(error, StoreError) else "Cloudflare"
     until = outage.since + timedelta(seconds=patience)
     where = f" ({error.where})" if error.where and error.where not in error.what else ""

@@ -31,7 +31,7 @@ from edgecap.stores.rights import CLOUDFLARE_ON_AWS, CLOUDFLARE_ON_GOOGLE, R2_PE
 
 FIRST, MOST = 1.0, 15.0  # seconds between two looks, growing by half
 LONGEST_CHALLENGE = 64 * 1024  # bytes; a real one is a line
-SEARCH = 3  # every so many looks the whole bucket is searched, which may hold very many objects
+SEARCH = 3  # the whole bucket, which may be large, is searched only at every third look
 OLD_CHALLENGE = 5  # looks for the challenge of an earlier registration before asking for a new one
 _PASSING = (NetworkFailure, ServerFailure, RateLimited)
 _GRANTS = {
@@ -45,7 +45,7 @@ Sleep = Callable[[float], Awaitable[object]]
 
 @dataclass(frozen=True, slots=True)
 class _Patience:
-    """Looks that grow further apart, until a deadline of `clock`."""
+    """Waits between two looks, which grow until a deadline of `clock`."""
 
     deadline: float
     sleep: Sleep
@@ -69,7 +69,7 @@ async def register(
     sleep: Sleep = asyncio.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> Ownership:
-    """See to it that Cloudflare may write to a bucket; nothing happens if it may already.
+    """Register a bucket with Cloudflare, unless it is registered already.
 
     A registration that was begun earlier is finished rather than begun anew.
 
@@ -78,14 +78,14 @@ async def register(
         store: the same bucket and folder, from our side, to read the challenge file.
         place: the bucket as the settings name it.
         timeout: seconds for all of it; Cloudflare may take ten minutes to validate.
-        sleep: waits so many seconds.
+        sleep: waits the given seconds.
         clock: seconds, from any start.
 
     Raises:
         BucketNotValidated: the challenge did not arrive, or Cloudflare rejected the answer to it.
-        DeadlinePassed: it is pending still.
-        ConfigError: the place is no bucket that Cloudflare can write to, or lacks its keys.
-        ApiError: the API refused something else, or is out of reach.
+        DeadlinePassed: it is still pending.
+        ConfigError: Cloudflare cannot write to the place, or the settings lack its keys.
+        ApiError: the API refused something else, or cannot be reached.
         StoreError: the bucket cannot be read.
     """
     wanted = parse_uri(place.uri)
@@ -120,13 +120,13 @@ async def register(
 
 
 async def require_validated(client: Client, place: StoreLocation) -> None:
-    """Stop before a full capture is asked for, if its bucket is known not to be validated.
+    """Raise before a full capture is asked for, if its bucket is known not to be validated.
 
-    If a folder above the wanted one is validated it passes: whether that is enough only the API knows.
+    A bucket passes if a folder above the wanted one is validated: only the API knows whether that is enough.
 
     Raises:
         BucketNotValidated: it is not registered, is pending, or was rejected.
-        ConfigError: the place is no bucket that Cloudflare can write to.
+        ConfigError: Cloudflare cannot write to the place.
         ApiError: the API could not be asked.
     """
     wanted = parse_uri(place.uri)
@@ -153,7 +153,7 @@ async def require_validated(client: Client, place: StoreLocation) -> None:
 
 
 def _pick(ownerships: list[Ownership], wanted: Address, ownership_id: str = "") -> Ownership | None:
-    """The wanted destination's registration: one that succeeded, else the one meant, else the newest."""
+    """The registration of the wanted destination: one that succeeded, else that id, else the newest."""
     ours = [
         ownership
         for ownership in ownerships
@@ -170,7 +170,7 @@ def _pick(ownerships: list[Ownership], wanted: Address, ownership_id: str = "") 
 
 
 async def _begin(client: Client, wanted: Address, place: StoreLocation, known: Ownership | None) -> Ownership:
-    """Register the bucket; one that stands in the way half registered is removed first, if it has to be."""
+    """Register the bucket. A half-finished registration is removed first if the API refuses a second one."""
     secret = destination_conf(place, with_secrets=True)
     if wanted.scheme == "r2" and "secret-access-key=" not in secret:
         raise ConfigError(
@@ -186,7 +186,7 @@ async def _begin(client: Client, wanted: Address, place: StoreLocation, known: O
         await client.delete_ownership(known.id)
         return await client.create_ownership(secret)
     except (NetworkFailure, ServerFailure, UnexpectedAnswer) as lost:
-        # It may have worked all the same: only the list can tell.
+        # It may have worked even so: only the list can tell.
         begun = _pick(await client.list_ownerships(), wanted) if lost.sent else None
         if begun is None or (known is not None and begun.id == known.id):
             raise
@@ -194,7 +194,7 @@ async def _begin(client: Client, wanted: Address, place: StoreLocation, known: O
 
 
 async def _challenge(store: Store, filename: str, patience: _Patience, looks: int = 0) -> str:
-    """The challenge file's content; empty if it does not appear in time, or within so many `looks`."""
+    """The challenge file's content; empty if it does not appear in time, or within `looks` looks."""
     looked = 0
     while True:
         looked += 1
@@ -236,13 +236,13 @@ def _first(chunks: Iterable[bytes], most: int) -> Iterator[bytes]:
 async def _validate(
     client: Client, wanted: Address, public: str, begun: Ownership, challenge: str, patience: _Patience
 ) -> Ownership:
-    """Answer the challenge, again if the answer's fate is unknown, and wait for the verdict."""
+    """Answer the challenge and wait for the verdict. If an answer may be lost, it is given again."""
     looked = 0
     while True:
         try:
             answered = await client.validate_ownership(public, challenge)
         except _PASSING as trouble:
-            # Answering twice does no harm, but it may have worked: the list knows.
+            # Answering twice does no harm. But the first answer may have worked: the list knows.
             looked += 1
             known = _pick(await client.list_ownerships(), wanted, begun.id)
             if known and known.succeeded:

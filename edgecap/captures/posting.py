@@ -1,4 +1,4 @@
-"""A POST and what its answer proves: whether it may be made again, and what follows if nothing proves it."""
+"""A POST and its answer: whether it may be made again, and what follows if its outcome is unknown."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ from edgecap.requests import SimpleRequest, rfc3339
 
 REFUSALS = (RequestRefused, RateLimited, Busy, BadCredentials, NoPermission, UnknownToApi)
 """Answers to a POST that prove that nothing was accepted."""
-# Trouble of what stands before the API, which may still pass the request on; 52x are Cloudflare's own.
+# Errors of gateways before the API, which may still pass the request on; 52x are Cloudflare's own.
 GATEWAY = frozenset({408, 502, 504, *range(520, 531)})
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """A look at the list, and how long ago it was, whatever the clocks of this machine do.
+    """A look at the list. How long ago it was is measured by a clock that never jumps.
 
     Attributes:
         listing: what it showed.
@@ -52,11 +52,11 @@ class Look:
 
     @property
     def age(self) -> float:
-        """Seconds of this machine since then."""
+        """Seconds since the look, by this machine."""
         return self.monotonic() - self.at
 
     def now(self) -> datetime:
-        """The server's time, a little late at most."""
+        """The server's time; it may be a little late, never early."""
         return self.listing.server_time + self.clock.there(timedelta(seconds=self.age))
 
 
@@ -65,15 +65,15 @@ def about_to_post(journal: Journal, record: JournalRecord, listing: Listing, des
 
     Args:
         journal: where.
-        record: the intent. If it has been posted before, it is journalled that this started nothing.
-        listing: the list that the decision to post builds on.
+        record: the intent. If it was posted before, the journal has the proof that this started nothing.
+        listing: the list on which the decision to post is based.
         destination_conf: of a full capture; its keys are left out.
 
     Returns:
-        The posting's number; 0 if another process of the run is about to post, so that this one must not.
+        The posting's number; 0 if another process of the run is about to post. Then this one must not.
 
     Raises:
-        StoreError: it cannot be written; then nothing may be posted.
+        StoreError: it cannot be written. Then nothing may be posted.
     """
     intent = record.intent
     posting = Posting(
@@ -100,7 +100,7 @@ def had_arrived(error: ApiError) -> bool:
 
 
 def begin_repeat(journal: Journal, intent: Intent, repeat: Intent, unknown: OutcomeUnknown) -> Intent:
-    """Journal the intent that asks again, then that the first one is over: a crash between is no harm.
+    """Journal the intent that asks again, then the end of the first one: a crash in between does no harm.
 
     Returns:
         The repeat as it stands in the journal.
@@ -118,16 +118,16 @@ def begin_repeat(journal: Journal, intent: Intent, repeat: Intent, unknown: Outc
 
 
 def repeat_of(intent: Intent, *, now: datetime) -> Intent | None:
-    """The intent that asks for the window of one again of which nobody can tell whether it was accepted.
+    """The intent that asks again for the window of one whose outcome is unknown.
 
-    Only a simple one has such: it looks back, so all that a second one costs is a minute of the lane.
+    Only a simple intent can be repeated: it looks back, so a second capture costs only a minute of the lane.
 
     Args:
-        intent: the one of which it cannot be told.
+        intent: the intent whose outcome is unknown.
         now: the time, on the server's clock.
 
     Returns:
-        None for a full one, and for one that repeats already: what fails twice is for a person.
+        None for a full one, and for one that is a repeat itself: after two failures a person must decide.
     """
     request = intent.request
     if not isinstance(request, SimpleRequest) or request.offset_time is None or intent.repeats:
@@ -146,10 +146,10 @@ def repeat_of(intent: Intent, *, now: datetime) -> Intent | None:
 
 
 def undecided(intent: Intent, sought: Sought) -> Admission:
-    """When to look again for what became of a POST.
+    """When to look again for the outcome of a POST.
 
     Raises:
-        OutcomeUnknown: looking will not tell.
+        OutcomeUnknown: another look will not tell.
     """
     if sought.until:
         return Admission(sought.until, sought.doubt)
@@ -157,7 +157,7 @@ def undecided(intent: Intent, sought: Sought) -> Admission:
 
 
 def unknown_outcome(intent: Intent, sought: Sought) -> OutcomeUnknown:
-    """What a person is told who must find out what became of an intent's POST."""
+    """The error that asks a person to find out the outcome of an intent's POST."""
     name = intent.intent_id
     return OutcomeUnknown(
         f"whether Cloudflare accepted this run's request cannot be told: {sought.doubt}",

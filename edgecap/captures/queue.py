@@ -1,8 +1,8 @@
-"""The line in front of a lane: who waits, who goes next, and when each can expect its turn.
+"""The line in front of a lane: which runs wait, which goes next, and when each can expect its turn.
 
-Alerts go before what people start, and that before schedules; among equals, who has waited longer. So that
-nobody starves, who has waited longer than `patience` counts as urgent: then every second turn goes to the
-one that has waited longest, whatever its priority.
+Alerts go before manual captures, and those before schedules; among equals, the longest wait goes first. A run
+that has waited longer than `patience` is urgent. So that no run starves, every second turn goes to the urgent
+run that has waited longest, whatever its priority.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import IntEnum
 
-GRACE = timedelta(seconds=15)  # who was expected longer ago than this is late, and the others need not wait
+GRACE = timedelta(seconds=15)  # the others do not wait for a run that is more overdue than this
 CHANGE_OVER = timedelta(seconds=15)  # of a full lane: converting, delivering, and the next one's start
 
 
@@ -46,14 +46,14 @@ class Priority(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Waiter:
-    """Somebody who waits for a lane. Times are aware, on the clock of the machines that wait.
+    """A run that waits for a lane. Times are aware, on the clock of the machines that wait.
 
     Attributes:
-        name: the flow run's id, or whatever tells waiters apart.
+        name: the flow run's id.
         priority: what the request is for.
         since: when it began to wait.
         wakes: when it will look at the lane next.
-        holds: how long its capture will keep a full lane; nothing for a simple one.
+        holds: how long its capture will occupy a full lane; zero for a simple one.
     """
 
     name: str
@@ -65,11 +65,11 @@ class Waiter:
 
 @dataclass(frozen=True, slots=True)
 class QueuePosition:
-    """Where somebody stands in line.
+    """The place of a waiter in line.
 
     Attributes:
-        ahead: who goes first, in order.
-        yields: whether one of them is about to take the turn that is free at `free`.
+        ahead: the waiters that go first, in order.
+        yields: whether one of them is about to take the next free turn.
     """
 
     ahead: tuple[Waiter, ...]
@@ -79,12 +79,12 @@ class QueuePosition:
 def in_order(
     waiters: Iterable[Waiter], *, now: datetime, patience: timedelta, urgent_went: bool = False
 ) -> list[Waiter]:
-    """The order in which they go.
+    """The waiters in the order of their turns.
 
     Args:
-        waiters: all who wait.
+        waiters: all of them.
         now: the time, on their clock.
-        patience: who has waited so long counts as urgent.
+        patience: a waiter is urgent after this time.
         urgent_went: whether the last turn went to an urgent one; then the next goes by priority.
     """
     everybody = sorted(waiters, key=lambda waiter: (waiter.priority, waiter.since, waiter.name))
@@ -103,11 +103,11 @@ def in_order(
 
 
 def place_of(me: Waiter, order: Sequence[Waiter], *, free: datetime, now: datetime) -> QueuePosition:
-    """Where `me` stands.
+    """The place of `me` in line.
 
-    Who should have looked more than `GRACE` ago is left out: its worker is down or it is dead, and it gets in
-    line again when it comes. Who sleeps past the time that the lane is free, because it was told a later one,
-    keeps its place but loses this turn: an idle lane serves nobody.
+    Waiters more than `GRACE` overdue are left out: their worker is down or they are dead, and they get in
+    line again when they come back. A waiter that sleeps past the time at which the lane is free, because it
+    was told a later one, keeps its place but loses this turn: else the lane would be idle.
 
     Args:
         me: one of `order`.

@@ -1,4 +1,4 @@
-"""A person says what became of an intent's POST where the API's list cannot tell."""
+"""Resolving an intent by hand: a person states the outcome of its POST, which the API's list cannot tell."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _SHORTEST = 4  # letters of an id; fewer name one by accident
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A capture of the list that was submitted since the intent's first POST, and whether it is its own."""
+    """A listed capture submitted since the intent's first POST, and whether it is the intent's own."""
 
     capture: Capture
     match: Match
 
 
 def find_intent(journal: Journal, beginning: str) -> JournalRecord:
-    """The intent whose id begins so.
+    """The intent whose id begins with `beginning`.
 
     Raises:
         EntryMissing: there is none, or more than one.
@@ -48,7 +48,7 @@ def find_intent(journal: Journal, beginning: str) -> JournalRecord:
 
 
 def candidates(record: JournalRecord, captures: Sequence[Capture]) -> list[Candidate]:
-    """The captures of the list that the intent's POST may have started, the likeliest first."""
+    """The captures of the list that the intent's POST may have started, the best match first."""
     since = min((posting.at for posting in record.postings), default=record.intent.decided) - CLOCKS_APART
     listed = [
         Candidate(capture, best_match(record, capture))
@@ -60,10 +60,10 @@ def candidates(record: JournalRecord, captures: Sequence[Capture]) -> list[Candi
 
 
 def say_accepted(journal: Journal, record: JournalRecord, capture: Capture) -> None:
-    """Write down that this capture is the intent's own. The run, or `reconcile`, brings its packets in.
+    """Record that this capture is the intent's own. The run, or `reconcile`, then fetches its packets.
 
     Raises:
-        InvalidRequest: it is another one already, or the capture is of another type or another intent's.
+        InvalidRequest: the intent has a capture already, or this one is of another type or another intent's.
         ObjectExists: the intent has led to another capture already.
     """
     _still_open(record)
@@ -85,7 +85,7 @@ def say_accepted(journal: Journal, record: JournalRecord, capture: Capture) -> N
 
 
 def say_not_accepted(journal: Journal, record: JournalRecord, *, at: datetime) -> None:
-    """Write down that nothing was accepted for the intent. It is over then: nothing is posted for it again.
+    """Record that nothing was accepted for the intent. That ends it: nothing is posted for it again.
 
     Raises:
         InvalidRequest: the journal names its capture, or it is over.

@@ -1,9 +1,9 @@
-"""Stopping an intent's full capture at Cloudflare: the one way that every cancel takes.
+"""Stopping an intent's full capture at Cloudflare. Every cancel ends up here.
 
 A cancel comes from a terminal, from Prefect or from Ctrl-C, and at any moment: before the POST, while its
-answer is on the way, or hours later. Each comes down to two questions: which capture did the intent start,
-and does it still go on? The journal answers the first, or else Cloudflare's list. Asking twice, or from two
-processes at once, does no harm.
+answer is on the way, or hours later. Each time there are two questions: which capture did the intent start,
+and does it still go on? The journal answers the first, or else Cloudflare's list. To stop a capture twice, or
+from two processes at once, does no harm.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ LOOK = 1.0  # seconds between two attempts
 
 
 class Stopping(StrEnum):
-    """What became of an attempt to stop an intent's capture."""
+    """The outcome of an attempt to stop an intent's capture."""
 
     ASKED = "asked"  # Cloudflare took the request; the status changes later
     OVER = "over"  # it takes no more packets
@@ -60,7 +60,7 @@ class Stopped:
 
 
 async def stop_capture(client: Client, capture_id: str) -> Stopped:
-    """Ask Cloudflare to stop a full capture. What it has captured and not saved may be lost.
+    """Ask Cloudflare to stop a full capture. Packets that Cloudflare has not saved yet may be lost.
 
     Raises:
         NotStopped: Cloudflare refuses, and the capture goes on.
@@ -74,7 +74,7 @@ async def stop_capture(client: Client, capture_id: str) -> Stopped:
 
 
 async def stop_unless_asked(client: Client, capture_id: str) -> Stopped:
-    """As `stop_capture`, but look first: for what may have been stopped long ago."""
+    """As `stop_capture`, but look first: the capture may have been stopped long ago."""
     capture = await client.get_capture(capture_id)
     if not goes_on(capture):
         return Stopped(Stopping.OVER, capture_id)
@@ -91,13 +91,13 @@ async def stop_intent(
     listing: Listing | None = None,
     how: Callable[[Client, str], Awaitable[Stopped]] = stop_capture,
 ) -> Stopped:
-    """Stop the capture that an intent has started, if it has. One attempt.
+    """Stop the capture that an intent has started, if there is one. One attempt.
 
     Args:
         client: the account's API.
         journal: where the intent is.
         intent_id: whose capture to stop.
-        listing: what `GET /pcaps` shows, if it was just asked.
+        listing: what `GET /pcaps` shows, if it was asked just now.
         how: stops a capture.
 
     Raises:
@@ -121,7 +121,7 @@ async def stop_intent(
 
 
 def _is_contested(journal: Journal, intent_id: str, capture: Capture) -> bool:
-    """Whether a capture may be another intent's, whose run has not had time to write that down."""
+    """Whether a capture may be another intent's, whose run has not had time to journal it."""
     return any(
         record.capture_id == capture.id or (not record.accepted and best_match(record, capture))
         for record in journal.open()
@@ -169,17 +169,17 @@ async def stop_within(
     Args:
         seconds: for all attempts together.
         attempt: makes one, such as `stop_intent`.
-        settled: whether nothing more is posted for the intent; until then, "nothing" is looked at again.
-        unseen_for: seconds, from when it is settled, after which a capture that the list does not show is not
-            waited for; the list may lag.
-        sleep: waits so many seconds.
+        settled: whether the run posts nothing more; until then, an outcome `NOTHING` is not final.
+        unseen_for: seconds, counted from `settled`, for which a capture that the list does not show is looked
+            for: the list may lag.
+        sleep: waits the given seconds.
         clock: seconds, from any start.
 
     Returns:
         The last attempt's result; `UNSEEN` if a POST without an answer may still turn up.
 
     Raises:
-        NotStopped: a capture may go on, and the last attempt failed; with what Cloudflare said last.
+        NotStopped: a capture may go on, and the last attempt failed; with Cloudflare's last answer.
     """
     until = clock() + seconds
     since: float | None = None
@@ -196,7 +196,7 @@ async def stop_within(
                 return last
         except EdgecapError as error:
             trouble = error
-        except TimeoutError as error:  # which says less than what an attempt before it met
+        except TimeoutError as error:  # an earlier attempt's error says more
             trouble = trouble or error
         if clock() + LOOK >= until:
             break
@@ -210,9 +210,9 @@ async def stop_within(
 
 
 async def _in_spite_of(error: ApiError, client: Client, capture_id: str) -> Stopped:
-    """What the capture itself says, where the request to stop it failed.
+    """Look at the capture after the request to stop it failed.
 
-    Its answer may be lost, or the capture has just ended by itself: then there is nothing to stop.
+    The answer may be lost, or the capture may have ended by itself just now: then there is nothing to stop.
     """
     try:
         capture = await client.get_capture(capture_id)
@@ -230,5 +230,5 @@ async def _in_spite_of(error: ApiError, client: Client, capture_id: str) -> Stop
 
 
 def goes_on(capture: Capture) -> bool:
-    """Whether a capture may take more packets. A status that nobody documented counts as one that does."""
+    """Whether a capture may take more packets. An undocumented status counts as one that does."""
     return capture.type != "simple" and not capture.is_final and not capture.status.startswith("conversion")

@@ -1,9 +1,9 @@
-"""Starting captures: the only place that does, and the only one that knows the lanes.
+"""Starting captures. Only this module posts.
 
-The order is what makes one intent lead to at most one accepted capture, whatever is killed and whenever:
-the intent is journalled, then the list is looked at inside the lane, then it is journalled that the request
-is about to be posted, then it is posted, then the capture's id is journalled. A POST without an id is not
-made again before it is proven that it started nothing: `edgecap.captures.adoption` says when.
+The order of the steps makes one intent lead to at most one accepted capture, whatever is killed and whenever:
+journal the intent, look at the list inside the lane, journal that the POST is about to be made, post, journal
+the capture's id. A POST without a journalled id is made again only once it is proven to have started nothing:
+`edgecap.captures.adoption` says when.
 """
 
 from __future__ import annotations
@@ -46,12 +46,12 @@ from edgecap.filters.check import check_window
 from edgecap.settings import Timing
 
 REFUSED_MOST = timedelta(minutes=5)  # the longest pause between two refused requests
-STALE = 45.0  # seconds after the look at the list in which the POST must follow; else look again
+STALE = 45.0  # seconds; the POST must follow the look at the list within this time, else look again
 
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A capture and the intent that it is for. `adopted` if an earlier POST or life had started it."""
+    """A capture and its intent. `adopted` if an earlier POST or an earlier life of the run started it."""
 
     capture: Capture
     intent: Intent
@@ -68,8 +68,8 @@ class Submitter:
         timing: spacing, look-again times, and when a waiter counts as urgent.
         clock: the clock of those who wait, aware, UTC.
         monotonic: seconds that never jump, and go on while the machine is suspended.
-        accepted: told the capture's id as soon as it is known, before the journal is: its store may hang, and
-            somebody may want the capture stopped meanwhile.
+        accepted: called with the capture's id as soon as it is known, before the journal is written: its
+            store may hang, and the run may be cancelled meanwhile.
     """
 
     def __init__(
@@ -99,19 +99,19 @@ class Submitter:
         """Start the intent's capture if its turn has come; else say when to try again and why.
 
         Args:
-            intent: what to start. If it is in the journal already, what stands there counts.
+            intent: what to start. If it is in the journal already, the journal's record counts.
             destination_conf: the bucket's URI for a full capture; it may hold a secret, so it is not
                 journalled.
-            me: who asks, if others may wait too.
+            me: the run's place in line, if others may wait too.
 
         Returns:
-            The capture, and the intent that it is for: a simple one of which nobody can tell whether it was
-            accepted is asked for again by an intent of its own. Or when to try again, and why.
+            The capture and its intent; or when to try again, and why. If it stays unknown whether a simple
+            capture was accepted, its window is asked for again, with an intent of its own.
 
         Raises:
             ApiError: the API refused for good, or it is away. Trying again is safe: the journal knows.
             CaptureFailed: the journal says that the intent was given up, so nothing may be posted for it.
-            OutcomeUnknown: it was posted, and whether it was accepted cannot be told. It is not posted again.
+            OutcomeUnknown: whether the POST was accepted stays unknown. It is not posted again.
             WindowTooOld: a simple capture waited until the API had forgotten its window.
         """
         record = await asyncio.to_thread(self._journal.follow, intent.intent_id)
@@ -131,11 +131,11 @@ class Submitter:
         if earlier := self._accepted_before(await self._record(intent)):
             return earlier
         async with self._lane(intent.request.type) as hold:
-            # Again: while this life waited for the lane, another one of the same run may have been here.
+            # Read again: while this life of the run waited for the lane, another one may have been here.
             record = await self._record(intent)
             if earlier := self._accepted_before(record):
                 return earlier
-            intent = record.intent  # another life may have had to ask for its window again
+            intent = record.intent  # another life may have asked for its window again
             listing = await self._client.list_captures()
             look = Look(listing, self._monotonic(), self._monotonic, self._server)
             sought = await find_accepted(self._journal, record, listing, self._client)
@@ -159,7 +159,7 @@ class Submitter:
             return outcome
 
     async def _hidden(self, kind: Kind, listing: Listing, memory: LastSubmission | None) -> list[Capture]:
-        """The last holder's full capture, if the list does not show it: newer ones may fill the list."""
+        """The lane's last full capture, if the list does not show it: newer ones may fill the list."""
         if kind != "full" or not memory or not memory.capture_id:
             return []
         if any(capture.id == memory.capture_id for capture in listing.captures):
@@ -212,7 +212,7 @@ class Submitter:
     async def _failed(
         self, hold: LaneHold, intent: Intent, number: int, look: Look, error: ApiError
     ) -> Started | Admission:
-        """What follows from a POST that named no capture: nothing was accepted, or only the list can tell."""
+        """Handle a POST whose answer named no capture: nothing was accepted, or only the list can tell."""
         kind = intent.request.type
         refused = proves_nothing_accepted(error)
         await self._not_started(hold, kind, look, known=refused)
@@ -220,7 +220,7 @@ class Submitter:
             await self._answered(intent, number, look, error.what, refused=refused)
         if isinstance(error, RequestRefused | RateLimited | Busy):
             turn = await self._refused(intent, error)
-            if turn.now:  # the lane is free, so it is the request that the API does not like
+            if turn.now:  # the lane is free, so the API refuses the request itself
                 raise error
             return turn
         if refused:
@@ -228,7 +228,7 @@ class Submitter:
         try:
             now = await self._client.list_captures()
         except ApiError as unseen:
-            raise error from unseen  # that the list was not seen either does not make the POST unsent
+            raise error from unseen  # the POST was sent, although the list cannot be seen either
         sought = await find_accepted(self._journal, await self._record(intent), now, self._client)
         if sought.capture:
             return await self._adopt(intent, sought.capture)
@@ -237,9 +237,9 @@ class Submitter:
         return undecided(intent, sought)
 
     async def _not_started(self, hold: LaneHold, kind: Kind, look: Look, *, known: bool) -> None:
-        """Leave what a POST that started nothing, as far as is known, means for the next one.
+        """Record what a POST that started nothing, as far as is known, means for the lane.
 
-        A simple request that was refused was a request all the same, and one a minute is allowed.
+        A refused simple request was a request, too, and only one a minute is allowed.
         """
         if known and kind == "full":
             await hold.remember(hold.memory)
@@ -247,11 +247,10 @@ class Submitter:
             await hold.remember(LastSubmission("", look.now()))
 
     async def _refused(self, intent: Intent, refused: ApiError) -> Admission:
-        """The code of a refused capture is not documented, so the list decides what a refusal means.
+        """When to try again after a refusal. Its code is not documented, so the list decides what it means.
 
-        Where the list shows no reason, there may be one that it does not show: a capture of somebody's that
-        is too new for it, or a quota. It is asked for ever less often, and not longer than an outage is
-        waited for.
+        If the list shows no reason, there may be a hidden one: a capture that is too new for the list, or a
+        quota. Then the pauses grow, and the run gives up after the time that it would wait for an outage.
         """
         kind = intent.request.type
         listing = await self._client.list_captures()
@@ -260,7 +259,7 @@ class Submitter:
             return Admission(max(turn.at, refused.retry_at or turn.at), turn.reason)
         if isinstance(refused, RequestRefused):
             return turn
-        # Those that came long before have another reason: the run has waited for its lane since.
+        # Refusals long before had another reason: the run has waited for its lane since.
         refusals = (await self._record(intent)).refusals(apart=2 * REFUSED_MOST)
         since = refusals[0].at if refusals else listing.server_time
         if listing.server_time - since > self._outage:

@@ -1,4 +1,4 @@
-"""Finding what was left behind, and finishing or cleaning it."""
+"""Finding the captures and files that runs left behind, and finishing or removing them."""
 
 from edgecap.reconcile.findings import Action, Finding, Life, Limits, Reconciled
 from edgecap.reconcile.reconciler import Adopt, Reconciler

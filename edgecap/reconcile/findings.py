@@ -1,4 +1,4 @@
-"""What reconciling finds, what it did about it, and how long it leaves things alone."""
+"""The findings of reconciling, what was done about each, and how long things are left alone."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from typing import Literal
 
 
 class Life(StrEnum):
-    """What became of the run that decided on an intent."""
+    """The state of the run that decided on an intent."""
 
-    ALIVE = "alive"  # it works on it, waits for its turn, or will be taken up again: it is left alone
-    DEAD = "dead"  # nobody works on it, and nobody will
-    CANCELLED = "cancelled"  # likewise, because somebody wanted it to end
-    UNKNOWN = "unknown"  # this Prefect server does not know it: it may be another one's, and alive there
+    ALIVE = "alive"  # it works, waits for its turn, or will be taken up again: its intent is left alone
+    DEAD = "dead"  # it has ended, and will not be taken up again
+    CANCELLED = "cancelled"  # a person ended it
+    UNKNOWN = "unknown"  # this Prefect server does not know it: it may be alive at another server
 
 
 class Action(StrEnum):
     """What was done about a finding."""
 
-    ARCHIVED = "archived"  # its packets are in the archive now, or were already
+    ARCHIVED = "archived"  # its packets are in the archive now, or were there already
     ENDED = "ended"  # it is over without packets, and the journal says why
-    WAITING = "waiting"  # its time has not come, or there was trouble that may pass: the next time
+    WAITING = "waiting"  # it is too early, or an error may pass: the next reconcile looks again
     REMOVED = "removed"
-    REPORTED = "reported"  # only a person can say what shall become of it
+    REPORTED = "reported"  # only a person can decide about it
     FAILED = "failed"  # it could not be looked at; nothing was changed
 
 
@@ -37,14 +37,13 @@ class Finding:
     """One thing that was left behind.
 
     Attributes:
-        kind: `intent`: one without an ending. `capture`: one of the API's list without an entry.
-            `orphan`: files without a manifest. `temporary`: what nobody finished. `survey`: something could
-            not be looked at.
+        kind: `intent`: an intent without an ending. `capture`: a listed capture without an entry. `orphan`:
+            files without a manifest. `temporary`: unfinished files. `survey`: something could not be read.
         subject: the intent's or capture's id, or the store's URI.
         action: what was done about it.
         detail: one line for people, with the error if there was one.
-        files: files that an orphan has, or that were removed.
-        bytes: their bytes.
+        files: number of the orphan's files, or of those that were removed.
+        bytes: their size.
     """
 
     kind: Kind
@@ -61,26 +60,26 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Reconciled:
-    """All that one reconciling found, in the order in which it was dealt with."""
+    """All findings of one reconcile, in the order in which they were dealt with."""
 
     findings: tuple[Finding, ...] = ()
 
     def count(self, action: Action) -> int:
-        """Findings about which this was done."""
+        """The number of findings about which this was done."""
         return Counter(finding.action for finding in self.findings)[action]
 
     @property
     def finished(self) -> int:
-        """Captures and intents that are over now, with packets or without."""
+        """The number of captures and intents that are over now, with packets or without."""
         return self.count(Action.ARCHIVED) + self.count(Action.ENDED)
 
     @property
     def removed(self) -> int:
-        """Temporary files that were removed."""
+        """The number of temporary files that were removed."""
         return sum(finding.files for finding in self.findings if finding.action is Action.REMOVED)
 
     def __str__(self) -> str:
-        """Such as `2 finished, 1 waiting, 14 temp files removed`; `nothing was left behind` if so."""
+        """Such as `2 finished, 1 waiting, 14 temp files removed`, or `nothing was left behind`."""
         removed = self.removed
         parts = [
             (self.finished, "finished"),
@@ -97,18 +96,18 @@ class Limits:
     """How long things are left alone.
 
     Attributes:
-        give_up: packets that cannot be had so long after the capture's end are given up: the intent failed.
-        list_lag: an intent decided, or a capture accepted, less than this ago may be missing from what the
-            API shows. On the server's clock.
-        second_look: the API's list must miss an intent's capture twice, so long apart, before the intent
+        give_up: packets that cannot be fetched this long after the capture's end are given up.
+        list_lag: an intent decided, or a capture accepted, less than this ago may be missing from the API's
+            list. On the server's clock.
+        second_look: the API's list must miss an intent's capture twice, this far apart, before the intent
             counts as never accepted. On this machine's clock.
-        stopped_files: how long after a cancelled run's capture was stopped its files are waited for: a stop
-            may lose them. On the server's clock.
-        stop_wait: how long to wait for a capture that was stopped; else it is the next time's.
-        orphan: files without a manifest are reported when nothing was added for so long.
-        temporary: temporary files to which nothing was written for so long are removed: longer than a live
-            fetch may go without a byte.
-        uploads: uploads in parts that were begun so long ago, and not completed, are aborted.
+        stopped_files: how long to wait for the files of a cancelled run's capture after it was stopped: a
+            stop may lose them. On the server's clock.
+        stop_wait: how long to wait until a stopped capture is final; after that, the next reconcile takes it.
+        orphan: files without a manifest are reported if nothing was added to them for this long.
+        temporary: temporary files are removed if nothing was written to them for this long. A live fetch
+            must not go without a byte for as long.
+        uploads: uploads in parts that are this old and not completed are aborted.
     """
 
     give_up: timedelta = timedelta(hours=24)

@@ -1,4 +1,4 @@
-"""Bringing the packets of a capture that is over into the archive, whoever started it."""
+"""Importing a capture that is over, edgecap's own or another's: its packets go into the archive."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from edgecap.stores.base import Store
 
 
 class Importer:
-    """Fetches and archives, as a run does; doing it again, or at the same time as a run, changes nothing.
+    """Fetches and archives as a run does. To do it again, or at the same time as a run, changes nothing.
 
     Args:
         client: the account's API.
@@ -41,8 +41,8 @@ class Importer:
         """The capture's entry, if there is one.
 
         Raises:
-            UnexpectedAnswer: it is not known where it would be.
-            Damaged: there is one that cannot be read.
+            UnexpectedAnswer: the place of its entry is unknown.
+            Damaged: its entry cannot be read.
         """
         prefix = entry_prefix(capture, decided=decided)
         try:
@@ -58,7 +58,7 @@ class Importer:
         Args:
             capture: one that is over.
             place: the bucket of a full one.
-            intent: the journal's record, if it is ours.
+            intent: the journal's record, if edgecap started it.
 
         Raises:
             DeadlinePassed: no file of a full capture is in its bucket (yet).
@@ -87,22 +87,22 @@ class Importer:
         return bool(await asyncio.to_thread(matching, open_store(place), capture.id))
 
     def place_for(self, intent: Intent) -> StoreLocation | None:
-        """The bucket that a full capture of ours was written to; None for a simple one.
+        """The bucket to which the intent's full capture was written; None for a simple one.
 
         Raises:
-            ConfigError: the settings do not know it any more.
+            ConfigError: the settings no longer know it.
         """
         request = intent.request
         return self._settings.bucket(request.bucket) if isinstance(request, FullRequest) else None
 
     def place_named_by(self, capture: Capture) -> StoreLocation | None:
-        """The bucket of the settings to which a full capture says that it goes; None if none of them."""
+        """The bucket of the settings that a full capture names as its destination; None if there is none."""
         destination = read_destination(capture.destination_conf)
         for place in self._settings.buckets.values() if destination else ():
             try:
                 address = parse_uri(place.uri)
             except ConfigError:
-                continue  # whoever needs this bucket gets to hear of it
+                continue  # captures that use this bucket report the error
             if destination and contains(address, destination):
                 return place
         return None
@@ -111,7 +111,7 @@ class Importer:
         self, capture: Capture, place: StoreLocation | None, prefix: str, byte_limit: int | None
     ) -> Fetching:
         if capture.type == "simple":
-            # A file that is not there yet is the next time's: others shall not have to wait for it.
+            # Without patience: other captures must not wait for this file, and the next reconcile asks again.
             return await fetch_simple(self._client, capture, self._archive, prefix=prefix, patience=0)
         if place is None:
             raise UnexpectedAnswer(
@@ -120,7 +120,7 @@ class Importer:
                 hint="look at it in the dashboard",
             )
         bucket = open_store(place)
-        if not await self.has_files(capture, place):  # others shall not have to wait for these
+        if not await self.has_files(capture, place):  # other captures must not wait for these files
             raise DeadlinePassed(
                 f"no file of capture {capture.id} is in the bucket",
                 where=bucket.uri,
@@ -136,9 +136,9 @@ class Importer:
         )
 
     def _patience(self, capture: Capture) -> Timing:
-        """The timing for files some of which are there: what is left of their time, and enough to settle."""
+        """The timing for files some of which are there: the rest of their time, but enough to settle."""
         timing = self._settings.timing
         clock = timing.server_clock(self._client.server_now)
-        # One that reached its limit is over before its time.
+        # A capture that reached its limit is over before its time.
         left = timing.delivery + min(0.0, clock.until(ends(capture, clock.now())).total_seconds())
         return timing.model_copy(update={"delivery": max(left, 3 * timing.settle + 2)})

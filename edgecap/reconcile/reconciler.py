@@ -1,7 +1,7 @@
-"""Reconciling an archive and an account: what was left behind is finished, brought in, or cleaned away.
+"""Reconciling an archive and an account: finish, import or remove what runs left behind.
 
-Nothing here needs a lock. Records and entries are create-only, so two reconcilers, or one and a run that is
-late, do the same twice and leave one of it.
+Nothing here needs a lock. Records and entries are create-only: if two reconcilers, or a reconciler and a late
+run, do the same, one result remains.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ Adopt = Literal["ours", "all"]
 
 
 class Reconciler:
-    """Looks at one account and one archive, and deals with what was left behind.
+    """Looks at one account and one archive, and deals with what runs left behind.
 
     ::
 
@@ -46,11 +46,11 @@ class Reconciler:
         client: the account's API.
         archive: where entries and the journal are.
         settings: the buckets, and how long to wait for files.
-        life_of: what became of an intent's run; those that are alive are left alone.
-        account: the account's name in the settings; intents of others are others' business.
-        adopt: `ours` brings in what edgecap started, `all` also what people started by themselves.
+        life_of: the state of an intent's run; intents of live runs are left alone.
+        account: the account's name in the settings; intents of other accounts are left alone.
+        adopt: `ours` imports what edgecap started, `all` also what people started by themselves.
         limits: how long things are left alone.
-        sleep: waits so many seconds.
+        sleep: waits the given seconds.
     """
 
     def __init__(
@@ -73,24 +73,24 @@ class Reconciler:
         self._adopt = adopt
         self._limits = limits or Limits()
         self._sleep = sleep
-        self._bringer = Importer(client, archive, settings)
-        self._settler = IntentSettler(client, self._journal, self._bringer, self._limits, sleep=sleep)
+        self._importer = Importer(client, archive, settings)
+        self._settler = IntentSettler(client, self._journal, self._importer, self._limits, sleep=sleep)
 
     async def run(self) -> Reconciled:
-        """Deal with everything that is found, one after the other. What fails is in its finding.
+        """Deal with everything that is found, one after the other. Errors are part of the findings.
 
-        Without the API's list or the journal, only temporary files are looked at: nothing else could be
-        told from what is at work.
+        Without the API's list or the journal, only temporary files are looked at: anything else may belong
+        to a live run.
         """
         findings: list[Finding] = []
         try:
             started = time.monotonic()
-            survey = await self._look()
-            findings += survey.trouble
-            settled, doubtful = await self._settle_all(survey)
+            snapshot = await self._look()
+            findings += snapshot.trouble
+            settled, doubtful = await self._settle_all(snapshot)
             findings += settled
-            findings += await self._listed(survey)
-            findings += await self._orphans(survey)
+            findings += await self._listed(snapshot)
+            findings += await self._orphans(snapshot)
             if doubtful:
                 await self._sleep(
                     max(0.0, started + self._limits.second_look.total_seconds() - time.monotonic())
@@ -104,14 +104,16 @@ class Reconciler:
     async def _look(self) -> Snapshot:
         return await look_around(self._client, self._journal, self._account, self._life_of)
 
-    async def _settle_all(self, survey: Snapshot) -> tuple[list[Finding], set[str]]:
-        """Settle the intents of dead runs; those of which the list shows nothing are returned as doubtful."""
+    async def _settle_all(self, snapshot: Snapshot) -> tuple[list[Finding], set[str]]:
+        """Settle the intents of dead runs. Those that the list does not show are returned as doubtful."""
         findings: list[Finding] = []
         doubtful = set()
-        for one in survey.open:
+        for one in snapshot.open:
             if one.life is Life.ALIVE:
                 continue
-            finding = await self._guarded("intent", one.intent.intent_id, partial(self._settle, one, survey))
+            finding = await self._guarded(
+                "intent", one.intent.intent_id, partial(self._settle, one, snapshot)
+            )
             if finding:
                 findings.append(finding)
             else:
@@ -119,38 +121,38 @@ class Reconciler:
         return findings, doubtful
 
     async def _look_again(self, doubtful: set[str]) -> list[Finding]:
-        """Those that the list misses a second time were never accepted."""
+        """Settle doubtful intents: one that the list misses a second time was never accepted."""
         findings: list[Finding] = []
-        survey = await self._look()
-        for one in survey.open:
+        snapshot = await self._look()
+        for one in snapshot.open:
             if one.intent.intent_id not in doubtful or one.life is Life.ALIVE:
                 continue
 
             async def settle(one: Open = one) -> Finding | None:
-                found = await self._settle(one, survey)
+                found = await self._settle(one, snapshot)
                 return found or await self._settler.never_accepted(one.intent, one.life)
 
             if finding := await self._guarded("intent", one.intent.intent_id, settle):
                 findings.append(finding)
         return findings
 
-    async def _settle(self, one: Open, survey: Snapshot) -> Finding | None:
-        """None if nothing shows that the intent was accepted, and it is old enough for that to count."""
+    async def _settle(self, one: Open, snapshot: Snapshot) -> Finding | None:
+        """Settle an intent; None if nothing shows that it was accepted, and it is old enough for that."""
         accepted = one.accepted
         if accepted is None:
             sought = await find_accepted(
-                self._journal, one.record, survey.listing, self._client, lag=self._limits.list_lag
+                self._journal, one.record, snapshot.listing, self._client, lag=self._limits.list_lag
             )
             if sought.capture is None:
-                return await self._not_seen(one, sought, survey)
-            if survey.is_contested(sought.capture):
+                return await self._not_seen(one, sought, snapshot)
+            if snapshot.is_contested(sought.capture):
                 return self._waits(one, f"capture {sought.capture.id} may be its, or that of a run at work")
             accepted = await asyncio.to_thread(self._journal.accept, one.intent.intent_id, sought.capture.raw)
         return await self._settler.settle(one.intent, accepted, one.life)
 
-    async def _not_seen(self, one: Open, sought: Sought, survey: Snapshot) -> Finding | None:
-        """None if it is sure, as far as one look goes, that nothing was accepted."""
-        age = survey.listing.server_time - one.intent.decided
+    async def _not_seen(self, one: Open, sought: Sought, snapshot: Snapshot) -> Finding | None:
+        """Deal with an intent that the list does not show; None if one look proves that none was accepted."""
+        age = snapshot.listing.server_time - one.intent.decided
         if sought.until or (sought.absent and age < self._limits.list_lag):
             return self._waits(one, sought.doubt or "the list of captures does not show it, and may lag")
         if sought.absent and one.life is Life.UNKNOWN and age <= self._limits.give_up:
@@ -167,18 +169,18 @@ class Reconciler:
     def _waits(self, one: Open, detail: str) -> Finding:
         return Finding("intent", one.intent.intent_id, Action.WAITING, detail)
 
-    async def _listed(self, survey: Snapshot) -> list[Finding]:
+    async def _listed(self, snapshot: Snapshot) -> list[Finding]:
         """Captures of the list without an entry that no open intent explains."""
-        known = {one.accepted.capture_id for one in survey.open if one.accepted}
-        left = [capture for capture in survey.listing.captures if capture.id and capture.id not in known]
+        known = {one.accepted.capture_id for one in snapshot.open if one.accepted}
+        left = [capture for capture in snapshot.listing.captures if capture.id and capture.id not in known]
         if not left:
             return []
-        owned, findings = await owners(self._journal, left, survey.listing.server_time)
+        owned, findings = await owners(self._journal, left, snapshot.listing.server_time)
         for capture in left:
             owner = owned.get(capture.id)
             if owner and (owner.ended is None or owner.ended.outcome == "archived"):
-                continue  # adopted just now, or archived and since then removed by somebody
-            if not owner and (self._adopt == "ours" or survey.is_contested(capture)):
+                continue  # adopted just now, or archived, and the entry was removed since
+            if not owner and (self._adopt == "ours" or snapshot.is_contested(capture)):
                 continue
             finding = await self._guarded("capture", capture.id, partial(self._bring, capture, owner))
             if finding:
@@ -186,9 +188,9 @@ class Reconciler:
         return findings
 
     async def _bring(self, capture: Capture, owner: JournalRecord | None) -> Finding | None:
-        """Bring in a listed capture: somebody's own, or one whose intent was given up too early."""
+        """Import a listed capture: another's, or one whose intent was given up too early."""
         intent = owner.intent if owner else None
-        if capture.failed or await self._bringer.entry_of(
+        if capture.failed or await self._importer.entry_of(
             capture, decided=intent.decided if intent else None
         ):
             return None
@@ -196,32 +198,32 @@ class Reconciler:
             return Finding("capture", capture.id, Action.WAITING, f"it is {capture.status}")
         place = None
         if intent:
-            place = self._bringer.place_for(intent)
+            place = self._importer.place_for(intent)
         elif capture.type == "full":
-            place = self._bringer.place_named_by(capture)
+            place = self._importer.place_named_by(capture)
             if place is None:
                 detail = "its files are in a bucket that the settings do not name"
                 return Finding("capture", capture.id, Action.REPORTED, detail)
         capture = await self._client.get_capture(capture.id)
         try:
-            entry = await self._bringer.bring(capture, place, intent=intent)
+            entry = await self._importer.bring(capture, place, intent=intent)
         except EdgecapError as error:
             was_stopped = bool(owner and owner.ended and owner.ended.outcome == "cancelled")
             left_no_file = was_stopped and isinstance(error, DeadlinePassed)  # and the journal says so
             decided = intent.decided if intent else None
-            if left_no_file or await self._bringer.entry_of(capture, decided=decided):
-                return None  # or somebody was faster
+            if left_no_file or await self._importer.entry_of(capture, decided=decided):
+                return None  # or another process was faster
             return Finding("capture", capture.id, Action.WAITING, str(error))
         packets = f"{entry.manifest.totals.packets:,} packets"
         whose = f"intent {intent.intent_id} had given it up" if intent else "somebody's own"
-        cleared = await self._bringer.close(intent, entry) if intent else ""
+        cleared = await self._importer.close(intent, entry) if intent else ""
         detail = f"{packets}, {whose}: {entry.where}" + (f"; {cleared}" if cleared else "")
         return Finding("capture", capture.id, Action.ARCHIVED, detail)
 
-    async def _orphans(self, survey: Snapshot) -> list[Finding]:
-        """Files without a manifest that nothing above explains: packets, so they are never removed."""
-        explained = {capture.id for capture in survey.listing.captures}
-        explained |= {one.accepted.capture_id for one in survey.open if one.accepted}
+    async def _orphans(self, snapshot: Snapshot) -> list[Finding]:
+        """Files without a manifest that nothing above explains. They may hold packets: none is removed."""
+        explained = {capture.id for capture in snapshot.listing.captures}
+        explained |= {one.accepted.capture_id for one in snapshot.open if one.accepted}
         names = {safe_name(capture_id) for capture_id in explained if capture_id}
         try:
             return await asyncio.to_thread(lambda: list(self._unexplained(names)))
@@ -260,18 +262,18 @@ class Reconciler:
     async def _guarded(
         self, kind: Kind, subject: str, deal: Callable[[], Awaitable[Finding | None]]
     ) -> Finding | None:
-        """What `deal` finds; what goes wrong with one never stops the others."""
+        """The finding of `deal`, or its error: one that fails must not stop the others."""
         try:
             return await deal()
         except EdgecapError as error:
             detail = str(error)
-        except Exception as error:  # noqa: BLE001 - a fault of ours in one case must not leave all others lying
+        except Exception as error:  # noqa: BLE001 - a bug that one case meets must not stop the others
             detail = " ".join(f"{type(error).__name__}: {error}".split())
         return Finding(kind, subject, Action.FAILED, detail)
 
 
 def _folders(infos: Iterable[ObjectInfo]) -> Iterator[tuple[EntryPlace, list[ObjectInfo]]]:
-    """The files of one entry after the other; keys come sorted. Files of no entry are left out."""
+    """The files, entry by entry; keys come sorted. Files that belong to no entry are left out."""
     for place, group in groupby(infos, lambda info: parse_prefix(info.key)):
         if place is not None:
             yield place, list(group)

@@ -1,4 +1,4 @@
-"""Settling an intent that nobody works on any more: its packets are archived, or the journal says why not."""
+"""Settling an intent whose run is gone: its packets are archived, or the journal says why not."""
 
 from __future__ import annotations
 
@@ -23,36 +23,36 @@ _LOOK = 1.0  # seconds between two looks at a capture that was stopped
 
 
 class IntentSettler:
-    """Takes intents on from where their runs left them.
+    """Finishes intents from where their runs left them.
 
     Args:
         client: the account's API.
         journal: where endings go.
-        bringer: fetches and archives.
+        importer: fetches and archives.
         limits: how long things are left alone.
-        sleep: waits so many seconds.
+        sleep: waits the given seconds.
     """
 
     def __init__(
         self,
         client: Client,
         journal: Journal,
-        bringer: Importer,
+        importer: Importer,
         limits: Limits,
         *,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
         self._client = client
         self._journal = journal
-        self._bringer = bringer
+        self._importer = importer
         self._limits = limits
         self._sleep = sleep
 
     async def settle(self, intent: Intent, accepted: Accepted, life: Life) -> Finding:
-        """Do what remains to be done for an intent whose capture is known.
+        """Finish an intent whose capture is known.
 
         Raises:
-            EdgecapError: the journal cannot be written, or the API cannot be asked; nothing is decided then.
+            EdgecapError: the journal cannot be written, or the API cannot be asked. Nothing is decided then.
         """
         known = Capture.model_validate({**accepted.capture, "id": accepted.capture_id})
         if entry := await self._entry(known, intent):
@@ -76,7 +76,7 @@ class IntentSettler:
         return await self._bring(intent, capture, life)
 
     async def never_accepted(self, intent: Intent, life: Life) -> Finding:
-        """Say that the intent led to no capture."""
+        """End the intent as never accepted."""
         why = {
             Life.CANCELLED: "it was cancelled",
             Life.UNKNOWN: "this Prefect server does not know its run, which did not go on within a day",
@@ -85,18 +85,18 @@ class IntentSettler:
         return await self._ended(intent, "never-accepted", reason)
 
     async def given_up(self, intent: Intent, error: EdgecapError) -> Finding:
-        """Say that nobody has found out what became of the intent, and that its packets are gone by now."""
+        """End the intent as failed: its outcome stayed unknown, and its packets are gone by now."""
         return await self._ended(intent, "failed", error.args[0], type(error))
 
     async def _entry(self, capture: Capture, intent: Intent) -> Entry | None:
-        return await self._bringer.entry_of(capture, decided=intent.decided)
+        return await self._importer.entry_of(capture, decided=intent.decided)
 
     async def _bring(self, intent: Intent, capture: Capture, life: Life) -> Finding:
         outcome: Outcome = "cancelled" if life is Life.CANCELLED else "archived"
         try:
-            entry = await self._bringer.bring(capture, self._bringer.place_for(intent), intent=intent)
+            entry = await self._importer.bring(capture, self._importer.place_for(intent), intent=intent)
         except EdgecapError as error:
-            # A run that was late, or another reconciler, may have been faster.
+            # A late run, or another reconciler, may have been faster.
             if entry_now := await self._entry(capture, intent):
                 return await self._archived(intent, entry_now, outcome, life)
             if self._is_over(intent, capture):
@@ -108,21 +108,21 @@ class IntentSettler:
         return await self._archived(intent, entry, outcome, life)
 
     def _left_nothing(self, capture: Capture, life: Life) -> bool:
-        """Whether the files of a capture that was stopped would have come by now, if it had kept any.
+        """Whether a stopped capture has left no files: they would have arrived by now.
 
-        If they come all the same, they are brought in as long as the list shows the capture.
+        Files that arrive even later are imported as long as the list shows the capture.
         """
         asked = capture.stop_requested
         late = self._limits.stopped_files
         return life is Life.CANCELLED and asked is not None and self._client.server_now() - asked > late
 
     async def _forgotten(self, intent: Intent, known: Capture, life: Life, error: UnknownToApi) -> Finding:
-        """The API does not know the capture (any more); a full one's files may be in the bucket yet."""
+        """The API does not know the capture, or no longer; a full one's files may still be in the bucket."""
         if self._client.server_now() - (known.submitted or intent.decided) < self._limits.list_lag:
             return _finding(intent, Action.WAITING, f"capture {known.id} is not known yet: {error}")
         try:
-            place = self._bringer.place_for(intent)
-            there = place is not None and await self._bringer.has_files(known, place)
+            place = self._importer.place_for(intent)
+            there = place is not None and await self._importer.has_files(known, place)
         except EdgecapError as trouble:
             if self._is_over(intent, known):
                 return await self._ended(intent, "failed", str(trouble), type(trouble))
@@ -143,7 +143,7 @@ class IntentSettler:
         return _finding(intent, Action.WAITING, f"capture {capture.id} is {capture.status}{stopped}{more}")
 
     async def _stopped(self, capture: Capture) -> tuple[Capture, str]:
-        """The capture after it was asked to stop, and what went wrong with that."""
+        """The capture after it was asked to stop, and the error of that, if any."""
         trouble = ""
         try:
             if capture.stop_requested is None:
@@ -159,13 +159,13 @@ class IntentSettler:
             await self._sleep(min(_LOOK, left))
 
     def _is_over(self, intent: Intent, capture: Capture) -> bool:
-        """Whether it is time to give up what can still not be had."""
+        """Whether it is time to give up packets that still cannot be fetched."""
         now = self._client.server_now()
         return now - max(intent.decided, ends(capture, intent.decided)) > self._limits.give_up
 
     async def _archived(self, intent: Intent, entry: Entry, outcome: Outcome, life: Life) -> Finding:
-        # A run that this Prefect server does not know may be at work elsewhere, and fetch the files just now.
-        cleared = await self._bringer.close(intent, entry, outcome, clear=life is not Life.UNKNOWN)
+        # A run that this Prefect server does not know may be alive elsewhere, and still fetch the files.
+        cleared = await self._importer.close(intent, entry, outcome, clear=life is not Life.UNKNOWN)
         detail = f"{entry.manifest.totals}: {entry.where}" + (f"; {cleared}" if cleared else "")
         return _finding(intent, Action.ARCHIVED, detail)
 

@@ -1,4 +1,4 @@
-"""What the API and the journal say, and whose runs still live: what reconciling decides on."""
+"""The snapshot on which reconciling decides: the API's list, the journal, and which runs are alive."""
 
 from __future__ import annotations
 
@@ -17,36 +17,36 @@ from edgecap.reconcile.findings import Action, Finding, Life
 from edgecap.requests import LOOK_BACK
 
 LifeOf = Callable[[Intent], Awaitable[Life]]
-"""What became of the run that decided on an intent."""
+"""Tells the state of the run that decided on an intent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """An intent without an ending, and what became of its run."""
+    """An intent without an ending, and the state of its run."""
 
     record: JournalRecord
     life: Life
 
     @property
     def intent(self) -> Intent:
-        """What was decided."""
+        """The intent."""
         return self.record.intent
 
     @property
     def accepted(self) -> Accepted | None:
-        """What the API accepted, if that is known."""
+        """The accepted capture, if it is known."""
         return self.record.accepted
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One look at everything.
+    """The API's list and the open intents at one moment.
 
     Attributes:
         listing: what `GET /pcaps` shows. It is older than `open`, and intents are journalled before they are
-            posted: so every capture in it that is ours has its intent in the journal.
+            posted. So every capture in it that edgecap started has its intent in the journal.
         open: intents of the account without an ending, in the order of their decision.
-        trouble: what could not be looked at.
+        trouble: findings about what could not be read.
     """
 
     listing: Listing
@@ -54,7 +54,7 @@ class Snapshot:
     trouble: tuple[Finding, ...] = ()
 
     def is_contested(self, capture: Capture) -> bool:
-        """Whether a run at work, which does not know its capture yet, may have started this one."""
+        """Whether a live run that does not know its capture yet may have started this one."""
         return any(
             one.life is Life.ALIVE and one.accepted is None and best_match(one.record, capture)
             for one in self.open
@@ -76,7 +76,7 @@ async def look_around(client: Client, journal: Journal, account: str, life_of: L
             continue
         try:
             life = await life_of(record.intent)
-        except Exception as error:  # noqa: BLE001 - one that cannot be looked up must not stop the others
+        except Exception as error:  # noqa: BLE001 - one run that cannot be looked up must not stop the others
             detail = f"whether its run lives cannot be told: {_said(error)}"
             trouble.append(Finding("intent", record.intent.intent_id, Action.FAILED, detail))
             life = Life.ALIVE
@@ -87,7 +87,7 @@ async def look_around(client: Client, journal: Journal, account: str, life_of: L
 async def owners(
     journal: Journal, captures: Iterable[Capture], now: datetime
 ) -> tuple[dict[str, JournalRecord], list[Finding]]:
-    """Which intents led to these captures, ended or not, by the capture's id; and what could not be read."""
+    """The intents of these captures, ended or not, by the capture's id; and what could not be read."""
     # An intent may wait for its turn for long.
     since = min((capture.submitted or now for capture in captures), default=now) - 2 * LOOK_BACK
     records, trouble = await asyncio.to_thread(_readable, journal.records(since=since), "the journal")
