@@ -1,1 +1,1 @@
-"""Filters: what a tcpdump expression asks for, what of it the API can do, and the rest as a BPF program."""
+"""Filters: split a tcpdump expression into the API's fields and a BPF program for the rest."""

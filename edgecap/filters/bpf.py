@@ -1,4 +1,4 @@
-"""libpcap's own compiler and interpreter for filter expressions, through the binding that brings it along."""
+"""libpcap's own compiler and interpreter of filter expressions, through the binding that includes it."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from edgecap.filters.numbers import numbered
 ETHERNET = 1
 _SNAPLEN = 262_144
 _OPTIMIZED = 2_000  # characters; libpcap's optimizer takes seconds for twice that, and minutes for more
-# Where the number in a file (LINKTYPE_) and the one that libpcap compiles for (DLT_) differ.
+# Link types for which the number in a file (LINKTYPE_) and libpcap's (DLT_) differ.
 _COMPILED_AS = {14: 12, 101: 12}  # raw IP
 
 
 class Program:
-    """A filter expression, compiled for the packets of one link type.
+    """A filter expression, compiled for one link type.
 
     Args:
-        expression: in pcap-filter's language. Empty: every packet.
+        expression: in pcap-filter syntax. Empty: every packet.
         link_type: the `LINKTYPE_` number of the packets.
 
     Raises:
-        InvalidRequest: libpcap does not take the expression; the error has its words.
+        InvalidRequest: libpcap rejects the expression; the error has its message.
     """
 
     def __init__(self, expression: str, link_type: int = ETHERNET) -> None:
@@ -42,11 +42,11 @@ class Program:
         self._header = cypcap.Pkthdr(ts=0, caplen=0, len=0)
 
     def matches(self, packet: bytes, wire: int | None = None) -> bool:
-        """True if the packet is one of those that the expression describes.
+        """Whether a packet matches the expression.
 
         Args:
-            packet: the bytes kept of it.
-            wire: how many there were; all are there unless given.
+            packet: its captured bytes.
+            wire: its original length; by default all bytes were captured.
         """
         self._header.caplen = len(packet)
         self._header.len = len(packet) if wire is None else wire

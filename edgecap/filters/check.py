@@ -1,4 +1,4 @@
-"""What the API is documented to refuse, refused before anything is sent."""
+"""Reject requests that the API is documented to refuse, before anything is sent."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from edgecap.requests import COLO, LOOK_BACK, Bounds, Filter, FullRequest, Simpl
 
 
 def check_request(request: SimpleRequest | FullRequest, bounds: Bounds, *, now: datetime) -> None:
-    """Refuse what the API is documented to refuse, before anything is sent.
+    """Reject a request that the API is documented to refuse, before anything is sent.
 
     Args:
-        request: what is asked for.
-        bounds: the limits in force.
-        now: the current time, aware; `offset_time` is held against it.
+        request: the request.
+        bounds: the current limits.
+        now: the current time, aware; `offset_time` is compared with it.
 
     Raises:
-        InvalidRequest: a field is out of bounds, or the expression is none that can be applied; the error
-            names the field, as the API does if it is one of the API's.
+        InvalidRequest: a field is out of bounds, or the expression cannot be applied; the error names the
+            field, by the API's name if it is one of the API's.
         WindowTooOld: `offset_time` is more than 24 hours ago.
     """
     longest = bounds.simple_time_limit if isinstance(request, SimpleRequest) else bounds.full_time_limit
@@ -49,17 +49,17 @@ def _within(field: str, value: int | None, most: int, unit: str) -> None:
 
 
 def check_window(request: SimpleRequest | FullRequest, *, now: datetime) -> None:
-    """Refuse a simple capture whose window is more than 24 hours old at `now`, aware.
+    """Reject a simple capture whose window is more than 24 hours old at `now`, aware.
 
     Raises:
-        WindowTooOld: the API has forgotten those packets.
+        WindowTooOld: the API no longer has those packets.
     """
     ends = request.offset_time if isinstance(request, SimpleRequest) else None
     if ends is not None and ends < now - LOOK_BACK:
         raise WindowTooOld(
             f"the window that ends {rfc3339(ends)} is more than 24 hours old",
             where="offset_time",
-            hint="the API keeps packets for 24 hours, so these are gone; ask for a later window",
+            hint="the API keeps packets for 24 hours, so these are gone; request a later window",
         )
 
 
@@ -73,9 +73,9 @@ def _check_offset(request: SimpleRequest, now: datetime) -> None:
         )
     if offset_time > now + timedelta(minutes=1):
         raise InvalidRequest(
-            f"offset_time {rfc3339(offset_time)} lies in the future",
+            f"offset_time {rfc3339(offset_time)} is in the future",
             field="offset_time",
-            hint="a simple capture looks backwards from it; give a time that has passed",
+            hint="a simple capture looks back from it; give a time in the past",
         )
     check_window(request, now=now)
 
@@ -104,17 +104,17 @@ def _check_address(field: str, text: str, bounds: Bounds) -> None:
         network = ipaddress.ip_network(text, strict=False)
     except ValueError:
         raise InvalidRequest(
-            f"{text!r} is no IP address", field=field, hint="give one such as 203.0.113.7"
+            f"{text!r} is not an IP address", field=field, hint="give one such as 203.0.113.7"
         ) from None
     if "/" in text and not bounds.cidr_filters:
         raise InvalidRequest(
-            f"{text} is a network, and the API is documented for single addresses",
+            f"{text} is a network, and the API documents only single addresses",
             field=field,
             hint="give one address, or set bounds.cidr_filters if your account accepts networks",
         )
     if network.version == 6 and not bounds.ipv6_filters:  # noqa: PLR2004 - IPv6
         raise InvalidRequest(
-            f"{text} is IPv6, and the API is documented for IPv4",
+            f"{text} is IPv6, and the API documents only IPv4",
             field=field,
             hint="leave it out, or set bounds.ipv6_filters if your account accepts it",
         )

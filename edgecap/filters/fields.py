@@ -1,4 +1,4 @@
-"""How the fields of `filter_v1` combine: what two of them say together, and what follows from which."""
+"""Combine fields of `filter_v1`: intersect two sets, or tell whether one implies the other."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from edgecap.filters.syntax import Fields
 
 
 def choices_within(given: Fields, choices: Iterable[Fields]) -> list[Fields]:
-    """Those of `choices` that can hold of a packet of which `given` holds, each with `given` in it.
+    """Return those `choices` that do not contradict `given`, each combined with it.
 
-    Of two networks, one in the other, the narrower one is kept.
+    Of two nested networks, the narrower one is kept.
 
     Raises:
-        InvalidRequest: there are none; the error names the field of `given` that the first one contradicts.
+        InvalidRequest: all contradict it; the error names the field of `given` that the first contradicts.
     """
     found, refused = [], []
     for choice in choices:
@@ -33,18 +33,18 @@ def choices_within(given: Fields, choices: Iterable[Fields]) -> list[Fields]:
         raise InvalidRequest(
             f"no packet can match: {field} is {given[field]}, and the expression asks for {value}",
             field=f"filter_v1.{field}",
-            hint="change one of the two",
+            hint="change one of them",
         )
     return found
 
 
 def implied(wanted: Fields, sent: Fields) -> bool:
-    """True if all of `wanted` follows from `sent`."""
+    """Whether `sent` implies all of `wanted`."""
     return all(field in sent and _both(sent[field], value) == sent[field] for field, value in wanted.items())
 
 
 def _both(one: str | int, other: str | int) -> str | int | None:
-    """The value that says both, None if nothing does. Of two ways to write one address, the first."""
+    """The intersection of two values; None if it is empty. Of two spellings of one address, the first."""
     if one == other:
         return one
     if isinstance(one, int) or isinstance(other, int):
@@ -58,7 +58,7 @@ def _inside(inner: str, outer: str) -> bool:
     try:
         small, large = ip_network(inner, strict=False), ip_network(outer, strict=False)
     except ValueError:
-        return False  # what is no address, which is refused elsewhere, holds nothing and is in nothing
+        return False  # an invalid address, which is reported elsewhere, contains nothing and is in nothing
     if small.version != large.version or small.prefixlen < large.prefixlen:
         return False
     beyond = large.max_prefixlen - large.prefixlen

@@ -1,8 +1,8 @@
-"""Words of a filter expression that libpcap would look up on the network: names of hosts and networks.
+"""Words of a filter expression that libpcap would look up on the network: host and network names.
 
-Ports and protocols have names too; those come from files of the machine, and stay the same.
+Port and protocol names come from local files, and do not change.
 
-Words: the scanner of libpcap 1.10. What is not known for certain to be none counts as a name.
+The grammar is that of libpcap 1.10's scanner. Any word that is not certainly known counts as a name.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from ipaddress import ip_address
 
-# What a name after one of these is: something of the machine, or of libpcap itself.
+# After one of these, a name is local to the machine or to libpcap.
 _LOCAL_WORDS = """
 port portrange proto protochain type subtype direction dir on ifname rset ruleset reason action llc
 """
@@ -35,7 +35,7 @@ tcpflags tcp-fin tcp-syn tcp-rst tcp-push tcp-ack tcp-urg tcp-ece tcp-cwr
 _JOINING = {"and", "or", "not"}
 _LOCAL = frozenset(_LOCAL_WORDS.split())
 KEYWORDS = _LOCAL.union(_JOINING, _OTHER_WORDS.split())
-"""Words with a meaning of their own, which are never looked up."""
+"""Words of the language, which are never looked up."""
 
 _WITH_COLONS = re.compile(r"[0-9A-Fa-f.:]*:[0-9A-Fa-f.:]*")
 _WORD = re.compile(r"[A-Za-z0-9](?:[-_.A-Za-z0-9]*[.A-Za-z0-9])?")
@@ -47,9 +47,9 @@ _MAC = re.compile(rf"{_B}(?:([:.-]){_B})(?:\1{_B}){{4}}|[0-9A-Fa-f]{{4}}(?:\.?[0
 
 
 def looked_up(expression: str) -> tuple[str, ...]:
-    """The names that libpcap would ask the network about, as they stand there, each once.
+    """The names that libpcap would look up on the network, as written, each once.
 
-    Only an expression without any means the same wherever and whenever it is compiled.
+    Only an expression without such names means the same everywhere and at any time.
     """
     found: list[str] = []
     local = False
@@ -62,7 +62,7 @@ def looked_up(expression: str) -> tuple[str, ...]:
 
 
 def words(expression: str) -> list[tuple[int, str]]:
-    """The words of an expression, each with the place where it begins; operators are none."""
+    """The words of an expression, each with its position; operators are left out."""
     found: list[tuple[int, str]] = []
     at = 0
     while at < len(expression):
@@ -74,13 +74,13 @@ def words(expression: str) -> list[tuple[int, str]]:
 
 
 def _longest(expression: str, at: int) -> str:
-    """The word that begins here, as long as it can be; empty if none does."""
+    """The longest word that begins here; empty if none does."""
     found = (form.match(expression, at) for form in (_WITH_COLONS, _WORD, _ESCAPED))
     return max((match[0] for match in found if match), key=len, default="")
 
 
 def _address(word: str) -> bool:
-    """A number, an address in any way of writing, or the offset and length between brackets."""
+    """Whether a word is a number, an address in any notation, or an offset and length in brackets."""
     if _NUMBERS.fullmatch(word) or _MAC.fullmatch(word):
         return True
     if ":" not in word:

@@ -1,4 +1,4 @@
-"""Numbers for names of ports and protocols that this machine does not know, before libpcap asks for them."""
+"""Replace port and protocol names that this machine does not know by numbers, before libpcap sees them."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ def numbered(
     knows_port: Callable[[str], bool] = machine_knows_port,
     knows_protocol: Callable[[str], bool] = machine_knows_protocol,
 ) -> str:
-    """The expression with numbers in the place of names that only edgecap knows.
+    """The expression with numbers for names that only edgecap knows.
 
-    `port ntp` becomes `udp port 123`, as libpcap means it. In a list, such as `port (ntp or 53)`, the number
-    stands for the port of any transport.
+    `port ntp` becomes `udp port 123`, as libpcap would do. In a list, such as `port (ntp or 53)`, the number
+    applies to any transport.
 
     Args:
-        expression: in pcap-filter's language.
-        knows_port: whether libpcap finds the name of a port here.
-        knows_protocol: whether it finds that of an IP protocol.
+        expression: in pcap-filter syntax.
+        knows_port: whether libpcap finds a port name on this machine.
+        knows_protocol: whether libpcap finds the name of an IP protocol.
     """
     found = words(expression)
     edits: list[tuple[int, int, str]] = []
@@ -76,10 +76,10 @@ def _any_port(word: str) -> int | None:
 
 
 def _head(expression: str, found: list[tuple[int, str]], place: int) -> int | None:
-    """Where a primitive begins that names no transport, such as `src port ntp`; else None."""
+    """The start of a primitive without a transport, such as `src port ntp`; else None."""
     first = place - 1
     if first < 0 or found[first][1] != "port" or not _adjacent(expression, found, first):
-        return None  # one of a list
+        return None  # in a list
     if _adjacent(expression, found, first - 1) and found[first - 1][1] in _SIDES:
         first -= 1
         both = [word for _, word in found[max(first - 2, 0) : first]]
@@ -90,7 +90,7 @@ def _head(expression: str, found: list[tuple[int, str]], place: int) -> int | No
 
 
 def _adjacent(expression: str, found: list[tuple[int, str]], place: int) -> bool:
-    """Whether only space stands between a word and the next one."""
+    """Whether only spaces separate a word from the next one."""
     if place < 0:
         return False
     start, text = found[place]
@@ -98,7 +98,7 @@ def _adjacent(expression: str, found: list[tuple[int, str]], place: int) -> bool
 
 
 def _a_list_goes_on(expression: str, end: int) -> bool:
-    """Whether an identifier follows that takes over the qualifiers, as in `port ntp or 53`."""
+    """Whether an identifier follows that inherits the qualifiers, as in `port ntp or 53`."""
     joined = _GOES_ON.match(expression, end)
     if joined is None:
         return False

@@ -1,8 +1,7 @@
-"""Which packets a request asks for: what of it the API filters, and what is applied after the download.
+"""Split a request's filter into the API's part and the rest that is applied after the download.
 
-A request has the API's own fields and an expression, and wants the packets that both describe. The fields go
-to the API as they are, with whatever else of the expression it can do; the rest is the residual. Both follow
-from the request and the bounds alone.
+A request has the API's own fields and an expression; packets must match both. The API gets the fields, and
+what it supports of the expression; the rest is the residual. Both depend only on the request and the bounds.
 """
 
 from __future__ import annotations
@@ -12,32 +11,31 @@ from edgecap.filters.names import looked_up
 from edgecap.filters.translate import Explained, explain
 from edgecap.requests import Bounds, Filter, FullRequest, SimpleRequest
 
-LONGEST = 5_000  # characters; some 250 addresses, which take libpcap a second at most
+LONGEST = 5_000  # characters: some 250 addresses, which libpcap compiles within a second
 _SHOWN = 60  # characters of an expression in an error
 
 
 def explain_request(request: SimpleRequest | FullRequest, bounds: Bounds) -> Explained:
-    """What becomes of a request's filter fields and expression together.
+    """Split a request's filter fields and expression.
 
-    Names of hosts are refused, since what they stand for may be another address by the time that the packets
-    are there.
+    Host names are rejected, because their addresses may change before the packets are fetched.
 
     Args:
-        request: what is asked for; its fields are taken to be valid.
-        bounds: whether the API takes networks and IPv6.
+        request: the request; its fields must be valid.
+        bounds: whether the API supports networks and IPv6.
 
     Raises:
-        InvalidRequest: the expression is none that libpcap takes, is too long or has names of hosts
-            (`field` is `expression`), or contradicts one of the fields (`field` is that one).
+        InvalidRequest: libpcap rejects the expression, or it is too long or has host names
+            (`field` is `expression`), or it contradicts one of the fields (`field` is that one).
     """
     text = request.expression
     if len(text) > LONGEST:
-        raise _refused(text, f"the filter has {len(text):,} characters", f"write it with {LONGEST:,} at most")
+        raise _refused(text, f"the filter has {len(text):,} characters", f"use at most {LONGEST:,}")
     if names := looked_up(text):
         raise _refused(
             text,
-            f"the filter has {names[0]!r} in it, which is no word of its language",
-            "correct it, or give the address if it is the name of a host",
+            f"the filter has the unknown word {names[0]!r}",
+            "correct it, or give the address if it is a host name",
         )
     try:
         return explain(text, bounds=bounds, known=request.filter)
@@ -48,7 +46,7 @@ def explain_request(request: SimpleRequest | FullRequest, bounds: Bounds) -> Exp
 
 
 def api_filter(request: SimpleRequest | FullRequest, bounds: Bounds) -> Filter:
-    """The `filter_v1` of a request: its fields, and what the API can do of its expression.
+    """The `filter_v1` of a request: its fields, and the part of its expression that the API supports.
 
     Raises:
         InvalidRequest: as `explain_request`.
@@ -57,7 +55,7 @@ def api_filter(request: SimpleRequest | FullRequest, bounds: Bounds) -> Filter:
 
 
 def residual(request: SimpleRequest | FullRequest, bounds: Bounds) -> str:
-    """What is left to apply to the packets of a request; empty if the API does all of it.
+    """The part of a request's filter to apply after the download; empty if the API applies all of it.
 
     Raises:
         InvalidRequest: as `explain_request`.

@@ -1,8 +1,8 @@
 """Names of ports in filter expressions, for machines without `/etc/services`.
 
-libpcap asks the machine what a name stands for; small containers and minimal installations have no such files
-(Debian's package netbase). There the names here count: those of that package, whose numbers are IANA's. On a
-machine that knows a name, the machine's word stands.
+libpcap looks names up on the machine; small containers and minimal installations lack those files (Debian's
+package netbase). There, the names here apply: those of that package, with IANA's numbers. A name that the
+machine knows keeps the machine's number.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def service_ports(name: str) -> dict[str, int]:
 
 
 def builtin_ports(name: str) -> dict[str, int]:
-    """The same, from the names here alone."""
+    """The same, from the built-in names only."""
     return {protocol: ports[name] for protocol, ports in _PORTS.items() if name in ports}
 
 

@@ -1,9 +1,9 @@
-"""The part of pcap-filter's language that says what Cloudflare's API can filter on.
+"""The part of pcap-filter syntax that maps to the fields of Cloudflare's API.
 
-libpcap decides what an expression means; this only finds conditions that certainly hold for every packet
-that matches. What is not understood here becomes a `Condition` that says nothing: always right.
+libpcap decides what an expression means; this module only finds conditions that certainly hold for every
+matching packet. Anything else becomes a `Condition` without fields, which is always true.
 
-Language: https://www.tcpdump.org/manpages/pcap-filter.7.html. `and` and `or` bind equally, left to right.
+Syntax: https://www.tcpdump.org/manpages/pcap-filter.7.html. `and` and `or` bind equally, left to right.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ _SHIFTING = {
     "pppoes",
     "geneve",
     "vxlan",
-}  # what follows is read deeper in the packet
+}  # later words look deeper into the packet
 _TCP, _UDP = 6, 17
 _NAMED = {"icmp": 1, "igmp": 2, "tcp": _TCP, "igrp": 9, "udp": _UDP, "esp": 50, "icmp6": 58, "pim": 103}
 _NAMED |= {"vrrp": 112, "sctp": 132}
-# The API may look behind these in IPv6, where the expression asks for them.
+# In IPv6, the API may look behind these headers, where the expression means the header itself.
 _EXTENSIONS = {0, 43, 44, 51, 60, 135, 139, 140}
 _ALONE = {"ah", "arp", "rarp", "broadcast", "multicast", "inbound", "outbound"}
-_DEEPEST = 200  # parentheses; libpcap takes thousands in each other, Python does not
+_DEEPEST = 200  # nested parentheses; libpcap accepts thousands, Python does not
 _TYPES = {"host", "net", "port", "proto"}
 _PLAIN_NET = re.compile(r"\d+\.\d+\.\d+\.\d+(/\d+)?|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*(/\d+)?")
 
@@ -44,9 +44,9 @@ class Condition:
     """One primitive.
 
     Attributes:
-        text: as libpcap takes it, standing alone; empty if it cannot stand alone.
-        choices: what certainly holds of a packet that matches: all fields of at least one of these.
-        whole: whether an IP packet of which one of the choices holds matches as well.
+        text: a standalone expression for libpcap; empty if it cannot stand alone.
+        choices: a matching packet certainly has all fields of at least one of these.
+        whole: whether, conversely, every IP packet with one of the choices matches.
     """
 
     text: str
@@ -62,7 +62,7 @@ class Every:
 
     @property
     def text(self) -> str:
-        """As libpcap takes it; empty if it cannot stand alone."""
+        """A standalone expression for libpcap; empty if there is none."""
         return _joined(self.parts, " and ")
 
 
@@ -74,7 +74,7 @@ class Some:
 
     @property
     def text(self) -> str:
-        """As libpcap takes it; empty if it cannot stand alone."""
+        """A standalone expression for libpcap; empty if there is none."""
         return _joined(self.parts, " or ")
 
 
@@ -82,17 +82,17 @@ Expression = Condition | Every | Some
 
 
 def shifts(expression: str) -> bool:
-    """True if it has words that change where in the packet all later words look."""
+    """Whether it has words that move the position at which later words look into the packet."""
     return not _SHIFTING.isdisjoint(_tokens(expression))
 
 
 def parse(expression: str) -> Expression:
-    """The shape of an expression that libpcap takes."""
+    """Parse an expression that libpcap accepts."""
     if expression.count("(") > _DEEPEST:
         return Condition("")
     parser = _Parser(expression)
     whole = parser.expression()
-    # Left over: something this does not understand, of which it then says nothing.
+    # The rest is not understood, so it gives no fields.
     return Condition("") if parser.peek() else whole
 
 
@@ -119,7 +119,7 @@ class _Parser:
         self._tokens = [match[1] for match in found]
         self._spans = [match.span(1) for match in found]
         self._at = 0
-        self._last: _Qualifiers | None = None  # what an identifier without qualifiers takes over
+        self._last: _Qualifiers | None = None  # inherited by an identifier without qualifiers
 
     def peek(self, ahead: int = 0) -> str:
         place = self._at + ahead
@@ -157,7 +157,7 @@ class _Parser:
         return condition
 
     def _opaque(self, start: int) -> Condition:
-        """Everything up to the next word of this level that joins: known to libpcap alone."""
+        """Skip to the next `and` or `or` of this level: only libpcap understands this part."""
         self._at = start
         depth = 0
         while word := self.peek():
@@ -167,7 +167,7 @@ class _Parser:
             self._at += 1
         self._last = None
         words = self._tokens[start : self._at]
-        # A lone word that is not known may be an identifier that takes over what stands before it.
+        # An unknown single word may be an identifier that inherits the qualifiers before it.
         return Condition("" if len(words) == 1 and words[0] not in _ALONE else self._slice(start, self._at))
 
     def _slice(self, start: int, end: int) -> str:
@@ -197,7 +197,7 @@ class _Parser:
             return None
         self._last = qualifiers
         words = (qualifiers.protocol, qualifiers.direction, qualifiers.kind, word)
-        # `ip proto 17` says the version too, which no field does; an address says it by itself.
+        # `ip proto 17` also states the IP version, for which there is no field; an address implies it.
         whole = not (qualifiers.kind == "proto" and qualifiers.protocol)
         return Condition(" ".join(filter(None, words)), choices, whole)
 
@@ -215,7 +215,7 @@ def _protocol(number: int) -> tuple[Fields, ...]:
 
 
 def _choices(qualifiers: _Qualifiers, word: str) -> tuple[Fields, ...] | None:
-    """What holds of packets that match, None if this is not understood."""
+    """The fields that matching packets have; None if this is not understood."""
     protocol, direction, kind = qualifiers.protocol, qualifiers.direction, qualifiers.kind
     if kind == "proto":
         name = word.removeprefix("\\")
@@ -252,7 +252,7 @@ def _port(word: str, protocol: str) -> int | None:
 
 
 def _network(word: str, kind: str) -> str | None:
-    """An address, or a network with its mask, in the one form that needs no interpretation."""
+    """An address, or a network with its mask, in the one unambiguous notation."""
     if not _PLAIN_NET.fullmatch(word) or ("/" in word) != (kind == "net"):
         return None
     try:

@@ -1,4 +1,4 @@
-"""One filter language: what of a tcpdump expression the API can do, and the rest applied to fetched packets.
+"""Split a tcpdump expression into the API's filter and the rest that is applied to fetched packets.
 
 >>> explained = explain("udp and src port 53 and net 203.0.113.0/24")
 >>> str(explained.filter), explained.residual, explained.captures
@@ -16,22 +16,21 @@ from edgecap.filters.fields import choices_within, implied
 from edgecap.filters.syntax import Condition, Every, Expression, Fields, Some, parse, shifts
 from edgecap.requests import Bounds, Filter
 
-_MOST_CHOICES = 64  # an expression of more has nothing that a person would make captures of
+_MOST_CHOICES = 64  # with more, nobody would start the captures one by one
 _WITH_PORTS = (6, 17)
 
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """What becomes of a filter expression.
+    """A split filter expression.
 
     Attributes:
-        expression: as given.
-        filter: what every packet that matches has, for one capture's `filter_v1`. It never excludes a packet
-            that matches, of those that the API captures: IP packets.
-        residual: what is left to do after the download; empty if the API does all of it.
-        alternatives: narrower filters that together let every packet that matches through, one capture each.
-            One, the same as `filter`, unless the expression holds an `or`, or a direction that is either.
-        notes: why something was not sent to the API, a line each.
+        expression: the input.
+        filter: `filter_v1` for one capture. It never excludes a matching IP packet; the API captures only IP.
+        residual: the expression to apply after the download; empty if the API applies all of it.
+        alternatives: narrower filters that together let every matching packet through, one capture each.
+            Only one, the same as `filter`, unless the expression has an `or` or an either-way direction.
+        notes: why a part was not sent to the API, one line each.
     """
 
     expression: str
@@ -42,7 +41,7 @@ class Explained:
 
     @property
     def captures(self) -> int:
-        """How many captures it takes for the API to do as much of the filtering as it can."""
+        """Number of captures with which the API applies as much as it can."""
         return len(self.alternatives)
 
 
@@ -53,20 +52,20 @@ def explain(
     link_type: int = ETHERNET,
     known: Filter | None = None,
 ) -> Explained:
-    """Say which part of a tcpdump expression goes to the API and which is applied after the download.
+    """Split a tcpdump expression into the API's part and the rest.
 
-    As with tcpdump, names of hosts are looked up.
+    As in tcpdump, host names are looked up.
 
     Args:
-        expression: in pcap-filter's language. Empty: everything.
-        bounds: whether the API takes networks and IPv6; it does not unless said.
-        link_type: the `LINKTYPE_` number of the packets that it is meant for.
-        known: what the API is asked for in any case. It is part of every filter here, and the residual leaves
-            out what follows from it.
+        expression: in pcap-filter syntax. Empty: everything.
+        bounds: whether the API supports networks and IPv6; by default it does not.
+        link_type: the `LINKTYPE_` number of the packets.
+        known: fields that the API gets in any case. They are part of every filter here, and the residual
+            leaves out what they imply.
 
     Raises:
-        InvalidRequest: libpcap does not take the expression; the error has its words. Or no packet that is
-            `known` can match; the error names the field of `known`.
+        InvalidRequest: libpcap rejects the expression; the error has its message. Or no packet that has the
+            `known` fields can match; the error names the field of `known`.
     """
     Program(expression, link_type)
     bounds, known = bounds or Bounds(), known or Filter()
@@ -93,7 +92,7 @@ def explain(
 
 
 def _choices(shape: Expression) -> list[Fields]:
-    """What certainly holds of packets that match: all fields of at least one of these."""
+    """The fields of matching packets: each has all fields of at least one of these."""
     if isinstance(shape, Condition):
         return list(shape.choices)
     parts = [_choices(part) for part in shape.parts]
@@ -104,7 +103,7 @@ def _choices(shape: Expression) -> list[Fields]:
         for part in parts:
             number *= len(part)
         if number > _MOST_CHOICES:
-            # Fewer conditions let more through, never less.
+            # Fewer conditions never exclude more packets.
             return _choices_of_plain_parts(parts)
         found = [_both(combination) for combination in product(*parts)]
     return found if len(found) <= _MOST_CHOICES else [{}]
@@ -115,7 +114,7 @@ def _choices_of_plain_parts(parts: list[list[Fields]]) -> list[Fields]:
 
 
 def _both(combination: tuple[Fields, ...]) -> Fields:
-    # Two values for one field: no packet has both, so that either is true of all that match.
+    # Two values for one field: no packet has both, so either is safe.
     joined: Fields = {}
     for fields in combination:
         joined = {**fields, **joined}
@@ -123,29 +122,29 @@ def _both(combination: tuple[Fields, ...]) -> Fields:
 
 
 def _sendable(choice: Fields, given: Fields, bounds: Bounds, notes: list[str]) -> Fields:
-    """What the API is known to understand of a choice as libpcap does, and what is `given` anyway."""
+    """The fields of a choice that the API interprets as libpcap does, and the `given` ones."""
     kept = dict(choice)
     for field, value in choice.items():
         text = str(value)
         if given.get(field) == value:
             continue
         if field.endswith("_address") and "/" in text and not bounds.cidr_filters:
-            notes.append(f"{text} is a network, and the API is documented for single addresses")
+            notes.append(f"{text} is a network, and the API documents only single addresses")
             del kept[field]
         elif field.endswith("_address") and ":" in text and not bounds.ipv6_filters:
-            notes.append(f"{text} is IPv6, and the API is documented for IPv4")
+            notes.append(f"{text} is IPv6, and the API documents only IPv4")
             del kept[field]
         elif field.endswith("_port") and choice.get("protocol") not in _WITH_PORTS:
             notes.append(
                 f"port {text} alone also means SCTP, which the API's ports may not; "
-                f"say tcp port or udp port for the API to filter on it"
+                f"write tcp port or udp port for the API to filter on it"
             )
             del kept[field]
     return given | kept
 
 
 def _weakest(choices: list[Fields]) -> list[Fields]:
-    """Choices without those that another one lets through as well."""
+    """Choices without those that another one includes."""
     kept: list[Fields] = []
     for choice in choices:
         if any(other.items() <= choice.items() for other in kept):
@@ -161,7 +160,7 @@ def _filter(fields: Fields) -> Filter:
 
 
 def _residual(expression: str, shape: Expression, sent: Fields) -> str:
-    """What `sent` does not do of the expression: some of its parts, or all of it."""
+    """The part of the expression that `sent` does not cover: some of its parts, or all of it."""
     parts = shape.parts if isinstance(shape, Every) else (shape,)
     left = [part for part in parts if not _covered(part, sent)]
     if not left:
@@ -171,7 +170,7 @@ def _residual(expression: str, shape: Expression, sent: Fields) -> str:
 
 
 def _covered(part: Expression, sent: Fields) -> bool:
-    """True if every packet that `sent` lets through matches."""
+    """Whether every packet that `sent` lets through matches."""
     if isinstance(part, Every):
         return all(_covered(each, sent) for each in part.parts)
     if isinstance(part, Some):

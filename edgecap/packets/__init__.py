@@ -1,1 +1,1 @@
-"""Reading packets and telling what is in a file."""
+"""Read, filter, merge and summarize packets."""

@@ -1,6 +1,6 @@
-"""Packets as columns: NumPy arrays with a row for each packet, and one for its headers.
+"""Packets as columns: NumPy arrays with one row per packet, and one for its headers.
 
-The layouts are those of `kernel.c`. All numbers are in this machine's byte order, whatever the file's.
+The layouts are those of `kernel.c`. All numbers are in native byte order, whatever the file's.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ Rows = NDArray[np.void]
 PACKET: Final = np.dtype(
     [
         ("time", "i8"),  # nanoseconds since 1970 UTC
-        ("start", "u4"),  # where the packet's bytes begin in the batch's data
-        ("captured", "u4"),  # how many of them were kept
-        ("wire", "u4"),  # how many there were
-        ("interface", "u4"),  # the number of an `Interface` of the file
+        ("start", "u4"),  # position of the packet's bytes in the batch's data
+        ("captured", "u4"),  # captured bytes
+        ("wire", "u4"),  # original length
+        ("interface", "u4"),  # number of an `Interface` of the file
     ]
 )
-"""One packet's place and time."""
+"""One packet's position and time."""
 
 LAYER: Final = np.dtype(
     [
@@ -32,7 +32,7 @@ LAYER: Final = np.dtype(
         ("destination", "u1", (16,)),
         ("source_port", "u2"),
         ("destination_port", "u2"),
-        ("length", "u2"),  # header and payload, as the IP header says
+        ("length", "u2"),  # header and payload, from the IP header
         ("version", "u1"),  # 4, 6, or 0 if there is no such layer
         ("protocol", "u1"),  # behind IPv6 extension headers
         ("ttl", "u1"),
@@ -56,10 +56,10 @@ HEADERS: Final = np.dtype(
         ("vlan", "u2"),  # of the outer tag, plus `TAGGED`
         ("inner_vlan", "u2"),  # of the second tag, likewise
         ("tunnel", "u1"),  # IP protocol of the outermost tunnel: 4 IPIP, 41 IPv6, 47 GRE; 0 for none
-        ("cut", "u1"),  # 1 if a header ends outside of what was captured
+        ("cut", "u1"),  # 1 if a header exceeds the captured bytes
     ]
 )
-"""The headers of one packet, as far as they were captured; zeros for all that was not there."""
+"""The headers of one packet, as far as they were captured; zeros for missing ones."""
 
 TAGGED = 0x1000  # since VLAN 0 exists
 
@@ -74,7 +74,7 @@ INTERFACE: Final = np.dtype(
         ("unused", "u4"),
     ]
 )
-"""How the packets of one interface of a pcapng are read."""
+"""How the kernel reads the packets of one pcapng interface."""
 
 _BUILT = (kernel.ROW_SIZE, kernel.HEADERS_SIZE, kernel.INTERFACE_SIZE)
 if (PACKET.itemsize, HEADERS.itemsize, INTERFACE.itemsize) != _BUILT:
@@ -83,12 +83,12 @@ if (PACKET.itemsize, HEADERS.itemsize, INTERFACE.itemsize) != _BUILT:
 
 @dataclass(frozen=True, slots=True)
 class Interface:
-    """Where packets of a file come from. A classic pcap has one.
+    """An interface of a file. A classic pcap has one.
 
     Attributes:
         link_type: the `LINKTYPE_` number; 1 is Ethernet.
-        snaplen: most bytes kept of a packet; 0: no limit.
-        name: as the file says, such as `eth0`; empty if it does not.
+        snaplen: maximum captured bytes per packet; 0: no limit.
+        name: from the file, such as `eth0`; empty if it has none.
     """
 
     link_type: int
@@ -98,12 +98,12 @@ class Interface:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Packets that stand together in a file.
+    """Consecutive packets of a file.
 
     Attributes:
         data: the bytes that `rows` point into.
         rows: `PACKET`, in the file's order.
-        offset: where `data` begins in the unpacked file.
+        offset: position of `data` in the unpacked file.
     """
 
     data: bytes
@@ -111,7 +111,7 @@ class Batch:
     offset: int
 
     def packet(self, number: int) -> bytes:
-        """The bytes kept of packet `number` of this batch."""
+        """The captured bytes of packet `number` of this batch."""
         row: Any = self.rows[number]
         start = int(row["start"])
         return self.data[start : start + int(row["captured"])]

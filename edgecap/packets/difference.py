@@ -1,4 +1,4 @@
-"""How a capture differs from the ones before it on the same schedule."""
+"""Compare a capture with the earlier ones of the same schedule."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from statistics import fmean
 
 from edgecap.packets.summary import TOP, Change, Difference, Port, Summary, Talkers
 
-LAST = 10  # captures that one is compared with
-_ENOUGH = 20  # packets; a share of fewer means nothing
-_NEW = 0.02  # of packets: what is new and smaller is noise
-_MIX = 0.1  # of packets: by so much a protocol's share must change
-_FACTOR = 2.0  # by so much a rate must change
+LAST = 10  # number of earlier captures compared
+_ENOUGH = 20  # packets; shares of fewer are meaningless
+_NEW = 0.02  # of packets: a smaller newcomer is noise
+_MIX = 0.1  # of packets: minimum change of a protocol's share
+_FACTOR = 2.0  # minimum change of a rate
 _SIZE = 1.5
-_WELL_KNOWN = 1024  # source ports from here on are clients' own, and new each time
-_MOST = 20  # changes that are listed
+_WELL_KNOWN = 1024  # source ports from here on are ephemeral, and new each time
+_MOST = 20  # maximum listed changes
 
 
 def compare(summary: Summary, series: str, earlier: Sequence[tuple[str, Summary]]) -> Difference | None:
-    """How `summary` differs from the captures before it; None if there are none with packets.
+    """Compare `summary` with the captures before it; None if there are none with packets.
 
     Args:
         summary: of the new capture.
         series: what the captures have in common, for people.
-        earlier: id and summary of those before it, newest first; at most `LAST` count.
+        earlier: id and summary of earlier captures, newest first; at most `LAST` are used.
     """
     usable = [(entry, each) for entry, each in earlier if each.packets >= _ENOUGH][:LAST]
     if not usable or summary.packets < _ENOUGH:
@@ -132,4 +132,4 @@ def _port(port: Port) -> str:
     return f"{port.protocol} port {port.port}" + (f" ({port.service})" if port.service else "")
 
 
-assert TOP * _NEW >= 1, "who has a share that counts as new would be in the lists of the captures before"
+assert TOP * _NEW >= 1, "a share that counts as new must fit into the lists of the earlier captures"

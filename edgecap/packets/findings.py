@@ -1,7 +1,7 @@
-"""What kind of attack the numbers look like, with the numbers that say so.
+"""The likely kind of attack, with the numbers that suggest it.
 
-Rules of thumb, each in a function of its own, on shares rather than on rates: a simple capture holds samples,
-and what is much for one network is nothing for another. They name what is worth a look, and prove nothing.
+Rules of thumb, one function each, on shares rather than rates: a simple capture holds samples, and a high
+rate for one network is low for another. They point at things to check, and prove nothing.
 """
 
 from __future__ import annotations
@@ -12,33 +12,33 @@ from edgecap.packets.names import ACK, CWR, ECE, FIN, PSH, RST, SYN, URG
 from edgecap.packets.summary import Finding, Named, Summary, Talker
 
 ENOUGH = 100  # packets; fewer say nothing
-_MOSTLY = 0.5  # of all packets: what a capture is mostly made of
+_MOSTLY = 0.5  # of all packets: the capture's main content
 _LIKELY = 0.8
-_FLOODED = 0.7  # of TCP: connections that are used have at least as many packets after their SYN
+_FLOODED = 0.7  # of TCP: real connections have at least as many packets after their SYN
 _MUCH = 0.2
-_ONE_TARGET = 0.7  # of packets that go to one address: it is meant
-_SPREAD = 1.5  # packets in a flow: each comes from another port or address
+_ONE_TARGET = 0.7  # of packets that go to one address: it is the target
+_SPREAD = 1.5  # packets per flow: each comes from another port or address
 _SCANNED = 100  # endpoints that one source tries
-_SEEN = 0.01  # of packets: less is the background of the Internet
-_LARGE = 400  # bytes: an answer that was made to be long
+_SEEN = 0.01  # of packets: less is Internet background noise
+_LARGE = 400  # bytes: an answer that is deliberately long
 _MANY = 100  # sources
-# What scanners send: SYN, and what no connection begins with (nmap's NULL, FIN and Xmas scans).
+# Flags that scanners send: SYN, and those that start no connection (nmap's NULL, FIN and Xmas scans).
 _PROBES = (SYN, 0, FIN, FIN | PSH | URG)
 
 
 def find(summary: Summary) -> tuple[Finding, ...]:
-    """What the numbers look like, the most likely first; empty if nothing stands out."""
+    """The findings, the most likely first; empty if nothing stands out."""
     if summary.packets < ENOUGH:
         return ()
     found = [finding for rule in _RULES for finding in rule(summary)]
     if any(finding.kind == "amplification" for finding in found):
-        # Its packets are what the flood consists of; once is enough.
+        # Its packets are those of the flood; report them once.
         found = [finding for finding in found if finding.kind not in ("udp-flood", "fragment-flood")]
     return tuple(sorted(found, key=lambda finding: finding.likelihood != "likely"))
 
 
 def verdict(summary: Summary, findings: tuple[Finding, ...]) -> str:
-    """One line for somebody in a hurry."""
+    """One line for a reader in a hurry."""
     if not summary.packets:
         before = summary.residual.packets if summary.residual else 0
         return f"None of {_count(before)} packets matches the filter." if before else "No packets."
@@ -79,7 +79,7 @@ def _syn_flood(summary: Summary) -> Iterator[Finding]:
 
 
 def _tcp_flood(summary: Summary) -> Iterator[Finding]:
-    """Floods of other TCP packets: out of nowhere, so that hardly any flow has a second packet."""
+    """Floods of other TCP packets: without connections, so hardly any flow has a second packet."""
     tcp = _named(summary.protocols, "tcp")
     if not tcp or tcp.share < _MOSTLY or not summary.flows.distinct:
         return
@@ -214,24 +214,24 @@ def _flags(summary: Summary, wanted: Callable[[int], bool]) -> int:
 
 
 def _scanner(summary: Summary) -> Talker | None:
-    """An address that tries many others or many ports, once or twice each."""
+    """An address that tries many other addresses or ports, once or twice each."""
     probes = _flags(summary, lambda flags: flags & ~(ECE | CWR) in _PROBES)
     probes += sum(each.packets for each in summary.icmp if each.name.startswith("echo request"))
     wide = max(summary.destinations.distinct, summary.destination_ports.distinct)
     if wide < _SCANNED:
-        return None  # at most busy clients of a few services
+        return None  # busy clients of a few services
     if summary.flows.records > _SPREAD * summary.flows.distinct:
-        return None  # flows that went on were counted several times, also those of each address
+        return None  # long flows were counted several times, also in each address's number
     for each in summary.sources.top:
         few = each.packets <= _SPREAD * each.flows
-        # A server whose answers go to a new port each time has as many flows, but nobody sent probes.
+        # A server that answers each client port has as many flows, but nobody sent probes.
         if each.flows >= _SCANNED and few and each.share >= _SEEN and each.flows <= probes / _MOSTLY:
             return each
     return None
 
 
 def _target(summary: Summary) -> Talker | None:
-    """The address that nearly everything goes to."""
+    """The address to which nearly everything goes."""
     top = summary.destinations.top[:1]
     return top[0] if top and top[0].share >= _ONE_TARGET else None
 
@@ -258,7 +258,7 @@ def _where(summary: Summary) -> Iterator[str]:
 
 
 def _spoofing(summary: Summary) -> Iterator[str]:
-    """Hosts all over the world are at many distances; one that makes up its sources is at one."""
+    """Real hosts are at many distances; a host that spoofs its sources is at one."""
     top = summary.ttls.top[:1]
     if top and top[0].share >= _LIKELY and summary.sources.distinct >= _MANY:
         yield f"{_percent(top[0].share)} arrived with a TTL of {top[0].ttl}: the sources may be spoofed"
@@ -272,7 +272,7 @@ def _percent(share: float) -> str:
     percent = share * 100
     if 0 < percent < 1:
         return f"{percent:.1f} %"
-    # What is not all of it must not be called all of it.
+    # Less than all is never shown as 100%.
     return f"{min(round(percent), 99) if share < 1 else 100} %"
 
 

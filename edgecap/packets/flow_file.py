@@ -1,6 +1,6 @@
-"""Flow tables as Parquet: written as records come, so that memory does not grow with their number.
+"""Flow tables as Parquet, written record by record, so that memory does not grow with them.
 
-A flow that went on while the table was full has several rows; they are to be added up.
+A flow that continued while the table was full has several rows: add them up.
 https://parquet.apache.org
 """
 
@@ -37,17 +37,17 @@ COLUMNS: Final = {
     "bytes": _U64,  # on the wire
     "first": _TIME,
     "last": _TIME,
-    "tcp_flags": _U8,  # all that were seen
+    "tcp_flags": _U8,  # the union of all packets' flags
     "fragments": _U32,  # packets that were fragments
     "ttl_low": _U8,
     "ttl_high": _U8,
     "tunnel": _U8,  # IP protocol of the outermost tunnel; 0 for none
 }
-"""What the columns are called and hold; none is ever null."""
+"""Names and types of the columns; none is ever null."""
 
 _SCHEMA = arrow.Schema([arrow.Field(name, kind, nullable=False) for name, kind in COLUMNS.items()])
 _TEXTS = {"community_id", "source", "destination"}
-_ROWS = 1 << 15  # of a batch and a row group: a reader skips groups that do not hold what it looks for
+_ROWS = 1 << 15  # per batch and row group: readers skip groups without the values that they search
 
 
 class FlowWriter:
@@ -60,7 +60,7 @@ class FlowWriter:
     def __init__(self, descriptor: int) -> None:
         self.rows = 0
         self._file = _Recording(descriptor)
-        # One batch waits while one is written: arro3 pulls what it writes, and flows are pushed.
+        # One batch waits while another is written: arro3 pulls, and flows are pushed.
         self._batches: queue.Queue[Any] = queue.Queue(maxsize=1)
         self._failed: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="flows", daemon=True)
@@ -82,7 +82,7 @@ class FlowWriter:
             self.rows += len(part)
 
     def finish(self) -> None:
-        """Write all that is left, and the file's end.
+        """Write the remaining records and the file's end.
 
         Raises:
             OSError: writing failed.
@@ -92,7 +92,7 @@ class FlowWriter:
         self._check()
 
     def abandon(self) -> None:
-        """Stop; what was written is of no use."""
+        """Stop; the file is useless."""
         if self._thread.is_alive():
             self._file.forget()
             self._put(None)
@@ -111,25 +111,25 @@ class FlowWriter:
         if self._file.broken:
             raise self._file.broken
         if self._failed:
-            # A panic of the library's is none of Python's exceptions; it must not end more than this file.
+            # A Rust panic is not an Exception; it must end only this file.
             raise RuntimeError(f"the flow table cannot be written: {self._failed}") from self._failed
 
     def _run(self) -> None:
         try:
             arro3.io.write_parquet(
                 arrow.RecordBatchReader.from_batches(_SCHEMA, iter(self._batches.get, None)),
-                cast("IO[bytes]", self._file),  # what it uses of one
+                cast("IO[bytes]", self._file),  # it has all methods that arro3 uses
                 compression="zstd(3)",
-                column_dictionary_enabled={"community_id": False},  # hardly one comes twice
+                column_dictionary_enabled={"community_id": False},  # nearly all are unique
                 max_row_group_size=_ROWS,
                 created_by=f"edgecap {__version__}",
             )
-        except BaseException as error:  # noqa: BLE001 - `write` and `finish` raise it where somebody waits
+        except BaseException as error:  # noqa: BLE001 - `write` and `finish` raise it
             self._failed = error
 
 
 class _Recording:
-    """A file for arro3 that remembers what went wrong, and goes on as if nothing had: arro3 would panic."""
+    """A file for arro3 that keeps errors for later, because arro3 would panic."""
 
     def __init__(self, descriptor: int) -> None:
         self.broken: OSError | None = None
@@ -137,7 +137,7 @@ class _Recording:
         self._forgotten = False
 
     def forget(self) -> None:
-        """Write no more."""
+        """Stop writing."""
         self._forgotten = True
 
     def write(self, data: bytes) -> int:
@@ -152,7 +152,7 @@ class _Recording:
         return len(data)
 
     def flush(self) -> None:
-        """Nothing is held back."""
+        """Nothing: there is no buffer."""
 
     def seek(self, offset: int, whence: int = 0) -> int:
         return os.lseek(self._descriptor, offset, whence)
@@ -163,7 +163,7 @@ class _Recording:
 
 @contextmanager
 def new_flow_file(target: Path) -> Iterator[FlowWriter]:
-    """A writer of a Parquet file that gets the name `target`, durably, if the block ends well; else nothing.
+    """A writer of a Parquet file that gets the name `target`, durably, if the block succeeds.
 
     Raises:
         StoreError: as `new_file`.

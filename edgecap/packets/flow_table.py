@@ -1,8 +1,8 @@
-"""Counting packets of any number of files in one pass, in memory that does not grow with them.
+"""Count the packets of any number of files in one pass, in limited memory.
 
-Flows are kept in a table; when it is full, they are handed on and the table begins anew, so that a flow
-which goes on has several records, as NetFlow's have. Addresses are added up out of those records. When there
-are more addresses than their table has room for, the smaller half is forgotten, and the result says so.
+Flows are kept in a table. When it is full, its records are handed over and the table starts empty, so a
+continuing flow has several records, as in NetFlow. Addresses are summed up from those records. If their table
+is full, the smaller half is dropped, and the result says so.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ COUNTS: Final = np.dtype(
         ("ttl", "u8", (256,)),
         ("size", "u8", (tally.LONGEST + 1,)),  # by bytes on the wire; the last: that or more
         ("fragments", "u8"),
-        ("later", "u8"),  # fragments that are not the first of theirs
+        ("later", "u8"),  # fragments other than the first
         ("options", "u8"),
         ("cut", "u8"),
         ("flows", "u8"),  # in the table
@@ -50,7 +50,7 @@ COUNTS: Final = np.dtype(
         ("bins", "u8"),  # in use
     ]
 )
-"""What is counted over all packets."""
+"""Counts over all packets."""
 
 BIN: Final = np.dtype([("packets", "u8"), ("bytes", "u8"), ("tcp", "u8"), ("udp", "u8"), ("icmp", "u8")])
 """One step of the timeline."""
@@ -64,13 +64,13 @@ FLOW: Final = np.dtype(
         ("protocol", "u1"),
         ("version", "u1"),
         ("tunnel", "u1"),  # IP protocol of the outermost tunnel, 0 for none
-        ("ports", "u1"),  # 1 if there were ports, or a type and code: none in later fragments, or if cut off
+        ("ports", "u1"),  # 1 with ports, or a type and code; 0 in later fragments, or if cut off
         ("packets", "u8"),
         ("bytes", "u8"),
         ("first", "i8"),
         ("last", "i8"),
         ("fragments", "u4"),
-        ("tcp_flags", "u1"),  # all that were seen
+        ("tcp_flags", "u1"),  # the union of all packets' flags
         ("ttl_low", "u1"),
         ("ttl_high", "u1"),
         ("unused", "u1"),
@@ -87,7 +87,7 @@ if (COUNTS.itemsize, BIN.itemsize, FLOW.itemsize, TALKER.itemsize, FLOW.itemsize
 
 FLOWS = 1 << 17  # records in the table: 10 MB
 TALKERS = 1 << 17  # addresses on one side: 5 MB
-_BINS = 1 << 17  # a second each for a day, a millisecond each for two minutes
+_BINS = 1 << 17  # a second each for a day, or a millisecond each for two minutes
 TOP_FLOWS = 20
 _TCP, _UDP = 6, 17
 
@@ -100,7 +100,7 @@ class Addresses:
     Args:
         destination: the side.
         seed: of the hash, secret.
-        room: addresses that are told apart at a time.
+        room: maximum addresses at a time.
     """
 
     def __init__(self, *, destination: bool, seed: int, room: int = TALKERS) -> None:
@@ -116,7 +116,7 @@ class Addresses:
         return f"<Addresses [{self._used} held{'' if self.exact else ', not exact'}]>"
 
     def gather(self, flows: Rows) -> None:
-        """Add up these records."""
+        """Add these records."""
         done = 0
         while True:
             done, self._used = tally.gather(
@@ -134,7 +134,7 @@ class Addresses:
             self._forget()
 
     def _forget(self) -> None:
-        """Keep the larger half. What is forgotten may come again, and then counts from there."""
+        """Keep the larger half. A dropped address that comes again is counted from zero."""
         self.exact = False
         half = self._used // 2
         order = np.argpartition(self._table["packets"][: self._used], self._used - half - 1)
@@ -143,33 +143,33 @@ class Addresses:
         tally.reindex(self._table, half, self._index, self._seed)
 
     def distinct(self) -> int:
-        """How many different addresses there were; an estimate within a few per cent if not `exact`."""
+        """Number of different addresses; an estimate within a few per cent if not `exact`."""
         return self._used if self.exact else max(self._used, _estimated(self._registers))
 
     def top(self, count: int) -> Rows:
-        """The `TALKER`s with the most packets, the most first; of equals, those with more bytes."""
+        """The `TALKER`s with the most packets, in that order; then by bytes."""
         return largest(self._table[: self._used], count, "packets", "bytes")
 
 
 @dataclass(slots=True)
 class PortCounts:
-    """Packets and bytes by port of one protocol, on one side, of packets whose ports are known."""
+    """Packets and bytes by port of one protocol, on one side, of packets with known ports."""
 
     packets: NDArray[np.uint64] = field(default_factory=lambda: np.zeros(65_536, "u8"))
     bytes: NDArray[np.uint64] = field(default_factory=lambda: np.zeros(65_536, "u8"))
 
     def gather(self, ports: NDArray[Any], packets: NDArray[Any], size: NDArray[Any]) -> None:
-        """Add up."""
+        """Add counts."""
         np.add.at(self.packets, ports, packets)
         np.add.at(self.bytes, ports, size)
 
 
 class FlowTable:
-    """Counts packets, batch by batch, of any number of files.
+    """Counts packets in batches, of any number of files.
 
     Args:
-        on_flows: takes `FLOW` records, each time the table is full and once at the end; they are its own.
-        room: flows in the table, and addresses on each side; fewer only in tests.
+        on_flows: gets `FLOW` records each time the table is full and once at the end; it may keep them.
+        room: maximum flows in the table, and addresses on each side; smaller only in tests.
     """
 
     def __init__(self, on_flows: OnFlows | None = None, *, room: int = FLOWS) -> None:
@@ -231,7 +231,7 @@ class FlowTable:
             self._drain()
 
     def finish(self) -> None:
-        """Hand on what flows are left. Counting may not go on after it."""
+        """Hand over the remaining flows. No counting after this."""
         self._drain()
 
     def bins(self) -> Rows:
@@ -239,16 +239,16 @@ class FlowTable:
         return self._bins[: int(self._counts["bins"][0])]
 
     def top_flows(self) -> Rows:
-        """The `FLOW` records with the most bytes, the most first."""
+        """The `FLOW` records with the most bytes, in that order."""
         return self._top
 
     def distinct_flows(self) -> int:
-        """How many different flows there were; an estimate within a few per cent if not `exact_flows`."""
+        """Number of different flows; an estimate within a few per cent if not `exact_flows`."""
         return self.records if self.exact_flows else min(self.records, _estimated(self._registers))
 
     @property
     def exact_flows(self) -> bool:
-        """Whether each flow has one record."""
+        """Whether each flow has exactly one record."""
         return self.drains <= 1
 
     def _drain(self) -> None:
@@ -273,11 +273,11 @@ class FlowTable:
 
 
 def _estimated(registers: NDArray[np.uint8]) -> int:
-    """How many keys these registers were shown: HyperLogLog (Flajolet et al., 2007)."""
+    """Number of keys, from these registers: HyperLogLog (Flajolet et al., 2007)."""
     count = len(registers)
     estimate = 0.7213 / (1 + 1.079 / count) * count**2 / float(np.sum(2.0 ** -registers.astype(float)))
     free = count - int(np.count_nonzero(registers))
-    if estimate <= 2.5 * count and free:  # their correction for few
+    if estimate <= 2.5 * count and free:  # the paper's correction for few keys
         estimate = count * math.log(count / free)
     return round(estimate)
 
@@ -292,5 +292,5 @@ def largest(rows: Rows, count: int, first: str, then: str) -> Rows:
 
 
 def _index_size(room: int) -> int:
-    """A power of two that leaves half of an index free, so that a place is found at once."""
+    """A power of two that leaves half of an index free, so that lookups are fast."""
     return 1 << (math.ceil(math.log2(max(room, 1))) + 1) if room > 1 else 8

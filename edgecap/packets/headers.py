@@ -1,4 +1,4 @@
-"""Taking headers apart: links, VLAN tags, IP, tunnels, transport; a row of numbers for each packet."""
+"""Parse headers: link, VLAN tags, IP, tunnels, transport; one row of numbers per packet."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from edgecap.packets.native import kernel
 def dissect(batch: Batch, interfaces: Sequence[Interface]) -> Rows:
     """The `HEADERS` of each packet of a batch.
 
-    Ethernet with any number of VLAN tags, Linux cooked (both versions), BSD loopback and raw IP are followed;
-    other link types give zeros. Behind IPv4 with its options and IPv6 with its extension headers, IPIP (4 and
-    41) and GRE (also with Ethernet in it) are followed to the innermost of at most eight layers. Later
-    fragments have addresses and protocol, but no ports.
+    Supports Ethernet with any number of VLAN tags, Linux cooked (both versions), BSD loopback and raw IP;
+    other link types give zeros. Behind IPv4 with options and IPv6 with extension headers, it follows IPIP (4
+    and 41) and GRE (also with Ethernet in it) to the innermost of at most eight layers. Later fragments have
+    addresses and protocol, but no ports.
 
     Args:
         batch: from a reader.

@@ -1,7 +1,7 @@
-"""Inspecting a file of packets while it streams by: what is in it, and where it stops being good.
+"""Inspect a file of packets as it streams by: its content, and where good data ends.
 
-Nothing in a file's content makes this raise, hang or hold more than one record's bytes: a capture that
-cannot be read is kept all the same, with flags that say so.
+No file content makes this raise, hang or hold more than one record's bytes: an unreadable capture is kept
+too, and flagged.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def inspect_file(path: Path) -> Inspection:
     """
     found = inspect_within(path, None)
     if found is None:
-        raise AssertionError("a bound that nobody set")
+        raise AssertionError("stopped at a limit that was not set")
     return found
 
 
@@ -39,7 +39,7 @@ def inspect_within(path: Path, most: int | None) -> Inspection | None:
 
 
 class Inspector:
-    """Inspects bytes as they come. How they are cut into chunks makes no difference to the result.
+    """Inspects bytes as they come. The result does not depend on the chunks.
 
     >>> inspector = Inspector()
     >>> inspector.feed(b"<html>no packets today</html>")
@@ -55,14 +55,14 @@ class Inspector:
 
     @property
     def too_large(self) -> bool:
-        """Whether a packed file turned out to have more than `most` bytes, so that it is read no further."""
+        """Whether a packed file has more than `most` bytes, so that reading stopped."""
         return self._stream.too_large
 
     def feed(self, chunk: bytes) -> None:
-        """Take the next bytes of the file."""
+        """Add the next bytes of the file."""
         for _ in self._stream.feed(chunk):
-            raise AssertionError("a batch that nobody asked for")
+            raise AssertionError("a batch although none is collected")
 
     def finish(self) -> Inspection:
-        """Say that there are no more bytes, and get the result."""
+        """End the file, and return the result."""
         return self._stream.finish()

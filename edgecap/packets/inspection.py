@@ -1,4 +1,4 @@
-"""What inspecting a file of packets brings to light."""
+"""The result of inspecting a file of packets."""
 
 from __future__ import annotations
 
@@ -18,43 +18,43 @@ TIME_OUT_OF_RANGE = "time-out-of-range"
 TOO_LARGE = "too-large"
 
 FLAGS = {
-    EMPTY: "there is no packet in it",
+    EMPTY: "it has no packets",
     TRUNCATED: "it ends inside a header or a packet",
     NOT_PCAP: "it is neither pcap nor pcapng",
     TIME_BACKWARDS: "a packet is older than one before it",
     ABSURD_LENGTH: "a record claims to be longer than any packet can be; reading stopped there",
     BAD_STRUCTURE: "a header contradicts itself or the format; reading stopped there",
     NO_TIMES: "packets in it carry no time (pcapng simple packet blocks)",
-    TIME_OUT_OF_RANGE: "a packet's time does not fit into 64 bits of nanoseconds; a reader gives the limit",
+    TIME_OUT_OF_RANGE: "a packet's time exceeds 64 bits of nanoseconds; readers get the limit instead",
     GZIP_DAMAGED: "its gzip stream is cut, fails its checksum, or is followed by something else",
     ZSTD_DAMAGED: "its zstd stream is cut, fails its checksum, or is followed by something else",
-    TOO_LARGE: "unpacked it would be far larger than the capture's limit; it is kept packed, and not read",
+    TOO_LARGE: "unpacked it would far exceed the capture's limit; it is kept packed, and not read",
 }
-"""Every flag that an `Inspection` may carry, and what it means."""
+"""Every flag of an `Inspection`, and its meaning."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """What is in a file of packets, as far as it can be read.
+    """The content of a file of packets, as far as it can be read.
 
     Attributes:
         format: `pcap`, `pcapng` or `unknown`, of the unpacked bytes.
         encoding: `gzip` or `zstd` if the file was packed, else empty.
         size: bytes of the file, unpacked.
-        packets: packets that are whole.
+        packets: complete packets.
         bytes_on_wire: sum of their original lengths.
-        bytes_captured: sum of the bytes of them that were kept.
+        bytes_captured: sum of their captured bytes.
         first: time of the earliest packet, rounded down to microseconds; None without one, or out of range.
         last: time of the latest packet, likewise.
         first_ns: the earliest packet's time in nanoseconds since 1970 UTC, exact.
         last_ns: the latest packet's, likewise.
         link_types: the `LINKTYPE_` numbers of its interfaces, ascending.
-        snaplen: most bytes kept of a packet, as the header says (the largest of all interfaces); 0: no limit.
+        snaplen: maximum captured bytes per packet, from the header (of all interfaces, the largest); 0: none.
         flags: from `FLAGS`, sorted.
-        damage_offset: the byte of the unpacked file at which good data ends; None if all of it is good.
-        damage: what was lost from there on, one line; empty if nothing.
+        damage_offset: position in the unpacked file at which good data ends; None if all of it is good.
+        damage: what was lost after it, one line; empty if nothing.
     """
 
     format: str
@@ -75,14 +75,14 @@ class Inspection:
 
     @property
     def lost(self) -> str:
-        """What was lost and from which byte of the unpacked file on, one line; empty if nothing."""
+        """What was lost, and after which byte of the unpacked file, one line; empty if nothing."""
         if not self.damage or not self.damage_offset:
             return self.damage
         return f"from byte {self.damage_offset:,} on: {self.damage}"
 
 
 def moment(nanoseconds: int | None) -> datetime | None:
-    """The time of `nanoseconds` since 1970 UTC, rounded down to microseconds; None if it has no such time."""
+    """The time of `nanoseconds` since 1970 UTC, rounded down to microseconds; None if not representable."""
     if nanoseconds is None:
         return None
     try:

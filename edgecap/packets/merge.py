@@ -1,4 +1,4 @@
-"""Merging files of packets by time into one pcapng that says where each packet came from."""
+"""Merge files of packets by time into one pcapng that tells each packet's source."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from edgecap.packets.reader import PacketReader
 from edgecap.packets.source import Readable, chunks, opened
 from edgecap.packets.writer import PacketWriter, new_pcapng
 
-_BUFFERS = 24 << 20  # bytes of all sources together that are read ahead
+_BUFFERS = 24 << 20  # read-ahead bytes of all sources together
 _LEAST, _MOST = 1 << 12, 1 << 20  # of one source
 
 
@@ -34,8 +34,8 @@ class MergeSource:
 
     Attributes:
         path: pcap or pcapng, plain or packed with gzip or zstd. It is only read.
-        server: what recorded it, such as `ord02-s1`; may be empty.
-        name: the file as people know it; its name on the disk unless given.
+        server: the server that recorded it, such as `ord02-s1`; may be empty.
+        name: the file's name for people; by default its name on the disk.
     """
 
     path: Path
@@ -44,20 +44,20 @@ class MergeSource:
 
     @property
     def label(self) -> str:
-        """What its interface is called: server and file."""
+        """The name of its interface: server and file."""
         return "/".join(filter(None, (self.server, self.name or self.path.name)))
 
 
 @dataclass(frozen=True, slots=True)
 class MergedSource:
-    """What became of one source.
+    """The result for one source.
 
     Attributes:
         source: the file.
-        interfaces: the numbers of its interface blocks in the merged file; none if it is no file of packets.
-        inspection: what was in it; `damage` says what was lost, and from which byte on.
-        refused: why the expression does not apply to packets of its link type, so that none of them was
-            merged; empty if it does.
+        interfaces: the numbers of its interface blocks in the merged file; none if it is not a packet file.
+        inspection: its content; `damage` says what was lost, and after which byte.
+        refused: why the expression does not apply to its link type, so that none of its packets was merged;
+            empty if it applies.
     """
 
     source: MergeSource
@@ -67,17 +67,17 @@ class MergedSource:
 
     @property
     def lost(self) -> str:
-        """What of it is not in the merged file for another reason than the expression; empty if nothing."""
+        """The part of it that was lost for another reason than the expression; empty if nothing."""
         return "; ".join(filter(None, (self.inspection.lost, self.refused)))
 
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """What a merge has made.
+    """The result of a merge.
 
     Attributes:
         path: the merged file.
-        packets: how many are in it: all that could be read of the sources.
+        packets: its packets: all readable ones of the sources.
         size: its bytes.
         sources: in the order given.
     """
@@ -89,7 +89,7 @@ class Merged:
 
     @property
     def damaged(self) -> tuple[MergedSource, ...]:
-        """The sources that are not in the merged file to their end."""
+        """The sources of which a part is lost."""
         return tuple(each for each in self.sources if each.lost)
 
 
@@ -98,31 +98,31 @@ def merge(
 ) -> Merged:
     """Merge files by time into the pcapng `target`, in nanoseconds, with an interface block for each source.
 
-    A source that has several interfaces keeps them apart, and gets a block for each. At every step the
-    earliest of the sources' next packets is taken, the first named of equals: sources that are in order give
-    a result in order, and a source whose time goes backwards keeps its own order. A packet without a time
-    stands at the latest before it; a time before 1970 becomes 1970. Comments and other options of packets are
-    not kept; the sources stay as they are.
+    A source with several interfaces gets one block for each. Each step takes the earliest of the sources'
+    next packets, of equal ones the first source's: sources in order give a result in order, and a source
+    whose time goes backwards keeps its own order. A packet without a time gets the latest time before it; a
+    time before 1970 becomes 1970. Comments and other options of packets are dropped; the sources are not
+    changed.
 
-    Memory does not grow with the files' sizes, and hardly with their number. No source is kept open, but of
-    several that are packed with zstd an unnamed unpacked copy each, beside `target`, since each would need
-    megabytes of memory for its window.
+    Memory does not grow with the files' sizes, and hardly with their number. No source stays open. Of several
+    zstd sources, each gets an unnamed unpacked copy beside `target`, because each decoder would need
+    megabytes for its window.
 
-    What is damaged is merged as far as it can be read; the result says what was lost. Nothing of a source is
-    merged if libpcap does not take the expression for its link type, but others are.
+    Damaged sources are merged as far as they can be read; the result says what was lost. If libpcap rejects
+    the expression for a source's link type, that source is left out, and the others are merged.
 
     Args:
-        sources: what to merge.
+        sources: the files to merge.
         target: the new file.
-        expression: in pcap-filter's language; only packets that match are merged. Empty: all.
-        tally: counts what is merged, on the way.
+        expression: in pcap-filter syntax; only matching packets are merged. Empty: all.
+        tally: also counts the merged packets.
 
     Raises:
-        InvalidRequest: there is no source, or libpcap takes the expression for none of them.
-        ObjectExists: `target` is taken.
+        InvalidRequest: there is no source, or libpcap rejects the expression for all of them.
+        ObjectExists: `target` exists.
         ObjectMissing: a source does not exist.
-        ObjectChanged: a source was replaced by another file meanwhile.
-        StoreError: reading or writing failed; `target` is not there then.
+        ObjectChanged: a source was replaced during the merge.
+        StoreError: reading or writing failed; `target` does not exist then.
     """
     if not sources:
         raise InvalidRequest("there is nothing to merge", hint="name at least one file")
@@ -153,7 +153,7 @@ def _merge(feeds: list[_Feed], writer: PacketWriter) -> None:
     waiting = [(feed, batch) for feed, batch in batches if batch is not None]
     alive = [feed for feed, _ in waiting]
     heads = [(batch.data, batch.rows) for _, batch in waiting]
-    del batches, waiting  # they would keep the first batches' bytes
+    del batches, waiting  # they would keep the first batches' bytes in memory
     taken = np.zeros(len(alive), np.uint32)
     while alive:
         starved = writer.merge(heads, taken)
@@ -189,7 +189,7 @@ class _Feed:
         self._numbers = np.zeros(0, np.uint32)
 
     def next(self) -> Batch | None:
-        """The next packets that are to be merged; None at the end."""
+        """The next packets to merge; None at the end."""
         try:
             for batch in self._batches:
                 self._describe()
@@ -222,14 +222,14 @@ class _Feed:
             self._numbers = np.concatenate([self._numbers, np.array(new, np.uint32)])
 
     def result(self) -> MergedSource:
-        # Of an unpacked copy, the reader knows nothing about the packing and its damage.
+        # The reader of an unpacked copy does not know of the packing and its damage.
         found = inspect_file(self.source.path) if self._copied else self._reader.inspection()
         refused = str(self.refused) if self.refused else ""
         return MergedSource(self.source, tuple(self._numbers.tolist()), found, refused)
 
 
 class _Revisited:
-    """A file that is opened anew for each read, so that any number of them can be read side by side."""
+    """A file that is reopened for each read, so that any number can be read in parallel."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -242,7 +242,7 @@ class _Revisited:
             found = os.fstat(descriptor)
             identity = found.st_dev, found.st_ino
             if self._identity not in (None, identity):
-                raise ObjectChanged("the file was replaced while it was read", where=str(self._path))
+                raise ObjectChanged("the file was replaced during the merge", where=str(self._path))
             self._identity = identity
             chunk = os.pread(descriptor, size, self._place)
         finally:
@@ -257,7 +257,7 @@ def _is_zstd(path: Path) -> bool:
 
 
 def _unpacked(path: Path, folder: Path) -> BinaryIO:
-    """What a zstd file unpacks to, as far as it can be, in a file without a name in `folder`."""
+    """Unpack a zstd file, as far as possible, into an unnamed file in `folder`."""
     copy = TemporaryFile(dir=folder)  # noqa: SIM115 - the caller's stack closes it
     unzstd = Unzstd()
     with opened(path) as file:

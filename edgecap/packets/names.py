@@ -139,7 +139,7 @@ def ether_name(number: int) -> str:
 
 
 def service_name(protocol: str, port: int) -> str:
-    """What usually uses a `tcp` or `udp` port; empty if nothing well known does."""
+    """The usual service of a `tcp` or `udp` port; empty if there is no well-known one."""
     return (_TCP_SERVICES if protocol == "tcp" else _UDP_SERVICES).get(port, "")
 
 

@@ -1,4 +1,4 @@
-"""Keeping the packets that match an expression, each link type with a program of its own, as tcpdump does."""
+"""Keep the packets that match an expression; each link type gets its own program, as in tcpdump."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class PacketFilter:
 
     Args:
         expression: in pcap-filter's language.
-        where: what the file is called in an error.
+        where: the file's name in errors.
     """
 
     def __init__(self, expression: str, where: str) -> None:
@@ -30,14 +30,14 @@ class PacketFilter:
         return f"<PacketFilter {self._expression!r} [{len(self._programs)} link types]>"
 
     def keep(self, batch: Batch, interfaces: Sequence[Interface]) -> Batch:
-        """The batch with those of its packets that match.
+        """The matching packets of a batch.
 
         Args:
             batch: from a reader.
             interfaces: that reader's, by the numbers in the batch's rows.
 
         Raises:
-            InvalidRequest: libpcap does not take the expression for a link type of theirs.
+            InvalidRequest: libpcap rejects the expression for their link type.
         """
         self.check(interfaces)
         data = batch.data
@@ -49,7 +49,7 @@ class PacketFilter:
         return replace(batch, rows=batch.rows[np.array(kept, bool)])
 
     def check(self, interfaces: Sequence[Interface]) -> None:
-        """Compile for those interfaces that are new; without any, for Ethernet, so that an error shows.
+        """Compile for new interfaces; without any, for Ethernet, so that errors show.
 
         Raises:
             InvalidRequest: as `keep`.

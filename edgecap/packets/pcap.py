@@ -16,12 +16,12 @@ from edgecap.packets.record_parser import RecordParser, longest_packet
 HEADER = 24
 RECORD = 16
 NATIVE = "<" if sys.byteorder == "little" else ">"
-_LINK_TYPE_BITS = 0x03FF_FFFF  # the bits above tell the length of a frame check sequence
+_LINK_TYPE_BITS = 0x03FF_FFFF  # the bits above hold the length of a frame check sequence
 _MAJOR = 2
 
 
 class PcapWalker(RecordParser):
-    """Walks a classic pcap of either byte order, with times in micro- or nanoseconds."""
+    """Parses a classic pcap in either byte order, with times in micro- or nanoseconds."""
 
     format = "pcap"
 

@@ -25,13 +25,13 @@ PACKET = 6
 
 _SMALLEST = 12  # type, length, length again
 _ORDERS = {b"\x4d\x3c\x2b\x1a": "<", b"\x1a\x2b\x3c\x4d": ">"}
-_PACKET_FRAME = 32  # everything of a packet block that is not the packet or an option
-_PACKET_BEGIN = 28  # where the packet stands in its block, obsolete or not
+_PACKET_FRAME = 32  # bytes of a packet block other than the packet and its options
+_PACKET_BEGIN = 28  # position of the packet in its block, obsolete or not
 _SIMPLE_FRAME = 16
 _SIMPLE_BEGIN = 12
 _INTERFACE_FRAME = 20
 _SECTION_FRAME = 28
-_MOST_INTERFACES = 65_536  # so that a file of nothing but interfaces cannot fill the memory
+_MOST_INTERFACES = 65_536  # so that a file of interfaces cannot fill the memory
 _LONGEST_NAME = 256
 _END, _NAME, _TSRESOL, _TSOFFSET = 0, 2, 9, 14
 _Unpack = Callable[[bytes, int], tuple[int, ...]]
@@ -39,7 +39,7 @@ _TWO = 0x80  # the bit of if_tsresol that makes it a power of two
 
 
 class _Interface(NamedTuple):
-    number: int  # in the whole file; a packet's is in its section
+    number: int  # in the whole file; a packet's number is relative to its section
     snaplen: int
     longest: int
     numerator: int  # time in nanoseconds = stamp * numerator // denominator + offset
@@ -47,14 +47,14 @@ class _Interface(NamedTuple):
     offset: int
 
     def row(self) -> tuple[int, int, int, int, int, int, int]:
-        """As the kernel takes it; a numerator of 0 leaves the packets to Python's endless integers."""
+        """The kernel's form; a numerator of 0 leaves the packets to Python's unlimited integers."""
         plain = self.denominator < 1 << 63 and abs(self.offset) < 1 << 62
         scale = (self.numerator, self.denominator, self.offset) if plain else (0, 1, 0)
         return *scale, self.snaplen, self.longest, self.number, 0
 
 
 class PcapngWalker(RecordParser):
-    """Walks a pcapng of any number of sections, each in its own byte order."""
+    """Parses a pcapng of any number of sections, each in its own byte order."""
 
     format = "pcapng"
 
@@ -63,7 +63,7 @@ class PcapngWalker(RecordParser):
         self.need = _SMALLEST
         self._order = ""
         self._section: list[_Interface] = []
-        self._table = np.zeros(1, INTERFACE)  # the section as the kernel takes it; grows
+        self._table = np.zeros(1, INTERFACE)  # the section for the kernel; grows
         self._numbers: dict[Interface, int] = {}
 
     def _walk(self, data: bytes, start: int) -> int:
@@ -90,7 +90,7 @@ class PcapngWalker(RecordParser):
                 self.need = length
                 break
             if tail(data, following - 4)[0] != length:
-                self._bad(f"a block of {length} bytes claims another length at its end")
+                self._bad(f"a block of {length} bytes has another length at its end")
                 break
             if not self._block(kind, data[pos:following], pos):
                 break
@@ -98,7 +98,7 @@ class PcapngWalker(RecordParser):
         return pos
 
     def _run(self, data: bytes, pos: int) -> int:
-        """Walk over plain packets as the kernel does, up to the first block that is anything else."""
+        """Let the kernel parse plain packets, up to the first other block."""
         run = kernel.walk_pcapng(
             data,
             pos,
@@ -112,7 +112,7 @@ class PcapngWalker(RecordParser):
         return run[0]
 
     def _structs(self) -> tuple[_Unpack, _Unpack]:
-        # Until a section header tells the order, only a block's type is looked at: it reads the same in both.
+        # Before a section header, the order is unknown; a block's type reads the same in both.
         order = self._order or "<"
         return struct.Struct(order + "II").unpack_from, struct.Struct(order + "I").unpack_from
 
@@ -130,7 +130,7 @@ class PcapngWalker(RecordParser):
             self._bad(f"no block can be {length} bytes long")
 
     def _block(self, kind: int, block: bytes, at: int) -> bool:
-        """Take any whole block; False if it is damaged. `at` is where it stands in the data."""
+        """Parse any complete block at position `at`; False if it is damaged."""
         if kind == SECTION:
             return self._begin_section(block)
         if kind == INTERFACE_BLOCK:
@@ -139,7 +139,7 @@ class PcapngWalker(RecordParser):
             return self._simple_packet(block, at)
         if kind in (PACKET, OLD_PACKET):
             return self._packet(kind, block, at)
-        return True  # statistics, names, secrets, custom blocks: not packets, and not ours to judge
+        return True  # statistics, names, secrets, custom blocks: not packets
 
     def _packet(self, kind: int, block: bytes, at: int) -> bool:
         if len(block) < _PACKET_FRAME:
@@ -148,7 +148,7 @@ class PcapngWalker(RecordParser):
         high, low, captured, original = struct.unpack_from(self._order + "IIII", block, 12)
         (number,) = struct.unpack_from(self._order + ("I" if kind == PACKET else "H"), block, 8)
         if number >= len(self._section):
-            self._bad(f"a packet names interface {number}, which is not described before it")
+            self._bad(f"a packet names interface {number}, which was not described before")
             return False
         number, _, longest, numerator, denominator, offset = self._section[number]
         if captured > longest:
@@ -182,7 +182,7 @@ class PcapngWalker(RecordParser):
             return False
         link_type, _, snaplen = struct.unpack_from(self._order + "HHI", block, 8)
         resolution, offset, name = self._options(block)
-        # Sections that describe the same interfaces again share their numbers.
+        # Sections that repeat an interface share its number.
         described = Interface(link_type, snaplen, name)
         number = self._numbers.setdefault(described, len(self.interfaces))
         if number == _MOST_INTERFACES:
@@ -240,13 +240,13 @@ class PcapngWalker(RecordParser):
             self._bad(f"a packet of {captured} bytes does not fit into its block of {len(block)}")
             return False
         self.flags.add(NO_TIMES)
-        # It has none: it is placed at the latest so far.
+        # It has no time: use the latest so far.
         self._count(self._latest or 0, at + _SIMPLE_BEGIN, captured, original, interface.number)
         return True
 
 
 def _scale(resolution: int) -> tuple[int, int]:
-    """if_tsresol as the fraction that turns a time stamp into nanoseconds."""
+    """if_tsresol as a fraction that converts a time stamp to nanoseconds."""
     if resolution & _TWO:
         return 1_000_000_000, 1 << (resolution & ~_TWO)
     if resolution <= 9:  # noqa: PLR2004 - the power of ten of nanoseconds

@@ -1,4 +1,4 @@
-"""Reading packets in batches, from a file or a stream, plain or packed, in memory that stays small.
+"""Read packets in batches, from a file or a stream, plain or packed, in little memory.
 
 >>> import io
 >>> reader = PacketReader(io.BytesIO(b"<html>no packets today</html>"))
@@ -24,13 +24,13 @@ from edgecap.packets.stream import PacketStream
 class PacketReader:
     """The packets of one file, in its order, once.
 
-    Whatever the bytes are, iterating ends and raises nothing; `inspection` then says what was found, where
-    good data ends and what was lost from there on.
+    Iterating never raises because of the content; `inspection` then says what was found, where good data ends
+    and what was lost after it.
 
     Args:
-        file: read from where it stands to its end. It stays open.
-        where: what to call it in an error.
-        read_size: bytes asked for at a time; a batch has at most these, or those of one record.
+        file: read from its current position to its end. It stays open.
+        where: its name in errors.
+        read_size: bytes per read; a batch has at most these, or those of one record.
     """
 
     def __init__(self, file: Readable, *, where: Path | str = "the stream", read_size: int = READ) -> None:
@@ -44,7 +44,7 @@ class PacketReader:
 
     @property
     def interfaces(self) -> list[Interface]:
-        """The interfaces described so far; a row's `interface` is a place in this list."""
+        """The interfaces so far; a row's `interface` is an index into this list."""
         return self._stream.interfaces
 
     def __iter__(self) -> Iterator[Batch]:
@@ -56,7 +56,7 @@ class PacketReader:
         return self._batches
 
     def inspection(self) -> Inspection:
-        """What is in the file, as `inspect_file` tells it. What has not been iterated over is read for it.
+        """The file's content, as from `inspect_file`. Reads the rest of the file first.
 
         Raises:
             StoreUnreachable: reading failed.
@@ -64,7 +64,7 @@ class PacketReader:
         for _ in self._batches:
             pass
         if self._found is None:
-            raise RuntimeError("reading failed before; there is nothing to tell")
+            raise RuntimeError("reading failed before")
         return self._found
 
     def _read(self) -> Iterator[Batch]:

@@ -1,8 +1,8 @@
-"""What both walkers share: stepping from record to record over chunks of a file, counting.
+"""Base of both parsers: step from record to record over chunks of a file, and count.
 
-A walker never holds bytes. It is handed a buffer and says how far it got; if a record does not end in the
-buffer, `need` says how many bytes it takes from the record's beginning to get further. Given exactly `need`
-bytes, it uses all of them, or asks for more, or stops for good.
+A parser never holds bytes. It gets a buffer and returns how far it got; if a record does not end in the
+buffer, `need` is the number of bytes from the record's beginning that it needs to continue. Given exactly
+`need` bytes, it uses all of them, or asks for more, or stops for good.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from edgecap.packets.inspection import (
 )
 
 LONGEST_PACKET = 262_144  # the limit of libpcap and Wireshark, whatever the header's snap length
-LONGEST_BLOCK = 16 << 20  # likewise, for a pcapng block: also the most that is ever held of a file
+LONGEST_BLOCK = 16 << 20  # likewise, for a pcapng block; also the most bytes held of a file
 _LONG_LINK_TYPES = frozenset(
     {231, 249, 266, 279}
 )  # D-Bus, USBPcap, USB Darwin, EBHSCR: longer packets are normal
@@ -32,15 +32,15 @@ _BEFORE_ALL, _AFTER_ALL = -(1 << 63), (1 << 63) - 1
 
 
 def longest_packet(link_type: int) -> int:
-    """The most bytes that a record of this link type may hold; more is damage, not a packet."""
+    """The maximum bytes of a record of this link type; more is damage, not a packet."""
     return LONGEST_BLOCK if link_type in _LONG_LINK_TYPES else LONGEST_PACKET
 
 
 class RecordParser(ABC):
-    """Counts what it walks over. `offset` is where good data ends so far.
+    """Counts records. `offset` is where good data ends so far.
 
     Args:
-        collect: make a row for each packet; `rows()` gives those of the last walk.
+        collect: make a row for each packet; `rows()` returns those of the last walk.
     """
 
     format = ""
@@ -66,7 +66,7 @@ class RecordParser(ABC):
         return f"<{type(self).__name__} [{self.packets} packets, {self.offset} bytes] {self.stopped or 'ok'}>"
 
     def walk(self, data: bytes, start: int) -> int:
-        """Go on in `data` from `start`, the byte after the last one used; return the position reached."""
+        """Continue in `data` at `start`, the byte after the last one used; return the position reached."""
         if self._collect:
             self._rows = np.empty((len(data) - start) // _SMALLEST_RECORD + 1, PACKET)
             self._filled = 0
@@ -79,12 +79,12 @@ class RecordParser(ABC):
         """As `walk`, without its bookkeeping."""
 
     def rows(self) -> Rows:
-        """The packets of the last walk, with places in the data that it was given. They are given once."""
+        """The packets of the last walk, with positions in its data. Can be called once."""
         if self._rows is None:
             return _NO_ROWS
         whole, self._rows = self._rows, None
         filled = whole[: self._filled]
-        # There was room for packets without a byte: what is kept for long should not keep that.
+        # The array has room for the smallest packets; do not keep the unused part.
         return filled.copy() if 2 * len(filled) < len(whole) else filled
 
     def times(self) -> tuple[int, int] | None:
@@ -94,13 +94,13 @@ class RecordParser(ABC):
         return self._earliest, self._latest
 
     def _known_times(self) -> tuple[int, int]:
-        """Earliest and latest so far as the kernel takes them."""
+        """Earliest and latest so far, in the kernel's form."""
         if self._earliest is None or self._latest is None:
             return _AFTER_ALL, _BEFORE_ALL
         return within_row(self._earliest), within_row(self._latest)
 
     def _walked(self, run: tuple[int, ...]) -> None:
-        """Take over what the kernel has counted."""
+        """Add the kernel's counts."""
         _, _, _, count, wire, captured, untimed, earliest, latest, backwards, self._filled = run
         self.packets += count
         self.bytes_on_wire += wire
@@ -114,7 +114,7 @@ class RecordParser(ABC):
             self._latest = latest if self._latest is None else max(latest, self._latest)
 
     def _clock(self, time: int) -> None:
-        """Take the time of a packet that the kernel left to Python."""
+        """Add the time of a packet that the kernel left to Python."""
         if not EARLIEST_ROW <= time <= LATEST_ROW:
             self.flags.add(TIME_OUT_OF_RANGE)
         if self._latest is None or self._earliest is None:
@@ -144,5 +144,5 @@ class RecordParser(ABC):
 
 
 def within_row(time: int) -> int:
-    """`time`, or the limit of what a row can hold."""
+    """`time`, limited to what a row can hold."""
     return min(max(time, EARLIEST_ROW), LATEST_ROW)

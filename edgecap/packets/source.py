@@ -1,4 +1,4 @@
-"""Where packets are read from: files on this machine, with their failures told in the error tree."""
+"""Read packets from local files, with failures as errors of `edgecap.errors`."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Protocol
 from edgecap.errors import ObjectMissing, StoreDenied, StoreUnreachable
 from edgecap.files.interruption import check
 
-READ = 1 << 22  # bytes of a file read at a time: the size at which walking measured fastest
+READ = 1 << 22  # bytes per read: measured fastest for parsing
 
 
 class Readable(Protocol):
-    """What packets can be read from: a file, a pipe, a socket's file, the body of an answer."""
+    """A source of packets: a file, a pipe, a socket's file, the body of an answer."""
 
     def read(self, size: int, /) -> bytes | None:
         """At most `size` bytes; none at the end."""
@@ -38,13 +38,13 @@ def opened(path: Path) -> Iterator[Readable]:
 
 
 def chunks(file: Readable, where: Path | str, size: int = READ) -> Iterator[bytes]:
-    """What is left of `file`, piece by piece.
+    """The rest of `file`, in pieces.
 
     Raises:
-        StoreUnreachable: reading failed; `where` says of what.
+        StoreUnreachable: reading failed; `where` names the file.
     """
     while True:
-        check()  # a cancelled run must not wait until gigabytes are read
+        check()  # a cancelled run must not read gigabytes first
         try:
             chunk = file.read(size)
         except OSError as error:
@@ -55,7 +55,7 @@ def chunks(file: Readable, where: Path | str, size: int = READ) -> Iterator[byte
 
 
 def unreadable(error: OSError, where: Path | str) -> ObjectMissing | StoreDenied | StoreUnreachable:
-    """The error of the tree for a file that cannot be read."""
+    """The error for a file that cannot be read."""
     place = str(where)
     if isinstance(error, FileNotFoundError | IsADirectoryError | NotADirectoryError):
         return ObjectMissing("there is no such file", where=place, hint="check the path")

@@ -1,6 +1,6 @@
-"""Following a file of packets as its bytes come by: unpacking, walking, holding what is not whole yet.
+"""Parse a file of packets as its bytes arrive: unpack, parse, hold incomplete records.
 
-Nothing in a file's content makes this raise, hang or hold more than one record's bytes.
+No file content makes this raise, hang or hold more than one record's bytes.
 """
 
 from __future__ import annotations
@@ -34,19 +34,19 @@ _KIND_WORDS = {
 
 
 class PacketStream:
-    """Takes bytes as they come. How they are cut into chunks makes no difference to the result.
+    """Takes bytes as they come. The result does not depend on the chunks.
 
     Args:
-        collect: give batches of packets; without it they are only counted, and there is nothing to iterate.
-        piece: most bytes that are unpacked at a time.
-        most: unpacked bytes after which a packed file is read no further; None for all.
+        collect: return batches of packets; otherwise packets are only counted, and there are no batches.
+        piece: maximum bytes unpacked at a time.
+        most: unpacked bytes after which reading a packed file stops; None for no limit.
     """
 
     def __init__(self, *, collect: bool, piece: int = PIECE, most: int | None = None) -> None:
         self._piece = piece
         self._most = most
         self.too_large = False  # a packed file has more than `most` bytes
-        self._head = b""  # the first bytes as fed, until they tell how the file is packed
+        self._head = b""  # the first bytes, until they tell the packing
         self._unpack: Gunzip | Unzstd | None = None
         self._decided = False
         self._core = _Core(collect=collect)
@@ -56,11 +56,11 @@ class PacketStream:
 
     @property
     def interfaces(self) -> list[Interface]:
-        """The interfaces described so far; a row's `interface` is a place in this list."""
+        """The interfaces so far; a row's `interface` is an index into this list."""
         return [] if self._core.walker is None else self._core.walker.interfaces
 
     def feed(self, chunk: bytes) -> Iterator[Batch]:
-        """Take the next bytes of the file. They are taken as the batches are; exhaust the iterator."""
+        """Add the next bytes of the file. Exhaust the iterator: it does the work."""
         if not self._decided:
             self._head += bytes(chunk[:_MAGIC])
             if len(self._head) < _MAGIC:
@@ -77,7 +77,7 @@ class PacketStream:
                 yield from self._core.feed(piece)
 
     def finish(self) -> Inspection:
-        """Say that there are no more bytes, and get what was found. No packet is left to be given."""
+        """End the file, and return the result. All packets have been returned."""
         if not self._decided:
             self._decide()
             for piece in (self._head,) if self._unpack is None else self._unpack.feed(self._head):
@@ -96,13 +96,13 @@ class PacketStream:
 
 
 class _Core:
-    """Feeds a walker with unpacked bytes, holding what belongs to a record that has not come whole yet."""
+    """Feeds a parser with unpacked bytes, and holds the bytes of an incomplete record."""
 
     def __init__(self, *, collect: bool) -> None:
         self.walker: RecordParser | None = None
         self._collect = collect
         self._size = 0
-        self._head = bytearray()  # the first bytes, to name what a file is that is no packets
+        self._head = bytearray()  # the first bytes, to name the type of a file without packets
         self._held = bytearray()
         self._unknown = False
 

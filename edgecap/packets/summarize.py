@@ -1,4 +1,4 @@
-"""From counts to a summary: names, shares, rates, a timeline of a length that can be looked at."""
+"""Turn counts into a summary: names, shares, rates, a timeline of readable length."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ from edgecap.packets.summary import (
 )
 from edgecap.protocols import protocol_name
 
-STEPS = 240  # of a timeline at most: what a screen shows
+STEPS = 240  # maximum steps of a timeline: the width of a screen
 _SECOND = 1_000_000_000
-_MILLISECOND = 0.001  # seconds; the timeline's shortest step, so that no rate within it is known
+_MILLISECOND = 0.001  # seconds; the shortest step of the timeline, so shorter rates are unknown
 _EDGES = (0, 65, 128, 256, 512, 1024, 1519)  # the buckets of RMON, RFC 2819
-_FEW = 10  # entries of lists that are short by nature
+_FEW = 10  # entries of short lists
 _TCP, _UDP = 6, 17
 
 
@@ -59,13 +59,13 @@ def summarize(
     sampled: bool = False,
     residual: Residual | None = None,
 ) -> Summary:
-    """What was counted, as a summary.
+    """Make a summary of the counts.
 
     Args:
         tally: finished.
-        files: what the packets came from.
-        sampled: the packets are samples, as those of simple captures are.
-        residual: what was filtered before they were counted.
+        files: the packets' files.
+        sampled: the packets are samples, as in simple captures.
+        residual: the filter that was applied before counting.
     """
     counts = tally.counts
     packets = int(counts["packets"])
@@ -113,7 +113,7 @@ def summarize(
 
 
 class _Shares:
-    """Parts of all packets."""
+    """Shares of all packets."""
 
     def __init__(self, packets: int) -> None:
         self._packets = packets
@@ -122,7 +122,7 @@ class _Shares:
         return round(packets / self._packets, 6) if self._packets else 0.0
 
     def named(self, pairs: Any, name: Callable[[int], str], *, most: int) -> tuple[Named, ...]:
-        """The numbers that were counted, with the most packets first."""
+        """The counted numbers, with the most packets first."""
         return tuple(
             Named(
                 name=name(number),
@@ -136,7 +136,7 @@ class _Shares:
 
 
 def _numbers(packets: NDArray[np.uint64], most: int) -> list[int]:
-    """The places of the largest counts, the largest first; of equals, the lower place first."""
+    """The indexes of the largest counts, the largest first; of equals, the lower index first."""
     seen = np.flatnonzero(packets)
     found: list[int] = seen[np.argsort(-packets[seen].astype("i8"), kind="stable")][:most].tolist()
     return found
@@ -221,7 +221,7 @@ def _flows(tally: FlowTable) -> Flows:
     top = []
     for row, community_id, source, destination in zip(rows, ids, sources, destinations, strict=True):
         first, last = moment(int(row["first"])), moment(int(row["last"]))
-        if first is not None and last is not None:  # a time out of range has no place in a calendar
+        if first is not None and last is not None:  # datetime cannot represent a time out of range
             top.append(
                 Flow(
                     community_id=community_id,
@@ -274,7 +274,7 @@ def _rates(tally: FlowTable, seconds: float) -> Rates:
     if seconds < _MILLISECOND:
         return Rates()
     width = int(counts["width"])
-    # A second, or what comes nearest to it from below in a capture that is shorter.
+    # One second, or the whole of a shorter capture.
     window = _SECOND
     while window > max(width, seconds * _SECOND):
         window //= 10
@@ -293,7 +293,7 @@ def _rates(tally: FlowTable, seconds: float) -> Rates:
 
 
 def _most(values: NDArray[np.uint64], over: int) -> tuple[int, int]:
-    """The largest sum of `over` values in a row, and where they begin."""
+    """The largest sum of `over` consecutive values, and its index."""
     sums = np.concatenate([[0], np.cumsum(values.astype("i8"))])
     if len(values) <= over:
         return int(sums[-1]), 0
@@ -324,7 +324,7 @@ def _timeline(tally: FlowTable) -> Timeline:
 
 
 def _together(bins: int) -> int:
-    """How many bins make a step, as a round number."""
+    """Bins per step, as a round number."""
     together = 1
     while -(-bins // together) >= STEPS:
         together = together * 5 // 2 if str(together).startswith("2") else together * 2

@@ -1,8 +1,8 @@
-"""What a capture's packets come to, in numbers: the model of `summary.json`.
+"""The numbers of a capture's packets: the model of `summary.json`.
 
-Counts are of the packets that were kept: of a simple capture, those are samples. Bytes are those on the wire,
-unless a name says otherwise. Addresses, ports and protocols are those inside of tunnels, where there are
-tunnels. Times are aware, UTC. Lists are sorted, the largest first.
+Counts are of captured packets; in a simple capture, those are samples. Bytes are those on the wire, unless a
+name says otherwise. Addresses, ports and protocols are the innermost ones if there are tunnels. Times are
+aware, UTC. Lists are sorted, the largest first.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ Share = Annotated[float, Field(ge=0, le=1, description="Part of all packets, 0 t
 
 
 class _Record(BaseModel):
-    # What a newer version adds is kept, and does not stop this one from reading.
+    # Fields of newer versions are kept, and do not stop this version from reading.
     model_config = ConfigDict(extra="allow", frozen=True)
 
 
 class Named(_Record):
-    """So many packets of one kind: of a protocol, a TCP flag combination, an ICMP type, an EtherType."""
+    """Packets of one kind: a protocol, a combination of TCP flags, an ICMP type, an EtherType."""
 
     name: str = Field(description="Such as tcp, SYN+ACK, echo request, arp")
     number: int | None = Field(None, description="The protocol's, flags' or type's number, if it has one")
@@ -34,7 +34,7 @@ class Named(_Record):
 
 
 class Talker(_Record):
-    """An address, and what it sent or what was sent to it."""
+    """An address, and its packets in one direction."""
 
     address: str
     packets: int
@@ -101,7 +101,7 @@ class Flows(_Record):
 
 
 class Size(_Record):
-    """Packets of about one size on the wire."""
+    """Packets of similar size on the wire."""
 
     least: int = Field(description="Bytes, inclusive")
     most: int | None = Field(None, description="Bytes, inclusive; null: no limit")
@@ -110,7 +110,7 @@ class Size(_Record):
 
 
 class Sizes(_Record):
-    """How large the packets were on the wire, in bytes."""
+    """Sizes of packets on the wire, in bytes."""
 
     smallest: int = 0
     largest: int = 0
@@ -119,7 +119,7 @@ class Sizes(_Record):
 
 
 class Ttl(_Record):
-    """A value of IPv4's time to live or IPv6's hop limit, as it arrived."""
+    """A value of IPv4's time to live or IPv6's hop limit, on arrival."""
 
     ttl: int
     packets: int
@@ -127,7 +127,7 @@ class Ttl(_Record):
 
 
 class Ttls(_Record):
-    """How times to live are spread. Real hosts at many distances spread; one that spoofs often does not."""
+    """The spread of times to live. Real hosts are at many distances; one that spoofs often is not."""
 
     distinct: int = 0
     lowest: int | None = None
@@ -136,7 +136,7 @@ class Ttls(_Record):
 
 
 class Rates(_Record):
-    """How much a second. Zero for what lasted less than a millisecond."""
+    """Rates per second. Zero for less than a millisecond of packets."""
 
     packets: float = Field(0, description="Packets a second, on average")
     bits: float = Field(0, description="Bits a second, on average")
@@ -175,7 +175,7 @@ class Tunnels(_Record):
 
 
 class Amplification(_Record):
-    """Packets from a UDP port whose service answers small questions with large answers."""
+    """Packets from a UDP port whose service answers short queries with long answers."""
 
     service: str
     port: int
@@ -186,7 +186,7 @@ class Amplification(_Record):
 
 
 class Finding(_Record):
-    """Something that the numbers look like."""
+    """A pattern in the numbers."""
 
     kind: str = Field(description="Such as syn-flood, amplification, scan")
     title: str = Field(description="One line")
@@ -195,7 +195,7 @@ class Finding(_Record):
 
 
 class Change(_Record):
-    """Something that differs from the captures before."""
+    """A difference from the captures before."""
 
     kind: Literal[
         "new-source", "new-destination", "new-source-port", "new-destination-port", "mix", "rate", "size"
@@ -218,7 +218,7 @@ class Difference(_Record):
 
 
 class SourceFile(_Record):
-    """One file that the packets came from."""
+    """One source file of the packets."""
 
     name: str = Field(description="The file, such as raw/ord02-s1.pcap")
     packets: int
@@ -236,7 +236,7 @@ class Residual(_Record):
 
 
 class Summary(_Record):
-    """What a capture's packets come to."""
+    """The numbers of a capture's packets."""
 
     format: str = Field(FORMAT, pattern=r"^edgecap-summary/\d+$")
     verdict: str = Field(description="One line: what it looks like, for somebody in a hurry")
@@ -273,7 +273,7 @@ class Summary(_Record):
 
 
 def summary_schema() -> str:
-    """The JSON schema of a summary, as `docs/summary.schema.json` has it."""
+    """The JSON schema of a summary, for `docs/summary.schema.json`."""
     schema = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **Summary.model_json_schema(mode="serialization"),

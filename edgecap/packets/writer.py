@@ -1,4 +1,4 @@
-"""Writing a pcapng that is whole or not there, with nanoseconds and one interface block for each origin.
+"""Write a pcapng that is whole or absent, with nanoseconds and one interface block per origin.
 
 Format: https://www.ietf.org/archive/id/draft-ietf-opsawg-pcapng-03.html
 """
@@ -20,8 +20,8 @@ from edgecap.packets.columns import Rows
 from edgecap.packets.native import kernel
 from edgecap.packets.pcapng import INTERFACE_BLOCK, SECTION
 
-_BUFFER = 1 << 20  # bytes of blocks that are written at a time
-_WRITE_BACK = 16 << 20  # the disk is kept busy from this many bytes on, so that the last sync is short
+_BUFFER = 1 << 20  # bytes of blocks per write
+_WRITE_BACK = 16 << 20  # bytes after which the disk starts writing, so that the last sync is short
 _BYTE_ORDER_MARK = 0x1A2B3C4D
 _END, _NAME, _DESCRIPTION, _TSRESOL = 0, 2, 3, 9
 _APPLICATION = 4
@@ -51,7 +51,7 @@ class PacketWriter:
         return f"<PacketWriter [{self.packets} packets, {self.size} bytes]>"
 
     def interface(self, link_type: int, snaplen: int, name: str, description: str = "") -> int:
-        """Describe where packets come from; its number is what their rows' `interface` must be."""
+        """Describe an interface; returns its number for the rows' `interface`."""
         text = [(_NAME, name), (_DESCRIPTION, description)]
         options = [(code, value.encode()[:_LONGEST_TEXT]) for code, value in text if value]
         head = struct.pack("=HHI", link_type, 0, snaplen)
@@ -62,14 +62,14 @@ class PacketWriter:
     def merge(self, sources: list[tuple[bytes, Rows]], taken: NDArray[np.uint32]) -> int:
         """Append packets by time until a source has no more.
 
-        Equal times keep the order of the sources; within a source, packets keep theirs, whatever their times.
+        Equal times keep the order of the sources; within a source, packets always keep their order.
 
         Args:
             sources: data and rows of each.
-            taken: how many rows of each were appended before; counts on.
+            taken: number of rows of each already appended; updated.
 
         Returns:
-            The place of the source that has no more.
+            The index of the exhausted source.
         """
         before = int(taken.sum())
         while True:
@@ -99,7 +99,7 @@ class PacketWriter:
 
 @contextmanager
 def new_pcapng(target: Path) -> Iterator[PacketWriter]:
-    """A writer of a file that gets the name `target`, durably, when the block ends well; else nothing.
+    """A writer of a file that gets the name `target`, durably, if the block succeeds.
 
     Raises:
         StoreError: as `new_file`.

@@ -32,7 +32,7 @@ class SourceSettings(BaseModel):
 
 
 class GenericMapping(BaseModel):
-    """Where a product's payload says what: JSON pointers, from the payload or from each item of `alerts`."""
+    """JSON pointers to an alert's fields in a payload, from the payload or from each item of `alerts`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -41,11 +41,11 @@ class GenericMapping(BaseModel):
     event: Pointer = Field("/event", description="Whether it began or ended; missing means that it began")
     start_words: list[str] = Field(
         ["start", "started", "firing", "triggered", "open", "alert", "ban"],
-        description="What `event` holds when it began, in any case",
+        description="Words in `event` for a start, in any case",
     )
     end_words: list[str] = Field(
         ["end", "ended", "resolved", "recovered", "closed", "ok", "unban"],
-        description="What `event` holds when it ended; any other word takes no packets",
+        description="Words in `event` for an end; any other word takes no packets",
     )
     severity: Pointer = Field("/severity", description="Words such as critical, warning, P1")
     id: Pointer = Field("/id", description="The same for the same alert, however often it is sent")
@@ -66,7 +66,7 @@ class GenericMapping(BaseModel):
 
 
 class GenericSettings(GenericMapping):
-    """The source `generic`: the same, and where its payload says what."""
+    """The source `generic`: a secret, and the pointers into its payload."""
 
     secret: SecretStr | None = Field(None, description=_SECRET)
     open: bool = Field(default=False, description=_OPEN)
@@ -78,7 +78,7 @@ class GenericSettings(GenericMapping):
 
     @property
     def mapping(self) -> GenericMapping:
-        """The pointers alone: who reads payloads has no use for the secret."""
+        """The pointers alone: readers of payloads need no secret."""
         return GenericMapping.model_validate(self.model_dump(exclude={"secret", "open"}))
 
 
@@ -95,7 +95,7 @@ def _public_address(url: str) -> str:
 
 
 class AlertSettings(BaseModel):
-    """A table for each source of `edgecap.alerts.sources.registry` that is to be taken."""
+    """A table for each enabled source of `edgecap.alerts.sources.registry`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -109,7 +109,7 @@ class AlertSettings(BaseModel):
 
 
 class ReceiverSettings(BaseModel):
-    """Where the alert receiver listens, and what it does about alerts."""
+    """The alert receiver's address, policy and targets."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -137,7 +137,7 @@ class ReceiverSettings(BaseModel):
 
 
 class IncidentSettings(BaseModel):
-    """How incidents end, and where that is announced."""
+    """How incidents end, and which notifications that sends."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

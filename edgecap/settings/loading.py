@@ -1,4 +1,4 @@
-"""Loading the settings from the file and the environment, and checking what no single value shows."""
+"""Load the settings from the file and the environment, and check them as a whole."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from edgecap.settings.overlap import overlap
 
 
 def load_settings() -> Settings:
-    """Read the settings anew.
+    """Read the settings again.
 
     Raises:
-        ConfigError: the file cannot be read, or a value in it or in the environment is wrong; also one of the
-            variables that name proxies and certificates.
+        ConfigError: the file cannot be read, or a value in it or in the environment is invalid, also a
+            variable for proxies and certificates.
     """
     if os.environ.get("EDGECAP_CONFIG") and not config_file().is_file():
         raise ConfigError(
@@ -61,7 +61,7 @@ def load_settings() -> Settings:
 
 
 def check_places(settings: Settings) -> None:
-    """Refuse archives and buckets whose place depends on the folder in which a program runs.
+    """Reject archives and buckets whose place depends on the current folder.
 
     Raises:
         ConfigError: one is a relative folder.
@@ -70,25 +70,25 @@ def check_places(settings: Settings) -> None:
         for name, place in places.items():
             if folder := _relative(place):
                 raise ConfigError(
-                    f"{kind} {name!r} is a folder relative to wherever a program runs",
+                    f"{kind} {name!r} is a relative folder, which depends on where a program runs",
                     where=place.uri,
                     hint=f"write file:{folder.resolve()}",
                 )
 
 
 def _keep_apart(settings: Settings) -> None:
-    """Refuse a bucket that lies in an archive, or holds one: archived files would be taken for deliveries."""
+    """Reject a bucket inside an archive, or around it: archived files would look like deliveries."""
     for bucket, place in settings.buckets.items():
         for archive, home in settings.archives.items():
             try:
                 apart = not overlap(place, home)
             except ConfigError:
-                continue  # a wrong URI is told to whoever needs that place
+                continue  # a wrong URI is reported when that place is used
             if not apart:
                 raise ConfigError(
                     f"bucket {bucket!r} and archive {archive!r} overlap",
                     where=f"{place.uri}, {home.uri}",
-                    hint="give each a folder of its own: neither may lie in the other",
+                    hint="give each its own folder: neither may contain the other",
                 )
 
 

@@ -1,12 +1,12 @@
 """Settings: accounts, buckets and archives have names; run parameters carry only the names.
 
-Read, later ones winning, from `edgecap.toml` (or the file that `EDGECAP_CONFIG` names) and the
-environment: `EDGECAP_ARCHIVES__MAIN__URI=s3://...`, and for the account `default` the
-official SDK's own `CLOUDFLARE_API_TOKEN`, `CLOUDFLARE_ACCOUNT_ID`, `CLOUDFLARE_EMAIL`, `CLOUDFLARE_API_KEY`,
+Sources, the later ones overriding: `edgecap.toml` (or the file in `EDGECAP_CONFIG`) and the environment:
+`EDGECAP_ARCHIVES__MAIN__URI=s3://...`, and for the account `default` the official SDK's variables:
+`CLOUDFLARE_API_TOKEN`, `CLOUDFLARE_ACCOUNT_ID`, `CLOUDFLARE_EMAIL`, `CLOUDFLARE_API_KEY`,
 `CLOUDFLARE_BASE_URL`.
 
-Relative paths count from the current folder, or from the one that `EDGECAP_FOLDER` names: a flow run does not
-run in its worker's folder.
+Relative paths start at the current folder, or at `EDGECAP_FOLDER`: a flow run does not run in its worker's
+folder.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ BASE_URL = "https://api.cloudflare.com/client/v4"
 
 
 class Account(BaseModel):
-    """A Cloudflare account and how to sign in to it: a token, or e-mail and key."""
+    """A Cloudflare account and its credentials: a token, or e-mail and key."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -55,9 +55,9 @@ class Account(BaseModel):
 
     @property
     def lanes(self) -> str:
-        """What the account's lanes are known by: its id, and the API's address if it is not Cloudflare's.
+        """The name of the account's lanes: its id, and the API's address if it is not Cloudflare's.
 
-        Simulators of one account id have lanes of their own: their clocks and captures differ.
+        Simulators with one account id have separate lanes: their clocks and captures differ.
         """
         address = self.base_url.strip().rstrip("/")
         if address == BASE_URL:
@@ -66,7 +66,7 @@ class Account(BaseModel):
 
 
 class StoreLocation(BaseModel):
-    """A bucket or an archive: a URI, and what its store needs beyond the environment's own credentials.
+    """A bucket or an archive: a URI, and credentials other than the environment's own.
 
     uri: file:/var/lib/edgecap  s3://bucket/dir?region=eu-west-1  r2://bucket/dir?account-id=<id>  gs://bucket/dir
     """
@@ -81,7 +81,7 @@ class StoreLocation(BaseModel):
 
     @model_validator(mode="after")
     def _take_keys_out_of_the_uri(self) -> Self:
-        """Keys that an r2 URI carries move to where they are secret; those set beside it count more."""
+        """Move keys in an r2 URI to the secret fields; keys set there take precedence."""
         address, _, query = self.uri.partition("?")
         items = [item.partition("=") for item in query.split("&") if item]
         keys = {name.lower(): unquote(value) for name, _, value in items if name.lower() in _KEYS}

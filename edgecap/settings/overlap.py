@@ -1,4 +1,4 @@
-"""Whether a bucket and an archive, as the settings name them, lie in one another."""
+"""Whether a bucket and an archive in the settings overlap."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 
 def overlap(one: StoreLocation, other: StoreLocation) -> bool:
-    """One of two places is the other, or a folder in it.
+    """Whether one of two places is the other, or a folder in it.
 
     Raises:
         ConfigError: a URI is wrong.
@@ -30,9 +30,9 @@ def overlap(one: StoreLocation, other: StoreLocation) -> bool:
 
 
 def _server(place: StoreLocation, address: Address) -> str:
-    """Whose bucket it is: the same for all ways to name one server, as far as that can be told."""
+    """The server of a bucket: the same for all its spellings, as far as they are known."""
     url = urlsplit((place.endpoint_url or "").lower())
-    # A port that its scheme has anyway is no other server.
+    # The scheme's default port makes no difference.
     host = url.netloc.removesuffix(_DEFAULT_PORTS.get(url.scheme, "")).rstrip(":")
     if host.endswith((".amazonaws.com", ".amazonaws.com.cn")):
         return "s3"

@@ -1,4 +1,4 @@
-"""JSON pointers (RFC 6901): where in a payload a value stands.
+"""JSON pointers (RFC 6901) to values in a payload.
 
 ::
 
@@ -21,9 +21,9 @@ _INDEX = re.compile(r"0|[1-9][0-9]{0,8}")
 
 def _check(pointer: str) -> str:
     if not pointer.startswith("/"):
-        raise ValueError(f"{pointer!r} is no JSON pointer: it starts with a slash, such as /data/ip")
+        raise ValueError(f"{pointer!r} is not a JSON pointer: start it with a slash, such as /data/ip")
     if _ESCAPE.search(pointer):
-        raise ValueError(f"{pointer!r} is no JSON pointer: write ~0 for ~ and ~1 for / in a name")
+        raise ValueError(f"{pointer!r} is not a JSON pointer: write ~0 for ~ and ~1 for / in a name")
     return pointer
 
 

@@ -1,4 +1,4 @@
-"""The reference of all settings, from the models: `python -m edgecap.settings.reference` writes it."""
+"""Generate the reference of all settings from the models: `python -m edgecap.settings.reference`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading the URI of a bucket or an archive.
+"""Parse the URI of a bucket or an archive.
 
 The forms are Cloudflare's own for buckets, plus `file:`::
 
@@ -8,8 +8,8 @@ The forms are Cloudflare's own for buckets, plus `file:`::
     r2://bucket/dir?account-id=<id>&jurisdiction=eu   one in a jurisdiction (eu, us, fedramp), as an archive
     gs://bucket/dir                                Google Cloud Storage
 
-A jurisdiction is edgecap's own parameter: it says at which address R2 is asked. Cloudflare documents none in
-a `destination_conf`, so that one never has it; whether captures are delivered to such a bucket is not known.
+A jurisdiction is edgecap's own parameter: it selects R2's address. Cloudflare documents none for
+`destination_conf`, so edgecap leaves it out there; it is unknown whether Cloudflare delivers to such buckets.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ _FORMS = "file:/folder, s3://bucket/dir, r2://bucket/dir?account-id=<id> or gs:/
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,221}[a-z0-9]")  # the widest of the providers' rules (GCS)
 _REGION = re.compile(r"[a-z0-9-]{2,40}")
 _ACCOUNT = re.compile(r"[0-9A-Za-z_-]{1,64}")
-_JURISDICTION = re.compile(r"[a-z]{2,20}")  # not a list of them: Cloudflare added one in August 2026
-_DEFAULT = "default"  # what Cloudflare's API calls having none
+_JURISDICTION = re.compile(r"[a-z]{2,20}")  # not a fixed list: Cloudflare added one in August 2026
+_DEFAULT = "default"  # the API's name for none
 _PARAMETERS = {
     "file": frozenset[str](),
     "s3": frozenset({"region", "sse"}),
@@ -46,10 +46,10 @@ class Address:
         bucket: the bucket's name; empty for a folder.
         path: the folder, or the prefix of all keys without slashes around it.
         region: the bucket's region, if the URI names it.
-        sse: the server-side encryption to ask for when writing, if the URI names it.
+        sse: the server-side encryption of writes, if the URI names it.
         account_id: the Cloudflare account that owns an R2 bucket.
         jurisdiction: where an R2 bucket's data must stay, such as `eu`; empty for anywhere.
-        access_key_id: an R2 key that the URI carries.
+        access_key_id: an R2 key in the URI.
         secret_access_key: its secret.
     """
 
@@ -65,31 +65,31 @@ class Address:
 
     @property
     def uri(self) -> str:
-        """The URI again, without anything secret and without parameters."""
+        """The URI without secrets and parameters."""
         if self.scheme == "file":
             return f"file:{self.path}"
         return f"{self.scheme}://{self.bucket}" + (f"/{self.path}" if self.path else "")
 
     @property
     def r2_host(self) -> str:
-        """Where an R2 bucket is asked for: buckets of a jurisdiction are found at its own address only."""
+        """R2's host for the bucket: buckets of a jurisdiction exist only at its own host."""
         where = f"{self.jurisdiction}." if self.jurisdiction else ""
         return f"{self.account_id.lower()}.{where}r2.cloudflarestorage.com"
 
 
 def parse_uri(uri: str) -> Address:
-    """Take a URI apart.
+    """Parse a URI.
 
     Args:
-        uri: as in the settings; may hold an R2 secret, which no error repeats.
+        uri: from the settings; may hold an R2 secret, which no error repeats.
 
     Raises:
-        ConfigError: it has another form than those above.
+        ConfigError: it has none of the forms above.
     """
     scheme, colon, rest = uri.strip().partition(":")
     scheme = scheme.lower()
     if not colon or scheme not in _PARAMETERS:
-        raise _wrong(uri, "this is no bucket or folder that edgecap knows", f"write {_FORMS}")
+        raise _wrong(uri, "this is not a folder or bucket that edgecap supports", f"write {_FORMS}")
     return _folder(uri, rest) if scheme == "file" else _bucket(uri, scheme)
 
 
@@ -97,7 +97,7 @@ def _folder(uri: str, rest: str) -> Address:
     if rest.startswith("//"):  # file://host/path; the host must be this one
         host, slash, path = rest[2:].partition("/")
         if host not in ("", "localhost"):
-            raise _wrong(uri, f"a folder on the machine {host!r} is out of reach", "write file:/folder")
+            raise _wrong(uri, f"a folder on the machine {host!r} cannot be reached", "write file:/folder")
         rest = slash + path
     path = unquote(rest)
     if not path or "\0" in path:
@@ -110,7 +110,7 @@ def _bucket(uri: str, scheme: str) -> Address:
         parts = urlsplit(uri.strip())
         port = parts.port
     except ValueError:
-        raise _wrong(uri, "the URI cannot be read", f"write {_FORMS}") from None
+        raise _wrong(uri, "the URI is not valid", f"write {_FORMS}") from None
     if parts.username is not None or port is not None or parts.fragment:
         raise _wrong(
             uri, "a bucket's URI has no user, port or fragment", "set keys and endpoint_url beside the URI"
@@ -118,16 +118,16 @@ def _bucket(uri: str, scheme: str) -> Address:
     if not _BUCKET.fullmatch(parts.netloc):
         raise _wrong(
             uri,
-            f"{parts.netloc!r} is no bucket name",
+            f"{parts.netloc!r} is not a bucket name",
             f"write {scheme}://bucket/dir, in lower case",
         )
     given = _parameters(uri, scheme, parts.query)
     prefix = unquote(parts.path).strip("/")
     if "\0" in prefix or any(part in ("", ".", "..") for part in prefix.split("/") if prefix):
-        raise _wrong(uri, "the path has an empty, `.` or `..` part", "name the folder in the bucket plainly")
+        raise _wrong(uri, "the path has an empty, `.` or `..` part", "remove that part")
     key, secret = given.get("access-key-id"), given.get("secret-access-key")
     if (key is None) != (secret is None):
-        raise _wrong(uri, "only one of access-key-id and secret-access-key is there", "give both or none")
+        raise _wrong(uri, "only one of access-key-id and secret-access-key is given", "give both or none")
     return Address(
         scheme,
         parts.netloc,
@@ -142,7 +142,7 @@ def _bucket(uri: str, scheme: str) -> Address:
 
 
 def _parameters(uri: str, scheme: str, query: str) -> dict[str, str]:
-    # A secret may hold "+", which a form's decoding would turn into a space.
+    # A secret may hold "+", which form decoding would turn into a space.
     pairs = parse_qsl(query.replace("+", "%2B"), keep_blank_values=True)
     given = {name.lower(): value for name, value in pairs}
     known = _PARAMETERS[scheme]
@@ -150,12 +150,14 @@ def _parameters(uri: str, scheme: str, query: str) -> dict[str, str]:
         raise _wrong(uri, "a parameter is given twice", "give each once")
     if unknown := sorted(set(given) - known):
         listed = ", ".join(sorted(known)) or "none"
-        raise _wrong(uri, f"{unknown[0]!r} is no parameter of {scheme}: (known: {listed})", "leave it out")
+        raise _wrong(uri, f"{unknown[0]!r} is not a parameter of {scheme}: (known: {listed})", "leave it out")
     for name, form in (("region", _REGION), ("account-id", _ACCOUNT), ("jurisdiction", _JURISDICTION)):
         if name in given and not form.fullmatch(given[name]):
-            raise _wrong(uri, f"{given[name]!r} is no {name}", "correct it")
+            raise _wrong(uri, f"{given[name]!r} is not a valid {name}", "correct it")
     if given.get("sse", "AES256") not in ("AES256", "aws:kms"):
-        raise _wrong(uri, f"{given['sse']!r} is no server-side encryption", "write sse=AES256 or sse=aws:kms")
+        raise _wrong(
+            uri, f"{given['sse']!r} is not a server-side encryption", "write sse=AES256 or sse=aws:kms"
+        )
     return given
 
 

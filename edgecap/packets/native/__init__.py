@@ -1,1 +1,1 @@
-"""The loops that run once for each packet, in C. The stubs beside the sources describe each function."""
+"""The per-packet loops, in C. The stubs beside the sources describe each function."""

@@ -66,9 +66,9 @@ def test_speaks_the_api_s_form(place, public, secret):
     [
         ("file:/var/lib/edgecap", "Cloudflare cannot write to a folder"),
         ("r2://bucket/dir", "account is not named"),
-        ("ftp://bucket", "no bucket or folder"),
-        ("s3://", "no bucket name"),
-        ("bucket", "no bucket or folder"),
+        ("ftp://bucket", "not a folder or bucket"),
+        ("s3://", "not a bucket name"),
+        ("bucket", "not a folder or bucket"),
     ],
 )
 @pytest.mark.parametrize("with_secrets", [False, True])

@@ -163,7 +163,7 @@ class TestCapture:
         ("arguments", "says"),
         [
             (["--filter", "udp and"], "the filter is not valid: can't parse filter expression: syntax error"),
-            (["--filter", "host example.net"], "'example.net' in it, which is no word of its language"),
+            (["--filter", "host example.net"], "the filter has the unknown word 'example.net'"),
             (["--proto", "tcp", "--filter", "udp"], "no packet can match: protocol is 6, and the expression"),
         ],
     )

@@ -270,7 +270,7 @@ def test_a_source_that_is_replaced_meanwhile_is_an_error(tmp_path):
             return str(self.path)
 
     held = (tmp_path / "a.pcap").open("rb")  # so that the new file cannot get the same number
-    with held, pytest.raises(ObjectChanged, match="was replaced while it was read"):
+    with held, pytest.raises(ObjectChanged, match="was replaced during the merge"):
         merge(
             [MergeSource(Replacing(tmp_path / "a.pcap")), sources[1]], tmp_path / "target" / "merged.pcapng"
         )

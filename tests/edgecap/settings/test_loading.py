@@ -232,6 +232,6 @@ uri = "s3://pcaps"
 [archives.main]
 uri = "s3://pcaps/archive"
 """
-    with pytest.raises(ConfigError, match=r"bucket 'edge' and archive 'main' overlap .*neither may lie in"):
+    with pytest.raises(ConfigError, match=r"bucket 'edge' and archive 'main' overlap .*neither may contain"):
         settings_from(text)
     assert settings_from(text.replace('s3://pcaps"', 's3://pcaps/in"')).archives

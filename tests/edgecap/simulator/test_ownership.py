@@ -106,8 +106,8 @@ def test_another_folder_is_another_destination(world):
         ("s3://nowhere/full?region=us-east-1", "does not exist"),
         ("http://caps/full", "destination_conf is invalid"),
         ("file:/tmp", "must be an s3, gs or r2 bucket"),
-        ("s3://", "is no bucket name"),
-        ("s3://caps?a=b", "is no parameter"),
+        ("s3://", "is not a bucket name"),
+        ("s3://caps?a=b", "is not a parameter"),
     ],
 )
 def test_destinations_that_cannot_be(world, destination, words):

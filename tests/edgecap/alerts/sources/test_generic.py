@@ -109,7 +109,7 @@ def test_without_the_list_that_the_mapping_names_it_is_not_understood(body, rece
 
 @pytest.mark.parametrize("pointer", ["", "kind", "a/b", "$.kind", "/a~2", "/a~"])
 def test_a_mapping_that_is_no_json_pointer_is_refused(pointer):
-    with pytest.raises(ValidationError, match="is no JSON pointer"):
+    with pytest.raises(ValidationError, match="is not a JSON pointer"):
         GenericMapping(kind=pointer)
 
 
