@@ -25,7 +25,7 @@ def test_what_is_sent_and_what_is_applied_afterwards(call):
     assert done[:-1] == [
         ("sent to the API", 'udp :53 > any  {"filter_v1": {"source_port": 53, "protocol": 17}}'),
         ("applied after the download", "net 203.0.113.0/24"),
-        ("note", "203.0.113.0/24 is a network, and the API is documented for single addresses"),
+        ("note", "203.0.113.0/24 is a network, and the API documents only single addresses"),
     ]
     assert shlex.split(command)[1:] == ["capture", "simple", "--filter", expression]
 
