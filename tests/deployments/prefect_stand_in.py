@@ -1,14 +1,11 @@
 """As much of Prefect's API as takes orders, on a real port; a test says when it is away or answers oddly."""
 
 import json
-import sys
-import threading
 import uuid
 from dataclasses import dataclass, field
-from http.server import ThreadingHTTPServer
 
 from deployments.local.processes import free_port
-from tests.json_handler import JsonHandler
+from tests.stand_ins import JsonHandler, serving
 
 DEPLOYMENT = str(uuid.uuid4())
 
@@ -34,7 +31,7 @@ class PrefectStandIn:
     told: list = field(default_factory=list)
     headers: list = field(default_factory=list)
     ids: dict = field(default_factory=dict)
-    _server: object = None
+    _serving: object = None
 
     @property
     def api_url(self):
@@ -70,17 +67,8 @@ class PrefectStandIn:
                     status, answer = world.create(json.loads(body), dict(self.headers))
                     self.say(answer, status)
 
-        class Server(ThreadingHTTPServer):
-            daemon_threads = True
-            allow_reuse_address = True
-
-            def handle_error(self, *_):
-                """A client that was killed is what some tests are about."""
-                if not isinstance(sys.exc_info()[1], ConnectionError):
-                    super().handle_error(*_)
-
-        self._server = Server(("127.0.0.1", self.port), Handler)
-        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+        self._serving = serving(Handler, self.port)
+        self._serving.__enter__()
 
     def create(self, body, headers):
         self.headers.append(headers)
@@ -96,7 +84,6 @@ class PrefectStandIn:
 
     def stop(self):
         """Answer nobody any more."""
-        if self._server:
-            self._server.shutdown()
-            self._server.server_close()
-            self._server = None
+        if self._serving:
+            self._serving.__exit__(None, None, None)
+            self._serving = None

@@ -3,10 +3,8 @@
 import asyncio
 import json
 import logging
-import threading
 import time
 from datetime import UTC, datetime
-from http.server import ThreadingHTTPServer
 
 import pytest
 
@@ -18,7 +16,7 @@ from edgecap.errors import ConfigError, Damaged, NotStopped, ServerFailure, Setu
 from tasks.runtime.cancelled import Cancelled
 from tasks.runtime.cancelling import Watched, watch
 from tasks.runtime.run_history import RunHistory
-from tests.json_handler import JsonHandler
+from tests.stand_ins import JsonHandler, serving
 
 RUN = Cancelled("run", "intent", is_over=True)
 ASKED, OVER = Stopped(Stopping.ASKED, "c" * 32), Stopped(Stopping.OVER, "c" * 32)
@@ -282,11 +280,8 @@ def slow_prefect():
             time.sleep(6)
             super().say(answer, status)
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}/api"
-    server.shutdown()
-    server.server_close()
+    with serving(Handler) as server:
+        yield f"{server.url}/api"
 
 
 async def test_a_cancel_is_seen_at_a_prefect_server_that_is_slow(slow_prefect):

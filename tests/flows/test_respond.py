@@ -5,10 +5,8 @@ What was captured is judged from the simulated edge's log and the archive's byte
 
 import asyncio
 import json
-import threading
 import time
 from datetime import UTC, datetime, timedelta
-from http.server import ThreadingHTTPServer
 from uuid import UUID, uuid4
 
 import httpx
@@ -28,7 +26,7 @@ from flows.register_bucket import register_bucket
 from tasks.runtime.alert_runs import incident_tag
 from tasks.runtime.rest import PrefectApi
 from tests.flows.conftest import UNFINISHED, forget_runs
-from tests.json_handler import JsonHandler
+from tests.stand_ins import JsonHandler, serving
 
 pytestmark = [pytest.mark.prefect, pytest.mark.xdist_group("prefect 2")]
 
@@ -189,14 +187,11 @@ async def on_call(prefect_server):
             told.append(json.loads(self.body()))
             self.say(None, 204)
 
-    with ThreadingHTTPServer((LOOPBACK, 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    with serving(Handler) as server:
         words = {"subject": "{{subject}}", "text": "{{body}}"}
-        url = f"http://{LOOPBACK}:{server.server_port}/"
-        block = CustomWebhookNotificationBlock(name="on-call", url=url, json_data=words)
+        block = CustomWebhookNotificationBlock(name="on-call", url=f"{server.url}/", json_data=words)
         await block.asave("on-call", overwrite=True)
         yield told
-        server.shutdown()
 
 
 async def test_one_capture_that_fails_loses_no_other_and_the_incident_says_why(

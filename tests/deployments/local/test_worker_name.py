@@ -3,16 +3,14 @@
 import os
 import subprocess
 import sys
-import threading
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from http.server import ThreadingHTTPServer
 
 import pytest
 
 from deployments.local.worker import check_name, claim_name, use_name
 from edgecap.errors import SetupError
-from tests.json_handler import JsonHandler
+from tests.stand_ins import JsonHandler, serving
 
 START = datetime(2026, 11, 28, 12, tzinfo=UTC)
 # A worker: it holds the name, and becomes another program, as `edgecap worker` does.
@@ -58,6 +56,19 @@ def test_a_refused_worker_does_not_count_as_a_user_of_the_name(tmp_path):
     assert claim_name(tmp_path, "mine")[1]
 
 
+class OneWorker(JsonHandler):
+    def do_POST(self):
+        self.body()
+        pool = self.server.pool
+        worker = {
+            "name": "mine",
+            "status": pool.status,
+            "heartbeat_interval_seconds": 30,
+            "last_heartbeat_time": pool.beats(pool.now).isoformat(),
+        }
+        self.say([worker])
+
+
 class Pool:
     """A Prefect server that knows one worker, whose last sign of life is as old as a test says."""
 
@@ -65,38 +76,22 @@ class Pool:
         self.now = START
         self.beats = lambda now: START
         self.status = "ONLINE"
-        world = self
-
-        class Handler(JsonHandler):
-            def do_POST(self):
-                self.body()
-                worker = {
-                    "name": "mine",
-                    "status": world.status,
-                    "heartbeat_interval_seconds": 30,
-                    "last_heartbeat_time": world.beats(world.now).isoformat(),
-                }
-                self.say([worker])
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
 
     def sleep(self, seconds):
         self.now += timedelta(seconds=seconds)
 
     def check(self, name="mine"):
         said = []
-        address = f"http://127.0.0.1:{self.server.server_port}/api"
-        check_name(address, name, said.append, sleep=self.sleep, clock=lambda: self.now)
+        check_name(f"{self.url}/api", name, said.append, sleep=self.sleep, clock=lambda: self.now)
         return said
 
 
 @pytest.fixture
 def pool():
     pool = Pool()
-    yield pool
-    pool.server.shutdown()
-    pool.server.server_close()
+    with serving(OneWorker, pool=pool) as server:
+        pool.url = server.url
+        yield pool
 
 
 def test_a_worker_that_gives_another_sign_of_life_keeps_its_name(pool):

@@ -3,9 +3,7 @@
 import asyncio
 import json
 import signal
-import threading
 import uuid
-from http.server import ThreadingHTTPServer
 
 import pytest
 
@@ -26,8 +24,7 @@ from edgecap.simulator.faults import parse_fault
 from edgecap.stores import open_store
 from tasks.runtime.cancelled import CAPTURE, Cancelled, stop_once
 from tasks.runtime.cancelling import RUNS, Watched, note_capture
-from tests.json_handler import JsonHandler
-from tests.silent_server import Silent
+from tests.stand_ins import JsonHandler, Silent, serving
 
 LONG = FullRequest(colo="ORD", time_limit=30_000)
 
@@ -302,14 +299,11 @@ class OneRun(JsonHandler):
 @pytest.fixture
 def prefect():
     """A running run of a full capture, at a server."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), OneRun) as server:
-        run = {"id": str(uuid.uuid4()), "name": "full ORD", "state": {"type": "RUNNING", "name": "Running"}}
-        server.run = {**run, "parameters": {"request": {"type": "full"}}}
-        server.look = lambda: None
-        server.url = f"http://127.0.0.1:{server.server_port}/api"
-        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+    run = {"id": str(uuid.uuid4()), "name": "full ORD", "state": {"type": "RUNNING", "name": "Running"}}
+    run["parameters"] = {"request": {"type": "full"}}
+    with serving(OneRun, run=run, look=lambda: None) as server:
+        server.url += "/api"
         yield server
-        server.shutdown()
 
 
 def test_a_capture_posted_after_the_cancel_is_stopped(call, settings, edge, store, prefect):

@@ -31,8 +31,8 @@ from edgecap.stores import open_store
 from tasks.runtime.rest import PrefectApi
 from tasks.runtime.run_history import RunHistory
 from tests.intercepting_proxy import InterceptingProxy
-from tests.json_handler import JsonHandler
 from tests.mounting import run_with_file_over
+from tests.stand_ins import JsonHandler, serving
 
 ACCOUNT, TOKEN = "c" * 32, "token-of-the-tests-of-proxies"
 BUCKET = "through-a-proxy"
@@ -87,18 +87,15 @@ def servers(object_store, fake_gcs):
     """The hosts that only a proxy knows, and where they are."""
     object_store.make_bucket(BUCKET)
     fake_gcs.make_bucket(BUCKET)
-    sign_in = ThreadingHTTPServer((LOOPBACK, 0), TokenHandler)
-    threading.Thread(target=sign_in.serve_forever, daemon=True).start()
-    with SimulatorServer(make_edge(SimulatorOptions(account_id=ACCOUNT, api_token=TOKEN))) as edge:
+    edge = SimulatorServer(make_edge(SimulatorOptions(account_id=ACCOUNT, api_token=TOKEN)))
+    with edge, serving(TokenHandler) as sign_in:
         yield {
             "api.edgecap.test": urlsplit(edge.base_url).port,
             "s3.edgecap.test": urlsplit(object_store.endpoint_url).port,
             "sts.edgecap.test": urlsplit(object_store.endpoint_url).port,
             "gcs.edgecap.test": fake_gcs.port,
-            "sign-in.edgecap.test": sign_in.server_address[1],
+            "sign-in.edgecap.test": sign_in.server_port,
         }
-    sign_in.shutdown()
-    sign_in.server_close()
 
 
 @pytest.fixture(scope="module")

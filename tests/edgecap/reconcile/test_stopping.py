@@ -25,10 +25,6 @@ LOST = "reset,method=PUT,path=*/stop,after=true"
 ALWAYS = "error,method=PUT,path=*/stop,count=always,value=503,after=false"
 
 
-def stops(world):
-    return [event["capture_id"] for event in world.edge.log.events("stop")]
-
-
 async def stop(world, intent):
     async with world.client() as client:
         return await stop_intent(client, world.journal, intent.intent_id)
@@ -38,9 +34,9 @@ async def stop(world, intent):
 async def test_a_capture_that_the_journal_knows_is_stopped(world):
     intent, capture = await world.accepted(LONG)
     assert await stop(world, intent) == Stopped(Stopping.ASKED, capture.id)
-    assert stops(world) == [capture.id]
+    assert world.stops() == [capture.id]
     assert (await stop(world, intent)).outcome in (Stopping.ASKED, Stopping.OVER)
-    assert stops(world) == [capture.id]
+    assert world.stops() == [capture.id]
 
 
 @both
@@ -50,7 +46,7 @@ async def test_an_accepted_capture_missing_from_the_journal_is_found_and_stopped
     async with world.client() as client:
         stopped = await stop_within(60, lambda: stop_intent(client, world.journal, intent.intent_id))
     assert stopped == Stopped(Stopping.ASKED, capture.id)
-    assert stops(world) == [capture.id]
+    assert world.stops() == [capture.id]
 
 
 async def test_a_post_that_arrives_while_it_is_looked_for_is_stopped(world):
@@ -66,7 +62,7 @@ async def test_a_post_that_arrives_while_it_is_looked_for_is_stopped(world):
 
     stopped = await stop_within(60, attempt, settled=lambda: looks > 1)
     assert stopped.outcome is Stopping.ASKED
-    assert stops(world) == [stopped.capture_id]
+    assert world.stops() == [stopped.capture_id]
 
 
 async def test_a_capture_of_another_intent_is_left_alone(world):
@@ -75,7 +71,7 @@ async def test_a_capture_of_another_intent_is_left_alone(world):
     assert (await stop(world, mine)).outcome is Stopping.NOTHING  # it never posted
     world.about_to_post(mine)
     assert (await stop(world, mine)).outcome is Stopping.UNSEEN
-    assert stops(world) == []
+    assert world.stops() == []
     async with world.client() as client:
         assert not (await client.get_capture(other.id)).stop_requested
 
@@ -86,7 +82,7 @@ async def test_a_capture_that_may_be_another_intents_is_left_alone(world):
     world.about_to_post(mine)
     await world.post(again)
     assert (await stop(world, mine)).outcome is Stopping.UNSEEN
-    assert stops(world) == []
+    assert world.stops() == []
 
 
 async def test_what_was_never_posted_or_is_over_is_not_asked_to_stop(world):
@@ -99,7 +95,7 @@ async def test_what_was_never_posted_or_is_over_is_not_asked_to_stop(world):
     done, capture = await world.accepted(FULL, run="done")
     await world.final(capture)
     assert await stop(world, done) == Stopped(Stopping.OVER, capture.id)
-    assert stops(world) == []
+    assert world.stops() == []
 
 
 @with_faults(LOST)
@@ -118,7 +114,7 @@ async def test_a_stop_that_is_refused_for_a_while_is_asked_for_again(world):
     intent, capture = await world.accepted(LONG)
     await world.running(capture)
     assert (await stop_within(60, lambda: stop(world, intent))).outcome is Stopping.ASKED
-    assert stops(world) == [capture.id]
+    assert world.stops() == [capture.id]
 
 
 @with_faults(ALWAYS)

@@ -12,7 +12,7 @@ from edgecap.settings.uri import parse_uri
 from edgecap.stores import open_store
 from edgecap.stores.s3.store import S3Store
 from edgecap.stores.s3.upload import SINGLE_PUT
-from tests.one_answer import OneAnswer
+from tests.stand_ins import one_answer
 
 KEYS = {"access_key_id": SecretStr("AKIAEXAMPLE"), "secret_access_key": SecretStr("EXAMPLE")}
 
@@ -58,7 +58,7 @@ def calls(large):
 @pytest.mark.parametrize("scheme", ["s3", "gs"])
 def test_a_web_page_is_no_answer_of_a_store(scheme, status, calls):
     """A network that wants a sign-in answers every call so. Nothing is empty, stored or missing for that."""
-    with OneAnswer(status) as server:
+    with one_answer(status) as server:
         store = store_at(scheme, server.url)
         for name, call in calls.items():
             with pytest.raises(StoreUnreachable, match=r"the answer is not .*wants a sign-in") as caught:
@@ -76,7 +76,7 @@ NO_BACKEND = [b"", b"default backend - 404", b"<ok/>", b'{"message": "no Route m
 @pytest.mark.parametrize("scheme", ["s3", "gs"])
 def test_a_404_of_something_on_the_way_does_not_make_anything_missing(scheme, body, calls):
     """A load balancer without a server behind it answers so. Then nothing is to be restored."""
-    with OneAnswer(404, body, **{"content-type": "text/plain"}) as server:
+    with one_answer(404, body, **{"content-type": "text/plain"}) as server:
         store = store_at(scheme, server.url)
         for name, call in calls.items():
             with pytest.raises(StoreUnreachable, match=r"the answer is not .*HTTP 404 without") as caught:
@@ -90,7 +90,7 @@ def test_a_404_of_something_on_the_way_does_not_make_anything_missing(scheme, bo
 @pytest.mark.parametrize("status", [403, 412, 416])
 def test_a_refusal_without_an_error_of_s3s_is_none_of_s3s(status, calls):
     """Nobody's right is missing, nothing was replaced, and nothing is at its end."""
-    with OneAnswer(status, b"no", **{"content-type": "text/plain"}) as server:
+    with one_answer(status, b"no", **{"content-type": "text/plain"}) as server:
         store = store_at("s3", server.url)
         for name, call in calls.items():
             if name in ("stat", "put parts") and status != 403:
@@ -101,7 +101,7 @@ def test_a_refusal_without_an_error_of_s3s_is_none_of_s3s(status, calls):
 
 def test_a_404_about_something_else_makes_no_object_missing():
     body = denial("NoSuchConfiguration", "There is no such thing.")
-    with OneAnswer(404, body, **{"content-type": "application/xml"}) as server:
+    with one_answer(404, body, **{"content-type": "application/xml"}) as server:
         store = store_at("s3", server.url)
         for call in (read, lambda store: store.stat("k"), lambda store: store.delete("k")):
             with pytest.raises(
@@ -132,7 +132,7 @@ def test_an_object_that_head_and_read_disagree_on_is_not_missing(flaky):
 @pytest.mark.parametrize("body", [b"", b"{}", b"<ok/>", b"<?xml version='1.0'?><Other/>"])
 def test_an_answer_without_what_s3_always_says_is_not_s3s(body, calls):
     """Whatever it is: no ETag, or another root element. What removes has no body, and cannot be told."""
-    with OneAnswer(200, body, **{"content-type": "application/xml"}) as server:
+    with one_answer(200, body, **{"content-type": "application/xml"}) as server:
         store = store_at("s3", server.url)
         for name, call in calls.items():
             if name != "delete":
@@ -144,7 +144,7 @@ def test_an_answer_without_what_s3_always_says_is_not_s3s(body, calls):
 def test_a_success_with_an_error_in_its_body_is_an_error(flaky, large):
     """S3 completes an upload so, since it sends 200 before it knows."""
     body = b"<?xml version='1.0'?>\n<Error><Code>InternalError</Code><Message>We failed.</Message></Error>"
-    with OneAnswer(200, body, **{"content-type": "application/xml"}) as server:
+    with one_answer(200, body, **{"content-type": "application/xml"}) as server:
         store = store_at("s3", server.url)
         with pytest.raises(StoreUnreachable, match="cannot answer now: We failed"):
             list(store.list())
@@ -183,7 +183,7 @@ def denial(code, said):
 def test_what_s3_gives_as_its_reason_is_in_the_line(code, calls):
     """In each call: also in those that begin with a HEAD, whose refusal has no body."""
     status, said, kind = S3_SAYS[code]
-    with OneAnswer(status, denial(code, said), **{"content-type": "application/xml"}) as server:
+    with one_answer(status, denial(code, said), **{"content-type": "application/xml"}) as server:
         store = store_at("s3", server.url)
         for name, call in calls.items():
             if status != 403 and name in ("stat", "put parts"):
@@ -198,7 +198,7 @@ def test_what_s3_gives_as_its_reason_is_in_the_line(code, calls):
 
 def test_a_reason_is_one_line_without_secrets_and_not_said_twice():
     secret = "no:\n  x-amz-security-token=HIDE-ME and more " + "x" * 2_000
-    with OneAnswer(403, denial("AccessDenied", secret), **{"content-type": "application/xml"}) as server:
+    with one_answer(403, denial("AccessDenied", secret), **{"content-type": "application/xml"}) as server:
         with pytest.raises(
             StoreDenied, match=r"no right to do this: no: x-amz-security-token=\*\*\*"
         ) as caught:
@@ -228,7 +228,7 @@ def test_the_reason_of_a_denied_read_is_found(place_of, raw, bucket):
 def test_an_r2_bucket_that_is_not_found_may_have_a_jurisdiction(code):
     """R2 says either of a bucket that its usual address does not have."""
     body = denial(code, "The specified bucket does not exist.")
-    with OneAnswer(404, body, **{"content-type": "application/xml"}) as server:
+    with one_answer(404, body, **{"content-type": "application/xml"}) as server:
         place = StoreLocation(uri="r2://some-bucket?account-id=1", endpoint_url=server.url, **KEYS)
         with pytest.raises(StoreError, match=r"; for one in a jurisdiction, add &jurisdiction=eu"):
             open_store(place).check()
@@ -247,7 +247,7 @@ GCS_SAYS = {
 def test_what_gcs_gives_as_its_reason_is_in_the_line(status, calls):
     said = GCS_SAYS[status]
     body = json.dumps({"error": {"code": status, "message": said, "errors": [{"message": said}]}}).encode()
-    with OneAnswer(status, body, **{"content-type": "application/json"}) as server:
+    with one_answer(status, body, **{"content-type": "application/json"}) as server:
         store = store_at("gs", server.url)
         for name, call in calls.items():
             with pytest.raises(StoreError) as caught:
@@ -265,7 +265,7 @@ def test_bytes_that_s3_says_it_received_otherwise_are_damaged():
     """Its sentence says no more than ours, and is left out."""
     body = denial("BadDigest", "The Content-MD5 you specified did not match what we received.")
     with (
-        OneAnswer(400, body, **{"content-type": "application/xml"}) as server,
+        one_answer(400, body, **{"content-type": "application/xml"}) as server,
         pytest.raises(Damaged, match=r"corrupted on the way to the store \(s3:"),
     ):
         store_at("s3", server.url).put("k", b"data")

@@ -2,9 +2,7 @@
 
 import json
 import sys
-import threading
 from datetime import UTC, datetime, timedelta
-from http.server import ThreadingHTTPServer
 
 import boto3
 import pytest
@@ -15,8 +13,7 @@ from deployments.local.processes import free_port
 from edgecap.errors import StoreDenied, StoreUnreachable
 from edgecap.stores import open_store
 from tests.edgecap.stores.one_object import fetch_one
-from tests.json_handler import JsonHandler
-from tests.one_answer import OneAnswer
+from tests.stand_ins import JsonHandler, one_answer, serving
 
 FROM_CHAIN = {"access_key_id": None, "secret_access_key": None}
 
@@ -55,36 +52,24 @@ def alone(monkeypatch, tmp_path):
     return monkeypatch
 
 
-class Endpoint:
-    """What gives a container its credentials."""
+class Endpoint(JsonHandler):
+    """Gives a container its credentials; `trouble` has statuses of the next answers, `odd` replaces one."""
 
-    def __init__(self, give):
-        self.asked = 0
-        self.trouble = []  # statuses of the next answers
-        self.odd = None  # what it gives instead
-        endpoint = self
-
-        class Handler(JsonHandler):
-            def do_GET(self):
-                endpoint.asked += 1
-                if endpoint.trouble:
-                    self.say({"message": "busy"}, endpoint.trouble.pop(0))
-                else:
-                    self.say(endpoint.odd if endpoint.odd is not None else give())
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}/credentials"
-        threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
+    def do_GET(self):
+        server = self.server
+        server.asked += 1
+        if server.trouble:
+            self.say({"message": "busy"}, server.trouble.pop(0))
+        else:
+            self.say(server.odd if server.odd is not None else server.give())
 
 
 @pytest.fixture
 def endpoint(short_lived, alone):
     """A real server at AWS_CONTAINER_CREDENTIALS_FULL_URI."""
-    found = Endpoint(short_lived)
-    alone.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", found.url)
-    yield found
-    found.server.shutdown()
-    found.server.server_close()
+    with serving(Endpoint, asked=0, trouble=[], odd=None, give=short_lived) as server:
+        alone.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"{server.url}/credentials")
+        yield server
 
 
 @pytest.fixture
@@ -232,7 +217,7 @@ def google_key(tmp_path):
 def test_google_tokens_that_are_not_given_just_now_pass(place_of, google_key):
     """And those that are refused do not."""
     place = place_of("gcs")
-    with OneAnswer(503, b'{"error": "internal_failure"}', **{"content-type": "application/json"}) as server:
+    with one_answer(503, b'{"error": "internal_failure"}', **{"content-type": "application/json"}) as server:
         store = open_store(place.model_copy(update={"credentials_file": google_key(server.url)}))
         with pytest.raises(StoreUnreachable, match=r"the credentials cannot be fetched: .*internal_failure"):
             store.check()

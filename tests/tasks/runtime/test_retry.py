@@ -10,7 +10,7 @@ from stamina.instrumentation import get_on_retry_hooks
 from edgecap.errors import SetupError
 from tasks.runtime.rest import PrefectApi
 from tasks.runtime.retry import DELAYS, TRIES, retry_prefect
-from tests.one_answer import OneAnswer
+from tests.stand_ins import one_answer
 
 
 async def test_an_absent_prefect_server_is_asked_again_with_the_same_arguments():
@@ -67,7 +67,7 @@ def test_a_retry_is_no_line_on_a_terminal():
 
 @pytest.mark.parametrize(("status", "retry", "asked"), [(503, True, 7), (503, False, 1), (500, True, 1)])
 def test_only_a_busy_server_is_asked_again_and_only_if_wanted(status, retry, asked):
-    with OneAnswer(status) as server, stamina.set_testing(True, attempts=7, cap=True):
+    with one_answer(status) as server, stamina.set_testing(True, attempts=7, cap=True):
         with (
             PrefectApi(f"{server.url}/api", retry=retry) as api,
             pytest.raises(SetupError, match=f"{status}"),

@@ -1,10 +1,8 @@
 """Real programs talk over `lo`, and what was captured is held against what they did."""
 
-import http.server
 import os
 import subprocess
 import sys
-import threading
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator
@@ -16,8 +14,8 @@ from edgecap.errors import ConfigError
 from edgecap.requests import Filter
 from edgecap.simulator.traffic import LiveTraffic, Packet, compile_filter
 from edgecap.simulator.traffic.times import nanoseconds
-from tests.json_handler import JsonHandler
 from tests.raw_sockets import live_traffic
+from tests.stand_ins import JsonHandler, serving
 
 FAST = ("-i", "0.01")
 BODY = bytes(range(256)) * 2000
@@ -36,12 +34,8 @@ class Answer(JsonHandler):
 
 @pytest.fixture
 def web_port() -> Iterator[int]:
-    with http.server.HTTPServer(("127.0.0.1", 0), Answer) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield server.server_address[1]
-        server.shutdown()
-        thread.join()
+    with serving(Answer) as server:
+        yield server.server_port
 
 
 def now() -> datetime:
