@@ -40,21 +40,24 @@ async def capture(
 ) -> State[EntrySummary]:
     """Take one packet capture at Cloudflare's edge and keep it in the archive.
 
-    A simple capture looks back at sampled packet headers in all data centres; a scheduled one asks for
-    the window it was scheduled for, however late it runs. A full capture records every packet at one
-    data centre from now on, into your bucket. The run waits its turn: one simple request a minute, one
-    full capture at a time; meanwhile its state is WaitingForLane. Cloudflare or a store that is away is
-    waited for as long as the packets can be had: WaitingForCloudflare, WaitingForArchive.
+    A simple capture looks back at sampled packet headers in all data centres. A scheduled one asks for the
+    window that it was scheduled for, however late it runs. A full capture records every packet at one data
+    centre from now on, into your bucket.
 
-    Which packets is said by the fields that the API filters by, by an expression as for tcpdump, or by
-    both. What the API cannot do of an expression is done once the packets are here.
+    The run waits for its turn, since Cloudflare allows one simple request a minute and one full capture at
+    a time: its state is WaitingForLane. If Cloudflare, the bucket or the archive is away, the run waits as
+    long as the packets can still be fetched: its state is WaitingForCloudflare, WaitingForBucket or
+    WaitingForArchive.
+
+    Choose packets by the fields that the API filters by, by an expression as for tcpdump, or by both. The
+    part of an expression that the API cannot apply is applied to the packets after the download.
 
     Args:
         request: What to capture
         account: Name of the Cloudflare account in the settings
         archive: Name of the archive in the settings
-        if_late: What becomes of a scheduled full capture that starts long after its time
-        part: Which part of an alert's incident it is; left empty by people
+        if_late: Whether a scheduled full capture that starts long after its time runs or is skipped
+        part: The part of an incident that this capture is; filled in by the flow respond, leave it empty
     """
     get_run_logger().info("Capture wanted: %s", request)
     order = CaptureOrder(request, this_run.id, this_run.name, account, archive, if_late, part)
@@ -78,7 +81,7 @@ async def _see_through(order: CaptureOrder, watched: Watched) -> State[EntrySumm
     except RunCancelled as cancelled:
         return Cancelled(message=str(cancelled))
     except RunLeft:
-        # Not cancelled, which would have its capture stopped; `reconcile` brings in what comes of it.
+        # Not Cancelled: then its capture would be stopped. `reconcile` imports what it captures.
         return Crashed(name="Left", message="its terminal was left; the capture goes on")
     except TooLate as skipped:
         return Cancelled(name="Skipped", message=str(skipped), data=skipped)
@@ -87,7 +90,7 @@ async def _see_through(order: CaptureOrder, watched: Watched) -> State[EntrySumm
         # Raised, the message would begin with Prefect's own words.
         state: State[EntrySummary] = Failed(message=str(error), data=error)
     else:
-        # Prefect hands `data` to whoever awaits this run, and shows the message in the UI.
+        # Code that awaits this run gets `data`; the UI shows the message.
         state = Completed(message=str(entry), data=entry)
     if order.part:
         await notify_incident(order.part, order.archive)

@@ -1,12 +1,12 @@
-"""Flow `reconcile`: whatever died is taken up again, whatever was left behind is finished or cleaned."""
+"""Flow `reconcile`: resume dead runs, and finish or remove what they left."""
 
 # No `from __future__ import annotations`: Prefect makes the form of the UI from the real types.
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import cast
 
 from prefect import flow, get_run_logger
 from prefect.artifacts import acreate_markdown_artifact
+from prefect.client.schemas.objects import State
 from prefect.runtime import deployment
 from prefect.runtime import flow_run as this_run
 from prefect.states import Completed
@@ -21,30 +21,30 @@ from tasks.runtime.single_reconcile import NOTHING_NEW, forget_overdue, forget_q
 from tasks.runtime.slot_holder import free_if_abandoned
 from tasks.settle import settle, stop_cancelled
 
-# A trigger fires once in ten seconds (prefect.yaml): what happens in the rest of them is this run's, too.
+# A trigger fires at most once in ten seconds (prefect.yaml): this run also sees to what happens in the rest.
 COLLECTING = timedelta(seconds=11)
 LONGEST = timedelta(minutes=2)  # of looking again at what is starting
 
 
 @flow(name="reconcile", flow_run_name="reconcile", persist_result=True)
-async def reconcile(adopt: Adopt = "ours") -> str:
-    """Take up runs that died, and bring in or clean what was left behind.
+async def reconcile(adopt: Adopt = "ours") -> State[str]:
+    """Resume dead runs, and finish or remove what they left.
 
-    Runs whose process is gone go on where they were. Captures that Cloudflare took and nobody fetched are
-    brought into the archive; those of cancelled runs are stopped before all else, and what Cloudflare saved
-    of them is kept. Nothing that holds packets is ever deleted.
+    A run whose process is gone goes on where it was. The full captures of cancelled runs are stopped before
+    anything else, and the packets that Cloudflare saved are kept. Captures that no run fetched are imported
+    into the archive. Nothing that holds packets is ever deleted.
 
-    One runs at a time. One that changes nothing is deleted when the next one ends.
+    Only one reconcile runs at a time. A run that changes nothing is deleted when the next one ends.
 
     Args:
-        adopt: Bring in captures that edgecap started, or all captures of the account
+        adopt: Import captures that edgecap started (ours), or all captures of the account (all)
     """
     await stop_cancelled()  # before all else, also out of turn: Cloudflare goes on capturing
     run_id = str(this_run.id)
     await record_process(run_id)
     if other := await take_turn(run_id):
         line = f"left to run {other}"
-        return cast("str", Completed(name=NOTHING_NEW, message=line, data=line))
+        return Completed(name=NOTHING_NEW, message=line, data=line)
     await forget_overdue(run_id)
     began = datetime.now(UTC)
     was_triggered = bool(deployment.id) and AUTO_SCHEDULED not in this_run.tags
@@ -70,11 +70,11 @@ async def reconcile(adopt: Adopt = "ours") -> str:
     await forget_quiet(run_id)
     line = _line(taken, freed, found)
     changed = taken or freed or any(each.finished or each.removed for each in found.values())
-    return cast("str", Completed(name=None if changed else NOTHING_NEW, message=line, data=line))
+    return Completed(name=None if changed else NOTHING_NEW, message=line, data=line)
 
 
 async def free_lanes() -> list[str]:
-    """Free the lanes whose slot is taken by a run that is gone, and say why."""
+    """Free the lanes whose slot is held by a run that is gone, and return the reasons."""
     settings = load_settings()
     lines = []
     for account in sorted(settings.accounts):
@@ -87,7 +87,7 @@ async def free_lanes() -> list[str]:
 
 
 async def _settle_all(adopt: Adopt, before: dict[str, Reconciled]) -> dict[str, Reconciled]:
-    """What is found in every archive for every account, after what was found before."""
+    """The findings in every archive for every account, behind those of before."""
     settings = load_settings()
     found = {}
     for account in sorted(settings.accounts):

@@ -1,4 +1,4 @@
-"""Flow `register-bucket`: prove to Cloudflare that a bucket is ours."""
+"""Flow `register-bucket`: prove to Cloudflare that a bucket is yours."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from edgecap.stores import open_store
 async def register_bucket(bucket: str = DEFAULT, account: str = DEFAULT) -> str:
     """Pass Cloudflare's ownership challenge for a bucket, once, before its first full capture.
 
-    Cloudflare writes a challenge file into the bucket; the run reads it, sends its content back, and
-    waits until that is accepted, which may take ten minutes. A bucket that is registered already is
-    left as it is.
+    Cloudflare writes a challenge file into the bucket. The run reads it, sends its content back, and waits
+    until Cloudflare accepts it, which may take ten minutes. A bucket that is registered already is left as
+    it is.
 
     Args:
         bucket: Name of the bucket in the settings

@@ -8,6 +8,7 @@ from typing import Any, Literal, cast
 from prefect import flow, get_run_logger
 from prefect.artifacts import acreate_markdown_artifact
 from prefect.blocks.core import Block
+from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run as this_run
 from prefect.states import Cancelled, Completed, Failed
 
@@ -41,18 +42,18 @@ async def respond(
     plan: Plan,
     account: str = DEFAULT,
     archive: str = DEFAULT,
-) -> str:
+) -> State[str]:
     """Start the captures that an alert calls for, wait for them, and close the incident when it is over.
 
-    The receiver of alerts starts this; the plan is the policy's, decided when the alert arrived. At the
-    attack's start, simple captures reach back before it and full captures record it; at its end, simple
-    captures show what follows. One that fails never loses the others.
+    The receiver of alerts starts this flow, with the plan that the policy made when the alert arrived. At the
+    start of an attack, simple captures reach back before it, and full captures record it. At its end, simple
+    captures show what follows. A capture that fails does not affect the others.
 
     Args:
         incident: The incident's id, 32 hexadecimal digits
         event: Whether the attack began or ended
-        alert: What arrived
-        plan: What is to be captured, and why
+        alert: The alert that arrived
+        plan: What to capture, and why
         account: Name of the Cloudflare account in the settings
         archive: Name of the archive in the settings
     """
@@ -62,16 +63,16 @@ async def respond(
     try:
         await record_process(this_run.id)
         work = _start(noted, archive) if event == "start" else _end(noted, archive)
-        # In the warm process nobody else would notice that the run is cancelled.
+        # In the warm process nothing else would notice that the run is cancelled.
         message = await unless_cancelled(Watched(str(this_run.id), ""), work)
     except RunCancelled:
-        return cast("str", Cancelled(message="cancelled; captures that it started are runs of their own"))
+        return Cancelled(message="cancelled; captures that it started are runs of their own")
     except PREFECT_AWAY as error:
-        return cast("str", crashed(error))
+        return crashed(error)
     except EdgecapError as error:
         # Raised, the message would begin with Prefect's own words.
-        return cast("str", Failed(message=str(error), data=error))
-    return cast("str", Completed(message=message, data=message))
+        return Failed(message=str(error), data=error)
+    return Completed(message=message, data=message)
 
 
 async def _start(noted: IncidentEvent, archive: str) -> str:
@@ -93,7 +94,7 @@ async def _end(noted: IncidentEvent, archive: str) -> str:
 
 
 async def _see_out(opened: IncidentEvent, archive: str) -> str:
-    """Wait until it is over, and close it."""
+    """Wait until the incident is over, and close it."""
     settings = load_settings()
     until = opened.at + timedelta(seconds=settings.incidents.close_after)
     parts = await run_or_suspend(watch, opened.incident, archive, until)
@@ -105,7 +106,7 @@ async def _see_out(opened: IncidentEvent, archive: str) -> str:
 
 
 async def _show(opened: IncidentEvent, parts: list[Part], record: Incident | None = None) -> None:
-    with suppress(*PREFECT_AWAY):  # for the eye only
+    with suppress(*PREFECT_AWAY):  # the page is for people; the incident goes on without it
         await acreate_markdown_artifact(
             incident_page(opened, parts, record, links=_links()),
             key=f"incident-{opened.incident[:12]}",
@@ -124,5 +125,5 @@ async def _notify(blocks: list[str], opened: IncidentEvent, record: Incident) ->
             block = cast("Any", await Block.aload(name))
             page = incident_page(opened, record.captures, record, links=_links())
             await block.notify(page, subject=f"edgecap: {record}")
-        except Exception as error:  # noqa: BLE001 - the packets are kept, whoever could not be told
+        except Exception as error:  # noqa: BLE001 - a channel that fails must not fail the incident
             get_run_logger().error("Notification %s failed: %s", name, type(error).__name__)

@@ -1,11 +1,12 @@
-"""Flow `respond_to`: an alert as its product sent it, where no receiver of ours decides about it."""
+"""Flow `respond_to`: decide about an alert as its product sent it, without edgecap's receiver."""
 
 # No `from __future__ import annotations`: Prefect makes the form of the UI from the real types.
 import asyncio
 from datetime import UTC, datetime
-from typing import Literal, cast
+from typing import Literal
 
 from prefect import flow
+from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run as this_run
 from prefect.states import Completed, Failed
 from pydantic import AwareDatetime
@@ -35,16 +36,16 @@ async def respond_to(
     received: AwareDatetime | None = None,
     account: str = DEFAULT,
     archive: str = DEFAULT,
-) -> str:
-    """Decide about an alert by the policy, and start the flow respond for what it calls for.
+) -> State[str]:
+    """Decide about an alert by the policy, and start the flow respond if it calls for captures.
 
-    For Prefect Cloud, whose webhook hands over the payload: who sent it was found out there. With a receiver
-    of edgecap's, this is not needed: it decides itself, sooner, and also keeps cooldowns and budgets.
+    This is for Prefect Cloud, whose webhook authenticates the sender and hands over the payload. It is not
+    needed with edgecap's own receiver, which decides by itself, sooner, and also keeps cooldowns and budgets.
 
     Args:
         source: The product that sent it
         payload: The body as the product sent it: JSON as text
-        received: When it arrived; when this run was to start if not given
+        received: When it arrived; if not given, the time at which this run was to start
         account: Name of the Cloudflare account in the settings
         archive: Name of the archive in the settings
     """
@@ -53,12 +54,12 @@ async def respond_to(
         taken = await asyncio.to_thread(_understand, source, payload, received or _due())
         told = [f"{alert}: {await enter_alert(alert, plan, account, archive)}" for alert, plan in taken]
     except PREFECT_AWAY as error:
-        return cast("str", crashed(error))
+        return crashed(error)
     except EdgecapError as error:
         # Raised, the message would begin with Prefect's own words.
-        return cast("str", Failed(message=str(error), data=error))
+        return Failed(message=str(error), data=error)
     message = "; ".join(told) or "a test message, which starts nothing"
-    return cast("str", Completed(message=message, data=message))
+    return Completed(message=message, data=message)
 
 
 def _understand(source: str, payload: str, received: datetime) -> list[tuple[Alert, Plan]]:
@@ -75,6 +76,6 @@ def _understand(source: str, payload: str, received: datetime) -> list[tuple[Ale
 
 
 def _due() -> datetime:
-    """The same for a run that is taken up again."""
+    """When the run was to start: the same time if it is taken up again."""
     due: datetime | None = this_run.scheduled_start_time
     return due or datetime.now(UTC)

@@ -31,7 +31,7 @@ _KEY = re.compile(r"[^a-z0-9]+")  # what Prefect does not take in an artifact's 
 
 
 class EntrySummary(BaseModel):
-    """What a run returns: enough to find the entry, and to tell whether it holds what was hoped for."""
+    """The result of a run: where the entry is, and how much it holds."""
 
     capture_id: str
     where: str
@@ -43,7 +43,7 @@ class EntrySummary(BaseModel):
     verdict: str = ""
 
     def __str__(self) -> str:
-        """One line for the run's state: how much, what it looks like, where it lies."""
+        """One line for the run's state: how much, the verdict, and where the entry is."""
         flags = f" ({', '.join(self.flags)})" if self.flags else ""
         files = f"{self.files} file{'' if self.files == 1 else 's'}"
         verdict = f" {self.verdict}" if self.verdict else ""
@@ -69,7 +69,7 @@ async def archive_entry(
         intent: the journal's record of the decision.
         ended: the capture with its final status.
         fetched: the files, in the archive already.
-        derived: what was made of them, likewise.
+        derived: the files that were made of them, in the archive already.
 
     Raises:
         ObjectExists: the capture has an entry already, with other packets.
@@ -104,12 +104,12 @@ async def archive_entry(
 
 
 async def close_intent(intent_id: str, archive: str, error: EdgecapError) -> None:
-    """Write down that an intent is over, if its run's failure settles that; else it is left to `reconcile`.
+    """End the intent of a run that failed, if the failure is final; else it is left to `reconcile`.
 
-    A capture that ended without packets is over, and so is a request that was refused for good. What failed
-    for another reason after it was accepted, or may have been, can still be brought in.
+    A capture that ended without packets is over, and so is a request that was refused for good. After any
+    other failure of a capture that was accepted, or may have been, its packets can still be imported.
     """
-    with suppress(EdgecapError):  # the run fails for the reason that it has, not for this
+    with suppress(EdgecapError):  # the run's own error counts, not this one
         journal = Journal(open_store(load_settings().archive(archive)))
         record = await asyncio.to_thread(journal.follow, intent_id)
         if record is None or record.ended or isinstance(error, (*PASSING, OutcomeUnknown)):
@@ -117,7 +117,7 @@ async def close_intent(intent_id: str, archive: str, error: EdgecapError) -> Non
         if record.accepted and not isinstance(error, CaptureFailed):
             return
         if not record.accepted and record.unsettled:
-            return  # whatever the run failed with, its POST may have started a capture
+            return  # its POST may have started a capture, whatever its error is
         ended = Ended(
             outcome="failed" if record.accepted else "never-accepted",
             reason=str(error),

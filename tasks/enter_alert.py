@@ -30,16 +30,16 @@ from tasks.runtime.warm_runner import tell
     retry_condition_fn=passing,
 )
 async def enter_alert(alert: Alert, plan: Plan, account: str, archive: str) -> str:
-    """Have an alert's incident begin or end, if it is news; the same alert again changes nothing.
+    """Begin or end an alert's incident. The same alert again changes nothing.
 
     Args:
-        alert: what arrived.
-        plan: what was decided about it.
+        alert: the alert that arrived.
+        plan: the policy's decision about it.
         account: name of the account in the settings.
         archive: name of the archive in the settings.
 
     Returns:
-        What it came to, in a few words.
+        What was done, in a few words.
     """
     incidents = Incidents(open_store(load_settings().archive(archive)))
     entered = await asyncio.to_thread(enter, incidents, alert, plan, account=account, at=datetime.now(UTC))

@@ -29,7 +29,7 @@ class Throughput:
     interruption: Interruption = field(default_factory=current)
 
     def add(self, count: int) -> None:
-        """Count bytes; threads may interleave, and the sum is only for people.
+        """Count bytes. Several threads may do so at once; the sum is only for people.
 
         Raises:
             Interrupted: the run is cancelled.
@@ -90,6 +90,6 @@ async def fetch(order: CaptureOrder, intent: Intent, capture: Capture) -> Fetchi
     for file in fetched.files:
         if file.flags:
             log.warning(
-                "%s is flagged %s: %s", file.name, ", ".join(file.flags), file.damage or "kept as it came"
+                "%s is flagged %s: %s", file.name, ", ".join(file.flags), file.damage or "kept unchanged"
             )
     return fetched

@@ -27,15 +27,13 @@ from tasks.runtime.warm_runner import KEEPS_PROCESS, tell
 
 DEPLOYMENT = "capture/alert"
 WAITING_FOR_CAPTURES, WAITING_FOR_END = "WaitingForCaptures", "WaitingForEnd"
-SOON = timedelta(seconds=5)  # what is due within it is in a hurry
+SOON = timedelta(seconds=5)  # a run that is due within this time is started at once
 LOOK_FIRST, LOOK_MOST = 1.0, 5.0  # seconds between two looks, growing
 SETTLED = timedelta(seconds=2)  # for the state of a run that is about to end
-ASLEEP_AFTER = 20  # seconds; who still works then looks often enough
-FALL_BACK = timedelta(
-    minutes=5
-)  # a capture that ends wakes its incident; this is for what dies before it can
+ASLEEP_AFTER = 20  # seconds; a run that still works after that looks often enough
+FALL_BACK = timedelta(minutes=5)  # a capture that ends wakes its incident, unless its run dies before that
 _OPEN = in_state(StateType.SCHEDULED, StateType.PENDING, StateType.RUNNING, StateType.PAUSED)
-_TO_STOP = ("pending", "running")  # what is being converted makes room by itself, and cannot be stopped
+_TO_STOP = ("pending", "running")  # a capture in conversion makes room by itself, and cannot be stopped
 
 
 @task(
@@ -47,7 +45,7 @@ _TO_STOP = ("pending", "running")  # what is being converted makes room by itsel
     retry_condition_fn=passing_soon,
 )
 async def write_down(event: str, noted: IncidentEvent, archive: str) -> IncidentEvent:
-    """Write down how an incident begins, or ends, before anything follows from it; what was first stands.
+    """Write down how an incident begins or ends, before anything else is done. The first record stands.
 
     Args:
         event: `start` or `end`.
@@ -62,7 +60,7 @@ async def write_down(event: str, noted: IncidentEvent, archive: str) -> Incident
 
 
 async def how_it_began(noted: IncidentEvent, archive: str) -> IncidentEvent:
-    """How the incident of an end began; the end itself if the archive has no beginning.
+    """The record of how an incident began; that of its end if the archive has none.
 
     Raises:
         StoreError: the archive cannot be read.
@@ -80,7 +78,7 @@ async def how_it_began(noted: IncidentEvent, archive: str) -> IncidentEvent:
     retry_condition_fn=passing,
 )
 async def start_captures(noted: IncidentEvent, archive: str) -> list[str]:
-    """Make a run for each planned capture, once, and have those that are due taken up at once.
+    """Make a run for each planned capture, once, and start those that are due at once.
 
     Args:
         noted: the plan.
@@ -129,10 +127,10 @@ def is_due(run: FlowRun) -> bool:
 
 @task(name="make room", task_run_name="make room", cache_policy=NO_CACHE)
 async def make_room(noted: IncidentEvent, archive: str) -> str:
-    """Stop the full capture that a schedule started, if one holds up this incident's.
+    """Stop a schedule's full capture if it holds up a capture of this incident.
 
-    What Cloudflare saved of it by then is kept and marked. People's own, and those of other incidents, are
-    left alone. What goes wrong is only logged: the incident's capture waits for its turn then.
+    The packets that Cloudflare has saved are kept and flagged. Captures that people started, and those of
+    other incidents, are left alone. An error is only logged: then the incident's capture waits for its turn.
 
     Args:
         noted: the plan.
@@ -185,15 +183,15 @@ def _of_a_schedule(journal: Journal, captures: set[str]) -> str:
     retry_condition_fn=passing_soon,
 )
 async def watch(incident: str, archive: str, until: datetime) -> list[Part] | Waiting:
-    """Look until every capture of the incident is over, and the incident is, or nobody will tell any more.
+    """Wait until every capture of the incident is over, and the attack's end has arrived or is overdue.
 
     Args:
         incident: its id.
         archive: name of the archive in the settings.
-        until: when an end that nobody told is waited for no longer, aware.
+        until: how long to wait for the attack's end, aware.
 
     Returns:
-        What became of the captures; or until when to wait, if that is worth ending the process for.
+        The outcome of each capture; or until when to wait, if that is worth ending the process for.
     """
     store = open_store(load_settings().archive(archive))
     incidents, outcomes = Incidents(store), Outcomes(store)
@@ -236,7 +234,7 @@ async def close(opened: IncidentEvent, parts: list[Part], archive: str) -> tuple
 
     Args:
         opened: how it began.
-        parts: what became of its captures.
+        parts: the outcomes of its captures.
         archive: name of the archive in the settings.
 
     Returns:
@@ -259,7 +257,7 @@ async def close(opened: IncidentEvent, parts: list[Part], archive: str) -> tuple
 
 
 async def notify_incident(part: IncidentPart, archive: str) -> None:
-    """A capture of an incident is over: if it was the last one, have the incident look. Never fails."""
+    """Wake an incident if the capture that has just ended was its last one. Never fails."""
     with suppress(EdgecapError, *PREFECT_AWAY):
         store: Store = open_store(load_settings().archive(archive))
         incidents = Incidents(store)
@@ -274,12 +272,12 @@ async def notify_incident(part: IncidentPart, archive: str) -> None:
 
 
 async def wake_incident(incident: str, myself: str, *, ended: bool, at: datetime | None = None) -> bool:
-    """Have the run that opened an incident look again; False if none is open.
+    """Wake the run that opened an incident, so that it looks again; False if there is none.
 
     Args:
         incident: its id.
-        myself: the id of the run that asks, which is not meant.
-        ended: whether its end is known; else a run that waits for that has nothing new to see.
+        myself: the id of the run that asks; it is left out.
+        ended: whether the attack's end is known; if not, a run that waits for it sleeps on.
         at: when, aware; now if not given.
     """
     async with get_client() as client:
@@ -290,13 +288,13 @@ async def wake_incident(incident: str, myself: str, *, ended: bool, at: datetime
             state = run.state
             if state.type == StateType.SCHEDULED:
                 soon = at or datetime.now(UTC)
-                # Who wakes sooner may be starting already, and two processes would come of it.
+                # A run that wakes sooner may be starting already: another wake would start a second process.
                 sleeps = (state.state_details.scheduled_time or soon) > soon + PREFETCH
                 if not sleeps or (state.name == WAITING_FOR_END and not ended):
                     return True
                 if await wake(client, run, at=soon):
                     return True
-            # It may have looked for the last time, and be about to sleep; or it is being cancelled.
+            # It may have looked for the last time and be about to sleep, or it is being cancelled.
             await asyncio.sleep(1)
     return True
 

@@ -1,4 +1,4 @@
-"""What became of an incident's captures: by the journal, and where it is silent by their runs."""
+"""The outcomes of an incident's captures: from the journal, and if it has none, from their runs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _OVER = [StateType.COMPLETED, StateType.FAILED, StateType.CANCELLED]
 
 
 class Outcomes:
-    """What became of the captures of one incident; what is over is not looked at again.
+    """The outcomes of one incident's captures. A capture that is over is not looked at again.
 
     Args:
         store: the archive.
@@ -39,7 +39,7 @@ class Outcomes:
         return f"<Outcomes [{len(self._over)} over]>"
 
     async def look(self, noted: Sequence[IncidentEvent]) -> list[Part]:
-        """What became of each capture that was planned, in the order of the plans.
+        """The outcome of each planned capture, in the order of the plans.
 
         Raises:
             StoreError: the archive cannot be read.
@@ -72,7 +72,7 @@ class Outcomes:
 
 
 def _is_lost(record: JournalRecord | None, since: datetime) -> bool:
-    """Whether nothing more will come of a request whose run is over, unless a person sees to it."""
+    """Whether a request whose run is over will lead to nothing more, unless a person sees to it."""
     if record is None:
         return True
     return record.accepted is None and datetime.now(UTC) - since > TAKEN_UP_WITHIN

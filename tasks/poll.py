@@ -37,7 +37,7 @@ class FinalCapture:
 @task(
     name="poll",
     task_run_name="poll",
-    # A look at a capture that is not final must not be remembered, and another look at a final one is cheap.
+    # A look at a capture that is not final must not be cached, and another look at a final one is cheap.
     cache_policy=NO_CACHE,
     retries=TRIES,
     retry_delay_seconds=DELAYS,
@@ -103,7 +103,7 @@ async def poll(order: CaptureOrder, capture: Capture) -> FinalCapture | Waiting:
             await aupdate_progress_artifact(artifact, plan.progress(), description=f"{request}: {now.status}")
         await aupdate_progress_artifact(artifact, 100.0, description=f"{request}: {now.status}")
         if isinstance(request, FullRequest):
-            with suppress(httpx.HTTPError):  # the next one looks by itself, only later
+            with suppress(httpx.HTTPError):  # the next run looks by itself, only later
                 await Queue("full", sign_in.lanes).call_next(
                     at=datetime.now(UTC), patience=timedelta(seconds=timing.urgent_after)
                 )

@@ -1,4 +1,4 @@
-"""Task `settle`: finish or clean what was left behind, for one account and one archive."""
+"""Task `settle`: finish or remove what runs left behind, for one account and one archive."""
 
 from __future__ import annotations
 
@@ -21,11 +21,9 @@ from tasks.runtime.lane_queue import Queue
 from tasks.runtime.recovery import life_of
 from tasks.runtime.retry import DELAYS, TRIES, passing
 
-STOP_WAIT = timedelta(
-    minutes=2
-)  # for a stopped capture to be converted; what takes longer is the next time's
+STOP_WAIT = timedelta(minutes=2)  # for a stopped capture to be converted; else the next reconcile takes it
 
-CANCELLED_SINCE = timedelta(minutes=30)  # who was cancelled before is found by the journal
+CANCELLED_SINCE = timedelta(minutes=30)  # runs that were cancelled earlier are found by the journal
 
 
 @task(
@@ -37,9 +35,10 @@ CANCELLED_SINCE = timedelta(minutes=30)  # who was cancelled before is found by 
     retry_condition_fn=passing,
 )
 async def stop_cancelled() -> None:
-    """Stop what Cloudflare still captures for runs that were cancelled moments ago, or are being cancelled.
+    """Stop the full captures of runs that were cancelled in the last half hour, or are being cancelled.
 
-    One attempt each; what cannot be stopped now is stopped when its intent is settled, or the next time.
+    One attempt each. A capture that cannot be stopped now is stopped when its intent is settled, or by the
+    next reconcile.
     """
     log = get_run_logger()
     for cancelled in await _cancelled(datetime.now(UTC) - CANCELLED_SINCE):
@@ -71,7 +70,7 @@ async def _cancelled(since: datetime) -> list[Cancelled]:
     retry_condition_fn=passing,
 )
 async def settle(account: str, archive: str, adopt: Adopt) -> Reconciled:
-    """Look at what the journal, the API and the archive hold, and make them agree.
+    """Compare the journal, the API and the archive, and finish what dead runs left.
 
     Args:
         account: name of the account in the settings.
@@ -92,7 +91,7 @@ async def settle(account: str, archive: str, adopt: Adopt) -> Reconciled:
     for finding in found.findings:
         log.info("%s", finding)
     if found.findings:
-        # What was stopped or given up may have freed the lane long before anybody expects it.
+        # A capture that was stopped or given up may have freed the lane earlier than its waiters expect.
         patience = timedelta(seconds=settings.timing.urgent_after)
         await Queue("full", sign_in.lanes).call_next(at=datetime.now(UTC), patience=patience)
     return found

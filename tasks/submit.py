@@ -44,7 +44,7 @@ from tasks.runtime.suspend import WAITING_FOR_LANE, Waiting, mark_running, mark_
 
 EARLIEST = 15.0  # seconds; Prefect's workers look ten ahead
 SHORTEST_NAP = 0.1  # seconds
-LONGEST_NAP = 30.0  # seconds; somebody may have stopped the capture that we wait for
+LONGEST_NAP = 30.0  # seconds; the running capture may have been stopped meanwhile
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Submitted:
 @task(
     name="submit",
     task_run_name="submit",
-    # The journal remembers what was submitted, and a turn that has not come must not be remembered.
+    # The journal remembers what was submitted. A turn that has not come must not be cached.
     cache_policy=NO_CACHE,
     retries=TRIES,
     retry_delay_seconds=DELAYS,
@@ -77,7 +77,7 @@ async def submit(order: CaptureOrder) -> Submitted | Waiting:
 
     Raises:
         EdgecapError: bad input, or the API refused for good.
-        TooLate: it is late, and late ones are not wanted.
+        TooLate: a full capture is late, and its order says to skip late ones.
     """
     try:
         return await _submit(order)
@@ -106,7 +106,7 @@ async def _submit(order: CaptureOrder) -> Submitted | Waiting:
             check_request(request, settings.bounds, now=datetime.now(UTC))
             await asyncio.to_thread(require_writable, store)
             intent = await _decide(order, settings, client, run)
-            # Before what may fail since Cloudflare is away: its window is kept, whenever that is back.
+            # Before any step that needs Cloudflare: the window is kept, however long Cloudflare is away.
             intent = await asyncio.to_thread(Journal(store).begin, intent)
         else:
             intent = record.intent
@@ -143,18 +143,18 @@ async def _may_have_posted(order: CaptureOrder) -> bool:
         store = open_store(load_settings().archive(order.archive))
         record = await asyncio.to_thread(Journal(store).follow, order.intent_id)
     except StoreError:
-        return True  # for all that is known
+        return True  # the journal cannot tell
     if record is None:
         return False
     return bool(record.accepted or record.unsettled)
 
 
 async def _check_still_wanted(order: CaptureOrder) -> None:
-    """Cloudflare or the archive is away: give up what would come too late, unless it may have been posted.
+    """Give up an order that is too late while a service is away, unless it may have been posted.
 
     Raises:
-        WindowTooOld: the packets are forgotten.
-        TooLate: a full capture is late, and late ones are not wanted.
+        WindowTooOld: Cloudflare no longer has the packets.
+        TooLate: a full capture is late, and its order says to skip late ones.
     """
     if await _may_have_posted(order):
         return
@@ -178,7 +178,7 @@ def _check_time(order: CaptureOrder, timing: Timing) -> None:
 
 
 async def _check_bucket(request: SimpleRequest | FullRequest, settings: Settings, client: Client) -> None:
-    """Find out what would make a full capture useless before it is asked for."""
+    """Check, before a full capture is asked for, that its packets can be delivered and read."""
     if isinstance(request, FullRequest):
         bucket = settings.bucket(request.bucket)
         await asyncio.to_thread(open_store(bucket).check)
@@ -196,13 +196,13 @@ async def _decide(order: CaptureOrder, settings: Settings, client: Client, run: 
     if ends and (early := clock.until(ends).total_seconds()) > 0:
         # A worker starts runs ahead of time, and the window that was meant ends when the run was scheduled.
         await asyncio.sleep(min(early, EARLIEST))
-    # What is wanted now was wanted when it could not be written down, too.
+    # After an outage the window is that of its beginning: the capture was wanted then.
     now = outage.since if (outage := outage_of(run)) else clock.now()
     return decide(order, settings, now=now)
 
 
 class _InLine:
-    """A run on its way to its turn: what the others and the UI see of it."""
+    """A run that waits for its turn, as the other runs and the UI see it."""
 
     def __init__(
         self,
@@ -223,17 +223,17 @@ class _InLine:
 
     @property
     def me(self) -> Waiter:
-        """The run as it stands in line now."""
+        """The run's place in line, as of now."""
         return replace(self._waiter, wakes=datetime.now(UTC))
 
     async def wait(self, turn: Admission) -> Waiting | None:
-        """Wait for a turn that is near; return until when, if it is not."""
+        """Wait for a turn that is near; if it is not, return until when to wait without a process."""
         nap = max(SHORTEST_NAP, self._clock.until(turn.at).total_seconds())
         at = datetime.now(UTC) + timedelta(seconds=nap)
         waiting = Waiting(WAITING_FOR_LANE, at, f"Waiting for the {self._kind} lane: {turn.reason}")
         await self._queue.join(self._run, self._waiter)
         is_first = not turn.ahead
-        # All waits as the first together: somebody who is faster each time must not make it wait for ever.
+        # The waits as the first in line count together: faster runs must not keep it waiting for ever.
         self._waited = self._waited if is_first else 0.0
         if self._waited + nap > patience(self._run, is_first=is_first):
             return waiting
@@ -247,13 +247,13 @@ class _InLine:
         return None
 
     async def started(self, outcome: Started) -> None:
-        """Leave the line, and tell whoever is next when to come."""
+        """Leave the line, and wake the next run in time."""
         capture = outcome.capture
         log = get_run_logger()
         log.info("%s capture %s", "Adopted" if outcome.adopted else "Cloudflare accepted", capture.id)
         if outcome.intent.repeats:
             log.warning(
-                "Capture %s repeats intent %s: nobody can tell whether that one was accepted, so its window "
+                "Capture %s repeats intent %s: it is unknown whether that one was accepted, so its window "
                 "is asked for again",
                 capture.id,
                 outcome.intent.repeats,
@@ -266,7 +266,7 @@ class _InLine:
         if self._kind == "simple":
             free = (capture.submitted or now) + timedelta(seconds=self._timing.simple_spacing)
         wait = max(timedelta(), self._clock.until(free))
-        with suppress(*PASSING, httpx.HTTPError):  # the next one looks by itself, only later
+        with suppress(*PASSING, httpx.HTTPError):  # the next run looks by itself, only later
             await self._queue.call_next(
                 at=datetime.now(UTC) + wait,
                 patience=timedelta(seconds=self._timing.urgent_after),

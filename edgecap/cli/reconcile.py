@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Literal
+from typing import Literal, cast
 
 from edgecap.cli.options import Json
 from edgecap.cli.output import console, print_json
@@ -29,4 +29,5 @@ def reconcile(*, adopt: Literal["ours", "all"] = "ours", json: Json = False) -> 
 async def _run(adopt: Literal["ours", "all"]) -> str:
     from flows.reconcile import reconcile as flow  # noqa: PLC0415 - Prefect takes seconds to import
 
-    return await flow(adopt)
+    # The flow returns a state, and Prefect hands over its result: Prefect's types do not know that.
+    return cast("str", await flow(adopt))
