@@ -8,23 +8,23 @@ PYTHON ?= python3
 UV_VERSION := 0.13.9
 VENV := .venv
 BIN := $(VENV)/bin
-# Independent judges of our own packet code, programs that make real traffic, a browser that looks at reports.
+# Other implementations to check our packet code against, programs that make real traffic, a browser for reports.
 TEST_PROGRAMS := capinfos tshark tcpdump ping chromium
 TEST_PACKAGES := wireshark-common tshark tcpdump iputils-ping chromium
 ALERTMANAGER := $(VENV)/debian/.alertmanager
 INSTALL := $(BIN)/python deployments/install.py
 
-# The tests with real servers and real time, by which a busy machine is felt.
+# The tests with real servers and real time, which a busy machine slows down.
 SLOW := tests/flows tests/e2e tests/deployments tests/edgecap/cli/test_capture.py tests/edgecap/reconcile \
   tests/edgecap/captures/test_submission.py tests/edgecap/cloudflare tests/edgecap/simulator tests/edgecap/stores
 
-# Neither the Prefect server nor its client reports home from a test or a demo.
+# No telemetry from the Prefect server and client in tests and demos.
 export DO_NOT_TRACK := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
 .PHONY: help setup setup-dev apt demo test test-fast stress-test search fuzz mutants lint types bench bench-fetch bench-gcs bench-packets bench-overhead bench-lanes bench-receiver bench-alerts bench-cancel bench-database faults canary postgresql lock clean
 
-help: ## what there is to make
+help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
 
 setup: $(VENV)/.installed ## .venv with the edgecap command in it
@@ -37,7 +37,7 @@ $(BIN)/uv:
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 
-# Compiled here, since each run is a process of its own: without bytecode it takes seconds more to start.
+# Compile bytecode: each run is a separate process, and without bytecode it starts seconds later.
 $(VENV)/.installed: requirements.lock pyproject.toml setup.py $(wildcard edgecap/packets/native/*.c edgecap/packets/native/*.h) | $(BIN)/uv
 	@echo '#include <Python.h>' | cc -fsyntax-only -x c $$($(BIN)/python -c 'import sysconfig; print("-I" + sysconfig.get_path("include"))') - 2>/dev/null || \
 	  deployments/debian.sh "a C compiler with Python's headers" gcc libc6-dev python3-dev
@@ -52,7 +52,7 @@ $(VENV)/.installed-dev: requirements-dev.lock $(VENV)/.installed
 	@$(INSTALL) --compile-bytecode --require-hashes -r requirements-dev.lock
 	@touch $@
 
-# In an environment of its own: it wants older versions of what edgecap stands on.
+# In a separate environment: it needs older versions of edgecap's dependencies.
 $(VENV)/mitmproxy/.installed: requirements-mitmproxy.lock | $(BIN)/uv
 	@echo "setup: installing mitmproxy, for the tests of proxies"
 	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(VENV)/mitmproxy
@@ -63,8 +63,8 @@ apt: $(ALERTMANAGER) ## Debian packages the tests need (tshark, capinfos, tcpdum
 	@missing=""; for p in $(TEST_PROGRAMS); do command -v $$p >/dev/null || missing="$$missing $$p"; done; \
 	[ -z "$$missing" ] || deployments/debian.sh "$${missing# }" $(TEST_PACKAGES)
 
-# Unpacked and not installed: the package's service would listen on this machine from then on. The program reads
-# its templates at a fixed place of an installed package; of the same length, the place is below the folder it runs in.
+# Unpacked and not installed: the package would start a service. The program reads its templates from a fixed path;
+# the path is replaced by one of the same length, relative to the working folder.
 $(ALERTMANAGER): | $(BIN)/uv
 	@echo "setup: fetching prometheus-alertmanager from Debian"
 	@mkdir -p $(VENV)/debian; cd $(VENV)/debian; \
@@ -74,26 +74,26 @@ $(ALERTMANAGER): | $(BIN)/uv
 	LC_ALL=C sed -i 's|/usr/share/prometheus/alertmanager|usr//share/prometheus/alertmanager|g' usr/bin/prometheus-alertmanager
 	@touch $@
 
-demo: setup ## the main job, for real, on this machine (ONCE=1: run it once and leave)
+demo: setup ## show the main job on this machine (ONCE=1: run it once and exit)
 	@$(BIN)/edgecap demo $(if $(ONCE),--once)
 
 test: setup-dev apt lint types ## lint, types and all tests
 	@$(BIN)/pytest -n 4 --dist loadgroup --durations=15 --durations-min=1
 
-test-fast: setup-dev ## the tests that need no server
+test-fast: setup-dev ## the tests without servers
 	@$(BIN)/pytest -n 2 -m "not prefect and not e2e"
 
-stress-test: setup-dev apt ## the tests that run servers, three times, beside programs that keep the machine busy (TIMES=3, LOAD=6)
+stress-test: setup-dev apt ## the tests with servers, three times, under CPU load (TIMES=3, LOAD=6)
 	@$(BIN)/python -m tests.stress $(if $(TIMES),--times $(TIMES)) $(if $(LOAD),--load $(LOAD)) \
 	  $(BIN)/pytest -n 2 --dist loadgroup $(or $(ONLY),$(SLOW))
 
-search: setup-dev ## the tests of properties and state machines on inputs of their own making, for an hour
+search: setup-dev ## property and state machine tests with random inputs, for an hour
 	@$(BIN)/pytest -n 2 --dist loadgroup --hypothesis-profile=long -m "not prefect and not e2e" -k 'not ceph' $(ONLY)
 
-fuzz: setup-dev ## any bytes as files of packets, for SECONDS=600 (needs atheris: Python below 3.14)
+fuzz: setup-dev ## fuzz the packet parsers for SECONDS=600 (needs atheris: Python below 3.14)
 	@$(BIN)/python -m tests.fuzz.packets --seconds $(or $(SECONDS),600) --seed $(or $(SEED),1)
 
-mutants: setup-dev ## what posts, adopts and waits, with one thing wrong at a time: do tests notice? (ONLY=lanes,line MOST=50)
+mutants: setup-dev ## mutation tests of the modules that post, adopt and wait (ONLY=lanes,line MOST=50)
 	@$(BIN)/python -m tests.mutants --only '$(ONLY)' --most $(or $(MOST),0)
 
 lint: setup-dev
@@ -103,12 +103,12 @@ lint: setup-dev
 types: setup-dev
 	@$(BIN)/mypy
 
-bench: bench-fetch bench-packets bench-overhead ## fetching beside s5cmd, packets beside capinfos, tshark and mergecap, and what edgecap adds to a capture
+bench: bench-fetch bench-packets bench-overhead ## fetching compared with s5cmd, packets with capinfos, tshark and mergecap; overhead of a capture
 
 bench-fetch: setup-dev
 	@$(BIN)/python -m benches.fetch
 
-bench-gcs: setup-dev ## reading from GCS beside the ways of Google's library
+bench-gcs: setup-dev ## reading from GCS compared with Google's library
 	@$(BIN)/python -m benches.gcs_reading
 
 bench-packets: setup-dev apt
@@ -117,29 +117,29 @@ bench-packets: setup-dev apt
 bench-overhead: setup-dev
 	@$(BIN)/python -m benches.overhead
 
-bench-lanes: setup-dev ## lanes at the real clock: how well they are used, what waiting costs (40 minutes)
+bench-lanes: setup-dev ## lanes in real time: utilisation and cost of waiting (40 minutes)
 	@$(BIN)/python -m benches.lanes
 
-bench-receiver: setup-dev ## alerts: how soon they are answered 202, at 200 a second
+bench-receiver: setup-dev ## alerts: time to the answer 202, at 200 a second
 	@$(BIN)/python -m benches.receiver
 
 bench-cancel: setup-dev ## 50 full captures cancelled at random moments under load: seconds to the stop (25 minutes)
 	@$(BIN)/python -m benches.cancel
 
-bench-alerts: setup-dev ## alerts: how soon one becomes a capture, and after Prefect was away
+bench-alerts: setup-dev ## alerts: time to the capture, also after an outage of Prefect
 	@$(BIN)/python -m benches.alerts
 
-bench-database: setup-dev postgresql ## SQLite beside PostgreSQL below Prefect's server: start, memory, a burst of 50 runs
+bench-database: setup-dev postgresql ## SQLite and PostgreSQL as Prefect's database: start, memory, a burst of 50 runs
 	@$(BIN)/python -m benches.database
 
-# docs/faults.jsonl keeps what was played, at which commit, and the next run goes on from there;
-# AGAIN=violations, older or all plays such of them again.
-faults: setup-dev apt postgresql ## the fault matrix, and docs/faults.md from it; goes on where it ended (SEED=1, SITES=6, ONLY='pattern', AGAIN=all)
+# docs/faults.jsonl records each case and its commit, and the next run continues from there;
+# AGAIN=violations, older or all repeats those cases.
+faults: setup-dev apt postgresql ## the fault matrix, and docs/faults.md from it; continues where it stopped (SEED=1, SITES=6, ONLY='pattern', AGAIN=all)
 	@$(BIN)/python -m tests.faults --seed $(or $(SEED),1) --sites $(or $(SITES),6) \
 	  --results '$(or $(RESULTS),docs/faults.jsonl)' --resume $(if $(AGAIN),--again $(AGAIN)) $(if $(ONLY),--only '$(ONLY)') --report docs/faults.md
 
-# In an environment of its own: the newest Prefect that resolves, with what its server stands on; all else as locked.
-canary: setup-dev ## the tests that need Prefect against the newest there is, beyond the pins: what broke? (ONLY=tests/canary)
+# In a separate environment: the newest Prefect that resolves, with its server's dependencies; all else as locked.
+canary: setup-dev ## the Prefect tests against the newest Prefect, beyond the pins (ONLY=tests/canary)
 	@mkdir -p $(VENV)/canary; cp requirements-dev.lock $(VENV)/canary/requirements.lock
 	@$(BIN)/python -m tests.canary.newest >$(VENV)/canary/requirements.in
 	@$(INSTALL) --uv pip compile $(VENV)/canary/requirements.in --python $(BIN)/python --no-header --quiet \
@@ -150,7 +150,7 @@ canary: setup-dev ## the tests that need Prefect against the newest there is, be
 	@grep -E '^(prefect|fastapi|sqlalchemy)==' $(VENV)/canary/requirements.lock | xargs echo "canary:"
 	@$(VENV)/canary/env/bin/pytest -n 2 --dist loadgroup --tb=short $(or $(ONLY),tests/canary tests/tasks tests/deployments tests/flows)
 
-# Without a service of its own: the matrix starts one in a folder that goes afterwards.
+# Without its service: the matrix starts a server in a temporary folder.
 postgresql:
 	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || { \
 	  echo "setup: installing PostgreSQL from Debian"; \
@@ -162,7 +162,7 @@ postgresql:
 	  DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -qq --no-install-recommends postgresql >/dev/null; \
 	}
 
-lock: $(BIN)/uv ## resolve the lock files anew
+lock: $(BIN)/uv ## update the lock files
 	@$(INSTALL) --uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --quiet \
 	  --extra demo --group dev -o requirements-dev.lock
 	@$(INSTALL) --uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --quiet \
@@ -170,5 +170,5 @@ lock: $(BIN)/uv ## resolve the lock files anew
 	@echo mitmproxy==11.0.2 | $(INSTALL) --uv pip compile - --universal --python-version 3.11 --generate-hashes --no-header --quiet \
 	  -o requirements-mitmproxy.lock
 
-clean: ## forget the environment and all state of demo and tests; that of `edgecap up` stays
+clean: ## remove the environment and all state of demo and tests; keeps that of `edgecap up`
 	@rm -rf $(VENV) .edgecap/demo .edgecap/demo-prefect.db .fuzz .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
