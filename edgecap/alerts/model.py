@@ -1,4 +1,4 @@
-"""An alert, whoever sent it: what happened, to which address, since when, and what makes it the same."""
+"""An alert from any source: what happened, to which address, since when, and which alerts are the same."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 Event = Literal["start", "end", "other"]
-"""`start`: it began, or goes on. `end`: it is over. `other`: news about it that calls for no packets."""
+"""`start`: the attack began, or is still going on. `end`: it is over. `other`: news that needs no packets."""
 
 Severity = Literal["critical", "high", "medium", "low", "info", "unknown"]
 
@@ -26,8 +26,8 @@ Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 class Alert(BaseModel):
     """One alert. Only `source`, `kind`, `event`, `identity`, `incident` and `received` are always known.
 
-    What a payload lacked is None or empty; what it had and could not be used is in `notes`, in words. All
-    text is without the secrets that can be recognised, and so is `raw`.
+    A field that the payload lacks is None or empty. A value that could not be used is described in `notes`.
+    Recognisable secrets are removed from all texts and from `raw`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, title="Alert")
@@ -36,10 +36,10 @@ class Alert(BaseModel):
     kind: str = Field(description="The alert's type in the source's own words")
     event: Event = Field(description="Whether it began, ended, or neither")
     severity: Severity = Field("unknown", description="On one scale for all sources")
-    identity: str = Field(description="The same for the same alert, however often it is sent; 32 hex digits")
+    identity: str = Field(description="Equal each time the same alert is sent; 32 hex digits")
     incident: str = Field(
-        description="Joins the start and the end of one attack; 32 hex digits. Sources that know things "
-        "and not attacks use it again: a start after its end is a new incident"
+        description="Joins the start and the end of one attack; 32 hex digits. Sources that report the "
+        "state of a thing use it again: a start after its end is a new incident"
     )
     received: Moment = Field(description="When it reached us, UTC")
     started: Moment | None = Field(None, description="When the attack began, UTC, if the alert says so")
@@ -59,18 +59,19 @@ class Alert(BaseModel):
     title: str = Field("", description="One line for people")
     text: str = Field("", description="More for people, as the source wrote it")
     labels: dict[str, str] = Field(default_factory=dict, description="What else the source says, by name")
-    notes: tuple[str, ...] = Field((), description="What in the payload could not be used, in words")
+    notes: tuple[str, ...] = Field((), description="Values of the payload that could not be used, in words")
     raw: dict[str, Any] = Field(default_factory=dict, description="The payload, or this alert's part of it")
 
     def __str__(self) -> str:
-        """One line, such as `cloudflare dos_attack_l4 start high 203.0.113.7:443`."""
+        """Such as `cloudflare dos_attack_l4 start high 203.0.113.7:443`; without an unknown severity."""
         where = ",".join(self.targets)
         port = f":{self.target_port}" if self.target_port else ""
-        return " ".join(filter(None, (self.source, self.kind, self.event, self.severity, where + port)))
+        severity = "" if self.severity == "unknown" else self.severity
+        return " ".join(filter(None, (self.source, self.kind, self.event, severity, where + port)))
 
 
 def derive(*parts: str) -> str:
-    """32 hex digits that follow from `parts` and their order; the same today and after every restart."""
+    """32 hex digits made from `parts` in their order; the same in every process."""
     data = b"".join(len(raw).to_bytes(8) + raw for raw in (part.encode("utf-8", "replace") for part in parts))
     return hashlib.sha256(data).hexdigest()[:_IDENTITY]
 

@@ -1,4 +1,4 @@
-"""From the bytes that arrived to what is to be done about them."""
+"""From the bytes of an alert to a plan."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ def understand(
     """The alerts in a body, each with its plan; none for a ping.
 
     Args:
-        source: who sent it.
+        source: the product that sent it.
         body: as it arrived.
         policy: the rules.
         received: when it arrived, aware.
-        now: the time, aware; later than `received` by as long as it had to wait.
+        now: the time, aware; later than `received` if the alert had to wait.
         bounds: the API's limits.
 
     Raises:

@@ -1,17 +1,17 @@
-"""What becomes of an alert: it opens an incident, joins one, ends one, or is known already.
+"""What an alert does: it opens an incident, joins one, ends one, or repeats an earlier alert.
 
-Asks the inbox's tables and writes to them, within the caller's transaction. The clock is the alerts' own
-`received`, so that what was interrupted and goes on later comes to the same.
+Reads and writes the inbox's tables within the caller's transaction. The clock is the alerts' own `received`,
+so an interrupted step gives the same result when it runs again.
 
 - The same identity again is a repetition.
-- A start joins the open incident with its key; else the one about the same target that was heard of within
-  the plan's cooldown; else it opens an incident.
-- An end closes the open incident with its key. The end of an attack that had joined an incident of another
-  key is noted there: the incident's own end counts.
-- Nobody may ever tell an end. After `LAPSES` of silence, a start with the key of an open incident supersedes
-  it, and an identity counts as new; unless the alert says when it began, and its incident is open: some
-  products remind once a week.
-- A rule takes only so many captures in a UTC day. The plan's first ones fit, since they matter most.
+- A start joins the open incident with its key. Else it joins the one about the same target, if that had an
+  alert within the plan's cooldown. Else it opens an incident.
+- An end closes the open incident with its key. The end of an attack that joined an incident of another key is
+  only counted: the incident's own end closes it.
+- An end may never arrive. After `LAPSES` without an alert, a start with the key of an open incident
+  supersedes it, and an identity counts as new. The exception is an alert with a start time whose incident is
+  open: some products remind once a week.
+- A rule has a budget of captures for each UTC day. A plan's first captures matter most, so they fit first.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from edgecap.alerts.policy.decision import Plan
 from edgecap.incidents.inbox.rows import Boundary, Outcome
 
 LAPSES = timedelta(hours=24)
-"""How long an incident is believed to go on, or an identity to be the same, without being heard of."""
+"""How long an incident stays open, or an identity the same, without an alert."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -54,12 +54,12 @@ def microseconds(moment: datetime) -> int:
 
 
 def moment(stored: int) -> datetime:
-    """The time that the tables hold so."""
+    """The time for a number of the tables."""
     return _EPOCH + stored * _MICROSECOND
 
 
 def to_text(record: BaseModel) -> str:
-    """How the tables hold an alert or a plan: any text at all survives it."""
+    """How the tables hold an alert or a plan; every text survives it."""
     return json.dumps(record.model_dump(mode="json"), separators=(",", ":"))
 
 
@@ -69,11 +69,11 @@ def plain(text: str) -> str:
 
 
 def enter(db: sqlite3.Connection, arrival: int, position: int, alert: Alert, plan: Plan) -> Outcome:
-    """Rule on one alert and write down all that follows.
+    """Decide on one alert and write all that follows from it.
 
     Args:
         db: within a transaction.
-        arrival: what it came with.
+        arrival: the id of its arrival.
         position: its place therein, from 0.
         alert: the alert.
         plan: what was decided about it.

@@ -1,4 +1,4 @@
-"""Everything that is known of an incident: from the archive, and from the inbox if it is on this machine."""
+"""All about an incident: from the archive, and from the inbox if that is on this machine."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from edgecap.incidents.status import part_of, waiting
 from edgecap.stores.base import Store
 
 State = Literal["waits for Prefect", "refused by Prefect", "starting", "open", "ending", "closed"]
-"""The first three: it is in the inbox and not in the archive yet. `ending`: its end was told."""
+"""The first three: it is only in the inbox yet. `ending`: its end was reported."""
 
 _MOST = 1000  # incidents and orders that are read from the inbox; it holds those of ninety days
 _SHOWN = 5
@@ -26,7 +26,7 @@ _SHOWN = 5
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """One incident. What is None is not known, or has not come to pass. Times are aware, UTC.
+    """One incident. None means not known, or not yet. Times are aware, UTC.
 
     Attributes:
         id: 32 hex digits.
@@ -35,7 +35,7 @@ class Overview:
         record: the record of it once it is closed.
         counted: alerts that joined or repeated it, as the receiver wrote them into the archive.
         in_inbox: what the inbox says of it.
-        orders: what Prefect was not told of yet, or did not want.
+        orders: runs that Prefect does not have yet, or refused.
     """
 
     id: str
@@ -48,7 +48,7 @@ class Overview:
 
     @property
     def state(self) -> State:
-        """How far it is."""
+        """Its state."""
         if self.record:
             return "closed"
         if self.opened or self.ended:
@@ -69,7 +69,7 @@ class Overview:
 
     @property
     def over(self) -> datetime | None:
-        """When its end was told."""
+        """When its end was reported."""
         if self.record:
             return self.record.ended
         return self.ended.at if self.ended else None
@@ -124,12 +124,12 @@ class Overviews:
         return f"<Overviews {self._incidents!r}, {len(self._in_inbox)} in the inbox>"
 
     def ids(self, beginning: str = "") -> list[str]:
-        """The ids of all that begin so, sorted."""
+        """The ids that begin with this, sorted."""
         in_inbox = {id_ for id_ in self._in_inbox if id_.startswith(beginning)}
         return sorted({*self._incidents.ids(beginning), *in_inbox})
 
     def read(self, incident_id: str) -> Overview:
-        """What is known of the one with this id.
+        """The incident with this id.
 
         Raises:
             Damaged: a record of it cannot be read.
@@ -149,7 +149,7 @@ class Overviews:
         """The one with this id, or an unambiguous beginning of one.
 
         Raises:
-            EntryMissing: there is none, or more than one begins so.
+            EntryMissing: no id, or more than one, begins with it.
             Damaged: a record of it cannot be read.
             StoreError: the archive cannot be.
         """
@@ -162,14 +162,14 @@ class Overviews:
             )
         if not found:
             raise EntryMissing(
-                f"there is no incident {beginning!r}",
+                f"unknown incident {beginning!r}",
                 where=self._store.uri,
-                hint="`edgecap incident list` shows those there are",
+                hint="`edgecap incident list` shows all",
             )
         return self.read(wanted if wanted in found else found[0])
 
     def newest(self) -> tuple[list[Overview], list[Damaged]]:
-        """All of them, newest first; and what was wrong with those that cannot be read.
+        """All incidents, newest first; and an error for each one that cannot be read.
 
         Raises:
             StoreError: the archive cannot be read.
@@ -184,7 +184,7 @@ class Overviews:
         return found, damaged
 
     def parts(self, incident: Overview) -> Iterator[Part]:
-        """What became of each of its captures; while it goes on, as far as the archive tells.
+        """What became of each of its captures; while it is open, as far as the archive tells.
 
         Raises:
             StoreError: the archive cannot be read.

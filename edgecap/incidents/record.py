@@ -1,6 +1,6 @@
-"""An incident in the archive: what its start and its end led to, and one record of it all once it is closed.
+"""An incident in the archive: its start, its end, and one record of it once it is closed.
 
-Every record is create-only: a flow that is run again finds what it wrote before and goes on from there.
+Every record is create-only: a flow that runs again finds what it wrote before and continues from there.
 """
 
 from __future__ import annotations
@@ -92,11 +92,11 @@ class Incident(BaseModel):
     alert: Json
     rule: str
     opened: AwareDatetime
-    ended: AwareDatetime | None = Field(None, description="When its end was told; null if nobody told it")
+    ended: AwareDatetime | None = Field(None, description="When its end was reported; null if it was not")
     closed: AwareDatetime
     captures: tuple[Part, ...]
     held_back: HeldBack = HeldBack()
-    remarks: tuple[str, ...] = Field((), description="What a person should know of how it was decided")
+    remarks: tuple[str, ...] = Field((), description="Remarks for people on how it was decided")
 
     @property
     def missing(self) -> tuple[Part, ...]:
@@ -121,7 +121,7 @@ class Incidents:
         return f"<Incidents {self._store.uri}/{INCIDENTS}>"
 
     def open(self, noted: IncidentEvent) -> IncidentEvent:
-        """Write down how it began; what was written first stands.
+        """Write how it began. The first record stands.
 
         Raises:
             StoreError: it cannot be written.
@@ -129,7 +129,7 @@ class Incidents:
         return self._put(incident_event_key(noted.incident, "opened"), noted)
 
     def end(self, noted: IncidentEvent) -> IncidentEvent:
-        """Write down how it ended; what was written first stands.
+        """Write how it ended. The first record stands.
 
         Raises:
             StoreError: it cannot be written.
@@ -137,7 +137,7 @@ class Incidents:
         return self._put(incident_event_key(noted.incident, "ended"), noted)
 
     def close(self, incident: Incident) -> Incident:
-        """Write the one record of it; what was written first stands.
+        """Write its closing record. The first one stands.
 
         Raises:
             StoreError: it cannot be written.
@@ -175,7 +175,7 @@ class Incidents:
         return read_json(self._store, max(keys), HeldBack) if keys else HeldBack()
 
     def ids(self, beginning: str = "") -> list[str]:
-        """The ids of all incidents that begin so, open and closed, sorted."""
+        """The ids that begin with this, of open and closed incidents, sorted."""
         names = (info.key.removeprefix(INCIDENTS) for info in self._store.list(INCIDENTS + beginning))
         return sorted({name.partition("/")[0].removesuffix(".json") for name in names})
 
@@ -201,11 +201,11 @@ def closed_record(
     held_back: HeldBack,
     at: datetime,
 ) -> Incident:
-    """The record of an incident as it is over.
+    """The closing record of an incident.
 
     Args:
         opened: how it began.
-        ended: how it ended, if that was told.
+        ended: how it ended, if that was reported.
         captures: what became of each planned one.
         held_back: alerts that joined it.
         at: now, aware.

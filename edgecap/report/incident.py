@@ -67,7 +67,7 @@ def incident_verdict(incident: Overview, captures: Sequence[Pictured]) -> str:
         return telling.summary.verdict
     alert = alert_of(incident)
     if alert is None:
-        return incident.alert or "An incident of which little is known"
+        return incident.alert or "An incident without a readable alert"
     where = ", ".join(alert.targets)
     port = f":{alert.target_port}" if alert.target_port and len(alert.targets) == 1 else ""
     what = alert.title or f"{alert.source} {alert.kind}"
@@ -75,16 +75,16 @@ def incident_verdict(incident: Overview, captures: Sequence[Pictured]) -> str:
 
 
 def status(incident: Overview, scene: Scene) -> str:
-    """How far it is, in a sentence or two."""
+    """Its state in a sentence or two."""
     if scene.ended and scene.began and scene.ended >= scene.began:
         lasted = duration((scene.ended - scene.began).total_seconds())
-        over = f"It is over since {stamp(scene.ended)}, after {lasted}."
+        over = f"The attack ended {stamp(scene.ended)}, after {lasted}."
     elif scene.ended:
-        over = f"It is over since {stamp(scene.ended)}."
+        over = f"The attack ended {stamp(scene.ended)}."
     elif incident.record:
-        over = f"Nobody told its end; it was closed at {stamp(incident.record.closed)}."
+        over = f"No end was reported; the incident was closed {stamp(incident.record.closed)}."
     else:
-        over = "No end was told yet."
+        over = "No end has been reported yet."
     states = [row.state for row in scene.rows]
     told = [f"{states.count('archived')} of {plural(len(states), 'capture')} archived"]
     told += [f"{states.count(state)} {state}" for state in ("pending", "missing") if state in states]

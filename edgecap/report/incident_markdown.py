@@ -14,13 +14,13 @@ from edgecap.report.markup import visible
 def incident_page(
     opened: IncidentEvent, parts: Sequence[Part], record: Incident | None = None, *, links: Links = NOWHERE
 ) -> str:
-    """The page of an incident that goes on, or of a closed one.
+    """The page of an open or closed incident.
 
     Args:
         opened: how it began.
-        parts: what became of its captures so far; the plan's, while nothing is known.
+        parts: what became of its captures so far; empty shows the plan.
         record: the incident once it is closed.
-        links: where reports are; if nowhere, the command that makes one is named.
+        links: where reports are; without a place, the page names the command that makes one.
     """
     lines = [f"# {plain(opened.plan.alert)}", ""]
     if record:
@@ -31,7 +31,7 @@ def incident_page(
         lines += [_row(part) for part in shown]
     if record and (record.held_back.repeated or record.held_back.joined):
         counts = record.held_back
-        lines += ["", f"{counts.joined} other alerts joined it, {counts.repeated} were the same sent again."]
+        lines += ["", f"{counts.joined} other alerts joined it, {counts.repeated} were sent again."]
     lines += ["", "```", *_fenced(opened.plan.explain()), "```", "", _report(opened.incident, links)]
     return "\n".join(lines)
 
@@ -50,5 +50,5 @@ def _row(part: Part) -> str:
 
 
 def _fenced(words: str) -> list[str]:
-    """Lines for between two fences: what came with the alert cannot end them."""
+    """Lines between two fences, which no text of the alert can end."""
     return [visible(line).replace("```", "'''") for line in words.splitlines()]

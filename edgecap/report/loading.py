@@ -1,4 +1,4 @@
-"""What reports are made of, from an archive: what cannot be read is said, and stops none."""
+"""Reads from an archive what a report shows. A part that cannot be read is named and stops no report."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from edgecap.stores.base import Store
 
 @dataclass(frozen=True, slots=True)
 class Pictured:
-    """One capture of an incident, as far as it is known.
+    """One capture of an incident.
 
     Attributes:
         part: what became of it.
-        planned: what was asked for; None if the plan is not known here.
+        planned: the capture in the plan; None if the plan is not known here.
         entry: what was archived.
-        summary: what its packets come to.
-        remark: why there is no summary, though there is an entry; or why there is no entry.
+        summary: of its packets.
+        remark: why an entry has no summary, or why there is no entry.
     """
 
     part: Part

@@ -13,7 +13,7 @@ from edgecap.report.markup import visible
 from edgecap.report.words import flags, headline, incident_of, verdict
 from edgecap.units import bit_rate, duration, packet_rate, percent, period, plural, size
 
-_WIDTH = 600  # pixels; the newer UI gives an artifact about so many
+_WIDTH = 600  # pixels: about the width of an artifact in the newer UI
 _FILES = 50  # rows
 _SHOWN = 5  # rows of the largest
 _CHANGES = 6
@@ -24,13 +24,13 @@ _WORD = "\N{WORD JOINER}"
 
 
 def entry_markdown(entry: Entry, summary: Summary | None, *, title: str = "", links: Links = NOWHERE) -> str:
-    """What a person reads first when a capture is there.
+    """The page that a person reads first about a new entry.
 
     Args:
         entry: as `read_entry` finds it.
         summary: as `read_summary` finds it, or None if there is none.
         title: what was asked for, such as `full ORD 203.0.113.7:443`; follows from the entry if empty.
-        links: where reports are; if nowhere, the command that makes one is named.
+        links: where reports are; without a place, the page names the command that makes one.
     """
     manifest = entry.manifest
     lines = [
@@ -51,7 +51,7 @@ def entry_markdown(entry: Entry, summary: Summary | None, *, title: str = "", li
 
 
 def plain(words: str) -> str:
-    """`words` as Markdown that shows them, also in a table: they may come from a packet or a bucket."""
+    """`words` as Markdown that shows them unchanged, also in a table. They may be foreign."""
     shown = _SPECIAL.sub(_escaped, visible(words))
     for mark in _LINKING:
         shown = shown.replace(mark, mark[0] + _WORD + mark[1:] if len(mark) > 1 else _WORD + mark)

@@ -1,6 +1,6 @@
-"""HTML and SVG that cannot be broken by what is put into it: text is text unless it was made here.
+"""Markup from parts: every text is escaped unless it was made here.
 
-What comes out is also well-formed XML, so that a picture can stand alone.
+The result is well-formed XML, so that a picture can stand alone.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ Child: TypeAlias = "str | Iterable[Child] | None"
 
 
 def visible(text: str) -> str:
-    """`text` with a mark for each character that nobody sees: controls, half characters, turned writing.
+    """`text` with a mark for each invisible character: controls, half characters, changes of direction.
 
-    File names come from elsewhere: one that is written from right to left can look like another.
+    File names come from elsewhere, and one that is written from right to left can look like another.
     """
     if text.isprintable():
         return text

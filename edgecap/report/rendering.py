@@ -19,7 +19,7 @@ from edgecap.report.markup import visible
 from edgecap.report.theme import STYLE
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
-"""The content security policy of every page: whatever got into one, it loads and runs nothing."""
+"""The content security policy of every page: it loads and runs nothing, whatever text is in it."""
 
 
 def render(template: str, **values: Any) -> str:
@@ -33,12 +33,12 @@ def render(template: str, **values: Any) -> str:
 
 
 def message_html(words: str) -> str:
-    """A whole page that says one thing, such as that there is no report."""
+    """A page with one sentence, such as that there is no report."""
     return render("message.html.j2", words=words)
 
 
 def _shown(value: Any) -> Any:
-    """Text without characters that nobody sees; Jinja escapes it after this."""
+    """Text with a mark for each invisible character; Jinja escapes it after this."""
     if value is None:
         return ""
     return visible(value) if isinstance(value, str) and not hasattr(value, "__html__") else value

@@ -1,4 +1,4 @@
-"""What an entry says in a line or two, with and without a summary."""
+"""An entry in a line or two, with and without a summary."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ _MILD = {EMPTY, LIMIT_REACHED, STOPPED}
 
 
 def verdict(entry: Entry, summary: Summary | None) -> str:
-    """What the capture comes to, for somebody in a hurry."""
+    """The result of the capture in a sentence."""
     if summary is not None and summary.verdict.strip():
         return summary.verdict
     totals = entry.manifest.totals
     if not totals.packets:
-        return "No packets were captured" if totals.files else "Nothing was captured: there is no file"
+        return "No packets were captured" if totals.files else "Nothing was captured: there are no files"
     return f"{plural(totals.packets, 'packet')} in {plural(totals.files, 'file')}, {size(totals.size)}"
 
 
 def headline(manifest: Manifest) -> str:
-    """What kind of capture it is, where, of what: such as `full capture at ORD of tcp 203.0.113.7:443`."""
+    """Type, place and filter, such as `full capture at ORD of tcp 203.0.113.7:443`."""
     where = manifest.colo or "all data centres"
     asked = asked_for(manifest)
     return f"{manifest.type} capture at {where}" + (f" of {asked}" if asked else "")
 
 
 def asked_for(manifest: Manifest) -> str:
-    """The filter in a line, such as `udp 198.51.100.9:53 > 203.0.113.7`; empty if nobody knows it."""
+    """The filter in a line, such as `udp 198.51.100.9:53 > 203.0.113.7`; empty if it is not known."""
     wanted = manifest.request.get("filter")
     expression = " ".join(str(manifest.request.get("expression") or "").split())
     if not isinstance(wanted, Mapping):

@@ -1,4 +1,4 @@
-"""Which rules of a policy can never match, since others before them take all that they would."""
+"""Rules of a policy that can never match, because earlier rules match every such alert."""
 
 from __future__ import annotations
 
@@ -11,15 +11,14 @@ from edgecap.alerts.model import Severity
 from edgecap.alerts.policy.rules import Rule
 from edgecap.alerts.sources.registry import SOURCES
 
-_ANY = "\ue000" * 200  # what no type of alert is called, and longer than any glob's fixed parts
+_ANY = "\ue000" * 200  # in no alert's type, and longer than the fixed parts of any glob
 _MOST_STARS = 8  # of one glob that are tried in all combinations
 
 
 def shadowed(rules: Sequence[Rule]) -> list[tuple[str, ...]]:
-    """For each rule, the names of those before it that take all that it would match; nothing if it matches.
+    """For each rule, the names of the earlier rules that match all its alerts; empty if it can match.
 
-    What several rules take together counts: one after two that take a source each never matches. It errs by
-    silence: a rule of which this is said never matches, one of which it is not may still never do.
+    A rule with names never matches. A rule without names may still never match: not every case is found.
 
     Args:
         rules: in their order.
@@ -28,7 +27,7 @@ def shadowed(rules: Sequence[Rule]) -> list[tuple[str, ...]]:
 
 
 def _takers(rule: Rule, earlier: Sequence[Rule]) -> tuple[str, ...]:
-    """Who takes each piece of what the rule would match; nothing if one piece is left to it."""
+    """The earlier rules that match all of the rule's alerts; empty if one kind of alert is left to it."""
     sources = SOURCES if "*" in rule.source else rule.source
     takers: dict[str, None] = {}
     for source, kind, severity in product(sources, rule.kind, rule.severity or get_args(Severity)):

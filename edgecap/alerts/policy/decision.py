@@ -1,7 +1,7 @@
-"""What to do about an alert: `decide` says which captures, where, when, with which filter, and why.
+"""What to do about an alert: `decide` says which captures to take, where, when, with which filter, and why.
 
-It only says so. Cooldown and budget need to know what was done already, so the plan names them and whoever
-carries it out keeps them.
+`decide` knows no earlier alerts. So the plan only names the cooldown and the budget, and
+`edgecap.incidents.joining` applies them.
 """
 
 from __future__ import annotations
@@ -41,26 +41,28 @@ __all__ = [
 
 
 class Wanted(TypedDict):
-    """Which packets: the fields of a request that say so."""
+    """The fields of a request that select packets."""
 
     filter: Filter
     expression: str
 
 
 class Planned(BaseModel):
-    """One capture of a plan. What phase and number name is the same for the same alert, policy and `now`."""
+    """One capture of a plan. The same alert, policy and `now` give it the same phase and number."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     phase: Phase
-    number: int = Field(description="From 1, within the phase, by time or as the data centres are named")
+    number: int = Field(
+        description="Counts from 1 within the phase: by time, or in the order of the data centres"
+    )
     request: CaptureRequest
-    not_before: Moment | None = Field(None, description="Its window ends only then; UTC")
+    not_before: Moment | None = Field(None, description="Earliest start, UTC: its window ends then")
     why: str = Field(description="What it shows, in words")
 
 
 class Plan(BaseModel):
-    """What follows from an alert. The captures are in the order in which they matter."""
+    """What an alert leads to. The most important capture comes first."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -69,20 +71,20 @@ class Plan(BaseModel):
     incident: str
     event: Event
     about: str = Field(
-        description="What cooldown counts by: the target, else the sender, else the alert's type"
+        description="What the cooldown applies to: the target, else the sender, else the alert's type"
     )
-    rule: str = Field(description="The rule that counts")
-    built_in: bool = Field(description="It is not from the policy file")
+    rule: str = Field(description="The rule that matched")
+    built_in: bool = Field(description="The rule is built in, not from the policy file")
     reason: str = Field(description="Why captures are taken, or why none are")
     filter: Filter | None = Field(None, description="None: no capture can be made of this alert")
     filter_reasons: tuple[str, ...] = ()
-    expression: str = Field("", description="What the rule narrows the filter by, as for tcpdump")
-    residual: str = Field("", description="What of the expression is applied after the download")
+    expression: str = Field("", description="The rule's filter expression, as for tcpdump")
+    residual: str = Field("", description="The part of the expression that is applied after the download")
     captures: tuple[Planned, ...] = ()
     cooldown: int = Field(description="Seconds")
     daily_budget: int = Field(description="Captures of this rule in a day (UTC)")
     preempt: bool
-    remarks: tuple[str, ...] = Field((), description="What else a person should know")
+    remarks: tuple[str, ...] = Field((), description="Remarks for people")
 
     def explain(self) -> str:
         """The plan in lines that a person can read."""
@@ -159,14 +161,14 @@ def _refusal(alert: Alert, rule: Rule, choice: filters.Choice) -> str:
     if not rule.capture:
         return "no captures: the rule says capture = false"
     if alert.event == "other":
-        return "no captures: it tells neither of a start nor of an end"
+        return "no captures: the alert reports neither a start nor an end"
     return "" if choice.filter is not None else f"no captures: {choice.reasons[0]}"
 
 
 def _on_start(
     alert: Alert, rule: Rule, wanted: Wanted, *, now: datetime, bounds: Bounds, remarks: list[str]
 ) -> Iterable[Planned]:
-    """`before` first: it is answered at once, and a full capture takes its time."""
+    """`before` comes first: a simple capture is answered at once, and a full capture takes its time."""
     stretch = windows.before(alert, rule.before, longest=bounds.simple_time_limit, now=now)
     if rule.before:
         remarks += stretch.remarks

@@ -21,8 +21,8 @@ class Choice:
     Attributes:
         filter: the alert's own.
         reasons: a line each.
-        expression: what it is narrowed by; empty if nothing narrows it.
-        residual: what of the expression is left to apply after the download.
+        expression: the rule's expression; empty if the rule has none.
+        residual: the part of the expression that is applied after the download.
     """
 
     filter: Filter | None
@@ -35,7 +35,7 @@ def choose(alert: Alert, fallback: Filter | None, bounds: Bounds) -> Choice:
     """The filter: the alert's target, port and protocol, as far as the API can filter by them.
 
     Args:
-        alert: what it is about.
+        alert: it gives the addresses, port and protocol.
         fallback: the rule's filter, for an alert that names no address.
         bounds: whether this account takes IPv6 addresses and networks.
     """
@@ -76,8 +76,8 @@ def choose(alert: Alert, fallback: Filter | None, bounds: Bounds) -> Choice:
 def narrow(choice: Choice, expression: str, bounds: Bounds) -> Choice:
     """The choice, narrowed by a rule's expression.
 
-    One that contradicts the alert is left out, and a reason says so: packets that were not wanted can be
-    thrown away later, those that were not captured are gone in a day.
+    An expression that contradicts the alert is left out, and a reason says so: unwanted packets can be
+    dropped later, but packets that were not captured are gone in a day.
     """
     if choice.filter is None or not expression.strip():
         return choice

@@ -21,23 +21,23 @@ LONGEST = 3600  # seconds of `before` and `after`: twelve captures, of which an 
 
 DEFAULT_POLICY_TOML = """\
 # What edgecap does about alerts if no rule of your own policy file matches. Copy what you want to change
-# into your file: its rules come first, and the first rule that matches an alert counts. To have nothing
-# else apply, end your file with a rule that has only a name and `capture = false`.
+# into your file: its rules come first, and the first rule that matches an alert counts. To switch these
+# rules off, end your file with a rule that has only a name and `capture = false`.
 #
 # A rule matches by `source`, `kind` (the alert's type; * and ? stand for anything) and `severity`
-# (critical, high, medium, low, info, unknown). What is left out matches everything. Times are seconds.
+# (critical, high, medium, low, info, unknown). A key that is left out matches everything. Times are seconds.
 
 [[rules]]
 name = "built-in: cloudflare attacks"
 source = "cloudflare"
 kind = ["advanced_ddos_attack_l4_alert", "dos_attack_l4", "fbm_dosd_attack", "fbm_volumetric_attack"]
-before = 240        # simple captures that reach back so far before the attack's start, and up to the alert
-after = 60          # simple captures of so long once it is over
-cooldown = 600      # further alerts for the same target join the running incident for so long
+before = 240        # simple captures reach back this far before the attack's start; they end at the alert
+after = 60          # simple captures cover this long after the attack's end
+cooldown = 600      # for this long, further alerts for the same target join the open incident
 daily_budget = 50   # captures that this rule may take in a day (UTC)
 preempt = false     # true: a scheduled full capture is stopped in favour of this alert's
-filter = {}         # for alerts without a target; {} is everything, left out means no captures for them
-expression = ""     # narrows all of it, as for tcpdump: "less 100 and udp"; `edgecap explain` says how
+filter = {}         # for alerts without a target; {} is everything; without this line: no captures
+expression = ""     # narrows every capture, as for tcpdump: "less 100 and udp"; see `edgecap explain`
 
 [rules.during]      # a full capture at each data centre that is named here or in the alert
 seconds = 60        # 0: none
@@ -46,13 +46,13 @@ bucket = "default"  # a bucket's name in the settings
 # packet_limit = 10000
 # byte_limit = 1000000000
 
-# Cloudflare also notifies about certificates, bills and maintenance: no packets are in those.
+# Cloudflare also sends notifications about certificates, bills and maintenance. They need no packets.
 [[rules]]
 name = "built-in: other cloudflare notifications"
 source = "cloudflare"
 capture = false
 
-# Whatever else somebody routes to edgecap is meant for it, if it names a target.
+# Any other alert that is routed to edgecap leads to captures if it names a target.
 [[rules]]
 name = "built-in: default"
 before = 240
@@ -70,7 +70,7 @@ Globs = Annotated[list[str], Field(min_length=1), BeforeValidator(_listed)]
 
 
 class During(BaseModel):
-    """Full captures while it goes on: one at each data centre."""
+    """Full captures during the attack: one at each data centre."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -86,7 +86,7 @@ class Rule(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    name: str = Field(min_length=1, description="Shown with every incident that follows from it")
+    name: str = Field(min_length=1, description="Shown with each incident that it opens")
     source: Globs = Field(["*"], description="Names of sources")
     kind: Globs = Field(["*"], description="Types of alerts in the source's words; globs, in any case")
     severity: Annotated[list[Severity], BeforeValidator(_listed)] = Field([], description="Empty: all")
@@ -106,7 +106,7 @@ class Rule(BaseModel):
     def _known_sources(self) -> Self:
         for each in self.source:
             if each != "*" and each not in SOURCES:
-                raise ValueError(f"there is no source {each!r}; there are {', '.join(SOURCES)} and *")
+                raise ValueError(f"unknown source {each!r}; known are {', '.join(SOURCES)} and *")
         return self
 
     def matches(self, alert: Alert) -> bool:
@@ -119,13 +119,13 @@ class Rule(BaseModel):
 
     @property
     def matches_all(self) -> bool:
-        """Nothing that comes after it is ever reached."""
+        """Whether it matches every alert, so that no later rule is reached."""
         return "*" in self.source and "*" in self.kind and not self.severity
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """The rule that counts for an alert, and where it is from."""
+    """The rule that matches an alert, and where it is from."""
 
     rule: Rule
     built_in: bool
@@ -182,7 +182,7 @@ def read_policy(written: str, *, where: str = "the policy", bounds: Bounds | Non
     Args:
         written: the text.
         where: its file, for errors.
-        bounds: the API's limits; filters, data centres and times are held against them now, not in the night.
+        bounds: the API's limits; filters, data centres and times are checked when the policy is loaded.
 
     Raises:
         ConfigError: it is wrong; says in which rule and how.

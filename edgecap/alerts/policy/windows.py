@@ -1,4 +1,4 @@
-"""Which time simple captures look at: the stretch around an attack's start or end, in tiles the API takes."""
+"""The time that simple captures cover around an attack's start or end, in windows that the API accepts."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from itertools import pairwise
 from edgecap.alerts.model import Alert
 from edgecap.requests import LOOK_BACK
 
-WAITING = timedelta(
-    minutes=30
-)  # a capture may wait so long in its lane, and its window must still be kept then
+# A capture may wait this long in its lane. Cloudflare must still keep its window then.
+WAITING = timedelta(minutes=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +32,7 @@ class Tile:
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """Tiles in the order in which they are to be taken, and what there is to say about them."""
+    """Tiles in the order in which they are captured, and remarks for people."""
 
     tiles: tuple[Tile, ...]
     remarks: tuple[str, ...] = ()
@@ -42,34 +41,36 @@ class Stretch:
 def before(alert: Alert, seconds: int, *, longest: int, now: datetime) -> Stretch:
     """From `seconds` before the attack's start up to now, but at most `seconds` past the start.
 
-    The tile with the start in it comes first: if only one is granted, it shows how it began.
+    The tile that contains the start comes first: if only one capture is taken, it shows how the attack began.
 
     Args:
-        alert: its start counts; without one, it began when it was received.
+        alert: it gives the start; without a start time, its arrival counts.
         seconds: how far to reach back.
-        longest: seconds that one capture may look at.
-        now: nothing later can be asked for.
+        longest: seconds that one capture may cover.
+        now: the latest time that can be captured.
     """
     remarks = []
     reach = timedelta(seconds=seconds)
     oldest = now - LOOK_BACK + WAITING
     started = alert.started or alert.received
     if alert.started is None:
-        remarks.append("the alert does not say when it began, so it is taken to have begun when it arrived")
+        remarks.append("the alert has no start time, so its arrival counts as the start")
     elif started > now:
         remarks.append(
-            f"the alert says that it began {_at(started)}, which is yet to come; now counts instead"
+            f"the alert's start time, {_at(started)}, is in the future, so now counts as the start"
         )
     started = min(started, now)
     if min(now, started + reach) <= oldest:
         remarks.append(
-            f"it began {_at(started)}, and packets from then are no longer kept; "
-            f"the last {seconds} seconds are taken instead"
+            f"the attack began {_at(started)}, and Cloudflare no longer keeps packets from then; "
+            f"the last {seconds} seconds are captured instead"
         )
         started = now
     begins = started - reach
     if begins < oldest:
-        remarks.append(f"packets from before {_at(oldest)} may be gone when a capture's turn comes: left out")
+        remarks.append(
+            f"left out: packets from before {_at(oldest)} may be gone by the time a capture starts"
+        )
         begins = oldest
     tiles = tile(begins, min(now, started + reach), longest)
     first = [each for each in tiles if each.begins <= started <= each.ends][:1]
@@ -77,17 +78,19 @@ def before(alert: Alert, seconds: int, *, longest: int, now: datetime) -> Stretc
 
 
 def after(alert: Alert, seconds: int, *, longest: int, now: datetime) -> Stretch:
-    """The `seconds` that follow the end; they may have yet to pass."""
+    """The `seconds` after the end, which may lie in the future."""
     ended = min(alert.ended or alert.received, now)
     if ended <= now - LOOK_BACK + WAITING:
-        return Stretch((), (f"it ended {_at(ended)}, and packets from then are no longer kept",))
+        return Stretch(
+            (), (f"the attack ended {_at(ended)}, and Cloudflare no longer keeps packets from then",)
+        )
     return Stretch(tuple(tile(ended, ended + timedelta(seconds=seconds), longest)))
 
 
 def tile(begins: datetime, ends: datetime, longest: int) -> list[Tile]:
-    """As few tiles as it takes, as equal as whole seconds allow; they follow each other without a gap.
+    """The fewest tiles that cover the time, without gaps and of equal length to the second.
 
-    Equal, because a capture holds 10,000 packets at most, and a short one would show more than its share.
+    Equal, because a capture holds 10,000 packets at most: a short one would show more packets a second.
     """
     begins, ends = begins.replace(microsecond=0), ends.replace(microsecond=0)
     seconds = int((ends - begins).total_seconds())

@@ -33,7 +33,7 @@ def parse(payload: object, *, received: datetime) -> list[Alert]:
     """The alerts of a notification; those that are resolved are `end`.
 
     Raises:
-        AlertNotUnderstood: it is no object, or has no list of alerts.
+        AlertNotUnderstood: it is not an object, or has no list of alerts.
     """
     return parse_group(NAME, as_object(payload, NAME), received=received)
 

@@ -14,14 +14,14 @@ class Verify(Protocol):
     """`verify(headers, body, secret)`."""
 
     def __call__(self, headers: Mapping[str, str], body: bytes, secret: str) -> bool:
-        """Whether the sender knows the secret; compared in constant time. An empty secret fits nothing."""
+        """Whether the sender knows the secret, compared in constant time. An empty one is never accepted."""
 
 
 class Sign(Protocol):
     """`sign(body, secret)`."""
 
     def __call__(self, body: bytes, secret: str) -> dict[str, str]:
-        """The headers with which the product sends `body`: `verify` accepts them, and no other secret's."""
+        """The headers that the product sends with `body`; `verify` accepts them for this secret only."""
 
 
 class Parse(Protocol):
@@ -30,7 +30,7 @@ class Parse(Protocol):
     def __call__(self, payload: object, *, received: datetime) -> list[Alert]:
         """The alerts in a payload that `payload.decode` made of a body; empty for a ping.
 
-        The same payload always makes the same alerts, but for the times that `received` stands in for.
+        The same payload always gives the same alerts, except for times that `received` replaces.
 
         Raises:
             AlertNotUnderstood: it is not what this source sends.
@@ -41,7 +41,7 @@ class IsPing(Protocol):
     """`is_ping(payload)`."""
 
     def __call__(self, payload: object) -> bool:
-        """Whether the source only tries that it reaches us: answer 200 and do nothing."""
+        """Whether the payload only tests the connection: answer 200 and do nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,5 +60,5 @@ class AlertSource:
 
 
 def never_pings(payload: object) -> bool:  # noqa: ARG001 - the signature of `IsPing`
-    """For products that have no message of their own for trying a webhook."""
+    """For products without a test message."""
     return False

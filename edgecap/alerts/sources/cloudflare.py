@@ -43,7 +43,7 @@ def parse(payload: object, *, received: datetime) -> list[Alert]:
     """The one alert of a notification.
 
     Raises:
-        AlertNotUnderstood: it is no object, or has neither `alert_type` nor `data`.
+        AlertNotUnderstood: it is not an object, or has neither `alert_type` nor `data`.
     """
     if is_ping(payload):
         return []

@@ -51,7 +51,7 @@ def parse(payload: object, *, received: datetime) -> list[Alert]:
     """The one notification. A renotification is the same alert; `No Data` is `other`.
 
     Raises:
-        AlertNotUnderstood: it is no object, or has none of `title`, `alert_id`, `id`, `alert_cycle_key`.
+        AlertNotUnderstood: it is not an object, or has none of `title`, `alert_id`, `id`, `alert_cycle_key`.
     """
     raw = as_object(payload, NAME)
     notes: list[str] = []

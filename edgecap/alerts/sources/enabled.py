@@ -1,4 +1,4 @@
-"""Whom alerts are taken from: the sources that the settings name, each with what its senders must know."""
+"""The sources of alerts that the settings switch on, each with its secret."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from edgecap.settings.alerts import AlertSettings, GenericMapping
 
 @dataclass(frozen=True, slots=True)
 class EnabledSource:
-    """A source that alerts are taken from.
+    """A source that is switched on.
 
     Attributes:
         source: reads and authenticates its requests.
-        secret: what senders must know; empty only if anybody may send.
+        secret: shared with the senders; empty only if anybody may send.
     """
 
     source: AlertSource
@@ -33,7 +33,7 @@ class EnabledSource:
         return self.open or self.source.verify(headers, body, self.secret)
 
     def key(self, body: bytes) -> dict[str, str]:
-        """The headers with which it lets `body` in, as the product sends them; none if it is open."""
+        """The headers that the product sends with `body`; none if the source is open."""
         return {} if self.open else self.source.sign(body, self.secret)
 
 
@@ -41,7 +41,7 @@ def doors(alerts: AlertSettings) -> dict[str, EnabledSource]:
     """The sources that are on, by name.
 
     Raises:
-        ConfigError: none is, or one has neither a secret nor `open = true`.
+        ConfigError: no source is on, or one has neither a secret nor `open = true`.
     """
     found: dict[str, EnabledSource] = {}
     known = sources(alerts.generic.mapping if alerts.generic else GenericMapping())

@@ -84,7 +84,7 @@ def parse(payload: object, *, received: datetime) -> list[Alert]:
 
 
 def _direction(attack: Fields) -> str:
-    """`attack_direction` is the older name; what is neither is taken for incoming."""
+    """`attack_direction` is the older name. Any other word counts as incoming."""
     word = attack.line("attack_detection_threshold_direction") or attack.line("attack_direction")
     return "outgoing" if word.lower() == "outgoing" else "incoming"
 

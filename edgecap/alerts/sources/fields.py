@@ -1,4 +1,4 @@
-"""Fields of a payload by name: the first of several names that is of use, and notes on what was not."""
+"""Fields of a payload by name: the first usable one of several names, and notes on unusable values."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _T = TypeVar("_T")
 
 
 class Fields:
-    """A JSON object, read tolerantly. What stands in a field and cannot be used becomes a note.
+    """A JSON object, read tolerantly. A value that cannot be used becomes a note.
 
     Args:
         data: the object; anything else has no fields.
         notes: where notes go. Objects within one payload share it.
-        path: what stands before a field's name in notes, such as `data.`.
+        path: prefix of field names in notes, such as `data.`.
     """
 
     def __init__(self, data: object, notes: list[str], path: str = "") -> None:
@@ -52,7 +52,7 @@ class Fields:
         return values.line(self.text(*names))
 
     def port(self, *names: str) -> int | None:
-        """The first that is a port, 1 to 65535. 0 is none, and needs no note."""
+        """The first that is a port, 1 to 65535. 0 means that there is none, and gets no note."""
         return self._first(names, "port", values.port, silent=lambda value: values.number(value) == 0)
 
     def protocol(self, *names: str) -> int | None:
@@ -60,7 +60,7 @@ class Fields:
         return self._first(names, "IP protocol", values.protocol)
 
     def moment(self, *names: str) -> datetime | None:
-        """The first that is a time, UTC. Zero times are none, and need no note."""
+        """The first that is a time, UTC. A zero time means that there is none, and gets no note."""
         return self._first(
             names,
             "time",
@@ -71,7 +71,7 @@ class Fields:
     def rate(self, unit: Unit, *names: str, factor: float | None = 1.0) -> float | None:
         """The first that is a rate in `unit`; a bare number counts times `factor`, or not if that is None.
 
-        A rate in another unit is no mistake: Cloudflare's `max_rate` comes in whichever fits the attack.
+        A rate in another unit gets no note: Cloudflare's `max_rate` comes in the unit that fits the attack.
         """
 
         def wanted(value: object) -> float | None:
@@ -128,10 +128,10 @@ class Fields:
         return {name: found for name in wanted if (found := values.line(self._data.get(name)))}
 
     def note(self, name: str, value: object, what: str) -> None:
-        """Say that the field could not be used."""
+        """Note that the field could not be used."""
         shown = values.line(value) or type(value).__name__
         shown = shown if len(shown) <= _SHOWN else shown[: _SHOWN - 3] + "..."
-        line = f"{self._path}{name} {shown!r} is no {what} and was left out"
+        line = f"{self._path}{name} {shown!r} is not a valid {what}; ignored"
         if line not in self._notes and len(self._notes) < MOST_ADDRESSES:
             self._notes.append(line)
 
@@ -160,5 +160,5 @@ def _empty(value: object) -> bool:
 
 
 def _unspecified(value: object) -> bool:
-    """How products write that no address is known."""
+    """Whether it is one of the ways to write that no address is known."""
     return values.text(value) in ("", "0.0.0.0", "::", "0.0.0.0/0", "::/0", "any", "unknown")  # noqa: S104 - read, not bound

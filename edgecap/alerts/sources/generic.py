@@ -1,4 +1,4 @@
-"""Any JSON, with a mapping from its fields to ours: for products that have no source of their own here.
+"""Any JSON, with a mapping from its fields to ours: for products without a parser of their own.
 
 The mapping is a table of the settings; every entry is a JSON pointer into the payload, and has a default, so
 that a product whose payload can be written by hand needs none. Example::
@@ -29,7 +29,7 @@ from edgecap.settings.alerts import GenericMapping
 from edgecap.settings.pointer import look_up
 
 NAME = "generic"
-_KEYS = ("kind", "id", "incident", "target", "source", "title")  # one of them makes it an alert
+_KEYS = ("kind", "id", "incident", "target", "source", "title")  # an alert has at least one of them
 
 
 def verify(headers: Mapping[str, str], body: bytes, secret: str) -> bool:  # noqa: ARG001 - all sources have it
@@ -56,8 +56,8 @@ def parse_with(mapping: GenericMapping, payload: object, *, received: datetime) 
     """The alerts that `mapping` finds in a payload.
 
     Raises:
-        AlertNotUnderstood: it is no object, has no list where `alerts` points, or an alert has nothing under
-            any of `kind`, `id`, `incident`, `target`, `source` and `title`.
+        AlertNotUnderstood: it is not an object, has no list where `alerts` points, or an alert has none
+            of `kind`, `id`, `incident`, `target`, `source` and `title`.
     """
     raw = as_object(payload, NAME)
     if mapping.alerts is None:
@@ -72,14 +72,14 @@ def _alert(mapping: GenericMapping, raw: dict[str, Any], received: datetime) -> 
     fields = Fields({name: look_up(raw, pointer) for name, pointer in pointers.items()}, notes)
     if not any(name in fields for name in _KEYS):
         missing = ", ".join(pointers[name] for name in _KEYS)
-        raise not_understood(f"there is nothing under any of {missing}", NAME)
+        raise not_understood(f"the payload has none of {missing}", NAME)
     kind = fields.line("kind") or "unknown"
     event = _event(mapping, fields)
     targets, beside = fields.addresses("target")
     sources, _ = fields.addresses("source")
     started = fields.moment("started")
     told = (kind, ",".join(targets), ",".join(sources), started.isoformat() if started else "")
-    # Most products keep an alert's id from its start to its end: it joins them if nothing better does.
+    # Most products keep an alert's id from its start to its end, so it joins them if there is no better key.
     alert_id, attack = fields.line("id"), fields.line("incident")
     same = (alert_id,) if alert_id else (attack, *told)
     joins = (attack,) if attack else (alert_id,) if alert_id else told

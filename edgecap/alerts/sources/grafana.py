@@ -56,7 +56,7 @@ def parse(payload: object, *, received: datetime) -> list[Alert]:
     """The alerts of a notification; those that are resolved are `end`.
 
     Raises:
-        AlertNotUnderstood: it is no object, or has no list of alerts.
+        AlertNotUnderstood: it is not an object, or has no list of alerts.
     """
     return [] if is_ping(payload) else parse_group(NAME, as_object(payload, NAME), received=received)
 

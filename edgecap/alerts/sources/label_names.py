@@ -1,4 +1,4 @@
-"""Labels and tags: the names under which people write what edgecap looks for, in every source with labels.
+"""Labels and tags: the names that edgecap looks for, in every source with labels.
 
 ::
 
@@ -69,7 +69,7 @@ def traffic(labels: Fields) -> Traffic:
 
 
 def _instance(labels: Fields) -> tuple[tuple[str, ...], int | None]:
-    """Prometheus' `instance` is a host's name as often as an address, so that one is no mistake."""
+    """Prometheus' `instance`, if it is an address; it is as often the name of a host, which gets no note."""
     found = values.address(labels.get("instance"))
     return ((found[0],), found[1]) if found else ((), None)
 

@@ -1,4 +1,4 @@
-"""A payload on its way in: from bytes to JSON that can be read without fear, and kept without secrets."""
+"""A payload on its way in: from bytes to JSON that is safe to read, and to keep without its secrets."""
 
 from __future__ import annotations
 
@@ -16,9 +16,7 @@ MOST_NESTED = 64  # levels; real alerts have 6, and Python's own limit must neve
 MOST_TEXT = (
     10_000  # characters of one text that are kept; more than any title, message or list of targets needs
 )
-LONGEST_WORD = (
-    128  # characters without a break: a SHA-512 fits; what is longer is no word, and may be a token
-)
+LONGEST_WORD = 128  # characters without a break: a SHA-512 fits; a longer one may be a token
 
 _LONG_WORD = re.compile(rf"[A-Za-z0-9+.\-_=]{{{LONGEST_WORD + 1},}}")
 # Without one of these in it, a text has nothing that `redact` looks for, and most texts have none.
@@ -43,7 +41,7 @@ def decode(body: bytes, source: str) -> Any:
         source: whose alert it is, for the error.
 
     Raises:
-        AlertNotUnderstood: it is no JSON (UTF-8), or JSON that no product writes: NaN, endless nesting.
+        AlertNotUnderstood: it is not JSON in UTF-8, or has NaN or too deep nesting.
     """
     try:
         return json.loads(body.decode("utf-8-sig"), parse_constant=_no_constant)
@@ -52,7 +50,7 @@ def decode(body: bytes, source: str) -> Any:
     except json.JSONDecodeError as error:
         raise _refused(f"the body is not JSON: {error}", source) from None
     except ValueError as error:  # NaN, or a number with thousands of digits
-        raise _refused(f"the body is no JSON that can be read: {error}", source) from None
+        raise _refused(f"the body is JSON that cannot be read: {error}", source) from None
     except RecursionError:
         raise _refused("the body is nested too deeply", source) from None
 
@@ -60,11 +58,11 @@ def decode(body: bytes, source: str) -> Any:
 def as_object(payload: object, source: str) -> dict[str, Any]:
     """A copy of `payload` that is safe to read and to keep: a JSON object without secrets.
 
-    Every parser starts here, so no text that it takes out of a payload can hold a secret that its name or
-    its form gives away, half a character that could not be stored, or more than 10,000 characters.
+    Every parser starts here. So no text of a payload holds a secret that its name or form gives away, half a
+    character that could not be stored, or more than 10,000 characters.
 
     Raises:
-        AlertNotUnderstood: it is no JSON object, or nested more than 64 levels deep.
+        AlertNotUnderstood: it is not a JSON object, or is nested more than 64 levels deep.
     """
     if not isinstance(payload, dict):
         raise _refused(f"the body is {_name_of(payload)}, not a JSON object", source)
@@ -76,7 +74,7 @@ def list_of_objects(payload: Mapping[str, Any], name: str, source: str) -> list[
     """The list of objects under `name`; not empty.
 
     Raises:
-        AlertNotUnderstood: it is missing, no list, empty, or one of its items is no object.
+        AlertNotUnderstood: it is missing, not a list, or empty, or one of its items is not an object.
     """
     items = payload.get(name)
     if not isinstance(items, list) or not items:
@@ -88,7 +86,7 @@ def list_of_objects(payload: Mapping[str, Any], name: str, source: str) -> list[
 
 
 def not_understood(what: str, source: str) -> AlertNotUnderstood:
-    """The error that every parser raises; `what` says in a line what was looked for."""
+    """The error that every parser raises; `what` says in a line what is missing."""
     return _refused(what, source)
 
 
@@ -99,7 +97,7 @@ def _refused(what: str, source: str) -> AlertNotUnderstood:
 
 
 def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON number")
+    raise ValueError(f"{name} is not a JSON number")
 
 
 def _name_of(value: object) -> str:

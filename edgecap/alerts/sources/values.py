@@ -1,6 +1,6 @@
 """Single values of a payload: text, numbers, ports, protocols, addresses, times and rates, however written.
 
-Each function takes any JSON value and returns None, or nothing, for what it cannot use. None of them raises.
+Each function takes any JSON value, and returns None or nothing if it cannot use it. None of them raises.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from edgecap.requests import COLO
 Unit = Literal["pps", "bps", "rps", ""]
 """Packets, bits or requests per second, or none stated."""
 
-LARGEST_RATE = 1e15  # per second; the whole Internet moves less, so more is a mistake
+LARGEST_RATE = 1e15  # per second; the whole Internet moves less, so a higher one is a mistake
 MOST_ITEMS = 1000  # of a list that are looked at; an alert is read in milliseconds
 
 _EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)  # before it: Go's and Unix's zero times
@@ -85,7 +85,7 @@ def port(value: object) -> int | None:
 
 
 def protocol(value: object) -> int | None:
-    """An IP protocol's number: 6, "6", "TCP". The word "IPv6" tells the version of IP, so it is none."""
+    """An IP protocol's number: 6, "6", "TCP". None for the word "IPv6", which tells the version of IP."""
     word = text(value).lower()
     if word in PROTOCOL_NUMBERS and word != "ipv6":
         return PROTOCOL_NUMBERS[word]

@@ -1,4 +1,4 @@
-"""The inbox: all that is between "it arrived" and "Prefect knows", in one file that survives every crash.
+"""The inbox: everything between "an alert arrived" and "Prefect has the run", in one crash-safe file.
 
 ::
 
@@ -6,8 +6,8 @@
     settle    its alerts are ruled on: incidents open, grow and end, and orders are written
     sent      Prefect has made the run of an order
 
-Each is one transaction and says the same when it is asked again, so whoever dies between two of them, by
-SIGKILL or with the power, looks at `pending` and `orders` and goes on. Nothing is lost, nothing done twice.
+Each is one transaction and gives the same result when it runs again. A receiver that is killed between two of
+them, or loses power, reads `pending` and `orders` at its next start. Nothing is lost, nothing is done twice.
 """
 
 from __future__ import annotations
@@ -75,11 +75,11 @@ class AlertInbox:
 
         Args:
             path: the file. SQLite keeps two more beside it.
-            read_only: only look, also while a receiver has it open. Else nobody else may write.
+            read_only: only read, also while a receiver has it open. Otherwise this is the only writer.
 
         Raises:
             ConfigError: another receiver has it open, or another version of edgecap wrote it.
-            ObjectMissing: it is not there, and was only to be looked at.
+            ObjectMissing: it does not exist, and `read_only` does not make it.
             Damaged: it is not an inbox, or damaged.
             StoreUnwritable: the file or its folder cannot be written.
             StoreFull: no space is left.
@@ -96,7 +96,7 @@ class AlertInbox:
         self.close()
 
     def close(self) -> None:
-        """Let go of the file. Not needed for anything that was written."""
+        """Close the file. Writes are on the disk already."""
         self._database.close()
 
     def keep(self, arrivals: Sequence[tuple[str, bytes, datetime]]) -> list[int]:
@@ -129,7 +129,7 @@ class AlertInbox:
         return [StoredAlert(source, body, moment(received), id_) for id_, source, body, received, _ in rows]
 
     def settle(self, arrival_id: int, taken: Sequence[tuple[Alert, Plan]]) -> list[Outcome]:
-        """Rule on the alerts of an arrival, in one transaction: repetitions, joins, cooldown, budget, orders.
+        """Decide on an arrival's alerts in one transaction: repetitions, joins, cooldown, budget, orders.
 
         An arrival is settled once: of one that is settled, this returns what its alerts came to then. One
         that was put aside is settled as if it had not been.
@@ -157,7 +157,7 @@ class AlertInbox:
             return outcomes
 
     def put_aside(self, arrival_id: int, reason: str) -> None:
-        """Keep an arrival that nobody understands where people see it. What is settled stays settled.
+        """Put an arrival that no parser understands where people see it. A settled one stays settled.
 
         Raises:
             EntryMissing: there is no such arrival.
@@ -170,7 +170,7 @@ class AlertInbox:
                 )
 
     def orders(self, limit: int = 100, *, refused: bool = False) -> list[RunRequest]:
-        """Orders that were not sent yet, in the order in which they are to be sent.
+        """Unsent orders, in the order of sending.
 
         Args:
             limit: how many at most.
@@ -189,7 +189,7 @@ class AlertInbox:
         ]
 
     def sent(self, order_id: int, flow_run_id: str) -> None:
-        """Prefect has made the run of an order. Of several runs the first is remembered.
+        """Record the run that Prefect made for an order. The first run stands.
 
         Raises:
             EntryMissing: there is no such order.
@@ -197,7 +197,7 @@ class AlertInbox:
         self._note(order_id, "flow_run = coalesce(flow_run, ?), refused = ''", flow_run_id)
 
     def refuse(self, order_id: int, reason: str) -> None:
-        """Put an order aside that Prefect does not want, or take it up again if `reason` is empty.
+        """Put aside an order that Prefect refuses; an empty `reason` takes it up again.
 
         Raises:
             EntryMissing: there is no such order.
@@ -205,7 +205,7 @@ class AlertInbox:
         self._note(order_id, "refused = iif(flow_run IS NULL, ?, '')", reason)
 
     def asides(self, limit: int = 100) -> list[Quarantined]:
-        """Arrivals that nobody understood, newest first; fewer than `limit` if they are large."""
+        """Arrivals that no parser understood, newest first; fewer than `limit` if they are large."""
         rows = self._bodies("WHERE state = 'aside' ORDER BY id DESC", limit)
         return [Quarantined(source, body, moment(at), id_, reason) for id_, source, body, at, reason in rows]
 
@@ -236,7 +236,7 @@ class AlertInbox:
         return [HeldBackRow(id_, moment(at), bool(closed), *counts) for id_, at, closed, *counts in rows]
 
     def counts(self) -> Counts:
-        """How much waits. Takes no longer for an inbox with a long past."""
+        """How much waits. As fast in a large inbox as in a small one."""
         with self._database.reading() as db:
             pending, oldest = db.execute(
                 "SELECT count(*), min(received) FROM arrivals WHERE state = 'pending'"
@@ -258,7 +258,7 @@ class AlertInbox:
         )
 
     def probe(self) -> None:
-        """Write nothing of importance to the disk, as `keep` would write an arrival.
+        """Write a row without meaning to the disk, as `keep` would write an arrival.
 
         Raises:
             StoreError: `keep` would fail; says why.
@@ -270,10 +270,10 @@ class AlertInbox:
             )
 
     def prune(self, older_than: datetime) -> int:
-        """Forget what was last heard of before `older_than`, in short transactions.
+        """Forget incidents and arrivals whose last alert is from before `older_than`, in short transactions.
 
-        Never what is still to be done: arrivals that are pending, incidents with orders that were not sent.
-        Incidents that nobody ended are kept for a day more, and an arrival as long as an incident of it.
+        Pending arrivals and incidents with unsent orders stay. An incident without an end stays a day longer,
+        and an arrival as long as its incident.
 
         Returns:
             How many arrivals were forgotten.

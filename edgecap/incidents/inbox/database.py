@@ -20,13 +20,13 @@ from edgecap.files.durable import explained, make_folders, sync_folder
 from edgecap.incidents.inbox.schema import APPLICATION_ID, TABLES, VERSION
 
 _PATIENCE = 10  # seconds to wait for another process, such as a person's sqlite3, to let go of the file
-_PRIVATE = 0o700  # bodies of alerts are nobody else's business
+_PRIVATE = 0o700  # bodies of alerts are private
 
 
 class Database:
     """A inbox's file, opened; made if need be.
 
-    Threads may share it. Two connections: who reads never waits for a write's fsync.
+    Threads may share it. It has two connections, so that a reader never waits for the fsync of a write.
     """
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
@@ -62,7 +62,7 @@ class Database:
             raise
 
     def close(self) -> None:
-        """Let go of the file. What was committed is on the disk with or without it."""
+        """Close the file. Committed data is on the disk already."""
         with self._turn, self._reading:
             for connection in (getattr(self, "_reader", None), self._writer):
                 if connection is not None:
@@ -95,7 +95,7 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """All of the block sees the same moment. It waits for no transaction.
+        """Read from one snapshot, without waiting for a transaction.
 
         Raises:
             StoreError: it cannot be read.
@@ -146,7 +146,7 @@ class Database:
             mark = connection.execute("PRAGMA application_id").fetchone()[0]
             version = connection.execute("PRAGMA user_version").fetchone()[0]
         if mark != APPLICATION_ID:
-            raise Damaged("it is no inbox of alerts", where=str(self.path), hint=_MOVE_IT)
+            raise Damaged("the file is not an inbox of alerts", where=str(self.path), hint=_MOVE_IT)
         if version != VERSION:
             raise ConfigError(
                 f"the inbox of alerts has format {version}, and this edgecap reads {VERSION}",
@@ -162,7 +162,7 @@ class Database:
             raise explain(error, self.path) from error
 
 
-_MOVE_IT = "move it away and begin a new one; what it held is only in there"
+_MOVE_IT = "move the file away to start with an empty inbox; its alerts are in no other file"
 
 
 def _damaged(path: Path, how: str) -> Damaged:

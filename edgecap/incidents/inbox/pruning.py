@@ -1,4 +1,4 @@
-"""Forgetting what is long over, a little at a time, so that arrivals never wait for it."""
+"""Forgets old incidents and arrivals, a little at a time, so that new arrivals never wait for it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LAPSES = LAPSES // timedelta(microseconds=1)
 
 
 def prune(database: Database, before: int) -> int:
-    """Forget what was last heard of before this time, in microseconds since 1970.
+    """Forget what had its last alert before this time, in microseconds since 1970.
 
     Returns:
         How many arrivals were forgotten.

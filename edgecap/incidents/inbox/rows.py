@@ -1,4 +1,4 @@
-"""What stands in the inbox: arrivals, alerts that were judged, incidents, and orders for Prefect.
+"""The contents of the inbox: arrivals, judged alerts, incidents, and run requests for Prefect.
 
 All times are aware and in UTC.
 """
@@ -25,7 +25,7 @@ class Outcome(StrEnum):
     REPEATED = "repeated"
     """The same alert again, or the end of an incident that is over."""
     JOINED = "joined"
-    """It is part of an incident that goes on: the same attack, or the same target within its cooldown."""
+    """It joins an open incident: the same attack, or the same target within its cooldown."""
     ENDED = "ended"
     """The end of its incident."""
     OVER_BUDGET = "over_budget"
@@ -36,7 +36,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """The body of an authenticated request, as it came.
+    """The body of an authenticated request, unchanged.
 
     Attributes:
         source: name of the alert source, such as cloudflare.
@@ -58,7 +58,7 @@ class StoredAlert(Arrival):
 
 @dataclass(frozen=True, slots=True)
 class Quarantined(StoredAlert):
-    """An arrival that nobody understood, and why."""
+    """An arrival that no parser understood, and why."""
 
     reason: str
 
@@ -108,19 +108,19 @@ class RunRequest:
 
 @dataclass(frozen=True, slots=True)
 class InboxIncident:
-    """An incident as far as the receiver knows it; what was captured is in the archive.
+    """An incident in the receiver's inbox. Its captures are in the archive.
 
     Attributes:
         id: 32 hex digits, derived from its key and the start that opened it.
         key: what its start and its end have in common; a later incident may have it again.
-        about: what cooldown counts by: the target, as a rule.
+        about: what the cooldown applies to: usually the target.
         rule: the rule that it was opened by.
         opened: when the start arrived.
-        last: when it was last heard of.
-        closed: when it was over; None while it goes on.
-        superseded: nobody told its end: the same attack, or thing, started again after a long silence.
+        last: when its last alert arrived.
+        closed: when it ended; None while it is open.
+        superseded: no end arrived, and the same attack started again after a long silence.
         joined: how many other alerts joined it.
-        repeated: how many alerts were the same sent again, while it went on.
+        repeated: how many alerts were sent again while it was open.
         alert: the start.
         plan: the captures of the start.
         runs: ids of the flow runs that were ordered and sent, by event.
@@ -141,13 +141,13 @@ class InboxIncident:
     runs: dict[Boundary, str]
 
     def __str__(self) -> str:
-        """One line, such as `1f0c22ab goes on: cloudflare dos_attack_l4 start high 203.0.113.7:443`."""
-        state = "goes on" if self.closed is None else "was superseded" if self.superseded else "is over"
+        """One line, such as `1f0c22ab is open: cloudflare dos_attack_l4 start high 203.0.113.7:443`."""
+        state = "is open" if self.closed is None else "was superseded" if self.superseded else "is over"
         return f"{self.id[:8]} {state}: {self.plan.alert}"
 
 
 class HeldBackRow(NamedTuple):
-    """How many alerts joined an incident, or were the same sent again, while it went on."""
+    """How many alerts joined an incident, or were sent again, while it was open."""
 
     incident: str
     opened: datetime
@@ -163,11 +163,11 @@ class Counts:
     Attributes:
         pending: arrivals that are not settled yet.
         oldest_pending: when the first of them arrived.
-        asides: arrivals that nobody understood.
+        asides: arrivals that no parser understood.
         orders: orders not sent yet.
         oldest_order: when the alert of the first of them arrived.
         refused: orders that were put aside, since Prefect refuses them.
-        open_incidents: incidents that go on.
+        open_incidents: incidents without an end.
     """
 
     pending: int

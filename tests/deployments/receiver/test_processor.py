@@ -133,7 +133,7 @@ def test_the_plan_is_made_for_the_time_at_which_it_is_decided(make, inbox, clock
     make()
     until(lambda: inbox.counts().pending == 0)
     (order,) = inbox.orders()
-    assert any("no longer kept" in remark for remark in order.plan.remarks)
+    assert any("no longer keeps" in remark for remark in order.plan.remarks)
 
 
 def test_what_is_long_over_is_forgotten(make, inbox, clock):

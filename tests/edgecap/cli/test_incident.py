@@ -159,7 +159,7 @@ class TestFromTheArchive:
     def test_one_that_is_not_there(self, call, closed, wanted):
         done = call("incident", "show", wanted)
         assert (done.returncode, done.stdout) == (13, "")
-        assert "there is no incident" in done.stderr
+        assert "unknown incident" in done.stderr
 
     def test_a_record_that_cannot_be_read_hides_no_other_incident(self, call, shell, closed, going_on):
         record = shell.folder / "archive" / "incidents" / f"{OLD}.json"

@@ -111,7 +111,7 @@ def test_a_rule_for_a_source_that_is_off_is_warned_of(call, policy):
     [
         ("[[rules]\n", "not TOML: .*line 1"),
         ('[[rules]]\nname = "a"\nbefor = 3\n', r"rule 'a'\.befor: Extra inputs"),
-        ('[[rules]]\nname = "a"\nsource = "nagios"\n', "rule 'a': there is no source 'nagios'"),
+        ('[[rules]]\nname = "a"\nsource = "nagios"\n', "rule 'a': unknown source 'nagios'"),
         ('[[rules]]\nname = "a"\n[rules.during]\ncolos = ["Chicago"]\n', "rule 'a': unknown data centre"),
         ('[[rules]]\nname = "a"\nexpression = "udp and"\n', "rule 'a': the filter is not valid: can't parse"),
         ('[[rules]]\nname = "all"\n[[rules]]\nname = "b"\n', "rule 'b' is never reached"),

@@ -94,7 +94,7 @@ def test_the_record_says_what_is_missing_and_why_and_its_page_does(incidents):
     page = incident_page(noted(), parts, record)
     assert "**{}**".format(expected.replace("|", "\\|")) in page
     assert "| during 1 | simple 60s | - | no packets \\| matched |" in page
-    assert "3 other alerts joined it, 2 were the same sent again." in page
+    assert "3 other alerts joined it, 2 were sent again." in page
     assert "rule      test" in page
 
 

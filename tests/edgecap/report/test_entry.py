@@ -95,7 +95,7 @@ def test_an_entry_without_a_summary_says_so_and_shows_its_manifest():
     ("entry", "said"),
     [
         (entry_of(packets=0), "No packets were captured"),
-        (entry_of(packets=0, raw=()), "Nothing was captured: there is no file"),
+        (entry_of(packets=0, raw=()), "Nothing was captured: there are no files"),
     ],
 )
 def test_a_capture_without_packets_says_so(entry, said):

@@ -35,14 +35,14 @@ def test_the_verdict_is_that_of_the_most_telling_packets():
     page = incident_html(*attack())
     assert re.search("<h1>(.*?)</h1>", page)[1].startswith("SYN flood on 203.0.113.7:443")
     text = Seen(page).text
-    assert "It is over since 2026-11-23 07:14:46 UTC, after 41 min 21 s." in text
+    assert "The attack ended 2026-11-23 07:14:46 UTC, after 41 min 21 s." in text
     assert "4 of 5 captures archived, 1 missing." in text
 
 
 def test_without_packets_the_verdict_is_what_the_alert_says():
     opened = noted(alert(title="L4 attack"))
     assert incident_verdict(Overview(ID, opened=opened), []) == f"L4 attack: {TARGET}:443"
-    assert incident_verdict(Overview(ID), []) == "An incident of which little is known"
+    assert incident_verdict(Overview(ID), []) == "An incident without a readable alert"
 
 
 def test_what_is_missing_is_said_at_the_top_and_why():
@@ -99,7 +99,7 @@ def test_hours_without_captures_are_left_out_and_said():
 def test_an_incident_that_goes_on_says_what_it_waits_for():
     incident, captures = just_begun()
     text = Seen(incident_html(incident, captures)).text
-    assert "No end was told yet. 1 of 4 captures archived, 3 pending." in text
+    assert "No end has been reported yet. 1 of 4 captures archived, 3 pending." in text
     assert "pending: waits for the full lane" in text
     assert [each.get("class") for each in picture(incident, captures).iter()].count("waiting") == 3
 

@@ -108,7 +108,7 @@ class TestEnd:
         assert plan("after = 0", event="end").captures == ()
         old = plan(event="end", ended=NOW - timedelta(hours=24))
         assert old.captures == ()
-        assert "no longer kept" in old.remarks[0]
+        assert "no longer keeps" in old.remarks[0]
 
 
 class TestNothing:
@@ -120,7 +120,7 @@ class TestNothing:
     def test_news_that_is_neither_start_nor_end(self):
         found = plan(event="other", colos=("ZRH",))
         assert found.captures == ()
-        assert "neither of a start nor of an end" in found.reason
+        assert "neither a start nor an end" in found.reason
 
     def test_a_target_that_no_packet_at_the_edge_has(self):
         found = plan(targets=("127.0.0.1",))
@@ -273,18 +273,20 @@ class TestWindows:
     def test_an_alert_without_a_start_time_begins_at_its_arrival(self):
         found = plan("before = 100", started=None)
         assert found.captures[0].request.offset_time == NOW
-        assert "does not say when it began" in found.remarks[0]
+        assert "has no start time" in found.remarks[0]
 
     def test_a_start_that_is_yet_to_come_is_now(self):
         found = plan("before = 100", started=NOW + timedelta(minutes=5))
         assert found.captures[0].request.offset_time == NOW
-        assert "yet to come" in found.remarks[0]
+        assert "in the future" in found.remarks[0]
 
     def test_a_start_of_which_no_packets_are_kept_gives_the_latest_instead(self):
         found = plan("before = 100", started=NOW - timedelta(days=3))
         (before,) = found.captures
         assert (before.request.offset_time, before.request.time_limit) == (NOW, 100)
-        assert "no longer kept; the last 100 seconds are taken instead" in found.remarks[0]
+        assert (
+            "no longer keeps packets from then; the last 100 seconds are captured instead" in found.remarks[0]
+        )
 
     def test_a_window_that_is_partly_gone_is_cut(self):
         oldest = NOW - timedelta(hours=23, minutes=30)
@@ -354,7 +356,7 @@ class TestPlan:
 
     def test_it_explains_itself(self):
         found = plan(
-            'during = { colos = ["ORD"] }\npreempt = true', notes=("data.x 'y' is no port and was left out",)
+            'during = { colos = ["ORD"] }\npreempt = true', notes=("data.x 'y' is not a valid port; ignored",)
         )
         assert found.explain() == (
             "alert     cloudflare dos_attack_l4 start high 203.0.113.7:443\n"
@@ -368,7 +370,7 @@ class TestPlan:
             "packets from before the alert, of all data centres\n"
             "during  1 full ORD tcp 203.0.113.7:443: every packet for 60 s, whole; the rule names ORD\n"
             "limits    600 s cooldown for 203.0.113.7, 50 captures a day, stops scheduled full captures\n"
-            "note      data.x 'y' is no port and was left out\n"
+            "note      data.x 'y' is not a valid port; ignored\n"
             "note      when it ends, the 60 s that follow are captured"
         )
 

@@ -132,7 +132,7 @@ def test_a_rule_in_every_field():
         ("kind = []", "rule '1'.kind: List should have at least 1 item"),
         ("kind = [1]", "rule '1'.kind.0: Input should be a valid string"),
         ('severity = "bad"', "rule '1'.severity.0: Input should be 'critical'"),
-        ('source = "cloudfare"', "there is no source 'cloudfare'; there are cloudflare, alertmanager"),
+        ('source = "cloudfare"', "unknown source 'cloudfare'; known are cloudflare, alertmanager"),
         ("during = { colo = 'ORD' }", "rule '1'.during.colo: Extra inputs"),
         ("during = { colos = ['Chicago'] }", "rule '1': unknown data centre 'Chicago'"),
         ("during = { seconds = 90000 }", "rule '1': time_limit 90000 is out of bounds"),

@@ -27,7 +27,7 @@ def one(payload, received):
 
 def test_an_l4_attack_in_every_field(one, received):
     alert = one("advanced-ddos-l4-start")
-    assert str(alert) == "cloudflare advanced_ddos_attack_l4_alert start unknown 203.0.113.7:443"
+    assert str(alert) == "cloudflare advanced_ddos_attack_l4_alert start 203.0.113.7:443"
     assert alert.started == datetime(2026, 11, 23, 6, 31, tzinfo=UTC)
     assert alert.ended is None
     assert alert.received == received
@@ -171,17 +171,17 @@ def test_what_could_not_be_used_is_said(one):
         },
     )
     assert alert.notes == (
-        "data.start_time 'yesterday' is no time and was left out",
-        "data.target_ip 'example.com' is no IP address and was left out",
-        "data.target_port 'https' is no port and was left out",
-        "data.protocol 'HTTP' is no IP protocol and was left out",
+        "data.start_time 'yesterday' is not a valid time; ignored",
+        "data.target_ip 'example.com' is not a valid IP address; ignored",
+        "data.target_port 'https' is not a valid port; ignored",
+        "data.protocol 'HTTP' is not a valid IP protocol; ignored",
     )
 
 
 def test_data_that_is_no_object_is_said_and_the_rest_is_read(payload, received):
     (alert,) = parse({**payload("cloudflare", "fbm-dosd"), "data": "oops"}, received=received)
     assert alert.kind == "fbm_dosd_attack"
-    assert alert.notes == ("data 'oops' is no object and was left out",)
+    assert alert.notes == ("data 'oops' is not a valid object; ignored",)
 
 
 def test_save_and_test_is_a_ping_and_no_alert(payload, received):

@@ -39,7 +39,7 @@ def test_the_default_fields(payload, received):
 
 def test_a_mapping_reads_a_list_of_alerts(payload, received):
     start, end = sources(MAPPING)["generic"].parse(payload("generic", "mapped"), received=received)
-    assert str(start) == "generic volumetric start unknown 203.0.113.81:443"
+    assert str(start) == "generic volumetric start 203.0.113.81:443"
     assert (end.event, end.incident) == ("end", start.incident)
     assert end.identity != start.identity
     assert start.bps == 9.5e9
@@ -97,7 +97,7 @@ def test_without_ids_what_it_tells_joins(received):
 
 @pytest.mark.parametrize("body", [{}, {"x": 1}, {"kind": None, "target": ""}, {"event": "firing", "pps": 5}])
 def test_with_nothing_where_the_mapping_points_it_is_not_understood(body, received):
-    with pytest.raises(AlertNotUnderstood, match="nothing under any of /kind, /id, /incident, /target"):
+    with pytest.raises(AlertNotUnderstood, match="has none of /kind, /id, /incident, /target"):
         SOURCES["generic"].parse(body, received=received)
 
 

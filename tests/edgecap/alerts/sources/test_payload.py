@@ -18,7 +18,7 @@ from edgecap.errors import AlertNotUnderstood
         (b"[Infinity]", "Infinity"),
         (b"\xff\xfe", "not UTF-8"),
         (b"[" * 100_000, "nested too deeply"),
-        (b"9" * 5000, "no JSON that can be read"),
+        (b"9" * 5000, "JSON that cannot be read"),
     ],
 )
 def test_what_is_no_json_is_refused_with_the_reason_and_the_page(body, what):

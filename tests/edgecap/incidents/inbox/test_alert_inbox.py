@@ -22,7 +22,7 @@ def test_a_start_opens_an_incident_and_orders_its_run(inbox):
     assert incident.id == derive(start.incident, start.identity)
     assert (incident.key, incident.about, incident.rule) == (start.incident, "203.0.113.7", "floods")
     assert (incident.opened, incident.last, incident.closed) == (NOON, NOON, None)
-    assert str(incident) == f"{incident.id[:8]} goes on: generic flood start unknown 203.0.113.7"
+    assert str(incident) == f"{incident.id[:8]} is open: generic flood start 203.0.113.7"
     assert incident_of(inbox, incident.id) == incident
     assert inbox.orders() == [
         RunRequest(

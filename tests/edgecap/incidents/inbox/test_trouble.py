@@ -99,7 +99,7 @@ def test_another_program_s_database_is_left_alone(path, read_only):
         db.execute("CREATE TABLE cookies (name TEXT)")
     db.close()
     before = path.read_bytes()
-    with pytest.raises(Damaged, match="no inbox of alerts") as error:
+    with pytest.raises(Damaged, match="not an inbox of alerts") as error:
         AlertInbox(path, read_only=read_only)
     assert one_line(error, path)
     assert path.read_bytes() == before
