@@ -138,7 +138,7 @@ def test_a_rule_in_every_field():
         ("during = { seconds = 90000 }", "rule '1': time_limit 90000 is out of bounds"),
         ("during = { packet_limit = 0 }", "rule '1': packet_limit 0 is out of bounds"),
         ('expression = "udp and"', "rule '1': the filter is not valid: can't parse filter"),
-        ('expression = "host example.net"', "rule '1': the filter has 'example.net' in it, which is no word"),
+        ('expression = "host example.net"', "rule '1': the filter has the unknown word 'example.net'"),
         ("expression = 3", "rule '1'.expression: Input should be a valid string"),
         (
             'filter = { protocol = 6 }\nexpression = "udp"',
