@@ -10,7 +10,7 @@ from deployments.local.setup import LocalSetup, running_setup
 from deployments.local.watching import Watch
 from deployments.local.worker import check_settings
 from edgecap.alerts.policy.rules import load_policy
-from edgecap.alerts.sources.enabled import doors
+from edgecap.alerts.sources.enabled import enabled_sources
 from edgecap.errors import ConfigError, SetupError
 from edgecap.settings import FOLDER, Settings, base_folder, config_file
 from edgecap.settings.alerts import AlertSettings
@@ -74,7 +74,7 @@ class Up(Stoppable):
             self._say("receiver.report_url is set without receiver.report_token: its links lead nowhere.")
         check_settings(self._settings)
         if self.alerts:
-            doors(self._settings.alerts)
+            enabled_sources(self._settings.alerts)
             load_policy(self._settings.receiver.policy, self._settings.bounds)
             if not self._settings.receiver.port:
                 raise ConfigError(
@@ -127,7 +127,7 @@ class Up(Stoppable):
         given = self._settings.receiver
         self.receiver.start()
         self.receiver.wait_ready(lambda: answers(given.port, given.host), tell=self._say)
-        for name in doors(self._settings.alerts):
+        for name in enabled_sources(self._settings.alerts):
             self._say(f"Alerts            http://{given.host}:{given.port}/alerts/{name}")
 
 

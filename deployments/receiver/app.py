@@ -84,7 +84,7 @@ class Receiver:
     """Takes alerts.
 
     Args:
-        doors: the sources that are on, by name.
+        enabled: the sources that are on, by name.
         keep: puts an alert on disk.
         health: how things are; it may take its time, and is called in a thread.
         metrics: what it counts.
@@ -95,7 +95,7 @@ class Receiver:
 
     def __init__(
         self,
-        doors: Mapping[str, EnabledSource],
+        enabled: Mapping[str, EnabledSource],
         keep: Keep,
         *,
         health: Callable[[], Health],
@@ -104,7 +104,7 @@ class Receiver:
         body_time: float = BODY_TIME,
         reports: ReportPages | None = None,
     ) -> None:
-        self._doors = doors
+        self._enabled = enabled
         self._keep = keep
         self._health = health
         self._metrics = metrics
@@ -114,7 +114,7 @@ class Receiver:
         self._reading = 0
 
     def __repr__(self) -> str:
-        return f"<Receiver [{', '.join(self._doors)}]>"
+        return f"<Receiver [{', '.join(self._enabled)}]>"
 
     def application(self) -> Starlette:
         """The ASGI app."""
@@ -151,15 +151,15 @@ class Receiver:
         return answer
 
     async def _answer(self, request: Request, name: str) -> Response:
-        door = self._doors.get(name)
-        if door is None:
+        enabled = self._enabled.get(name)
+        if enabled is None:
             raise _Refused(
                 404, f"source {name} is not configured" if name in SOURCES else "there is no such source"
             )
         body = bytearray()
         try:
             await self._read(request, body)
-            return await self._judge(request, door, bytes(body))
+            return await self._judge(request, enabled, bytes(body))
         finally:
             self._reading -= len(body)
 
@@ -186,16 +186,16 @@ class Receiver:
         if surplus:
             raise _too_large()
 
-    async def _judge(self, request: Request, door: EnabledSource, body: bytes) -> Response:
-        name = door.source.name
-        if not door.lets_in(request.headers, body):
+    async def _judge(self, request: Request, enabled: EnabledSource, body: bytes) -> Response:
+        name = enabled.source.name
+        if not enabled.accepts(request.headers, body):
             _log.warning(
                 f"an alert from {name} was refused: its secret is missing or wrong (sent from %s)",
                 request.client.host if request.client else "an unknown address",
             )
             raise _Refused(401, "unauthorized")
         payload = await _decoded(name, body)
-        if len(body) < PING and door.source.is_ping(payload):
+        if len(body) < PING and enabled.source.is_ping(payload):
             return JSONResponse({"ping": name})
         if not self._has_room():
             raise StoreFull("the disk is nearly full", hint="free some space")

@@ -34,12 +34,12 @@ class Answer:
         return int(httpx.codes.OK if self.arrival is None else httpx.codes.ACCEPTED)
 
 
-def replay(address: str, door: EnabledSource, body: bytes, *, direct: bool = False) -> Answer:
+def replay(address: str, enabled: EnabledSource, body: bytes, *, direct: bool = False) -> Answer:
     """Send a payload as its product does.
 
     Args:
         address: the receiver's, such as `http://127.0.0.1:4280`.
-        door: the source, and the secret that its senders know.
+        enabled: the source with its secret.
         body: the payload, byte for byte.
         direct: take no proxy: the receiver runs on this machine.
 
@@ -48,9 +48,9 @@ def replay(address: str, door: EnabledSource, body: bytes, *, direct: bool = Fal
         ConfigError: the address is none, the secret is another one there, or the source is off.
         AlertNotUnderstood: it takes no such body.
     """
-    name = door.source.name
+    name = enabled.source.name
     url = f"{address.rstrip('/')}/alerts/{name}"
-    signed = [(key.encode(), value.encode()) for key, value in door.key(body).items()]
+    signed = [(key.encode(), value.encode()) for key, value in enabled.signed_headers(body).items()]
     try:
         with httpx.Client(
             timeout=TIMEOUT, trust_env=False, transport=None if direct else Network()

@@ -26,7 +26,7 @@ from deployments.receiver.pages import ReportPages
 from deployments.receiver.processor import AlertProcessor
 from deployments.receiver.relay import OutboxRelay
 from edgecap.alerts.policy.decision import load_policy
-from edgecap.alerts.sources.enabled import doors
+from edgecap.alerts.sources.enabled import enabled_sources
 from edgecap.alerts.sources.registry import sources
 from edgecap.errors import StoreError
 from edgecap.incidents.inbox.alert_inbox import INBOX, AlertInbox
@@ -58,7 +58,7 @@ class Receiving:
     """
 
     def __init__(self, settings: Settings, *, prefect: Callable[[], str], warm_runner: str = "") -> None:
-        self.doors = doors(settings.alerts)
+        self.enabled = enabled_sources(settings.alerts)
         policy = load_policy(settings.receiver.policy, settings.bounds)
         mapping = settings.alerts.generic.mapping if settings.alerts.generic else GenericMapping()
         self._folder = (settings.home / INBOX).resolve().parent
@@ -94,12 +94,12 @@ class Receiving:
         self._stack = ExitStack()
 
     def __repr__(self) -> str:
-        return f"<Receiving [{', '.join(self.doors)}] {self._settler!r} {self._deliverer!r}>"
+        return f"<Receiving [{', '.join(self.enabled)}] {self._settler!r} {self._deliverer!r}>"
 
     def receiver(self) -> Receiver:
         """The app."""
         return Receiver(
-            self.doors,
+            self.enabled,
             self._writer.keep,
             health=self.health,
             metrics=self.metrics,

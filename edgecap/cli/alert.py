@@ -11,7 +11,7 @@ from cyclopts import Parameter
 
 from deployments.receiver.replay import replay
 from edgecap.alerts.policy.decision import load_policy
-from edgecap.alerts.sources.enabled import doors
+from edgecap.alerts.sources.enabled import enabled_sources
 from edgecap.alerts.sources.registry import sources
 from edgecap.alerts.understanding import understand
 from edgecap.cli.options import Json
@@ -50,7 +50,7 @@ def replay_command(file: File, /, *, source: SourceName, url: str | None = None,
             where=f"alerts.{source}",
             hint=f"set EDGECAP_ALERTS__{source.upper()}__SECRET, as the receiver has it",
         )
-    answer = replay(url or _address(settings), doors(settings.alerts)[source], body, direct=not url)
+    answer = replay(url or _address(settings), enabled_sources(settings.alerts)[source], body, direct=not url)
     if json:
         print_json({"url": answer.url, "status": answer.status, "arrival": answer.arrival})
     elif answer.arrival is None:

@@ -34,6 +34,6 @@ def receive(
 
 
 def _tell(address: str, receiving: Receiving) -> None:
-    for name, door in receiving.doors.items():
-        say(f"{address}/alerts/{name}{'  open to anyone, without a secret' if door.open else ''}")
+    for name, source in receiving.enabled.items():
+        say(f"{address}/alerts/{name}{'  open to anyone, without a secret' if source.open else ''}")
     say("Ready for alerts. Ctrl-C stops it.")

@@ -17,7 +17,7 @@ import pytest
 
 from deployments.receiver.http_server import listen, make_server
 from edgecap.alerts.policy.decision import Policy
-from edgecap.alerts.sources.enabled import doors
+from edgecap.alerts.sources.enabled import enabled_sources
 from edgecap.alerts.sources.registry import SOURCES
 from edgecap.alerts.understanding import understand
 from edgecap.incidents.inbox.alert_inbox import AlertInbox
@@ -71,10 +71,10 @@ def served(app, **options):
 
 
 @pytest.fixture
-def the_doors():
+def enabled():
     """Cloudflare, Grafana and PagerDuty with a secret, anything else without."""
     tables = {name: {"secret": SECRET} for name in ("cloudflare", "grafana", "pagerduty")}
-    return doors(AlertSettings.model_validate({**tables, "generic": {"open": True}}))
+    return enabled_sources(AlertSettings.model_validate({**tables, "generic": {"open": True}}))
 
 
 @pytest.fixture

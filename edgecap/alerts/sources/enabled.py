@@ -28,16 +28,16 @@ class EnabledSource:
         """Whether anybody may send."""
         return not self.secret
 
-    def lets_in(self, headers: Mapping[str, str], body: bytes) -> bool:
+    def accepts(self, headers: Mapping[str, str], body: bytes) -> bool:
         """Whether the sender knows the secret, compared in constant time."""
         return self.open or self.source.verify(headers, body, self.secret)
 
-    def key(self, body: bytes) -> dict[str, str]:
+    def signed_headers(self, body: bytes) -> dict[str, str]:
         """The headers that the product sends with `body`; none if the source is open."""
         return {} if self.open else self.source.sign(body, self.secret)
 
 
-def doors(alerts: AlertSettings) -> dict[str, EnabledSource]:
+def enabled_sources(alerts: AlertSettings) -> dict[str, EnabledSource]:
     """The sources that are on, by name.
 
     Raises:

@@ -36,11 +36,11 @@ def metrics():
 
 
 @pytest.fixture
-def make(the_doors, metrics):
+def make(enabled, metrics):
     """Makes receivers."""
 
     def receiver(keep, **options):
-        return Receiver(the_doors, keep, **{"health": well, "metrics": metrics, **options}).application()
+        return Receiver(enabled, keep, **{"health": well, "metrics": metrics, **options}).application()
 
     return receiver
 

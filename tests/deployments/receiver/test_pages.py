@@ -44,13 +44,13 @@ def store(folder):
 
 
 @pytest.fixture
-def serve(the_doors, inbox):
+def serve(enabled, inbox):
     """Serves a receiver with these reports, which writes into the inbox."""
     with GroupCommit(inbox.keep, lambda _: None) as writer:
 
         def make(reports):
             app = Receiver(
-                the_doors,
+                enabled,
                 writer.keep,
                 health=lambda: Health("", 0, 0, "answers"),
                 metrics=Metrics(),

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from edgecap.alerts.sources.enabled import doors
+from edgecap.alerts.sources.enabled import enabled_sources
 from edgecap.alerts.sources.registry import SOURCES
 from edgecap.errors import ConfigError
 from edgecap.settings import load_settings
@@ -33,26 +33,28 @@ def test_every_source_has_its_table():
 
 
 def test_only_sources_with_a_table_are_on(alerts_from):
-    found = doors(alerts_from('[alerts.grafana]\nsecret = "s3"\n', EDGECAP_ALERTS__PAGERDUTY__SECRET="s4"))
-    assert {name: door.secret for name, door in found.items()} == {"grafana": "s3", "pagerduty": "s4"}
-    assert not any(door.open for door in found.values())
+    found = enabled_sources(
+        alerts_from('[alerts.grafana]\nsecret = "s3"\n', EDGECAP_ALERTS__PAGERDUTY__SECRET="s4")
+    )
+    assert {name: source.secret for name, source in found.items()} == {"grafana": "s3", "pagerduty": "s4"}
+    assert not any(source.open for source in found.values())
 
 
 def test_without_any_source_there_is_nothing_to_receive(alerts_from):
     with pytest.raises(ConfigError, match="no source of alerts is set"):
-        doors(alerts_from())
+        enabled_sources(alerts_from())
 
 
 @pytest.mark.parametrize("table", ["", 'secret = ""', 'secret = "  "', "open = false"])
 def test_nobody_is_let_in_because_a_secret_was_forgotten(alerts_from, table):
     with pytest.raises(ConfigError, match=r"alerts from cloudflare have no secret .*open = true"):
-        doors(alerts_from(f"[alerts.cloudflare]\n{table}\n"))
+        enabled_sources(alerts_from(f"[alerts.cloudflare]\n{table}\n"))
 
 
 def test_anybody_is_let_in_if_that_is_said(alerts_from):
-    door = doors(alerts_from("[alerts.fastnetmon]\nopen = true\n"))["fastnetmon"]
-    assert door.open
-    assert door.lets_in({}, b"{}")
+    source = enabled_sources(alerts_from("[alerts.fastnetmon]\nopen = true\n"))["fastnetmon"]
+    assert source.open
+    assert source.accepts({}, b"{}")
 
 
 def test_a_secret_that_would_be_ignored_is_refused(alerts_from):
@@ -61,15 +63,15 @@ def test_a_secret_that_would_be_ignored_is_refused(alerts_from):
 
 
 def test_a_door_opens_to_its_secret_alone(alerts_from):
-    door = doors(alerts_from('[alerts.cloudflare]\nsecret = "s3"\n'))["cloudflare"]
-    assert door.lets_in({"CF-Webhook-Auth": "s3"}, b"{}")
-    assert not door.lets_in({"CF-Webhook-Auth": "s4"}, b"{}")
-    assert not door.lets_in({}, b"{}")
+    source = enabled_sources(alerts_from('[alerts.cloudflare]\nsecret = "s3"\n'))["cloudflare"]
+    assert source.accepts({"CF-Webhook-Auth": "s3"}, b"{}")
+    assert not source.accepts({"CF-Webhook-Auth": "s4"}, b"{}")
+    assert not source.accepts({}, b"{}")
 
 
 def test_the_pointers_of_generic_stand_beside_its_secret(alerts_from, received):
     text = '[alerts.generic]\nsecret = "s3"\nkind = "/rule/name"\nstart_words = ["OPEN"]\n'
-    (alert,) = doors(alerts_from(text))["generic"].source.parse(
+    (alert,) = enabled_sources(alerts_from(text))["generic"].source.parse(
         {"rule": {"name": "flood"}, "event": "open"}, received=received
     )
     assert (alert.kind, alert.event) == ("flood", "start")
@@ -79,4 +81,4 @@ def test_no_secret_is_in_what_can_be_printed(alerts_from):
     alerts = alerts_from(
         '[alerts.generic]\nsecret = "hush-hush"\n', EDGECAP_ALERTS__CLOUDFLARE__SECRET="hush-hush"
     )
-    assert "hush" not in f"{alerts!r} {doors(alerts)!r}"
+    assert "hush" not in f"{alerts!r} {enabled_sources(alerts)!r}"
