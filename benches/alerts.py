@@ -1,9 +1,10 @@
 """How fast an alert becomes a capture: `make bench-alerts`.
 
-On a warm system at the real clock: alerts with different targets to the real receiver, one after the other so
-that the lane is free. Stated, from the alert's sending: to the answer 202; to the start of the run of
-`respond`; to the request that the simulated edge accepted, by its own log. Then, for one that comes while
-the Prefect server is away for 30 s, the same from the server's return.
+The system is warm and the clock is real. The real receiver gets alerts with different targets, one after the
+other, so that the lane is free. The bench measures the time from the sending of the alert to the answer 202,
+to the start of the run of `respond`, and to the request that the simulated edge accepted, by the edge's log.
+For an alert that arrives while the Prefect server is away for 30 s, it measures the same from the server's
+return.
 """
 
 from __future__ import annotations
@@ -116,7 +117,7 @@ def away(setup: LocalSetup, home: Path, address: str) -> None:
 
 
 def send(address: str, target: str) -> float:
-    """Send an alert; how long its answer took, in seconds."""
+    """Send an alert; return the seconds until its answer."""
     body = {"kind": "bench", "event": "start", "id": secrets.token_hex(8), "target": target}
     began = time.monotonic()
     answer = httpx.post(

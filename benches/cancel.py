@@ -1,10 +1,11 @@
 """How soon a cancel stops the full capture at Cloudflare, under load: `make bench-cancel`.
 
-Full captures of hours are started in a terminal, on a worker and in the warm process, and cancelled at random
-moments: while they start, around the POST, and afterwards; by `edgecap cancel`, by Prefect's API as the UI
-does it, and by Ctrl-C; beside busy loops, two for each processor. Judged by the simulated edge's log alone:
-the seconds from the request to the stop, or from the capture's acceptance if that came later, and whether one
-is left running. Ends with exit code 1 if one is, or if a stop took longer than `--within` seconds.
+Full captures of hours are started in a terminal, on a worker and in the warm process. They are cancelled at
+random moments: while they start, around the POST, and afterwards; by `edgecap cancel`, by Prefect's API as
+the UI does it, and by Ctrl-C. Two busy loops for each processor run beside them. The simulated edge's log alone
+tells the seconds from the cancel to the stop (or from the capture's acceptance, if that came later), and
+whether a capture was left running. The exit code is 1 if one was, or if a stop took longer than `--within`
+seconds.
 """
 
 from __future__ import annotations
@@ -89,7 +90,7 @@ class Edge:
         return [json.loads(line) for line in lines]
 
     def accepted(self, since: int) -> dict[str, float]:
-        """When the full captures were accepted, by id, on this machine's clock."""
+        """When each full capture was accepted, by id, on this machine's clock."""
         return self._full(since, lambda event: event["event"] == "state" and event.get("lane") == "taken")
 
     def stopped(self, since: int) -> dict[str, float]:
@@ -144,7 +145,7 @@ class Run:
                 self.run_id = line.strip().rpartition("/")[2]
 
     def cancel(self, by: str) -> float:
-        """Ask for its end; when that was, on this machine's clock."""
+        """Cancel it; return the time on this machine's clock."""
         asked = time.time()
         if by == "ctrl-c":
             assert self._command
@@ -160,7 +161,7 @@ class Run:
         return asked
 
     def end(self) -> None:
-        """Leave nothing of it behind."""
+        """End its process."""
         if self._command:
             with suppress(subprocess.TimeoutExpired):
                 self._command.wait(60)
@@ -236,7 +237,7 @@ def count_of(setup: LocalSetup, what: str) -> int:
 
 
 def judge(edge: Edge, since: int, asked: float, cancel: Cancel) -> Cancel:
-    """What the edge's log says of a cancel, once that is certain."""
+    """The result of a cancel by the edge's log, once it is certain."""
     until = time.time() + LATE
     while time.time() < until:
         accepted, stopped, free = edge.accepted(since), edge.stopped(since), edge.free(since)
@@ -252,7 +253,7 @@ def judge(edge: Edge, since: int, asked: float, cancel: Cancel) -> Cancel:
 
 
 def free_the_lane(setup: LocalSetup, edge: Edge, since: int) -> None:
-    """Wait until nothing of this round holds the lane; what was left running is stopped by hand."""
+    """Wait until no capture of this round holds the lane; stop a capture that was left running."""
     for capture_id in edge.accepted(since).keys() - edge.stopped(since).keys() - edge.free(since).keys():
         env = {**os.environ, **setup.env}
         subprocess.run([EDGECAP, "cancel", capture_id, "--yes"], env=env, check=False, timeout=300)
@@ -269,7 +270,7 @@ def wait_for(what: Any) -> None:
 
 
 def report(cancels: list[Cancel], within: float, busy: int) -> int:
-    """Print the distribution; the exit code."""
+    """Print the distribution; return the exit code."""
     took = sorted(each.took for each in cancels if each.took is not None)
     left = [each for each in cancels if each.left]
     nothing = sum(each.took is None and not each.left for each in cancels)

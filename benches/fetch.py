@@ -1,14 +1,14 @@
 """How fast objects become verified files: edgecap beside s5cmd followed by hashing.
 
-Both in one run, turn by turn, from the same servers to the same disk: MiniStack, and Ceph's S3 gateway where
-it is installed. Each turn is a process of its own, measured from its first request to its last file. The
-start of Python and boto3 is not counted; that of s5cmd is, since it cannot be told apart.
+Both run in turns, from the same servers to the same disk: MiniStack, and Ceph's S3 gateway where it is
+installed. Each turn is its own process, measured from its first request to its last file. The start of Python
+and boto3 is not counted. The start of s5cmd is, since it cannot be measured separately.
 
 edgecap also checks every byte against what the store states, and syncs files and folder to the disk before
 they get their names. s5cmd checks nothing and syncs nothing; its files are hashed (SHA-256, a thread for each
 core) when all have arrived. Objects are put as today's AWS libraries do, with a CRC32, which MiniStack keeps.
-Ceph does not: there edgecap has to take an MD5 of everything, which costs twice what the SHA-256 does. The
-third client is s5cmd again, with the hash that edgecap had to check taken as well.
+Ceph does not: there edgecap has to take an MD5 of every object, which costs twice as much as the SHA-256. The
+third client is s5cmd again, which also takes the hash that edgecap had to check.
 
     python benches/fetch.py                     all cases
     python benches/fetch.py --case "20 x 14 MB" --server ministack --repeat 3 --folder /var/tmp
@@ -54,7 +54,7 @@ CLIENTS = ("edgecap", "s5cmd + sha256", "s5cmd + both")
 
 @dataclass
 class Turns:
-    """What one client took for one case."""
+    """The measurements of one client in one case."""
 
     seconds: list[float] = field(default_factory=list)
     cpu: list[float] = field(default_factory=list)
@@ -124,7 +124,7 @@ def _compare(
     _seed(place, count, size)
     results = {client: Turns() for client in CLIENTS}
     for turn in range(repeat + 1):
-        # Who goes first changes, since the second may find a warmer server; the first turns do not count.
+        # The order changes, since the second client may find a warmer server. The first turns do not count.
         for client in CLIENTS if turn % 2 else reversed(CLIENTS):
             folder = home / "files"
             folder.mkdir()
@@ -231,7 +231,7 @@ def _cpu() -> float:
 
 
 def _peak(process: str | int) -> int:
-    """Most bytes in memory; getrusage's would count what the parent had when it forked."""
+    """The peak of memory in bytes; getrusage's would include the parent's at the fork."""
     status = Path(f"/proc/{process}/status").read_text()
     return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM"))
 

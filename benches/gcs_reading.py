@@ -1,8 +1,8 @@
 """How fast objects of GCS are read: edgecap's stream beside google-cloud-storage's own ways.
 
-Why there is a stream of our own: `Blob.open` holds a chunk several times and asks anew for each, and
-`download_to_file` pushes through a writer. All read the same objects of fake-gcs-server on loopback, four at
-a time, turn by turn, each in a process of its own, and none checks a checksum here: `make bench-gcs`.
+edgecap has its own stream because `Blob.open` holds each chunk several times in memory and makes a request
+for each, and `download_to_file` writes to a file object. All read the same objects of fake-gcs-server on
+loopback, four at a time, in turns, each in its own process. None verifies a checksum here: `make bench-gcs`.
 """
 
 from __future__ import annotations

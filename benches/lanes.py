@@ -1,9 +1,9 @@
 """How well the lanes are used, and what waiting costs: `make bench-lanes`.
 
-At the real clock, a minute is a minute: so many simple and full captures are queued at once, on several
-worker processes, against the simulated edge and an S3 server. Judged from the edge's own log. Stated: the
-part of the possible one-a-minute starts that were used; the gap between the end of a full capture and the
-next one's start; and the processes and the memory that so many queued captures hold.
+The clock is real: a minute is a minute. Simple and full captures are queued at once, on several worker
+processes, against the simulated edge and an S3 server. From the edge's log the bench tells which part of the
+possible starts, one a minute, was used, and the gap between the end of a full capture and the start of the
+next one. It also measures the processes and the memory that the queued captures hold.
 """
 
 from __future__ import annotations
@@ -141,7 +141,7 @@ def moments(events: list[dict[str, Any]], kind: str, lane: str) -> list[float]:
 
 
 def hold(setup: LocalSetup, count: int) -> None:
-    """Queue many captures, and state what they hold once all of them wait; then cancel them."""
+    """Queue many captures, print the processes and memory that they hold while all wait, and cancel them."""
     if not count:
         return
     before = processes(setup)

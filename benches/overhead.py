@@ -1,8 +1,9 @@
 """What edgecap adds to a capture on a warm worker: `make bench-overhead`.
 
-Scheduled simple captures of the simulated edge, at the real clock. Stated, as median and worst of the runs:
-from the schedule's time to the accepted POST; from the final status (by the edge's own log) to the manifest;
-the start of the run's process, which the worker's ten seconds of prefetching hide, apart; memory of a run.
+A schedule starts simple captures at the simulated edge, on the real clock. The bench prints the median and
+the worst of the runs: the seconds from the scheduled time to the accepted POST, and from the final status (by
+the edge's log) to the manifest; separately the start of the run's process, which the worker's ten seconds of
+prefetching hide; and the memory of a run.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ def main() -> None:
 
 
 def watch(setup: LocalSetup, runs: int) -> tuple[list[str], int]:
-    """Let a schedule start the runs; their ids, and the most memory that one of them had, in bytes."""
+    """Let a schedule start the runs; return their ids, and the peak of memory of one of them, in bytes."""
     with PrefectApi(setup.api_url) as prefect:
         since = datetime.now(UTC)
         deployment = prefect.deployment(DEPLOYMENT)["id"]
@@ -62,7 +63,7 @@ def watch(setup: LocalSetup, runs: int) -> tuple[list[str], int]:
 
 
 def report(setup: LocalSetup, ids: list[str], log: Path, archive: Path, peak: int) -> None:
-    """Print what the runs took."""
+    """Print the runs' measurements."""
     events = [json.loads(line) for line in log.read_text().splitlines()]
     manifests = {path.parent.name.rsplit("_", 1)[1]: path for path in archive.rglob("manifest.json")}
     began, post, kept = [], [], []
@@ -92,7 +93,7 @@ def report(setup: LocalSetup, ids: list[str], log: Path, archive: Path, peak: in
 
 
 def moment(events: list[dict[str, str]], wanted: Callable[[dict[str, str]], bool]) -> datetime:
-    """When, by this machine's clock, the first such event was."""
+    """The time of the first such event, by this machine's clock."""
     return datetime.fromisoformat(next(event["wall"] for event in events if wanted(event)))
 
 

@@ -1,9 +1,9 @@
 """How fast packets are summarised and merged, beside capinfos, tshark and mergecap: `make bench-packets`.
 
-Two files of a gigabyte, one of large packets and one of small, made here; the programs take turns, each
-result is the best of the rounds, with a warm page cache. What tshark is asked takes minutes for such files:
-it gets the first packets of them, and what that takes beyond its start is scaled by their number. Our merge
-ends with its file on the disk (fsync); mergecap does not wait for that, so ours is also told without.
+The bench makes two files of a gigabyte, one of large packets and one of small ones. The programs take turns.
+Each result is the best of the rounds, with a warm page cache. tshark would take minutes for such files, so it
+gets their first packets, and its time beyond its start is scaled by their number. edgecap's merge ends with
+its file on the disk (fsync). mergecap does not wait for that, so the table also has edgecap's time without.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--folder", type=Path, help="where there is room for four times the size")
     options = parser.parse_args()
-    # What needs memory is done in a process of its own: a child's peak would count its parent's.
+    # Measurements run in their own process, since a child's peak of memory includes its parent's.
     context = multiprocessing.get_context("spawn")
     with (
         tempfile.TemporaryDirectory(prefix="edgecap-bench-", dir=options.folder) as folder,
@@ -114,7 +114,7 @@ def line(what: str, seconds: float, base: float = 0, of: str = "", *, rss: int =
 
 
 def run(*command: str, good: int = 0, after: Path | None = None) -> tuple[float, int]:
-    """Seconds that a command takes, and the most memory it has, in bytes; `after` is removed then."""
+    """The seconds and the peak of memory, in bytes, of a command; `after` is then removed."""
     began = time.perf_counter()
     child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     _, status, usage = os.wait4(child.pid, 0)
@@ -128,7 +128,7 @@ def run(*command: str, good: int = 0, after: Path | None = None) -> tuple[float,
 
 
 def one_pass(path: Path) -> tuple[float, int]:
-    """Seconds of the one pass, with its summary; and the most memory that this process has had."""
+    """Seconds of the one pass, with its summary, and the peak of this process's memory."""
     began = time.perf_counter()
     tally = FlowTable()
     with open_packets(path) as reader:
@@ -153,7 +153,7 @@ def one_merge(files: Sequence[str], target: Path) -> float:
 
 
 def make(path: Path, name: str, size: int) -> int:
-    """Write a capture of about so many bytes; how many packets it has."""
+    """Write a capture of about `size` bytes; return its number of packets."""
     pattern = PATTERNS[name]
     kind = np.dtype([(str(place), packet_of(length)) for place, length in enumerate(pattern)])
     rng = np.random.default_rng(1)
@@ -175,7 +175,7 @@ def header() -> bytes:
 
 
 def packet_of(length: int) -> np.dtype[Any]:
-    """A record of an Ethernet frame of so many bytes: IPv4, and TCP or UDP."""
+    """A record of an Ethernet frame of this size: IPv4, and TCP or UDP."""
     return np.dtype(
         [
             ("second", "<u4"), ("nanosecond", "<u4"), ("captured", "<u4"), ("wire", "<u4"),
@@ -200,7 +200,7 @@ def fill(rows: Any, length: int, numbers: Any, rng: np.random.Generator) -> None
 
 
 def split(path: Path, folder: Path, parts: int) -> list[str]:
-    """Deal a file's packets out to so many files, each in order of time."""
+    """Deal a file's packets out to several files, each in order of time."""
     paths = [folder / f"{number:03}.pcap" for number in range(parts)]
     files = [each.open("wb") for each in paths]
     for file in files:

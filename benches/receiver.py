@@ -1,7 +1,8 @@
 """How soon an alert is answered 202, with its bytes on disk: `make bench-receiver`.
 
-The real receiver as a process, and so many alerts a second over several connections, each an attack of its
-own that is due at its time, and counted from that, so that a receiver which falls behind cannot hide it.
+The real receiver runs as a process, and gets alerts over several connections at a fixed rate. Each alert is a
+new attack with a time at which it is due. Its latency counts from that time, so a receiver that falls behind
+cannot hide it.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ def main() -> None:
 
 
 async def post_all(port: int, rate: float, seconds: float, connections: int) -> tuple[list[float], int]:
-    """Seconds from each alert's time to its 202, and how many had another answer."""
+    """The seconds from each alert's due time to its 202, and the number of other answers."""
     template = json.loads(PAYLOAD.read_text())
     template["data"]["start_time"] = datetime.now(UTC).isoformat()
     began = time.perf_counter() + 0.5
@@ -94,7 +95,7 @@ async def post_all(port: int, rate: float, seconds: float, connections: int) -> 
 def report(
     port: int, pid: int, idle: float, took: list[float], refused: int, options: argparse.Namespace
 ) -> None:
-    """Print the quantiles, and how far behind the alerts are that were answered."""
+    """Print the quantiles, and how many answered alerts still wait to be acted on."""
     ended = time.perf_counter()
     pending = waiting(port)["pending"]
     while waiting(port)["pending"]:
@@ -129,7 +130,7 @@ def cpu(pid: int) -> float:
 
 
 def waiting(port: int) -> dict[str, int]:
-    """How much waits in the receiver."""
+    """The number of alerts that wait in the receiver."""
     answer: dict[str, int] = httpx.get(f"http://{LOOPBACK}:{port}/readyz").json()
     return answer
 

@@ -1,4 +1,4 @@
-"""What the benches of whole runs share: the simulated edge at the real clock, and a look at processes."""
+"""What the benches of whole runs share: the simulated edge on the real clock, and figures of processes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ RESIDENT, MOST_RESIDENT = "VmRSS", "VmHWM"
 
 @contextmanager
 def simulated_edge(home: Path, *arguments: str, env: Mapping[str, str] | None = None) -> Iterator[Account]:
-    """The simulated edge as a program of its own; an account on it. Its log is `home`/edge.jsonl."""
+    """Run the simulated edge as a program; yields an account on it. Its log is `home`/edge.jsonl."""
     port = free_port()
     edge = Program(
         "edge",
@@ -43,7 +43,7 @@ def simulated_edge(home: Path, *arguments: str, env: Mapping[str, str] | None = 
 
 
 def write_settings(home: Path, account: Account, more: str) -> dict[str, str]:
-    """Write the settings of a setup, with an archive in a folder; the environment that names them."""
+    """Write the settings of a setup with an archive in a folder; return the environment that names them."""
     (home / "archive").mkdir()
     (home / "edgecap.toml").write_text(
         f"""
@@ -74,7 +74,7 @@ def runs(setup: LocalSetup) -> list[int]:
 
 
 def memory(pid: int, which: str = RESIDENT) -> int:
-    """The resident memory of a process, now or at its most, in bytes; 0 if it has ended."""
+    """The resident memory of a process, now or at its peak, in bytes; 0 if it has ended."""
     lines = _read(pid, "status").decode().splitlines()
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(which)), 0)
 

@@ -1,4 +1,4 @@
-"""Debian's Chromium, as a person has it: it says what a page complains of, and what it asks for."""
+"""Debian's Chromium, run as a user runs it: its console errors and its requests can be read."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from playwright.sync_api import Browser, Page, sync_playwright
 
 CHROMIUM = "/usr/bin/chromium"
-# It may run as root in a container, and shall not call home.
+# It may run as root in a container, and must not call home.
 _OPTIONS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -21,7 +21,7 @@ _OPTIONS = [
 
 @dataclass
 class Visit:
-    """A page as it is shown, with what it complained of and what it asked for."""
+    """A page as the browser shows it, with its console errors and its requests."""
 
     page: Page
     complaints: list[str] = field(default_factory=list)
@@ -30,7 +30,7 @@ class Visit:
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """A browser, to its end."""
+    """Run a browser to its end."""
     with sync_playwright() as programs:
         browser = programs.chromium.launch(executable_path=CHROMIUM, args=_OPTIONS)
         try:

@@ -1,4 +1,4 @@
-"""Servers that tests share: one of each for a whole session of a worker, a fresh bucket for each test."""
+"""Servers that tests share: one of each kind for each pytest worker, and a new bucket for each test."""
 
 import os
 import uuid
@@ -25,8 +25,8 @@ from tests.servers import CEPH_MISSING, Ceph, FakeGcs
 os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
 os.environ["NO_GCE_CHECK"] = "true"
 
-# The usual profile tries the same inputs each time: what passed once passes again. `make search` tries many
-# others, for an hour, and what it finds becomes an example of the test.
+# The usual profile tries the same inputs each time, so a test that passed once passes again. `make search`
+# tries many others for an hour; an input that fails there becomes an example of the test.
 settings.register_profile("ci", deadline=None, print_blob=True, derandomize=True, stateful_step_count=20)
 settings.register_profile("long", deadline=None, print_blob=True, stateful_step_count=40, max_examples=6000)
 settings.load_profile("ci")
@@ -36,7 +36,7 @@ STORES = ["folder", "s3", "r2", "gcs", pytest.param("ceph", marks=pytest.mark.xd
 
 @pytest.fixture(scope="session")
 def prefect_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database of Prefect's that is up to date, to copy; one for all workers."""
+    """A migrated Prefect database to copy; all pytest workers share it."""
     base = tmp_path_factory.getbasetemp()
     return shared_database(base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base)
 
@@ -50,7 +50,7 @@ def object_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectSto
 
 @pytest.fixture(scope="session")
 def r2_front(object_store: ObjectStore) -> Iterator[R2Front]:
-    """The S3 server, less what R2 does not do."""
+    """The S3 server, without the features that R2 lacks."""
     with R2Front(urlsplit(object_store.endpoint_url).port or 0) as front:
         yield front
 
@@ -64,7 +64,7 @@ def fake_gcs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FakeGcs]:
 
 @pytest.fixture(scope="session")
 def ceph(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ceph]:
-    """A production S3 server, where it is installed: Ceph's gateway."""
+    """A production S3 server: Ceph's gateway. Tests are skipped where Ceph is not installed."""
     if CEPH_MISSING:
         pytest.skip(f"Ceph is not installed: there is no {CEPH_MISSING[0]}")
     with Ceph(tmp_path_factory.mktemp("ceph")) as server:
@@ -73,13 +73,13 @@ def ceph(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ceph]:
 
 @pytest.fixture
 def bucket() -> str:
-    """A bucket's name that no other test has."""
+    """A unique bucket name."""
     return f"test-{uuid.uuid4().hex}"
 
 
 @pytest.fixture
 def place_of(request: pytest.FixtureRequest, bucket: str, tmp_path):
-    """Makes an empty place on the server of a kind of `STORES`."""
+    """Makes an empty store of a kind in `STORES`, and returns its location."""
 
     def make(kind: str, prefix: str = "edge") -> StoreLocation:
         if kind == "folder":
@@ -112,7 +112,7 @@ def read_only_disk(tmp_path) -> Iterator:
 
 @pytest.fixture
 def flaky(place_of):
-    """Makes a store straight to a server, and the same place through a proxy."""
+    """Makes a store, the same store through a proxy, and returns both with the proxy."""
     with ExitStack() as stack:
 
         def make(kind: str):
@@ -125,7 +125,7 @@ def flaky(place_of):
 
 @pytest.fixture
 def impatient_s3(place_of):
-    """Makes a store in S3, the same through a proxy with a number of attempts, and the proxy."""
+    """As `flaky` for S3, with a limit on the attempts through the proxy."""
     with ExitStack() as stack:
 
         def make(attempts: int):

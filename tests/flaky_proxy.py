@@ -1,7 +1,7 @@
 """A TCP proxy on loopback that cuts connections, flips bytes, changes headers, and refuses requests.
 
-It runs in a thread of its own. Faults are armed from the test and go off a set number of times; byte counts
-are of one answer, headers included.
+It runs in its own thread. A test arms faults, and each happens a set number of times. Byte counts start at
+the beginning of an answer, headers included.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _RANGE = re.compile(rb"\r\nrange: bytes=(\d+)-", re.IGNORECASE)
 class Fault:
     kind: str  # "fin" | "rst" | "flip"
     after: int  # bytes of the answer that came before; _HEAD for its head
-    left: int  # how often it still goes off
+    left: int  # how often it still happens
     methods: str = ""  # of the requests whose answers it hits; empty for all
 
 
@@ -42,15 +42,15 @@ class FlakyProxy:
         self.refused_header = b""
         self.swaps: list[tuple[bytes, bytes]] = []
         self.required_header = b""  # of each PUT; one that lacks it is answered 400
-        self.hidden = b""  # this text never reaches the server: it stands as x's in a request's head
+        self.hidden = b""  # this text in a request's head reaches the server as x's
         self.instead: dict[bytes, bytes] = {}  # statuses of answers, and what the client gets in their place
-        self.busy = 0  # so many requests are answered `trouble`
+        self.busy = 0  # how many more requests are answered `trouble`
         self.trouble = b"503 Service Unavailable"
-        self.never = b""  # requests with this text in their head are answered `trouble`, each time
-        self.headers: dict[str, str] = {}  # that answers get, instead of their own; empty: that they lose
+        self.never = b""  # every request with this text in its head is answered `trouble`
+        self.headers: dict[str, str] = {}  # replace headers of answers; an empty value removes one
         self.requests: list[bytes] = []  # the heads of all requests
         self.went_off = 0
-        self.away = False  # whoever asks finds nobody, as if the server's machine were off
+        self.away = False  # every connection is dropped, as if the server's machine were off
         self.port = 0
         self._ready = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
@@ -85,19 +85,19 @@ class FlakyProxy:
         self.faults.append(Fault("flip", at, times))
 
     def swap(self, old: bytes, new: bytes) -> None:
-        """Put `new` in the place of the next `old` that comes down: of the same length, it shows nowhere.
+        """Replace the next `old` in an answer by `new`, which has the same length, so that nobody notices.
 
-        Of several swaps each waits for the one before.
+        Several swaps happen in order.
         """
         assert len(old) == len(new)
         self.swaps.append((old, new))
 
     def refuse(self, header: str) -> None:
-        """Answer 501 to every request that has this header, as servers do that do not know it."""
+        """Answer 501 to every request with this header, as a server does that does not know it."""
         self.refused_header = b"\r\n" + header.lower().encode() + b":"
 
     def refusal(self, head: bytes) -> tuple[bytes, bytes] | None:
-        """Status and body of the answer to a request that is not let through; None for all others."""
+        """Status and body of the refusal of a request; None if it passes."""
         return None
 
     def require(self, header: str) -> None:
@@ -176,7 +176,7 @@ class FlakyProxy:
                     await _say(self.trouble, b"", reader, down)
             up.write(data)
             await up.drain()
-        raise ConnectionError  # the client is gone: so is its connection upstream
+        raise ConnectionError  # the client is gone, so its connection upstream goes too
 
     async def _down(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, answer: _Answer
@@ -211,7 +211,7 @@ class FlakyProxy:
         raise ConnectionError
 
     def _dressed(self, data: bytes) -> bytes:
-        """The start of an answer with `headers`, or with another status; anything else as it is."""
+        """The data with `headers`, or with another status, if an answer starts in it."""
         for status, other in self.instead.items():
             if data.startswith(b"HTTP/1.1 " + status):
                 data = b"HTTP/1.1 " + other + data[len(b"HTTP/1.1 " + status) :]
@@ -234,6 +234,6 @@ async def _say(
     )
     await down.drain()
     down.write_eof()
-    while await reader.read(1 << 16):  # or the client sees a reset instead of the answer
+    while await reader.read(1 << 16):  # else the client sees a reset instead of the answer
         pass
     raise ConnectionError

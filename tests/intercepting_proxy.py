@@ -1,7 +1,7 @@
-"""mitmproxy, as companies have such proxies: it opens TLS with a CA of its own, and alone knows some hosts.
+"""mitmproxy as a company's proxy: it intercepts TLS with its own CA, and only it can resolve some hosts.
 
-Hosts are made up, such as `api.edgecap.test`: no resolver knows them, so whatever reaches one went through
-the proxy. It passes requests on to servers on this machine, in plain HTTP.
+The hosts are made up, such as `api.edgecap.test`. No resolver knows them, so a request that arrives went
+through the proxy. The proxy forwards requests to servers on this machine, in plain HTTP.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ class InterceptingProxy(OneProgram):
 
     Args:
         folder: for its CA, addon and logs.
-        servers: the hosts that it knows, and at which port of this machine each answers.
+        servers: the hosts that it knows, each with the port of this machine that answers for it.
         mode: `regular` for an HTTP proxy, or `socks5`.
-        login: `user:password` that it wants; none if empty.
+        login: the `user:password` that it requires; none if empty.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class InterceptingProxy(OneProgram):
         addon.write_text(_ADDON.format(servers=json.dumps(servers), log=str(self._log), loopback=LOOPBACK))
         options = {
             "confdir": str(folder),
-            "connection_strategy": "lazy",  # or it would ask the resolver for names that it alone knows
+            "connection_strategy": "lazy",  # else it would resolve names that only the proxy knows
             "upstream_cert": "false",
             **({"proxyauth": login} if login else {}),
         }
@@ -72,7 +72,7 @@ class InterceptingProxy(OneProgram):
         return self._log.read_text().splitlines() if self._log.exists() else []
 
     def hosts(self) -> set[str]:
-        """The hosts that something was asked of."""
+        """The hosts that got a request."""
         return {line.split()[2] for line in self.requests}
 
     def is_ready(self) -> bool:

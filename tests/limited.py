@@ -1,4 +1,4 @@
-"""Users of MiniStack that may do what a policy says and nothing else, and buckets whose objects stay."""
+"""MiniStack users whose rights are one policy, and buckets whose objects cannot be deleted."""
 
 import json
 import uuid
@@ -28,7 +28,7 @@ class Root:
         )
 
     def user(self, place, policy):
-        """The place with the keys of a new user, who may do what `policy` says."""
+        """The location with the keys of a new user whose rights are `policy`."""
         iam, name = self.client("iam"), f"user-{uuid.uuid4().hex}"
         iam.create_user(UserName=name)
         iam.put_user_policy(UserName=name, PolicyName="limits", PolicyDocument=json.dumps(policy))

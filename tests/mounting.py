@@ -1,4 +1,4 @@
-"""File systems of a test's own: mounted here by root, or through sudo where that asks for no password."""
+"""File systems that tests mount, as root or through sudo if sudo asks for no password."""
 
 import os
 import shutil
@@ -9,12 +9,12 @@ import pytest
 
 
 def as_root(*argv):
-    """The command as root runs it; through sudo for anybody else."""
+    """The command, with sudo in front unless this is root."""
     return list(map(str, argv)) if os.getuid() == 0 else ["sudo", "-n", *map(str, argv)]
 
 
 def run_as_root(*argv):
-    """Run a command that needs root to its end; why it failed, or nothing."""
+    """Run a command that needs root to its end; return the error, or nothing."""
     if os.getuid() and not shutil.which("sudo"):
         return "this takes root, and there is no sudo"
     done = subprocess.run(as_root(*argv), capture_output=True, text=True, check=False)
@@ -51,14 +51,14 @@ def remount(folder, options):
 
 
 def mount(folder, options):
-    """Mount a tmpfs of this user's at a folder; why that failed, or nothing."""
+    """Mount a tmpfs that this user owns at a folder; return the error, or nothing."""
     owner = f"uid={os.getuid()},gid={os.getgid()},mode=0700"
     return run_as_root("mount", "-t", "tmpfs", "-o", f"{owner},{options}", "tmpfs", folder)
 
 
 @contextmanager
 def mounted(folder, options, *, lazy=True):
-    """A tmpfs at `folder`, which is made; skips the test where nobody lets us mount.
+    """A tmpfs at the new folder `folder`; skips the test where mounting is refused.
 
     Without `lazy`, it is an error if a file of it is still open at the end.
     """

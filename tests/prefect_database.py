@@ -1,4 +1,4 @@
-"""A database of Prefect's that is up to date: making one takes 20 seconds, copying it nothing."""
+"""A migrated Prefect database: making one takes 20 seconds, copying it almost none."""
 
 import fcntl
 import shutil
@@ -8,7 +8,7 @@ from deployments.local.setup import LocalSetup
 
 
 def make_database(home: Path, *, timeout: float = 300) -> Path:
-    """Make one in the new folder `home`.
+    """Make a migrated database in the new folder `home`.
 
     Raises:
         SetupError: Prefect does not make it within `timeout` seconds.
@@ -20,7 +20,7 @@ def make_database(home: Path, *, timeout: float = 300) -> Path:
 
 
 def shared_database(base: Path) -> Path:
-    """The one of all test processes that share the folder `base`; whoever comes first makes it."""
+    """The database of all test processes that share the folder `base`; the first process makes it."""
     with (base / "prefect-database.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         ready = base / "prefect-database" / "prefect" / "prefect.db"
@@ -32,6 +32,6 @@ def shared_database(base: Path) -> Path:
 
 
 def place_database(database: Path, home: Path) -> None:
-    """Let the setup with the state folder `home` start from it."""
+    """Copy the database into a setup's state folder `home`, so that the setup starts with it."""
     (home / "prefect").mkdir(parents=True, exist_ok=True)
     shutil.copy(database, home / "prefect")

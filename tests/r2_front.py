@@ -1,8 +1,8 @@
-"""What Cloudflare R2 refuses of S3, by its documentation, in front of a server that would take it.
+"""A proxy that refuses the S3 requests that Cloudflare R2 refuses, by R2's documentation.
 
 Sources: R2's pages "S3 API compatibility" (headers and operations that are not implemented, regions) and
-"Upload objects: multipart" (all parts but the last have one size). What R2 says when it refuses is not
-documented for each case: 501 NotImplemented is what it says of a header that it does not know.
+"Upload objects: multipart" (all parts but the last have one size). R2's errors are
+not documented for each case: for a header that it does not know, R2 answers 501 NotImplemented.
 """
 
 from __future__ import annotations

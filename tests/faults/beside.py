@@ -244,7 +244,7 @@ def _resolved(stage: Stage, said: str) -> None:
     stage.in_state("FAILED")
     intent = next(name.split("/")[1] for name in stage.world.names() if name.endswith("/intent.json"))
     stage.command("resolve", intent)
-    more = [stage.world.ours()[0]] if said == "--capture" else []
+    more = [stage.world.accepted()[0]] if said == "--capture" else []
     stage.command("resolve", intent, said, *more)
     stage.command("reconcile")
 

@@ -183,7 +183,7 @@ def runs_at_the_edge(stage: Stage) -> None:
     """Wait until our full capture collects packets."""
     stage.wait(
         lambda: any(
-            event["after"] == "running" and event["capture_id"] in stage.world.ours()
+            event["after"] == "running" and event["capture_id"] in stage.world.accepted()
             for event in stage.world.states("full")
         ),
         "the capture to run at the edge",
@@ -255,7 +255,7 @@ def _by_id(stage: Stage) -> None:
     stage.start()
     runs_at_the_edge(stage)
     stage.cancels.append(time.time())
-    stage.command("cancel", stage.world.ours()[0])
+    stage.command("cancel", stage.world.accepted()[0])
     stage.in_state(*OVER)
 
 

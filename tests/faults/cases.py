@@ -326,6 +326,6 @@ def _contend(stage: Stage) -> None:
         # Each asks for something of its own, so that the edge's log tells them apart.
         stage.start(queue=queue, time_limit=21 + number)
     for _ in range(2):
-        before = len(stage.world.ours())
-        stage.wait(lambda before=before: len(stage.world.ours()) > before, "one more capture")
+        before = len(stage.world.accepted())
+        stage.wait(lambda before=before: len(stage.world.accepted()) > before, "one more capture")
         stage.wait(lambda: stage.world.person_asks(somebody), "somebody's turn")

@@ -184,7 +184,7 @@ class Stage:
             return False
         free = {event["capture_id"] for event in self.world.states("full") if event.get("lane") == "free"}
         names = self.world.names()
-        for capture_id in self.world.ours():
+        for capture_id in self.world.accepted():
             if self.case.kind == "full" and capture_id not in free:
                 return False
             entry = any(name.endswith(f"_{capture_id}/manifest.json") for name in names)

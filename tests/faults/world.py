@@ -279,7 +279,7 @@ class CaseWorld(World):
         """What became of captures, by the edge's log."""
         return [event for event in self.log.events("state") if capture_type in ("", event["type"])]
 
-    def ours(self) -> list[str]:
+    def accepted(self) -> list[str]:
         """The captures that the edge accepted from edgecap."""
         return [event["capture_id"] for event in self.posts() if event["caller"] == OURS]
 

@@ -144,7 +144,10 @@ async def test_an_attack_is_shown_from_before_its_start_to_after_its_end(deploye
         assert verify_entry(store, entry) == []
         assert entry.manifest.intent["incident"] == incident
         assert entry.manifest.totals.packets == part.packets
-    accepted = world.accepted()
+    intents = {}
+    for journalled in world.journal.records():
+        intents.setdefault(journalled.capture_id, []).append(journalled.intent)
+    accepted = {post["capture_id"]: intents.get(post["capture_id"], []) for post in world.posts()}
     assert len(accepted) == 3
     assert sorted(intent.intent_id for [intent] in accepted.values()) == sorted(
         read_entry(store, part.entry).manifest.intent["intent_id"] for part in record.captures
