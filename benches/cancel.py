@@ -2,10 +2,10 @@
 
 Full captures of hours are started in a terminal, on a worker and in the warm process. They are cancelled at
 random moments: while they start, around the POST, and afterwards; by `edgecap cancel`, by Prefect's API as
-the UI does it, and by Ctrl-C. Two busy loops for each processor run beside them. The simulated edge's log alone
-tells the seconds from the cancel to the stop (or from the capture's acceptance, if that came later), and
-whether a capture was left running. The exit code is 1 if one was, or if a stop took longer than `--within`
-seconds.
+the UI does it, and by Ctrl-C. Two busy loops for each processor run beside them. The simulated edge's log
+alone tells the seconds from the cancel to the stop (or from the capture's acceptance, if that came later),
+and whether a capture was left running. The exit code is 1 if one was, or if a stop took longer than
+`--within` seconds.
 """
 
 from __future__ import annotations
@@ -161,7 +161,7 @@ class Run:
         return asked
 
     def end(self) -> None:
-        """End its process."""
+        """End the command: wait a minute for it, then kill it."""
         if self._command:
             with suppress(subprocess.TimeoutExpired):
                 self._command.wait(60)

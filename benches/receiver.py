@@ -95,7 +95,7 @@ async def post_all(port: int, rate: float, seconds: float, connections: int) -> 
 def report(
     port: int, pid: int, idle: float, took: list[float], refused: int, options: argparse.Namespace
 ) -> None:
-    """Print the quantiles, and how many answered alerts still wait to be acted on."""
+    """Print the quantiles, and how far processing is behind the answers."""
     ended = time.perf_counter()
     pending = waiting(port)["pending"]
     while waiting(port)["pending"]:
