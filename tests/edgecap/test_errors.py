@@ -76,5 +76,5 @@ def test_an_invalid_request_says_the_field_unless_it_says_better():
     assert str(InvalidRequest("bad", field="time_limit", where="line 3")) == "bad (line 3)"
 
 
-def test_a_failed_capture_says_which():
+def test_a_failed_capture_names_its_id():
     assert str(CaptureFailed("no packets", capture_id="ab")) == "no packets (capture ab)"

@@ -62,7 +62,7 @@ def incidents(tmp_path):
     return Incidents(FolderStore(tmp_path))
 
 
-def test_what_was_written_first_stands(incidents):
+def test_the_first_record_stands(incidents):
     first = incidents.open(noted())
     again = incidents.open(noted(at=NOW.replace(hour=9), severity="low"))
     assert again == first == incidents.opened(INCIDENT)
@@ -74,7 +74,7 @@ def test_what_was_written_first_stands(incidents):
     assert incidents.close(other) == record
 
 
-def test_open_and_closed_ones_are_found_by_the_beginning_of_their_id(incidents):
+def test_incidents_are_found_by_the_beginning_of_their_id(incidents):
     incidents.open(noted())
     assert incidents.ids() == incidents.ids(INCIDENT[:6]) == [INCIDENT]
     assert incidents.ids("x") == []
@@ -82,7 +82,7 @@ def test_open_and_closed_ones_are_found_by_the_beginning_of_their_id(incidents):
     assert incidents.ids() == [INCIDENT]
 
 
-def test_the_record_says_what_is_missing_and_why_and_its_page_does(incidents):
+def test_record_and_page_say_what_is_missing_and_why(incidents):
     parts = (
         part("before", packets=1204, entry="captures/x/"),
         part("during", state="missing", reason="no packets | matched"),
@@ -109,7 +109,7 @@ def test_an_alert_cannot_put_anything_into_its_page(name):
     assert set(seen.attributes) <= {"style"}
 
 
-def test_a_page_ends_with_where_the_report_is():
+def test_a_page_ends_with_a_link_to_the_report():
     assert f"`edgecap report {INCIDENT[:8]}` makes the whole report, " in incident_page(noted(), ())
     there = incident_page(noted(), (), links=links_to("https://edgecap.example.net"))
     assert f"[The whole report](https://edgecap.example.net/incidents/{INCIDENT})" in there
@@ -132,7 +132,7 @@ def test_a_manifest_gets_the_alert_without_its_payload():
     assert not {"raw", "text"} & set(summary_of(alert()))
 
 
-def test_the_same_part_is_the_same_intent_whatever_run_it_is_in():
+def test_a_part_has_the_same_intent_in_every_run():
     parts = [each for each, _ in noted().parts]
     assert len({each.intent_id for each in parts}) == len(parts) == 2
     window = SimpleRequest(time_limit=60, offset_time=NOW.replace(minute=30))

@@ -53,7 +53,7 @@ def test_a_start_opens_and_its_end_ends_the_same_incident(incidents):
     assert incidents.ended(one).plan.captures[0].phase == "after"
 
 
-def test_the_same_again_is_known_and_another_of_its_attack_joins(incidents):
+def test_a_repeat_is_recognised_and_another_alert_joins(incidents):
     """What is run for it is always what was planned first, so that asking twice makes one run."""
     told, ids = outcomes(incidents, alert(), alert(minutes=1), alert(time=2, minutes=2))
     assert told == [Outcome.OPENED, Outcome.REPEATED, Outcome.JOINED]
@@ -69,7 +69,7 @@ def test_a_second_end_is_recognised_even_if_the_first_never_ran(incidents):
     assert take(incidents, alert("end", minutes=11)).noted.alert["event"] == "end"
 
 
-def test_a_start_that_comes_late_again_does_not_open_what_is_over(incidents):
+def test_a_late_repeat_of_a_start_does_not_reopen_its_incident(incidents):
     told, ids = outcomes(incidents, alert(), alert("end", minutes=9), alert(minutes=10))
     assert told[2] == Outcome.REPEATED
     assert ids[2] == ids[0]
@@ -98,7 +98,7 @@ def test_after_a_day_the_same_words_are_another_attack(incidents):
     assert ids[0] == ids[1] != ids[2] == ids[3]
 
 
-def test_an_incident_that_was_closed_without_an_end_is_over(incidents):
+def test_a_closed_incident_without_an_end_counts_as_over(incidents):
     opened = take(incidents, alert()).noted
     incidents.close(closed_record(opened, None, (), held_back=HeldBack(), at=NOON + timedelta(days=1)))
     entered = take(incidents, alert(time=1, minutes=60))
@@ -107,7 +107,7 @@ def test_an_incident_that_was_closed_without_an_end_is_over(incidents):
 
 
 @pytest.mark.parametrize("event", ["end", "other"])
-def test_what_is_not_known_to_have_begun_leads_to_nothing(incidents, event):
+def test_an_end_without_a_known_start_does_nothing(incidents, event):
     assert take(incidents, alert(event)) == take(incidents, alert("start", kind="bill"))
     assert str(take(incidents, alert(event))) == "nothing"
     assert incidents.ids() == []

@@ -63,7 +63,7 @@ def address(request, tmp_path):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_it_asks_for_nothing_complains_of_nothing_and_can_be_read(browser, address, scheme):
+def test_a_page_loads_nothing_and_has_no_errors(browser, address, scheme):
     with visit(browser, address, color_scheme=scheme) as seen:
         assert seen.requests == [address]
         assert seen.complaints == []
@@ -75,7 +75,7 @@ def test_it_asks_for_nothing_complains_of_nothing_and_can_be_read(browser, addre
 
 
 @pytest.mark.parametrize("width", [390, 768, 1280])
-def test_nothing_stands_out_of_the_window(browser, address, width):
+def test_nothing_is_wider_than_the_window(browser, address, width):
     with visit(browser, address, width=width) as seen:
         assert seen.page.evaluate("document.documentElement.scrollWidth") <= width
         assert seen.page.evaluate(CUT_OFF) == []
@@ -109,7 +109,7 @@ def test_on_paper_it_is_light_and_all_there(browser, address):
 
 @pytest.mark.parametrize("kind", ["capture", "incident"])
 @pytest.mark.parametrize("name", NAMES)
-def test_a_name_does_nothing(browser, tmp_path, name, kind):
+def test_a_hostile_name_does_nothing(browser, tmp_path, name, kind):
     path = tmp_path / "report.html"
     page = entry_html(hostile_entry(name), hostile_summary(name))
     path.write_text(page if kind == "capture" else incident_html(*hostile(name)), encoding="utf-8")
@@ -131,7 +131,7 @@ def test_the_policy_in_the_page_stops_a_script_that_got_in(browser, tmp_path):
         assert len([line for line in seen.complaints if "Content Security Policy" in line]) == 2
 
 
-def test_twenty_thousand_files_make_no_page_that_is_slow_to_open(browser, tmp_path):
+def test_a_page_of_twenty_thousand_files_opens(browser, tmp_path):
     files = tuple(file_record(f"raw/{number:05}.pcap", packets=1) for number in range(20_000))
     path = tmp_path / "report.html"
     path.write_text(entry_html(entry_of(flood(), files=files), flood()), encoding="utf-8")

@@ -37,7 +37,7 @@ def heading(page):
     return re.search("<h1>(.*?)</h1>", page)[1]
 
 
-def test_a_page_is_whole_and_asks_nobody_for_anything(page):
+def test_a_page_is_complete_and_loads_nothing(page):
     Seen(page).check()
     assert "://" not in re.sub(r'xmlns="http://www.w3.org/2000/svg"|<code>s3://', "", page)
     assert "<script" not in page
@@ -79,7 +79,7 @@ def test_samples_are_called_samples():
     assert "samples" not in Seen(entry_html(*PAGES["flood"])).text.replace("Samples:", "")
 
 
-def test_an_entry_without_a_summary_says_so_and_shows_its_manifest():
+def test_an_entry_without_a_summary_shows_its_manifest():
     entry, _ = PAGES["no summary"]
     page = entry_html(entry, None)
     text = Seen(page).text
@@ -98,13 +98,13 @@ def test_an_entry_without_a_summary_says_so_and_shows_its_manifest():
         (entry_of(packets=0, raw=()), "Nothing was captured: there are no files"),
     ],
 )
-def test_a_capture_without_packets_says_so(entry, said):
+def test_a_page_says_that_there_are_no_packets(entry, said):
     page = entry_html(entry, None)
     assert heading(page) == said
     assert "empty: no packet was captured" in Seen(page).text
 
 
-def test_what_loses_packets_stands_out_and_what_does_not_stands_back():
+def test_flags_that_lose_packets_look_like_alarms():
     page = entry_html(entry_of(flags=("limit-reached", "partial")), None)
     assert '<b class="warn">limit-reached</b>' in page
     assert '<b class="alarm">partial</b>' in page
@@ -125,7 +125,7 @@ def test_names_that_others_chose_stay_text(name):
     page.encode("utf-8")
 
 
-def test_characters_that_nobody_sees_are_marked():
+def test_invisible_characters_are_marked():
     """A name that is written from right to left looks like another one."""
     name = "invoice\u202egnp.exe\x1b[31m"
     page = entry_html(hostile_entry(name), hostile_summary(name))
@@ -133,7 +133,7 @@ def test_characters_that_nobody_sees_are_marked():
     assert "invoice\ufffdgnp.exe\ufffd[31m" in page
 
 
-def test_a_port_of_zero_and_an_ipv6_endpoint_read_well():
+def test_an_endpoint_has_brackets_for_ipv6_and_no_zero_port():
     flow = flood().flows.top[0]
     one = flow.model_copy(update={"source": "2001:db8::1", "source_port": 53, "destination_port": 0})
     summary = flood().model_copy(

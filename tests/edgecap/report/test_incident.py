@@ -26,7 +26,7 @@ def texts(drawn):
     return ["".join(each.itertext()) for each in drawn.iter(f"{SVG}text")]
 
 
-def test_a_page_is_whole_and_asks_nobody_for_anything():
+def test_a_page_is_complete_and_loads_nothing():
     for incident, captures in (attack(), just_begun(), (Overview(ID), [])):
         Seen(incident_html(incident, captures)).check()
 
@@ -45,7 +45,7 @@ def test_without_packets_the_verdict_is_what_the_alert_says():
     assert incident_verdict(Overview(ID), []) == "An incident without a readable alert"
 
 
-def test_what_is_missing_is_said_at_the_top_and_why():
+def test_missing_captures_are_named_at_the_top_with_the_reason():
     page = incident_html(*attack())
     assert f'<b class="alarm">during 2 is missing</b>: {NO_PACKETS}' in page
     assert page.index("is missing") < page.index("<svg")
@@ -92,11 +92,11 @@ def test_labels_of_lines_do_not_hide_each_other(width):
                 assert one[1] + one[2] <= other[1] or other[1] + other[2] <= one[1]
 
 
-def test_hours_without_captures_are_left_out_and_said():
+def test_hours_without_captures_are_left_out_visibly():
     assert any(re.fullmatch(r"3\d min( \d+ s)?", said) for said in texts(picture(*attack())))
 
 
-def test_an_incident_that_goes_on_says_what_it_waits_for():
+def test_a_page_of_an_open_incident_says_what_it_waits_for():
     incident, captures = just_begun()
     text = Seen(incident_html(incident, captures)).text
     assert "No end has been reported yet. 1 of 4 captures archived, 3 pending." in text
@@ -128,7 +128,7 @@ def test_an_alert_of_a_newer_version_does_not_hide_the_incident():
     assert "SYN flood" in seen.text
 
 
-def test_an_entry_that_is_gone_is_said():
+def test_a_page_says_that_an_entry_is_gone():
     incident, captures = attack()
     gone = replace(captures[2], entry=None, summary=None, remark="its entry is no longer in the archive")
     text = Seen(incident_html(incident, [*captures[:2], gone, *captures[3:]])).text

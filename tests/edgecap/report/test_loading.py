@@ -26,7 +26,7 @@ def test_a_summary_comes_back_as_it_was_written(store):
     assert read_summary(store, keep_summary(store, flood())) == flood()
 
 
-def test_an_entry_without_one_has_none_and_says_why(store):
+def test_an_entry_without_a_summary_has_a_remark(store):
     summary, remark = find_summary(store, entry_of())
     assert summary is None
     assert remark.startswith("This capture has no summary")
@@ -36,19 +36,19 @@ def test_an_entry_without_one_has_none_and_says_why(store):
     "text",
     [b"", b"{", b"[]", b'{"format": "edgecap-summary/1"}', b'{"format": "other/1", "verdict": "x"}', b"\xff"],
 )
-def test_one_that_cannot_be_read_is_none_and_says_why(store, text):
+def test_an_unreadable_summary_is_none_with_a_reason(store, text):
     summary, remark = find_summary(store, keep_summary(store, flood(), text=text))
     assert summary is None
     assert remark.startswith("The summary cannot be read (this is no summary")
 
 
-def test_one_that_is_gone_is_none_and_says_so(store, folder):
+def test_a_missing_summary_is_none_with_a_reason(store, folder):
     entry = keep_summary(store, flood())
     (folder / entry.prefix / "summary.json").unlink()
     assert find_summary(store, entry)[1].startswith("The summary, summary.json, is missing")
 
 
-def test_what_a_newer_version_added_does_not_stop_it(store):
+def test_fields_of_a_newer_version_are_ignored(store):
     newer = flood().model_copy(update={"mood": "calm"})
     assert read_summary(store, keep_summary(store, newer)).verdict == flood().verdict
 

@@ -29,7 +29,7 @@ def test_the_verdict_comes_first_then_findings_then_the_picture_then_tables():
     assert order == sorted(order)
 
 
-def test_the_picture_is_one_that_stands_alone():
+def test_the_picture_is_self_contained():
     text = entry_markdown(entry_of(flood()), flood())
     data = re.search(r"!\[[^\]]*\]\(data:image/svg\+xml;base64,([A-Za-z0-9+/=]+)\)", text)[1]
     assert ET.fromstring(base64.b64decode(data)).tag.endswith("svg")
@@ -44,7 +44,7 @@ def test_it_renders_as_tables_and_an_image():
     assert not seen.unbalanced
 
 
-def test_it_ends_with_where_the_report_is():
+def test_it_ends_with_a_link_to_the_report():
     entry = entry_of(reflection())
     assert "`edgecap report 0af10af1` makes the whole report" in entry_markdown(entry, reflection())
     there = entry_markdown(entry, reflection(), links=links_to("https://edgecap.example.net"))
@@ -63,7 +63,7 @@ def test_it_ends_with_where_the_report_is():
         (entry_of(nothing(), packets=0), nothing(), "# No packets"),
     ],
 )
-def test_without_a_summary_or_without_packets_it_still_says_what_there_is(entry, summary, said):
+def test_it_works_without_a_summary_or_packets(entry, summary, said):
     text = entry_markdown(entry, summary)
     assert text.startswith(said + "\n")
     assert "![" not in text
@@ -89,7 +89,7 @@ def test_names_that_others_chose_stay_text(name):
     assert not re.search(r"://|www\.|\w@\w", re.sub(r"<code>.*?</code>|<img[^>]*>", "", rendered))
 
 
-def test_a_table_keeps_its_columns_whatever_a_name_holds():
+def test_no_name_breaks_the_columns_of_a_table():
     record = file_record("raw/a|b`c.pcap", packets=1)
     rendered = READER.render(entry_markdown(entry_of(files=(record,)), None))
     row = re.search(r"<tr>\s*<td><code>raw/a\|b'c\.pcap</code></td>(.*?)</tr>", rendered, re.DOTALL)
@@ -119,13 +119,13 @@ def test_its_incident_is_named():
         ("- one", "\\- one"),
     ],
 )
-def test_what_is_no_markup_stays_readable_where_nobody_renders_it(words, shown):
+def test_words_without_markup_stay_readable_unrendered(words, shown):
     """Notifications carry the same text as the artifacts."""
     assert plain(words) == shown
 
 
 @given(st.text(min_size=1, max_size=60))
-def test_any_words_are_one_paragraph_that_says_them(words):
+def test_any_words_make_one_unchanged_paragraph(words):
     seen = Seen(READER.render(f"x {plain(words)} x\n\n{plain(words)}"))
     assert seen.tags <= {"p", "pre", "code"}
     assert not seen.attributes

@@ -28,7 +28,7 @@ def test_markup_is_not_escaped_twice():
     assert escape(escape("<")) == "&lt;"
 
 
-def test_writing_that_would_turn_a_file_name_around_is_marked():
+def test_marks_that_turn_a_file_name_around_are_shown():
     assert visible("invoice\u202egnp.exe") == "invoice\N{REPLACEMENT CHARACTER}gnp.exe"
 
 

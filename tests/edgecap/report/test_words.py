@@ -26,7 +26,7 @@ def test_an_expression_is_part_of_what_was_asked_for(request_, words):
     assert headline(manifest).endswith(f" of {words}")
 
 
-def test_a_foreign_captures_odd_filter_is_no_error():
+def test_an_unusual_filter_of_a_foreign_capture_is_shown():
     """People start captures elsewhere, and the API promises nothing about what it echoes."""
     assert (
         asked_for(asked(request={}, capture={"filter_v1": {"protocol": [6], "source_port": "x"}}))

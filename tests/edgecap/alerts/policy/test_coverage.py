@@ -57,11 +57,11 @@ def test_a_narrower_rule_after_a_wider_one(wide, narrow):
         ({"source": "grafana", "kind": "a"}, {"source": "datadog", "kind": "a"}),
     ],
 )
-def test_a_rule_with_something_left_to_it_matches(first, second):
+def test_a_rule_with_unmatched_alerts_left_is_not_shadowed(first, second):
     assert over(first, second) == [(), ()]
 
 
-def test_what_several_rules_take_together_counts():
+def test_several_rules_together_can_shadow_one():
     halves = ({"source": "grafana", "kind": "a"}, {"source": "datadog", "kind": "*"})
     assert over(*halves, {"source": ["grafana", "datadog"], "kind": "a"})[2] == ("rule 0", "rule 1")
     each = [{"source": name} for name in SOURCES]
@@ -69,7 +69,7 @@ def test_what_several_rules_take_together_counts():
 
 
 @given(wide=st.lists(GLOBS, min_size=1, max_size=2), narrow=GLOBS)
-def test_what_never_matches_matches_no_word_that_the_others_do_not(wide, narrow):
+def test_a_shadowed_rule_matches_nothing_new(wide, narrow):
     """Against all words of up to four letters; and each glob alone is within itself."""
     (_, takers) = over({"kind": wide}, {"kind": narrow})
     taken = [word for word in WORDS if fnmatchcase(word, narrow)]

@@ -56,7 +56,7 @@ class TestStart:
         assert {each.request.time_limit for each in found.captures[1:]} == {30}
         assert found.reason == "captures: 1 before, 3 during"
 
-    def test_before_reaches_back_over_the_start_and_up_to_now(self):
+    def test_before_covers_the_start_up_to_now(self):
         (before,) = plan("before = 240").captures
         assert before.request.offset_time == NOW
         assert before.request.time_limit == 300
@@ -73,14 +73,14 @@ class TestStart:
         assert phases(found) == [("before", 1)]
         assert "no full capture: neither the alert nor the rule names a data centre" in found.remarks
 
-    def test_nothing_is_taken_of_a_phase_that_is_zero(self):
+    def test_a_phase_of_zero_seconds_has_no_captures(self):
         assert phases(plan("before = 0", colos=("ZRH",))) == [("during", 1)]
         assert phases(plan("during = { seconds = 0 }", colos=("ZRH",))) == [("before", 1)]
         nothing = plan("before = 0\nduring = { seconds = 0 }")
         assert nothing.captures == ()
         assert nothing.reason == "nothing is left to capture at the start"
 
-    def test_what_the_end_will_bring_is_said(self):
+    def test_the_start_says_what_the_end_will_capture(self):
         assert "when it ends, the 90 s that follow are captured" in plan("after = 90").remarks
 
 
@@ -90,7 +90,7 @@ class TestEnd:
         assert (after.phase, after.request.time_limit) == ("after", 60)
         assert after.request.offset_time == after.not_before == NOW + timedelta(seconds=50)
 
-    def test_an_end_long_ago_need_not_be_waited_for(self):
+    def test_an_old_end_is_not_waited_for(self):
         (after,) = plan("after = 60", event="end", ended=NOW - timedelta(hours=1)).captures
         assert after.request.offset_time == NOW - timedelta(minutes=59)
         assert after.not_before is None
@@ -112,7 +112,7 @@ class TestEnd:
 
 
 class TestNothing:
-    def test_the_rule_says_so(self):
+    def test_a_rule_can_switch_captures_off(self):
         found = plan("capture = false")
         assert (found.captures, found.filter) == ((), None)
         assert found.reason == "no captures: the rule says capture = false"
@@ -151,12 +151,12 @@ class TestExpression:
         after = plan(table, event="end", protocol=17, target_port=None).captures
         assert [each.request.expression for each in after] == ["src port 53 and less 100"]
 
-    def test_without_one_nothing_is_narrowed(self):
+    def test_without_an_expression_nothing_is_narrowed(self):
         found = plan()
         assert (found.expression, found.residual) == ("", "")
         assert {each.request.expression for each in found.captures} == {""}
 
-    def test_one_that_contradicts_the_alert_is_left_out_and_it_says_so(self):
+    def test_a_contradicting_expression_is_left_out_with_a_reason(self):
         found = plan('expression = "udp"')
         assert (found.expression, found.residual) == ("", "")
         assert found.captures
@@ -171,10 +171,10 @@ class TestExpression:
         assert found.captures[0].request.filter == Filter(protocol=17)
         assert (found.expression, found.residual) == ("src port 53", "")
 
-    def test_it_makes_no_captures_where_there_are_none(self):
+    def test_an_expression_adds_no_captures(self):
         assert plan('expression = "udp"', targets=()).captures == ()
 
-    def test_a_plan_that_was_written_down_before_there_were_any_still_reads(self):
+    def test_a_plan_from_before_expressions_can_be_read(self):
         written = plan().model_dump(mode="json")
         for name in ("expression", "residual"):
             del written[name]
@@ -194,7 +194,7 @@ class TestFilter:
         )
         assert all(each.request.filter == found.filter for each in found.captures)
 
-    def test_without_a_target_the_rule_s_filter_counts_as_it_is(self):
+    def test_without_a_target_the_rules_filter_counts_unchanged(self):
         found = plan("filter = { protocol = 47 }", targets=())
         assert found.filter == Filter(protocol=47)
         assert found.filter_reasons == ("the alert names no target, so the rule's filter counts: gre",)
@@ -203,7 +203,7 @@ class TestFilter:
     def test_with_a_target_the_rule_s_filter_does_not_count(self):
         assert plan("filter = { protocol = 47 }").filter.protocol == 6
 
-    def test_ipv6_goes_without_an_address_and_says_why(self):
+    def test_ipv6_is_filtered_without_an_address_and_with_a_reason(self):
         found = plan(targets=("2001:db8::7",), colos=("ZRH",))
         assert found.filter == Filter(destination_port=443, protocol=6)
         assert (
@@ -212,7 +212,7 @@ class TestFilter:
         )
         assert phases(found) == [("before", 1), ("during", 1)]
 
-    def test_ipv6_with_nothing_else_takes_everything_and_says_so(self):
+    def test_ipv6_alone_captures_everything_with_a_reason(self):
         found = plan(targets=("2001:db8::7",), target_port=None, protocol=None)
         assert found.filter == Filter()
         assert found.filter_reasons[-1] == "nothing is left to filter by, so everything is taken"
@@ -226,7 +226,7 @@ class TestFilter:
         ("targets", "said"),
         [(("203.0.113.0/24",), "is a network"), (("203.0.113.7", "203.0.113.8"), "names 2 targets")],
     )
-    def test_networks_and_several_targets_go_without_an_address(self, targets, said):
+    def test_networks_and_several_targets_are_filtered_without_an_address(self, targets, said):
         found = plan(targets=targets)
         assert found.filter == Filter(destination_port=443, protocol=6)
         assert said in found.filter_reasons[0]
@@ -236,11 +236,11 @@ class TestFilter:
         assert found.filter == Filter(destination_address="203.0.113.7", protocol=47)
         assert "no port: the alert names 443, but protocol 47 has none" in found.filter_reasons
 
-    def test_an_attack_from_a_host_of_ours_is_filtered_by_its_source(self):
+    def test_an_outgoing_attack_is_filtered_by_its_source(self):
         found = plan(targets=(), source_addresses=("203.0.113.71",), target_port=None)
         assert found.filter == Filter(source_address="203.0.113.71", protocol=6)
 
-    def test_senders_do_not_narrow_what_a_target_gives(self):
+    def test_senders_do_not_narrow_a_filter_by_target(self):
         assert plan(source_addresses=("198.51.100.1",)).filter.source_address is None
 
 
@@ -275,12 +275,12 @@ class TestWindows:
         assert found.captures[0].request.offset_time == NOW
         assert "has no start time" in found.remarks[0]
 
-    def test_a_start_that_is_yet_to_come_is_now(self):
+    def test_a_start_in_the_future_counts_as_now(self):
         found = plan("before = 100", started=NOW + timedelta(minutes=5))
         assert found.captures[0].request.offset_time == NOW
         assert "in the future" in found.remarks[0]
 
-    def test_a_start_of_which_no_packets_are_kept_gives_the_latest_instead(self):
+    def test_an_old_start_captures_the_latest_packets_instead(self):
         found = plan("before = 100", started=NOW - timedelta(days=3))
         (before,) = found.captures
         assert (before.request.offset_time, before.request.time_limit) == (NOW, 100)
@@ -351,7 +351,7 @@ class TestPlan:
             ({"targets": ()}, "cloudflare dos_attack_l4"),
         ],
     )
-    def test_what_the_cooldown_counts_by(self, changes, about):
+    def test_the_cooldown_applies_to_the_target(self, changes, about):
         assert plan(**changes).about == about
 
     def test_it_explains_itself(self):
@@ -391,5 +391,5 @@ class TestPlan:
             "before  1 simple 300s tcp 203.0.113.7:443 and greater 100 and less 900: 06:27:00"
         )
 
-    def test_a_built_in_rule_is_told_as_such(self):
+    def test_the_plan_names_a_built_in_rule_as_such(self):
         assert "rule      built-in: cloudflare attacks (built in)" in decide(alert(), Policy()).explain()

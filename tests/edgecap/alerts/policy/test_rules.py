@@ -69,7 +69,7 @@ def test_after_the_file_s_rules_come_the_built_in_ones(alert, name, rule):
     assert (match.rule.name, match.built_in) == (rule, True)
 
 
-def test_a_bill_takes_no_packets(alert):
+def test_a_billing_notification_leads_to_no_captures(alert):
     assert not Policy().match(alert(alert_type="billing_usage_alert")).rule.capture
 
 
@@ -99,7 +99,7 @@ def test_no_file_is_the_built_in_policy():
     assert load_policy(None) == Policy()
 
 
-def test_a_rule_in_every_field():
+def test_reads_every_field_of_a_rule():
     (rule,) = rules(
         """
         source = "cloudflare"
@@ -149,7 +149,7 @@ def test_a_rule_in_every_field():
         ("filter = { destination_address = '2001:db8::1' }", "rule '1': 2001:db8::1 is IPv6"),
     ],
 )
-def test_what_is_wrong_is_said_in_a_line_that_names_the_rule(table, line):
+def test_a_mistake_is_reported_with_the_rules_name(table, line):
     with pytest.raises(ConfigError) as caught:
         rules(table)
     assert line in str(caught.value)
@@ -171,7 +171,7 @@ def test_what_is_wrong_is_said_in_a_line_that_names_the_rule(table, line):
         ),
     ],
 )
-def test_a_file_that_is_no_policy(text, line, tmp_path):
+def test_a_file_that_is_not_a_policy_is_refused(text, line, tmp_path):
     file = tmp_path / "policy.toml"
     file.write_text(text)
     with pytest.raises(ConfigError) as caught:

@@ -25,7 +25,7 @@ def one(payload, received):
     return parse_one
 
 
-def test_an_l4_attack_in_every_field(one, received):
+def test_reads_every_field_of_an_l4_attack(one, received):
     alert = one("advanced-ddos-l4-start")
     assert str(alert) == "cloudflare advanced_ddos_attack_l4_alert start 203.0.113.7:443"
     assert alert.started == datetime(2026, 11, 23, 6, 31, tzinfo=UTC)
@@ -48,7 +48,7 @@ def test_start_and_end_of_one_attack_are_two_alerts_of_one_incident(one):
     assert end.ended == datetime(2026, 11, 23, 6, 46, 5, tzinfo=UTC)
 
 
-def test_sent_again_with_other_rates_and_times_it_is_the_same_alert(one):
+def test_other_rates_and_times_are_the_same_alert(one):
     again = one("advanced-ddos-l4-start", ts=1795415999, data={"packets_per_second": 5, "target_port": 0})
     assert again.identity == one("advanced-ddos-l4-start").identity
 
@@ -78,7 +78,7 @@ def test_without_any_id_target_rule_and_start_join(one):
 @pytest.mark.parametrize(
     "field", ["account_id", "policy_id", "alert_type", "alert_correlation_id", "alert_event"]
 )
-def test_what_may_be_absent_is_not_missed(one, field):
+def test_optional_fields_may_be_absent(one, field):
     alert = one("advanced-ddos-l4-start", without=[field])
     assert alert.targets == ("203.0.113.7",)
     assert alert.event == "start"
@@ -132,7 +132,7 @@ def test_a_tunnel_that_went_down_and_came_back(one):
         ({"packets_per_second": 10**400, "megabits_per_second": "1e999", "max_rate": -1}, None, None),
     ],
 )
-def test_rates_in_whatever_field_and_unit(one, data, pps, bps):
+def test_reads_rates_in_any_field_and_unit(one, data, pps, bps):
     alert = one("advanced-ddos-l4-start", data=data)
     assert (alert.pps, alert.bps) == (pps, bps)
 
@@ -160,7 +160,7 @@ def test_targets_and_ports_however_written(one, data, targets, port):
     assert (alert.targets, alert.target_port) == (targets, port)
 
 
-def test_what_could_not_be_used_is_said(one):
+def test_unusable_values_become_notes(one):
     alert = one(
         "advanced-ddos-l4-start",
         data={
@@ -178,23 +178,23 @@ def test_what_could_not_be_used_is_said(one):
     )
 
 
-def test_data_that_is_no_object_is_said_and_the_rest_is_read(payload, received):
+def test_data_that_is_not_an_object_becomes_a_note(payload, received):
     (alert,) = parse({**payload("cloudflare", "fbm-dosd"), "data": "oops"}, received=received)
     assert alert.kind == "fbm_dosd_attack"
     assert alert.notes == ("data 'oops' is not a valid object; ignored",)
 
 
-def test_save_and_test_is_a_ping_and_no_alert(payload, received):
+def test_save_and_test_is_a_ping(payload, received):
     assert is_ping(payload("cloudflare", "save-and-test"))
     assert parse(payload("cloudflare", "save-and-test"), received=received) == []
 
 
 @pytest.mark.parametrize("name", ["advanced-ddos-l4-start", "fbm-dosd", "dos-l4-dashboard-test"])
-def test_an_alert_is_no_ping(payload, name):
+def test_an_alert_is_not_a_ping(payload, name):
     assert not is_ping(payload("cloudflare", name))
 
 
 @pytest.mark.parametrize("body", [{}, {"name": "x"}, {"alert_type": "", "data": None}, {"alerts": []}])
-def test_an_object_without_type_and_data_is_not_understood(body, received):
+def test_an_object_without_type_and_data_is_refused(body, received):
     with pytest.raises(AlertNotUnderstood, match="neither alert_type nor data"):
         parse(body, received=received)

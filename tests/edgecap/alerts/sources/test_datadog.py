@@ -17,7 +17,7 @@ def one(payload, received):
     return parse_one
 
 
-def test_a_triggered_monitor_in_every_field(one):
+def test_reads_every_field_of_a_triggered_monitor(one):
     alert = one("triggered")
     assert str(alert) == "datadog metric_alert_monitor start high 203.0.113.60:53"
     assert alert.started == datetime(2026, 11, 23, 6, 31, 5, tzinfo=UTC)
@@ -61,14 +61,14 @@ def test_datadog_s_default_payload_is_told_apart_by_its_title(one):
     assert "read from the title" in triggered.notes[0]
 
 
-def test_with_the_default_payload_each_event_is_an_alert_of_its_own(one):
+def test_each_event_of_the_default_payload_is_an_alert(one):
     """It has no key for a cycle, and next week's attack must not be taken for this one."""
     again = one("default-payload-triggered", id="99", date="1796020265000")
     assert again.identity != one("default-payload-triggered").identity
     assert one("default-payload-triggered").identity == one("default-payload-triggered").identity
 
 
-def test_a_kind_of_one_s_own_can_be_put_into_the_payload(one):
+def test_the_payload_may_name_its_own_kind(one):
     assert one("triggered", kind="udp flood").kind == "udp flood"
 
 
@@ -87,11 +87,11 @@ def test_tags_as_text_or_as_a_list(one, tags):
 
 
 @pytest.mark.parametrize("tags", [None, "", 5, {}, [[]], "::::,,,"])
-def test_useless_tags_are_no_harm(one, tags):
+def test_useless_tags_are_ignored(one, tags):
     assert one("triggered", tags=tags).targets == ("203.0.113.60",)
 
 
 @pytest.mark.parametrize("body", [{}, {"title": ""}, {"title": "$EVENT_TITLE"}, {"body": "x", "tags": "a:b"}])
-def test_without_title_and_id_it_is_not_understood(body, received):
+def test_a_payload_without_title_and_id_is_refused(body, received):
     with pytest.raises(AlertNotUnderstood, match="no title and no id"):
         parse(body, received=received)

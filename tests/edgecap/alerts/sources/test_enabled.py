@@ -40,18 +40,18 @@ def test_only_sources_with_a_table_are_on(alerts_from):
     assert not any(source.open for source in found.values())
 
 
-def test_without_any_source_there_is_nothing_to_receive(alerts_from):
+def test_no_enabled_source_is_an_error(alerts_from):
     with pytest.raises(ConfigError, match="no source of alerts is set"):
         enabled_sources(alerts_from())
 
 
 @pytest.mark.parametrize("table", ["", 'secret = ""', 'secret = "  "', "open = false"])
-def test_nobody_is_let_in_because_a_secret_was_forgotten(alerts_from, table):
+def test_a_forgotten_secret_is_refused(alerts_from, table):
     with pytest.raises(ConfigError, match=r"alerts from cloudflare have no secret .*open = true"):
         enabled_sources(alerts_from(f"[alerts.cloudflare]\n{table}\n"))
 
 
-def test_anybody_is_let_in_if_that_is_said(alerts_from):
+def test_an_open_source_accepts_everybody(alerts_from):
     source = enabled_sources(alerts_from("[alerts.fastnetmon]\nopen = true\n"))["fastnetmon"]
     assert source.open
     assert source.accepts({}, b"{}")
@@ -62,7 +62,7 @@ def test_a_secret_that_would_be_ignored_is_refused(alerts_from):
         alerts_from('[alerts.cloudflare]\nsecret = "s3"\nopen = true\n')
 
 
-def test_a_door_opens_to_its_secret_alone(alerts_from):
+def test_only_the_right_secret_is_accepted(alerts_from):
     source = enabled_sources(alerts_from('[alerts.cloudflare]\nsecret = "s3"\n'))["cloudflare"]
     assert source.accepts({"CF-Webhook-Auth": "s3"}, b"{}")
     assert not source.accepts({"CF-Webhook-Auth": "s4"}, b"{}")

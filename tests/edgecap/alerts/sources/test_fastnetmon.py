@@ -18,7 +18,7 @@ def one(payload, received):
     return parse_one
 
 
-def test_a_ban_in_every_field(one, received):
+def test_reads_every_field_of_a_ban(one, received):
     alert = one("ban")
     assert str(alert) == "fastnetmon udp_flood start medium 203.0.113.70:443"
     assert (alert.started, alert.ended) == (received, None)
@@ -44,7 +44,7 @@ def test_an_outgoing_attack_has_the_host_as_its_source(one):
     assert alert.pps == 282_473
 
 
-def test_the_older_field_for_the_direction_counts_if_the_newer_is_missing(one):
+def test_the_older_direction_field_counts_without_the_newer(one):
     alert = one("ban-outgoing", details={"attack_detection_threshold_direction": None})
     assert alert.source_addresses == ("203.0.113.71",)
 
@@ -75,13 +75,13 @@ def test_packets_to_several_ports_name_no_port(one, payload):
 
 
 @pytest.mark.parametrize("dump", [None, [], {}, "x", [None, 5, {}], [{"destination_ip": "203.0.113.70"}]])
-def test_a_useless_packet_dump_is_no_harm(one, dump):
+def test_a_useless_packet_dump_is_ignored(one, dump):
     alert = one("ban", packet_dump_detailed=dump)
     assert (alert.targets, alert.target_port) == (("203.0.113.70",), None)
 
 
 @pytest.mark.parametrize("details", [None, [], "x", {}, {"attack_uuid": None, "attack_severity": 5}])
-def test_without_details_the_address_is_what_makes_it_the_same(details, received):
+def test_without_details_the_address_is_the_identity(details, received):
     body = {"ip": "203.0.113.70", "action": "ban", "attack_details": details}
     (alert,) = parse(body, received=received)
     (end,) = parse({**body, "action": "unban"}, received=received)
@@ -90,6 +90,6 @@ def test_without_details_the_address_is_what_makes_it_the_same(details, received
 
 
 @pytest.mark.parametrize("body", [{}, {"ip": "203.0.113.70"}, {"action": None}, {"action": []}])
-def test_without_an_action_it_is_not_understood(body, received):
+def test_a_payload_without_an_action_is_refused(body, received):
     with pytest.raises(AlertNotUnderstood, match="no action"):
         parse(body, received=received)

@@ -46,7 +46,7 @@ def test_a_mapping_reads_a_list_of_alerts(payload, received):
     assert end.ended == datetime(2026, 11, 23, 6, 46, 5, tzinfo=UTC)
 
 
-def test_a_mapping_changes_no_other_source():
+def test_a_mapping_leaves_other_sources_unchanged():
     assert {**sources(MAPPING), "generic": None} == {**SOURCES, "generic": None}
 
 
@@ -61,12 +61,12 @@ def test_a_mapping_changes_no_other_source():
         (3, "other"),
     ],
 )
-def test_words_for_events_in_any_case_and_none_means_that_it_began(word, event, received):
+def test_event_words_match_in_any_case_and_default_to_start(word, event, received):
     (alert,) = SOURCES["generic"].parse({"kind": "x", "event": word}, received=received)
     assert alert.event == event
 
 
-def test_words_of_one_s_own_replace_the_defaults(received):
+def test_configured_words_replace_the_defaults(received):
     mapping = GenericMapping(start_words=["AUF"], end_words=["ZU"])
     events = [
         parse_with(mapping, {"kind": "x", "event": word}, received=received)[0].event
@@ -87,7 +87,7 @@ def test_an_id_alone_joins_start_and_end(received):
     assert start.identity != end.identity
 
 
-def test_without_ids_what_it_tells_joins(received):
+def test_without_ids_the_other_fields_join(received):
     body = {"kind": "flood", "target": "203.0.113.1", "started": "2026-11-23T06:00:00Z"}
     start, end, other = joined(
         body, {**body, "event": "closed"}, {**body, "started": "2026-11-23T07:00:00Z"}, received=received
@@ -96,24 +96,24 @@ def test_without_ids_what_it_tells_joins(received):
 
 
 @pytest.mark.parametrize("body", [{}, {"x": 1}, {"kind": None, "target": ""}, {"event": "firing", "pps": 5}])
-def test_with_nothing_where_the_mapping_points_it_is_not_understood(body, received):
+def test_a_payload_without_any_mapped_field_is_refused(body, received):
     with pytest.raises(AlertNotUnderstood, match="has none of /kind, /id, /incident, /target"):
         SOURCES["generic"].parse(body, received=received)
 
 
 @pytest.mark.parametrize("body", [{}, {"events": {}}, {"events": []}, {"events": [1]}])
-def test_without_the_list_that_the_mapping_names_it_is_not_understood(body, received):
+def test_a_payload_without_the_mapped_list_is_refused(body, received):
     with pytest.raises(AlertNotUnderstood, match="/events"):
         generic_source(MAPPING).parse(body, received=received)
 
 
 @pytest.mark.parametrize("pointer", ["", "kind", "a/b", "$.kind", "/a~2", "/a~"])
-def test_a_mapping_that_is_no_json_pointer_is_refused(pointer):
+def test_a_mapping_must_be_a_json_pointer(pointer):
     with pytest.raises(ValidationError, match="is not a JSON pointer"):
         GenericMapping(kind=pointer)
 
 
-def test_a_mapping_of_a_field_that_we_do_not_have_is_refused():
+def test_a_mapping_of_an_unknown_field_is_refused():
     with pytest.raises(ValidationError, match="flavour"):
         GenericMapping.model_validate({"flavour": "/x"})
 

@@ -100,7 +100,7 @@ def test_which_labels_name_the_target(labels, targets, port, payload, received):
         {"status": None},
     ],
 )
-def test_an_alert_that_lacks_something_is_still_one(change, payload, received):
+def test_an_alert_may_lack_fields(change, payload, received):
     body = payload("alertmanager", "firing-and-resolved")
     body["alerts"] = [{**body["alerts"][0], **change}]
     (alert,) = alertmanager.parse(body, received=received)
@@ -123,13 +123,13 @@ def test_a_resolved_alert_without_an_end_ended_when_it_arrived(payload, received
     ],
 )
 @pytest.mark.parametrize("module", [alertmanager, grafana])
-def test_without_a_list_of_alerts_it_is_not_understood(module, body, what, received):
+def test_a_payload_without_a_list_of_alerts_is_refused(module, body, what, received):
     with pytest.raises(AlertNotUnderstood, match=what) as caught:
         module.parse(body, received=received)
     assert f"alert from {module.NAME}" in str(caught.value)
 
 
-def test_grafana_in_every_field(payload, received):
+def test_reads_every_field_of_a_grafana_alert(payload, received):
     (alert,) = grafana.parse(payload("grafana", "firing"), received=received)
     assert str(alert) == "grafana Syn rate start critical 203.0.113.40:443"
     assert alert.started == datetime(2026, 11, 23, 5, 30, 3, 157_076, tzinfo=UTC)
@@ -152,5 +152,5 @@ def test_grafana_s_test_button_is_a_ping_even_with_own_labels(payload, received)
     "body",
     [{"alerts": [{"labels": {"alertname": "TestAlert"}}]}, {"alerts": []}, {"alerts": [None]}, {}, [], None],
 )
-def test_what_is_not_grafana_s_test_is_no_ping(body):
+def test_only_grafanas_test_is_a_ping(body):
     assert not grafana.is_ping(body)

@@ -19,7 +19,7 @@ def one(payload, received):
     return parse_one
 
 
-def test_a_triggered_incident_in_every_field(one):
+def test_reads_every_field_of_a_triggered_incident(one):
     alert = one("incident-triggered")
     assert str(alert) == "pagerduty Edge network start critical 203.0.113.50"
     assert alert.started == datetime(2026, 11, 23, 6, 31, 2, tzinfo=UTC)
@@ -28,7 +28,7 @@ def test_a_triggered_incident_in_every_field(one):
     assert alert.notes == ("the target 203.0.113.50 was read from the title",)
 
 
-def test_what_happens_to_one_incident_is_one_incident(one):
+def test_events_about_one_incident_share_its_id(one):
     names = ["incident-triggered", "incident-acknowledged", "incident-annotated", "incident-resolved"]
     alerts = [one(name) for name in names]
     assert [alert.event for alert in alerts] == ["start", "other", "other", "end"]
@@ -37,7 +37,7 @@ def test_what_happens_to_one_incident_is_one_incident(one):
     assert alerts[-1].ended == datetime(2026, 11, 23, 6, 55, 10, 500_000, tzinfo=UTC)
 
 
-def test_delivered_twice_it_is_the_same_alert(one):
+def test_a_second_delivery_is_the_same_alert(one):
     assert one("incident-triggered", urgency="low").identity == one("incident-triggered").identity
 
 
@@ -78,14 +78,14 @@ def test_priority_counts_before_urgency(one, changes, severity):
     assert one("incident-triggered", **changes).severity == severity
 
 
-def test_the_test_event_is_a_ping_and_no_alert(payload, received):
+def test_the_test_event_is_a_ping(payload, received):
     assert is_ping(payload("pagerduty", "ping"))
     assert parse(payload("pagerduty", "ping"), received=received) == []
     assert not is_ping(payload("pagerduty", "incident-triggered"))
 
 
 @pytest.mark.parametrize("data", [None, [], "x", {}, {"id": 5}, {"type": "incident", "id": None}])
-def test_an_event_with_little_in_it_is_still_one(data, payload, received):
+def test_an_event_may_lack_most_fields(data, payload, received):
     body = payload("pagerduty", "incident-triggered")
     body["event"]["data"] = data
     (alert,) = parse(body, received=received)
@@ -95,6 +95,6 @@ def test_an_event_with_little_in_it_is_still_one(data, payload, received):
 @pytest.mark.parametrize(
     "body", [{}, {"event": None}, {"event": []}, {"event": {"id": "x"}}, {"messages": [{}]}]
 )
-def test_without_an_event_it_is_not_understood(body, received):
+def test_a_payload_without_an_event_is_refused(body, received):
     with pytest.raises(AlertNotUnderstood, match="no event with an event_type"):
         parse(body, received=received)

@@ -21,7 +21,7 @@ from edgecap.errors import AlertNotUnderstood
         (b"9" * 5000, "JSON that cannot be read"),
     ],
 )
-def test_what_is_no_json_is_refused_with_the_reason_and_the_page(body, what):
+def test_a_body_that_is_not_json_is_refused_with_a_reason(body, what):
     with pytest.raises(AlertNotUnderstood, match=what) as caught:
         decode(body, "grafana")
     assert "alert from grafana" in str(caught.value)
@@ -29,7 +29,7 @@ def test_what_is_no_json_is_refused_with_the_reason_and_the_page(body, what):
     assert len(str(caught.value)) < 300
 
 
-def test_a_byte_order_mark_is_no_reason_to_lose_an_alert():
+def test_a_byte_order_mark_is_ignored():
     assert decode(b"\xef\xbb\xbf" + b'{"a": 1}', "generic") == {"a": 1}
 
 
@@ -48,7 +48,7 @@ def nested(levels):
     return innermost
 
 
-def test_nesting_is_bounded_where_it_says():
+def test_nesting_is_bounded():
     assert as_object(nested(MOST_NESTED), "generic")
     with pytest.raises(AlertNotUnderstood, match="more than 64 levels"):
         as_object(nested(MOST_NESTED + 1), "generic")
@@ -75,13 +75,13 @@ SECRET = "hunter2-hunter2"
         {"destination_conf": f"r2://bucket?account-id=1&access-key-id=a&secret-access-key={SECRET}"},
     ],
 )
-def test_secrets_do_not_get_past_the_door(payload):
+def test_secrets_are_removed_from_payloads(payload):
     safe = as_object(payload, "generic")
     assert SECRET not in json.dumps(safe)
     assert "***" in json.dumps(safe)
 
 
-def test_keys_that_join_alerts_are_no_secrets():
+def test_keys_that_join_alerts_are_kept():
     names = [
         "alert_cycle_key",
         "aggreg_key",
@@ -95,7 +95,7 @@ def test_keys_that_join_alerts_are_no_secrets():
     assert as_object(payload, "generic") == payload
 
 
-def test_the_payload_itself_stays_as_it_was():
+def test_the_payload_itself_is_not_changed():
     payload = {"token": "t", "inner": {"list": [1, 2]}}
     safe = as_object(payload, "generic")
     safe["inner"]["list"].append(3)

@@ -59,7 +59,7 @@ def test_a_rate_with_its_unit(written, size, unit):
         float("nan"),
     ],
 )
-def test_what_is_no_rate_is_none(written):
+def test_other_values_are_not_rates(written):
     assert values.rate(written) is None
 
 
@@ -179,7 +179,7 @@ def test_a_time_is_read_in_each_form_and_is_utc(written):
         1e308,
     ],
 )
-def test_zero_times_and_nonsense_are_none(written):
+def test_zero_times_and_nonsense_are_not_times(written):
     assert values.moment(written) is None
 
 
@@ -233,6 +233,6 @@ def test_no_value_raises(value):
     values.address_in(values.text(value))
 
 
-def test_text_that_a_thousand_items_could_be_in_is_cut():
+def test_a_long_list_in_a_text_is_cut():
     assert len(values.several("203.0.113.7," * 100_000)) <= values.MOST_ITEMS
     assert len(values.several(["x"] * 100_000)) == values.MOST_ITEMS

@@ -31,7 +31,7 @@ def test_a_start_opens_an_incident_and_orders_its_run(inbox):
     ]
 
 
-def test_the_same_alert_again_changes_nothing_but_how_often_it_was_heard(inbox):
+def test_a_repeated_alert_changes_only_the_count(inbox):
     start = alert()
     take(inbox, start)
     assert take(inbox, alert(at=NOON + HOUR)) == [Outcome.REPEATED]
@@ -41,7 +41,7 @@ def test_the_same_alert_again_changes_nothing_but_how_often_it_was_heard(inbox):
     assert len(inbox.orders()) == 1
 
 
-def test_two_alerts_of_one_arrival_are_ruled_on_one_after_the_other(inbox):
+def test_alerts_of_one_arrival_are_decided_in_order(inbox):
     assert take(inbox, alert(), alert(identity="2"), alert("end"), alert("end")) == [
         Outcome.OPENED,
         Outcome.JOINED,
@@ -81,7 +81,7 @@ def test_the_cooldown_begins_anew_with_every_alert_of_the_incident(inbox):
     assert inbox.incidents()[0].last == NOON + 1500 * SECOND
 
 
-def test_an_incident_that_is_over_takes_nobody_in(inbox):
+def test_no_alert_joins_an_ended_incident(inbox):
     take(inbox, alert(), alert("end"))
     assert take(inbox, alert(key="other", at=NOON + SECOND)) == [Outcome.OPENED]
 
@@ -100,7 +100,7 @@ def test_an_end_closes_its_incident_and_orders_the_captures_of_after(inbox):
     assert order.key == derive(incident.id, "end")
 
 
-def test_an_end_twice_is_a_repetition_also_if_it_is_another_message(inbox):
+def test_a_second_end_is_a_repetition_even_as_another_message(inbox):
     take(inbox, alert(), alert("end"))
     assert take(inbox, alert("end")) == [Outcome.REPEATED]
     assert take(inbox, alert("end", identity="another message")) == [Outcome.REPEATED]
@@ -136,7 +136,7 @@ def test_a_start_after_the_end_is_a_new_incident(inbox):
 
 
 @pytest.mark.parametrize(("event", "wanted"), [("start", False), ("other", True), ("end", True)])
-def test_unwanted_alerts_and_unknown_ends_come_to_nothing(inbox, event, wanted):
+def test_unwanted_alerts_and_unknown_ends_do_nothing(inbox, event, wanted):
     assert take(inbox, alert(event), captures=0, wanted=wanted) == [Outcome.NOTHING]
     assert inbox.incidents() == inbox.orders() == []
     assert inbox.alerts()[0].outcome is Outcome.NOTHING
@@ -156,7 +156,7 @@ def test_a_rule_with_only_captures_after_the_end_opens_an_incident(inbox):
 # What nobody ended
 
 
-def test_a_start_after_a_long_silence_supersedes_the_incident_that_nobody_ended(inbox):
+def test_a_start_after_a_long_silence_supersedes_an_open_incident(inbox):
     take(inbox, alert())
     assert take(inbox, alert(identity="2", at=NOON + 24 * HOUR)) == [Outcome.JOINED]
     assert take(inbox, alert(identity="3", at=NOON + 48 * HOUR + SECOND)) == [Outcome.OPENED]
@@ -169,7 +169,7 @@ def test_a_start_after_a_long_silence_supersedes_the_incident_that_nobody_ended(
     assert incident_of(inbox, second.id).closed == NOON + 50 * HOUR
 
 
-def test_a_cooldown_longer_than_a_day_is_as_long_as_it_says(inbox):
+def test_a_cooldown_may_be_longer_than_a_day(inbox):
     take(inbox, alert())
     again = alert(identity="2", about="elsewhere", at=NOON + 30 * HOUR)
     assert take(inbox, again, cooldown=48 * 3600) == [Outcome.JOINED]
@@ -199,7 +199,7 @@ def test_an_ended_identity_opens_another_incident_a_day_later(inbox):
 # Budget
 
 
-def test_captures_beyond_the_budget_are_left_out_from_the_end_and_named(inbox):
+def test_captures_beyond_the_budget_are_left_out_and_named(inbox):
     start = alert()
     assert take(inbox, start, captures=3, budget=2, remarks=["because"]) == [Outcome.OVER_BUDGET]
     (order,) = inbox.orders()
@@ -221,14 +221,14 @@ def test_an_incident_without_budget_says_why_it_has_no_captures(inbox):
     assert order.plan.reason == ("no captures: the daily budget of 2 captures of rule 'floods' is used up")
 
 
-def test_the_budget_counts_ends_but_not_joins_and_repetitions(inbox):
+def test_the_budget_counts_ends_but_not_joins_or_repetitions(inbox):
     take(inbox, alert(), alert(), alert(identity="2"), captures=2, budget=5)
     assert take(inbox, alert("end"), captures=2, budget=5) == [Outcome.ENDED]
     take(inbox, alert(key="other"), captures=2, budget=5)
     assert [len(order.plan.captures) for order in inbox.orders()] == [2, 2, 1]
 
 
-def test_the_budget_is_that_of_the_rule_and_of_the_utc_day(inbox):
+def test_each_rule_has_a_budget_for_each_utc_day(inbox):
     midnight = NOON.replace(hour=0) + timedelta(days=1)
     late = midnight - timedelta(microseconds=1)
     take(inbox, alert(at=late), budget=2)

@@ -67,7 +67,7 @@ def test_a_quarantined_alert_can_be_settled_but_never_the_reverse(inbox):
     assert inbox.pending() == []
 
 
-def test_an_arrival_is_settled_once_whatever_is_said_later(inbox):
+def test_an_arrival_is_settled_only_once(inbox):
     (arrival,) = inbox.keep([("generic", b"{}", NOON)])
     start, other = alert(), alert(key="another", about="203.0.113.8")
     assert inbox.settle(arrival, [(start, plan(start))]) == [Outcome.OPENED]
@@ -90,6 +90,6 @@ def test_a_ping_is_settled_with_nothing(inbox):
         lambda inbox: inbox.sent(7, "run"),
     ],
 )
-def test_what_the_book_does_not_have_is_said_so(inbox, call):
+def test_an_unknown_id_is_an_error(inbox, call):
     with pytest.raises(EntryMissing, match="the inbox of alerts has no"):
         call(inbox)

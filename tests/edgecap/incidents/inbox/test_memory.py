@@ -44,7 +44,7 @@ def test_counts_say_how_much_waits_and_since_when(inbox):
     assert (counts.oldest_pending, counts.oldest_order) == (NOON + 3 * SECOND, NOON)
 
 
-def test_whoever_only_looks_sees_what_the_receiver_writes_and_cannot_write(inbox, path):
+def test_a_read_only_inbox_follows_the_receiver_and_cannot_write(inbox, path):
     with AlertInbox(path, read_only=True) as looking:
         assert looking.pending() == []
         inbox.keep([("grafana", b"{}", NOON)])
@@ -79,7 +79,7 @@ def test_everything_is_there_after_a_restart(path):
         assert take(inbox, alert()) == [Outcome.REPEATED]
 
 
-def test_threads_share_it(inbox):
+def test_threads_may_share_the_inbox(inbox):
     """A writer keeps, a deliverer settles, and a third looks: all see an inbox that is right."""
     done = threading.Event()
     wrong = []
@@ -113,7 +113,7 @@ def test_threads_share_it(inbox):
 # Forgetting
 
 
-def test_prune_forgets_what_is_over_and_keeps_what_is_to_be_done(inbox):
+def test_prune_forgets_old_incidents_and_keeps_unfinished_work(inbox):
     take(inbox, alert(), alert("end"))
     take(inbox, alert(key="unsent", about="b"), alert("end", key="unsent", about="b"))
     take(inbox, alert("other", key="news"))
@@ -130,7 +130,7 @@ def test_prune_forgets_what_is_over_and_keeps_what_is_to_be_done(inbox):
     assert {each.arrival for each in inbox.alerts()} == {2}
 
 
-def test_prune_keeps_an_incident_that_goes_on_for_a_day_more(inbox):
+def test_prune_keeps_an_open_incident_for_a_day_more(inbox):
     take(inbox, alert())
     inbox.sent(1, "run")
     inbox.prune(NOON + 24 * HOUR)
@@ -187,7 +187,7 @@ def opened():
         yield opened
 
 
-def test_no_step_takes_longer_in_a_book_with_a_long_past(opened, inbox):
+def test_no_step_reads_the_whole_of_a_large_inbox(opened, inbox):
     """Each question has an index: 3,000 arrivals, alerts, incidents and orders cost it nothing."""
     asked = {
         "keep": lambda n: inbox.keep([("generic", b"{}", NOON)]),

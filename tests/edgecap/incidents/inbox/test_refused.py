@@ -42,7 +42,7 @@ def test_a_refused_order_is_not_sent_and_is_shown(inbox):
     assert (inbox.counts().orders, inbox.counts().refused) == (1, 1)
 
 
-def test_it_can_be_taken_up_again_in_its_place(inbox):
+def test_a_refused_order_returns_to_its_place(inbox):
     first, second = inbox.orders()
     inbox.refuse(first.id, "no such parameter")
     inbox.refuse(first.id, "")
@@ -50,7 +50,7 @@ def test_it_can_be_taken_up_again_in_its_place(inbox):
     assert inbox.counts().refused == 0
 
 
-def test_what_was_sent_can_no_longer_be_refused(inbox):
+def test_a_sent_run_request_cannot_be_refused(inbox):
     first, _ = inbox.orders()
     inbox.refuse(first.id, "no such parameter")
     inbox.sent(first.id, "run")
@@ -59,6 +59,6 @@ def test_what_was_sent_can_no_longer_be_refused(inbox):
     assert incident_of(inbox, first.incident).runs == {"start": "run"}
 
 
-def test_there_must_be_such_an_order(inbox):
+def test_an_unknown_order_is_an_error(inbox):
     with pytest.raises(EntryMissing, match="no order 99"):
         inbox.refuse(99, "x")

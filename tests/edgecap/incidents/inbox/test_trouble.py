@@ -40,7 +40,7 @@ def one_line(error, path):
     return "\n" not in str(error.value) and str(path) in str(error.value) and error.value.hint
 
 
-def test_nobody_else_can_read_what_is_in_it(path):
+def test_other_users_cannot_read_the_inbox(path):
     with AlertInbox(path):
         assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
         assert {stat.S_IMODE(each.stat().st_mode) for each in path.parent.iterdir()} == {0o600}
@@ -68,7 +68,7 @@ def test_reading_a_missing_inbox_fails_and_does_not_make_it(path):
 
 
 @pytest.mark.parametrize("prepare", [lambda db: None, lambda db: db.execute("PRAGMA journal_mode = WAL")])
-def test_a_file_without_tables_is_where_somebody_died_and_becomes_a_book(path, prepare):
+def test_a_file_without_tables_becomes_an_inbox(path, prepare):
     path.parent.mkdir()
     path.touch()
     with sqlite3.connect(path) as db:
@@ -79,7 +79,7 @@ def test_a_file_without_tables_is_where_somebody_died_and_becomes_a_book(path, p
 
 
 @pytest.mark.parametrize("read_only", [False, True])
-def test_a_book_of_another_version_is_left_alone(used, read_only):
+def test_an_inbox_of_another_version_is_not_changed(used, read_only):
     with sqlite3.connect(used) as db:
         db.execute(f"PRAGMA user_version = {VERSION + 1}")
     db.close()
@@ -93,7 +93,7 @@ def test_a_book_of_another_version_is_left_alone(used, read_only):
 
 
 @pytest.mark.parametrize("read_only", [False, True])
-def test_another_program_s_database_is_left_alone(path, read_only):
+def test_another_programs_database_is_not_changed(path, read_only):
     path.parent.mkdir()
     with sqlite3.connect(path) as db:
         db.execute("CREATE TABLE cookies (name TEXT)")
@@ -106,7 +106,7 @@ def test_another_program_s_database_is_left_alone(path, read_only):
 
 
 @pytest.mark.parametrize("read_only", [False, True])
-def test_a_file_of_something_else_is_left_alone(path, read_only):
+def test_a_file_of_another_program_is_not_changed(path, read_only):
     path.parent.mkdir()
     path.write_bytes(b"this is a letter to my aunt\n" * 500)
     before = path.read_bytes()
@@ -168,7 +168,7 @@ def test_a_full_disk_fails_only_the_group_that_does_not_fit(small_disk):
         assert take(inbox, alert(key="then", about="there"))
 
 
-def test_a_disk_without_room_for_a_new_book_says_so(small_disk):
+def test_a_full_disk_is_reported_for_a_new_inbox(small_disk):
     with (small_disk / "ballast").open("wb", 0) as file, pytest.raises(OSError, match="No space"):
         for_ever(lambda: file.write(bytes(PAGE)))
     with pytest.raises(StoreFull) as error:
@@ -187,7 +187,7 @@ def test_a_read_only_disk_is_reported_with_or_without_an_inbox(small_disk):
         assert one_line(error, small_disk)
 
 
-def test_a_file_that_must_not_be_written_is_said(used):
+def test_an_unwritable_file_is_reported(used):
     """Root may write anything: the place of the file is taken by a folder."""
     place = used.with_name("taken.db")
     place.mkdir()
@@ -196,7 +196,7 @@ def test_a_file_that_must_not_be_written_is_said(used):
     assert one_line(error, place)
 
 
-def test_a_folder_whose_place_is_taken_by_a_file_is_said(tmp_path):
+def test_a_file_in_place_of_the_folder_is_reported(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(StoreUnwritable, match="a file is where the folder") as error:
         AlertInbox(tmp_path / "file" / "book.db")
@@ -216,7 +216,7 @@ def test_a_folder_whose_place_is_taken_by_a_file_is_said(tmp_path):
         ("", "the inbox of alerts: disk I/O error", 8),
     ],
 )
-def test_what_sqlite_says_has_its_place_in_the_tree(path, name, expected, exit_code):
+def test_every_sqlite_error_maps_to_the_error_tree(path, name, expected, exit_code):
     error = sqlite3.OperationalError("disk I/O error")
     error.sqlite_errorname = name
     told = explain(error, path)
@@ -226,7 +226,7 @@ def test_what_sqlite_says_has_its_place_in_the_tree(path, name, expected, exit_c
     assert told.hint
 
 
-def test_a_failed_step_leaves_nothing_behind_and_the_book_usable(path):
+def test_a_failed_step_leaves_the_inbox_usable_and_unchanged(path):
     with AlertInbox(path) as inbox:
         (arrival,) = inbox.keep([("generic", b"{}", NOON)])
         with pytest.raises(AttributeError):

@@ -48,7 +48,7 @@ def test_a_bar_says_what_it_shows():
     )
 
 
-def test_a_kind_that_this_version_does_not_know_still_counts():
+def test_an_unknown_kind_is_an_alert():
     line = Timeline(
         start=START, seconds=1, packets=(10,), bytes=(600,), tcp=(4,), udp=(0,), icmp=(0,), other=(0,)
     )
@@ -67,7 +67,7 @@ def test_all_kinds_are_drawn_in_their_colour():
     assert {"tcp", "udp", "bits"} <= classes
 
 
-def test_nothing_stands_outside_of_the_picture():
+def test_nothing_is_drawn_outside_the_picture():
     for width in (BROAD, NARROW, 820):
         picture = drawn(reflection(), width=width)
         for each in picture.iter(f"{SVG}text"):
@@ -108,7 +108,7 @@ def test_one_packet_is_a_picture_too():
     assert drawn(Summary(verdict="", packets=1, timeline=line)).get("viewBox") == "0 0 880 302"
 
 
-def test_an_image_stands_alone_with_its_own_colours():
+def test_an_image_has_its_own_colours():
     address = as_image(timeline_chart(quiet(), width=820, hover=False), 820)
     kind, _, data = address.partition(",")
     picture = ET.fromstring(base64.b64decode(data))
