@@ -86,7 +86,7 @@ async def _see_through(order: CaptureOrder, watched: Watched) -> State[EntrySumm
     except TooLate as skipped:
         return Cancelled(name="Skipped", message=str(skipped), data=skipped)
     except EdgecapError as error:
-        await close_intent(order.intent_id, order.archive, error)
+        await close_intent(order, error)
         # Raised, the message would begin with Prefect's own words.
         state: State[EntrySummary] = Failed(message=str(error), data=error)
     else:

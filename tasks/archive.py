@@ -6,26 +6,24 @@ import asyncio
 import logging
 import re
 from contextlib import suppress
-from datetime import UTC, datetime
 
 from prefect import get_run_logger, task
 from prefect.artifacts import acreate_markdown_artifact
 from pydantic import BaseModel
 
-from edgecap.archive.journal import Journal
-from edgecap.archive.journal_records import Ended, Intent
+from edgecap.archive.journal_records import Intent
 from edgecap.archive.summaries import read_summary
 from edgecap.captures.derive import Derived
 from edgecap.captures.fetching import Fetching
-from edgecap.captures.keep import close, keep
+from edgecap.captures.keep import close, close_failed, keep
 from edgecap.captures.order import CaptureOrder
-from edgecap.errors import CaptureFailed, EdgecapError, OutcomeUnknown
+from edgecap.errors import EdgecapError
 from edgecap.report.links import links_to
 from edgecap.report.markdown import entry_markdown
 from edgecap.settings import load_settings
 from edgecap.stores import open_store
 from tasks.poll import FinalCapture
-from tasks.runtime.retry import DELAYS, ONCE_A_RUN, PASSING, TRIES, passing_soon
+from tasks.runtime.retry import DELAYS, ONCE_A_RUN, TRIES, passing_soon
 
 _KEY = re.compile(r"[^a-z0-9]+")  # what Prefect does not take in an artifact's key
 
@@ -103,25 +101,8 @@ async def archive_entry(
     )
 
 
-async def close_intent(intent_id: str, archive: str, error: EdgecapError) -> None:
-    """End the intent of a run that failed, if the failure is final; else it is left to `reconcile`.
-
-    A capture that ended without packets is over, and so is a request that was refused for good. After any
-    other failure of a capture that was accepted, or may have been, its packets can still be imported.
-    """
+async def close_intent(order: CaptureOrder, error: EdgecapError) -> None:
+    """End the intent of a run that failed, if its error is final."""
     with suppress(EdgecapError):  # the run's own error counts, not this one
-        journal = Journal(open_store(load_settings().archive(archive)))
-        record = await asyncio.to_thread(journal.follow, intent_id)
-        if record is None or record.ended or isinstance(error, (*PASSING, OutcomeUnknown)):
-            return
-        if record.accepted and not isinstance(error, CaptureFailed):
-            return
-        if not record.accepted and record.unsettled:
-            return  # its POST may have started a capture, whatever its error is
-        ended = Ended(
-            outcome="failed" if record.accepted else "never-accepted",
-            reason=str(error),
-            error=type(error).__name__,
-            at=datetime.now(UTC),
-        )
-        await asyncio.to_thread(journal.end, record.intent.intent_id, ended)
+        store = open_store(load_settings().archive(order.archive))
+        await asyncio.to_thread(close_failed, store, order.intent_id, error)

@@ -17,7 +17,9 @@ from edgecap.archive.manifest import Times, make_manifest
 from edgecap.captures.clearing import Cleared, clear_for
 from edgecap.captures.derive import Derived, derive_for
 from edgecap.captures.fetching import Fetching
+from edgecap.captures.outages import AWAY
 from edgecap.cloudflare.models import Capture
+from edgecap.errors import CaptureFailed, EdgecapError, ObjectChanged, OutcomeUnknown
 from edgecap.settings import Settings
 from edgecap.stores.base import Store
 
@@ -97,3 +99,34 @@ def close(
     )
     Journal(archive).end(intent.intent_id, ended)
     return cleared
+
+
+def close_failed(archive: Store, intent_id: str, error: EdgecapError) -> None:
+    """End the intent of a run that failed, if its error is final; else the intent is left to `reconcile`.
+
+    A capture that ended without packets is over, and so is a request that was refused for good. After any
+    other error of a capture that was accepted, or may have been, its packets can still be imported.
+
+    Args:
+        archive: where the journal is.
+        intent_id: the intent's; the last one that repeats it counts.
+        error: what the run failed with.
+
+    Raises:
+        StoreError: the journal cannot be read or written.
+    """
+    journal = Journal(archive)
+    record = journal.follow(intent_id)
+    if record is None or record.ended or isinstance(error, (*AWAY, ObjectChanged, OutcomeUnknown)):
+        return
+    if record.accepted and not isinstance(error, CaptureFailed):
+        return
+    if not record.accepted and record.unsettled:
+        return  # its POST may have started a capture, whatever its error is
+    ended = Ended(
+        outcome="failed" if record.accepted else "never-accepted",
+        reason=str(error),
+        error=type(error).__name__,
+        at=datetime.now(UTC),
+    )
+    journal.end(record.intent.intent_id, ended)

@@ -12,17 +12,10 @@ from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError
 from prefect.exceptions import PrefectHTTPStatusError
 from prefect.tasks import Task
 
-from edgecap.errors import (
-    EdgecapError,
-    NetworkFailure,
-    ObjectChanged,
-    RateLimited,
-    ServerFailure,
-    StoreUnreachable,
-    UnexpectedAnswer,
-)
+from edgecap.captures.outages import AWAY
+from edgecap.errors import EdgecapError, ObjectChanged
 
-PASSING = (NetworkFailure, ServerFailure, UnexpectedAnswer, RateLimited, StoreUnreachable, ObjectChanged)
+PASSING = (*AWAY, ObjectChanged)
 """Failures that may be gone in a minute. Everything else ends the run at once, with its reason."""
 
 PREFECT_AWAY = (httpx.TransportError, ConcurrencySlotAcquisitionError, PrefectHTTPStatusError)

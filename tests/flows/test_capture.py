@@ -216,13 +216,15 @@ async def test_trouble_on_the_way_costs_time_and_nothing_else(world, store):
     assert summary.packets == entry.manifest.totals.packets > 0
 
 
-async def test_no_packets_is_a_failure_that_says_so(world):
+async def test_no_packets_is_a_failure_that_says_so(world, store):
     await register_bucket()
     nobody = Filter(destination_address="192.0.2.250")
     state = await run(FullRequest(colo="ORD", time_limit=5, filter=nobody))
     with pytest.raises(CaptureFailed, match="No packets matched the filter"):
         await state.result()
     assert state.is_failed()
+    [record] = Journal(store).records()
+    assert (record.ended.outcome, record.ended.error) == ("failed", "CaptureFailed")
     assert not raw_files(world)
 
 
