@@ -1,8 +1,8 @@
 """The whole matrix: `python -m tests.faults --seed N --only PATTERN --sites K --report docs/faults.md`.
 
-With `--results FILE` each case leaves a line there as soon as it is over, with the commit that was played.
-`--resume` leaves out what that file has already, unless the case is another one now, so that a run may be
-done in parts; the report is made from all of them.
+With `--results FILE` each case writes a line there as soon as it ends, with the commit that was played.
+`--resume` skips the cases that the file has, unless their definition has changed. So a run may be done in
+parts; the report covers all of them.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _STARTING = threading.Lock()  # starting all servers at once makes each of them 
 
 
 def main() -> int:
-    """Play, print a line for each case, write the report; 1 if a rule was broken or it was ended early."""
+    """Play the cases and write the report; return 1 if a rule was broken or the run ended early."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     parser.add_argument("--seed", type=int, default=1, help="decides which API variant meets which case")
     parser.add_argument("--only", action="append", help="pattern for names of cases; may be repeated")
@@ -85,7 +85,7 @@ def main() -> int:
 
 
 def read_results(path: Path, cases: list[Case]) -> dict[str, Result]:
-    """What is known of cases that are still what they were; the last line of each counts."""
+    """The results of the cases whose definition has not changed; the last line of each counts."""
     if not path.exists():
         return {}
     by_name = {case.name: case for case in cases}
@@ -113,12 +113,12 @@ def _wanted(name: str, only: list[str], skip: list[str]) -> bool:
 
 
 class Match:
-    """All cases, played on some sites at a time.
+    """Plays all cases, on several sites at a time.
 
     Args:
         cases: to play.
         home: folder for everything.
-        results: where each leaves a line.
+        results: the file for a line of each.
     """
 
     def __init__(self, cases: list[Case], home: Path, results: Path | None) -> None:
@@ -131,14 +131,14 @@ class Match:
         self._ended = False
         self._sites: list[Site] = []
         self._busy: dict[str, int] = {}
-        # What takes longest comes first, or it would be waited for at the end.
+        # The longest cases come first, else everything waits for them at the end.
         self._todo: dict[str, deque[Case]] = {}
         for case in sorted(cases, key=lambda case: -case.limit):
             self._todo.setdefault(case.flavour, deque()).append(case)
 
     def play(self, sites: int) -> bool:
-        """Play them; whether somebody ended it early."""
-        # A case that lasts an hour mostly sleeps: it has a site of its own besides.
+        """Play them; return whether somebody ended the run early."""
+        # A case that lasts an hour mostly sleeps, so it has an extra site of its own.
         long = [case for case in self._cases if case.long]
         with ExitStack() as stack:
             store = stack.enter_context(ObjectStore(self._home))
@@ -160,7 +160,7 @@ class Match:
                 for thread in threads:
                     thread.join()
             except KeyboardInterrupt:
-                self._ended = True  # what is played from now on counts no more
+                self._ended = True  # later cases no longer count
                 for site in self._sites:
                     site.abandon()
             for case in self._cases:
@@ -169,7 +169,7 @@ class Match:
         return self._ended
 
     def _next_flavour(self) -> str | None:
-        """That of which most is left to do for each site that does it."""
+        """The flavour with the most cases left for each of its sites."""
         with self._lock:
             left = {flavour: len(cases) for flavour, cases in self._todo.items() if cases}
             if not left:
@@ -232,7 +232,7 @@ class Match:
         _say(result, len(self.done), len(self._cases))
 
     def _completed_stays(self, site: Site, played: list[Result]) -> None:
-        """Held-back events come minutes later: look again whether a completed run ran once more."""
+        """Delayed events come minutes later: check again that no completed run ran once more."""
         for result in played:
             for run_id in result.run_ids:
                 types = [state.type for state in site.history(run_id)]
@@ -242,7 +242,7 @@ class Match:
 
 
 def commit() -> str:
-    """What is being played: the commit, and whether files differ from it."""
+    """The commit that is played, marked if files differ from it."""
 
     def git(*words: str) -> str:
         return subprocess.run(["git", *words], capture_output=True, text=True, check=False).stdout.strip()

@@ -1,4 +1,4 @@
-"""Who else uses the account, and what nobody can know: people, two archives, short lists, late POSTs."""
+"""Other users of the account, and what edgecap cannot know: people, two archives, short lists, late POSTs."""
 
 from __future__ import annotations
 
@@ -58,7 +58,9 @@ def _colleagues(turn: Iterator[str]) -> Iterator[Case]:
                 drive=partial(_beside, when=when, more=more),
                 limit=UPKEEP_LIMIT,
             )
-        if what != "the very same":  # which of two that are alike in everything is ours nobody can tell
+        if (
+            what != "the very same"
+        ):  # of two captures that are alike in everything, nobody can tell which is ours
             for where in ("accepted, no answer yet", "slot held, before the POST"):
                 yield Case(
                     "a colleague's full capture comes while ours is dead",

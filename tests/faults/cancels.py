@@ -14,7 +14,7 @@ from tests.faults.site import OVER
 
 UI, COMMAND, KEY = "in the UI", "edgecap cancel", "Ctrl-C"
 OVER_BY_A_PERSON = r"cancelled(, archived.*)?"
-HELD = 30.0  # seconds for which what is slow stays slow after the cancel
+HELD = 30.0  # seconds for which a slow service stays slow after the cancel
 
 STEPS: dict[str, Step | None] = {
     "waits for its lane": None,

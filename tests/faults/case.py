@@ -1,4 +1,4 @@
-"""A case of the matrix: what it is, and what came of it."""
+"""A case of the matrix, and its result."""
 
 from __future__ import annotations
 
@@ -14,18 +14,20 @@ if TYPE_CHECKING:
     from tests.faults.play import Stage
 
 LIMIT = 600.0  # seconds for a case to end by itself, however busy the machine is
-UPKEEP_LIMIT = 1200.0  # likewise, where only the schedule of `reconcile`, every 10 minutes, is sure to come
+UPKEEP_LIMIT = (
+    1200.0  # likewise, where nothing but the schedule of `reconcile`, every 10 minutes, is sure to run
+)
 
 Drive = Callable[["Stage"], None]
 
 
 @dataclass(frozen=True)
 class Step:
-    """What happens to one life of a run: at `nth` entering of, or return from, a function of a module.
+    """What happens to one process of a run, at the `nth` call of a function of a module, or at its return.
 
-    The module `start` stands for the first moment of its process.
-    `do` is "kill" for the process, "worker", "both" the worker first and then the process, "wait" until told
-    to go on, or "hold" likewise, while whatever else the process does goes on.
+    The module `start` stands for the first moment of the process.
+    `do` is "kill" for the process, "worker", "both" for the worker and then the process, "wait" until told to
+    go on, or "hold": the same while the rest of the process goes on.
     """
 
     module: str
@@ -36,7 +38,7 @@ class Step:
 
     @property
     def deadly(self) -> bool:
-        """Whether something is killed."""
+        """Whether it kills a process."""
         return self.do not in ("wait", "hold")
 
 
@@ -47,12 +49,12 @@ class Place:
     Attributes:
         archive: "folder", "s3", "small disk" or "disk" (a file system that can be made read-only).
         variant: a key of `VARIANTS`.
-        changes: choices of it that are different.
+        changes: fields of the variant to change.
         speed: of the edge's clock.
-        ahead: seconds that its clock is ahead at the start.
+        ahead: seconds by which the edge's clock is ahead at the start.
         proxied: whether the bucket is reached through a proxy that can be told to do harm.
         archive_proxied: likewise for an archive on S3.
-        second: whether there is another archive, called "other", on the same account, with another bucket.
+        second: whether the account has another archive, called "other", with another bucket.
         dashboard: whether people write to a bucket of their own.
     """
 
@@ -77,13 +79,13 @@ class Case:
         kind: "simple" or "full".
         place: where it plays.
         expect: a pattern that the outcome of each of its runs must match.
-        accepts: captures that the edge must have accepted of edgecap, no more and no fewer; None where it
-            depends on the moment.
-        request: fields of the request besides.
-        steps: what happens to the lives of its run, one after the other.
-        on_accept: "kill" the run's process, or "both", when the edge has accepted and not yet answered.
+        accepts: the exact number of edgecap's captures that the edge must accept; None where it depends on
+            the moment.
+        request: further fields of the request.
+        steps: what happens to the processes of its run, one after the other.
+        on_accept: "kill" the run's process, or "both", after the edge accepts and before it answers.
         faults: trouble that the edge makes.
-        drive: what else is done; starts the runs if it is given.
+        drive: what else happens; it starts the runs.
         given_up: whether the run ends as crashed.
         limit: seconds.
         who: what its run works in: a "worker"'s process, a "terminal" (also "script", without a tty), or the
@@ -91,7 +93,7 @@ class Case:
         flavour: of the site, one of `FLAVOURS`.
         noticed_within: seconds in which the death of a run must be noticed.
         words: more of the command, for a terminal.
-        long: whether it lasts an hour in which little is done.
+        long: whether it lasts an hour in which little happens.
     """
 
     group: str
@@ -128,7 +130,7 @@ class Case:
 
     @property
     def definition(self) -> str:
-        """Changes when what is played changes, the code of its `drive` included."""
+        """A hash that changes if the case changes, or the code of its `drive`."""
         parts = [
             repr(getattr(self, each.name)) for each in fields(self) if each.name not in ("drive", "limit")
         ]
@@ -137,7 +139,7 @@ class Case:
 
 
 def text_of(value: Any) -> str:
-    """What a function does, as text: its code, and what it was given."""
+    """A function as text: its source and its arguments."""
     if isinstance(value, functools.partial):
         given = [text_of(each) for each in (*value.args, *value.keywords, *value.keywords.values())]
         return "\n".join([text_of(value.func), *given])
@@ -148,7 +150,7 @@ def text_of(value: Any) -> str:
 
 @dataclass
 class Result:
-    """What came of a case.
+    """The result of a case.
 
     Attributes:
         outcome: of its runs, in words.
@@ -156,12 +158,12 @@ class Result:
         skipped: why it could not be played.
         lives: processes that worked on its runs.
         kills: processes of runs that were killed.
-        back: for each kill, seconds until the run went on.
+        back: for each kill, seconds until the run resumed.
         freed: for each kill, seconds until nobody held the lane's slot.
         seconds: from its start to its end.
         accepted: captures that the edge accepted of edgecap.
         archived: entries of them.
-        failed: those that failed with a reason.
+        failed: captures that failed with a reason.
         history: the states of its runs, to look at when something is wrong.
         run_ids: its runs, as Prefect has them.
         commit: of the code that was played.
@@ -186,13 +188,13 @@ class Result:
     at: str = ""
 
     def record(self) -> str:
-        """One line of JSON, for the file of results; the history only where something is wrong."""
+        """One line of JSON for the file of results; with the history only if something is wrong."""
         left_out = {"case"} if self.violations else {"case", "history"}
         values = {each.name: getattr(self, each.name) for each in fields(self) if each.name not in left_out}
         return json.dumps({"name": self.case.name, "definition": self.case.definition, **values})
 
     @classmethod
     def read(cls, case: Case, record: dict[str, Any]) -> Result:
-        """What an earlier run of the matrix found out."""
+        """The result in such a line."""
         known = {each.name for each in fields(cls)} - {"case"}
         return cls(case, **{name: value for name, value in record.items() if name in known})

@@ -1,4 +1,4 @@
-"""The matrix: every crash point over types, archives, ways to die and API variants; and all other trouble."""
+"""The matrix: every crash point over types, archives, ways to die and API variants; and all other faults."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.faults.points import CLIENT, DEATHS, JOURNAL, KINDS, LAGS, LANE, POIN
 
 
 def matrix(seed: int) -> list[Case]:
-    """All cases; the seed decides which variant of the API meets which of them."""
+    """All cases; the seed decides which variant of the API each one gets."""
     variants = list(VARIANTS)
     random.Random(seed).shuffle(variants)
     turn = itertools.cycle(variants)
@@ -28,7 +28,7 @@ def matrix(seed: int) -> list[Case]:
 
 
 def short(seed: int) -> list[Case]:
-    """A handful for every run of the tests: other seeds meet other points, and all are met in time."""
+    """A handful for every run of the tests. Other seeds choose other points."""
     dice = random.Random(seed)
     variants, kinds, archives = list(VARIANTS), list(KINDS), ["folder", "s3"]
     for each in (variants, kinds, archives):

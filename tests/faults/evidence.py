@@ -1,4 +1,4 @@
-"""What a case is judged by: the edge's log, the archive's plain bytes, the states of runs."""
+"""The evidence of a case: the edge's log, the archive's plain bytes, the states of runs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class StateSeen(Protocol):
 
 @dataclass(frozen=True)
 class Delivery:
-    """A file that the edge handed over: in the bucket under `key`, or as a download (no key)."""
+    """A file that the edge delivered: in the bucket under `key`, or as a download (no key)."""
 
     key: str
     data: bytes
@@ -32,7 +32,7 @@ class Delivery:
 
     @property
     def plain(self) -> bytes:
-        """Its bytes, unpacked if they were packed."""
+        """Its bytes, unpacked."""
         return gzip.decompress(self.data) if self.data.startswith(GZIP) else self.data
 
 
@@ -45,13 +45,13 @@ class RunSeen:
 
     @property
     def last(self) -> StateSeen:
-        """The state that it ended in."""
+        """Its last state."""
         return self.history[-1]
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """All that is judged by.
+    """Everything that the judge reads.
 
     Attributes:
         events: the edge's log.
@@ -60,13 +60,13 @@ class Evidence:
         speed: of the edge's clock.
         archive: every file of the archive under its final name.
         other: likewise of a second archive on the same account.
-        deliveries: by the capture's id, what the edge handed over.
-        lost: captures of which the edge kept a file back for good.
+        deliveries: what the edge delivered, by the capture's id.
+        lost: captures of which the edge never delivered a file.
         runs: those of the case.
         freed: for each kill, after how many seconds nobody held the lane's slot; None if that was never seen.
-        cancels: when somebody asked for the end of our captures, in seconds since 1970.
+        cancels: when somebody cancelled our captures, in seconds since 1970.
         noticed: for each kill, after how many seconds the run had another state; None if it never had.
-        noticed_within: the most that these may be; None where that is not the question.
+        noticed_within: the most that these may be; None if the case does not check it.
         freed_within: seconds in which a dead holder's lane must be free again.
     """
 
@@ -86,7 +86,7 @@ class Evidence:
     freed_within: float = 90.0
 
     def posts(self, outcome: str) -> list[Mapping[str, Any]]:
-        """Requests for a capture, whoever made them, that were `accepted` or `refused`, in order."""
+        """All requests for captures that were `accepted` or `refused`, by anybody, in order."""
         return [
             event
             for event in self.events
@@ -103,11 +103,11 @@ class Evidence:
 
     @property
     def files(self) -> dict[str, bytes]:
-        """Those of both archives; ids tell them apart."""
+        """The files of both archives; ids keep them apart."""
         return {**self.archive, **self.other}
 
     def manifests(self) -> dict[str, dict[str, Any]]:
-        """By its key, every manifest that can be read as JSON."""
+        """Every manifest that is valid JSON, by its key."""
         return {
             key: json.loads(data)
             for key, data in self.files.items()
@@ -115,7 +115,7 @@ class Evidence:
         }
 
     def endings(self) -> dict[str, dict[str, Any]]:
-        """How intents ended, by the journal: under the capture's id, and under the run's."""
+        """How intents ended by the journal, both by the capture's id and by the run's."""
         found = {}
         for key, data in self.files.items():
             if match := re.fullmatch(r"intents/([^/]+)/ended\.json", key):
@@ -132,21 +132,21 @@ class Evidence:
 
 
 def intents(evidence: Evidence) -> dict[str, dict[str, Any]]:
-    """By its folder, what the journals say was decided."""
+    """The intents that the journals hold, by folder."""
     found = {}
     for key, data in evidence.files.items():
         if key.startswith("intents/") and key.endswith("/intent.json"):
-            with suppress(ValueError):  # that it is torn is told elsewhere
+            with suppress(ValueError):  # another rule reports that it is torn
                 found[key.removesuffix("intent.json")] = json.loads(data)
     return found
 
 
 def repeats(evidence: Evidence) -> int:
-    """How many windows the journal says were asked for again, as nobody knew what came of a POST."""
+    """How many windows were requested again by the journal, since the result of a POST was unknown."""
     return sum(bool(intent.get("repeats")) for intent in intents(evidence).values())
 
 
 def asks(intent: Mapping[str, Any], body: Mapping[str, Any]) -> bool:
-    """Whether an intent's body is what was posted; where the packets go is not journalled."""
+    """Whether an intent's body is the posted one, apart from the destination, which is not journalled."""
     posted = {name: value for name, value in body.items() if name != "destination_conf"}
     return bool(intent.get("body") == posted)

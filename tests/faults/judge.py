@@ -27,7 +27,7 @@ UNTYPED = "Flow run encountered an exception"
 
 
 def judge(evidence: Evidence) -> list[str]:
-    """Every rule that was broken, one line each; empty if none was."""
+    """The rules that were broken, one line each."""
     return [
         *_once(evidence),
         *_ours(evidence),
@@ -75,7 +75,7 @@ def outcome_of(run: RunSeen, evidence: Evidence) -> str:
 
 
 def _once(evidence: Evidence) -> Iterator[str]:
-    """One intent, one accepted capture; a repeat of a simple one that the journal announces counts apart."""
+    """One accepted capture for an intent; a journalled repeat of a simple one counts separately."""
     bodies = Counter(json.dumps(event["body"], sort_keys=True) for event in evidence.accepted)
     for body, count in bodies.items():
         # Two runs may want the same full capture; each simple one has a mark of its own.
@@ -87,7 +87,7 @@ def _once(evidence: Evidence) -> Iterator[str]:
 
 
 def _ours(evidence: Evidence) -> Iterator[str]:
-    """An intent has only a capture that the edge accepted of us, that it asked for, and that no other has."""
+    """An intent's capture is one that the edge accepted from us for it, and that no other intent has."""
     posted = {event["capture_id"]: event for event in evidence.accepted}
     owners: dict[str, str] = {}
     for folder, intent in intents(evidence).items():
@@ -110,7 +110,7 @@ def _ours(evidence: Evidence) -> Iterator[str]:
 
 
 def _same_wish(wanted: Mapping[str, Any], posted: Mapping[str, Any]) -> bool:
-    """All but the window of a repeat, which is marked anew."""
+    """Equal but for the window of a repeat, which has another fingerprint."""
     left_out = ("destination_conf", "offset_time")
     return {n: v for n, v in wanted.items() if n not in left_out} == {
         n: v for n, v in posted.items() if n not in left_out
@@ -118,7 +118,7 @@ def _same_wish(wanted: Mapping[str, Any], posted: Mapping[str, Any]) -> bool:
 
 
 def _stopped(evidence: Evidence) -> Iterator[str]:
-    """15 s after a cancel, or after the POST, the edge was asked to stop the capture or that was over."""
+    """Within 15 s of a cancel, or of the POST, the capture was stopped or over."""
     if not evidence.cancels:
         return
     cancel = min(evidence.cancels)
@@ -138,7 +138,7 @@ def _stopped(evidence: Evidence) -> Iterator[str]:
             when = "never" if late == float("inf") else f"only {late:.0f} s after the cancel"
             yield f"capture {capture_id} was {when} stopped"
     for run in evidence.runs:
-        # A run that no longer has to do with Cloudflare ends, too.
+        # A run that is done with Cloudflare ends, too.
         last = run.last.at.timestamp() - cancel
         if run.last.type == "CANCELLED" and last > ENDED:
             yield f"run {run.run_id} was over {last:.0f} s after the cancel only"
@@ -153,7 +153,7 @@ def _wall(event: Mapping[str, Any]) -> float:
 
 
 def _noticed(evidence: Evidence) -> Iterator[str]:
-    """That a run is dead is noticed in time, where the case says what that is."""
+    """A run's death is noticed in time, if the case says what that is."""
     if evidence.noticed_within is None:
         return
     for seconds in evidence.noticed:
@@ -170,7 +170,7 @@ def _spaced(evidence: Evidence) -> Iterator[str]:
         if event["event"] == "state" and event.get("type") == "simple" and event.get("lane") == "taken"
     ]
     for before, after in pairwise(times):
-        # Between the moment of acceptance and the line in the log lies a moment of real time.
+        # The log's line comes a moment of real time after the acceptance.
         if (gap := (after - before).total_seconds()) < SPACING - 0.05 * evidence.speed:
             yield f"two simple captures were accepted {gap:.1f} s apart"
 
@@ -189,7 +189,7 @@ def _one_full_at_a_time(evidence: Evidence) -> Iterator[str]:
 
 
 def _not_refused(evidence: Evidence) -> Iterator[str]:
-    """None of our requests is refused, unless somebody was faster by a moment or the list hid it."""
+    """None of our requests is refused, unless somebody was a moment faster or the list hid the reason."""
     people = [event for event in evidence.posts("accepted") if event.get("caller") != evidence.ours]
     excuse = timedelta(seconds=max(evidence.lag, 1.0) + 2.0 * evidence.speed)
     for event in evidence.posts("refused"):
@@ -205,7 +205,7 @@ def _not_refused(evidence: Evidence) -> Iterator[str]:
 
 
 def _kept(evidence: Evidence) -> Iterator[str]:
-    """Accepted means archived, with the packets that were delivered, or failed with a typed reason."""
+    """An accepted capture is archived with the delivered packets, or fails with a typed reason."""
     manifests = list(evidence.manifests().values())
     for event in evidence.accepted:
         capture_id = event["capture_id"]
@@ -220,7 +220,7 @@ def _kept(evidence: Evidence) -> Iterator[str]:
 
 
 def has_reason(evidence: Evidence, capture_id: str) -> bool:
-    """Whether the journal, or the failed run's state, says in so many words why a capture has no entry."""
+    """Whether the journal or the failed run's state states why a capture has no entry."""
     ending = evidence.endings().get(capture_id, {})
     if ending.get("outcome") == "failed" and ending.get("error") and ending.get("reason"):
         return True
@@ -232,12 +232,12 @@ def has_reason(evidence: Evidence, capture_id: str) -> bool:
 
 
 def _failed_with_reason(run: RunSeen) -> bool:
-    """Prefect puts words of its own before an exception that nobody turned into a reason."""
+    """Prefect puts its own words before an exception that edgecap did not turn into a reason."""
     return run.last.type == "FAILED" and bool(run.last.message) and not run.last.message.startswith(UNTYPED)
 
 
 def _belongs(evidence: Evidence, capture_id: str, run_id: str) -> bool:
-    """Whether the journal, or for want of it the number of runs, says that a capture is a run's."""
+    """Whether a capture is a run's by the journal, or, without a journal, by the number of runs."""
     for key, data in evidence.files.items():
         if key.startswith("intents/") and key.endswith("/accepted.json"):
             intent = json.loads(evidence.files[key.replace("accepted.json", "intent.json")])
@@ -267,7 +267,7 @@ def _complete(evidence: Evidence, capture_id: str, manifest: Mapping[str, Any]) 
 
 
 def _whole(evidence: Evidence) -> Iterator[str]:
-    """A file that a manifest lists is there, with the size and the hash that it says."""
+    """A file that a manifest lists exists, with the listed size and hash."""
     for key, manifest in evidence.manifests().items():
         if not key.startswith(manifest["prefix"]):
             yield f"{key} says that it lies at {manifest['prefix']}"
@@ -280,7 +280,7 @@ def _whole(evidence: Evidence) -> Iterator[str]:
 
 
 def _true(evidence: Evidence) -> Iterator[str]:
-    """No file of packets under a final name, entry or not, differs from all that the edge delivered."""
+    """Every packet file under a final name, in an entry or not, equals a file that the edge delivered."""
     delivered = {
         hashlib.sha256(data).hexdigest()
         for each in (each for many in evidence.deliveries.values() for each in many)
@@ -298,7 +298,7 @@ def _true(evidence: Evidence) -> Iterator[str]:
 
 
 def _over(evidence: Evidence) -> Iterator[str]:
-    """A run ended by itself, and one that was completed never ran again; nothing of ours runs at the edge."""
+    """Runs end by themselves, completed runs never run again, and no capture of ours runs at the edge."""
     for run in evidence.runs:
         types = [state.type for state in run.history]
         if "COMPLETED" in types and types.index("COMPLETED") != len(types) - 1:
@@ -320,7 +320,7 @@ def _freed(evidence: Evidence) -> Iterator[str]:
 
 
 def count_packets(data: bytes) -> int:
-    """How many packets capinfos finds in a capture file; -1 if it cannot read it."""
+    """The number of packets in a capture file by capinfos; -1 if it cannot read the file."""
     with tempfile.NamedTemporaryFile(suffix=".pcap") as file:
         Path(file.name).write_bytes(data)
         done = subprocess.run(["capinfos", "-rMc", file.name], capture_output=True, text=True, check=False)

@@ -1,4 +1,4 @@
-"""Kills in every state of a run: of its process, the worker, or both; of reconcile; of the server."""
+"""Kills in every state of a run: of its process, of the worker or of both; of `reconcile`; of the server."""
 
 from __future__ import annotations
 

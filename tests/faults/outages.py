@@ -1,4 +1,4 @@
-"""Services that are away for long: the API, the archive, the bucket, Prefect's server; and tokens that fail.
+"""Long outages: of the API, the archive, the bucket, Prefect's server; and tokens that fail.
 
 A run tries again for minutes of real time before it gives its process back, whatever the edge's clock does.
 So an outage lasts until the run waits without a process, at most `LONGEST`, and `MORE` after that. One of

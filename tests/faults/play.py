@@ -1,4 +1,4 @@
-"""Playing a case: its world, its runs, its trouble, and what came of it."""
+"""Playing a case: its world, its runs, its faults, and its result."""
 
 from __future__ import annotations
 
@@ -21,19 +21,27 @@ from tests.faults.terminal import Terminal
 from tests.faults.world import OURS, PERSON, CaseWorld
 
 LOOK = 1.0  # seconds between two looks; each costs the Prefect server some
-SETTLED = 1.5  # seconds for which nothing may change any more
-NEWS = ("CRASHED", "SCHEDULED", "RUNNING", "CANCELLED", "FAILED")  # states of a run whose death was noticed
-FREED = 90.0  # seconds in which a dead holder's lane must be free again: its lease has ended, somebody looked
-FORGOTTEN = 180.0  # likewise where the server has forgotten the lease: edgecap gives a slot two minutes
-ASKED = 10.0  # seconds in which a command that was interrupted asks what to do, if it does
+SETTLED = 1.5  # seconds without any change
+NEWS = (
+    "CRASHED",
+    "SCHEDULED",
+    "RUNNING",
+    "CANCELLED",
+    "FAILED",
+)  # the states of a run after its death is noticed
+FREED = 90.0  # seconds in which a dead holder's lane must be free: the lease ends, and another run looks
+FORGOTTEN = (
+    180.0  # likewise if the server has forgotten the lease: edgecap waits two minutes before it frees a slot
+)
+ASKED = 10.0  # seconds in which an interrupted command asks its question, if it has one
 
 
 class TooLong(Exception):
-    """Something that was waited for did not come."""
+    """Something did not happen in time."""
 
 
 class Stage:
-    """A case being played; what a `drive` gets."""
+    """A case that is being played; a `drive` gets it."""
 
     def __init__(self, case: Case, site: Site, world: CaseWorld) -> None:
         self.case = case
@@ -44,7 +52,7 @@ class Stage:
         self.cancels: list[float] = []
         self.wrong: list[str] = []
         self.terminal: Terminal | None = None
-        self.then: Callable[[], None] | None = None  # once the edge has accepted, before its answer leaves
+        self.then: Callable[[], None] | None = None  # after the edge accepts and before it answers
         self.deadline = time.monotonic() + case.limit
         self._freed: dict[float, float] = {}
 
@@ -83,13 +91,13 @@ class Stage:
     def _in_warm_process(self, request: dict[str, Any], steps: list[Step]) -> str:
         run_id = self.site.start_warm(request, steps)
         self.wait(lambda: self.site.state(run_id).type not in ("SCHEDULED", "PENDING"), "the run to be taken")
-        # Prefect lets only one have it, and a worker that looked in the same moment may have been faster.
+        # Prefect gives the run to one only, and a worker that looked at the same moment may be faster.
         if not self.site.is_warm(run_id):
             self.wrong.append("a worker was faster than the warm process")
         return run_id
 
     def cancel(self, how: str) -> None:
-        """Somebody wants the end of the first run: "in the UI", by "edgecap cancel", or by "Ctrl-C"."""
+        """Cancel the first run "in the UI", by "edgecap cancel", or by "Ctrl-C"."""
         self.cancels.append(time.time())
         match how:
             case "in the UI":
@@ -102,7 +110,7 @@ class Stage:
                 raise AssertionError(other)
 
     def interrupt(self, answer: str) -> None:
-        """Ctrl-C, and an answer if there is a question; what is wanted is known only then."""
+        """Press Ctrl-C and answer a question; the cancel counts from the answer."""
         assert self.terminal
         self.terminal.interrupt()
         deadline = time.monotonic() + ASKED
@@ -126,7 +134,7 @@ class Stage:
         return terminal.said
 
     def wait(self, until: Callable[[], object], what: str) -> None:
-        """Wait until something is true, as long as the case may last."""
+        """Wait until something is true, at most as long as the case may last."""
         while not until():
             if time.monotonic() > self.deadline:
                 raise TooLong(f"in {self.case.limit:.0f} s this did not come: {what}")
@@ -144,7 +152,7 @@ class Stage:
         )
 
     def watch_lane(self) -> None:
-        """Note for each kill when nobody held the slot any more."""
+        """Note for each kill when the slot was free."""
         for kill in self.all_kills():
             if kill in self._freed:
                 continue
@@ -152,7 +160,7 @@ class Stage:
                 self._freed[kill] = time.time() - kill
 
     def all_kills(self) -> list[float]:
-        """When processes of its runs were killed."""
+        """When each process of its runs was killed."""
         own = []
         if self.runs and any(step.deadly for step in self.case.steps):
             own = self.site.struck(self.runs[0], deadly=True)
@@ -163,7 +171,7 @@ class Stage:
         return [self._freed.get(kill) for kill in self.all_kills()]
 
     def finish(self) -> None:
-        """Wait until all of it is over, by itself."""
+        """Wait until everything has ended by itself."""
         while not self._over():
             if time.monotonic() > self.deadline:
                 raise TooLong(f"it did not end by itself within {self.case.limit:.0f} s")
@@ -194,7 +202,7 @@ class Stage:
         return True
 
     def watch_edge(self, event: dict[str, Any]) -> None:
-        """Called by the edge before an answer leaves."""
+        """The edge calls this before it sends an answer."""
         if not self.runs or event["event"] != "request" or not event["path"].endswith("/pcaps"):
             return
         if event["method"] != "POST" or event["outcome"] != "accepted" or event.get("caller") != OURS:
@@ -245,7 +253,7 @@ def _judge(result: Result, stage: Stage) -> None:
     kills = stage.all_kills()
     begins = [state.at.timestamp() for state in runs[0].history if state.type == "RUNNING"] if runs else []
     back = [next((at - kill for at in begins if at > kill), None) for kill in kills]
-    # On a busy machine a process needs a minute to start; that its death was noticed is what counts.
+    # On a busy machine a process needs a minute to start; what counts is that the death was noticed.
     news = [state.at.timestamp() for state in runs[0].history if state.type in NEWS] if runs else []
     noticed = [next((at - kill for at in news if at > kill), None) for kill in kills]
     evidence = world.evidence(
@@ -267,7 +275,7 @@ def _judge(result: Result, stage: Stage) -> None:
     result.accepted = len(evidence.accepted)
     if case.accepts is not None and result.accepted != case.accepts:
         result.violations.append(f"{result.accepted} captures were accepted instead of {case.accepts}")
-    # A trouble that never came proves nothing.
+    # A fault that never happened proves nothing.
     result.violations += [f"the fault {kind} never struck" for kind in world.unspent()]
     if world.proxy and not world.proxy.went_off:
         result.violations.append("the proxy did no harm")

@@ -1,4 +1,4 @@
-"""Where things are done to a run, for all parts of the matrix."""
+"""The points at which the matrix does something to a run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ KINDS = ("simple", "full")
 JOURNAL, LANE = "edgecap.archive.journal", "tasks.runtime.lane_slot"
 COMMIT, CLIENT = "edgecap.archive.commit", "edgecap.cloudflare.client"
 
-# Where a run dies. None: as soon as the edge has accepted, before its answer leaves.
+# Where a run dies. None: after the edge accepts and before it answers.
 POINTS: dict[str, Step | None] = {
     "before the journal": Step(JOURNAL, "Journal.begin"),
     "after the journal": Step(JOURNAL, "Journal.begin", "return"),
@@ -25,13 +25,13 @@ POINTS: dict[str, Step | None] = {
 }
 DEATHS = {"kill": "process", "both": "process and worker"}
 
-# Where a run is while it does what is slow; `hold` lets the rest of its process go on.
+# Where a run does something slow; with `hold` the rest of its process goes on.
 ACCEPTED = Step(JOURNAL, "Journal.accept", do="hold")
 FETCHING = Step("edgecap.stores.pending_file", "PendingFile.write", do="hold")
 MERGING = Step("edgecap.captures.derive", "_make", do="hold")
 ARCHIVING = Step(COMMIT, "commit", do="hold")
 POLLING = Step(CLIENT, "Client.get_capture", "return", do="hold")
-# What the worker does about a run that has no process yet.
+# What the worker does for a run that has no process yet.
 PENDING = Step("prefect.workers.base", "BaseWorker._propose_pending_state", "return")
 SUBMITTING = Step("prefect.workers.base", "BaseWorker._propose_submitting_state", "return")
 BEGINNING = Step("start", "")
@@ -43,8 +43,8 @@ POINTS_OF_ALL = {
 }
 """By module, the functions that steps name: they are wrapped in processes that work on many runs."""
 
-# A POST is taken for lost after two minutes, and by the edge's clock: they must be seconds here, too.
+# edgecap takes a POST for lost after two minutes of the edge's clock: here these must be seconds.
 POSTING = 8.0
 UNTOLD = ("POST journalled, not made", "accepted, no answer yet", "answered, not journalled")
-SLOW = 4.0  # a slow clock makes the edge's delays long enough to be there still when a run is taken up again
+SLOW = 4.0  # with a slow clock the edge's delays still last when a run is resumed
 LAGS = Place(variant="lagging", changes={"list_lag": 45.0}, speed=SLOW)

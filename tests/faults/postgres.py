@@ -1,4 +1,4 @@
-"""A throw-away PostgreSQL for Prefect servers: Debian's own, in a folder that goes afterwards."""
+"""A temporary PostgreSQL for Prefect servers: Debian's, in a folder that is removed at the end."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Postgres:
     """`with Postgres() as base:` and `base.database("one")` is an up-to-date database of Prefect's.
 
     Args:
-        durable: wait for the disk, as a real server does; what nobody needs afterwards does without.
+        durable: sync to the disk, as a real server does. A temporary database can do without.
 
     Raises:
         SetupError: when entered, if PostgreSQL is not installed or does not start.
@@ -75,15 +75,15 @@ class Postgres:
 
     @property
     def pid(self) -> int:
-        """Its first process; the others are its children."""
+        """The id of its first process; the other processes are its children."""
         return self._program.pid if self._program and self._program.pid else 0
 
     def url(self, name: str) -> str:
-        """What Prefect calls a database of this server."""
+        """The URL by which Prefect connects to a database of this server."""
         return f"postgresql+asyncpg://{USER}@{LOOPBACK}:{self.port}/{name}"
 
     def prepare(self, home: Path, deploy_once: Callable[[LocalSetup], None], *, timeout: float = 300) -> None:
-        """Make the database that all others are copies of, with the deployments in it.
+        """Make the database that all others are copied from, with the deployments.
 
         Raises:
             SetupError: Prefect does not make it within `timeout` seconds, or refuses a deployment.
@@ -100,12 +100,12 @@ class Postgres:
         return self.url(name)
 
     def database(self, name: str) -> str:
-        """A new database that is up to date; its URL."""
+        """Make a migrated database; return its URL."""
         self._sql(f'CREATE DATABASE "{name}" TEMPLATE "{_TEMPLATE}"')
         return self.url(name)
 
     def lock(self, name: str, seconds: float) -> None:
-        """Keep everybody else from the runs in a database for so long."""
+        """Lock the table of runs for some seconds."""
         self._sql(f"BEGIN; LOCK TABLE flow_run IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep({seconds})", name)
 
     def _sql(self, text: str, name: str = USER) -> None:

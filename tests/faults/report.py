@@ -1,4 +1,4 @@
-"""docs/faults.md, as a run of the matrix found it."""
+"""Writes docs/faults.md from the results of a run of the matrix."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def page(results: Sequence[Result], *, seed: int, sites: int, of: int) -> str:
         results: in the order of the matrix.
         seed: of the run.
         sites: how many sites played at once.
-        of: how many cases the matrix has.
+        of: the number of cases in the matrix.
     """
     played = [result for result in results if not result.skipped]
     lines = [HEAD, *_facts(seed, sites), "", *_parts(results), ""]
@@ -100,7 +100,7 @@ def _facts(seed: int, sites: int) -> list[str]:
 
 
 def _parts(results: Sequence[Result]) -> list[str]:
-    """A run may be done in parts, while the code moves on: what was played at which commit."""
+    """Which cases were played at which commit: a run may be done in parts while the code changes."""
     parts: dict[str, list[Result]] = {}
     for result in sorted(results, key=lambda result: result.at):
         parts.setdefault(result.commit, []).append(result)
@@ -157,7 +157,7 @@ def _times(results: Sequence[Result]) -> list[str]:
 
 
 def p95(values: Sequence[float]) -> float:
-    """The smallest value that 95 % do not exceed."""
+    """The 95th percentile."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, -(-95 * len(ordered) // 100) - 1)]
 
@@ -180,7 +180,7 @@ def _table(results: Iterable[Result]) -> list[str]:
 
 
 def _cell(text: str) -> str:
-    """Text for a table; the paths and ids of one run are noise in it."""
+    """Text for a table, without the paths and ids of one run."""
     text = re.sub(r"/\S*/(disk|case-\d+)/", "…/", text)
     text = re.sub(r"\b[0-9a-f]{32}\b", "…", text)
     return text.replace("|", "\\|")[:220]

@@ -1,8 +1,8 @@
 """A site: a real Prefect server, a real worker and the deployments of `prefect.yaml`, watched and restarted.
 
-One case at a time runs on it. What a case needs of settings is written to the site's `edgecap.toml`, which
-the processes of flow runs read when they start. Its Prefect server keeps its database in SQLite or in
-PostgreSQL, and leases of slots in files, as `edgecap up` has it, or in memory, as Prefect itself does.
+It plays one case at a time. Each case writes its settings to the site's `edgecap.toml`, which the processes
+of flow runs read when they start. The Prefect server keeps its database in SQLite or PostgreSQL, and the
+leases of slots in files, as with `edgecap up`, or in memory, which is Prefect's default.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ from tests.faults.terminal import Terminal
 from tests.prefect_database import place_database
 
 CRASH = Path(__file__).parent / "crash"
-PATIENT = 300.0  # seconds for a start or an answer: other programs may want the processors, too
-UPKEEP = "reconcile"  # the flow whose schedule stays on
+PATIENT = 300.0  # seconds for a start or an answer, since other programs use the processors, too
+UPKEEP = "reconcile"  # this flow's schedule stays on
 OVER = ("COMPLETED", "FAILED", "CANCELLED")
 FLAVOURS = (
     "sqlite",
@@ -43,7 +43,7 @@ FLAVOURS = (
     "warm",
 )  # memory: leases are kept there; warm: a warm process runs
 MEMORY = "prefect.server.concurrency.lease_storage.memory"
-ANY = "*"  # stands for runs of which nobody knows the id before they start
+ANY = "*"  # stands for runs whose id nobody knows before they start
 
 
 @dataclass(frozen=True)
@@ -61,11 +61,11 @@ class Site:
 
     Args:
         home: folder for its state.
-        database: a database of Prefect's that is up to date; making one takes 20 seconds of a processor.
-        deployed: whether the deployments are in it, too, which takes as long again.
+        database: a migrated Prefect database; making one takes 20 seconds of a processor.
+        deployed: whether the database has the deployments, which takes as long again.
         flavour: one of `FLAVOURS`.
         postgres: a server for a site with that flavour.
-        points: by module, the functions that steps may name in a process that works on many runs.
+        points: the functions, by module, that steps may name in a process that works on many runs.
     """
 
     def __init__(
@@ -136,13 +136,13 @@ class Site:
         self.api.close()
 
     def abandon(self) -> None:
-        """Stop everything at once, from another thread; nothing is started again."""
+        """Stop everything at once and for good, from another thread."""
         self._watch = None
         self._stopping.set()
         self.setup.stop()
 
     def watch_anew(self) -> None:
-        """Forget earlier deaths: here a program dies far more often than `Watch` takes for healthy."""
+        """Forget earlier deaths: programs die here far more often than `Watch` considers healthy."""
         self._drop_scheduled()
         self._note_worker()
         if self._stopping.is_set():
@@ -170,7 +170,7 @@ class Site:
         queue: str = "",
         parameters: dict[str, Any] | None = None,
     ) -> str:
-        """Start a run of `capture/now`; its steps are in place before its process can have started."""
+        """Start a run of `capture/now`, with its steps in place before its process can start."""
         body: dict[str, Any] = {"parameters": {"request": request, **(parameters or {})}, "tags": tags}
         body |= {"state": {"type": "SCHEDULED"}, **({"work_queue_name": queue} if queue else {})}
         run_id: str = self.rest("POST", f"/deployments/{self._deployment}/create_flow_run", body)["id"]
@@ -179,19 +179,19 @@ class Site:
 
     def start_warm(self, request: dict[str, Any], steps: list[Step]) -> str:
         """Start a run in the warm process, as an alert does."""
-        # In a queue of its own it would be no different; a worker looks every two seconds, this is at once.
+        # A queue of its own would change nothing: a worker looks every two seconds, and this is immediate.
         run_id = self.start_run(request, steps, ["alert"], "alerts")
         self.api.post(f"http://127.0.0.1:{self.setup.warm_runner_port}/runs/{run_id}", timeout=10)
         return run_id
 
     def is_warm(self, run_id: str) -> bool:
-        """Whether no worker was faster than the warm process."""
+        """Whether the warm process, and no worker, has taken the run."""
         return not (self.faults / f"{run_id}.pid").exists()
 
     def start_terminal(
         self, arguments: Sequence[str], steps: list[Step], *, tty: bool
     ) -> tuple[Terminal, str]:
-        """Start `edgecap capture ...` beside this site's server; it, and the key of its steps."""
+        """Start `edgecap capture ...` with this site's server; return it and the key of its steps."""
         key = f"terminal-{uuid.uuid4().hex}"
         self.plan(key, steps)
         return self.edgecap(arguments, tty=tty, env={"EDGECAP_FAULTS_KEY": key}), key
@@ -203,7 +203,7 @@ class Site:
         return Terminal(arguments, {**self.setup.env, "EDGECAP_HOME": str(self.home), **(env or {})}, tty=tty)
 
     def run_of(self, key: str, since: datetime) -> str:
-        """The run that a terminal has started; empty if it has not yet."""
+        """The run that a terminal has started; empty before that."""
         wanted = {
             "flow_runs": {
                 "deployment_id": {"is_null_": True},
@@ -217,7 +217,7 @@ class Site:
         return found[0]["id"] if found else ""
 
     def plan(self, key: str, steps: Sequence[Step]) -> None:
-        """Have something happen to the lives of a run."""
+        """Set the steps of a run's processes."""
         self._plan[key] = [asdict(step) for step in steps]
         if key == ANY:
             for number in range(9):
@@ -225,13 +225,13 @@ class Site:
         self.write_plan()
 
     def write_plan(self) -> None:
-        """Let the processes of runs see what shall happen to them."""
+        """Write the steps where the processes of runs read them."""
         aside = self.faults / "plan.new"
         aside.write_text(json.dumps(self._plan))
         aside.replace(self.faults / "plan.json")
 
     def struck(self, run_id: str, *, deadly: bool = False) -> list[float]:
-        """When each step of the run happened, or each that kills, in seconds since 1970."""
+        """When each step of the run, or each killing step, happened, in seconds since 1970."""
         key, times = self._key.get(run_id, run_id), []
         for number, step in enumerate(self._plan.get(key, ())):
             if not deadly or step["do"] not in ("wait", "hold"):
@@ -240,11 +240,11 @@ class Site:
         return times
 
     def let_go(self, run_id: str, number: int = 0) -> None:
-        """Let a run go on that waits at a step."""
+        """Let a run that waits at a step go on."""
         (self.faults / f"{self._key.get(run_id, run_id)}.{number}.go").touch()
 
     def kill(self, run_id: str, *, worker: bool = False) -> float | None:
-        """Kill the run's process, with the worker first if it shall; when, or None if there is no process."""
+        """Kill the run's process, after the worker if told; return when, or None if there is no process."""
         now = time.time()
         if worker:
             self.kill_worker()
@@ -263,14 +263,14 @@ class Site:
             return False
 
     def kill_worker(self) -> float:
-        """Kill the worker alone; it is started again by the watch. When."""
+        """Kill the worker alone, which the watch starts again; return when."""
         now = time.time()
         with contextlib.suppress(FileNotFoundError, ProcessLookupError, ValueError):
             os.kill(int((self.faults / "worker.pid").read_text()), signal.SIGKILL)
         return now
 
     def kill_warm(self) -> float:
-        """Kill the warm process; it is started again by the watch. When."""
+        """Kill the warm process, which the watch starts again; return when."""
         now = time.time()
         assert self.setup.warm_runner
         assert self.setup.warm_runner.pid
@@ -278,13 +278,13 @@ class Site:
         return now
 
     def kill_server(self) -> None:
-        """Kill the Prefect server; it is started again by the watch."""
+        """Kill the Prefect server, which the watch starts again."""
         assert self.setup.server.pid
         os.kill(self.setup.server.pid, signal.SIGKILL)
 
     @contextlib.contextmanager
     def without_server(self) -> Iterator[None]:
-        """The Prefect server is down meanwhile, and nobody starts it again."""
+        """The Prefect server is down in the block; the watch does not start it."""
         self._watch = None
         self.setup.server.stop(grace=0)
         try:
@@ -297,7 +297,7 @@ class Site:
 
     @contextlib.contextmanager
     def without_worker(self) -> Iterator[None]:
-        """The worker is dead meanwhile."""
+        """The worker is dead in the block."""
         self._watch = None
         self.kill_worker()
         try:
@@ -324,7 +324,7 @@ class Site:
             time.sleep(0.2)
 
     def lock_database(self, seconds: float) -> None:
-        """Keep everybody else from Prefect's database for so long."""
+        """Lock Prefect's database for some seconds."""
         if self._postgres:
             self._postgres.lock(self._base, seconds)
             return
@@ -337,7 +337,7 @@ class Site:
             base.close()
 
     def cancel(self, run_id: str) -> None:
-        """What the UI's button does."""
+        """Cancel the run as the UI's button does."""
         self.rest("POST", f"/flow_runs/{run_id}/set_state", {"state": {"type": "CANCELLING"}})
 
     def state(self, run_id: str) -> State:
@@ -350,7 +350,7 @@ class Site:
         return sorted((_state(each) for each in found), key=lambda state: state.at)
 
     def holders(self, kind: str, lanes: str) -> int:
-        """How many hold the lane's slot. `lanes` is what the account's lanes are known by."""
+        """The number of holders of the lane's slot. `lanes` is the key of the account's lanes."""
         try:
             answer = self.api.get(
                 f"{self.setup.api_url}/v2/concurrency_limits/edgecap_{kind}_{lanes}", timeout=5
@@ -373,7 +373,7 @@ class Site:
         return [run["state"]["name"] for run in self.rest("POST", "/flow_runs/filter", wanted)]
 
     def give_up(self, run_ids: list[str]) -> None:
-        """End what a case that failed has left, so that the next one is alone."""
+        """End the runs that a failed case has left, so that the next case is alone."""
         for run_id in run_ids:
             with contextlib.suppress(httpx.HTTPError, KeyError):
                 if self.state(run_id).type not in OVER:
@@ -382,7 +382,7 @@ class Site:
             self.kill(run_id)
 
     def rest(self, method: str, path: str, body: Any = None) -> Any:
-        """One call of Prefect's API; patient, since the server may just be dead on purpose."""
+        """One call of Prefect's API. It waits for the server, which may be dead on purpose."""
         deadline = time.monotonic() + PATIENT
         while True:
             try:
@@ -396,7 +396,7 @@ class Site:
             time.sleep(0.5)
 
     def _drop_scheduled(self) -> None:
-        """Forget runs of other schedules that the scheduler made while they were being turned off."""
+        """Delete runs that the scheduler made for other schedules before they were off."""
         wanted = {
             "flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}, "tags": {"all_": ["auto-scheduled"]}},
             "flows": {"name": {"any_": ["capture"]}},
@@ -405,7 +405,7 @@ class Site:
             self.rest("DELETE", f"/flow_runs/{run['id']}")
 
     def _only_upkeep(self) -> None:
-        """Every schedule is off but that of `reconcile`, and its first run after the deployment is over."""
+        """Turn off all schedules but that of `reconcile`, and wait for the end of its first run."""
         for deployment in self.rest("POST", "/deployments/filter", {}):
             flow = self.rest("GET", f"/flows/{deployment['flow_id']}")["name"]
             if (flow, deployment["name"]) == ("capture", "now"):
@@ -424,7 +424,7 @@ def _state(raw: dict[str, Any]) -> State:
 
 
 def deploy_once(setup: LocalSetup) -> None:
-    """Have the deployments in the database of a setup, of which sites start with copies.
+    """Put the deployments into a setup's database, which sites start with copies of.
 
     Raises:
         SetupError: its server does not start, or refuses one.
@@ -438,7 +438,7 @@ def deploy_once(setup: LocalSetup) -> None:
     finally:
         setup.stop()
     file = setup.home / "prefect" / "prefect.db"
-    if file.exists():  # what lies beside it is not copied
+    if file.exists():  # only this file is copied
         base = sqlite3.connect(file)
         base.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         base.close()

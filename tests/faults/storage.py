@@ -1,4 +1,4 @@
-"""Where a case's archives and bucket lie, and what is in them, read as any program would."""
+"""The archives and the bucket of a case, and their contents, read without edgecap."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Storage:
     """The archives and the bucket of a case.
 
     Args:
-        place: how they shall be.
+        place: how they are to be.
         folder: of the case, on this machine.
         store: the S3 server.
         bucket: the case's own, on it.
@@ -50,14 +50,14 @@ class Storage:
 
     @property
     def root(self) -> Path:
-        """The folder of an archive that is one."""
+        """The folder of an archive on this machine."""
         return (self._mounted or self._folder) / PREFIX
 
     def make(self) -> None:
-        """Make what lies on this machine.
+        """Make what is on this machine.
 
         Raises:
-            CannotPlay: nobody lets us mount.
+            CannotPlay: mounting is refused.
         """
         if self._place.second:
             (self._folder / OTHER).mkdir()
@@ -120,7 +120,7 @@ class Storage:
 
 
 def _files(root: Path) -> dict[str, bytes]:
-    """What lies under final names."""
+    """The files under final names."""
     found = {}
     for path in sorted(root.rglob("*")):
         key = path.relative_to(root).as_posix()

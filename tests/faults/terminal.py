@@ -1,4 +1,4 @@
-"""A capture that somebody starts in a terminal: `edgecap capture ...` with a real Ctrl-C."""
+"""A capture started in a terminal: `edgecap capture ...` with a real Ctrl-C."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class Terminal:
         while True:
             try:
                 data = os.read(self._ours, 1 << 16)
-            except OSError:  # the terminal is gone with the last process in it
+            except OSError:  # the terminal ends with the last process in it
                 data = b""
             if not data:
                 os.close(self._ours)
@@ -89,5 +89,5 @@ class Terminal:
 
 
 def _heed() -> None:
-    """In the child: what a background job of a shell inherits is to ignore Ctrl-C."""
+    """In the child: heed Ctrl-C, which a shell's background jobs inherit as ignored."""
     signal.signal(signal.SIGINT, signal.default_int_handler)

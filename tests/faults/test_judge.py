@@ -1,4 +1,4 @@
-"""The judge of the fault matrix sees every kind of wrong: a judge that cannot fail is worthless."""
+"""The judge of the fault matrix notices every kind of violation: a judge that cannot fail is worthless."""
 
 import gzip
 import hashlib
@@ -120,7 +120,7 @@ def good():
 
 
 def changed(evidence, key, data):
-    """With one file of the archive changed, found by the end of its key; without it if there are no data."""
+    """The evidence with one file of the archive changed, or removed if there are no data."""
     [full_key] = [each for each in evidence.archive if each.endswith(key)]
     rest = {each: old for each, old in evidence.archive.items() if each != full_key}
     return replace(evidence, archive=rest if data is None else {**rest, full_key: data})
@@ -352,7 +352,7 @@ def test_a_key_that_lies_in_both_archives(good):
 
 
 def cancelled(good, events, seconds):
-    """A run of a full capture that was cancelled so many seconds after the start."""
+    """A run of a full capture that was cancelled some seconds after the start."""
     ended = {"outcome": "cancelled", "error": "", "reason": "cancelled"}
     files = intent(CAPTURE, ended=ended, kind="full") | entry(CAPTURE, {"raw/all.pcap": FILE}, kind="full")
     runs = [RunSeen(RUN, history("CANCELLING", "CANCELLED"))]

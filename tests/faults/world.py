@@ -36,7 +36,7 @@ from tests.world import TOKEN, SetClock, World
 
 OURS, PERSON = "edgecap", "a person"
 TOKENS = {OURS: TOKEN, PERSON: "token-of-a-person-at-the-dashboard"}
-RATE = 20.0  # packets a second at a server: made in this process, which others wait for
+RATE = 20.0  # packets a second at a server: this process makes them, and other processes wait for it
 
 
 class WatchedLog(EdgeLog):
@@ -105,7 +105,7 @@ class CaseWorld(World):
 
     @property
     def lanes(self) -> str:
-        """What edgecap knows the account's lanes by."""
+        """The key by which edgecap finds the account's lanes."""
         return self.account.lanes
 
     def __enter__(self) -> Self:
@@ -144,7 +144,7 @@ class CaseWorld(World):
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def write_settings(self) -> None:
-        """Let the flow runs that start from now on play in this world."""
+        """Write the settings, so that flow runs that start from now on use this world."""
         bucket = self.tables["buckets.default"]
         if self.proxy:
             bucket["endpoint_url"] = self.proxy.url
@@ -159,18 +159,18 @@ class CaseWorld(World):
         self.write()
 
     def trouble(self, *faults: str) -> None:
-        """Have the edge make trouble from now on."""
+        """Add faults to the edge."""
         for text in faults:
             self.edge.faults.add(parse_fault(text))
 
     def unspent(self) -> list[str]:
-        """Troubles that never happened."""
+        """The kinds of faults that never happened."""
         over = [fault.kind for fault in self._over if not fault.struck]
         return over + [fault["kind"] for fault in self.edge.faults.state() if not fault["struck"]]
 
     @contextmanager
     def outage(self, *faults: str) -> Iterator[None]:
-        """The edge answers like this meanwhile."""
+        """The edge has these faults in the block."""
         plan = [parse_fault(text) for text in faults]
         for fault in plan:
             self.edge.faults.add(fault)
@@ -182,7 +182,7 @@ class CaseWorld(World):
 
     @contextmanager
     def token_refused(self) -> Iterator[None]:
-        """Our token may not use the account meanwhile: 403."""
+        """Our token is refused with 403 in the block."""
         gate, known = self.edge.gate, self.edge.gate.credentials
         gate.credentials = tuple(
             replace(each, accounts=frozenset()) if each.name == OURS else each for each in known
@@ -194,7 +194,7 @@ class CaseWorld(World):
 
     @contextmanager
     def archive_away(self) -> Iterator[None]:
-        """The archive cannot be reached meanwhile."""
+        """The archive cannot be reached in the block."""
         if self.archive_proxy:
             self.archive_proxy.away = True
         else:
@@ -210,7 +210,7 @@ class CaseWorld(World):
 
     @contextmanager
     def bucket_away(self) -> Iterator[None]:
-        """Nobody of ours reaches the bucket meanwhile; the edge writes to it."""
+        """edgecap cannot reach the bucket in the block; the edge can."""
         assert self.proxy
         self.proxy.away = True
         try:
@@ -219,15 +219,15 @@ class CaseWorld(World):
             self.proxy.away = False
 
     def push_out(self, count: int = 52) -> None:
-        """So many simple captures of a person, one a minute, which the edge's clock jumps over."""
+        """Start simple captures for a person, one a minute, with jumps of the edge's clock in between."""
         for number in range(count):
             self.jump(61)
-            # At the edge itself: this may be called while it is about to answer.
+            # At the edge itself, which may be about to answer when this is called.
             body = {"type": "simple", "system": "magic-transit", "time_limit": 1 + number, "packet_limit": 10}
             self.edge.create(self.account_id, body)
 
     def deliver_late(self, seconds: float) -> None:
-        """Break the connection of our next POST, and deliver what it said so many real seconds later."""
+        """Break the connection of our next POST, and deliver its body some real seconds later."""
         fault = parse_fault("reset,method=POST,path=*/pcaps,after=false")
         self.edge.faults.add(fault)
 
@@ -243,7 +243,7 @@ class CaseWorld(World):
         thread.start()
 
     def is_awaited(self) -> bool:
-        """Whether a request is still on its way to the edge, or held by it: it may start a capture yet."""
+        """Whether a request is still on its way to the edge, or held by it, and may yet start a capture."""
         return bool(self.edge.under_way) or any(thread.is_alive() for thread in self._late)
 
     def _post(self, who: str, body: dict[str, Any]) -> httpx.Response:
@@ -256,7 +256,7 @@ class CaseWorld(World):
         )
 
     def person_asks(self, request: dict[str, Any]) -> str:
-        """Somebody starts a capture in the dashboard; its id, or nothing if it was refused."""
+        """Start a capture for a person in the dashboard; return its id, or nothing if it was refused."""
         body = {"system": "magic-transit", **request}
         if request["type"] == "full":
             body["destination_conf"] = self._dashboard.uri
@@ -264,7 +264,7 @@ class CaseWorld(World):
         return answer.json()["result"]["id"] if answer.is_success else ""
 
     def person_stops(self, capture_id: str) -> None:
-        """Somebody stops a capture in the dashboard."""
+        """Stop a capture for a person in the dashboard."""
         self.edge.stop(self.account_id, capture_id)
 
     def make_read_only(self, read_only: bool = True) -> None:
@@ -276,7 +276,7 @@ class CaseWorld(World):
         return self._storage.names()
 
     def states(self, capture_type: str = "") -> list[dict[str, Any]]:
-        """What became of captures, by the edge's log."""
+        """The states of captures, by the edge's log."""
         return [event for event in self.log.events("state") if capture_type in ("", event["type"])]
 
     def accepted(self) -> list[str]:
@@ -284,13 +284,13 @@ class CaseWorld(World):
         return [event["capture_id"] for event in self.posts() if event["caller"] == OURS]
 
     def evidence(self, runs: list[RunSeen], freed: list[float | None], **more: Any) -> Evidence:
-        """Everything that there is to judge by."""
+        """All evidence for the judge."""
         captures = {capture["id"]: capture for capture in self.edge.state()["captures"]}
         deliveries: dict[str, list[Delivery]] = {}
         bucket = {**self._storage.objects("captures/"), **self._storage.objects(f"{OTHER}/")}
         for event in self.log.events("delivery"):
             key, capture_id = event["key"], event["capture_id"]
-            # What went to a person's own bucket is nobody's business.
+            # Files in a person's own bucket do not count.
             if event["outcome"] == "delivered" and (not self.case.dashboard or key in bucket):
                 delivery = Delivery(key, bucket[key], event["packets"])
                 deliveries.setdefault(capture_id, []).append(delivery)

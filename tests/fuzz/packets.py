@@ -1,8 +1,8 @@
-"""Any bytes as a file of packets, read, taken apart, filtered, counted and summarised: `make fuzz`.
+"""Read, dissect, filter, count and summarise any bytes as a file of packets: `make fuzz`.
 
-Atheris looks for bytes that reach new code of the readers. A run fails if anything raises or takes ten
-seconds, or if the process grows; if readers disagree with themselves when the bytes come in other pieces; or
-if a number of the summary does not add up. What did it is kept in `.fuzz/`, to be given again with `--again`.
+Atheris searches for bytes that reach new code of the readers. A run fails if anything raises or takes ten
+seconds, or if the process grows; if a reader's result depends on the pieces in which the bytes come; or if
+the numbers of the summary do not add up. The bytes are kept in `.fuzz/`, and `--again` plays them again.
 """
 
 import argparse
@@ -33,7 +33,7 @@ with atheris.instrument_imports(include=["edgecap.packets"]):
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / "tests" / "data" / "packets"
 KEPT = ROOT / ".fuzz"
-MEMORY = 700  # megabytes; what is instrumented needs more than usual
+MEMORY = 700  # megabytes; instrumented code needs more than usual
 SLOW = 10  # seconds for one input
 LONGEST = 20_000  # bytes of an input
 SIZES = (1, 3, 16, 29, 100, 1_000, 1 << 20, 1 << 22)
@@ -41,7 +41,7 @@ EXPRESSIONS = ("", "udp port 53", "not tcp", "len > 100")
 
 
 def judge(data: bytes) -> None:
-    """Do everything with these bytes; the first of them chooses how."""
+    """Do everything with these bytes; the first byte chooses how."""
     if not data:
         return
     how, file = data[0], data[1:]
@@ -77,7 +77,7 @@ def judge(data: bytes) -> None:
 
 
 def seeds() -> list[bytes]:
-    """Real captures, whole and broken in the ways that files break."""
+    """Real captures, whole and damaged in the usual ways."""
     real = [path.read_bytes()[: LONGEST // 2] for path in sorted(DATA.rglob("*.pcap*"))]
     few = [each[:600] for each in real]
     absurd = real[0][:24] + struct.pack("<IIII", 1, 1, 0xFFFF_FFFF, 1)
@@ -88,7 +88,7 @@ def seeds() -> list[bytes]:
 
 
 def main() -> None:
-    """Search for so many seconds; or judge one file again."""
+    """Search for `--seconds`, or judge one file again."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=int, default=600)
     parser.add_argument("--seed", type=int, default=1)
@@ -104,13 +104,13 @@ def main() -> None:
         with tempfile.TemporaryDirectory(prefix="edgecap-fuzz-") as corpus:
             for number, each in enumerate(seeds()):
                 (Path(corpus) / str(number)).write_bytes(each)
-            # The search ends its process, so that nothing could be cleaned up there.
+            # The search ends its process, so nothing could be cleaned up in it.
             command = [sys.executable, "-m", "tests.fuzz.packets", *sys.argv[1:], "--corpus", corpus]
             raise SystemExit(subprocess.run(command, cwd=ROOT, check=False).returncode)
 
 
 def search(options: argparse.Namespace) -> None:
-    """Let atheris search; it does not return."""
+    """Let Atheris search; this does not return."""
     flags = {
         "max_total_time": options.seconds,
         "seed": options.seed,

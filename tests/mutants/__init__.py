@@ -1,1 +1,1 @@
-"""Whether the tests of what must never fail notice when it does: `make mutants`."""
+"""Whether the tests of the most important code notice each small mistake in it: `make mutants`."""

@@ -1,4 +1,4 @@
-"""`make mutants`: make one small thing wrong after the other, and see whether a test fails.
+"""`make mutants`: make one small mistake after the other, and see whether a test fails.
 
 python -m tests.mutants [--only lanes] [--most 100] [--seed 1]
 """
@@ -15,7 +15,7 @@ from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
-# Imported before the processes part, so that each need not. None of edgecap: that is what differs.
+# Imported before the fork, so that no child has to. Nothing of edgecap, since that is what differs.
 import httpx  # noqa: F401
 import pydantic_settings  # noqa: F401
 import pytest
@@ -25,10 +25,10 @@ from hypothesis import settings
 
 from tests.mutants.making import Mutant, mutants
 
-TIMEOUT = 120.0  # seconds; what loops for ever is noticed as well
+TIMEOUT = 120.0  # seconds; an endless loop counts as noticed, too
 _OF = "tests/"
 _SUBMISSION = "edgecap/captures/test_submission.py"
-TESTS = {  # the quick ones first: the first that fails is enough
+TESTS = {  # the quick ones first, since one failure is enough
     "edgecap.captures.polling": [
         "edgecap/captures/test_polling.py",
         f"{_SUBMISSION}::test_a_capture_the_api_does_not_know_yet_counts_as_accepted",
@@ -57,13 +57,11 @@ TESTS = {  # the quick ones first: the first that fails is enough
     "edgecap.archive.journal_records": ["edgecap/archive/test_journal.py"],
     "edgecap.captures.outages": ["edgecap/captures/test_outages.py"],
 }
-NEEDS_STORES = {
-    "edgecap.archive.journal": ["-k", "folder or not store"]
-}  # others need no fixture but their own
+NEEDS_STORES = {"edgecap.archive.journal": ["-k", "folder or not store"]}  # the others need no shared fixture
 
 
 class Changed(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Loads one module from the source of its mutant."""
+    """Loads one module from the source of a mutant."""
 
     def __init__(self, name: str, source: str):
         self.name, self.source = name, source
@@ -79,7 +77,7 @@ class Changed(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
 
 def survives(name: str, mutant: Mutant) -> bool:
-    """Whether no test fails, in a process of its own."""
+    """Whether all tests pass, in a process of its own."""
     tests = [_OF + test for test in TESTS[name]]
     options = ["-x", "-q", "-n0", "-p", "no:cacheprovider", *NEEDS_STORES.get(name, ["--noconftest"])]
     child = os.fork()

@@ -1,4 +1,4 @@
-"""Making mutants: a module with one small thing wrong in it."""
+"""Making mutants: a module with one small mistake."""
 
 import ast
 import copy
@@ -22,7 +22,7 @@ _COMPUTED = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast
 
 @dataclass(frozen=True)
 class Mutant:
-    """A module's source with one thing changed, where and how."""
+    """A module's source with one change: where, and which."""
 
     line: int
     what: str
@@ -46,7 +46,7 @@ def mutants(source: str) -> Iterator[Mutant]:
 
 
 def _matters_of_taste(tree):
-    """What is as good with another value: constants of a module, and what decorates a class."""
+    """Nodes whose value is a choice: constants of a module, and decorators."""
     top = [node.value for node in tree.body if isinstance(node, ast.Assign | ast.AnnAssign) and node.value]
     decorators = [
         each
@@ -58,7 +58,7 @@ def _matters_of_taste(tree):
 
 
 def _changes(node):
-    """What can be made wrong about a node: a name for it, and what does it to the node's twin."""
+    """The mistakes for a node: the name of each, and the function that makes it in the node's copy."""
     match node:
         case ast.Compare(ops=[op, *_]) if type(op) in _COMPARED:
             other = _COMPARED[type(op)]

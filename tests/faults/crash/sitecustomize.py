@@ -1,12 +1,12 @@
-"""Makes the process of a flow run die, or wait, at a chosen point, once. Every Python of a site loads this.
+"""Makes the process of a flow run die or wait, once, at a chosen point. Every Python of a site loads it.
 
-The product has no hooks for it. The folder that `EDGECAP_FAULTS` names holds `plan.json`: for a flow run's
-id, or for the key of a run that a terminal starts, a list of steps, one for each of its lives; step N is
-armed until its marker file `<key>.<N>` exists. A step names a function, which is wrapped when its module has
-been imported. The steps under `*` are for runs that have none of their own: nobody knows the id of the next
-run of `reconcile`. Where one process works on many runs (the warm one, and the worker before a run has a
-process), every function that a step may name is wrapped, and each call asks for the plan of the run that it
-is about. Standard library only.
+The product has no hooks for it. The folder named by `EDGECAP_FAULTS` holds `plan.json`. For the id of
+a flow run, or the key of a run that a terminal starts, it has a list of steps, one for each process of the
+run. Step N is armed until its marker file `<key>.<N>` exists. A step names a function, which is wrapped after
+its module is imported. The steps under `*` are for runs without steps of their own, such as the next run of
+`reconcile`, whose id nobody knows yet. In a process that works on many runs (the warm one, and the worker
+before a run has a process), every function that a step may name is wrapped, and each call looks up the plan
+of its run. Standard library only.
 """
 
 import asyncio
@@ -19,10 +19,10 @@ import sys
 import time
 from pathlib import Path
 
-_OURS = "tasks.runtime.lane_slot"  # imported by flow runs' processes only, and not by what supervises them
+_OURS = "tasks.runtime.lane_slot"  # only the processes of flow runs import it, not their supervisors
 START = "start"  # instead of a module: as soon as the process begins
-_LONGEST = 180.0  # seconds that anything waits to be told to go on
-# What the worker does about a run before that has a process.
+_LONGEST = 180.0  # seconds to wait until told to go on
+# What the worker does for a run that has no process yet.
 _WORKER = {
     "prefect.workers.base": ["BaseWorker._propose_pending_state", "BaseWorker._propose_submitting_state"],
     "prefect.workers.process": ["ProcessWorker.run"],
@@ -30,7 +30,7 @@ _WORKER = {
 
 
 class _Loader:
-    """A module's loader that lets something happen after the module's code."""
+    """A module's loader that calls a function after the module's code."""
 
     def __init__(self, loader, then):
         self._loader, self._then = loader, then
@@ -47,7 +47,7 @@ class _Loader:
 
 
 class _Finder:
-    """Finds some modules as the others do, and gives them such a loader."""
+    """Finds some modules as the other finders do, and gives them such a loader."""
 
     def __init__(self, wanted):
         self._wanted = wanted
@@ -64,7 +64,7 @@ class _Finder:
 
 
 class _Step:
-    """What is to happen, and where."""
+    """What happens, and where."""
 
     def __init__(self, folder, key, number, plan):
         self.marker = folder / f"{key}.{number}"
@@ -82,7 +82,7 @@ class _Step:
         return self if self.calls == self.nth and self.mark() else None
 
     def mark(self):
-        """Whether nobody was faster."""
+        """Whether this call is the first."""
         try:
             descriptor = os.open(self.marker, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
         except FileExistsError:
@@ -92,11 +92,11 @@ class _Step:
         return True
 
     def over(self, began):
-        """Whether what waits may go on."""
+        """Whether a waiting call may go on."""
         return self.go.exists() or time.monotonic() > began + _LONGEST
 
     def strike(self):
-        """Die, with the worker first if it shall; or wait until told to go on."""
+        """Die, after the worker if the step says so; or wait until told to go on."""
         if self.do in ("wait", "hold"):
             began = time.monotonic()
             while not self.over(began):
@@ -108,7 +108,7 @@ class _Step:
             os.kill(os.getpid(), signal.SIGKILL)
 
     async def strike_among_others(self):
-        """The same, but while it holds, all else in this process goes on."""
+        """The same, but the rest of this process goes on meanwhile."""
         began = time.monotonic()
         while self.do == "hold" and not self.over(began):  # noqa: ASYNC110 - a file tells it
             await asyncio.sleep(0.05)
@@ -117,7 +117,7 @@ class _Step:
 
 
 class _Planned:
-    """Steps of whatever run a call is about, for a process that works on many."""
+    """The steps of the run that a call is about, for a process that works on many."""
 
     def __init__(self, folder, module, name):
         self.folder, self.module, self.name = folder, module, name
@@ -136,7 +136,7 @@ class _Planned:
 
 
 def _run_of(arguments):
-    """The id of the flow run that a call is about: it is given, or this task works on it."""
+    """The id of the flow run that a call is about: an argument, or the run of this task."""
     for each in arguments:
         if type(each).__name__ == "FlowRun":
             return str(each.id)
@@ -148,7 +148,7 @@ def _run_of(arguments):
     flow = context.FlowRunContext.get()
     if flow and flow.flow_run:
         return str(flow.flow_run.id)
-    # A thread that fetches knows no task. Where one run only is at work, the call is about that.
+    # A thread that fetches has no task. If only one run is at work, the call is about that one.
     at_work = list(getattr(sys.modules.get("tasks.runtime.cancelling"), "RUNS", {}))
     return at_work[0] if len(at_work) == 1 else ""
 
