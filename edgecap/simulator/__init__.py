@@ -1,1 +1,1 @@
-"""A Cloudflare edge on this machine: the same API, limits, states and faults."""
+"""A simulated Cloudflare edge on this machine: the same API, limits, states and faults."""

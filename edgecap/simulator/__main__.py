@@ -1,4 +1,4 @@
-"""`python -m edgecap.simulator`: the simulated edge as a program of its own."""
+"""`python -m edgecap.simulator`: the simulated edge as a separate program."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from edgecap.simulator.options import SimulatorOptions, run
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run it; the exit code is the error's, or 0 after SIGINT or SIGTERM."""
+    """Run it; returns the error's exit code, or 0 after SIGINT or SIGTERM."""
     parser = argparse.ArgumentParser(
         prog="edgecap.simulator", description="A Cloudflare edge on this machine"
     )

@@ -1,7 +1,7 @@
 """The PCAPs API over HTTP: nine operations, with Cloudflare's paths, envelopes and codes.
 
-Besides there is a control path that the real edge has not: `/_edge/faults` (GET, POST, DELETE), `/_edge/log`,
-`/_edge/state`, and `/_edge/attacks/end` (POST), after which the made-up attacks of now are over.
+A control path, which the real edge does not have, offers `/_edge/faults` (GET, POST, DELETE), `/_edge/log`,
+`/_edge/state`, and `/_edge/attacks/end` (POST), which ends the current synthetic attacks.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class _Api:
 
     async def create(self, request: Request) -> Response:
         account = self._enter(request, write=True)
-        # In a thread, as a bucket is looked at.
+        # In a thread, because it accesses a bucket.
         result = await run_in_threadpool(self._edge.create, account, _body(request))
         _exchange(request).capture_id = result["id"]
         return JSONResponse(wrapped(result))
@@ -122,7 +122,7 @@ class _Api:
         return Response(status_code=204)
 
     def _enter(self, request: Request, *, write: bool) -> str:
-        """The account of the path, once the caller may use it."""
+        """The account in the path, if the caller has access to it."""
         account: str = request.path_params["account_id"]
         if not _ID.fullmatch(account):
             raise no_route(request.url.path, status=400)
@@ -146,7 +146,7 @@ class _Api:
 
 
 class _Control:
-    """Trouble on demand, and a look inside."""
+    """The control path: faults, log, state."""
 
     def __init__(self, edge: Edge) -> None:
         self._edge = edge
@@ -209,7 +209,7 @@ async def _refused(request: Request, error: Exception) -> Response:
 
 
 def _allowed(request: Request) -> list[str]:
-    """The methods of the path; Starlette alone names those of its first route only."""
+    """The methods of the path; Starlette alone names only those of the path's first route."""
     routes = [route for route in request.app.routes if isinstance(route, Route)]
     found = [route for route in routes if route.matches(request.scope)[0] is not Match.NONE]
     return sorted(

@@ -1,4 +1,4 @@
-"""Reading what a `POST` asks for, with the documented bounds."""
+"""Parse the body of a `POST`, with the documented bounds."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ _NUMBERS = {"source_port": 65_535, "destination_port": 65_535, "protocol": 255}
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a capture is to be.
+    """The requested capture.
 
     Attributes:
         type: `simple` or `full`.
         time_limit: seconds.
-        packet_limit: packets at most, or None.
-        byte_limit: bytes at most, or None.
-        filter: which packets.
-        filter_v1: the same, as it was sent, for the echo.
-        offset_time: end of a simple capture's window, rounded as the variant says.
-        colo: data centre or city of a full capture, as it was sent.
-        destination_conf: bucket of a full capture, as it was sent; may hold keys.
+        packet_limit: maximum packets, or None.
+        byte_limit: maximum bytes, or None.
+        filter: the filter.
+        filter_v1: the filter as sent, to be echoed.
+        offset_time: end of a simple capture's window, rounded as in the variant.
+        colo: data centre or city of a full capture, as sent.
+        destination_conf: bucket of a full capture, as sent; may hold keys.
     """
 
     type: str
@@ -50,14 +50,14 @@ class Wanted:
 
 
 class BodyReader:
-    """Takes a JSON body apart, field by field. `null` is no value of any field, as in the OpenAPI document.
+    """Parses a JSON body, field by field. `null` is invalid for every field, as in the OpenAPI document.
 
     Args:
         body: the parsed body.
-        variant: how wrong fields are refused.
+        variant: how invalid fields are refused.
 
     Raises:
-        Refused: the body is no JSON object.
+        Refused: the body is not a JSON object.
     """
 
     def __init__(self, body: Any, variant: Variant) -> None:
@@ -73,14 +73,14 @@ class BodyReader:
         return Refused(invalid.status, (Problem(invalid.code, message, pointer),))
 
     def text(self, field: str) -> str:
-        """A field that must be there and not be empty."""
+        """A required, non-empty text."""
         value = self._body.get(field)
         if not isinstance(value, str) or not value:
             raise self.wrong(field, f"{field} is required and must be a string")
         return value
 
     def number(self, field: str, most: int, *, required: bool) -> int | None:
-        """A whole number from 1 to `most`; None if it is missing and may be."""
+        """A whole number from 1 to `most`; None if it is missing and not `required`."""
         if field not in self._body and not required:
             return None
         value = self._body.get(field)
@@ -114,7 +114,7 @@ class BodyReader:
         )
 
     def destination(self) -> tuple[str, Address]:
-        """`destination_conf` as it was sent, and taken apart."""
+        """`destination_conf` as sent, and parsed."""
         uri = self.text("destination_conf")
         try:
             address = parse_uri(uri)

@@ -1,4 +1,4 @@
-"""Customers' buckets: how the edge reaches them, and how files get there."""
+"""Customers' buckets: access to them, and delivery of files."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from edgecap.simulator.variants import Variant
 from edgecap.stores import Store, open_store
 
 Buckets = Callable[[str], Store]
-"""From a destination URI to its store. Raises errors of the tree."""
+"""Maps a destination URI to its store. Raises errors of `edgecap.errors`."""
 
 
 @dataclass(frozen=True)
 class EdgeBuckets:
-    """Opens destinations with the edge's own credentials, as Cloudflare does, or those in an r2 URI.
+    """Opens destinations with the edge's own credentials, as Cloudflare does, or with those in an r2 URI.
 
     Attributes:
-        s3_endpoint: an S3 server to use for `s3:` and `r2:`, if not the providers'.
-        gcs_endpoint: a GCS server to use for `gs:`, if not Google's.
+        s3_endpoint: an S3 server for `s3:` and `r2:`, other than the providers'.
+        gcs_endpoint: a GCS server for `gs:`, other than Google's.
         access_key_id: the edge's key for S3.
         secret_access_key: its secret.
     """
@@ -39,7 +39,7 @@ class EdgeBuckets:
     secret_access_key: SecretStr | None = None
 
     def __call__(self, uri: str) -> Store:
-        """The store behind `uri`; nothing is asked of it yet.
+        """The store at `uri`, without a request.
 
         Raises:
             ConfigError: the URI is wrong.
@@ -59,20 +59,20 @@ class EdgeBuckets:
 
 
 def destination_key(address: Address) -> tuple[str, str, str]:
-    """What makes two destinations the same: parameters and keys do not count."""
+    """The identity of a destination: parameters and keys are ignored."""
     return address.scheme, address.bucket, address.path
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """A file to put into a bucket.
+    """A file to deliver to a bucket.
 
     Attributes:
-        key: where.
-        path: the bytes as they will be there, changed by faults already.
-        file: whose packets they are.
-        late: seconds that it comes too late; None: never.
-        faults: the kinds of trouble that struck it.
+        key: its key in the bucket.
+        path: the bytes to deliver, faults included.
+        file: the server's file.
+        late: delay in seconds; None: never delivered.
+        faults: the kinds of faults applied to it.
     """
 
     key: str
@@ -85,7 +85,7 @@ class Delivery:
 def prepare(
     files: Iterable[ServerFile], capture_id: str, started: datetime, variant: Variant, faults: Faults
 ) -> Iterator[Delivery]:
-    """What is to be delivered of a full capture, one file after the other."""
+    """Yield the deliveries of a full capture, file by file."""
     for number, file in enumerate(files):
         key = object_key(file.server, number, capture_id, started, variant)
         path = file.path

@@ -1,4 +1,4 @@
-"""Captures as the edge keeps them, and as the API shows them."""
+"""Captures inside the edge, and as the API shows them."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ class Capture:
     """A capture. Its fields change only under the edge's lock.
 
     Attributes:
-        account_id: whose it is.
-        wanted: what was asked for.
+        account_id: its account.
+        wanted: the request.
         submitted: when it was accepted.
-        steps: the states that it goes through, with the duration of each in seconds.
+        steps: its states, with the duration of each in seconds.
         id: 32 hexadecimal digits.
         step: index into `steps`.
-        step_ends: when the present state ends; None while packets are captured.
+        step_ends: when the current state ends; None while packets are captured.
         failed: why it failed, or None.
-        stop_requested: when somebody asked it to stop.
-        started: when a full capture began to capture.
-        until: when a full capture will have captured long enough.
+        stop_requested: when a stop was requested.
+        started: when a full capture started to capture.
+        until: when a full capture reaches its time limit.
         packets: packets captured so far.
         size: bytes captured so far.
         file: a finished simple capture's file.
@@ -66,7 +66,7 @@ class Capture:
 
     @property
     def status(self) -> str:
-        """The API's word for its state."""
+        """The state, in the API's words."""
         return "failed" if self.failed is not None else self.steps[self.step][0]
 
     @property
@@ -76,17 +76,17 @@ class Capture:
 
     @property
     def captured(self) -> bool:
-        """Whether all of its packets are there, so that it is neither pending nor running."""
+        """Whether it has all its packets, so that it is neither pending nor running."""
         running = [state for state, _ in self.steps].index("running") if self.full else 0
         return self.final or self.step > running
 
     def holds_lane(self, variant: Variant) -> bool:
-        """Whether no other full capture may start."""
+        """Whether it prevents another full capture."""
         return self.full and not (self.final if variant.lane_until == "final" else self.captured)
 
 
 def steps_of(wanted: Wanted, variant: Variant, dice: random.Random) -> tuple[Step, ...]:
-    """The states that a new capture goes through; no two captures take the same time."""
+    """The states of a new capture; durations vary at random."""
     steps = variant.full_steps if wanted.type == "full" else variant.simple_steps
     return tuple((state, seconds * dice.uniform(0.7, 1.3)) for state, seconds in steps)
 
@@ -119,7 +119,7 @@ def shown(capture: Capture, variant: Variant) -> dict[str, Any]:
         }
     else:
         answer["offset_time"] = rfc3339(wanted.offset_time)
-        # Not in the schema of simple captures, so it is there only when there is something to say.
+        # Not in the schema of simple captures, so the field appears only with a message.
         values = {"error_message": capture.failed} if capture.failed is not None else {}
     answer |= {name: value for name, value in values.items() if value is not None or variant.absent == "null"}
     if variant.extra_fields:
@@ -138,15 +138,15 @@ def listed(
     page: int = 1,
     per_page: int = LISTED,
 ) -> list[Capture]:
-    """The latest captures, those that the list knows of already, in the variant's order.
+    """The latest captures, those that the list shows already, in the variant's order.
 
     Args:
         captures: all of the account.
-        variant: its lag and order, and whether there is more than one page.
+        variant: its lag, order and pages.
         now: the time.
-        dice: for an order without order.
-        page: which part of them, from 1.
-        per_page: how many that is.
+        dice: for random order.
+        page: number of the page, from 1.
+        per_page: captures per page.
     """
     seen = [c for c in captures if now - c.submitted >= timedelta(seconds=variant.list_lag)]
     seen = sorted(seen, key=lambda capture: capture.submitted, reverse=True)
@@ -159,7 +159,7 @@ def listed(
 
 
 def keyless(destination_conf: str) -> str:
-    """A destination without the keys that an r2 one may carry."""
+    """A destination without the keys of an r2 URI."""
     base, mark, query = redact(destination_conf).partition("?")
     kept = [part for part in query.split("&") if not part.endswith(f"={HIDDEN}")]
     return base + (mark + "&".join(kept) if kept else "")

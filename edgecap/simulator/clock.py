@@ -1,4 +1,4 @@
-"""The simulator's clock: real time, or time that runs faster."""
+"""The simulator's clock: real time, or faster."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from edgecap.errors import ConfigError
 
 
 class Clock:
-    """Tells the simulator's time, aware and in UTC.
+    """The simulator's time, aware and in UTC.
 
     Args:
-        speed: simulated seconds in a real one; 60 makes a minute last a second.
-        start: the simulated time at which it starts; now, if not given.
-        source: a monotonic count of real seconds. Tests give one that they move themselves.
+        speed: simulated seconds per real second; at 60, a minute takes a second.
+        start: the simulated time at the start; by default now.
+        source: a monotonic count of real seconds. Tests pass one that they control.
 
     Raises:
         ConfigError: the speed is not above 0.
@@ -43,5 +43,5 @@ class Clock:
         return self._start + timedelta(seconds=(self._source() - self._zero) * self.speed)
 
     def real_seconds(self, simulated: float) -> float:
-        """How long `simulated` seconds last in reality."""
+        """The real duration of `simulated` seconds."""
         return simulated / self.speed

@@ -1,4 +1,4 @@
-"""Who may call: API tokens, or an e-mail address and a key."""
+"""Authentication: API tokens, or an e-mail address and a key."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
 
 @dataclass(frozen=True)
 class Credential:
-    """A token, or an e-mail address and key, and what it is good for.
+    """A token, or an e-mail address and key, with its rights.
 
     Attributes:
-        name: what the log calls it.
-        accounts: the accounts that it reaches.
+        name: its name in the log.
+        accounts: the accounts that it may access.
         token: the API token, or empty.
         email: the e-mail address, or empty.
-        key: the key that goes with the address.
+        key: the API key of the address.
         write: whether it has "Magic Firewall Packet Captures - Write PCAPs API", not only the Read one.
     """
 
@@ -37,10 +37,10 @@ class Credential:
 
 
 class Gate:
-    """Decides who comes in.
+    """Checks credentials and rights.
 
     Args:
-        credentials: all that are accepted, in whatever form they are.
+        credentials: all accepted ones.
         variant: how others are refused.
     """
 
@@ -49,10 +49,10 @@ class Gate:
         self._variant = variant
 
     def enter(self, headers: Mapping[str, str]) -> Credential:
-        """Whose request this is.
+        """The credential of a request.
 
         Raises:
-            Refused: nobody's: credentials that are missing, malformed or wrong.
+            Refused: the credentials are missing, malformed or wrong.
         """
         authorization = headers.get("authorization")
         if authorization is not None:
@@ -76,10 +76,10 @@ class Gate:
         return found[0]
 
     def allow(self, caller: Credential, account_id: str, *, write: bool) -> None:
-        """Let the caller read from, or write to, an account.
+        """Require the right to read or write an account.
 
         Raises:
-            Refused: not this account, or not this right.
+            Refused: the credential lacks this account or right.
         """
         if account_id not in caller.accounts or (write and not caller.write):
             raise Refused.by(self._variant.no_permission)

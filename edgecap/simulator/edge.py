@@ -1,4 +1,4 @@
-"""The simulated edge: what the API's operations do, apart from HTTP."""
+"""The simulated edge: the API's operations, without HTTP."""
 
 from __future__ import annotations
 
@@ -30,32 +30,31 @@ from edgecap.simulator.traffic.synthetic import SyntheticTraffic
 from edgecap.simulator.variants import VARIANTS, Variant
 
 SIMPLE_SPACING = 60.0  # "one request a minute"
-HOLD_AT_MOST = 4_000_000_000  # bytes: a few full captures of the API's most
+HOLD_AT_MOST = 4_000_000_000  # bytes: a few of the API's largest full captures
 
 
 class Edge:
     """A Cloudflare edge on this machine.
 
-    It moves on when `tick` is called; `start` has a thread do so. Its operations may be called from many
-    threads.
+    It advances when `tick` is called; `start` runs a thread that does so. Its operations are thread-safe.
 
     Args:
         traffic: the packets that cross its servers. Closed with the edge.
         buckets: opens customers' buckets by their destination URI.
-        credentials: who may call.
-        clock: its time.
-        variant: which of the plausible APIs it is.
-        faults: what goes wrong.
-        log: its record. Closed with the edge.
+        credentials: the accepted credentials.
+        clock: its clock.
+        variant: its variant of the API.
+        faults: the faults to inject.
+        log: its log. Closed with the edge.
         simple_spacing: seconds between two simple captures of an account.
-        sample_one_in: a simple capture sees one packet in so many.
-        seed: of everything that is left to chance, but ids and challenges.
-        hold_at_most: bytes of packets that it keeps on this machine at a time. A full capture that would
-            exceed it ends there, and no other is accepted.
+        sample_one_in: a simple capture sees one of this many packets.
+        seed: of all randomness except ids and challenges.
+        hold_at_most: maximum bytes of packets on this machine. A full capture that would exceed it ends
+            there, and no other is accepted.
 
     Attributes:
-        captures: every capture that it has accepted, by id.
-        under_way: requests that have arrived, and have not taken effect or are not answered yet.
+        captures: all accepted captures by id.
+        under_way: requests that have arrived, but have not taken effect or are not answered yet.
     """
 
     def __init__(
@@ -83,7 +82,7 @@ class Edge:
         self.ownerships = Ownerships(buckets, self.variant, self.clock, self.log, self.wake_up)
         self.started = self.clock.now()
         self.simple_spacing = simple_spacing
-        self._dice = random.Random(seed)  # noqa: S311 - dice that must fall alike for a seed
+        self._dice = random.Random(seed)  # noqa: S311 - reproducible for a seed
         self._lock = threading.RLock()
         self._ticking = threading.Lock()
         self.captures: dict[str, Capture] = {}
@@ -115,14 +114,14 @@ class Edge:
         )
 
     def list(self, account_id: str, *, page: int = 1, per_page: int = LISTED) -> list[dict[str, Any]]:
-        """The account's latest captures, as far as the list knows of them."""
+        """The account's latest captures, except those that the list does not show yet."""
         with self._lock:
             mine = [capture for capture in self.captures.values() if capture.account_id == account_id]
             latest = listed(mine, self.variant, self.clock.now(), self._dice, page=page, per_page=per_page)
             return [shown(capture, self.variant) for capture in latest]
 
     def count(self, account_id: str) -> int:
-        """How many captures the account has, those included that the list does not know yet."""
+        """The number of the account's captures, including those that the list does not show yet."""
         with self._lock:
             return sum(capture.account_id == account_id for capture in self.captures.values())
 
@@ -130,7 +129,7 @@ class Edge:
         """Accept a capture.
 
         Raises:
-            Refused: a field is wrong, the bucket is not validated, the lane is not free, or too much is held.
+            Refused: a field is invalid, the bucket is not validated, the lane is taken, or the disk is full.
         """
         reader = BodyReader(body, self.variant)
         wanted = reader.capture(self.clock.now())
@@ -153,10 +152,10 @@ class Edge:
         return answer
 
     def get(self, account_id: str, capture_id: str) -> dict[str, Any]:
-        """A capture as it is now.
+        """A capture's current state.
 
         Raises:
-            Refused: there is no such capture.
+            Refused: the capture does not exist.
         """
         with self._lock:
             capture = self._find(account_id, capture_id)
@@ -168,7 +167,7 @@ class Edge:
         """The file of a finished simple capture.
 
         Raises:
-            Refused: there is no such capture, it is a full one, or it has no file (yet).
+            Refused: the capture does not exist, is a full one, or has no file (yet).
         """
         with self._lock:
             capture = self._find(account_id, capture_id)
@@ -181,10 +180,10 @@ class Edge:
             return capture.file
 
     def stop(self, account_id: str, capture_id: str) -> None:
-        """Ask a full capture to stop.
+        """Request the stop of a full capture.
 
         Raises:
-            Refused: there is no such capture, or it is not a full one that is pending or running.
+            Refused: the capture does not exist, or is not a full one that is pending or running.
         """
         with self._lock:
             capture = self._find(account_id, capture_id)
@@ -194,7 +193,7 @@ class Edge:
         self.wake_up()
 
     def end_attacks(self) -> datetime | None:
-        """Let the made-up attacks that go on now end; return when they do, None if there are none."""
+        """End the current synthetic attacks; returns when they end, None if there are none."""
         if not isinstance(self.traffic, SyntheticTraffic):
             return None
         end = self.traffic.end_attacks(self.clock.now())
@@ -202,7 +201,7 @@ class Edge:
         return end
 
     def tick(self) -> datetime | None:
-        """Do everything that is due; return when the next thing is, on the simulator's clock."""
+        """Do everything that is due; returns the next due time, on the simulator's clock."""
         with self._ticking:
             now = self.clock.now()
             with self._lock:
@@ -212,7 +211,7 @@ class Edge:
             return min((moment for moment in due if moment is not None), default=None)
 
     def start(self) -> None:
-        """Have a thread call `tick` whenever something is due."""
+        """Start a thread that calls `tick` whenever something is due."""
         if self._thread is None:
             self.log.write("start", speed=self.clock.speed, traffic=repr(self.traffic))
             self._pool = ThreadPoolExecutor(1, thread_name_prefix="edge-look-back")
@@ -235,7 +234,7 @@ class Edge:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def state(self) -> dict[str, Any]:
-        """What there is, for people and tests: time, captures, buckets."""
+        """The state for people and tests: time, captures, buckets."""
         with self._lock:
             captures = [
                 {
@@ -281,20 +280,20 @@ class Edge:
     def _advance(self, capture: Capture, now: datetime) -> datetime | None:
         try:
             return self.lifecycle.advance(capture, now)
-        except Exception as error:  # noqa: BLE001 - one capture's trouble must not stop the others
+        except Exception as error:  # noqa: BLE001 - a failing capture must not stop the others
             self.log.write("trouble", capture_id=capture.id, what=traceback.format_exc(limit=-3))
             self.lifecycle.fail(capture, f"internal error: {type(error).__name__}")
             return None
 
     def wake_up(self) -> None:
-        """Have the thread look at the clock now, such as after the clock jumps."""
+        """Make the thread check the clock now, for example after the clock jumped."""
         self._wake.set()
 
     def _run(self) -> None:
         while not self._stopping:
             try:
                 due = self.tick()
-            except Exception:  # noqa: BLE001 - the edge goes on, and its log says what happened
+            except Exception:  # noqa: BLE001 - the edge continues, and the log has the error
                 self.log.write("trouble", what=traceback.format_exc(limit=-3))
                 due = self.clock.now() + timedelta(seconds=self.clock.speed)
             wait = None

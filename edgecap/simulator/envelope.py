@@ -1,4 +1,4 @@
-"""What every JSON answer of the API is wrapped in, and how a request is refused."""
+"""The envelope of every JSON answer, and refusals."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from edgecap.errors import EdgecapError
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """How the edge says no.
+    """A refusal of a request.
 
     Attributes:
         status: the HTTP status.
         code: the `code` in the envelope.
         message: the `message` in the envelope.
-        retry_after: whether the answer says, in a header, when to come again.
+        retry_after: whether the answer has a retry-after header.
     """
 
     status: int
@@ -46,12 +46,12 @@ class Problem:
 
 
 class Refused(EdgecapError):
-    """The edge refuses a request. Caught by the app, which makes an answer of it.
+    """The edge refuses a request. The app turns it into an answer.
 
     Args:
         status: the HTTP status.
-        problems: what goes into the envelope.
-        headers: what goes into the answer's head besides.
+        problems: the errors in the envelope.
+        headers: additional headers of the answer.
     """
 
     def __init__(
@@ -64,12 +64,12 @@ class Refused(EdgecapError):
 
     @classmethod
     def by(cls, refusal: Refusal, *, wait: float | None = None, pointer: str = "") -> Refused:
-        """Refuse as a variant says.
+        """The refusal as defined by a variant.
 
         Args:
             refusal: status, code and wording.
-            wait: seconds after which trying again makes sense, told only if the refusal tells such things.
-            pointer: JSON pointer to the field in question.
+            wait: seconds after which a retry makes sense, sent only if the refusal has `retry_after`.
+            pointer: JSON pointer to the invalid field.
         """
         headers = {}
         if refusal.retry_after and wait is not None:
@@ -78,7 +78,7 @@ class Refused(EdgecapError):
 
 
 def no_route(path: str, *, status: int) -> Refused:
-    """The answer to a path that leads nowhere (404), or whose id has the wrong form (400)."""
+    """The answer to an unknown path (404), or to an id in the wrong form (400)."""
     return Refused(
         status,
         (

@@ -1,4 +1,4 @@
-"""One call of the API: what came in, what goes out, and how the connection can be broken."""
+"""One call of the API: request, answer, and ways to break the connection."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ class Exchange:
         method: the HTTP method.
         path: the path without its query.
         body: the request's body.
-        received: when it came, on the simulator's clock.
+        received: arrival time, on the simulator's clock.
         caller: the name of the credential.
-        capture_id: the capture that it was about.
+        capture_id: the capture that it is about.
         reason: why it was refused.
-        limits: headers that tell how many calls are left.
+        limits: headers with the remaining calls.
         status: the answer's status.
-        headers: the answer's head.
+        headers: the answer's headers.
         answer: the answer's body.
     """
 
@@ -53,7 +53,7 @@ class Exchange:
         """The request's body as JSON.
 
         Raises:
-            ValueError: it is none.
+            ValueError: it is not JSON.
         """
         return json.loads(self.body.decode("utf-8"))
 
@@ -69,7 +69,7 @@ class Exchange:
         self.headers.append((name.encode(), value.encode("latin-1")))
 
     async def ask(self, app: ASGIApp, scope: Scope) -> None:
-        """Have an app make the answer, and keep it."""
+        """Let an app make the answer, and keep it."""
         scope.setdefault("state", {})["exchange"] = self
         body = self.body
 
@@ -85,7 +85,7 @@ class Exchange:
         await app(scope, receive, send)
 
     async def reply(self, send: Send, *, cut: int | None = None) -> None:
-        """Send the answer, or its first `cut` bytes under a head that promises all."""
+        """Send the answer, or only its first `cut` bytes with headers that announce all."""
         if self.status not in (204, 304):
             self.set_header("Content-Length", str(len(self.answer)))
         await send({"type": "http.response.start", "status": self.status, "headers": self.headers})
@@ -94,7 +94,7 @@ class Exchange:
 
 
 async def read_body(receive: Receive) -> bytes | None:
-    """The request's body, at most a little more than `MOST_BODY`; None if the client went away."""
+    """The request's body, at most slightly more than `MOST_BODY`; None if the client has disconnected."""
     body = b""
     while True:
         message = await receive()
@@ -107,19 +107,19 @@ async def read_body(receive: Receive) -> bytes | None:
 
 
 class BreakableProtocol(H11Protocol):
-    """Uvicorn's HTTP, with the connection's transport within reach of the app."""
+    """Uvicorn's HTTP protocol, which gives the app access to the connection's transport."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Put the transport where every request's scope has it."""
+        """Put the transport into every request's scope."""
         super().connection_made(transport)
         self.app_state = {**self.app_state, _TRANSPORT: transport}
 
 
 async def break_connection(scope: Scope, receive: Receive, *, reset: bool) -> None:
-    """End the connection under the client: with a TCP reset, or, after what was sent, without a word.
+    """Break the connection: with a TCP reset, or by closing it after the bytes sent so far.
 
     Raises:
-        ConnectionResetError: there is no connection, as the app is called without a server.
+        ConnectionResetError: there is no connection, because the app is called without a server.
     """
     transport: asyncio.Transport | None = scope.get("state", {}).get(_TRANSPORT)
     if transport is None:
@@ -129,6 +129,6 @@ async def break_connection(scope: Scope, receive: Receive, *, reset: bool) -> No
         with contextlib.suppress(OSError):
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     transport.abort()
-    # Uvicorn would answer 500 for an app that returns before it knows that the client is gone.
+    # Uvicorn would answer 500 if the app returned before Uvicorn sees the disconnect.
     while (await receive())["type"] != "http.disconnect":
         pass

@@ -1,4 +1,4 @@
-"""Trouble that can be asked for, at the start and at run time."""
+"""Faults to inject, at the start and at run time."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _BEFORE = frozenset({"rate_limit", "error", "late"})
 
 
 class Fault(BaseModel):
-    """One kind of trouble, and when it strikes."""
+    """One kind of fault, and when it strikes."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -59,7 +59,7 @@ class Fault(BaseModel):
 
     @property
     def takes_effect(self) -> bool:
-        """Whether the edge does what was asked before the trouble starts."""
+        """Whether the edge executes the request before the fault strikes."""
         return self.kind not in _BEFORE if self.after is None else self.after
 
     @property
@@ -68,7 +68,7 @@ class Fault(BaseModel):
         return self._struck
 
     def amount(self, default: float) -> float:
-        """The fault's value, or what is usual for it."""
+        """The fault's value, or the default for it."""
         return default if self.value is None else self.value
 
     def strike(self) -> None:
@@ -85,39 +85,39 @@ class Faults:
     """The plan of faults. Safe to use from many threads.
 
     Args:
-        plan: what to start with.
-        seed: of the dice for probabilities.
+        plan: the initial faults.
+        seed: for probabilities.
     """
 
     def __init__(self, plan: Iterable[Fault] = (), *, seed: int = 1) -> None:
         self._plan = list(plan)
         self._lock = threading.Lock()
-        self._dice = random.Random(seed)  # noqa: S311 - dice that must fall alike for a seed
+        self._dice = random.Random(seed)  # noqa: S311 - reproducible for a seed
 
     def __repr__(self) -> str:
         return f"<Faults [{len([f for f in self._plan if not f.spent])} active]>"
 
     def add(self, fault: Fault) -> None:
-        """Ask for one more kind of trouble."""
+        """Add a fault."""
         with self._lock:
             self._plan.append(fault)
 
     def clear(self) -> None:
-        """No trouble from now on."""
+        """Remove all faults."""
         with self._lock:
             self._plan.clear()
 
     def state(self) -> list[dict[str, Any]]:
-        """All faults, with how often each has struck."""
+        """All faults, with the number of strikes of each."""
         with self._lock:
             return [{**fault.model_dump(), "struck": fault.struck} for fault in self._plan]
 
     def for_answer(self, method: str, path: str) -> list[Fault]:
-        """The faults that strike this call, each counted as struck."""
+        """The faults that strike this call; counts a strike for each."""
         return self._strike(ANSWER_KINDS, method, path)
 
     def for_file(self, key: str) -> list[Fault]:
-        """The faults that strike this file of a full capture, each counted as struck."""
+        """The faults that strike this file of a full capture; counts a strike for each."""
         return self._strike(FILE_KINDS, "*", key)
 
     def roll(self, below: int) -> int:
@@ -142,7 +142,7 @@ class Faults:
 
 
 def parse_fault(text: str) -> Fault:
-    """Read a fault from the command line.
+    """Parse a fault from the command line.
 
     Args:
         text: the kind, then fields: `reset,method=POST,path=*/pcaps,count=1`.

@@ -1,4 +1,4 @@
-"""What the edge does with captures over time: wait, capture, convert, deliver, end."""
+"""The life of a capture at the edge: wait, capture, convert, deliver, end."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from edgecap.simulator.variants import Variant
 from edgecap.stores import Store
 
 SIMPLE_SNAPLEN = 160
-_LOOK = 0.2  # real seconds between two looks at the traffic of a running capture
+_LOOK = 0.2  # real seconds between two reads of the traffic for a running capture
 
 
 @dataclass
@@ -39,21 +39,21 @@ class _Late:
 
 
 class Lifecycle:
-    """Moves captures on. Only one thread at a time may call `advance` and `deliver_late`.
+    """Advances captures. Only one thread at a time may call `advance` and `deliver_late`.
 
     Args:
-        traffic: where packets come from.
+        traffic: source of packets.
         buckets: opens destinations.
-        variant: which states there are, and what files are called.
-        faults: what goes wrong with files.
+        variant: states of captures and names of files.
+        faults: faults of files.
         clock: the simulator's.
-        log: where every change goes.
+        log: records every change.
         lock: held while a capture's fields change.
-        folder: for files of captures; one folder for each is made in it.
-        sample_one_in: a simple capture sees one packet in so many.
+        folder: for captures' files, in a subfolder each.
+        sample_one_in: a simple capture sees one of this many packets.
         seed: of the sampling.
-        hold_at_most: bytes of packets that are kept on this machine at a time; the full capture that would
-            exceed it ends there.
+        hold_at_most: maximum bytes of packets on this machine; the full capture that would exceed it ends
+            there.
     """
 
     def __init__(
@@ -94,23 +94,23 @@ class Lifecycle:
 
     @property
     def held(self) -> int:
-        """Bytes of packets kept here: of simple captures, and of full ones until they are delivered."""
+        """Bytes of packets on this machine: of simple captures, and of full ones until delivery."""
         with self._lock:
             return sum(self._sizes.values())
 
     def look_back_with(self, pool: Executor) -> None:
-        """Have simple captures' look back done by `pool`, so that full captures need not wait for it."""
+        """Run simple captures' look-back in `pool`, so that full captures need not wait for it."""
         self._pool = pool
 
     def begin(self, capture: Capture) -> None:
-        """Let the first state of a new capture begin."""
+        """Start the first state of a new capture."""
         capture.step_ends = capture.submitted + timedelta(seconds=capture.steps[0][1])
         self._log.write("state", **_of(capture), after=capture.status, lane="taken")
         if capture.full and capture.steps[0][0] == "running":
             self._start_running(capture, capture.submitted)
 
     def stop(self, capture: Capture, now: datetime) -> None:
-        """Let a full capture end before its time. It goes on for a moment; the variant says what is lost."""
+        """Stop a full capture early. It continues for a moment; the variant decides what is lost."""
         if capture.stop_requested is None:
             capture.stop_requested = now
             self._log.write("stop", **_of(capture), status=capture.status)
@@ -119,7 +119,7 @@ class Lifecycle:
             capture.until = max(capture.started, min(capture.until, soon))
 
     def advance(self, capture: Capture, now: datetime) -> datetime | None:
-        """Bring a capture up to `now`; return when it has to be looked at again."""
+        """Advance a capture to `now`; returns the next time at which it needs attention."""
         look = now + timedelta(seconds=_LOOK * self._clock.speed)
         if not capture.full and not self._looked_back(capture):
             return look
@@ -137,7 +137,7 @@ class Lifecycle:
         return None
 
     def deliver_late(self, now: datetime) -> datetime | None:
-        """Deliver files whose time has come; return when the next one's does."""
+        """Deliver files that are due; returns when the next one is."""
         for late in [late for late in self._late if late.due <= now]:
             self._late.remove(late)
             try:
@@ -153,7 +153,7 @@ class Lifecycle:
         self._clean(capture)
 
     def _looked_back(self, capture: Capture) -> bool:
-        """Whether a simple capture has its packets; the first call starts to get them."""
+        """Whether a simple capture has its packets; the first call starts the look-back."""
         if capture.file is not None:
             return True
         if self._pool is None:
@@ -191,7 +191,7 @@ class Lifecycle:
             self._traffic.link_type,
             compile_filter(wanted.filter, self._traffic.link_type),
             packet_limit=wanted.packet_limit,
-            # Without a limit of its own it has the most that the API gives; so a forgotten one ends, too.
+            # Without a time limit it gets the API's maximum, so that a forgotten capture ends.
             byte_limit=wanted.byte_limit or BYTE_LIMIT,
         )
         self._seen_until[capture.id] = moment
@@ -202,7 +202,7 @@ class Lifecycle:
             self.stop(capture, moment)
 
     def _collect(self, capture: Capture, now: datetime) -> datetime | None:
-        """Take the packets up to now; return when the capture had all of its own, if that has been."""
+        """Take the packets up to now; returns the time at which a limit was reached, if one was."""
         recorder = self._recorders[capture.id]
         with self._lock:
             assert capture.until is not None
@@ -231,7 +231,7 @@ class Lifecycle:
             self._leave(capture, moment)
 
     def _leave(self, capture: Capture, moment: datetime) -> None:
-        """Go from the present state to the next, as of `moment`."""
+        """Move from the current state to the next, as of `moment`."""
         step = capture.step + 1
         state, seconds = capture.steps[step]
         last = step == len(capture.steps) - 1
@@ -245,7 +245,7 @@ class Lifecycle:
         self._clean(capture)
 
     def _finish(self, capture: Capture, moment: datetime) -> bool:
-        """Hand over the packets; False if that failed the capture."""
+        """Deliver the packets; False if that failed the capture."""
         if not capture.full:
             if not capture.packets and self._variant.simple_without_packets == "failed":
                 self.fail(capture, NO_PACKETS)
@@ -298,7 +298,7 @@ class Lifecycle:
         )
 
     def _clean(self, capture: Capture) -> None:
-        """Remove a full capture's files once it is final and none of them is still to come."""
+        """Remove a full capture's files when it is final and all of them are delivered."""
         if capture.full and capture.final and not any(late.capture is capture for late in self._late):
             self._recorders.pop(capture.id, None)
             with self._lock:

@@ -1,4 +1,4 @@
-"""The general limit of calls: 1200 in five minutes for a user, 200 a second for an address."""
+"""The general rate limit: 1200 calls in five minutes per user, 200 a second per address."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class RequestLimit:
         return f"<RequestLimit [{len(self._calls)} users, {len(self._closed_until)} closed out]>"
 
     def count(self, user: str, address: str, now: datetime) -> dict[str, str]:
-        """Count a call and return the headers that tell how many are left.
+        """Count a call; returns headers with the remaining calls.
 
         Raises:
             Refused: 429; the limit is exceeded.

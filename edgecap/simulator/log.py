@@ -1,6 +1,6 @@
-"""The simulator's record of what it was asked, what it answered and what it did: JSON, a line each.
+"""The simulator's log of requests, answers and actions: one JSON document per line.
 
-It is what tests judge by. A line is written, and flushed, before the answer leaves or the next step is taken.
+Tests rely on it. A line is written and flushed before the answer is sent or the next step starts.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _SECRET_FIELDS = frozenset({"ownership_challenge"})
 
 
 class EdgeLog:
-    """All events since the start in a file, if one is named; the last of them in memory.
+    """All events since the start in a file, if one is given; the latest in memory.
 
     Every event has `event`, `number` (from 1), `time` (the simulator's clock) and `wall` (this machine's).
     Kinds:
@@ -36,7 +36,7 @@ class EdgeLog:
 
     Args:
         clock: for `time`.
-        path: a file that lines are appended to.
+        path: a file to append to.
     """
 
     def __init__(self, clock: Clock, path: Path | None = None) -> None:
@@ -53,7 +53,7 @@ class EdgeLog:
         return f"<EdgeLog [{self._count} events]>"
 
     def write(self, event: str, **fields: Any) -> None:
-        """Record an event; fields that are None are left out."""
+        """Record an event; fields that are None are omitted."""
         with self._lock:
             self._count += 1
             line: dict[str, Any] = {
@@ -69,12 +69,12 @@ class EdgeLog:
                 self._file.flush()
 
     def events(self, event: str = "", *, since: int = 0) -> list[dict[str, Any]]:
-        """Events of a kind, or all, with a number above `since`; of more than `KEPT` the last."""
+        """Events of a kind, or all, with a number above `since`; at most the latest `KEPT`."""
         with self._lock:
             return [line for line in self._events if line["number"] > since and event in ("", line["event"])]
 
     def close(self) -> None:
-        """Close the file; events can still be read."""
+        """Close the file; events remain readable."""
         with self._lock:
             if self._file is not None:
                 self._file.close()

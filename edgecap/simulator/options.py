@@ -1,4 +1,4 @@
-"""Everything that can be set when the simulated edge is run, and running it."""
+"""The options of the simulated edge, and running it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ACCOUNT_ID = "023e105f4ecef8ad9ca31a8372d0c353"
 
 
 class SimulatorOptions(BaseModel):
-    """How to run the simulated edge. What is secret can also come from the environment."""
+    """Options of the simulated edge. Secrets can also come from the environment."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -99,7 +99,7 @@ class SimulatorOptions(BaseModel):
 
 
 def make_edge(options: SimulatorOptions) -> Edge:
-    """The edge that the options describe, not yet started.
+    """The edge for these options, not yet started.
 
     Raises:
         ConfigError: an option is wrong, or the traffic or the log file cannot be opened.
@@ -107,7 +107,7 @@ def make_edge(options: SimulatorOptions) -> Edge:
     variant = make_variant(options.variant, options.set)
     faults = Faults(map(parse_fault, options.fault), seed=options.seed)
     clock = Clock(options.speed)
-    # At the pace of this machine, the kernel's own time stamps are the better ones.
+    # At real-time speed, the kernel's own time stamps are better.
     own = clock.now if options.speed != 1 else None
     traffic = open_traffic(options.traffic, seed=options.seed, rate=options.rate, clock=own)
     try:
@@ -138,8 +138,8 @@ def run(options: SimulatorOptions, on_ready: Callable[[dict[str, str]], None]) -
     """Run the simulated edge until SIGINT or SIGTERM.
 
     Args:
-        options: how.
-        on_ready: called, once calls are taken, with the variables that point a client at it.
+        options: the options.
+        on_ready: called with the variables for a client, once the edge accepts calls.
 
     Raises:
         ConfigError: an option is wrong.

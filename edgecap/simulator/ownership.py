@@ -1,4 +1,4 @@
-"""Proof that a bucket is the customer's: a challenge file is written there, its content must come back."""
+"""Proof of bucket ownership: the edge writes a challenge file, the customer sends its content back."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ class Ownership:
     """A bucket that a customer registered.
 
     Attributes:
-        account_id: whose it is.
-        destination_conf: as it was sent; may hold keys.
-        address: the same, taken apart.
+        account_id: its account.
+        destination_conf: as sent; may hold keys.
+        address: the same, parsed.
         submitted: when it was registered.
         write_at: when the challenge file is due; None once it is written.
         id: 32 hexadecimal digits.
         name: the challenge file's name.
-        content: what is in it.
+        content: the challenge file's content.
         status: `pending`, `success` or `failed`.
-        settles_at: when a right answer takes effect.
+        settles_at: when a correct answer takes effect.
         validated: when it did.
     """
 
@@ -60,9 +60,9 @@ class Ownerships:
 
     Args:
         buckets: opens destinations.
-        variant: what answers look like, and how long things take.
+        variant: format of answers, and durations.
         clock: the simulator's.
-        log: where every change goes.
+        log: records every change.
         wake: called when there is something to do later.
     """
 
@@ -88,7 +88,7 @@ class Ownerships:
     def create(self, account_id: str, body: Any) -> dict[str, Any]:
         """Register a bucket and write a challenge file into it.
 
-        A bucket that is validated already stays so; one that is not gets a new challenge.
+        A validated bucket stays validated; another one gets a new challenge.
 
         Raises:
             Refused: the destination is wrong, or its bucket does not exist or cannot be written to.
@@ -117,7 +117,7 @@ class Ownerships:
         return self._shown(made)
 
     def validate(self, account_id: str, body: Any) -> dict[str, Any]:
-        """Compare the challenge file's content, as the customer read it, with what was written.
+        """Compare the customer's challenge with the content that was written.
 
         Raises:
             Refused: the destination is wrong or was never registered, or there is no challenge in the body.
@@ -141,10 +141,10 @@ class Ownerships:
         return answer
 
     def delete(self, account_id: str, ownership_id: str) -> None:
-        """Forget a bucket.
+        """Unregister a bucket.
 
         Raises:
-            Refused: there is no such bucket.
+            Refused: the bucket is not registered.
         """
         with self._lock:
             known = self._known.get(ownership_id)
@@ -170,10 +170,10 @@ class Ownerships:
         return store
 
     def reach(self, reader: BodyReader, uri: str, *, write: bool) -> Store:
-        """The store at `uri`, which is there.
+        """The store at `uri`, which must exist.
 
         Raises:
-            Refused: it is not.
+            Refused: it does not exist, or cannot be written to.
         """
         try:
             store = self._buckets(uri)
@@ -183,7 +183,7 @@ class Ownerships:
         return store
 
     def tick(self, now: datetime) -> datetime | None:
-        """Do what is due; return when the next thing is."""
+        """Do everything that is due; returns the next due time."""
         with self._lock:
             known = list(self._known.values())
         due = []
@@ -206,7 +206,7 @@ class Ownerships:
     def _write_late(self, ownership: Ownership) -> None:
         with self._lock:
             if ownership.write_at is None:
-                return  # another thread writes it: a second time, the file would be there already
+                return  # another thread is writing it; a second put would find it existing
             ownership.write_at = None
         try:
             self._write(ownership, self._buckets(ownership.destination_conf))

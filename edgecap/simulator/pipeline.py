@@ -1,4 +1,4 @@
-"""What every call goes through: faults, the answer, its head, the log, and only then the network."""
+"""The path of every call: faults, answer, headers, log, and only then the network."""
 
 from __future__ import annotations
 
@@ -38,17 +38,17 @@ class Pipeline:
 
     Args:
         app: the API.
-        edge: whose calls they are.
+        edge: the edge.
     """
 
     def __init__(self, app: ASGIApp, edge: Edge) -> None:
         self._app = app
         self._edge = edge
         self._under_way: set[asyncio.Task[None]] = set()
-        self._dice = random.Random(edge.faults.roll(1 << 30))  # noqa: S311 - must repeat itself for a seed
+        self._dice = random.Random(edge.faults.roll(1 << 30))  # noqa: S311 - reproducible for a seed
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Take one call."""
+        """Handle one call."""
         if scope["type"] != "http" or scope["path"].startswith(CONTROL):
             await self._app(scope, receive, send)
             return
@@ -87,7 +87,7 @@ class Pipeline:
             await exchange.reply(send)
 
     async def _arrive(self, exchange: Exchange, scope: Scope, fault: Fault) -> None:
-        """A request whose connection broke long ago reaches the edge, and nobody hears the answer."""
+        """Execute a request whose connection broke before, without an answer."""
         with self._counted():
             await asyncio.sleep(self._edge.clock.real_seconds(fault.amount(30.0)))
             exchange.received = self._edge.clock.now()
@@ -111,7 +111,7 @@ class Pipeline:
             return
         try:
             await exchange.ask(self._app, scope)
-        except Exception:  # noqa: BLE001 - as the real edge would: an answer, and a trace in the log
+        except Exception:  # noqa: BLE001 - as the real edge: an answer, and a log line
             self._edge.log.write("trouble", what=traceback.format_exc(limit=-4))
             exchange.reason = "internal error of the simulator"
             exchange.set_json(500, failure((Problem(1101, "Internal server error"),)))

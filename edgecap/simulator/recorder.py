@@ -1,4 +1,4 @@
-"""Packets on their way into pcap files: one file for each server, on disk, never whole in memory."""
+"""Write packets into pcap files, one per server, on disk, never whole in memory."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from edgecap.simulator.traffic.base import Packet
 
 @dataclass
 class ServerFile:
-    """A file in the making.
+    """A file being written.
 
     Attributes:
         server: the physical server, or empty if all share the file.
-        path: where it is.
-        packets: packets in it.
+        path: its path.
+        packets: packets so far.
     """
 
     server: str
@@ -30,13 +30,13 @@ class Recorder:
     """Writes matching packets until a limit is reached.
 
     Args:
-        folder: for the files; made if missing.
+        folder: for the files; created if missing.
         link_type: of the frames.
-        matching: says whether a frame is wanted.
-        snaplen: bytes kept of each packet.
-        packet_limit: packets at most, over all files.
-        byte_limit: frame bytes at most, over all files; the packet that would exceed it stays out.
-        per_server: a file for each server, or one for all.
+        matching: whether a frame matches the filter.
+        snaplen: maximum captured bytes per packet.
+        packet_limit: maximum packets over all files.
+        byte_limit: maximum frame bytes over all files; the packet that would exceed it is left out.
+        per_server: one file per server, or one for all.
     """
 
     def __init__(
@@ -63,16 +63,16 @@ class Recorder:
         self.size = 0
         self.limit = ""
         self.room: int | None = None
-        """Frame bytes that the simulator has room for, over all files; None: any number."""
+        """Free frame bytes of the simulator, over all files; None: no limit."""
 
     def __repr__(self) -> str:
         return f"<Recorder [{self.packets} packets, {self.size} bytes, {len(self._open)} files]>"
 
     def take(self, packets: Iterable[Packet]) -> int | None:
-        """Write those that match.
+        """Write the matching packets.
 
         Returns:
-            The time of the packet at which a limit was reached, in nanoseconds since 1970; None if none was.
+            Time of the packet at which a limit was reached, in nanoseconds since 1970; None if none was.
         """
         for packet in packets:
             if not self._matching(packet.data):
@@ -93,7 +93,7 @@ class Recorder:
         return None
 
     def open_file(self, server: str) -> tuple[ServerFile, BinaryIO, PcapWriter]:
-        """The server's file, made with its header if it is not there yet."""
+        """The server's file; created with its header if missing."""
         name = server if self._per_server else ""
         if name not in self._open:
             file = ServerFile(name, self._folder / f"{len(self._open)}.pcap")
@@ -102,7 +102,7 @@ class Recorder:
         return self._open[name]
 
     def finish(self) -> list[ServerFile]:
-        """Close all files; they are whole now."""
+        """Close all files, which are complete now."""
         for file, handle, writer in self._open.values():
             handle.close()
             file.packets = writer.packets

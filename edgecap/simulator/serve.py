@@ -1,4 +1,4 @@
-"""Running the simulated edge: inside a process for tests, or as a command."""
+"""Run the simulated edge: inside a process for tests, or as a command."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from edgecap.simulator.edge import Edge
 from edgecap.simulator.exchange import BreakableProtocol
 
 LOOPBACK = "127.0.0.1"
-_GRACE = 3  # seconds that calls under way have when the server stops
+_GRACE = 3  # seconds for open calls when the server stops
 
 
 class _Server(uvicorn.Server):
-    """Uvicorn without its own idea of signals, which would end the process by the signal again."""
+    """Uvicorn without its signal handling, which would end the process by the same signal."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -55,12 +55,12 @@ class SimulatorServer:
 
     @property
     def root_url(self) -> str:
-        """Where `/_edge/...` is."""
+        """The URL below which `/_edge/...` is."""
         return f"http://{LOOPBACK}:{self.port}"
 
     @property
     def base_url(self) -> str:
-        """What a client takes for `CLOUDFLARE_BASE_URL`."""
+        """The value of `CLOUDFLARE_BASE_URL` for a client."""
         return self.root_url + PREFIX
 
     def __enter__(self) -> Self:
@@ -83,16 +83,16 @@ class SimulatorServer:
 async def serve(
     edge: Edge, *, host: str = LOOPBACK, port: int = 0, on_ready: Callable[[str], None] = lambda _: None
 ) -> None:
-    """Serve the edge until the process gets SIGINT or SIGTERM; closes the edge at the end.
+    """Serve the edge until SIGINT or SIGTERM; closes the edge at the end.
 
     Args:
-        edge: what to serve.
+        edge: the edge to serve.
         host: the address to listen at.
         port: a free one if 0.
-        on_ready: called with the base URL as soon as calls are taken.
+        on_ready: called with the base URL as soon as calls are accepted.
 
     Raises:
-        SetupError: the port is taken.
+        SetupError: the port is in use.
     """
     try:
         listener = _listen(host, port)
@@ -102,7 +102,7 @@ async def serve(
             loop.add_signal_handler(number, setattr, server, "should_exit", True)
         edge.start()
         with listener:
-            # The socket listens already: whoever calls from now on gets an answer.
+            # The socket already listens: calls from now on are answered.
             on_ready(f"http://{_in_url(host)}:{listener.getsockname()[1]}{PREFIX}")
             await server.serve(sockets=[listener])
     finally:
@@ -115,7 +115,7 @@ def _in_url(host: str) -> str:
 
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # TCP by name, or asyncio leaves Nagle's delay on: 40 ms for each answer in two pieces.
+    # With the protocol given as TCP, asyncio turns Nagle's delay off: 40 ms for each answer in two pieces.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -126,7 +126,7 @@ def _listen(host: str, port: int) -> socket.socket:
         raise SetupError(
             f"the simulator cannot listen: {error.strerror or error}",
             where=f"{host}:{port}",
-            hint="stop what listens there, or give another port",
+            hint="stop the program that listens there, or give another port",
         ) from None
     return listener
 

@@ -1,7 +1,6 @@
-"""What nobody outside Cloudflare knows of the real API, as choices; a client must get along with all of them.
+"""Undocumented properties of the real API, as choices; a client must work with all of them.
 
-`VARIANTS` names several plausible APIs, which the tests run under. Durations are seconds on the
-simulator's clock.
+`VARIANTS` names several plausible APIs, which the tests use. Durations are seconds on the simulator's clock.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from edgecap.errors import ConfigError
 from edgecap.simulator.envelope import Refusal
 
 Step = tuple[str, float]
-"""A state of a capture, and how long it lasts; `running` of a full capture lasts as the request says."""
+"""A state of a capture, and its duration; `running` of a full capture lasts as long as the request says."""
 
 FINISHED = frozenset({"success", "complete", "failed"})
 
@@ -43,42 +42,42 @@ class Variant:
         too_soon: the refusal of a simple capture less than a minute after the last one.
         busy: the refusal of a full capture while another one holds the lane.
         lane_until: a full capture holds the lane until its packets are `captured`, or until it is `final`.
-        throttle: the refusal once the general limit is exceeded.
-        wrong_credentials: the refusal of a well-formed token or key that nobody has.
-        no_permission: the refusal of a good token for this account or operation.
-        invalid: status and code of a wrong field; the message is the field's own.
-        pointers: whether a wrong field is also named by a JSON pointer.
-        missing: the refusal of an id that is not there.
-        not_ready: the refusal of a download that cannot be.
-        not_stoppable: the refusal to stop what does not run.
+        throttle: the refusal beyond the general rate limit.
+        wrong_credentials: the refusal of an unknown, well-formed token or key.
+        no_permission: the refusal of a valid token for this account or operation.
+        invalid: status and code for an invalid field; the message is the field's own.
+        pointers: whether a JSON pointer also names the invalid field.
+        missing: the refusal of an unknown id.
+        not_ready: the refusal of a download without a file.
+        not_stoppable: the refusal to stop a capture that does not run.
         simple_steps: states of a simple capture in order, the last one final.
         full_steps: states of a full capture in order, `running` among them, the last one final.
-        simple_without_packets: how a simple capture ends that matched nothing.
-        key_scheme: where a bucket's files lie. server: `<server>/pcap_<id>.pcap`; date:
+        simple_without_packets: the end of a simple capture without matching packets.
+        key_scheme: keys of a bucket's files. server: `<server>/pcap_<id>.pcap`; date:
             `<YYYYMMDD>/<server>/pcap_<id>.pcap`; flat: `pcap_<id>.pcap` and then `pcap_<id>_1.pcap`, ...
-        gzip: no: as they are; named: compressed, `.gz` at the end; silent: compressed, no sign in the name.
-        empty_files: whether servers that saw no matching packet deliver a file without packets.
-        files_after: files come so many seconds after the final state; 0 means before it.
+        gzip: no: not compressed; named: compressed, with `.gz`; silent: compressed, without `.gz`.
+        empty_files: whether servers without matching packets deliver an empty file.
+        files_after: seconds from the final state to the files; 0 means before it.
         list_order: of `GET /pcaps`.
-        list_lag: a new capture is missing from the list for so long.
+        list_lag: seconds until the list shows a new capture.
         pages: whether the list has further pages, with `page`, `per_page` and `result_info`; if not, both are
             ignored.
-        shown_after: a new capture is not known by its id for so long.
-        download_after: a finished simple capture's file cannot be downloaded for so long.
+        shown_after: seconds until a new capture is found by its id.
+        download_after: seconds until a finished simple capture's file can be downloaded.
         download_redirects: whether a download is answered with 302, to another path.
         offset_digits: digits of a second that `offset_time` keeps.
-        colo_field: what the data centre is called in answers.
-        empty_list: what `result` is when there is nothing to list.
-        absent: what becomes of fields that have no value yet.
-        extra_fields: whether answers have fields that no document names.
-        filename_folder: whether an ownership's `filename` has the destination's folder in it.
-        challenge_after: a challenge file is in the bucket after so long.
-        validation_takes: an ownership stays `pending` for so long after the right answer.
-        stop_takes: a capture goes on for so long after it was asked to stop.
-        stop_keeps: what a capture that is stopped delivers. Cloudflare's own command line warns that what is
-            not saved is lost, and nobody says what that is. all: every file; some: the first server's only;
-            nothing: no file, and success all the same; failed: no file, and the capture fails.
-        echo_keys: whether an r2 destination is echoed with the keys that it came with.
+        colo_field: the data centre's field in answers.
+        empty_list: `result` of an empty list.
+        absent: representation of fields without a value.
+        extra_fields: whether answers have undocumented fields.
+        filename_folder: whether an ownership's `filename` includes the destination's folder.
+        challenge_after: seconds until the challenge file is in the bucket.
+        validation_takes: seconds for which an ownership stays `pending` after the correct answer.
+        stop_takes: seconds for which a capture continues after a stop request.
+        stop_keeps: what a stopped capture delivers. Cloudflare's own command line warns that unsaved data is
+            lost, without details. all: every file; some: the first server's only; nothing: no file, but
+            success; failed: no file, and the capture fails.
+        echo_keys: whether an r2 destination is echoed with its keys.
         full_time_limit: the longest full capture; one page of the documentation says 300.
         lenient_filters: whether IPv6 addresses and networks are accepted in filters.
     """
@@ -128,7 +127,7 @@ class Variant:
     lenient_filters: bool = False
 
     def __post_init__(self) -> None:
-        """Raise ConfigError if the states cannot be walked through."""
+        """Raise ConfigError if the sequence of states is invalid."""
         for steps, name in ((self.simple_steps, "simple_steps"), (self.full_steps, "full_steps")):
             states = [state for state, _ in steps]
             if len(states) < 2 or states[-1] not in FINISHED or FINISHED & set(states[:-1]):  # noqa: PLR2004 - start, end
@@ -138,9 +137,9 @@ class Variant:
 
 
 VARIANTS: dict[str, Variant] = {
-    # What the documents say, and the plainest reading where they say nothing.
+    # The documented behaviour, and the simplest interpretation where it is undocumented.
     "documented": Variant(),
-    # Refuses with 409, converts before it says so, compresses, dates its folders. A stop loses files.
+    # Refuses with 409, converts before it reports that, compresses, dates its folders. A stop loses files.
     "conflict": Variant(
         too_soon=Refusal(409, 1100, "Another simple capture was requested within the last 60 seconds"),
         busy=Refusal(409, 1101, "Account already has an active full capture"),
@@ -156,7 +155,7 @@ VARIANTS: dict[str, Variant] = {
         filename_folder=True,
         stop_keeps="some",
     ),
-    # Refuses everything with 400 and no header, and is slow to show what it knows.
+    # Refuses everything with 400 and without headers, and is slow to show new captures.
     "lagging": Variant(
         too_soon=Refusal(400, 1002, "simple pcaps are limited to 1 request per minute"),
         busy=Refusal(400, 1002, "only one full pcap request may be pending or running at a time"),
@@ -180,8 +179,8 @@ VARIANTS: dict[str, Variant] = {
         validation_takes=60.0,
         stop_takes=6.0,
     ),
-    # One file after the other in one folder, compressed without a sign of it, older field names, downloads
-    # from another address, and full captures of five minutes at most.
+    # Numbered files in one folder, compressed without `.gz`, older field names, downloads from another
+    # address, and full captures of at most five minutes.
     "flat": Variant(
         too_soon=Refusal(429, 10100, "You have exceeded your rate limit"),
         busy=Refusal(429, 10100, "You have exceeded your rate limit"),
@@ -194,7 +193,7 @@ VARIANTS: dict[str, Variant] = {
         pointers=True,
         full_time_limit=300,
     ),
-    # Says more than any document names, further pages of its list too, and `null` where it could be silent.
+    # Undocumented fields, further pages of the list, and `null` for absent values.
     "talkative": Variant(
         throttle=Refusal(429, 971, "Please wait and consider throttling your request speed", True),
         invalid=Refusal(422, 1022, "invalid"),
@@ -220,7 +219,7 @@ VARIANTS: dict[str, Variant] = {
 
 
 def make_variant(name: str, changes: Mapping[str, str] | None = None) -> Variant:
-    """A named variant with single choices changed.
+    """A named variant with some choices changed.
 
     Args:
         name: a key of `VARIANTS`.
@@ -230,11 +229,11 @@ def make_variant(name: str, changes: Mapping[str, str] | None = None) -> Variant
         ConfigError: there is no such variant, choice or value.
     """
     if name not in VARIANTS:
-        raise ConfigError(f"no variant is called {name!r} (known: {', '.join(VARIANTS)})", where="variant")
+        raise ConfigError(f"unknown variant {name!r} (known: {', '.join(VARIANTS)})", where="variant")
     values = {entry.name: getattr(VARIANTS[name], entry.name) for entry in dataclasses.fields(Variant)}
     for choice, text in (changes or {}).items():
         if choice not in values:
-            raise ConfigError(f"a variant has no choice {choice!r} (known: {', '.join(values)})", where="set")
+            raise ConfigError(f"unknown choice {choice!r} (known: {', '.join(values)})", where="set")
         try:
             values[choice] = json.loads(text)
         except ValueError:

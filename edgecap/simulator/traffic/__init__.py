@@ -1,4 +1,4 @@
-"""What the simulated edge captures from: made up, replayed or live packets."""
+"""The simulated edge's traffic: synthetic, replayed or live packets."""
 
 from edgecap.simulator.traffic.attacks import Attack
 from edgecap.simulator.traffic.base import Packet, Traffic

@@ -1,4 +1,4 @@
-"""Attacks with a start and an end: floods of SYNs, and reflectors' answers to what nobody asked."""
+"""Synthetic attacks with a start and an end: SYN floods and amplification."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ _TARGET = "203.0.113.7"
 
 @dataclass(frozen=True, slots=True)
 class Attack:
-    """An attack, once or again and again.
+    """An attack, once or recurring.
 
     Attributes:
         kind: `syn_flood` (spoofed sources), `dns_amplification` (large ANY answers, fragmented) or
             `ntp_amplification` (monlist answers of 440 bytes).
-        start: aware; when it begins (the first time).
-        duration: how long it lasts.
-        every: from one beginning to the next, before and after `start`; None: it happens once.
-        target: the customer's address that it hits; IPv4.
+        start: aware; its (first) start.
+        duration: its duration.
+        every: time from one start to the next, before and after `start`; None: it happens once.
+        target: the attacked customer address; IPv4.
         port: the port that a SYN flood hits, or that reflectors answer to.
-        rate: packets a second at each of a busy city's servers; quieter cities get less, as of all traffic.
-        until: aware; from then on it is over for good. None: that comes by itself, or never.
+        rate: packets a second at each server of a busy city; quieter cities get less, as for all traffic.
+        until: aware; no attack after it. None: no limit.
     """
 
     kind: Kind
@@ -45,19 +45,18 @@ class Attack:
     until: datetime | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be generated.
+        """Reject an impossible attack.
 
         Raises:
-            InvalidRequest: the start has no time zone, the duration is none, it recurs before it has ended,
-            or the
-                target is no IPv4 address.
+            InvalidRequest: the start has no time zone, the duration is not positive, it recurs before it
+                ends, or the target is not an IPv4 address.
         """
         nanoseconds(self.start)
         if self.duration <= timedelta(0):
-            raise InvalidRequest("an attack lasts no time", field="duration")
+            raise InvalidRequest("an attack needs a positive duration", field="duration")
         if self.every is not None and self.every < self.duration:
             raise InvalidRequest(
-                "an attack begins anew before it has ended",
+                "an attack recurs before it ends",
                 field="every",
                 hint="make it no less than duration",
             )
@@ -66,10 +65,10 @@ class Attack:
         except ValueError:
             size = 0
         if size != len(WEB):
-            raise InvalidRequest(f"{self.target!r} is no IPv4 address", field="target")
+            raise InvalidRequest(f"{self.target!r} is not an IPv4 address", field="target")
 
     def spans(self, start: int, end: int) -> list[tuple[int, int]]:
-        """When it happens within `start <= t < end`, cut to these bounds; nanoseconds since 1970 UTC."""
+        """Its intervals within `start <= t < end`, clipped to it; nanoseconds since 1970 UTC."""
         first, length = nanoseconds(self.start), span(self.duration)
         if self.every is None:
             beginnings = [first]
@@ -85,10 +84,10 @@ class Attack:
 
 
 def timetable(epoch: datetime = UNIX_EPOCH) -> tuple[Attack, ...]:
-    """The attacks that happen if nobody asks for others: one every five minutes, each of 90 seconds.
+    """The default attacks: one every five minutes, each of 90 seconds.
 
-    Counted from `epoch`, every fifteen minutes: a SYN flood at minute 1, DNS amplification at minute 6, NTP
-    amplification at minute 11. Whenever someone looks back five minutes, there was one.
+    From `epoch` on, every fifteen minutes: a SYN flood at minute 1, DNS amplification at minute 6, NTP
+    amplification at minute 11. So every look-back of five minutes sees one.
     """
     lasting, every = timedelta(seconds=90), timedelta(minutes=15)
     return (
@@ -101,7 +100,7 @@ def timetable(epoch: datetime = UNIX_EPOCH) -> tuple[Attack, ...]:
 def occurrences(
     attacks: Sequence[Attack], start: datetime, end: datetime
 ) -> list[tuple[Attack, datetime, datetime]]:
-    """Which attacks touch `start <= t < end`, with their own whole begin and end, in order of time."""
+    """The attacks that overlap `start <= t < end`, with their full start and end, in order of time."""
     lower, upper = nanoseconds(start), nanoseconds(end)
     found = []
     for attack in attacks:

@@ -1,4 +1,4 @@
-"""What the simulated edge captures from: packets with a time, a place and a server."""
+"""The interface of the simulated edge's traffic: packets with a time, a place and a server."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class Packet:
-    """One packet as it crossed a server of the edge.
+    """One packet at a server of the edge.
 
     Attributes:
         time_ns: nanoseconds since 1970 UTC.
-        data: the link layer frame, whole.
+        data: the whole link layer frame.
         server: the physical server's name, such as `ord02-s3`.
     """
 
@@ -24,17 +24,17 @@ class Packet:
 
 
 class Traffic(Protocol):
-    """A source of packets that can be asked for any window it remembers.
+    """A source of packets for any window that it remembers.
 
-    Asked twice for the same window it yields the same packets. Times are the simulator's clock, which may run
-    faster than the wall's.
+    The same window always gives the same packets. Times are the simulator's clock, which may be faster than
+    real time.
     """
 
     link_type: int
     """The `LINKTYPE_` number of the frames, as in a pcap header; 1 is Ethernet."""
 
     def servers(self, colo: str) -> list[str]:
-        """The physical servers of a data centre (`ord02`) or of all of a city's (`ORD`); empty if unknown."""
+        """The physical servers of a data centre (`ord02`) or a city (`ORD`); empty if unknown."""
         ...
 
     def packets(self, start: datetime, end: datetime, *, colo: str | None = None) -> Iterator[Packet]:
@@ -42,5 +42,5 @@ class Traffic(Protocol):
         ...
 
     def close(self) -> None:
-        """Stop capturing and let go of sockets and files."""
+        """Stop capturing, and close sockets and files."""
         ...

@@ -1,7 +1,7 @@
 """The simulated edge's map: cities, their data centres, and the physical servers in each.
 
-The three letters are the airport codes that Cloudflare uses. A city's code alone (`ORD`) is a multi-colo and
-stands for all of its data centres (`ord01`, `ord02`, ...).
+The three letters are the airport codes that Cloudflare uses. A city's code alone (`ORD`) means all of its
+data centres (`ord01`, `ord02`, ...).
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ DATA_CENTRES = tuple(_SERVERS_IN)
 def servers(colo: str | None) -> list[str]:
     """The physical servers of a data centre (`ord02`), of a city (`ORD`), or all for None.
 
-    Case does not matter. Empty if there is no such place.
+    Case does not matter. Empty for an unknown place.
     """
     if colo is None:
         return list(ALL_SERVERS)

@@ -1,7 +1,7 @@
-"""The made-up flows of ordinary traffic, one function each, seen as the edge sees them: the way in only.
+"""Synthetic flows of ordinary traffic, one function each, as the edge sees them: inbound only.
 
-Every function adds `(time, frame)` pairs to `scene.out` for one flow that begins within the scene's second
-and is over before `LONGEST` seconds have passed since that second began.
+Every function adds `(time, frame)` pairs to `scene.out` for one flow that starts within the scene's second
+and ends within `LONGEST` seconds after that second's start.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from edgecap.simulator.traffic.payloads import Payloads, syn_options
 from edgecap.simulator.traffic.times import MICROSECOND, MILLISECOND, SECOND
 
 LONGEST = 3
-"""Seconds, counted from the start of the second in which a flow begins, in which it is over."""
+"""Maximum seconds from the start of a flow's first second to the flow's end."""
 
 WEB, WEB6 = address("203.0.113.7"), address("2001:db8:203::7")
 DNS, DNS6 = address("203.0.113.53"), address("2001:db8:203::53")
@@ -28,12 +28,12 @@ _SCANNED = (22, 23, 445, 3389, 5060, 8080)
 
 
 class Scene:
-    """One second of one server, being filled.
+    """One second of one server, while its packets are made.
 
     Args:
-        rng: decides everything.
+        rng: source of all randomness.
         payloads: the pool.
-        start: nanoseconds since 1970 UTC at which the second begins.
+        start: start of the second, nanoseconds since 1970 UTC.
         macs: destination and source MAC, 12 bytes.
     """
 
@@ -47,7 +47,7 @@ class Scene:
         self.out: list[tuple[int, bytes]] = []
 
     def route(self, inside: bytes | None, inside6: bytes | None) -> Route:
-        """From someone outside to one of the customer's machines: these, or any for None."""
+        """A route from an outside host to a machine of the customer: the given address, or any for None."""
         rng = self.rng
         pick = rng.random()
         hops = _HOPS[int(pick * 1000) % len(_HOPS)]
@@ -59,23 +59,23 @@ class Scene:
         return Route(outside(rng), target, macs=self._macs, hops=hops)
 
     def begin(self) -> int:
-        """A moment within the second, in nanoseconds since 1970 UTC."""
+        """A random time within the second, nanoseconds since 1970 UTC."""
         return self.start + int(self.rng.random() * SECOND)
 
 
 def outside(rng: Random) -> bytes:
-    """Any IPv4 address of the world outside."""
+    """A random outside IPv4 address."""
     bits = rng.getrandbits(9)
     return _OUTSIDE[bits & 1] + bytes([(bits >> 1) % 254 + 1])
 
 
 def port(rng: Random) -> int:
-    """A port that a client may have."""
+    """A random client port."""
     return 32768 + int(rng.random() * 28232)
 
 
 def visit(scene: Scene) -> None:
-    """A client opens the web site: handshake, request, acknowledgements of the pages, often an upload."""
+    """A client visits the web site: handshake, request, acknowledgements, often an upload."""
     rng, pool, out = scene.rng, scene.payloads, scene.out
     route = scene.route(WEB, WEB6)
     secure = rng.random() < 0.8  # noqa: PLR2004 - most of the web
@@ -97,7 +97,7 @@ def visit(scene: Scene) -> None:
         ours = ours + len(said.data) & 0xFFFFFFFF
         theirs = theirs + (1500 if secure else 0) & 0xFFFFFFFF
         time += trip
-    if secure and rng.random() < 0.35:  # noqa: PLR2004 - share of visits that send much
+    if secure and rng.random() < 0.35:  # noqa: PLR2004 - share of visits with an upload
         stream = rng.choice(pool.uploads[size])
         time, ours = _stream(
             scene, route, ports, (ours, theirs), stream[: 4 + rng.getrandbits(4)], time, trip
@@ -107,7 +107,7 @@ def visit(scene: Scene) -> None:
         ident += 1
         out.append((time, route.tcp(*ports, ours, theirs, ACK, window=501, ident=ident)))
         time += 40 * MICROSECOND + int(rng.random() * 8 * MILLISECOND)
-    if rng.random() < 0.1:  # noqa: PLR2004 - some browsers just hang up
+    if rng.random() < 0.1:  # noqa: PLR2004 - some browsers reset the connection
         out.append((time, route.tcp(*ports, ours, 0, RST, window=0)))
         return
     out.append((time, route.tcp(*ports, ours, theirs, FIN | ACK, window=501, ident=ident + 1)))
@@ -116,7 +116,7 @@ def visit(scene: Scene) -> None:
 
 
 def download(scene: Scene) -> None:
-    """One of the customer's own machines fetches something: the server's SYN-ACK, its bytes, its FIN."""
+    """A machine of the customer downloads something: the server's SYN-ACK, data, FIN."""
     rng, pool = scene.rng, scene.payloads
     route = scene.route(None, None)
     ports = (443, port(rng))
@@ -141,7 +141,7 @@ def _stream(
     time: int,
     trip: int,
 ) -> tuple[int, int]:
-    """Segments in bursts of ten, one a round trip. Returns the time after it and the next sequence number."""
+    """Segments in bursts of ten, one per round trip. Returns the end time and the next sequence number."""
     sequence, acknowledged = numbers
     add, tcp = scene.out.append, route.tcp
     ident = scene.rng.getrandbits(15)
@@ -156,7 +156,7 @@ def _stream(
 
 
 def dns_question(scene: Scene) -> None:
-    """Someone asks the customer's name server."""
+    """A client queries the customer's name server."""
     rng = scene.rng
     route = scene.route(DNS, DNS6)
     question = _with_id(rng, rng.choice(scene.payloads.questions))
@@ -177,7 +177,7 @@ def _with_id(rng: Random, message: Payload) -> Payload:
 
 
 def quic(scene: Scene) -> None:
-    """A client speaks HTTP/3: Initial, Handshake, then packets with a short header, most of them small."""
+    """A client uses HTTP/3: Initial, Handshake, then mostly small packets with a short header."""
     rng, pool, out = scene.rng, scene.payloads, scene.out
     route = scene.route(WEB, WEB6)
     source = port(rng)
@@ -193,7 +193,7 @@ def quic(scene: Scene) -> None:
 
 
 def ping(scene: Scene) -> None:
-    """Someone checks if the web server is there: one to three echo requests."""
+    """A client pings the web server: one to three echo requests."""
     rng = scene.rng
     route = scene.route(WEB, WEB6)
     number, time = rng.getrandbits(16), scene.begin()
@@ -213,7 +213,7 @@ def pong(scene: Scene) -> None:
 
 
 def scan(scene: Scene) -> None:
-    """The background noise of the internet: a SYN to a port that is not open."""
+    """Internet background noise: a SYN to a closed port."""
     rng = scene.rng
     route = scene.route(_INSIDE + bytes([1 + int(rng.random() * 254)]), None)
     ports = (port(rng), rng.choice(_SCANNED))

@@ -1,4 +1,4 @@
-"""Finding addresses, protocol and ports in a frame, behind VLAN tags and IPv6 extension headers."""
+"""Find addresses, protocol and ports in a frame, behind VLAN tags and IPv6 extension headers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _VLAN_TAGS = frozenset({b"\x81\x00", b"\x88\xa8", b"\x91\x00"})
 _IP4_TYPE, _IP6_TYPE = b"\x08\x00", b"\x86\xdd"
 _IP4_HEADER, _IP6_HEADER = 20, 40
 
-# Where the network header starts, and where the Ethernet type stands (None: the IP version tells).
+# Offsets of the network header and of the EtherType (None: the IP version decides).
 _LINKS: dict[int, tuple[int, int | None]] = {
     0: (4, None),  # BSD loopback
     1: (14, 12),  # Ethernet
@@ -31,7 +31,7 @@ _LINKS: dict[int, tuple[int, int | None]] = {
 
 
 class Headers(NamedTuple):
-    """What a filter can ask of a packet. Ports are None where there are none to see."""
+    """The fields that a filter can test. Ports are None if there are none."""
 
     source: bytes
     destination: bytes
@@ -41,10 +41,10 @@ class Headers(NamedTuple):
 
 
 def headers(frame: bytes, link_type: int = ETHERNET) -> Headers | None:
-    """The outermost IP header's addresses, final protocol and ports; None if there is no whole IP header.
+    """The outermost IP header's addresses, final protocol and ports; None without a complete IP header.
 
-    VLAN tags (802.1Q, 802.1ad, 0x9100) and IPv6 extension headers are walked. Only TCP and UDP have ports,
-    and of a fragmented datagram only its first fragment.
+    VLAN tags (802.1Q, 802.1ad, 0x9100) and IPv6 extension headers are skipped. Only TCP and UDP have ports,
+    and only the first fragment of a fragmented datagram.
     """
     link = _LINKS.get(link_type)
     if link is None:
@@ -63,10 +63,9 @@ def headers(frame: bytes, link_type: int = ETHERNET) -> Headers | None:
 
 
 def flow_number(frame: bytes, link_type: int = ETHERNET) -> int:
-    """A number that is the same for all packets of a conversation, both ways, and in every process.
+    """A number that is the same for all packets of a conversation, in both directions and in every process.
 
-    Fragments follow their addresses and protocol alone, as they do through routers; what is not IP has one
-    number.
+    Fragments hash only addresses and protocol, as in routers; all non-IP packets have one number.
     """
     found = headers(frame, link_type)
     if found is None:

@@ -1,8 +1,7 @@
-"""Ethernet frames with right headers and checksums, made fast.
+"""Fast construction of Ethernet frames with correct headers and checksums.
 
-The Internet checksum is a sum modulo 65535, and so it can be put together from sums that were taken before:
-a payload carries its own (`Payload`), a pair of addresses as well (`Route`). One `struct` call then writes a
-whole frame.
+The Internet checksum is a sum modulo 65535, so it can be composed of partial sums: a payload has its own
+(`Payload`), and so has a pair of addresses (`Route`). One `struct` call then writes a whole frame.
 """
 
 from __future__ import annotations
@@ -29,19 +28,19 @@ _FRAGMENT = struct.Struct("!BBHI")
 
 
 class Payload(NamedTuple):
-    """Bytes with their share of an Internet checksum."""
+    """Bytes with their partial Internet checksum."""
 
     data: bytes
     total: int
 
     @classmethod
     def of(cls, data: bytes) -> Payload:
-        """`data` with its sum; worth keeping if it is sent often."""
+        """`data` with its sum; keep it if it is sent often."""
         return cls(data, ones_sum(data))
 
 
 def ones_sum(data: bytes) -> int:
-    """The big-endian 16-bit words' sum modulo 65535; an odd last byte is the high half of a word."""
+    """The sum of the big-endian 16-bit words modulo 65535; an odd last byte is a word's high half."""
     number = int.from_bytes(data, "big")
     return (number << 8 if len(data) % 2 else number) % _ONES
 
@@ -50,11 +49,11 @@ NOTHING = Payload(b"", 0)
 
 
 class Route:
-    """From one address to another through one link: all that the packets of a flow have in common.
+    """The common part of a flow's packets: one address to another through one link.
 
     Args:
         source: 4 or 16 bytes.
-        destination: as many.
+        destination: the same length.
         macs: destination and source MAC, 12 bytes.
         hops: time to live or hop limit on arrival.
         flow_label: IPv6 only, 20 bits.
@@ -121,7 +120,7 @@ class Route:
     def udp_fragments(
         self, source_port: int, destination_port: int, payload: Payload, *, ident: int, mtu: int = 1500
     ) -> list[bytes]:
-        """A UDP datagram in as many frames as it takes; only the first has the ports."""
+        """A UDP datagram in as many frames as needed; only the first has the ports."""
         length = 8 + len(payload.data)
         check = self._udp_check(source_port, destination_port, length, payload)
         datagram = _UDP.pack(source_port, destination_port, length, check) + payload.data
@@ -142,7 +141,7 @@ class Route:
     def icmp(
         self, kind: int, code: int, first: int, second: int, payload: Payload = NOTHING, *, ident: int = 0
     ) -> bytes:
-        """An ICMP or ICMPv6 message; an echo has its identifier as `first`, its number as `second`."""
+        """An ICMP or ICMPv6 message; for an echo, `first` is the identifier, `second` the sequence number."""
         length = 8 + len(payload.data)
         total = (kind << 8 | code) + first + second + payload.total
         if self.six:
@@ -150,12 +149,12 @@ class Route:
             head = self._ip6(ICMPV6, length)
         else:
             head = _IP4.pack(*self._ip4(ICMP, length, ident, 0))
-        # Over nothing but zeros the sum is zero, and its complement all ones.
+        # The sum of only zeros is zero, and its complement all ones.
         check = _ONES - (total % _ONES or _ONES) if total else _ONES
         return head + _ICMP.pack(kind, code, check, first, second) + payload.data
 
     def _udp_check(self, source_port: int, destination_port: int, length: int, payload: Payload) -> int:
-        # Zero would mean "no checksum" in UDP; this form never gives it.
+        # Zero means "no checksum" in UDP; this computation never gives it.
         return _ONES - (self.base + UDP + 2 * length + source_port + destination_port + payload.total) % _ONES
 
     def _ip4(
@@ -176,5 +175,5 @@ class Route:
 
 
 def address(text: str) -> bytes:
-    """An address as it stands in a packet: 4 or 16 bytes."""
+    """An address as in a packet: 4 or 16 bytes."""
     return ip_address(text).packed

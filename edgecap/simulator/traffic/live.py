@@ -1,4 +1,4 @@
-"""Real packets of a network interface of this machine."""
+"""Live packets of a network interface of this machine."""
 
 from __future__ import annotations
 
@@ -23,45 +23,42 @@ from edgecap.simulator.traffic.times import SECOND, nanoseconds
 
 _ALL_PROTOCOLS = 0x0003
 _ETHERNET_HARDWARE, _LOOPBACK = 1, 772  # ARPHRD_ETHER, ARPHRD_LOOPBACK
-_TIMESTAMP_NS = 35  # SO_TIMESTAMPNS and SCM_TIMESTAMPNS of Linux, which Python does not name
+_TIMESTAMP_NS = 35  # Linux's SO_TIMESTAMPNS and SCM_TIMESTAMPNS, which Python does not define
 _SOL_PACKET, _AUXDATA = 263, 8
 _VLAN_VALID, _VLAN_TYPE_VALID = 0x10, 0x40
 _TIMESPEC = struct.Struct("@qq")
 _AUX = struct.Struct("@IIIHHHH")
 _LONGEST_FRAME = 262_144
-_SOCKET_BUFFER = 128 << 20  # bytes: a burst of large frames must not push packets out
-_RCVBUF_FORCE = 33  # SO_RCVBUFFORCE, which the socket module does not name
-_UNDER_WAY = 0.05  # seconds in which a packet surely gets from its time stamp to the socket
-_MOST_DRAINS = (
-    50  # of _AT_ONCE packets each: an interface that is never idle must not hold a look-back for ever
-)
-_AT_ONCE = 5_000  # packets taken in before others may look
-_WAKE = 0.2  # seconds after which a silent reader looks if it is to end
+_SOCKET_BUFFER = 128 << 20  # bytes: enough for a burst of large frames
+_RCVBUF_FORCE = 33  # SO_RCVBUFFORCE, which the socket module does not define
+_UNDER_WAY = 0.05  # maximum seconds from a packet's time stamp to the socket
+_MOST_DRAINS = 50  # of _AT_ONCE packets each: a busy interface must not block a look-back for ever
+_AT_ONCE = 5_000  # packets read before others get the lock
+_WAKE = 0.2  # seconds after which an idle reader checks whether to stop
 _TIME = attrgetter("time_ns")
 
 
 class LiveTraffic:
-    """Packets that cross an interface, with a bounded memory of them so that captures can look back.
+    """Packets of an interface, with a limited history so that captures can look back.
 
-    A thread reads a raw packet socket; the kernel stamps each packet. On the loopback interface each packet
-    crosses twice, out and in: only the way in is taken. Packets come to the servers of one city by flow,
-    both directions to the same one. A window is complete once it has passed; one that reaches into the
-    future has what is there yet. The simulator's own HTTP exchanges cross `lo` as well and are seen there.
+    A thread reads a raw packet socket; the kernel stamps each packet. On loopback, each packet crosses twice,
+    out and in: only the inbound one is used. Packets are spread over the servers of one city by flow, both
+    directions to the same server. A window is complete once it has passed; one that reaches into the future
+    has the packets so far. The simulator's own HTTP traffic crosses `lo`, too, and is seen there.
 
     Args:
         interface: its name, such as `lo` or `eth0`; it must be like Ethernet.
-        history_seconds: how long a packet is remembered.
-        history_packets: how many are, at most.
-        history_bytes: how many bytes of frames are, at most.
-        clock: the simulator's clock, aware. If given, packets are stamped by it as they are read, which is
-        what a
-            clock that runs faster needs. None: the kernel's own time stamps.
-        city: the city whose servers the packets come to.
+        history_seconds: how long packets are remembered.
+        history_packets: maximum remembered packets.
+        history_bytes: maximum remembered bytes of frames.
+        clock: the simulator's clock, aware. If given, it stamps packets when they are read, as a faster clock
+            requires. None: the kernel's own time stamps.
+        city: the city whose servers receive the packets.
         opened: a socket from `open_interface`, which another process with that right may have opened; closed
-            here. One is opened here if none is given.
+            here. By default one is opened here.
 
     Raises:
-        ConfigError: there is no such interface or city, the interface is not like Ethernet, or this process
+        ConfigError: the interface or city does not exist, the interface is not like Ethernet, or this process
             lacks CAP_NET_RAW.
     """
 
@@ -107,7 +104,7 @@ class LiveTraffic:
         self.close()
 
     def servers(self, colo: str) -> list[str]:
-        """The physical servers of a data centre (`ord02`) or of all of a city's (`ORD`); empty if unknown."""
+        """The physical servers of a data centre (`ord02`) or a city (`ORD`); empty if unknown."""
         return colos.servers(colo)
 
     def packets(self, start: datetime, end: datetime, *, colo: str | None = None) -> Iterator[Packet]:
@@ -119,15 +116,15 @@ class LiveTraffic:
         begin, finish = nanoseconds(start), nanoseconds(end)
         here = set(colos.servers(colo))
         if self._clock is None:
-            # The kernel stamps a packet before it hands it over: one of the last moment may be under way.
+            # The kernel stamps a packet before it delivers it: the latest may still be on its way.
             time.sleep(min(_UNDER_WAY, max(0.0, (finish - time.time_ns()) / SECOND + _UNDER_WAY)))
         with self._lock:
-            # What the kernel has taken but the thread has not read yet belongs to the window too.
+            # Also read packets that the kernel has, but the thread has not read yet.
             for _ in range(_MOST_DRAINS):
                 if not self._drain():
                     break
             known = list(self._history)
-        # Two processors may hand in packets slightly out of order.
+        # Two processors may deliver packets slightly out of order.
         known.sort(key=_TIME)
         chosen = known[bisect_left(known, begin, key=_TIME) : bisect_left(known, finish, key=_TIME)]
         return (packet for packet in chosen if packet.server in here)
@@ -150,7 +147,7 @@ class LiveTraffic:
                     self._drain()
 
     def _drain(self) -> bool:
-        """Take in what the kernel holds, and say if there may be more; the caller has the lock."""
+        """Read the kernel's packets; returns whether there may be more. The caller holds the lock."""
         more = True
         if self._ended.is_set():
             return False
@@ -158,7 +155,7 @@ class LiveTraffic:
             try:
                 data, extra, _, where = self._socket.recvmsg(_LONGEST_FRAME, 256)
             except OSError:
-                # There are no more; or the interface went down: its packets so far stay, and more may come.
+                # No more packets; or the interface went down: keep its packets, more may come.
                 more = False
                 break
             if not (self._loopback and where[2] == socket.PACKET_OUTGOING):
@@ -192,13 +189,13 @@ class LiveTraffic:
 
 
 def open_interface(interface: str) -> socket.socket:
-    """A raw packet socket that takes all packets of an interface, stamped by the kernel.
+    """A raw packet socket for all packets of an interface, stamped by the kernel.
 
     Raises:
-        ConfigError: there is no such interface, it is not like Ethernet, or this process lacks CAP_NET_RAW.
+        ConfigError: the interface does not exist, is not like Ethernet, or this process lacks CAP_NET_RAW.
     """
     try:
-        # Without a protocol nothing is received before the socket is bound to the interface.
+        # Without a protocol, nothing is received before the socket is bound to the interface.
         raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
     except PermissionError:
         raise ConfigError(
@@ -213,7 +210,7 @@ def open_interface(interface: str) -> socket.socket:
         raw.setsockopt(_SOL_PACKET, _AUXDATA, 1)
         try:
             raw.setsockopt(socket.SOL_SOCKET, _RCVBUF_FORCE, _SOCKET_BUFFER)
-        except OSError:  # it takes CAP_NET_ADMIN to get more than the system's limit
+        except OSError:  # exceeding the system's limit requires CAP_NET_ADMIN
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _SOCKET_BUFFER)
         raw.bind((interface, _ALL_PROTOCOLS))
     except OSError as error:
@@ -229,7 +226,7 @@ def open_interface(interface: str) -> socket.socket:
 
 
 def _with_vlan(data: bytes, auxiliary: bytes) -> bytes:
-    """The frame with the VLAN tag that the kernel took out and handed over beside it."""
+    """The frame with its VLAN tag, which the kernel removes and delivers separately."""
     status, _, _, _, _, tag, kind = _AUX.unpack(auxiliary[: _AUX.size])
     if not status & _VLAN_VALID:
         return data

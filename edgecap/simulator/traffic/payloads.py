@@ -1,8 +1,7 @@
-"""What the made-up flows carry: TLS records, HTTP, DNS, NTP and QUIC bytes that dissect as what they are.
+"""Payloads of the synthetic flows: TLS, HTTP, DNS, NTP and QUIC bytes that dissect as such.
 
-Big contents come from a pool that is made once, with their checksum sums, since making random bytes anew for
-each packet would be most of the work. Nothing is really encrypted: the bytes after a TLS or QUIC header are
-random.
+Large contents come from a pool that is made once, with checksums, because random bytes for each packet would
+take most of the time. Nothing is really encrypted: the bytes after a TLS or QUIC header are random.
 """
 
 from __future__ import annotations
@@ -25,19 +24,19 @@ _QUIC_ADDED = 16  # bytes of authentication tag at the end of each QUIC packet
 
 
 class Payloads:
-    """The pool. Equal seeds give equal bytes.
+    """The pool. The same seed gives the same bytes.
 
     Attributes:
         hellos: a browser's TLS ClientHello, 517 bytes.
-        finished: what a client sends next: ChangeCipherSpec and Finished.
+        finished: the client's next messages: ChangeCipherSpec and Finished.
         requests: a client's request in a TLS record.
         gets: HTTP/1.1 requests in the clear.
         uploads: by segment size, streams of segments as a client uploads them through TLS.
         downloads: by segment size, streams of segments as a server answers through TLS, ServerHello first.
-        questions: DNS queries without their two bytes of id.
-        answers: DNS responses without their two bytes of id.
-        big_answers: the same, of about 2,800 bytes, as amplification uses.
-        monlists: NTP mode 7 answers of 440 bytes, as amplification uses.
+        questions: DNS queries without their two-byte id.
+        answers: DNS responses without their two-byte id.
+        big_answers: the same, of about 2,800 bytes, for amplification.
+        monlists: NTP mode 7 answers of 440 bytes, for amplification.
         initials: QUIC Initial packets, 1,200 bytes.
         handshakes: QUIC Handshake packets.
         short: QUIC packets with a short header, of several sizes.

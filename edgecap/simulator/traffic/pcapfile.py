@@ -1,4 +1,4 @@
-"""Writing classic pcap files, packet by packet."""
+"""Write classic pcap files, packet by packet."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _SECOND = 1_000_000_000
 
 
 class PcapWriter:
-    """A classic pcap file that grows with each packet. The header is written at once; nothing is held back.
+    """A classic pcap file that grows with each packet. The header is written at once; nothing is buffered.
 
     Args:
-        fileobj: where the bytes go; it stays open.
+        fileobj: the file; it stays open.
         link_type: the `LINKTYPE_` number of the frames; 1 is Ethernet.
-        snaplen: bytes kept of each packet. What is longer is cut, and its record says how long it was.
+        snaplen: maximum bytes per packet. Longer packets are cut, and their record has the original length.
         nanosecond: keep nanoseconds; otherwise time stamps are cut to microseconds.
     """
 

@@ -1,4 +1,4 @@
-"""Finding the packets in pcap and pcapng files, without keeping their bytes in memory."""
+"""An index of the packets in pcap and pcapng files, without their bytes in memory."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class _Found(NamedTuple):
 class _Interface:
     link_type: int
     snaplen: int
-    units: int  # of time in a second
+    units: int  # time units per second
     offset_seconds: int
 
     def nanoseconds(self, high: int, low: int) -> int:
@@ -46,19 +46,18 @@ class _Interface:
 
 
 class Recording:
-    """An index of a capture file: when each packet was, and where its bytes are.
+    """An index of a capture file: the time and position of each packet.
 
     Classic pcap (both byte orders, micro- and nanoseconds) and pcapng (section, interface, enhanced, simple
-    and obsolete packet blocks; others are skipped). A simple packet has no time stamp: it takes that of the
+    and obsolete packet blocks; others are skipped). A simple packet has no time stamp: it gets that of the
     packet before.
 
     Args:
-        path: the file. It stays mapped until `close`, and must not change while it is.
+        path: the file. It stays mapped until `close`, and must not change until then.
 
     Raises:
-        ConfigError: it cannot be read, is no capture file, is damaged or cut short, has no packets, or mixes
-        link
-            types.
+        ConfigError: it cannot be read, is not a capture file, is damaged or cut short, has no packets, or
+            mixes link types.
     """
 
     def __init__(self, path: Path) -> None:
@@ -92,7 +91,7 @@ class Recording:
         return self._bytes[offset : offset + self._lengths[number]]
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._bytes.close()
 
     def _index(self) -> int:

@@ -1,4 +1,4 @@
-"""Recorded packets, played again as if they happened now."""
+"""Recorded packets, replayed as if they happened now."""
 
 from __future__ import annotations
 
@@ -19,19 +19,18 @@ from edgecap.simulator.traffic.times import MILLISECOND, UNIX_EPOCH, nanoseconds
 class ReplayTraffic:
     """The packets of capture files, moved in time, spread over a city's servers by flow.
 
-    The files are merged by their own time stamps into one recording; what lay hours apart stays hours apart.
-    All packets of a conversation, both ways, come to the same server, the same one in every process.
+    The files are merged by their time stamps into one recording; gaps of hours remain. All packets of a
+    conversation, in both directions, go to the same server, in every process.
 
     Args:
         files: pcap or pcapng, of one link type. They are read in place, not loaded.
-        loop: begin anew when the recording ends, for ever; otherwise there is nothing before and after it.
-        epoch: aware; when the recording begins (for the first time). None: 1970 if it loops, so that any
-        window
-            has packets, and the time when it was recorded if it does not.
-        city: the city whose servers the packets come to; None: all of the map's.
+        loop: repeat the recording for ever; otherwise there is nothing before and after it.
+        epoch: aware; the (first) start of the recording. None: 1970 if it loops, so that any window has
+            packets, else its original time.
+        city: the city whose servers receive the packets; None: all servers of the map.
 
     Raises:
-        ConfigError: a file is missing, broken, empty or of another link type, or there is no such city.
+        ConfigError: a file is missing, broken, empty or of another link type, or the city does not exist.
     """
 
     def __init__(
@@ -66,7 +65,7 @@ class ReplayTraffic:
         return f"<ReplayTraffic {names} [{len(self._times)} packets{', looping' * self._loop}]>"
 
     def servers(self, colo: str) -> list[str]:
-        """The physical servers of a data centre (`ord02`) or of all of a city's (`ORD`); empty if unknown."""
+        """The physical servers of a data centre (`ord02`) or a city (`ORD`); empty if unknown."""
         return colos.servers(colo)
 
     def packets(self, start: datetime, end: datetime, *, colo: str | None = None) -> Iterator[Packet]:
@@ -79,7 +78,7 @@ class ReplayTraffic:
         return self._between(nanoseconds(start) - self._epoch, nanoseconds(end) - self._epoch, here)
 
     def close(self) -> None:
-        """Let go of the files."""
+        """Close the files."""
         for recording in self._recordings:
             recording.close()
 
@@ -95,7 +94,7 @@ class ReplayTraffic:
         return first.link_type
 
     def _merge(self) -> None:
-        """Put all packets in order of time: their times from the first one, and where to find each."""
+        """Sort all packets by time: their times from the first one, and their positions."""
         order = sorted(
             (time, source, number)
             for source, recording in enumerate(self._recordings)
@@ -112,7 +111,7 @@ class ReplayTraffic:
                 for _, source, number in order
             ),
         )
-        # A round ends one mean gap after the last packet, so that the first of the next is apart from it.
+        # A round ends one mean gap after the last packet, to separate it from the first of the next round.
         length = self._times[-1]
         self._round = length + max(length // len(order), MILLISECOND)
 

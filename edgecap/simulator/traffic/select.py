@@ -1,4 +1,4 @@
-"""What both kinds of capture do with packets: filter, sample, limit."""
+"""Select packets for both kinds of capture: filter, sample, limit."""
 
 from __future__ import annotations
 
@@ -15,12 +15,11 @@ _SAMPLED_BYTES = 64
 
 
 def compile_filter(wanted: Filter, link_type: int = ETHERNET) -> Callable[[bytes], bool]:
-    """A function that says if a frame has everything that `filter_v1` names.
+    """A function that tells whether a frame has all values in `filter_v1`.
 
-    All named fields must be equal. Addresses may be IPv4, IPv6 or networks, of the outermost IP header; a
-    port is TCP's or UDP's; the protocol is IPv4's, or what follows IPv6's last extension header. A packet
-    that lacks a named field (ports of ICMP, of later fragments, of ARP) does not match. An empty filter
-    matches every frame.
+    Addresses may be IPv4, IPv6 or networks, and are compared with the outermost IP header; a port is TCP's or
+    UDP's; the protocol is IPv4's, or the one after IPv6's last extension header. A packet without a named
+    field (ports of ICMP, of later fragments, of ARP) does not match. An empty filter matches every frame.
 
     Raises:
         InvalidRequest: an address is neither an address nor a network.
@@ -48,7 +47,7 @@ def matches(frame: bytes, wanted: Filter, link_type: int = ETHERNET) -> bool:
 def sample(packets: Iterable[Packet], one_in: int, seed: int = 1) -> Iterator[Packet]:
     """About one packet in `one_in`, chosen by a hash of time, server and first bytes.
 
-    The choice for a packet does not depend on the others, so that overlapping windows agree on it.
+    The choice is independent of other packets, so that overlapping windows agree.
     """
     if one_in <= 1:
         yield from packets
@@ -64,10 +63,9 @@ def sample(packets: Iterable[Packet], one_in: int, seed: int = 1) -> Iterator[Pa
 def take(
     packets: Iterable[Packet], packet_limit: int | None = None, byte_limit: int | None = None
 ) -> Iterator[Packet]:
-    """Packets until a limit is reached: none more than `packet_limit`, none beyond `byte_limit` frame bytes.
+    """Packets until a limit is reached: at most `packet_limit`, and at most `byte_limit` frame bytes.
 
-    It stops before the packet that would exceed the bytes, and asks for no packet after the last that it
-    gives.
+    It stops before the packet that would exceed the bytes, and reads no packet after its last.
     """
     size = 0
     if packet_limit is not None and packet_limit < 1:
@@ -108,7 +106,7 @@ def _network(field: str, text: str) -> Callable[[bytes], bool]:
         network = ip_network(text, strict=False)
     except ValueError:
         raise InvalidRequest(
-            f"{text!r} is no IP address", field=f"filter_v1.{field}", hint="give one such as 203.0.113.7"
+            f"{text!r} is not an IP address", field=f"filter_v1.{field}", hint="give one such as 203.0.113.7"
         ) from None
     first = network.network_address.packed
     if network.prefixlen == network.max_prefixlen:

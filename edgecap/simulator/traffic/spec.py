@@ -1,4 +1,4 @@
-"""Traffic named in a word, as on the command line."""
+"""Traffic by name, as on the command line."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from edgecap.simulator.traffic.synthetic import RATE, SyntheticTraffic
 def open_traffic(
     spec: str, *, seed: int = 1, rate: float = RATE, clock: Callable[[], datetime] | None = None
 ) -> Traffic:
-    """The traffic that `spec` names.
+    """Open the traffic that `spec` names.
 
     Its forms::
 
-        synthetic                   made up, from the seed, with an attack every five minutes
+        synthetic                   synthetic, from the seed, with an attack every five minutes
         synthetic:syn_flood,2026-11-23T06:31:00Z,90
                                     with this one attack instead: its kind, start and seconds
         replay:office.pcap,b.pcapng recorded, looped for ever
-        live:lo                     real, of an interface of this machine
+        live:lo                     live, from an interface of this machine
 
     Args:
         spec: one of these.
         seed: for `synthetic`.
         rate: for `synthetic`: ordinary packets a second at each server of the busy city.
-        clock: for `live`: the simulator's clock if it does not run as this machine's does.
+        clock: for `live`: the simulator's clock if it differs from this machine's.
 
     Raises:
-        ConfigError: it names nothing, or what it names cannot be opened.
+        ConfigError: the form is unknown, or the traffic cannot be opened.
     """
     kind, _, rest = spec.partition(":")
     if kind == "synthetic" and not rest:
@@ -47,12 +47,12 @@ def open_traffic(
     if kind == "live" and rest:
         return LiveTraffic(rest, clock=clock)
     raise ConfigError(
-        f"{spec!r} names no traffic", hint="give synthetic, replay:FILE[,FILE] or live:INTERFACE"
+        f"unknown traffic {spec!r}", hint="give synthetic, replay:FILE[,FILE] or live:INTERFACE"
     )
 
 
 def _attack(text: str) -> Attack:
-    """The attack that `kind,start,seconds` names."""
+    """Parse an attack from `kind,start,seconds`."""
     parts = text.split(",")
     try:
         kind, start, seconds = parts
@@ -63,7 +63,7 @@ def _attack(text: str) -> Attack:
     except (ValueError, OverflowError, InvalidRequest):
         pass
     raise ConfigError(
-        f"{text!r} names no attack",
+        f"{text!r} is not an attack",
         hint=f"give KIND,START,SECONDS, such as syn_flood,2026-11-23T06:31:00Z,90; "
         f"kinds are {', '.join(get_args(Kind))}",
     )

@@ -1,4 +1,4 @@
-"""Made-up traffic that looks like a customer's, for any time and without a memory."""
+"""Synthetic traffic that looks like a customer's, for any time, without state."""
 
 from __future__ import annotations
 
@@ -39,25 +39,23 @@ _TIME, _TIME_OF_PACKET = itemgetter(0), attrgetter("time_ns")
 class SyntheticTraffic:
     """Seeded traffic: a pure function of seed, time and server.
 
-    It is what Magic Transit sees: **only the way in**. Cloudflare announces the customer's prefix, so
-    packets for it arrive at the edge, while the customer's answers leave through its own uplink and never
-    pass here. A visit to the web site is therefore the client's half of it (SYN, ACK, request,
-    acknowledgements, uploads, FIN), and a download by one of the customer's machines is the remote server's
-    half (SYN-ACK, data of up to 1514 bytes, FIN).
+    It is Magic Transit's view: **inbound only**. Cloudflare announces the customer's prefix, so packets to it
+    arrive at the edge, while the customer's answers leave through its own uplink. A visit to the web site is
+    therefore only the client's half (SYN, ACK, request, acknowledgements, uploads, FIN), and a download by a
+    machine of the customer is only the remote server's half (SYN-ACK, data of up to 1514 bytes, FIN).
 
     The customer has 203.0.113.0/24 and 2001:db8:203::/48, a web server at .7 and ::7 (ports 80 and 443) and
-    a name server at .53 and ::53. The world outside is 198.51.100.0/24, 192.0.2.0/24 and 2001:db8:51::/48.
+    a name server at .53 and ::53. Outside hosts are in 198.51.100.0/24, 192.0.2.0/24 and 2001:db8:51::/48.
     All are documentation ranges.
 
-    Each second of each server is made from its own random numbers, so that a window of yesterday costs no
-    more than one of now, and overlapping windows agree. Nothing keeps a caller from asking for the future:
-    it is there already.
+    Each second of each server has its own random numbers, so that a window of yesterday costs no more than
+    one of now, and overlapping windows agree. The future can be read, too.
 
     Args:
-        seed: another seed, other packets.
-        rate: ordinary packets a second at each server of the busy city, ORD; elsewhere it is a third of it.
-        attacks: what happens besides; None stands for `timetable(epoch)`, an empty sequence for peace.
-        epoch: aware; where the timetable counts from.
+        seed: another seed gives other packets.
+        rate: ordinary packets a second at each server of the busy city, ORD; elsewhere a third of it.
+        attacks: the attacks; None means `timetable(epoch)`, an empty sequence none.
+        epoch: aware; the start of the timetable.
     """
 
     link_type = ETHERNET
@@ -74,7 +72,7 @@ class SyntheticTraffic:
         self._rate = rate
         self._attacks = timetable(epoch) if attacks is None else tuple(attacks)
         self._payloads = Payloads(seed)
-        # Going through time over all servers needs the last `LONGEST` seconds of each.
+        # Merging all servers in time order needs the last `LONGEST` seconds of each.
         self._made = lru_cache(maxsize=(LONGEST + 1) * len(colos.ALL_SERVERS))(self._make)
 
     def __repr__(self) -> str:
@@ -83,7 +81,7 @@ class SyntheticTraffic:
         )
 
     def servers(self, colo: str) -> list[str]:
-        """The physical servers of a data centre (`ord02`) or of all of a city's (`ORD`); empty if unknown."""
+        """The physical servers of a data centre (`ord02`) or a city (`ORD`); empty if unknown."""
         return colos.servers(colo)
 
     def packets(self, start: datetime, end: datetime, *, colo: str | None = None) -> Iterator[Packet]:
@@ -95,19 +93,19 @@ class SyntheticTraffic:
         return self._between(nanoseconds(start), nanoseconds(end), colos.servers(colo))
 
     def attacks(self, start: datetime, end: datetime) -> list[tuple[Attack, datetime, datetime]]:
-        """The attacks that touch `start <= t < end`, each with its begin and end (UTC), in order of time."""
+        """The attacks that overlap `start <= t < end`, each with its start and end (UTC), by time."""
         return occurrences(self._attacks, start, end)
 
     def end_attacks(self, now: datetime) -> datetime | None:
-        """Let the attacks that go on at `now` end with its second; they do not come again.
+        """End the attacks at `now` after the current second; they do not recur.
 
-        Windows that have passed stay as they were.
+        Past windows do not change.
 
         Args:
-            now: aware; no window that reaches beyond it has been asked for.
+            now: aware; no window after it has been read yet.
 
         Returns:
-            When they end, UTC; None if none goes on.
+            When they end, UTC; None if there are none.
 
         Raises:
             InvalidRequest: the time has no time zone.
@@ -118,7 +116,7 @@ class SyntheticTraffic:
         return end if ended else None
 
     def close(self) -> None:
-        """Forget what was made; it can be made again."""
+        """Drop the cache; the packets can be made again."""
         self._made.cache_clear()
 
     def _between(self, start: int, end: int, servers: list[str]) -> Iterator[Packet]:
@@ -135,7 +133,7 @@ class SyntheticTraffic:
             yield from packets
 
     def _make(self, server: str, second: int) -> tuple[list[Packet], ...]:
-        """All flows that begin at `server` in this second since 1970, by the second of their packets."""
+        """All flows that start at `server` in this second since 1970, by the second of their packets."""
         start = second * SECOND
         weight = _BUSY if colos.city(server) == _BUSY_CITY else _QUIET
         macs = b"\2\0\0\0\1" + bytes([colos.ALL_SERVERS.index(server)]) + b"\2\0\0\0\2\1"

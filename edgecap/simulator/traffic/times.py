@@ -1,4 +1,4 @@
-"""Moments as nanoseconds since 1970 UTC, without going through floats."""
+"""Times as nanoseconds since 1970 UTC, without floating-point rounding."""
 
 from __future__ import annotations
 

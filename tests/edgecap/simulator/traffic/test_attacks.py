@@ -95,10 +95,10 @@ def test_listed_bounds_are_where_the_packets_are(synthetic, some_day):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"duration": timedelta(0)}, "lasts no time"),
-        ({"every": timedelta(milliseconds=5)}, "begins anew before it has ended"),
-        ({"target": "2001:db8::1"}, "is no IPv4 address"),
-        ({"target": "nobody"}, "is no IPv4 address"),
+        ({"duration": timedelta(0)}, "needs a positive duration"),
+        ({"every": timedelta(milliseconds=5)}, "recurs before it ends"),
+        ({"target": "2001:db8::1"}, "is not an IPv4 address"),
+        ({"target": "nobody"}, "is not an IPv4 address"),
     ],
 )
 def test_an_impossible_attack_is_refused(changes, message, some_day):
