@@ -68,7 +68,7 @@ class StandIns:
 
 
 @pytest.mark.parametrize("outcome", [ASKED, OVER, NOTHING])
-async def test_what_is_certain_is_asked_once(outcome):
+async def test_a_certain_outcome_ends_the_attempts(outcome):
     world = StandIns(outcome)
     for _ in range(3):
         await world.canceller.once()
@@ -167,7 +167,7 @@ async def test_a_capture_that_cloudflare_does_not_know_may_be_too_new():
     assert len(world.told) == 1
 
 
-async def test_a_fault_of_ours_is_said_once_and_ends_some_day(caplog):
+async def test_an_internal_error_is_logged_once_and_given_up_later(caplog):
     world = StandIns(ValueError("a fault"))
     await world.canceller.once()
     await world.canceller.settled()
@@ -222,7 +222,7 @@ async def test_a_run_that_still_ends_may_begin_its_intent_yet():
     await world.canceller.settled()
 
 
-async def test_one_that_cannot_be_stopped_does_not_hold_up_another():
+async def test_a_capture_that_cannot_be_stopped_delays_no_other():
     other = Cancelled("other", "intent 2")
     world = StandIns(ServerFailure("503"), runs=[RUN])
     await world.canceller.once()

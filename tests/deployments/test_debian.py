@@ -41,7 +41,7 @@ def machine(tmp_path):
 @pytest.mark.parametrize(
     "sudo", [None, "exit 1"], ids=["no sudo", "sudo wants a password, and there is no terminal"]
 )
-def test_without_the_right_it_says_what_to_run_as_root(machine, sudo):
+def test_without_sudo_it_prints_the_command_for_root(machine, sudo):
     done, calls = machine(sudo=sudo)
     assert done.returncode == 1
     assert done.stderr == f"setup: a C compiler is missing, and sudo is not allowed here. {AS_ROOT}\n"
@@ -55,20 +55,20 @@ def test_root_installs_it(machine):
     assert calls[-1] == "apt-get install -y -qq --no-install-recommends gcc libc6-dev"
 
 
-def test_a_user_who_may_use_sudo_does_so(machine):
+def test_a_user_with_sudo_uses_it(machine):
     done, calls = machine(sudo='[ "$1" != -n ] || exit 0; exec "$@"', env='shift; exec "$@"')
     assert (done.returncode, done.stdout) == (0, "setup: installing a C compiler from Debian\n")
     assert "sudo apt-get update -qq" in calls
     assert calls[-1] == "apt-get install -y -qq --no-install-recommends gcc libc6-dev"
 
 
-def test_what_apt_cannot_do_is_told_with_the_command(machine):
+def test_an_apt_failure_is_reported_with_the_command(machine):
     done, _ = machine(user=0, **{"apt-get": "exit 100"})
     assert done.returncode == 1
     assert done.stderr == f"setup: a C compiler could not be installed. {AS_ROOT}\n"
 
 
-def test_where_there_is_no_apt_the_packages_are_named(machine):
+def test_without_apt_the_packages_are_named(machine):
     done, _ = machine(user=0, **{"apt-get": None})
     assert done.returncode == 1
     assert "this is no Debian. Install what Debian calls: gcc libc6-dev;" in done.stderr

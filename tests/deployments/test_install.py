@@ -43,7 +43,7 @@ global.trusted-host='a.example\\nb.example'
     }
 
 
-def test_uv_is_told_what_pip_knows(tmp_path):
+def test_uv_gets_the_settings_of_pip(tmp_path):
     pip = {
         "index-url": "https://one.example/simple",
         "extra-index-url": "https://two.example/simple\nhttps://three.example/simple",
@@ -66,7 +66,7 @@ def test_uv_is_told_what_pip_knows(tmp_path):
     }
 
 
-def test_what_is_set_for_uv_itself_stands():
+def test_settings_of_uv_itself_are_kept():
     pip = {"index-url": "https://one.example/simple", "cert": "/pip.pem"}
     given = {"UV_DEFAULT_INDEX": "https://mine.example/simple", "SSL_CERT_FILE": "/other.pem"}
     assert uv_environment(pip, given) == {"SSL_CERT_FILE": "/pip.pem"}

@@ -26,7 +26,7 @@ def request_of(name):
 
 
 @pytest.mark.parametrize("name", CAPTURES)
-def test_what_they_ask_for_is_valid(name):
+def test_every_deployment_s_request_is_valid(name):
     check_request(request_of(name), Bounds(), now=datetime.now(UTC))
     assert capture.validate_parameters(CAPTURES[name]["parameters"])["request"] == request_of(name)
 

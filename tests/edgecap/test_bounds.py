@@ -127,7 +127,7 @@ def test_the_bound_is_per_file_with_room_to_spare():
     assert largest_file(1_000_000_000) == 2_000_000_000
 
 
-async def test_what_would_leave_no_room_on_the_disk_is_not_begun(bucket, small_disk):
+async def test_a_fetch_that_would_fill_the_disk_does_not_start(bucket, small_disk):
     bucket.put(f"s1/pcap_{CAPTURE.id}.pcap", bytes(1_000_000))
     archive = open_store(StoreLocation(uri=f"file:{small_disk}"))
     with pytest.raises(StoreFull, match=r"bytes are free, 1,000,000 are needed, and 52,4\d\d must stay free"):

@@ -55,11 +55,11 @@ def test_hides_a_url_s_password_even_with_an_at_sign(password):
         "write to noc@example.net; see https://example.net/a",
     ],
 )
-def test_leaves_what_is_no_secret(text):
+def test_leaves_text_without_secrets_alone(text):
     assert redact(text) == text
 
 
-def test_what_follows_a_secret_stays_readable():
+def test_text_after_a_secret_stays_readable():
     shown = redact("r2://b?access-key-id=AK&secret-access-key=SK&account-id=1 (GET /pcaps)")
     assert shown == "r2://b?access-key-id=***&secret-access-key=***&account-id=1 (GET /pcaps)"
 

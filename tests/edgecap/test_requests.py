@@ -83,7 +83,7 @@ class TestBounds:
         check(make(1))
         check(make(most))
 
-    def test_beyond_them_the_field_is_named_with_what_it_may_be(self, field, most, make):
+    def test_outside_the_bounds_the_field_is_named_with_its_range(self, field, most, make):
         @given(value=st.integers(max_value=0) | st.integers(min_value=most + 1))
         def out_of_bounds(value):
             with pytest.raises(InvalidRequest, match=f"{field} {value} is out of bounds") as caught:
@@ -123,7 +123,7 @@ def test_accepts_a_data_centre_and_a_city(colo):
 @pytest.mark.parametrize(
     "colo", ["", "or", "ordd", "ord1", "ord1234", "02ord", "ORD ", "ORD\n", "ord\u0660\u0662", "*"]
 )
-def test_refuses_what_is_no_data_centre(colo):
+def test_refuses_an_unknown_data_centre(colo):
     with pytest.raises(InvalidRequest) as caught:
         check(FullRequest(colo=colo))
     assert caught.value.field == "colo_name"
@@ -263,7 +263,7 @@ class TestExpression:
             check(make(filter=Filter(protocol=6), expression=expression))
         assert caught.value.field == field
 
-    def test_a_wrong_field_is_told_before_what_it_contradicts(self, make):
+    def test_a_wrong_field_is_reported_before_a_contradiction(self, make):
         with pytest.raises(InvalidRequest, match="is not an IP address"):
             check(make(filter=Filter(source_address="nowhere"), expression="src host 10.0.0.1"))
 

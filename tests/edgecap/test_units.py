@@ -60,11 +60,11 @@ def test_a_share_is_never_nothing_or_all_if_it_is_not(share, shown):
         (3 * 86_400 + 4 * 3_600, "3 d 4 h"),
     ],
 )
-def test_durations_are_said_in_two_units_at_most(seconds, shown):
+def test_durations_have_at_most_two_units(seconds, shown):
     assert duration(seconds) == shown
 
 
-def test_times_are_utc_whatever_the_zone_they_come_in():
+def test_times_from_any_zone_are_shown_in_utc():
     elsewhere = MOMENT.astimezone(timezone(timedelta(hours=9)))
     assert stamp(elsewhere) == "2026-11-23 06:34:06 UTC"
     assert clock(elsewhere, step=0.1) == "06:34:06.25"

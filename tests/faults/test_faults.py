@@ -70,7 +70,7 @@ def test_a_resumed_matrix_plays_only_new_and_changed_cases(tmp_path):
     assert read_results(tmp_path / "none", [first]) == {}
 
 
-def test_what_is_done_to_a_case_is_part_of_its_definition():
+def test_a_case_s_drive_is_part_of_its_definition():
     case = matrix(SEED)[0]
 
     def one(stage, seconds):

@@ -136,7 +136,7 @@ def two_runs(evidence, events, *, kind="simple"):
     )
 
 
-def test_nothing_is_found_where_all_is_well(good):
+def test_a_good_case_has_no_violation(good):
     assert judge(good) == []
     assert outcome_of(good.runs[0], good) == "archived"
 
@@ -184,7 +184,7 @@ def test_a_refused_request_unless_a_person_or_the_fault_explains_it(good):
     assert judge(replace(good, events=[*good.events, fault])) == []
 
 
-def test_an_accepted_capture_that_nobody_kept_or_gave_a_reason_for(good):
+def test_an_accepted_capture_without_an_entry_or_a_reason(good):
     bare = replace(good, archive=intent(CAPTURE))
     assert any("neither archived nor failed" in found for found in judge(bare))
     # A reason without the name of an error, or a run that failed for an intent of another run, is none.
@@ -209,7 +209,7 @@ def test_two_entries_of_one_capture(good):
     assert any("has 2 entries" in found for found in judge(replace(good, archive=twice)))
 
 
-def test_packets_that_are_not_those_that_were_delivered(good):
+def test_packets_that_differ_from_the_delivered_ones(good):
     other = replace(good, archive=entry(CAPTURE, {"raw/all.pcap": pcap(3, b"\1")}))
     found = judge(other)
     assert any("lacks 1 of 1 delivered files" in each for each in found)
@@ -291,14 +291,14 @@ def test_how_a_run_ended_in_words(good, types, archive, words):
     assert outcome_of(RunSeen(RUN, history(*types)), replace(good, archive=archive)) == words
 
 
-def test_a_colleagues_capture_that_was_taken_for_ours(good):
+def test_a_colleague_s_capture_that_was_adopted(good):
     theirs = replace(good, events=simple(0, CAPTURE, caller="a person"))
     found = judge(theirs)
     assert any("was taken for ours" in each for each in found)
     assert any("keeps a capture that we never asked for" in each for each in found)
 
 
-def test_a_capture_of_ours_that_is_not_what_its_intent_asks_for(good):
+def test_a_capture_that_differs_from_its_intent(good):
     other = {**good.archive, **intent(CAPTURE, body={"type": "simple", "time_limit": 99})}
     assert any("is not what its intent asks for" in found for found in judge(replace(good, archive=other)))
     # A full capture's destination is not journalled, and no difference.

@@ -56,7 +56,7 @@ def run_deployer(api_url, file, *options):
     return done.stdout.splitlines()
 
 
-def test_what_a_person_set_stands_and_what_the_file_says_anew_arrives(prefect_server, tmp_path):
+def test_ui_changes_stay_and_changes_of_the_file_are_deployed(prefect_server, tmp_path):
     """Restarting `edgecap up` undid what people had set."""
     api_url, tag = prefect_server.api_url, uuid4().hex[:8]
     config = {

@@ -99,7 +99,7 @@ async def test_first_runs_of_an_account_make_its_lane_at_the_same_time(prefect_s
     assert sorted(order) == [0, 1, 2]
 
 
-async def test_an_alert_goes_before_what_waited_longer(world, store):
+async def test_an_alert_goes_before_runs_that_waited_longer(world, store):
     # Five minutes of the edge's are ten seconds here. Its clock stands until both are in line, but not before
     # the first capture is over: its run would ask for it thirty times a second, and all would get HTTP 429.
     world.write(timing={**world.tables["timing"], "simple_spacing": 300})
@@ -150,7 +150,7 @@ async def test_a_waiter_that_is_cancelled_ends_at_once(sleeper, prefect_server):
     assert await queue.others("") == []
 
 
-async def test_who_sleeps_past_its_turn_is_called(sleeper):
+async def test_a_run_that_sleeps_past_its_turn_is_woken(sleeper):
     client, queue, run = sleeper
     now = datetime.now(UTC)
     await queue.call_next(at=now, patience=HOUR)
@@ -160,7 +160,7 @@ async def test_who_sleeps_past_its_turn_is_called(sleeper):
     assert woken.state_details.scheduled_time <= datetime.now(UTC)
 
 
-async def test_who_may_be_starting_already_is_left_alone(sleeper):
+async def test_a_run_that_may_be_starting_is_left_alone(sleeper):
     client, queue, run = sleeper
     soon = datetime.now(UTC) + timedelta(seconds=12)
     await reschedule(client, run.id, Waiting(WAITING_FOR_LANE, soon, "busy"))

@@ -59,7 +59,7 @@ async def test_every_capture_of_a_missed_hour_has_its_scheduled_window(world, st
     assert not world.posts("refused")
 
 
-async def test_what_is_more_than_a_day_old_fails_and_says_so(world, scheduled):
+async def test_a_window_more_than_a_day_old_fails_and_says_so(world, scheduled):
     state = await scheduled(datetime.now(UTC) - timedelta(hours=24, minutes=1), SimpleRequest())
     with pytest.raises(WindowTooOld, match="more than 24 hours old"):
         await state.aresult()

@@ -182,7 +182,7 @@ async def test_a_run_that_waits_for_the_archive_fetches_nothing_again(world, sto
     assert downloads(world) == before > 0
 
 
-async def test_a_late_full_capture_that_nobody_wants_late_waits_no_longer(world, on_a_worker):
+async def test_an_unwanted_late_full_capture_ends_its_wait(world, on_a_worker):
     await register_bucket()
     down(world)
     scheduled = datetime.now(UTC) - timedelta(hours=1)

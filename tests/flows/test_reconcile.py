@@ -149,7 +149,7 @@ async def looking_again(since, until, deadline):
     return await look_again(since=since, until=until, deadline=deadline, wanted=never)
 
 
-async def test_looking_again_ends_at_its_deadline_whatever_goes_on_ending(prefect_server):
+async def test_looking_again_ends_at_its_deadline_despite_new_crashes(prefect_server):
     """A run that crashes every few seconds would else keep one `reconcile` at work for ever."""
     began = datetime.now(UTC)
     hour = timedelta(hours=1)
@@ -262,7 +262,7 @@ async def test_a_briefly_busy_prefect_server_does_not_end_reconcile(world, prefe
                 assert (await client.read_flow_run(run)).labels[LOOKING]
 
 
-async def test_a_completed_run_stays_completed_whoever_wants_it_again(world):
+async def test_a_completed_run_stays_completed(world):
     state = await capture(SimpleRequest(time_limit=5), return_state=True)
     assert state.is_completed()
     async with get_client() as client:
@@ -272,7 +272,7 @@ async def test_a_completed_run_stays_completed_whoever_wants_it_again(world):
         assert (await client.read_flow_run(run_id)).state.is_completed()
 
 
-async def test_what_a_dead_run_left_behind_is_brought_in_and_reported(world, store, prefect_server):
+async def test_a_dead_run_s_capture_is_brought_in_and_reported(world, store, prefect_server):
     """Killed between the acceptance and its journalling, by somebody who started it from a terminal."""
     settings = load_settings()
     async with Client(settings.account()) as client:

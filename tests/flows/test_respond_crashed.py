@@ -78,7 +78,7 @@ async def begin(flow, parameters):
         return await client.read_flow_run(run.id)
 
 
-async def test_an_incident_whose_run_crashed_is_seen_through_by_its_next_life(away, world, store):
+async def test_a_crashed_incident_run_is_finished_by_its_next_process(away, world, store):
     """What the first life started is not started again, and what comes of it is in the incident."""
     world.write(incidents={"close_after": 1})
     incident, given = derive(uuid4().hex), alert()

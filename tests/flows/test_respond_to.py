@@ -49,7 +49,7 @@ async def test_start_and_end_of_an_attack_make_one_run_of_respond_each(deployed,
     assert not world.posts()
 
 
-async def test_what_is_not_understood_fails_in_one_line(deployed, world, store):
+async def test_an_alert_that_is_not_understood_fails_in_one_line(deployed, world, store):
     state = await respond_to("cloudflare", "[]", return_state=True)
     assert state.is_failed()
     assert "the body is a list, not a JSON object" in state.message

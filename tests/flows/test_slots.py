@@ -60,7 +60,7 @@ async def test_a_slot_without_a_named_holder_is_freed_once(taken):
         assert await slots(taken) == 1
 
 
-def test_edgecap_lanes_shows_one_that_nobody_holds(taken, prefect_server, tmp_path, capsys):
+def test_edgecap_lanes_shows_an_abandoned_slot(taken, prefect_server, tmp_path, capsys):
     def look(after, address=prefect_server.api_url, name=taken):
         with patch.dict(os.environ, PREFECT_API_URL=prefect_server.api_url):  # it says more to Prefect there
             return abandoned_slot(address, name, home=tmp_path, after=after)
@@ -86,7 +86,7 @@ def test_edgecap_lanes_shows_one_that_nobody_holds(taken, prefect_server, tmp_pa
     assert look(AT_ONCE, address="") == ""
 
 
-async def test_that_of_a_process_that_is_gone_is_freed(taken):
+async def test_the_slot_of_a_dead_process_is_freed(taken):
     mark = this_process()
     await held_by(
         taken, uuid4(), f"{mark.machine}:{mark.pid}:{mark.started - 1}"
@@ -95,7 +95,7 @@ async def test_that_of_a_process_that_is_gone_is_freed(taken):
     assert await slots(taken) == 0
 
 
-async def test_that_of_a_finished_run_is_freed_although_its_process_lives_on(taken):
+async def test_the_slot_of_a_finished_run_is_freed_while_its_process_lives(taken):
     """The warm process lives for days, and its run could not give the slot back."""
     mark = str(this_process())
     await held_by(taken, await run_in(StateType.RUNNING), mark)
@@ -104,7 +104,7 @@ async def test_that_of_a_finished_run_is_freed_although_its_process_lives_on(tak
     assert "has ended" in await free_if_abandoned(taken, after=AT_ONCE)
 
 
-async def test_that_of_a_living_holder_is_left_alone_until_it_leaves(taken):
+async def test_the_slot_of_a_living_holder_is_left_alone(taken):
     run_id = str(uuid4())
     await record_slot_holder(taken, run_id)
     assert await free_if_abandoned(taken, after=AT_ONCE) == ""

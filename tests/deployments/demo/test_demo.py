@@ -43,7 +43,7 @@ def test_a_run_without_a_state_is_not_over():
         ("before", "Nothing stands out: 786 packets, 100 % tcp.", True),
     ],
 )
-def test_a_verdict_that_does_not_show_what_happened_is_told(phase, verdict, right):
+def test_a_verdict_that_misses_the_attack_is_reported(phase, verdict, right):
     assert (Attack().contradicted(phase, verdict) == "") == right
 
 
@@ -56,7 +56,7 @@ def test_the_attack_has_begun_and_does_not_end_by_itself():
         assert (attack.kind, attack.target) == ("syn_flood", "203.0.113.7")
 
 
-def test_what_is_waited_for_is_the_state_and_its_message():
+def test_a_waiting_run_shows_its_state_and_message():
     run = Watched("full", state="WaitingForLane", message="Waiting for the full lane:\n  one is running")
     assert why_waiting(run) == "WaitingForLane: Waiting for the full lane: one is running"
     assert why_waiting(Watched("full")) == "Waiting for its time"

@@ -11,7 +11,7 @@ from deployments.demo.object_store import REGION, ObjectStore
 
 
 @pytest.mark.skipif(not shutil.which("prlimit"), reason="util-linux's prlimit is not installed")
-def test_what_exceeds_its_memory_is_refused_and_the_rest_stays(tmp_path):
+def test_an_object_that_exceeds_the_memory_is_refused_and_others_stay(tmp_path):
     """A capture that nobody stopped once filled the memory of the whole machine."""
     with ObjectStore(tmp_path, memory=400 << 20) as server:
         bucket = server.make_bucket("bucket")

@@ -38,7 +38,7 @@ async def test_both_readers_see_the_same_in_it(file):
         assert len(declared.automations()) == len(config.get("triggers", []))
 
 
-async def test_what_the_schedules_of_ours_mean():
+async def test_the_project_s_schedules_have_the_expected_times():
     found = {declared.key: declared for declared in await read_declared(ROOT / "prefect.yaml")}
     assert {"capture/alert", "respond/alert", "register-bucket/once"} <= set(found)
     nightly = found["capture/full-nightly"].schedules["nightly"]
@@ -64,7 +64,7 @@ GOOD = {"name": "mine", "entrypoint": "flows/capture.py:capture", "work_pool": {
         ({**GOOD, "triggers": [{"type": "event", "posture": "Sitting"}]}, "posture"),
     ],
 )
-async def test_what_is_wrong_is_named_with_its_deployment(tmp_path, config, said):
+async def test_an_error_names_its_deployment(tmp_path, config, said):
     file = tmp_path / "prefect.yaml"
     file.write_text(yaml.safe_dump({"deployments": [config]}))
     with pytest.raises(SetupError, match=said) as caught:

@@ -22,7 +22,7 @@ RECORD = record_of(THEN)
 EXISTING = Existing("an id", {"hourly": "its id"})
 
 
-def test_one_that_is_not_there_is_made():
+def test_a_missing_deployment_is_made():
     assert changes(THEN, None, None) == Changes(create=True)
     assert changes(THEN, None, RECORD) == Changes(create=True), "somebody deleted it"
 
@@ -86,13 +86,13 @@ def test_new_triggers_are_made_anew():
 
 
 @pytest.mark.parametrize("paused", [True, False])
-def test_the_file_pauses_only_if_it_says_so_anew(paused):
+def test_the_file_pauses_a_deployment_only_if_its_pause_is_new(paused):
     now = declared(*THEN.schedules.values(), triggers=THEN.triggers, paused=paused)
     assert changes(now, EXISTING, RECORD) == Changes(fields={"paused": paused})
     assert not changes(now, EXISTING, record_of(now))
 
 
-def test_if_nobody_remembers_all_arrives_but_what_switches_things_on_and_off():
+def test_without_a_record_everything_but_switches_is_deployed():
     now = declared(schedule(), schedule("nightly"), triggers=THEN.triggers, paused=False)
     assert changes(now, EXISTING, None) == Changes(
         fields=THEN.fields,
@@ -102,7 +102,7 @@ def test_if_nobody_remembers_all_arrives_but_what_switches_things_on_and_off():
     )
 
 
-def test_a_reset_undoes_what_a_person_set():
+def test_a_reset_undoes_changes_made_in_the_ui():
     by_hand = Existing("an id", {"hourly": "its id", "mine": "another id"}, ("a third",))
     assert changes(THEN, by_hand, RECORD, reset=True) == Changes(
         fields={"paused": False, **THEN.fields},

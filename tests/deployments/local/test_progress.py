@@ -29,7 +29,7 @@ class Watched:
         return True
 
 
-def test_one_that_writes_to_its_log_is_waited_for():
+def test_a_program_that_writes_to_its_log_is_waited_for():
     assert Watched().lasts(1000, lines=1)
 
 
@@ -37,17 +37,17 @@ def test_a_program_that_uses_a_tenth_of_a_processor_is_waited_for():
     assert Watched().lasts(1000, load=0.1)
 
 
-def test_one_that_stands_still_is_not():
+def test_a_program_that_does_nothing_is_not_waited_for():
     watched = Watched()
     assert watched.lasts(89)
     assert not watched.lasts(2)
 
 
-def test_one_that_only_idles_is_not():
+def test_a_program_that_only_idles_is_not_waited_for():
     assert not Watched().lasts(91, load=0.02)
 
 
-def test_nothing_is_waited_for_without_end():
+def test_no_program_is_waited_for_without_end():
     assert not Watched().lasts(90 * (LONGEST + 2), lines=1)
 
 

@@ -55,7 +55,7 @@ def test_no_archive(make):
         make(archives={}).check()
 
 
-def test_an_archive_whose_place_depends_on_where_a_program_runs(make, tmp_path):
+def test_a_relative_archive_path_is_refused(make, tmp_path):
     with pytest.raises(ConfigError, match=f"write file:{tmp_path}/archive"):
         make(archives={"default": StoreLocation(uri="file:archive")}).check()
 
@@ -66,7 +66,7 @@ def test_an_archive_that_cannot_be_written(make, tmp_path):
         make(archives={"default": StoreLocation(uri=f"file:{tmp_path / 'file'}")}).check()
 
 
-def test_one_that_runs_already(make, tmp_path):
+def test_a_second_up_in_the_same_folder_is_refused(make, tmp_path):
     (tmp_path / "home").mkdir()
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
@@ -77,7 +77,7 @@ def test_one_that_runs_already(make, tmp_path):
     make().check()  # what is left of one that was killed stands in nobody's way
 
 
-def test_a_port_that_is_taken_is_told_before_anything_is_started(make, tmp_path):
+def test_a_taken_port_is_reported_before_anything_starts(make, tmp_path):
     """The receiver's, too, which is started last."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
@@ -93,7 +93,7 @@ def test_a_port_that_is_taken_is_told_before_anything_is_started(make, tmp_path)
     assert not (tmp_path / "home").exists()
 
 
-def test_what_an_earlier_one_left_at_the_port_is_no_hindrance():
+def test_connections_left_by_an_earlier_server_do_not_block_the_port():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         with socket.create_connection(("127.0.0.1", port)), listener.accept()[0]:
@@ -101,7 +101,7 @@ def test_what_an_earlier_one_left_at_the_port_is_no_hindrance():
     check_port(port, hint="")
 
 
-def test_a_full_disk_is_told_as_such(make, small_disk):
+def test_a_full_disk_is_named_as_the_cause(make, small_disk):
     with pytest.raises(SetupError, match=r"the disk is full: 1 MB are free.*make room"):
         make(home=small_disk / "home").check()
 

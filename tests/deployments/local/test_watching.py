@@ -46,7 +46,7 @@ def wait_for_the_end(program):
         time.sleep(0.01)
 
 
-def test_what_runs_is_left_alone(make, clock):
+def test_a_running_program_is_left_alone(make, clock):
     said = []
     program = make("sleeper", SLEEPER)
     pid = program.pid
@@ -57,7 +57,7 @@ def test_what_runs_is_left_alone(make, clock):
     assert (program.pid, said) == (pid, [])
 
 
-def test_what_was_killed_is_started_again_after_a_pause(make, clock):
+def test_a_killed_program_is_restarted_after_a_pause(make, clock):
     said = []
     program = make("sleeper", SLEEPER)
     watch = Watch([program], said.append, clock=clock)

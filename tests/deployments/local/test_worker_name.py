@@ -101,12 +101,12 @@ def test_a_worker_that_gives_another_sign_of_life_keeps_its_name(pool):
     assert pool.now - START == timedelta(seconds=30)
 
 
-def test_one_that_was_killed_a_moment_ago_gives_none_and_is_followed(pool):
+def test_a_worker_just_killed_gives_no_sign_and_is_replaced(pool):
     assert len(pool.check()) == 1
     assert pool.now - START == timedelta(seconds=60)
 
 
-def test_nobody_waits_for_a_name_that_is_free(pool):
+def test_a_free_name_is_taken_without_waiting(pool):
     assert pool.check("another") == []
     pool.status = "OFFLINE"
     assert pool.check() == []

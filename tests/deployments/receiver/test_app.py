@@ -64,7 +64,7 @@ def log():
     root.setLevel(level)
 
 
-def test_an_alert_is_answered_202_and_in_the_book(address, inbox):
+def test_an_alert_is_answered_202_once_it_is_in_the_inbox(address, inbox):
     answer = http.post(f"{address}/alerts/cloudflare", json=attack(1), headers=KNOWN)
     assert answer.status_code == 202
     (kept,) = inbox.pending()
@@ -103,13 +103,13 @@ def test_a_source_that_is_open_takes_anybodys(address, inbox):
 
 
 @pytest.mark.parametrize("headers", [{}, {"cf-webhook-auth": ""}, {"cf-webhook-auth": SECRET + "x"}])
-def test_who_does_not_know_the_secret_hears_nothing_else(address, inbox, headers):
+def test_a_request_without_the_secret_gets_only_401(address, inbox, headers):
     answer = http.post(f"{address}/alerts/cloudflare", json=attack(1), headers=headers)
     assert (answer.status_code, answer.json()) == (401, {"error": "unauthorized"})
     assert inbox.counts().pending == 0
 
 
-def test_who_does_not_know_the_secret_fills_neither_log_nor_disk(address, inbox, log, tmp_path):
+def test_requests_without_the_secret_fill_neither_log_nor_disk(address, inbox, log, tmp_path):
     def size():
         return sum(path.stat().st_size for path in (tmp_path / "alerts").iterdir())
 
@@ -146,7 +146,7 @@ def test_no_secret_and_no_body_is_in_the_log_or_the_metrics(address, log, metric
     assert "hush" not in said
 
 
-def test_what_is_no_json_is_said_where_and_not_kept(address, inbox):
+def test_a_body_that_is_not_json_is_refused_with_the_position(address, inbox):
     answer = http.post(f"{address}/alerts/cloudflare", content=b'{"a": 1,\n "b": }', headers=KNOWN)
     assert answer.status_code == 400
     assert "line 2 column 7" in answer.json()["error"]
@@ -250,7 +250,7 @@ def test_trying_a_webhook_is_answered_200_and_nothing_comes_of_it(address, inbox
     assert inbox.counts().pending == 0
 
 
-def test_what_is_large_is_no_ping_whatever_it_looks_like(address, inbox):
+def test_a_large_body_is_never_a_ping(address, inbox):
     answer = http.post(f"{address}/alerts/cloudflare", json={"text": "x" * PING}, headers=KNOWN)
     assert answer.status_code == 202
     assert inbox.counts().pending == 1
@@ -275,7 +275,7 @@ def test_nothing_is_answered_before_it_is_on_disk(make):
 
 
 @pytest.mark.parametrize("error", [StoreFull("no space is left"), RuntimeError("hush-hush"), KeyError("x")])
-def test_what_could_not_be_kept_is_never_answered_2xx(make, log, error):
+def test_an_alert_that_could_not_be_kept_is_never_answered_2xx(make, log, error):
     """And as soon as it can be kept again, it is."""
     broken = True
 
@@ -301,7 +301,7 @@ def test_a_disk_that_is_nearly_full_takes_no_more(make, inbox):
     assert inbox.counts().pending == 0
 
 
-def test_what_arrives_during_a_commit_shares_the_next_one(make, inbox):
+def test_alerts_that_arrive_during_a_commit_share_the_next_one(make, inbox):
     """Forty at once make few commits, and each gets the id under which it is in the inbox."""
     sizes = []
     first = threading.Event()
@@ -351,7 +351,7 @@ def test_ready_says_how_it_is(make):
         assert (answer.status_code, answer.json()["trouble"]) == (503, "the disk is full")
 
 
-def test_who_goes_away_harms_nobody(address, inbox):
+def test_a_client_that_disconnects_harms_no_other(address, inbox):
     port = int(address.rpartition(":")[2])
     with socket.create_connection(("127.0.0.1", port)) as line:
         line.sendall(b"POST /alerts/generic HTTP/1.1\r\nhost: x\r\ncontent-length: 99\r\n\r\n{")

@@ -110,7 +110,7 @@ def test_an_incident_that_is_silent_for_days_is_left_alone(make, inbox, store, c
     assert objects(store) == []
 
 
-def test_an_archive_that_is_away_is_said_once_and_tried_again(inbox, store, clock, caplog, tmp_path):
+def test_an_unreachable_archive_is_reported_once_and_retried(inbox, store, clock, caplog, tmp_path):
     class Away(FolderStore):
         away = True
 

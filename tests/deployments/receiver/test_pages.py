@@ -69,7 +69,7 @@ def address(serve, store, inbox):
     pages.close()
 
 
-def test_who_knows_the_token_gets_the_page(address, store):
+def test_a_request_with_the_token_gets_the_page(address, store):
     keep_summary(store, flood())
     for headers in (BEARER, basic(TOKEN), basic(TOKEN, user="")):
         answer = http.get(f"{address}/captures/{FLOOD}", headers=headers)
@@ -77,7 +77,7 @@ def test_who_knows_the_token_gets_the_page(address, store):
         assert f"<h1>{flood().verdict}</h1>" in answer.text
 
 
-def test_it_may_not_be_kept_framed_guessed_or_told_to_others(address, store):
+def test_headers_forbid_caching_framing_sniffing_and_referrers(address, store):
     keep_summary(store, flood())
     head = http.get(f"{address}/captures/{FLOOD[:6]}", headers=BEARER).headers
     assert head["content-type"] == "text/html; charset=utf-8"
@@ -107,7 +107,7 @@ def test_it_may_not_be_kept_framed_guessed_or_told_to_others(address, store):
         basic("anybody", user=TOKEN),
     ],
 )
-def test_who_does_not_know_it_is_asked_for_it_and_learns_nothing(address, store, headers):
+def test_a_request_without_the_token_is_asked_for_it(address, store, headers):
     keep_summary(store, flood())
     for path in (f"/captures/{FLOOD}", "/captures/none", f"/incidents/{ID}"):
         answer = http.get(address + path, headers=headers)
@@ -133,7 +133,7 @@ def test_without_a_token_there_is_nothing_there(serve, store):
             assert "www-authenticate" not in answer.headers
 
 
-def test_an_empty_token_lets_nobody_in():
+def test_an_empty_token_admits_no_request():
     with pytest.raises(ValueError, match="nobody may read"):
         ReportPages("", lambda: None)
 
@@ -177,7 +177,7 @@ def test_only_reading_is_possible(address, store, folder):
     assert sorted(path for path in folder.rglob("*")) == before
 
 
-def test_an_entry_that_cannot_be_read_is_said_without_its_place(address, store, folder):
+def test_an_unreadable_entry_is_reported_without_its_location(address, store, folder):
     damage_manifest(folder, keep_summary(store, flood()))
     answer = http.get(f"{address}/captures/{FLOOD}", headers=BEARER)
     assert answer.status_code == 500

@@ -70,7 +70,7 @@ def test_alerts_left_by_the_last_process_are_settled_first_in_order(make, inbox)
     assert len(told) == 2
 
 
-def test_what_arrives_is_settled_when_it_is_woken(make, inbox):
+def test_an_arriving_alert_is_settled_after_a_wake_up(make, inbox):
     settler = make()
     keep(inbox, attack(1), attack(1))
     settler.loop.wake()
@@ -78,7 +78,7 @@ def test_what_arrives_is_settled_when_it_is_woken(make, inbox):
     assert [each.outcome for each in inbox.alerts()] == [Outcome.REPEATED, Outcome.OPENED]
 
 
-def test_an_alert_that_is_not_understood_is_put_aside_with_the_reason(make, inbox):
+def test_an_alert_that_is_not_understood_is_quarantined_with_the_reason(make, inbox):
     keep(inbox, b"[]", attack(1))
     make()
     until(lambda: inbox.counts().pending == 0)
@@ -101,7 +101,7 @@ def test_an_alert_that_breaks_its_parser_holds_up_no_other(make, inbox):
     assert len(inbox.orders()) == 1
 
 
-def test_a_full_disk_puts_nothing_aside(make, inbox):
+def test_a_full_disk_quarantines_nothing(make, inbox):
     """It waits, and goes on when there is room."""
 
     class FullBook:
@@ -136,7 +136,7 @@ def test_the_plan_is_made_for_the_time_at_which_it_is_decided(make, inbox, clock
     assert any("no longer keeps" in remark for remark in order.plan.remarks)
 
 
-def test_what_is_long_over_is_forgotten(make, inbox, clock):
+def test_old_incidents_are_pruned(make, inbox, clock):
     keep(inbox, b"[]", received=NOW - timedelta(days=30) + PRUNE_EVERY / 2)
     settler = make()
     until(lambda: inbox.counts().asides == 1)

@@ -90,7 +90,7 @@ def post_in_turn(command, alerts):
         return [client.post(f"{command.address}/alerts/cloudflare", json=each).status_code for each in alerts]
 
 
-def test_sigterm_answers_what_was_taken_and_ends_whoever_is_slow(command):
+def test_sigterm_answers_accepted_requests_and_cuts_off_slow_clients(command):
     """Four connections post all the time; one more has sent half an alert and says nothing further."""
     command.start()
     port = int(command.address.rpartition(":")[2])
@@ -212,7 +212,7 @@ def test_strangers_do_not_learn_how_prefect_is_reached(command):
     assert "hush" not in str(said) + command.log
 
 
-def test_a_second_one_does_not_write_into_the_same_book(command):
+def test_a_second_receiver_does_not_write_into_the_same_inbox(command):
     command.start()
     second = command.spawn()
     assert "another receiver has this inbox of alerts open" in second.communicate(timeout=240)[1]
@@ -220,7 +220,7 @@ def test_a_second_one_does_not_write_into_the_same_book(command):
     assert command.post(attack(1)).status_code == 202
 
 
-def test_what_prefect_refused_is_tried_again_after_a_restart(command, prefect):
+def test_a_run_request_that_prefect_refused_is_retried_after_a_restart(command, prefect):
     """A deployment that was wrong was put right meanwhile."""
     prefect.start()
     prefect.answer = lambda _: (409, {"detail": "no such parameter"})
@@ -235,7 +235,7 @@ def test_what_prefect_refused_is_tried_again_after_a_restart(command, prefect):
     until(lambda: len(prefect.runs) == 1)
 
 
-def test_a_server_that_starts_later_gets_what_waited(command, prefect):
+def test_a_server_that_starts_later_gets_the_waiting_run_requests(command, prefect):
     command.env = {"PREFECT_API_URL": prefect.api_url}
     command.start()
     assert command.post(attack(1)).status_code == 202

@@ -133,7 +133,7 @@ def test_a_run_request_that_prefect_refuses_does_not_stop_the_others(
     ],
     ids=str,
 )
-def test_whatever_prefect_answers_orders_wait_and_arrive_once(
+def test_run_requests_survive_any_answer_of_prefect_and_arrive_once(
     deliverer, prefect, enter, inbox, clock, answer
 ):
     prefect.start()
@@ -192,7 +192,7 @@ def test_a_run_request_that_makes_prefect_fail_is_retried_behind_the_others(
     assert inbox.orders() == []
 
 
-def test_who_dies_before_it_is_written_down_makes_no_second_run(deliverer, dispatch, prefect, enter, inbox):
+def test_a_crash_before_the_record_makes_no_second_run(deliverer, dispatch, prefect, enter, inbox):
     """Prefect has the run and the inbox does not know: the same order again is the same run."""
     prefect.start()
     enter(attack(1))
@@ -205,7 +205,7 @@ def test_who_dies_before_it_is_written_down_makes_no_second_run(deliverer, dispa
     assert len({event["id"] for event in prefect.events}) == 1
 
 
-def test_a_book_that_cannot_be_written_stops_nothing_for_good(inbox, dispatch, prefect, enter):
+def test_an_unwritable_inbox_does_not_stop_the_relay_for_good(inbox, dispatch, prefect, enter):
     """The thread goes on when the disk has room again."""
 
     class FullBook:

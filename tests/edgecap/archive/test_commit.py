@@ -149,7 +149,7 @@ def test_a_capture_with_other_packets_does_not_replace_its_entry(store, capture,
     assert find_entry(store, capture().id) == first
 
 
-def test_what_an_interrupted_attempt_left_with_other_bytes_is_kept_beside(store, capture, keep, two_servers):
+def test_different_bytes_of_an_interrupted_attempt_are_kept_beside(store, capture, keep, two_servers):
     prefix = entry_prefix(capture())
     store.put(prefix + "raw/ord02-s1.pcap", b"an older delivery")
     store.put(prefix + "summary.json", b"x" * 20)

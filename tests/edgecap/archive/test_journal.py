@@ -41,7 +41,7 @@ def test_an_intent_is_found_as_it_was_begun(store):
     assert (record.intent, record.accepted, record.capture_id) == (intent(), None, "")
 
 
-def test_a_restarted_run_gets_what_was_journalled_first(store):
+def test_a_restarted_run_gets_the_first_journalled_intent(store):
     journal = Journal(store)
     journal.begin(intent())
     later = intent(decided=NOW + timedelta(hours=1), body={"type": "simple", "time_limit": 300})
@@ -89,7 +89,7 @@ def test_a_repeated_intent_is_followed_to_the_one_that_repeats_it(store):
 
 
 @pytest.mark.parametrize("answer", [{}, {"id": ""}, {"id": None}, {"id": 7}])
-def test_an_accepted_capture_without_an_id_is_said(folder, answer):
+def test_an_accepted_capture_without_an_id_is_an_error(folder, answer):
     with pytest.raises(UnexpectedAnswer, match="named no capture"):
         Journal(folder).accept("i1", answer)
 
@@ -142,7 +142,7 @@ def ended(outcome: str = "archived", **more) -> Ended:
     return Ended(**{"outcome": outcome, "reason": "3 packets in 1 file", "at": NOW, **more})
 
 
-def test_an_ending_is_found_and_what_was_said_first_stands(store):
+def test_an_ending_is_found_and_the_first_one_stands(store):
     journal = Journal(store)
     journal.begin(intent())
     assert journal.find("i1").ended is None
@@ -153,7 +153,7 @@ def test_an_ending_is_found_and_what_was_said_first_stands(store):
     assert [record.ended for record in journal.records()] == [first]
 
 
-def test_open_hands_out_what_has_no_ending(store):
+def test_open_returns_intents_without_an_ending(store):
     journal = Journal(store)
     for name in ("i1", "i2", "i3", "../odd id"):
         journal.begin(intent(name))
@@ -238,7 +238,7 @@ def test_one_unreadable_record_does_not_hide_the_others_and_is_not_silent(folder
         journal.find("i2")
 
 
-def test_what_a_newer_version_added_is_kept(folder):
+def test_fields_of_a_newer_version_are_kept(folder):
     data = json.loads(intent().model_dump_json()) | {"mood": "calm"}
     folder.put("intents/i1/intent.json", json.dumps(data).encode())
     assert Journal(folder).find("i1").intent.model_extra == {"mood": "calm"}

@@ -75,7 +75,7 @@ def test_state_and_flags_follow_from_files_and_answer(capture, pcap, cut, answer
         (b"\x1f\x8b\x08\x00", ("damaged", "empty", "not-pcap")),
     ],
 )
-def test_what_cannot_be_read_makes_the_entry_partial_not_empty(capture, data, flags):
+def test_an_unreadable_file_makes_the_entry_partial_not_empty(capture, data, flags):
     manifest = make_manifest(capture(), [record(data)], times=Times())
     assert (manifest.state, manifest.flags) == ("partial", flags)
 
@@ -106,7 +106,7 @@ def test_it_tells_the_whole_story_without_secrets(capture, pcap):
     assert data["capture"]["surprise"] == {"x": "r2://b?access-key-id=***&secret-access-key=***"}
 
 
-def test_what_a_newer_version_adds_does_not_stop_reading(capture, pcap, folder):
+def test_a_manifest_of_a_newer_version_can_be_read(capture, pcap, folder):
     data = json.loads(to_json(make_manifest(capture(), [record(pcap())], times=Times())))
     data["novelty"] = 1
     data["format"] = "edgecap/2"
@@ -118,7 +118,7 @@ def test_what_a_newer_version_adds_does_not_stop_reading(capture, pcap, folder):
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[1]", '{"format": "other/1"}', "\ud800"])
-def test_what_is_no_manifest_is_one_clear_line(folder, text):
+def test_a_file_that_is_no_manifest_is_one_clear_line(folder, text):
     folder.put("m.json", text.encode("utf-8", "surrogatepass"))
     with pytest.raises(Damaged, match="this is no manifest that this version reads") as caught:
         read_json(folder, "m.json", Manifest)

@@ -70,7 +70,7 @@ def test_a_manifest_that_the_store_does_not_give_is_not_called_damaged(broken, e
     assert [problem.kind for problem in verdicts[1].problems] == ["unread"]
 
 
-def test_a_list_gives_what_it_could_read_and_then_says_what_not(broken, entries):
+def test_a_list_gives_readable_entries_and_then_names_the_others(broken, entries):
     _, through, proxy = broken
     proxy.never = f"{entries[1].prefix}manifest.json ".encode()
     found = list_entries(through)
@@ -134,7 +134,7 @@ def test_refusals_that_come_at_once_hide_no_other_entry(broken, entries, capture
         next(found)
 
 
-def test_damage_does_not_hide_what_the_store_did_not_give(broken, entries):
+def test_damage_does_not_hide_files_that_could_not_be_read(broken, entries):
     store, _, _ = broken
     store.delete(entries[0].prefix + "manifest.json")
     store.put(entries[0].prefix + "manifest.json", b"{}")

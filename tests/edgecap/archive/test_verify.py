@@ -87,7 +87,7 @@ def test_files_without_a_manifest_are_named_but_lose_nothing(store, entry):
     assert verdict.problems[0].what == "3 files, and no manifest"
 
 
-def test_what_belongs_to_no_entry_is_named(store, entry):
+def test_files_that_belong_to_no_entry_are_named(store, entry):
     store.put("captures/2026/readme.txt", b"?")
     store.put("captures/2027/readme.txt", b"?")
     verdicts = list(verify_archive(store))

@@ -71,7 +71,7 @@ ROUNDED = {"offset_time": "2026-11-23T06:30:00Z"}
 
 
 @pytest.mark.parametrize("kind", ["simple", "full"])
-def test_what_is_all_as_posted_is_ours(kind):
+def test_a_capture_that_equals_the_post_is_ours(kind):
     assert of(kind, capture(kind)) is Match.YES
     assert of(kind, capture(kind, packet_limit=10_000 if kind == "simple" else None)) is Match.YES
 
@@ -123,11 +123,11 @@ def test_a_colleagues_full_capture_is_not_ours(differs):
 
 
 @pytest.mark.parametrize("differs", SILENT, ids=str)
-def test_where_the_api_says_too_little_it_may_be_ours(differs):
+def test_a_capture_with_missing_fields_may_be_ours(differs):
     assert of("full", capture(**differs)) is Match.MAYBE
 
 
-def test_a_limit_that_nobody_asked_for_may_be_a_default():
+def test_a_limit_that_was_not_requested_may_be_a_default():
     unlimited = intent(FULL.model_copy(update={"byte_limit": None}))
     assert match(unlimited, posting(), capture(byte_limit="gone")) is Match.YES
     assert match(unlimited, posting(), capture(byte_limit=1_000_000_000)) is Match.MAYBE
@@ -273,7 +273,7 @@ async def test_a_person_decides_about_candidates_once_waiting_cannot_help(look):
     assert silent.id in found.doubt
 
 
-async def test_what_a_full_list_does_not_show_is_unknown_and_not_absent(look):
+async def test_a_capture_beyond_a_full_list_is_unknown_and_not_absent(look):
     """Somebody else took 52 captures while the run was down."""
     found = await look(others(PAGE), LATER)
     assert (found.capture, found.until, found.absent) == (None, None, False)
@@ -313,7 +313,7 @@ async def test_an_absence_is_journalled_as_soon_as_it_is_proven(look, journal, a
 @pytest.mark.parametrize(
     ("captures", "now"), [([], LATER - SECOND), (others(PAGE), LATER), ([capture(colo_name="gone")], LATER)]
 )
-async def test_what_is_not_proven_is_not_journalled(look, journal, captures, now):
+async def test_an_unproven_match_is_not_journalled(look, journal, captures, now):
     await look(captures, now)
     assert len(journal.find("ours").unsettled) == 1
 

@@ -54,7 +54,7 @@ def keys(store) -> list[str]:
     return [info.key for info in store.list()]
 
 
-def test_what_the_archive_holds_is_deleted_and_nothing_else(bucket, archive, entry):
+def test_only_files_that_the_archive_holds_are_deleted(bucket, archive, entry):
     cleared = clear_delivered(bucket, archive, entry)
     assert str(cleared) == "2 delivered files deleted from the bucket"
     assert keys(bucket) == ["s1/pcap_other.pcap"]
@@ -76,7 +76,7 @@ def test_nothing_is_deleted_if_a_bit_of_the_entry_is_wrong(bucket, archive, entr
 
 
 @pytest.mark.parametrize("data", [HEAD, HEAD + bytes(76)], ids=["another size", "the same size"])
-def test_a_file_that_is_not_what_was_fetched_stays(bucket, archive, entry, data):
+def test_a_file_that_changed_since_the_fetch_stays(bucket, archive, entry, data):
     bucket.delete(KEYS[0])
     bucket.put(KEYS[0], data)
     cleared = clear_delivered(bucket, archive, entry)

@@ -134,7 +134,7 @@ def test_the_residual_filter_is_applied_here_and_the_originals_stay(store, tmp_p
     assert (summary.packets, summary.residual.packets) == (wanted, raw[0].packets)
 
 
-def test_what_is_no_packets_is_kept_and_said(store):
+def test_a_file_without_packets_is_kept_and_flagged(store):
     """An entry without a readable packet has a summary that says so, and no merged file."""
     capture = job()
     raw = put_raw(store, capture, {"a.pcap": b"<html>", "b.pcap": recorded("ord02-s1")[:20]})
@@ -180,7 +180,7 @@ def test_one_file_of_another_link_type_costs_only_itself(store):
     assert "link type 101" in summary.files[1].damage
 
 
-def test_nothing_that_matches_is_told_from_nothing_captured(store):
+def test_no_matching_packets_differ_from_no_packets(store):
     capture = job()
     raw = put_raw(store, capture, {"a.pcap": recorded("ord02-s1")})
     derived = derive(store, entry_prefix(capture), raw, sampled=False, expression="tcp port 9")

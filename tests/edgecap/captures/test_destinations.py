@@ -72,7 +72,7 @@ def test_speaks_the_api_s_form(place, public, secret):
     ],
 )
 @pytest.mark.parametrize("with_secrets", [False, True])
-def test_what_cloudflare_cannot_write_to_is_a_wrong_setting(uri, says, with_secrets):
+def test_a_bucket_that_cloudflare_cannot_write_to_is_a_settings_error(uri, says, with_secrets):
     with pytest.raises(ConfigError, match=says) as caught:
         destination_conf(StoreLocation(uri=uri, **KEYS), with_secrets=with_secrets)
     assert "SK" not in str(caught.value)
@@ -141,7 +141,7 @@ def test_destinations_are_the_same_whatever_their_keys(one, other, same):
         ("s3://other", B, False),
     ],
 )
-def test_a_folder_contains_what_is_below_it(outer, inner, inside):
+def test_a_folder_contains_its_subfolders(outer, inner, inside):
     assert contains(parse_uri(outer), parse_uri(inner)) is inside
 
 
@@ -166,6 +166,6 @@ def test_a_bucket_in_a_jurisdiction_differs_although_the_api_omits_it():
         ("https://storage.example/b", None),
     ],
 )
-def test_what_the_api_tells_is_read_as_far_as_it_can_be(text, bucket):
+def test_destinations_in_api_answers_are_read_as_far_as_possible(text, bucket):
     address = read_destination(text)
     assert (address and address.bucket) == bucket

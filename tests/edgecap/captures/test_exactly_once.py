@@ -265,7 +265,7 @@ def test_a_process_that_waited_for_the_lane_sees_the_other_s_post(request_):
 
 
 @both
-def test_a_life_that_waited_for_a_dead_ones_lease_finds_its_capture(request_):
+def test_a_process_that_waited_for_a_dead_lease_finds_the_capture(request_):
     with a_world() as world:
         run = world.decide(request_, Priority.MANUAL)
         first, second = world.attempt(run), world.attempt(run)

@@ -61,7 +61,7 @@ def test_a_running_capture_is_next_looked_at_when_it_may_be_over(ago, time_limit
     assert found.at == NOW + timedelta(seconds=look)
 
 
-def test_a_turn_is_expected_when_what_runs_should_be_over():
+def test_a_turn_is_expected_when_the_running_capture_should_be_over():
     """Those behind reckon with it; the next look may come long before."""
     found = turn("full", [capture("full", 10, "running", time_limit=3610)])
     assert (found.at, found.expected) == (NOW + timedelta(minutes=5), NOW + timedelta(hours=1))
@@ -79,7 +79,7 @@ def test_lanes_do_not_see_each_other():
     assert turn("full", [capture("simple", 1, "pending")]).now
 
 
-def test_what_the_last_holder_did_counts_while_the_list_lags():
+def test_the_last_submission_counts_while_the_list_lags():
     memory = LastSubmission("f" * 32, NOW - timedelta(seconds=10))
     assert turn("simple", [], memory).at == NOW + timedelta(seconds=50)
     assert not memory.urgent  # unless it is said: else the longest waiting would lose a turn
@@ -87,7 +87,7 @@ def test_what_the_last_holder_did_counts_while_the_list_lags():
     assert turn("full", [capture("full", 10, "success", int("f" * 32, 16))], memory).now
 
 
-def test_a_request_whose_answer_nobody_knows_counts_for_a_minute():
+def test_a_request_with_an_unknown_answer_counts_for_a_minute():
     """Its holder died between the POST and its answer: it may have been accepted."""
     memory = LastSubmission("", NOW - timedelta(seconds=10))
     assert turn("simple", [], memory).at == NOW + timedelta(seconds=50)
@@ -107,7 +107,7 @@ def test_a_remembered_time_in_the_future_is_not_trusted():
 
 
 @given(st.floats(-86_400, 86_400), st.floats(-86_400, 86_400), st.sampled_from(["", "f" * 32]))
-def test_nobody_waits_longer_than_the_rule_itself_could_ask_for(listed, remembered, capture_id):
+def test_no_run_waits_longer_than_the_rule_itself_requires(listed, remembered, capture_id):
     memory = LastSubmission(capture_id, NOW + timedelta(seconds=remembered))
     assert turn("simple", [capture(ago=listed)], memory).at <= NOW + MINUTE
     found = turn("full", [], memory)
@@ -116,7 +116,7 @@ def test_nobody_waits_longer_than_the_rule_itself_could_ask_for(listed, remember
         assert timedelta(seconds=remembered) > -LAG
 
 
-def test_a_list_that_shows_something_later_goes_before_what_is_remembered():
+def test_a_later_capture_in_the_list_overrides_the_remembered_submission():
     memory = LastSubmission("f" * 32, NOW - timedelta(seconds=30))
     assert not turn("full", [capture(ago=31)], memory).now
     assert turn("full", [capture(ago=29)], memory).now

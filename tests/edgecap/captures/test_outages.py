@@ -51,7 +51,7 @@ def test_a_failure_long_after_the_last_is_another_outage():
 
 
 @pytest.mark.parametrize("text", ["", "yesterday", "2026-11-23T06:30:00+00:00", "a b"])
-def test_what_is_no_outage_is_none(text):
+def test_other_errors_are_no_outage(text):
     assert Outage.parse(text) is None
 
 
@@ -64,7 +64,7 @@ def lasting(error):
     return error
 
 
-def test_the_run_says_for_what_it_waits_since_when_and_until_when():
+def test_the_run_s_state_names_the_outage_its_start_and_its_end():
     outage = Outage(NOW, NOW + timedelta(minutes=7))
     api = NetworkFailure("cannot connect to api.example.net: refused", where="GET /pcaps")
     assert waits_for(api, []) == "WaitingForCloudflare"
@@ -90,7 +90,7 @@ def test_the_run_says_for_what_it_waits_since_when_and_until_when():
         (StoreFull("full", where="file:/mnt/archive"), "never"),
     ],
 )
-def test_what_is_waited_for_depends_on_what_is_at_stake(error, waits_when):
+def test_after_acceptance_more_kinds_of_errors_are_waited_out(error, waits_when):
     assert may_pass(error, accepted=True, unattended=False) == (waits_when != "never")
     assert may_pass(error, accepted=False, unattended=True) == (
         waits_when.split()[-1] in ("always", "unattended")

@@ -234,7 +234,7 @@ async def test_the_challenge_is_found_wherever_it_is_and_whenever_it_comes(
     assert (await go()).succeeded
 
 
-async def test_a_challenge_that_never_comes_says_what_to_grant(go, cloudflare, time):
+async def test_a_missing_challenge_names_the_right_to_grant(go, cloudflare, time):
     cloudflare.challenge_after = 10_000
     with pytest.raises(BucketNotValidated, match="did not appear") as caught:
         await go()
@@ -289,13 +289,13 @@ async def test_an_older_failure_is_not_mistaken_for_the_new_one(go, cloudflare, 
     assert (await go()).succeeded
 
 
-async def test_one_that_is_pending_is_finished_not_begun_anew(go, cloudflare):
+async def test_a_pending_registration_is_finished(go, cloudflare):
     cloudflare.begin(PUBLIC)
     assert (await go()).succeeded
     assert cloudflare.made(CREATE) == []
 
 
-async def test_one_that_is_pending_without_its_file_is_begun_anew(go, cloudflare, time):
+async def test_a_pending_registration_without_its_file_is_started_again(go, cloudflare, time):
     cloudflare.challenge_after = 10_000
     cloudflare.begin(PUBLIC)
     cloudflare.challenge_after = 0
@@ -304,7 +304,7 @@ async def test_one_that_is_pending_without_its_file_is_begun_anew(go, cloudflare
     assert time.now < 60
 
 
-async def test_one_that_is_pending_with_an_outdated_file_is_begun_anew(go, cloudflare):
+async def test_a_pending_registration_with_an_outdated_file_is_started_again(go, cloudflare):
     record = cloudflare.begin(PUBLIC)
     record["proof"] = "another"
     cloudflare.refuse_if_known = True
@@ -348,7 +348,7 @@ async def test_a_wrong_proof_is_the_bucket_s_error(go, cloudflare):
     ("answer", "kind"),
     [(refused("no", 401), BadCredentials), (refused("cannot write to the bucket"), RequestRefused)],
 )
-async def test_what_the_api_refuses_for_good_is_passed_on(go, cloudflare, answer, kind):
+async def test_a_permanent_refusal_is_raised(go, cloudflare, answer, kind):
     cloudflare.faults[CREATE] = answer
     with pytest.raises(kind):
         await go()
@@ -367,7 +367,7 @@ async def test_a_folder_is_refused_before_anything_is_asked(go, cloudflare, clie
 
 
 class TestRequireValidated:
-    async def test_a_bucket_that_nobody_registered_is_stopped(self, client, cloudflare):
+    async def test_an_unregistered_bucket_is_refused(self, client, cloudflare):
         cloudflare.begin("s3://other", status="success")
         with pytest.raises(BucketNotValidated, match="not registered") as caught:
             await require_validated(client, PLACE)
@@ -381,7 +381,7 @@ class TestRequireValidated:
     @pytest.mark.parametrize(
         "registered", [PUBLIC, "s3://bucket/dir/", "s3://bucket", "s3://bucket/dir?sse=AES256", "", "masked"]
     )
-    async def test_one_that_may_be_validated_passes(self, client, cloudflare, registered):
+    async def test_a_bucket_that_may_be_validated_passes(self, client, cloudflare, registered):
         cloudflare.begin(PUBLIC, status="failed")
         cloudflare.begin(registered, status="success")
         await require_validated(client, PLACE)
@@ -391,7 +391,7 @@ class TestRequireValidated:
         with pytest.raises(BucketNotValidated, match="not registered"):
             await require_validated(client, PLACE)
 
-    async def test_no_secret_is_in_what_it_says(self, client):
+    async def test_no_message_contains_a_secret(self, client):
         with pytest.raises(BucketNotValidated) as caught:
             await require_validated(client, R2)
         assert "SKSKSK" not in str(caught.value)

@@ -39,11 +39,11 @@ def test_alerts_go_before_people_and_people_before_schedules():
     assert names(line) == ["a", "m", "s"]
 
 
-def test_among_equals_who_has_waited_longer_goes_first():
+def test_among_equals_the_longest_waiting_run_goes_first():
     assert names([waiter("b", waited=1), waiter("a", waited=2), waiter("c")]) == ["a", "b", "c"]
 
 
-def test_who_has_waited_too_long_takes_turns_with_those_of_higher_priority():
+def test_an_urgent_run_alternates_with_higher_priority_ones():
     old = [waiter(f"s{n}", waited=3600 - n) for n in range(2)]
     alerts = [waiter(f"a{n}", Priority.ALERT, 10 - n) for n in range(3)]
     assert names([*alerts, *old]) == ["s0", "a0", "s1", "a1", "a2"]
@@ -56,7 +56,7 @@ def test_a_run_that_went_by_age_does_not_also_go_by_priority():
 
 
 @given(lines, st.booleans())
-def test_everybody_is_in_line_once_whatever_order_they_are_listed_in(line, urgent_went):
+def test_every_run_is_in_line_once_in_any_list_order(line, urgent_went):
     order = names(line, urgent_went=urgent_went)
     assert sorted(order) == sorted(w.name for w in line)
     assert names(reversed(line), urgent_went=urgent_went) == order
@@ -79,25 +79,25 @@ def place(me, *others, free=NOW):
     return place_of(me, order, free=free, now=NOW)
 
 
-def test_who_is_about_to_look_goes_first():
+def test_a_run_that_is_about_to_look_goes_first():
     found = place(waiter("me"), waiter("a", Priority.ALERT, wakes=2))
     assert [w.name for w in found.ahead] == ["a"]
     assert found.yields
 
 
-def test_who_sleeps_past_the_turn_keeps_the_place_and_loses_the_turn():
+def test_a_run_that_sleeps_past_its_turn_keeps_its_place():
     found = place(waiter("me"), waiter("a", Priority.ALERT, wakes=120))
     assert [w.name for w in found.ahead] == ["a"]
     assert not found.yields
     assert place(waiter("me"), waiter("a", Priority.ALERT, wakes=120), free=NOW + 2 * MINUTE).yields
 
 
-def test_who_should_have_looked_long_ago_holds_nobody_up():
+def test_a_waiter_long_overdue_holds_up_no_other():
     dead = waiter("a", Priority.ALERT, waited=900, wakes=-GRACE.total_seconds() - 1)
     assert place(waiter("me"), dead).ahead == ()
 
 
-def test_who_is_only_a_little_late_still_goes_first():
+def test_a_run_that_is_slightly_late_still_goes_first():
     """Starting a process takes seconds: without this grace the others would overtake it."""
     late = waiter("a", Priority.ALERT, waited=900, wakes=-GRACE.total_seconds() + 1)
     assert place(waiter("me"), late).yields

@@ -70,7 +70,7 @@ def test_a_beginning_that_two_intents_have_names_neither(journal):
     assert find_intent(journal, intent.intent_id).intent == intent
 
 
-def test_the_likeliest_come_first_and_what_cannot_be_it_is_left_out(journal):
+def test_likely_candidates_come_first_and_impossible_ones_are_left_out(journal):
     record = posted(journal, "lost")
     edge = -CLOCKS_APART.total_seconds()
     other, silent, own = capture(1, colo_name="AMS"), capture(2, destination_conf=None), capture(3, after=5)
@@ -92,7 +92,7 @@ def test_an_intent_that_was_never_posted_has_candidates_since_its_decision(journ
     assert [(one.capture, one.match) for one in candidates(record, [late, soon])] == [(late, Match.NO)]
 
 
-def test_what_a_person_names_is_the_intent_s_own(journal):
+def test_the_capture_that_a_person_names_becomes_the_intent_s(journal):
     record = posted(journal, "lost")
     say_accepted(journal, record, capture(1))
     found = journal.find(record.intent.intent_id)
@@ -116,7 +116,7 @@ def test_a_capture_of_another_type_or_another_intent_is_refused(journal):
     say_accepted(journal, record, capture(3, type=None))  # an API that does not say
 
 
-def test_what_was_not_accepted_is_over_and_stays_so(journal):
+def test_an_intent_resolved_as_not_accepted_stays_ended(journal):
     record = posted(journal, "lost", SimpleRequest(time_limit=5))
     say_not_accepted(journal, record, at=NOW)
     found = journal.find(record.intent.intent_id)

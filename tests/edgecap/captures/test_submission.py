@@ -95,7 +95,7 @@ async def test_two_intents_become_two_captures_a_minute_apart_under_every_plausi
 
 
 @every_variant
-async def test_an_intent_that_was_posted_by_a_life_that_died_is_adopted(world):
+async def test_a_capture_posted_by_a_killed_process_is_adopted(world):
     """Killed between the acceptance and its journalling: the next life finds it in the list."""
     intent = world.journal.begin(world.intent("crashed"))
     async with Client(world.account) as client:
@@ -170,7 +170,7 @@ async def test_a_busy_lane_is_a_wait_with_its_reason(world):
 
 
 @every_variant
-async def test_a_refusal_because_somebody_was_faster_by_a_moment_is_a_wait(world):
+async def test_a_refusal_because_another_was_faster_is_a_wait(world):
     def somebody():
         world.before_post = lambda: None
         world.edge.create(world.account_id, dict(world.intent("somebody").body))
@@ -230,7 +230,7 @@ async def test_a_capture_the_api_does_not_know_yet_counts_as_accepted(world):
         assert (await look(client, started.capture)).status != ""
 
 
-async def test_who_asks_knows_the_capture_before_the_journal_does(world):
+async def test_the_caller_learns_the_capture_before_the_journal_does(world):
     """The journal's store may hang, and the capture is to be stopped all the same."""
     known = []
 

@@ -83,7 +83,7 @@ class TestReplay:
             row = inbox.execute("SELECT source, body FROM arrivals WHERE id = 1").fetchone()
         assert row == (path.parent.name, path.read_bytes())
 
-    def test_what_was_replayed_stands_in_the_list(self, call, receiver, tmp_path):
+    def test_a_replayed_alert_is_in_the_list(self, call, receiver, tmp_path):
         (tmp_path / "now.json").write_text(json.dumps(attack(1)))
         done = call("alert", "replay", "now.json", "--source", "cloudflare")
         assert done.returncode == 0
@@ -226,13 +226,13 @@ class TestList:
         assert done.returncode == 13
         assert "there is no inbox of alerts" in done.stderr
 
-    def test_an_empty_book_is_no_error(self, call, inbox):
+    def test_an_empty_inbox_is_no_error(self, call, inbox):
         done = call("alert", "list")
         assert (done.returncode, done.stdout, done.stderr) == (0, "", "No alert has arrived yet.\n")
         assert call("alert", "list", "--json").stdout == "[]\n"
         assert call("alert", "list", "--aside").stderr == "No alert was quarantined.\n"
 
-    def test_newest_first_with_what_became_of_each(self, call, inbox, enter):
+    def test_newest_first_with_each_outcome(self, call, inbox, enter):
         """A receiver may have the inbox open; the list only looks."""
         enter(attack(1), attack(1), attack(1, event="END"), attack(2, event="END"), ago=timedelta(minutes=1))
         (aside,) = inbox.keep([("grafana", b'{"secret": 1}', datetime.now(UTC))])
@@ -261,9 +261,7 @@ class TestList:
         assert [each["arrival"] for each in json.loads(newest.stdout)] == [6, 5]
         assert call("alert", "list", "--limit", "-1").returncode == 2
 
-    def test_aside_shows_alerts_that_nobody_understood_and_orders_that_prefect_refused(
-        self, call, inbox, enter
-    ):
+    def test_quarantined_alerts_and_refused_run_requests_are_shown(self, call, inbox, enter):
         enter(attack(1))
         (order,) = inbox.orders()
         inbox.refuse(order.id, "Prefect answered 422")

@@ -86,7 +86,7 @@ def test_show_of_what_is_not_there(call, archive):
     assert "there is no entry 'ffff'" in done.stderr
 
 
-def test_a_sound_archive_is_said_to_be_sound(call, archive):
+def test_a_sound_archive_is_reported_as_sound(call, archive):
     done = call("verify")
     assert done.returncode == 0
     assert "2 entries, 2 files" in done.stdout
@@ -121,7 +121,7 @@ def test_a_manifest_that_cannot_be_read_hides_no_other_entry(call, shell, archiv
     assert "manifests of 1 entries cannot be read" in done.stderr
 
 
-def test_what_the_store_does_not_give_is_not_called_damaged(call, object_store, bucket, keep):
+def test_an_unreadable_file_is_not_called_damaged(call, object_store, bucket, keep):
     """The rest is listed and verified all the same; the exit code is that of a store that does not answer."""
     object_store.make_bucket(bucket)
     place = object_store.place(bucket, "edge")
@@ -147,7 +147,7 @@ def test_what_the_store_does_not_give_is_not_called_damaged(call, object_store, 
     assert [(each["id"], each["ok"]) for each in verdicts] == [(SIMPLE, True), (None, False)]
 
 
-def test_what_an_interrupted_attempt_left_is_named_and_harmless(call, shell, archive):
+def test_leftovers_of_an_interrupted_attempt_are_named_and_harmless(call, shell, archive):
     left = shell.folder / "archive" / archive["full"].prefix / "raw" / "left.pcap"
     left.write_bytes(b"half a file")
     done = call("verify")

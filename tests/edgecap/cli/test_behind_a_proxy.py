@@ -141,7 +141,7 @@ def test_a_bad_value_is_refused_before_anything_starts(call, shell, store, comma
 
 @BAD_VALUES
 @pytest.mark.parametrize("command", [("explain", "udp"), ("policy", "check"), ("list",), ("verify",)])
-def test_what_needs_no_network_does_not_mind_a_bad_value(call, store, command, variable, value, said):
+def test_commands_without_network_ignore_a_bad_proxy_value(call, store, command, variable, value, said):
     done = call(*command, **{variable: value, "PREFECT_API_URL": "http://[::1/api"})
     assert done.returncode == 0, done.stderr
 

@@ -138,7 +138,7 @@ def test_a_prefect_server_that_does_not_answer_does_not_hold_it_up(call, setting
     assert stops(edge) == [capture.id]
 
 
-def test_what_cloudflare_does_not_stop_is_an_error_of_its_own(call, settings, edge, store, monkeypatch):
+def test_a_failed_stop_has_its_own_error(call, settings, edge, store, monkeypatch):
     monkeypatch.setattr("edgecap.cli.cancelling.STOP_WITHIN", 2.0)
     capture = accepted(settings, edge, store, str(uuid.uuid4()))
     edge.faults.add(parse_fault("error,method=PUT,path=*/stop,count=always,value=503"))
@@ -360,7 +360,7 @@ def test_the_capture_of_an_ended_run_is_stopped_without_another_state(call, sett
 
 
 @pytest.mark.parametrize("ends", [True, False])
-def test_that_nothing_runs_is_said_only_of_a_run_that_is_over(
+def test_nothing_runs_is_said_only_after_the_run_is_over(
     call, settings, edge, store, prefect, monkeypatch, ends
 ):
     monkeypatch.setattr("edgecap.cli.cancelling.STOP_WITHIN", 600.0 if ends else 3.0)

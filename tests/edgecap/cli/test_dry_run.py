@@ -45,7 +45,7 @@ def test_for_people_it_prints_the_request_sent_without_the_token(call, shell, ed
     assert not (shell.folder / "archive" / "intents").exists()
 
 
-def test_the_lane_s_turn_is_told(call, shell, edge):
+def test_the_lane_s_next_turn_is_printed(call, shell, edge):
     body = {"type": "simple", "system": "magic-transit", "time_limit": 1, "packet_limit": 1}
     url = f"{shell.base_url}/accounts/{ACCOUNT}/pcaps"
     answer = httpx.post(url, json=body, headers={"Authorization": f"Bearer {TOKEN}"})

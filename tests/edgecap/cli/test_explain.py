@@ -44,7 +44,7 @@ def test_an_or_is_split_into_the_captures_that_do_it_all(call):
     ]
 
 
-def test_what_even_those_leave_is_told(call):
+def test_the_residual_of_several_captures_is_printed(call):
     done = lines(call("explain", "host 203.0.113.7 and greater 100"))
     assert done[3] == ("or", "with 2 captures the API would apply more of it")
     assert shlex.split(done[4][1])[3:] == ["--src", "203.0.113.7", "--filter", "greater 100"]
@@ -77,7 +77,7 @@ def test_json(call):
     assert [each["filter_v1"] for each in narrower] == [{"protocol": 17}]
 
 
-def test_settings_say_what_the_api_takes(call, shell):
+def test_the_api_s_abilities_come_from_the_settings(call, shell):
     assert ("applied after the download", "src net 203.0.113.0/24") in lines(
         call("explain", "src net 203.0.113.0/24")
     )
@@ -105,7 +105,7 @@ def test_a_name_is_looked_up_but_no_capture_takes_it(call):
         ("tcp and udp src port 53", "expression rejects all packets"),
     ],
 )
-def test_what_libpcap_refuses_is_one_line(call, expression, says):
+def test_an_expression_that_libpcap_refuses_is_one_line(call, expression, says):
     done = call("explain", expression)
     assert (done.returncode, done.stdout) == (2, "")
     (line,) = done.stderr.splitlines()

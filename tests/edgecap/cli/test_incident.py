@@ -116,7 +116,7 @@ class TestFromTheArchive:
         assert "At the end" in done.stdout
         assert not CONTROL.search(done.stdout)
 
-    def test_one_that_goes_on_shows_how_far_each_capture_is(self, call, store, keep, going_on):
+    def test_an_open_incident_shows_the_progress_of_its_captures(self, call, store, keep, going_on):
         """From the journal of intents: archived, failed, asked for, not yet."""
         journal = Journal(store)
         first, second, third = (part.intent_id for part, _ in going_on.parts)
@@ -139,7 +139,7 @@ class TestFromTheArchive:
         assert (three["state"], three["reason"]) == ("missing", "the bucket is not registered")
         assert "missing: the bucket is not registered" in call("incident", "show", NEW).stdout
 
-    def test_its_end_was_told_and_its_captures_go_on(self, call, incidents, going_on):
+    def test_an_ended_incident_with_running_captures_is_shown(self, call, incidents, going_on):
         incidents.end(noted(NEW, alert("end", key="new", ago=timedelta(minutes=1))))
         found = shown(call("incident", "show", NEW, "--json"))
         assert found["state"] == "ending"
@@ -156,7 +156,7 @@ class TestFromTheArchive:
         assert call("incident", "show", NEW[:6]).returncode == 0
 
     @pytest.mark.parametrize("wanted", ["ffff", "", "../captures", "*"])
-    def test_one_that_is_not_there(self, call, closed, wanted):
+    def test_an_unknown_incident_is_one_clear_line(self, call, closed, wanted):
         done = call("incident", "show", wanted)
         assert (done.returncode, done.stdout) == (13, "")
         assert "unknown incident" in done.stderr
@@ -202,7 +202,7 @@ class TestWithTheBook:
         inbox.settle(arrival, [(each, decide(each, POLICY)) for each in alerts])
         return inbox.incidents()[0].id
 
-    def test_what_prefect_does_not_know_of_yet_is_there_already(self, call, store, inbox):
+    def test_an_incident_that_prefect_does_not_know_yet_is_shown(self, call, store, inbox):
         incident = self.settle(inbox, alert())
         (found,) = shown(call("incident", "list", "--json"))
         assert (found["id"], found["state"]) == (incident, "waits for Prefect")
@@ -238,7 +238,7 @@ class TestWithTheBook:
         assert found["last"] > found["opened"]
         assert "1 joined" in call("incident", "show", incident).stdout
 
-    def test_a_book_that_is_damaged_hides_no_incident(self, call, shell, going_on):
+    def test_a_damaged_inbox_hides_no_incident(self, call, shell, going_on):
         (shell.folder / ".edgecap/alerts").mkdir(parents=True)
         (shell.folder / ".edgecap/alerts/book.db").write_bytes(b"no database" * 100)
         done = call("incident", "list", "--json")

@@ -22,7 +22,7 @@ def test_only_a_no_leaves_the_capture_running(monkeypatch, capsys, answer, wante
     assert "c" * 32 in capsys.readouterr().err
 
 
-def test_nobody_is_asked_without_a_terminal_or_after_a_termination(monkeypatch):
+def test_it_asks_only_at_a_terminal_and_not_after_sigterm(monkeypatch):
     ours, theirs = os.openpty()
     try:
         with os.fdopen(theirs, "r+b", buffering=0) as raw:

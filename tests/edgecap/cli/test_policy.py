@@ -38,7 +38,7 @@ def policy(shell):
     return write
 
 
-def test_the_rules_are_said_in_order_and_in_words(call, policy):
+def test_the_rules_are_printed_in_order_and_in_words(call, policy):
     done = call("policy", "check", policy(GOOD))
     assert done.returncode == 0
     lines = done.stdout.splitlines()

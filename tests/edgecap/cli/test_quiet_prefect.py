@@ -25,7 +25,7 @@ service.drain()
 
 
 @pytest.mark.parametrize(("who", "shown"), [("edgecap", False), ("prefect", True)])
-def test_what_a_service_of_prefects_fails_at_is_not_shown(tmp_path, who, shown):
+def test_errors_of_prefect_s_services_are_not_shown(tmp_path, who, shown):
     """By itself Prefect shows it: else this test could not see it."""
     kept = {
         name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "EDGECAP_"))

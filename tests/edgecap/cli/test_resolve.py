@@ -54,7 +54,7 @@ def test_the_capture_that_a_person_names_is_the_intents_own(call, edge, unknown,
     assert f"led to capture {own['id']}" in again.stderr
 
 
-def test_what_was_not_accepted_is_over(call, unknown, journal):
+def test_an_intent_that_was_not_accepted_is_ended(call, unknown, journal):
     done = call("resolve", unknown.intent_id, "--not-accepted", "--json")
     assert json.loads(done.stdout) == {"intent": unknown.intent_id, "capture": None}
     assert journal.find(unknown.intent_id).ended.outcome == "never-accepted"

@@ -128,7 +128,7 @@ def test_the_bucket_policy_reads_and_deletes_only_if_that_is_set(printed, object
             store.delete("x")
 
 
-def test_what_cloudflare_needs_of_an_s3_bucket(printed, object_store, bucket):
+def test_the_policy_for_cloudflare_on_s3_is_its_documented_one(printed, object_store, bucket):
     policy, _ = printed("bucket", "", "--cloudflare")
     (statement,) = policy["Statement"]
     assert statement["Principal"] == {"AWS": "arn:aws:iam::391854517948:user/cloudflare-logpush"}

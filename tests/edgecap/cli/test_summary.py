@@ -50,7 +50,7 @@ class TestSummary:
             ("nmap.pcap", 400),
         ]
 
-    def test_a_filter_says_what_was_there_before_it(self, call):
+    def test_a_filter_reports_the_packets_before_it(self, call):
         found = document(call("summary", str(NMAP), "--filter", "src 198.51.100.1", "--json"))
         assert found["packets"] == 200
         assert found["residual"] == {"expression": "src 198.51.100.1", "packets": 400, "kept": 200}
@@ -85,7 +85,7 @@ class TestSummary:
         assert found["files"][0]["damage"].startswith(f"from byte {good:,} on: ")
 
     @pytest.mark.parametrize("content", [b"", b"<html>expired</html>", b"\xd4\xc3\xb2\xa1" + bytes(4)])
-    def test_what_holds_no_packets_ends_with_10_and_a_document(self, call, tmp_path, content):
+    def test_a_file_without_packets_ends_with_10_and_a_document(self, call, tmp_path, content):
         (tmp_path / "a.pcap").write_bytes(content)
         done = call("summary", str(tmp_path / "a.pcap"), "--json")
         assert done.returncode == 10
@@ -113,7 +113,7 @@ class TestSummary:
             ((str(NMAP), "--filter", "no such thing"), "the filter is not valid"),
         ],
     )
-    def test_what_cannot_be_done_is_one_line_and_no_document(self, call, arguments, words):
+    def test_an_error_is_one_line_and_no_document(self, call, arguments, words):
         done = call("summary", *arguments, "--json")
         assert done.returncode not in (0, 10)
         assert words in done.stderr
@@ -155,7 +155,7 @@ class TestMerge:
             ],
         }
 
-    def test_what_is_damaged_is_merged_as_far_as_it_goes_and_told(self, call, cut, tmp_path):
+    def test_a_damaged_file_is_merged_partly_and_reported(self, call, cut, tmp_path):
         done = call("merge", str(cut), str(ETHERNET), "-o", str(tmp_path / "all.pcapng"), "--json")
         assert done.returncode == 10
         found = json.loads(done.stdout)

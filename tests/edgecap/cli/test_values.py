@@ -59,7 +59,7 @@ def test_any_text_is_a_moment_or_one_clear_line(text):
         ("9" * 9 + "w", "is not a time|too long"),
     ],
 )
-def test_what_is_no_time_is_refused(text, words):
+def test_an_invalid_time_is_refused(text, words):
     with pytest.raises(InvalidRequest, match=words):
         parse_when(text, field="--at", now=NOW)
 
@@ -92,7 +92,7 @@ def test_sizes_have_the_units_that_people_write(text, size):
 
 
 @pytest.mark.parametrize("text", ["", "MB", "1e9", "-1", "1,5MB", "10MX", "1.2.3", "٣"])
-def test_what_is_no_size_is_refused(text):
+def test_an_invalid_size_is_refused(text):
     with pytest.raises(InvalidRequest, match="is not a size"):
         parse_size(text, field="--bytes")
 

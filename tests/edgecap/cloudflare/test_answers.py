@@ -204,7 +204,7 @@ def test_a_403_names_all_that_it_may_mean(asked, code):
 @pytest.mark.parametrize(
     "header", [{"cf-mitigated": "challenge"}, httpx.Headers({"CF-Mitigated": "Challenge"})]
 )
-def test_a_challenge_page_is_said_to_be_one(status, header):
+def test_a_challenge_page_is_recognised(status, header):
     error = meaning(FULL, status, b"<!DOCTYPE html><title>Just a moment...</title>", header)
     assert type(error) is UnexpectedAnswer
     assert "challenge page" in str(error)

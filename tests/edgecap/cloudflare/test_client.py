@@ -51,7 +51,7 @@ class TestIds:
     @pytest.mark.parametrize(
         "bad", ["", "abc", ID + "0", ID[:-1] + "g", "../" + ID[3:], ID + "\n", "r2://b?secret-access-key=SK"]
     )
-    async def test_what_is_no_id_reaches_no_path(self, bad):
+    async def test_an_invalid_id_reaches_no_path(self, bad):
         api = Api(ok(CAPTURE))
         async with api.client() as client:
             for call in (client.get_capture, client.stop_capture, client.delete_ownership):
@@ -63,7 +63,7 @@ class TestIds:
         assert api.requests == []
 
     @pytest.mark.parametrize("bad", [{"time_limit": float("nan")}, {"time_limit": NOW}, {"x": {1, 2}}])
-    async def test_what_is_no_json_is_not_sent(self, bad):
+    async def test_a_body_that_is_not_json_is_not_sent(self, bad):
         api = Api(ok(CAPTURE))
         async with api.client() as client:
             with pytest.raises(InvalidRequest, match="cannot be encoded as JSON"):
@@ -117,7 +117,7 @@ class TestAccount:
             ({"base_url": ""}, "address"),
         ],
     )
-    def test_what_cannot_be_right_is_said_before_anything_is_sent(self, changes, says):
+    def test_wrong_settings_are_reported_before_anything_is_sent(self, changes, says):
         account = Account.model_validate({**ACCOUNT.model_dump(), **changes})
         with pytest.raises(ConfigError, match=says) as caught:
             Client(account)

@@ -52,7 +52,7 @@ class TestAnswers:
             assert (await client.list_captures()).captures == []
             assert await client.list_ownerships() == []
 
-    async def test_a_list_keeps_what_is_a_capture(self):
+    async def test_a_list_keeps_only_captures(self):
         async with Api(ok([CAPTURE, None, "x", {}])).client() as client:
             assert [capture.id for capture in (await client.list_captures()).captures] == [ID, ""]
 
@@ -142,7 +142,7 @@ class TestDownload:
             (no(401), BadCredentials),
         ],
     )
-    async def test_what_is_not_packets_is_an_error(self, answer, kind):
+    async def test_a_download_without_packets_is_an_error(self, answer, kind):
         async with Api(answer).client() as client:
             with pytest.raises(kind):
                 await read(client)

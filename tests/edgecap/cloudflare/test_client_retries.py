@@ -19,7 +19,7 @@ PASSING = [
 
 @pytest.mark.parametrize("operation", OPERATIONS)
 @pytest.mark.parametrize("trouble", PASSING, ids=repr)
-async def test_only_what_changes_nothing_is_tried_again(operation, trouble):
+async def test_only_requests_that_change_nothing_are_retried(operation, trouble):
     call, answer, _ = OPERATIONS[operation]
     api = Api(trouble, answer)
     async with api.client() as client:
@@ -35,7 +35,7 @@ async def test_only_what_changes_nothing_is_tried_again(operation, trouble):
 
 @pytest.mark.parametrize("operation", READING)
 @pytest.mark.parametrize("answer", [no(400), no(401), no(403), no(404), ok(3)], ids=repr)
-async def test_what_will_not_pass_is_not_tried_again(operation, answer):
+async def test_permanent_errors_are_not_retried(operation, answer):
     call, _, _ = OPERATIONS[operation]
     api = Api(answer)
     async with api.client() as client:

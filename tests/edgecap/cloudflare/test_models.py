@@ -71,7 +71,7 @@ STATUSES = [
 
 
 @pytest.mark.parametrize(("status", "final", "succeeded", "failed"), STATUSES)
-def test_a_status_that_nobody_documented_is_not_final(status, final, succeeded, failed):
+def test_an_undocumented_status_is_not_final(status, final, succeeded, failed):
     capture = Capture.model_validate({"status": status})
     assert (capture.is_final, capture.succeeded, capture.failed) == (final, succeeded, failed)
 
@@ -121,7 +121,7 @@ def test_every_documented_field_has_a_place(kind):
         ({"id": 7, "type": None, "error_message": ["no"]}, {"id": "7", "type": "", "error_message": ""}),
     ],
 )
-def test_what_is_odd_is_read_and_what_is_unreadable_is_empty(given_, read):
+def test_odd_values_are_read_and_unreadable_ones_are_empty(given_, read):
     capture = Capture.model_validate(given_)
     for name, value in read.items():
         assert getattr(capture, name) == value
@@ -141,7 +141,7 @@ answers = st.dictionaries(
 
 
 @given(answer=answers, model=st.sampled_from([Capture, Ownership]))
-def test_no_answer_whatever_fails_to_be_read(answer, model):
+def test_any_answer_can_be_read(answer, model):
     read = model.model_validate(answer)
     repr(read)
     assert set(read.raw) == set(answer)
@@ -149,7 +149,7 @@ def test_no_answer_whatever_fails_to_be_read(answer, model):
 
 
 @given(answer=answers)
-def test_what_was_said_survives_json_and_pickling(answer):
+def test_models_survive_json_and_pickling(answer):
     answer = json.loads(json.dumps(answer, allow_nan=True).replace("NaN", "1").replace("Infinity", "1"))
     capture = Capture.model_validate(answer)
     again = Capture.model_validate_json(capture.model_dump_json())

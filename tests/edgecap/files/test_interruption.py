@@ -74,7 +74,7 @@ def test_a_fetch_in_several_threads_ends_and_leaves_no_file(store, raw, tmp_path
     assert list(folder.iterdir()) == []
 
 
-def test_what_was_not_made_interruptible_goes_on():
+def test_code_that_is_not_interruptible_goes_on():
     check()
     current().check()
     with interruptible(Interruption()):

@@ -86,7 +86,7 @@ def test_a_flipped_byte_is_noticed_by_the_checksum(form):
     [(GZIP, tail) for tail in (b"x", b"\0\0x", b"\x1f", b"\0" + gzip.compress(b"more", mtime=0))]
     + [(ZSTD, tail) for tail in (b"xxxx", b"\0\0\0\0", b"\x28\xb5", b"P")],
 )
-def test_what_follows_the_end_is_a_problem_unless_it_is_padding(form, tail):
+def test_bytes_after_the_end_are_a_problem_unless_padding(form, tail):
     out, problem = unpack(form, form.pack(b"packets") + tail)
     assert out == b"packets"
     assert problem

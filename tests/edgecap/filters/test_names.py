@@ -68,7 +68,7 @@ texts = st.lists(st.sampled_from(pieces.split()), max_size=10).flatmap(
 
 
 @given(text=texts)
-def test_what_has_none_makes_libpcap_look_nothing_up(text):
+def test_an_expression_without_names_looks_nothing_up(text):
     if looked_up(text):
         return
     with suppress(InvalidRequest):

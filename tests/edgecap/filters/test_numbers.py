@@ -51,7 +51,7 @@ def test_a_name_gets_its_number(expression, without_names):
     assert numbered(expression, knows_port=never, knows_protocol=never) == without_names
 
 
-def test_what_the_machine_knows_is_left_to_it():
+def test_names_that_the_machine_knows_are_left_to_it():
     def always(_):
         return True
 

@@ -79,7 +79,7 @@ def test_no_packet_is_lost_that_the_fields_and_the_expression_describe(asked):
 
 @settings(max_examples=250)
 @given(asked=asked())
-def test_api_and_residual_together_keep_what_the_fields_and_the_expression_describe(asked):
+def test_api_and_residual_keep_packets_that_match_fields_and_expression(asked):
     request, bounds, link, data, expected, taken = asked
     # Behind tags and IPv6's extension headers, the API sees what libpcap does not.
     assume(expected.layers[0]["version"] == 4 and not expected.vlans)

@@ -29,7 +29,7 @@ from tests.edgecap.packets.frames import frames
     several=st.lists(frames(depth=1), min_size=1, max_size=4),
     bounds=st.sampled_from([Bounds(), WIDE]),
 )
-def test_what_the_api_is_sent_lets_every_packet_through_that_libpcap_takes(expression, several, bounds):
+def test_the_api_s_filter_passes_every_packet_that_libpcap_passes(expression, several, bounds):
     for link, data, _ in several:
         if link == 0 or not compiled(expression, link).matches(data):
             continue
@@ -59,7 +59,7 @@ def test_the_api_s_filter_passes_every_packet_the_expression_matches(frame, boun
 
 @settings(max_examples=300)
 @given(expression=expressions, several=st.lists(frames(depth=1, most_tags=0), min_size=1, max_size=4))
-def test_the_api_and_the_residual_together_do_what_the_expression_says(expression, several):
+def test_api_and_residual_together_equal_the_expression(expression, several):
     compiled(expression, 1)
     explained = explain(expression, bounds=WIDE)
     for link, data, expected in several:
@@ -150,7 +150,7 @@ def test_settings_let_networks_and_ipv6_through_to_the_api():
         ("vlan and tcp", "behind vlan"),
     ],
 )
-def test_what_is_not_sent_has_a_reason(expression, part):
+def test_every_part_that_is_not_sent_has_a_reason(expression, part):
     (note,) = explain(expression).notes
     assert part in note
 
@@ -266,7 +266,7 @@ def test_mixed_link_types_and_origins_are_kept_apart(tmp_path):
     assert names == [f"ord02-s1/{path.name}" for path in REAL]
 
 
-def test_what_is_damaged_is_filtered_as_far_as_it_goes(tmp_path):
+def test_a_damaged_file_is_filtered_up_to_the_damage(tmp_path):
     cut = tmp_path / "cut.pcap"
     cut.write_bytes(pcap([(SECOND, b"x" * 60, 60)] * 5)[:-9])
     done = apply("", cut, tmp_path / "kept.pcapng")

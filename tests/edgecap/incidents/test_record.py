@@ -82,7 +82,7 @@ def test_incidents_are_found_by_the_beginning_of_their_id(incidents):
     assert incidents.ids() == [INCIDENT]
 
 
-def test_record_and_page_say_what_is_missing_and_why(incidents):
+def test_record_and_page_name_missing_captures_and_why(incidents):
     parts = (
         part("before", packets=1204, entry="captures/x/"),
         part("during", state="missing", reason="no packets | matched"),

@@ -238,7 +238,7 @@ async def test_a_server_in_no_proxy_is_reached_straight(kind, servers, proxies, 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("trouble", TROUBLES)
-async def test_what_is_wrong_with_the_proxy_is_said_in_a_line(trouble, kind, proxies, use, monkeypatch):
+async def test_a_proxy_s_error_is_one_line(trouble, kind, proxies, use, monkeypatch):
     what, hint = TROUBLES[trouble]
     ca = proxies("http").ca
     if trouble != "ca":

@@ -220,7 +220,7 @@ ENTRIES = st.lists(ENTRY, max_size=5)
 
 @given(ENTRIES, st.sampled_from([",", ", ", " "]), NAME | ADDRESS, PORT)
 @example(["[::1]:80", "fd00::/8", "::ffff:0:0/96"], ",", "example.com", None)
-def test_what_programs_are_given_means_the_same_to_us_and_breaks_none(entries, comma, host, port):
+def test_the_no_proxy_given_to_programs_means_the_same_to_all(entries, comma, host, port):
     """The rewritten NO_PROXY is read as the given one; httpx, which is particular about it, takes it."""
     before = Bypass.parse(comma.join(entries))
     after = Bypass.parse(str(before))
@@ -242,7 +242,7 @@ def test_every_entry_covers_what_it_names(entries):
         assert bypass.covers(url.host, url.port), length
 
 
-def test_programs_are_told_of_this_machine_only_where_there_is_a_proxy():
+def test_programs_get_no_proxy_for_this_machine_only_with_a_proxy():
     assert "NO_PROXY" not in network_environment({"NO_PROXY": "example.com"})
     told = network_environment({"HTTPS_PROXY": "http://p", "NO_PROXY": "[fd00::1] 10.0.0.0/8,*.example.com"})
     assert told["NO_PROXY"] == told["no_proxy"]

@@ -201,13 +201,13 @@ class TestThresholds:
         assert [each.likelihood for each in find(summary)] == ["likely", "possible"]
 
     @pytest.mark.parametrize("packets", [0, 1, ENOUGH - 1])
-    def test_few_packets_say_nothing_whatever_they_are(self, packets):
+    def test_too_few_packets_give_no_finding(self, packets):
         summary = made(
             packets=packets, protocols=(named("tcp", packets, 6),), tcp_flags=(named("SYN", packets, 2),)
         )
         assert find(summary) == ()
 
-    def test_the_line_for_somebody_in_a_hurry(self):
+    def test_the_summary_has_one_line(self):
         assert verdict(made(packets=0), ()) == "No packets."
         one = made(packets=1, protocols=(Named(name="tcp", packets=1, bytes=60, share=1),))
         assert verdict(one, ()) == "Too few packets for a verdict: 1 packet, 100 % tcp."

@@ -124,7 +124,7 @@ def test_a_full_disk_is_reported_and_leaves_no_file_or_thread(small_disk):
     assert threads() == []
 
 
-def test_what_fails_meanwhile_leaves_neither_a_file_nor_a_thread(tmp_path):
+def test_an_error_leaves_neither_a_file_nor_a_thread(tmp_path):
 
     def fail():
         with new_flow_file(tmp_path / "flows.parquet") as writer:

@@ -264,7 +264,7 @@ def test_the_estimate_of_forgotten_addresses_is_within_bounds(distinct):
     assert abs(addresses.distinct() / distinct - 1) < 0.065
 
 
-def test_who_sends_most_is_known_although_thousands_are_forgotten():
+def test_top_sources_are_found_although_thousands_are_forgotten():
     """An address that is always large survives every forgetting with all of its packets."""
     addresses = Addresses(destination=True, seed=99, room=64)
     rng = np.random.default_rng(3)

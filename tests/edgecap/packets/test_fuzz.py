@@ -21,7 +21,7 @@ def test_a_short_search_finds_nothing():
     assert int(runs) > 50  # at least all of the seeds
 
 
-def test_what_it_would_fail_on_it_fails_on(tmp_path):
+def test_the_fuzzer_detects_planted_faults(tmp_path):
     """The same judge, told that readers should have found something else."""
     pytest.importorskip("atheris", reason="there is no atheris for this Python")
     (tmp_path / "input").write_bytes(b"\x06" + (DATA / "cooked.pcap").read_bytes())

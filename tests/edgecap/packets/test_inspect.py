@@ -230,7 +230,7 @@ def test_interfaces_without_end_do_not_fill_the_memory():
     assert found.damage_offset == 28 + 65_536 * 20
 
 
-def test_a_version_of_pcap_that_does_not_exist_is_said():
+def test_an_unknown_pcap_version_is_reported():
     data = bytearray(pcap(SAMPLE))
     data[4] = 9
     found = inspect(bytes(data))
@@ -249,7 +249,7 @@ def test_a_version_of_pcap_that_does_not_exist_is_said():
         (gzip.compress(gzip.compress(b"", mtime=0), mtime=0), "it is gzip within gzip, not packets"),
     ],
 )
-def test_what_is_no_pcap_is_named(data, said):
+def test_a_file_that_is_not_pcap_is_named(data, said):
     found = inspect(data)
     assert (found.format, found.flags, found.damage_offset) == ("unknown", ("empty", "not-pcap"), 0)
     assert found.damage == said

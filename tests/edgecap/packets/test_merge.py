@@ -232,7 +232,7 @@ def test_nothing_is_left_when_a_source_is_missing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_full_disk_is_told_and_nothing_is_left(tmp_path):
+def test_a_full_disk_is_reported_and_leaves_no_file(tmp_path):
     (source,) = put(tmp_path, {"a.pcap": pcap([(START, bytes(9000), 9000)] * 1000)})
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, hard))
@@ -278,7 +278,7 @@ def test_a_source_that_is_replaced_meanwhile_is_an_error(tmp_path):
 
 
 @pytest.mark.parametrize("expression", ["tcp", "udp port 53", "ip6", "icmp or arp", "not ip", "len > 1000"])
-def test_what_matches_is_what_tcpdump_keeps_and_what_is_counted(tmp_path, expression):
+def test_matching_packets_are_those_of_tcpdump_and_are_counted(tmp_path, expression):
     """Each source is filtered by its own link type; the tally sees what is written, and nothing else."""
     ours, tally = tmp_path / "ours.pcapng", FlowTable()
     sources = [each for each in REAL if each.suffix == ".pcap"]
@@ -335,6 +335,6 @@ def test_an_invalid_expression_is_refused_and_leaves_no_file(tmp_path, packets):
     assert [path.name for path in tmp_path.iterdir()] == ["a.pcap"]
 
 
-def test_nothing_to_merge_is_said(tmp_path):
+def test_an_empty_merge_is_reported(tmp_path):
     with pytest.raises(InvalidRequest, match="nothing to merge; name at least one file"):
         merge([], tmp_path / "merged.pcapng")

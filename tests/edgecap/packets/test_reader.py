@@ -212,7 +212,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path, pack):
     assert peak < 24 << 20
 
 
-def test_packing_is_told(tmp_path):
+def test_compression_is_reported(tmp_path):
     plain = tmp_path / "plain"
     plain.write_bytes(pcap(SAMPLE))
     packed = tmp_path / "packed"

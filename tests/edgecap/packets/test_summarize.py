@@ -125,7 +125,7 @@ def test_tcp_flags_sizes_and_hops_are_those_that_tshark_reads(path):
         assert summary.ttls.distinct == len(hops)
 
 
-def test_what_dig_asked_is_seen_as_dns():
+def test_a_query_of_dig_is_seen_as_dns():
     """Its six answers come from UDP port 53, which reflection attacks abuse; no more is made of it."""
     summary = summary_of(DATA / "programs" / "dig.pcap")[0]
     (to,) = [each for each in summary.destination_ports.top if each.port == 53]
@@ -137,7 +137,7 @@ def test_what_dig_asked_is_seen_as_dns():
     assert set(ids.values()) == {2}  # a question and its answer share theirs
 
 
-def test_what_nmap_tried_is_seen_port_by_port():
+def test_a_scan_of_nmap_is_seen_port_by_port():
     summary, flows = summary_of(DATA / "programs" / "nmap.pcap")
     assert {int(flow["destination_port"]) for flow in flows} >= set(range(1, 201))
     assert {each.name: each.packets for each in summary.tcp_flags} == {"SYN": 200, "RST+ACK": 200}

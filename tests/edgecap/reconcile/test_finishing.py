@@ -101,7 +101,7 @@ async def test_a_young_intent_that_the_list_does_not_show_stays_open(world):
 
 
 @both
-async def test_a_cancelled_full_capture_is_stopped_and_what_there_is_is_kept(world):
+async def test_a_cancelled_full_capture_is_stopped_and_its_files_kept(world):
     intent, capture = await world.accepted(LONG)
     world.lives = {intent.intent_id: Life.CANCELLED}
     await world.running(capture)
@@ -246,7 +246,7 @@ async def test_packets_that_arrive_after_they_were_given_up_are_brought_in(world
     assert (await world.reconcile()).findings == ()
 
 
-async def test_what_was_archived_and_removed_since_is_not_brought_back(world):
+async def test_a_removed_entry_is_not_brought_back(world):
     intent, capture = await world.accepted()
     await world.final(capture)
     await world.reconcile()

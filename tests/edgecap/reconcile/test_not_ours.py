@@ -20,7 +20,7 @@ from edgecap.requests import SimpleRequest
 from tests.edgecap.reconcile.world import FULL, GONE, LONG, QUICK, SPEED, both, kinds
 
 
-async def test_what_a_living_run_works_on_is_left_alone(world):
+async def test_the_capture_of_a_living_run_is_left_alone(world):
     intent, capture = await world.accepted()
     waiting = world.begin(SimpleRequest(time_limit=6), "waiting")
     world.lives = {intent.intent_id: Life.ALIVE, waiting.intent_id: Life.ALIVE}
@@ -85,7 +85,7 @@ async def test_a_run_of_another_prefect_server_keeps_its_turn(world):
     assert world.ending(waiting).outcome == "never-accepted"
 
 
-async def test_what_a_run_of_another_prefect_server_captured_is_brought_in(world):
+async def test_a_capture_by_another_prefect_server_s_run_is_brought_in(world):
     lost, capture = await world.accepted(run="of a server that is gone")
     world.lives = {lost.intent_id: Life.UNKNOWN}
     await world.final(capture)

@@ -85,7 +85,7 @@ async def test_a_capture_that_may_be_another_intents_is_left_alone(world):
     assert world.stops() == []
 
 
-async def test_what_was_never_posted_or_is_over_is_not_asked_to_stop(world):
+async def test_captures_never_posted_or_over_get_no_stop(world):
     simple, _ = await world.accepted()
     assert (await stop(world, simple)).outcome is Stopping.NOTHING
     given_up = world.begin(LONG, run="given up")
@@ -118,7 +118,7 @@ async def test_a_stop_that_is_refused_for_a_while_is_asked_for_again(world):
 
 
 @with_faults(ALWAYS)
-async def test_a_capture_that_cannot_be_stopped_is_told_as_such(world):
+async def test_a_failed_stop_is_reported(world):
     intent, capture = await world.accepted(LONG)
     await world.running(capture)
     clock = [0.0]
@@ -188,7 +188,7 @@ async def test_an_unanswered_last_attempt_does_not_hide_the_earlier_answer():
     assert len(attempts) == 2
 
 
-async def test_what_was_asked_to_stop_before_is_not_asked_again(world):
+async def test_a_capture_is_asked_to_stop_once(world):
     _, capture = await world.accepted(LONG)
     await world.running(capture)
     async with world.client() as client:

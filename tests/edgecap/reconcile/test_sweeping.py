@@ -45,7 +45,7 @@ async def test_an_archive_whose_keys_may_only_create_is_no_trouble(world, object
     assert "left to the rules of s3://" in caplog.text
 
 
-async def test_one_that_fails_does_not_stop_the_others(world):
+async def test_one_failing_intent_does_not_stop_the_others(world):
     good, capture = await world.accepted(run="good")
     await world.final(capture)
     broken = world.begin(run="broken")
@@ -110,7 +110,7 @@ class Overtaken(FolderStore):
         return super().put(key, source, move=move)
 
 
-async def test_who_was_faster_with_fewer_files_is_right_and_the_intent_ends(world):
+async def test_a_faster_run_with_fewer_files_wins_and_ends_the_intent(world):
     intent, capture = await world.accepted(FULL)
     await world.final(capture)
     await world.reconcile()

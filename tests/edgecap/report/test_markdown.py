@@ -70,7 +70,7 @@ def test_it_works_without_a_summary_or_packets(entry, summary, said):
     assert "raw/ord02-s1.pcap" in text
 
 
-def test_flags_are_said_with_their_meaning():
+def test_flags_are_printed_with_their_meaning():
     text = entry_markdown(entry_of(flags=("truncated", "limit-reached")), None)
     assert "- **truncated**: a file ends inside a packet" in text
     assert "- limit-reached: the packet or byte limit ended the capture" in text

@@ -131,7 +131,7 @@ def test_the_sdk_s_variables_are_the_default_account_s_and_count_most(settings_f
         ("", {"EDGECAP_BOUNDS": "{SECRETSECRET"}, 'field "bounds"'),
     ],
 )
-def test_what_is_wrong_is_said_in_one_line_without_a_secret(settings_from, text, variables, says):
+def test_a_settings_error_is_one_line_without_a_secret(settings_from, text, variables, says):
     with pytest.raises(ConfigError) as caught:
         settings_from(text, **variables)
     line = str(caught.value)

@@ -116,7 +116,7 @@ def test_any_text_is_an_address_or_one_clear_line(text, start):
         (StoreLocation(uri="s3://bucket", access_key_id=SecretStr("AK")), "only one of"),
     ],
 )
-def test_what_goes_with_a_uri_is_checked_too(place, said):
+def test_options_of_a_uri_are_checked_too(place, said):
     with pytest.raises(ConfigError, match=said):
         open_store(place)
 

@@ -91,7 +91,7 @@ def test_wrong_fields_of_a_full_capture_are_named(world, field, value):
 
 
 @pytest.mark.parametrize("field", ["packet_limit", "byte_limit", "filter_v1"])
-def test_what_may_be_left_out_may_not_be_null(world, field):
+def test_optional_fields_may_not_be_null(world, field):
     """The document has no null; an API that is kinder would not find out who sends one."""
     world.register()
     assert world.full(**{field: None}).status_code == 400
@@ -140,7 +140,7 @@ FIELDS = [*SIMPLE, *FULL, "byte_limit", "offset_time", "filter_v1", "colo"]
     changes=st.dictionaries(st.sampled_from(FIELDS), JSON, max_size=3),
     variant=st.sampled_from(list(VARIANTS.values())),
 )
-def test_whatever_is_sent_is_read_within_bounds_or_refused(base, changes, variant):
+def test_any_body_is_read_within_bounds_or_refused(base, changes, variant):
     """A reader has no third way out."""
     wanted, problems = None, ()
     try:

@@ -118,7 +118,7 @@ def test_wrong_options_end_in_one_line(capsys, arguments, code, words):
     assert len(said.err.splitlines()) == 1
 
 
-def test_a_taken_port_is_said_so():
+def test_a_taken_port_is_one_clear_line():
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

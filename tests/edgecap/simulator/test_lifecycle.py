@@ -302,7 +302,7 @@ def test_a_capture_stopped_before_it_ran_has_no_packets(make_world):
     assert world.finish(capture_id)["status"] in ("failed", "complete")
 
 
-def test_what_cannot_be_stopped(world):
+def test_finished_and_simple_captures_cannot_be_stopped(world):
     world.register()
     simple = world.simple().json()["result"]["id"]
     full = world.full(time_limit=1).json()["result"]["id"]
@@ -312,7 +312,7 @@ def test_what_cannot_be_stopped(world):
     assert (answer.status_code, answer.json()["success"]) == (400, False)
 
 
-def test_what_cannot_be_downloaded(world):
+def test_unfinished_and_full_captures_cannot_be_downloaded(world):
     world.register()
     simple = world.simple().json()["result"]["id"]
     full = world.full(time_limit=1).json()["result"]["id"]

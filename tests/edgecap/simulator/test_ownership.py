@@ -143,7 +143,7 @@ def test_a_challenge_that_cannot_be_written_later_fails(make_world):
     assert world.call("GET", "/ownership").json()["result"][0]["status"] == "failed"
 
 
-def test_validating_what_was_never_registered(world):
+def test_validating_an_unregistered_bucket_is_refused(world):
     world.buckets.make("caps")
     answer = validate(world, "x")
     assert answer.status_code == 400

@@ -130,7 +130,7 @@ def test_an_object_that_head_and_read_disagree_on_is_not_missing(flaky):
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"<ok/>", b"<?xml version='1.0'?><Other/>"])
-def test_an_answer_without_what_s3_always_says_is_not_s3s(body, calls):
+def test_an_answer_without_s3_s_usual_fields_is_not_s3_s(body, calls):
     """Whatever it is: no ETag, or another root element. What removes has no body, and cannot be told."""
     with one_answer(200, body, **{"content-type": "application/xml"}) as server:
         store = store_at("s3", server.url)
@@ -180,7 +180,7 @@ def denial(code, said):
 
 
 @pytest.mark.parametrize("code", S3_SAYS)
-def test_what_s3_gives_as_its_reason_is_in_the_line(code, calls):
+def test_s3_s_reason_is_in_the_message(code, calls):
     """In each call: also in those that begin with a HEAD, whose refusal has no body."""
     status, said, kind = S3_SAYS[code]
     with one_answer(status, denial(code, said), **{"content-type": "application/xml"}) as server:
@@ -244,7 +244,7 @@ GCS_SAYS = {
 
 
 @pytest.mark.parametrize("status", GCS_SAYS)
-def test_what_gcs_gives_as_its_reason_is_in_the_line(status, calls):
+def test_gcs_s_reason_is_in_the_message(status, calls):
     said = GCS_SAYS[status]
     body = json.dumps({"error": {"code": status, "message": said, "errors": [{"message": said}]}}).encode()
     with one_answer(status, body, **{"content-type": "application/json"}) as server:

@@ -108,7 +108,7 @@ def test_a_fetch_whose_credentials_were_not_renewed_passes(endpoint, store, tmp_
 @pytest.mark.parametrize(
     "odd", [{"Code": "AssumeRoleUnauthorizedAccess"}, [], "text", {"Expiration": "never"}]
 )
-def test_an_odd_answer_of_who_renews_passes_too(odd, endpoint, store):
+def test_an_odd_answer_of_the_credential_endpoint_is_transient_too(odd, endpoint, store):
     """A KeyError or a TypeError of botocore's is no fault of edgecap's own."""
     store.put("x", b"1")
     endpoint.odd = odd
@@ -145,7 +145,7 @@ def test_an_endpoint_that_does_not_answer_at_first_passes(alone, store, endpoint
     store.check()
 
 
-def test_what_is_wrong_from_the_start_is_denied(alone, store, endpoint, tmp_path):
+def test_credentials_that_never_worked_are_denied(alone, store, endpoint, tmp_path):
     """An odd answer, a program that is not there or fails, a profile that is not there, nothing at all."""
     endpoint.odd = {"message": "no role"}
     with pytest.raises(StoreDenied, match=r"no usable credentials: .*has no 'AccessKeyId'"):

@@ -192,7 +192,7 @@ def test_errors_of_the_disk_are_mapped(number, expected):
 
 
 @pytest.mark.parametrize("uri", ["s3://bucket", "gs://bucket", f"r2://bucket?account-id={'0' * 32}"])
-def test_without_credentials_one_is_told_what_to_set(uri, tmp_path):
+def test_without_credentials_the_error_says_which_to_set(uri, tmp_path):
     """In a process whose environment has none."""
     program = (
         "import sys; from edgecap.settings import StoreLocation; from edgecap.stores import open_store\n"

@@ -279,7 +279,7 @@ def test_a_server_without_conditions_for_parts_is_asked_first(flaky, tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["s3", "r2", "gcs", SERVERS[-1]])
-def test_a_bucket_that_does_not_exist_is_said(kind, place_of, bucket, tmp_path):
+def test_a_missing_bucket_is_reported(kind, place_of, bucket, tmp_path):
     place = place_of(kind)
     store = open_store(place.model_copy(update={"uri": place.uri.replace(bucket, "no-such-bucket")}))
     calls = [
@@ -314,7 +314,7 @@ def test_wrong_keys_are_denied_and_not_shown(kind, wrong, place_of):
         assert "WRONG" not in repr(store)
 
 
-def test_a_key_that_may_only_read_is_told_so(place_of, raw, bucket):
+def test_a_read_only_key_is_reported(place_of, raw, bucket):
     """MiniStack enforces the bucket's policy, as AWS does."""
     place = place_of("s3")
     raw(place).put_bucket_policy(

@@ -76,7 +76,7 @@ def test_unfinished_files_are_not_listed(folder):
     assert [info.key for info in folder.list(".tmp/")] == []
 
 
-def test_a_folder_that_does_not_exist_says_so_and_is_not_made(root):
+def test_a_missing_folder_is_reported_and_not_made(root):
     """It may be a disk that is not mounted."""
     missing = root / "missing"
     store = FolderStore(missing)
@@ -141,7 +141,7 @@ def test_a_file_is_no_folder(folder, root):
         FolderStore(root / "a").check(write=True)
 
 
-def test_a_full_disk_is_said_and_nothing_is_left(small_disk, noise, tmp_path):
+def test_a_full_disk_is_reported_and_leaves_nothing(small_disk, noise, tmp_path):
     store = FolderStore(small_disk)
     store.put("small", b"1")
     source = tmp_path / "source"
@@ -156,7 +156,7 @@ def test_a_full_disk_is_said_and_nothing_is_left(small_disk, noise, tmp_path):
     store.put("dir/other", b"2")
 
 
-def test_a_read_only_file_system_is_said(read_only_disk):
+def test_a_read_only_file_system_is_reported(read_only_disk):
     store = FolderStore(read_only_disk)
     store.check()
     with pytest.raises(StoreUnwritable, match="read-only"):

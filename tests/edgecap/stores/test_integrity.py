@@ -114,7 +114,7 @@ def test_every_algorithm_that_boto3_knows_is_checked():
     assert {name.lower() for name in model.shape_for("ChecksumAlgorithm").enum} == set(NAMES)
 
 
-def test_a_wrong_length_is_damage_whatever_else(tmp_path):
+def test_a_wrong_length_is_always_damage(tmp_path):
     with pytest.raises(Damaged, match="3 bytes arrived instead of 4"):
         check(tmp_path, b"1234", {}, b"123")
     with pytest.raises(Damaged, match="5 bytes arrived instead of 4"):
@@ -158,7 +158,7 @@ def test_parts_that_only_look_equal_decide_nothing(tmp_path):
     assert check(tmp_path, data, stated, store=store, exact=True) == "md5-of-parts"
 
 
-def test_one_part_is_the_whole_and_nobody_is_asked(tmp_path):
+def test_an_object_of_one_part_needs_no_request_for_parts(tmp_path):
     stated = {"md5-of-parts": of_parts("md5", b"packets", 7)}
     assert check(tmp_path, b"packets", stated) == "md5-of-parts"
     with pytest.raises(Damaged):

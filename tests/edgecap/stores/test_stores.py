@@ -30,7 +30,7 @@ ODD_KEYS = [
 ]
 
 
-def test_what_is_put_is_read(store):
+def test_put_bytes_can_be_read_back(store):
     info = store.put("dir/x.pcap", b"packets")
     assert info.key == "dir/x.pcap"
     assert info.size == 7

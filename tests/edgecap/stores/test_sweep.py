@@ -82,7 +82,7 @@ def test_sweeping_a_missing_folder_fails_and_does_not_make_it(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["s3", "r2", pytest.param("ceph", marks=pytest.mark.xdist_group("ceph"))])
-def test_uploads_that_nobody_completed_are_aborted_if_they_are_old_and_ours(kind, place_of, raw, bucket):
+def test_old_incomplete_uploads_of_ours_are_aborted(kind, place_of, raw, bucket):
     place = place_of(kind)
     store, client = open_store(place), raw(place)
     for key in ("edge/captures/a", "edge/captures/b", "edge/theirs", "captures/c"):

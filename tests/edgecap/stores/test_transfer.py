@@ -25,7 +25,7 @@ def sha256(data):
     return hashlib.sha256(data).hexdigest()
 
 
-def test_what_is_fetched_is_hashed_and_verified(store, tmp_path, noise):
+def test_fetched_objects_are_hashed_and_verified(store, tmp_path, noise):
     counted = []
     info = store.put("dir/x.pcap", noise)
     fetched = fetch_one(store, info, tmp_path / "x.pcap", on_bytes=counted.append)

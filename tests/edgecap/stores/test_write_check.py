@@ -94,7 +94,7 @@ def test_a_gcs_retention_policy_and_create_only_roles(through):
         store.delete("kept")
 
 
-def test_a_gcs_role_that_may_not_create_is_told_so(through):
+def test_a_gcs_role_without_create_rights_is_reported(through):
     store, proxy = through("gcs")
     proxy.never, proxy.trouble = b"POST ", b"403 Forbidden"
     with pytest.raises(StoreUnwritable, match="no right to write here"):

@@ -31,7 +31,7 @@ def test_a_run_has_the_priority_of_its_tag_queue_or_origin(run, priority):
     assert priority_of(run) == priority
 
 
-def test_work_queues_and_lanes_agree_on_what_goes_first():
+def test_work_queues_and_lanes_agree_on_the_order():
     in_lanes = [priority for priority in WORK_QUEUES.values() if priority]
     assert in_lanes == sorted(in_lanes) == list(Priority)
     assert sorted(QUEUES, key=QUEUES.__getitem__) == list(WORK_QUEUES)

@@ -28,7 +28,7 @@ def test_an_ended_process_is_gone_even_if_its_id_is_reused():
     assert is_gone(replace(this_process(), started=1)) is True
 
 
-def test_a_killed_process_that_nobody_has_collected_yet_is_gone():
+def test_a_zombie_process_is_gone():
     code = (
         "from tasks.runtime.process_identity import this_process; print(this_process(), flush=True); input()"
     )
@@ -44,12 +44,12 @@ def test_a_killed_process_that_nobody_has_collected_yet_is_gone():
     child.communicate()
 
 
-def test_nobody_can_tell_of_another_machine():
+def test_processes_of_another_machine_are_unknown():
     assert is_gone(replace(this_process(), machine="elsewhere")) is None
     assert is_gone(ProcessMark("", 1, 1)) is None
 
 
-def test_what_is_no_mark_is_none():
+def test_an_invalid_mark_is_none():
     assert ProcessMark.parse("4242") is None
     assert ProcessMark.parse("") is None
 

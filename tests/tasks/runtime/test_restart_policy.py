@@ -86,11 +86,11 @@ LIFE = (*STARTING, "RUNNING")
         ((), {}, Recovery.LEAVE),
     ],
 )
-def test_what_is_done_about_a_run(types, more, expected):
+def test_the_verdict_for_each_history(types, more, expected):
     assert verdict(*types, **more) == expected
 
 
-def test_there_is_a_cap_on_lives():
+def test_a_run_is_resumed_a_limited_number_of_times():
     lives = [*LIFE, "CRASHED"]
     assert verdict(*lives * (MOST_LIVES - 1)) == Recovery.TAKE_UP
     assert verdict(*lives * MOST_LIVES) == Recovery.LEAVE
@@ -133,7 +133,7 @@ def constants(module, prefix):
 
 
 @pytest.mark.parametrize("name", ["WaitingForLane", "WaitingForWorker", "Late"])
-def test_what_edgecap_writes_over_a_cancel_does_not_undo_it(name):
+def test_a_state_that_edgecap_writes_does_not_undo_a_cancel(name):
     cancelled = history("SCHEDULED", "CANCELLED", age=200)
     written = RunState("SCHEDULED", ago(100), name)
     begun = [RunState("PENDING", ago(60)), RunState("RUNNING", ago(50))]

@@ -80,7 +80,7 @@ class TestStart:
         assert nothing.captures == ()
         assert nothing.reason == "nothing is left to capture at the start"
 
-    def test_the_start_says_what_the_end_will_capture(self):
+    def test_the_start_s_plan_announces_the_captures_after_the_end(self):
         assert "when it ends, the 90 s that follow are captured" in plan("after = 90").remarks
 
 
@@ -306,7 +306,7 @@ class TestWindows:
         longest=st.integers(1, 300),
         begins=st.datetimes(datetime(2026, 1, 1), datetime(2027, 1, 1), timezones=st.just(UTC)),
     )
-    def test_tiles_cover_exactly_what_was_asked_for(self, seconds, longest, begins):
+    def test_tiles_cover_exactly_the_requested_time(self, seconds, longest, begins):
         ends = begins + timedelta(seconds=seconds)
         tiles = windows.tile(begins, ends, longest)
         assert sum(each.seconds for each in tiles) == seconds

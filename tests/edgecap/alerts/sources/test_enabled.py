@@ -51,7 +51,7 @@ def test_a_forgotten_secret_is_refused(alerts_from, table):
         enabled_sources(alerts_from(f"[alerts.cloudflare]\n{table}\n"))
 
 
-def test_an_open_source_accepts_everybody(alerts_from):
+def test_an_open_source_accepts_any_request(alerts_from):
     source = enabled_sources(alerts_from("[alerts.fastnetmon]\nopen = true\n"))["fastnetmon"]
     assert source.open
     assert source.accepts({}, b"{}")
@@ -77,7 +77,7 @@ def test_the_pointers_of_generic_stand_beside_its_secret(alerts_from, received):
     assert (alert.kind, alert.event) == ("flood", "start")
 
 
-def test_no_secret_is_in_what_can_be_printed(alerts_from):
+def test_no_printed_form_contains_a_secret(alerts_from):
     alerts = alerts_from(
         '[alerts.generic]\nsecret = "hush-hush"\n', EDGECAP_ALERTS__CLOUDFLARE__SECRET="hush-hush"
     )

@@ -57,7 +57,7 @@ def test_firing_again_tomorrow_is_another_incident(payload, received):
     assert alertmanager.parse(body, received=received)[0].incident != first.incident
 
 
-def test_without_a_fingerprint_the_labels_make_one_whatever_their_order(payload, received):
+def test_without_a_fingerprint_labels_in_any_order_make_one(payload, received):
     body = payload("alertmanager", "labels-of-traffic")
     del body["alerts"][0]["fingerprint"]
     first = alertmanager.parse(body, received=received)[0]

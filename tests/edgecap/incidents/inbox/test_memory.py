@@ -17,7 +17,7 @@ HOUR = timedelta(hours=1)
 # Looking
 
 
-def test_alerts_are_listed_newest_first_with_what_they_came_to(inbox):
+def test_alerts_are_listed_newest_first_with_their_outcome(inbox):
     take(inbox, alert())
     take(inbox, alert())
     take(inbox, alert(key="other", about="b"), wanted=False, captures=0)

@@ -93,7 +93,7 @@ BAD = {
 }
 
 
-def test_what_the_bad_tables_are_made_from_is_good():
+def test_the_base_of_the_bad_tables_is_valid():
     made = tables()
     assert tally.tally(*made.values()) == 3
     assert made["counts"]["packets"] == 3
@@ -106,7 +106,7 @@ def test_tables_that_do_not_fit_are_refused(change):
 
 
 @pytest.mark.parametrize("name", ["counts", "bins", "flows", "index"])
-def test_what_cannot_be_written_to_is_refused(name):
+def test_a_read_only_table_is_refused(name):
     made = tables()
     made[name].flags.writeable = False
     with pytest.raises((TypeError, BufferError)):
@@ -162,7 +162,7 @@ BAD_GATHERING = {
 }
 
 
-def test_what_the_bad_gatherings_are_made_from_is_good():
+def test_the_base_of_the_bad_gatherings_is_valid():
     assert tally.gather(*gathering().values()) == (3, 2)
 
 

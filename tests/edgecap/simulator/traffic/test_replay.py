@@ -123,7 +123,7 @@ def test_nothing_to_replay_and_nowhere_to_replay_are_refused(recorded):
         ReplayTraffic([recorded[0]], city="XYZ")
 
 
-def test_what_tcpdump_recorded_of_a_ping_is_replayed(tmp_path, raw_sockets, tcpdump, tshark, ping):
+def test_tcpdump_s_recording_of_a_ping_is_replayed(tmp_path, raw_sockets, tcpdump, tshark, ping):
     """Requests and answers of one ping come to one server, in order, with tcpdump's gaps between them."""
     path = tmp_path / "lo.pcap"
     through = [] if os.getuid() == 0 else ["sudo", "-n"]

@@ -231,7 +231,7 @@ def test_an_empty_filter_keeps_even_what_is_not_ip():
     assert not matches(ARP, Filter(destination_address="203.0.113.7"))
 
 
-def test_what_is_no_address_is_refused():
+def test_an_invalid_address_is_refused():
     with pytest.raises(InvalidRequest, match=r"'nobody' is not an IP address \(filter_v1.source_address\)"):
         compile_filter(Filter(source_address="nobody"))
 

@@ -59,7 +59,7 @@ def test_synthetic_takes_one_attack_instead_of_its_timetable(some_day):
         "syn_flood,2026-11-23T06:31:00Z,nan",
     ],
 )
-def test_what_is_no_attack_is_refused(spec):
+def test_an_invalid_attack_is_refused(spec):
     with pytest.raises(ConfigError, match="is not an attack"):
         open_traffic(f"synthetic:{spec}")
 

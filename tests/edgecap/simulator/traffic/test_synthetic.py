@@ -82,7 +82,7 @@ def test_contents_dissect_as_what_they_are(recorded, tshark):
         assert len(tshark("-r", path, "-Y", shown)) >= 3, shown
 
 
-def test_only_what_comes_in_for_the_customer_is_seen(recorded, tshark):
+def test_only_packets_to_the_customer_are_seen(recorded, tshark):
     path, packets = recorded
     inbound = "(ip.dst == 203.0.113.0/24 && !(ip.src == 203.0.113.0/24)) || ipv6.dst == 2001:db8:203::/48"
     assert len(tshark("-r", path, "-Y", inbound)) == len(packets)
