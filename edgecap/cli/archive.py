@@ -46,7 +46,7 @@ def list_command(
     now = datetime.now(UTC)
     store = _store(archive)
     found: list[Entry] = []
-    trouble: StoreError | None = None
+    failure: StoreError | None = None
     try:
         for entry in list_entries(
             store,
@@ -58,18 +58,18 @@ def list_command(
         ):
             found.append(entry)  # noqa: PERF402 - entries found before an error are shown
     except StoreError as error:
-        trouble = error
+        failure = error
     if json:
         print_json([entry_json(entry) for entry in found])
     elif found:
         print_entries(found)
         if limit and len(found) == limit:
             say(f"The newest {limit}; --limit 0 shows all.")
-    elif not trouble:
+    elif not failure:
         asked = any((since, until, type, colo))
         say(f"There is no {'such ' if asked else ''}entry in {store.uri} yet.")
-    if trouble:
-        raise trouble
+    if failure:
+        raise failure
 
 
 def show(
@@ -110,7 +110,7 @@ def verify(
     """
     store = _store(archive)
     verdicts: list[Verified] = []
-    trouble: StoreError | None = None
+    failure: StoreError | None = None
     try:
         for verdict in _verdicts(store, entry_id):
             verdicts.append(verdict)
@@ -119,7 +119,7 @@ def verify(
     except StoreError as error:
         if not verdicts:
             raise
-        trouble = error
+        failure = error
     if json:
         print_json([_verdict_json(verdict, store) for verdict in verdicts])
     entries = [verdict for verdict in verdicts if verdict.entry or not verdict.ok]
@@ -133,10 +133,10 @@ def verify(
             where=store.uri,
             hint="restore their files from a copy",
         )
-    if unread or trouble:
+    if unread or failure:
         what = f"{unread} of {counted} could not be read" if unread else f"only {counted} could be verified"
         raise StoreUnreachable(
-            f"{what}{f': {trouble.what}' if trouble else ''}; they may be intact",
+            f"{what}{f': {failure.what}' if failure else ''}; they may be intact",
             where=store.uri,
             hint="verify again when the store answers",
         )

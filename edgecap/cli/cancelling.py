@@ -324,4 +324,4 @@ def _ask(capture: Capture, archive: str, unread: StoreError | None) -> None:
     sys.stderr.write(f"{what[0].upper()}{what[1:]}. Stop it? Unsaved packets may be lost. [y/N] ")
     sys.stderr.flush()
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-        raise InvalidRequest(f"capture {capture.id} goes on", field="ID", hint="nothing was done")
+        raise InvalidRequest(f"capture {capture.id} goes on", field="ID", hint="nothing was stopped")

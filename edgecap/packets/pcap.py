@@ -20,7 +20,7 @@ _LINK_TYPE_BITS = 0x03FF_FFFF  # the bits above hold the length of a frame check
 _MAJOR = 2
 
 
-class PcapWalker(RecordParser):
+class PcapParser(RecordParser):
     """Parses a classic pcap in either byte order, with times in micro- or nanoseconds."""
 
     format = "pcap"

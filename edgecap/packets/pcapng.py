@@ -53,7 +53,7 @@ class _Interface(NamedTuple):
         return *scale, self.snaplen, self.longest, self.number, 0
 
 
-class PcapngWalker(RecordParser):
+class PcapngParser(RecordParser):
     """Parses a pcapng of any number of sections, each in its own byte order."""
 
     format = "pcapng"

@@ -19,8 +19,8 @@ from edgecap.packets.inspection import (
     Inspection,
     moment,
 )
-from edgecap.packets.pcap import PcapWalker
-from edgecap.packets.pcapng import PcapngWalker
+from edgecap.packets.pcap import PcapParser
+from edgecap.packets.pcapng import PcapngParser
 from edgecap.packets.record_parser import RecordParser
 
 _MAGIC = 4
@@ -57,7 +57,7 @@ class PacketStream:
     @property
     def interfaces(self) -> list[Interface]:
         """The interfaces so far; a row's `interface` is an index into this list."""
-        return [] if self._core.walker is None else self._core.walker.interfaces
+        return [] if self._core.parser is None else self._core.parser.interfaces
 
     def feed(self, chunk: bytes) -> Iterator[Batch]:
         """Add the next bytes of the file. Exhaust the iterator: it does the work."""
@@ -99,7 +99,7 @@ class _Core:
     """Feeds a parser with unpacked bytes, and holds the bytes of an incomplete record."""
 
     def __init__(self, *, collect: bool) -> None:
-        self.walker: RecordParser | None = None
+        self.parser: RecordParser | None = None
         self._collect = collect
         self._size = 0
         self._head = bytearray()  # the first bytes, to name the type of a file without packets
@@ -107,98 +107,98 @@ class _Core:
         self._unknown = False
 
     def __repr__(self) -> str:
-        return f"[{self._size} bytes] {self.walker!r}"
+        return f"[{self._size} bytes] {self.parser!r}"
 
     def feed(self, chunk: bytes) -> Iterator[Batch]:
         self._size += len(chunk)
         if len(self._head) < ENOUGH:
             self._head += chunk[: ENOUGH - len(self._head)]
-        if self._unknown or (self.walker is not None and self.walker.stopped):
+        if self._unknown or (self.parser is not None and self.parser.stopped):
             return
         pos = 0
-        if self.walker is None:
+        if self.parser is None:
             pos = _MAGIC - len(self._held)
             self._held += chunk[:pos]
             if len(self._held) < _MAGIC:
                 return
-            self.walker = _walker_for(bytes(self._held), collect=self._collect)
-            if self.walker is None:
+            self.parser = _parser_for(bytes(self._held), collect=self._collect)
+            if self.parser is None:
                 self._unknown = True
                 self._held.clear()
                 return
-        yield from self._walk(self.walker, chunk, pos)
+        yield from self._walk(self.parser, chunk, pos)
 
-    def _walk(self, walker: RecordParser, chunk: bytes, pos: int) -> Iterator[Batch]:
+    def _walk(self, parser: RecordParser, chunk: bytes, pos: int) -> Iterator[Batch]:
         while self._held:
-            missing = walker.need - len(self._held)
+            missing = parser.need - len(self._held)
             if missing > 0:
                 part = chunk[pos : pos + missing]
                 self._held += part
                 pos += len(part)
                 if len(part) < missing:
                     return
-            offset, record = walker.offset, bytes(self._held)
-            if walker.walk(record, 0):
+            offset, record = parser.offset, bytes(self._held)
+            if parser.walk(record, 0):
                 self._held.clear()
-                if len(rows := walker.rows()):
+                if len(rows := parser.rows()):
                     yield Batch(record, rows, offset)
-            if walker.stopped:
+            if parser.stopped:
                 self._held.clear()
                 return
-        begun, offset = pos, walker.offset
-        pos = walker.walk(chunk, pos)
-        if not walker.stopped:
+        begun, offset = pos, parser.offset
+        pos = parser.walk(chunk, pos)
+        if not parser.stopped:
             self._held += chunk[pos:]
-        if len(rows := walker.rows()):
+        if len(rows := parser.rows()):
             yield Batch(chunk, rows, offset - begun)
 
     def result(self, unpack: Gunzip | Unzstd | None) -> Inspection:
-        walker = self.walker
-        flags = set(walker.flags) if walker else {NOT_PCAP}
+        parser = self.parser
+        flags = set(parser.flags) if parser else {NOT_PCAP}
         encoding = "" if unpack is None else "gzip" if isinstance(unpack, Gunzip) else "zstd"
         offset: int | None = None
         damage = ""
-        if walker is None:
+        if parser is None:
             offset, damage = 0, _no_packets(bytes(self._head), encoding)
-        elif walker.stopped:
-            offset = walker.offset
-            damage = f"{walker.stopped}: the last {_bytes(self._size - offset)} cannot be read"
+        elif parser.stopped:
+            offset = parser.offset
+            damage = f"{parser.stopped}: the last {_bytes(self._size - offset)} cannot be read"
         elif self._held:
             flags.add(TRUNCATED)
-            offset = walker.offset
-            place = f"after packet {walker.packets}" if walker.packets else "before the first packet"
-            damage = f"cut {place}: {_bytes(len(self._held))} of a record of {walker.need} or more"
+            offset = parser.offset
+            place = f"after packet {parser.packets}" if parser.packets else "before the first packet"
+            damage = f"cut {place}: {_bytes(len(self._held))} of a record of {parser.need} or more"
         if unpack is not None and unpack.problem:
             flags.add(GZIP_DAMAGED if isinstance(unpack, Gunzip) else ZSTD_DAMAGED)
             offset = self._size if offset is None else offset
             damage = "; ".join(filter(None, (unpack.problem, damage)))
-        if walker is None or not walker.packets:
+        if parser is None or not parser.packets:
             flags.add(EMPTY)
-        first, last = (walker.times() if walker else None) or (None, None)
+        first, last = (parser.times() if parser else None) or (None, None)
         return Inspection(
-            format=walker.format if walker else "unknown",
+            format=parser.format if parser else "unknown",
             encoding=encoding,
             size=self._size,
-            packets=walker.packets if walker else 0,
-            bytes_on_wire=walker.bytes_on_wire if walker else 0,
-            bytes_captured=walker.bytes_captured if walker else 0,
+            packets=parser.packets if parser else 0,
+            bytes_on_wire=parser.bytes_on_wire if parser else 0,
+            bytes_captured=parser.bytes_captured if parser else 0,
             first=moment(first),
             last=moment(last),
             first_ns=first,
             last_ns=last,
-            link_types=tuple(sorted(walker.link_types)) if walker else (),
-            snaplen=walker.snaplen if walker else 0,
+            link_types=tuple(sorted(parser.link_types)) if parser else (),
+            snaplen=parser.snaplen if parser else 0,
             flags=tuple(sorted(flags)),
             damage_offset=offset,
             damage=damage,
         )
 
 
-def _walker_for(magic: bytes, *, collect: bool) -> RecordParser | None:
+def _parser_for(magic: bytes, *, collect: bool) -> RecordParser | None:
     if magic in PCAP_MAGICS:
-        return PcapWalker(collect=collect)
+        return PcapParser(collect=collect)
     if magic == PCAPNG_MAGIC:
-        return PcapngWalker(collect=collect)
+        return PcapngParser(collect=collect)
     return None
 
 

@@ -239,7 +239,7 @@ class Summary(_Record):
     """The numbers of a capture's packets."""
 
     format: str = Field(FORMAT, pattern=r"^edgecap-summary/\d+$")
-    verdict: str = Field(description="One line: what it looks like, for somebody in a hurry")
+    verdict: str = Field(description="One line: what it looks like")
     findings: tuple[Finding, ...] = Field((), description="What the numbers look like, most likely first")
     difference: Difference | None = Field(None, description="Null: there is nothing to compare with")
     sampled: bool = Field(False, description="Packets are samples: true for simple captures")

@@ -20,7 +20,7 @@ class BackgroundHasher:
         self._work = work
         self._waiting: Queue[bytes] = Queue(_DEPTH)
         self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, name="edgecap-aside", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="edgecap-hasher", daemon=True)
         self._thread.start()
 
     def __repr__(self) -> str:

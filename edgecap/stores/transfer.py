@@ -119,32 +119,32 @@ class _Job:
         most = self.most or most_unpacked(self.info.size)
         for reads in range(1, _READS + 1):
             with explained(self.target):
-                landing = PendingFile(self.target, most)
+                pending = PendingFile(self.target, most)
             try:
                 with explained(self.target):
-                    verdict = self._read(landing, exact=reads > 1)
-                    if verdict is None and landing.unpacked:
+                    verdict = self._read(pending, exact=reads > 1)
+                    if verdict is None and pending.unpacked:
                         verdict = VerifiedBy.GZIP
-                    if verdict is None and landing.source_sha256 in seen:
+                    if verdict is None and pending.source_sha256 in seen:
                         # No checksum covers these bytes, but two reads gave the same.
                         verdict = VerifiedBy.TWO_READS
                     if verdict is not None:
-                        return landing.publish(verdict)
-                seen.add(landing.source_sha256)
-                if landing.too_large:
+                        return pending.publish(verdict)
+                seen.add(pending.source_sha256)
+                if pending.too_large:
                     most = 0  # one read showed it: the next one unpacks nothing
             except Damaged:
                 if reads == _READS:
                     raise
             finally:
-                landing.clear()
+                pending.clear()
         raise Damaged(
             f"{_READS} reads gave different bytes",
             where=f"{self.store.uri}/{self.info.key}",
             hint="try again",
         )
 
-    def _read(self, landing: PendingFile, *, exact: bool) -> VerifiedBy | None:
+    def _read(self, pending: PendingFile, *, exact: bool) -> VerifiedBy | None:
         several = self.streams > 1 and self.info.size >= LARGE
         info = self._stated() if several else self.info
         source = ReadSource(self.store, info, self.attempts, self.stop, self.sleep)
@@ -160,14 +160,14 @@ class _Job:
                     aside.put(chunk)
                 else:
                     check.update(chunk)
-                landing.write(chunk)
+                pending.write(chunk)
                 if self.on_bytes:
                     self.on_bytes(len(chunk))
         finally:
             if aside:
                 aside.close()
-        landing.finish()
-        return (check or Check(self.store, source.info, exact=exact)).finish(landing.source_sha256)
+        pending.finish()
+        return (check or Check(self.store, source.info, exact=exact)).finish(pending.source_sha256)
 
     def _stated(self) -> ObjectInfo:
         info = self.store.stat(self.info.key)
