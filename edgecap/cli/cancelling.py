@@ -101,7 +101,7 @@ class Cancelling:
         asking: asyncio.Task[dict[str, Any] | None],
         reading: asyncio.Task[JournalRecord | None],
     ) -> dict[str, Any]:
-        """Stop a capture, whoever started it, and end its run, if there is one.
+        """Stop a capture, even one started elsewhere, and end its run, if there is one.
 
         Raises:
             UnknownToApi: Cloudflare does not know the id.
