@@ -101,7 +101,7 @@ class World:
         self.bucket: Store
         bucket: dict[str, Any]
         if store:
-            self.place = store.place(store.make_bucket(f"world-{self.account_id}"), "captures")
+            self.place = store.place(store.make_bucket(f"world-{uuid.uuid4().hex}"), "captures")
             keys = {"access_key_id": store.access_key_id, "secret_access_key": store.secret_access_key}
             buckets: Any = EdgeBuckets(store.endpoint_url, None, *keys.values())
             self.bucket = open_store(self.place)

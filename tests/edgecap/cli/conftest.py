@@ -1,7 +1,6 @@
 """The real command, run as a person or a script runs it; archives and a simulated edge for it to work on."""
 
 import hashlib
-import json
 import os
 import signal
 import struct
@@ -23,13 +22,12 @@ from edgecap.cloudflare.models import Capture
 from edgecap.packets.inspect import Inspector
 from edgecap.requests import rfc3339
 from edgecap.settings import StoreLocation
-from edgecap.simulator.options import SimulatorOptions, make_edge
-from edgecap.simulator.serve import SimulatorServer
 from edgecap.stores import open_store
 from tests.prefect_database import place_database
+from tests.world import SetClock, World
 
 EDGECAP = Path(sys.executable).with_name("edgecap")
-ACCOUNT, TOKEN = "c" * 32, "token-of-the-command-tests"
+ACCOUNT = "c" * 32
 SETS = ("EDGECAP_", "CLOUDFLARE_", "PREFECT_", "AWS_", "NO_COLOR", "FORCE_COLOR", "COLUMNS")
 
 
@@ -88,14 +86,6 @@ class Shell:
             finally:
                 up.send_signal(signal.SIGTERM)
                 up.out, up.err = up.communicate(timeout=240)
-
-    def settings(self, **tables):
-        """Write `edgecap.toml`."""
-        lines = []
-        for name, table in tables.items():
-            lines.append(f"[{name}.default]" if name != "timing" else "[timing]")
-            lines += [f"{key} = {json.dumps(value)}" for key, value in table.items()]
-        (self.folder / "edgecap.toml").write_text("\n".join(lines) + "\n")
 
 
 @pytest.fixture
@@ -161,30 +151,11 @@ def keep():
 
 
 @pytest.fixture
-def edge(shell, store, object_store, bucket):
-    """A simulated edge that the settings of the shell point at, and a bucket that is not registered yet."""
-    object_store.make_bucket(bucket)
-    place = object_store.place(bucket, "captures")
-    options = SimulatorOptions(
-        account_id=ACCOUNT,
-        api_token=TOKEN,
-        speed=30,
-        rate=25.0,  # enough to see; the tests are not about packets
-        s3_endpoint=object_store.endpoint_url,
-        s3_access_key_id=object_store.access_key_id,
-        s3_secret_access_key=object_store.secret_access_key,
-    )
-    edge = make_edge(options)
-    with SimulatorServer(edge) as server:
-        shell.base_url = server.base_url
-        shell.settings(
-            accounts={"account_id": ACCOUNT, "api_token": TOKEN, "base_url": server.base_url},
-            buckets={
-                "uri": place.uri,
-                "endpoint_url": object_store.endpoint_url,
-                "access_key_id": object_store.access_key_id,
-                "secret_access_key": object_store.secret_access_key,
-            },
-            timing={"server_speed": 30, "settle": 1.0, "poll_most": 1.0},
-        )
-        yield edge
+def edge(shell, store, object_store):
+    """A simulated edge that the settings of the shell name, with a bucket that is not registered yet."""
+    timing = {"settle": 1.0, "poll_most": 1.0}
+    clock = SetClock(30)
+    with World(shell.folder, store=object_store, account_id=ACCOUNT, clock=clock, timing=timing) as world:
+        shell.base_url = world.server.base_url
+        world.write()
+        yield world.edge

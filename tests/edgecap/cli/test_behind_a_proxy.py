@@ -12,11 +12,10 @@ from urllib.parse import urlsplit
 import certifi
 import pytest
 
-from edgecap.simulator.options import SimulatorOptions, make_edge
-from edgecap.simulator.serve import SimulatorServer
 from tasks.runtime.rest import PrefectApi
-from tests.edgecap.cli.conftest import ACCOUNT, TOKEN
+from tests.edgecap.cli.conftest import ACCOUNT
 from tests.intercepting_proxy import InterceptingProxy
+from tests.world import TOKEN, SetClock, World
 
 HOSTS = {"api.edgecap.test", "s3.edgecap.test", "gcs.edgecap.test"}
 SIGN_IN = {"CLOUDFLARE_ACCOUNT_ID": ACCOUNT, "CLOUDFLARE_API_TOKEN": TOKEN}
@@ -25,40 +24,21 @@ SIGN_IN = {"CLOUDFLARE_ACCOUNT_ID": ACCOUNT, "CLOUDFLARE_API_TOKEN": TOKEN}
 @pytest.fixture
 def network(shell, object_store, fake_gcs, bucket, tmp_path):
     """The proxy, with Cloudflare's API, a bucket and an archive behind it; the shell's settings name them."""
-    object_store.make_bucket(bucket)
     fake_gcs.make_bucket(bucket)
-    options = SimulatorOptions(
-        account_id=ACCOUNT,
-        api_token=TOKEN,
-        speed=30,
-        rate=25.0,
-        s3_endpoint=object_store.endpoint_url,
-        s3_access_key_id=object_store.access_key_id,
-        s3_secret_access_key=object_store.secret_access_key,
-    )
     folder = tmp_path / "proxy"
     folder.mkdir()
-    with SimulatorServer(make_edge(options)) as server:
+    timing = {"settle": 1.0, "poll_most": 1.0}
+    clock = SetClock(30)
+    with World(shell.folder, store=object_store, account_id=ACCOUNT, clock=clock, timing=timing) as world:
         ports = {
-            "api.edgecap.test": urlsplit(server.base_url).port,
+            "api.edgecap.test": world.server.port,
             "s3.edgecap.test": urlsplit(object_store.endpoint_url).port,
             "gcs.edgecap.test": fake_gcs.port,
         }
-        shell.settings(
-            accounts={
-                "account_id": ACCOUNT,
-                "api_token": TOKEN,
-                "base_url": "https://api.edgecap.test/client/v4",
-            },
-            buckets={
-                "uri": object_store.place(bucket, "captures").uri,
-                "endpoint_url": "https://s3.edgecap.test",
-                "access_key_id": object_store.access_key_id,
-                "secret_access_key": object_store.secret_access_key,
-            },
-            archives={"uri": f"gs://{bucket}/archive"},
-            timing={"server_speed": 30, "settle": 1.0, "poll_most": 1.0},
-        )
+        world.tables["accounts.default"]["base_url"] = "https://api.edgecap.test/client/v4"
+        world.tables["buckets.default"]["endpoint_url"] = "https://s3.edgecap.test"
+        world.tables["archives.default"]["uri"] = f"gs://{bucket}/archive"
+        world.write()
         with InterceptingProxy(folder, ports) as proxy:
             shell.env |= {
                 "HTTP_PROXY": proxy.url,
@@ -149,7 +129,7 @@ def test_commands_without_network_ignore_a_bad_proxy_value(call, store, command,
 @BAD_VALUES
 @pytest.mark.parametrize("archive", ["s3://bucket/x?region=us-east-1", "gs://bucket/x"])
 def test_a_store_elsewhere_is_not_opened_with_a_bad_value(shell, archive, variable, value, said):
-    shell.settings(archives={"uri": archive})
+    (shell.folder / "edgecap.toml").write_text(f"[archives.default]\nuri = {json.dumps(archive)}\n")
     done = shell.run("list", **{variable: value})
     assert (done.returncode, done.stdout) == (3, "")
     assert done.stderr.startswith(f"edgecap: {said}")

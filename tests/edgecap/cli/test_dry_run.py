@@ -4,7 +4,8 @@ import json
 
 import httpx
 
-from tests.edgecap.cli.conftest import ACCOUNT, TOKEN
+from tests.edgecap.cli.conftest import ACCOUNT
+from tests.world import TOKEN
 
 
 def posts(edge):
