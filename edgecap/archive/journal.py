@@ -197,7 +197,7 @@ class Journal:
         for found in begun:
             try:
                 intent = read_json(self._store, found.folder + _INTENT, Intent)
-                # It may have been accepted since the listing, which matters; that it has ended does not.
+                # Read in any case: it may have been accepted since the listing.
                 accepted = self._read(found.folder + _ACCEPTED, Accepted)
                 ended = self._read(found.folder + _ENDED, Ended) if found.ended else None
                 record = self._record(intent, accepted, ended)

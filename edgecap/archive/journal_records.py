@@ -33,7 +33,7 @@ class Intent(BaseModel):
     alert: Json | None = None
     incident: str | None = None
     repeats: str = Field(
-        "", description="The intent whose window this one asks for again, since what became of it is unknown"
+        "", description="The intent whose window this one asks for again, because its outcome is unknown"
     )
 
     @field_validator("body")

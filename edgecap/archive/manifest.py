@@ -41,7 +41,7 @@ ENTRY_FLAGS = {
     TOO_LARGE: "a file is far larger than the capture's limit: it was left packed, or in the bucket",
     LIMIT_REACHED: "the packet or byte limit ended the capture",
     PARTIAL: "files are missing that the capture should have",
-    STOPPED: "somebody stopped the capture before its time",
+    STOPPED: "the capture was stopped before its time",
     UNSUMMARISED: "its packets could not be merged and summarised; the raw files are kept as they are",
 }
 """Every flag that an entry may carry, and what it means."""

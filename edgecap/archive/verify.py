@@ -37,8 +37,8 @@ HARMLESS = frozenset({"extra", "unfinished", "stray"})
 
 UNREAD = "unread"
 _READS = 2  # a byte that was flipped on the way is right the next time
-_GIVE_UP = 3  # files in a row for which the store did not answer, before it is asked whether it does at all
-_ATTEMPTS = 2  # to get a further byte, each as patient as the store's own library
+_GIVE_UP = 3  # after this many files in a row that the store did not give, it is asked whether it answers
+_ATTEMPTS = 2  # to read a file; the store's own library makes several tries in each
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,17 +11,17 @@ from edgecap.cloudflare.models import Capture
 from edgecap.errors import UnknownToApi
 
 GROWTH = 1.5
-SHOWN_WITHIN = timedelta(minutes=5)  # a capture that was accepted is known by its id by then
+SHOWN_WITHIN = timedelta(minutes=5)  # the API knows an accepted capture's id by then
 WAKE_AFTER = timedelta(seconds=1)  # after the time limit's end; the promise is two at most
-STAY = timedelta(minutes=1)  # at the beginning and at the end of a capture, in which a run looks all the time
+STAY = timedelta(minutes=1)  # the run keeps looking in the first and in the last minute of a capture
 PAUSE_MOST = timedelta(minutes=10)
 
 
 async def look(client: Client, capture: Capture) -> Capture:
-    """The capture as it is now; as it was accepted, if the API does not know it by its id yet.
+    """The capture as it is now, or as it was accepted if the API does not know its id yet.
 
     Raises:
-        ApiError: it cannot be had.
+        ApiError: the API does not give it.
     """
     try:
         return await client.get_capture(capture.id)

@@ -215,7 +215,7 @@ class Reconciler:
                 return None  # or another process was faster
             return Finding("capture", capture.id, Action.WAITING, str(error))
         packets = f"{entry.manifest.totals.packets:,} packets"
-        whose = f"intent {intent.intent_id} had given it up" if intent else "somebody's own"
+        whose = f"intent {intent.intent_id} had given it up" if intent else "not started by edgecap"
         cleared = await self._importer.close(intent, entry) if intent else ""
         detail = f"{packets}, {whose}: {entry.where}" + (f"; {cleared}" if cleared else "")
         return Finding("capture", capture.id, Action.ARCHIVED, detail)
@@ -255,7 +255,7 @@ class Reconciler:
             )
         if not swept.files and not swept.uploads:
             return []
-        uploads = f", {swept.uploads} uploads that nobody completed" if swept.uploads else ""
+        uploads = f", {swept.uploads} incomplete uploads" if swept.uploads else ""
         detail = f"{swept.files} temp files, {swept.bytes:,} bytes{uploads}"
         return [Finding("temporary", self._archive.uri, Action.REMOVED, detail, swept.files, swept.bytes)]
 

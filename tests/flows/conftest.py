@@ -56,7 +56,7 @@ def prefect_server(tmp_path_factory, prefect_database):
 
 @pytest.fixture(scope="session")
 def deployed(prefect_server):
-    """The deployments of `prefect.yaml`; nobody works on their runs, and their schedules rest."""
+    """The deployments of `prefect.yaml`, without a worker, and with their schedules paused."""
     with PrefectApi(prefect_server.api_url) as prefect:
         prefect.make_pool(POOL, QUEUES)
     prefect_server.deploy()

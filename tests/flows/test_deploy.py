@@ -310,7 +310,7 @@ def name_of_worker(log):
     [
         (None, "edgecap: no account is called 'default' (known: none); there is no {folder}/edgecap.toml"),
         ({"accounts.default": {"account_id": "a" * 32}}, "edgecap: account 'default' has no credentials"),
-        ({"archives.default": {"uri": "file:archive"}}, "edgecap: archive 'default' is a folder relative to"),
+        ({"archives.default": {"uri": "file:archive"}}, "edgecap: archive 'default' is a relative folder"),
     ],
 )
 def test_a_worker_that_could_do_no_work_does_not_start(tmp_path, settings, line):

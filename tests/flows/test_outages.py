@@ -153,7 +153,7 @@ async def test_a_run_waits_for_the_archive(world, on_a_worker):
 
 
 async def test_a_run_waits_for_a_folder_whose_disk_is_not_mounted(world, store, on_a_worker):
-    """Nobody is at a terminal to correct a misspelt folder, and a worker checks it when it starts."""
+    """No person is there to correct a misspelt folder, and a worker checks it when it starts."""
     there = world.tables["archives.default"]
     world.write(**{"archives.default": {"uri": f"{there['uri']}-not-mounted"}})
     result, run = await on_a_worker(submitting, request=SimpleRequest(time_limit=5))

@@ -57,7 +57,7 @@ async def set_state(client, run_id, kind):
 
 
 async def dead_run(client, ended, *, deployment=None, lives=1):
-    """A run that is shown as running, and whose process is gone, in its so many'th life."""
+    """A run in its nth life that is shown as running, and whose process is gone."""
     if deployment:
         run = await client.create_flow_run_from_deployment(deployment)
     else:
@@ -273,7 +273,7 @@ async def test_a_completed_run_stays_completed(world):
 
 
 async def test_a_dead_run_s_capture_is_brought_in_and_reported(world, store, prefect_server):
-    """Killed between the acceptance and its journalling, by somebody who started it from a terminal."""
+    """A run of a terminal, killed between the acceptance and its journalling."""
     settings = load_settings()
     async with Client(settings.account()) as client:
         order = CaptureOrder(SimpleRequest(time_limit=10), str(uuid4()), "lost")

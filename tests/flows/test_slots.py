@@ -76,7 +76,7 @@ def test_edgecap_lanes_shows_an_abandoned_slot(taken, prefect_server, tmp_path, 
     lane = replace(lane, abandoned=look(AT_ONCE))
     show_lane(lane)
     shown = " ".join(capsys.readouterr().out.split())
-    assert shown.startswith("full lane of account default: its slot is taken, and nobody holds it")
+    assert shown.startswith("full lane of account default: its slot is taken, but no run holds it")
     assert f"slot: run {run_id}, which held it, has ended; the next reconcile frees it" in shown
     said = lane_as_json(lane)
     assert (said["free"], said["abandoned_slot"]) == (False, lane.abandoned)

@@ -48,7 +48,7 @@ def capture():
 
 @pytest.fixture(scope="session")
 def pcap():
-    """Makes a pcap of so many packets."""
+    """Makes a pcap with a number of packets."""
 
     def make(packets: int = 3, *, start: int = 1_795_000_000) -> bytes:
         head = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 262_144, 1)

@@ -1,4 +1,4 @@
-"""The journal: whoever comes second learns what the first one wrote."""
+"""The journal: a second writer gets what the first one wrote."""
 
 import json
 from datetime import UTC, datetime, timedelta

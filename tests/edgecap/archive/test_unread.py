@@ -48,7 +48,7 @@ def test_an_unreadable_file_is_not_called_damaged_and_others_are_verified(broken
 
 
 def test_a_404_from_something_between_does_not_mean_missing(broken, entries):
-    """A load balancer that lost its servers answers 404, and nobody has to restore anything for that."""
+    """A load balancer that lost its servers answers 404, and nothing has to be restored for that."""
     _, through, proxy = broken
     proxy.never, proxy.trouble = (entries[1].prefix + "manifest.json ").encode(), b"404 Not Found"
     [verdict] = [verdict for verdict in verify_archive(through) if not verdict.ok]

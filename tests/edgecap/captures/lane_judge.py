@@ -1,6 +1,6 @@
 """The judge of `lane_world`: what the edge got and did, and what the journal says of it, is as it must be.
 
-At most one capture is accepted for an intent, none beside another of its lane, nobody is overtaken, and every
+At most one capture is accepted for an intent, none beside another of its lane, no run is overtaken, and every
 run gets to its end.
 """
 
@@ -46,7 +46,7 @@ class Judge:
         self.moved = False  # since it was last checked
 
     def turn(self, run, since, seen):
-        """Nobody who waits is overtaken by somebody of lower priority, unless that one waited so long."""
+        """No waiting run is overtaken by one of lower priority, unless that one is urgent."""
         now = self.world.machine_now()
         if now - since >= timedelta(seconds=Timing().urgent_after):
             return
@@ -78,7 +78,7 @@ class Judge:
         listed = {c["id"] for c in sorted(before, key=lambda c: c["submitted"])[-PAGE:]}  # if none lags
         ours = [c["id"] for c in blockers if c["id"] not in self.world.people and c["id"] in listed]
         if post.late or {p.accepted_id for p in self.posts if p.late} & set(ours):
-            return  # nobody could know that it was still under way
+            return  # no run could know that it was still under way
         if post.accepted_id:
             if ours:
                 self.violations.append(f"{kind} capture of run {post.run.number} accepted beside {ours}")
@@ -135,7 +135,7 @@ class Judge:
                     f"run {run.number} never ends: {run}"
                 )
             if any(run.unknown or self.world.record(run).intent.repeats for run in alike):
-                continue  # what became of it nobody can tell
+                continue  # its outcome is unknown
             accepted = sum(bool(post.accepted_id) for post in self.posts if post.run in alike)
             assert accepted == sum(bool(run.started) for run in alike)
 

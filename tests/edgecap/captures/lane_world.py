@@ -167,7 +167,7 @@ class LaneWorld:
             at, request, run, late = first
             self.seconds = max(self.seconds, at)
             self.edge.tick()
-            with suppress(httpx.HTTPError):  # nobody is there to hear it
+            with suppress(httpx.HTTPError):  # its sender is gone
                 await self.arrive(request, run, late=late)
         self.seconds = max(self.seconds, until)
         self.edge.tick()
@@ -187,14 +187,14 @@ class LaneWorld:
         self.edge.tick()
 
     def crowd(self, body, count=52):
-        """Others start so many captures that the list of 50 shows nothing else, faster than they may."""
+        """Others start 50 captures, faster than they may: the list shows nothing else."""
         spacing, self.edge.simple_spacing = self.edge.simple_spacing, 0
         for _ in range(count):
             self.person(body)
         self.edge.simple_spacing = spacing
 
     def fly(self, request, run, seconds):
-        """The request is under way for so long, and nobody waits for its answer."""
+        """The request arrives after `seconds`; its sender is gone."""
         late = seconds > LEASE.total_seconds()  # others may have had the lane meanwhile
         self.flying.append((self.seconds + seconds, request, run, late))
 

@@ -53,7 +53,7 @@ def posting(number=1, at=POSTED, listed=()):
 
 
 def capture(kind="full", after=1.0, number=1, **differs):
-    """As the API lists what was posted, submitted so many seconds after the POST was recorded."""
+    """The capture as the API lists it, submitted `after` seconds after the POST was recorded."""
     fields = {
         "id": f"{number:032x}",
         "submitted": rfc3339(POSTED + timedelta(seconds=after)),

@@ -1,4 +1,4 @@
-"""Who goes next: by priority, by age, and nobody starves."""
+"""Which run goes next: by priority, then by age, and none starves."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""What a person may say of an intent whose POST nobody knows the outcome of, and what is refused."""
+"""A person states the outcome of an intent's POST, or is refused."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -137,11 +137,11 @@ async def test_a_request_that_the_api_refuses_is_an_error(world):
 
 
 async def test_a_refused_full_request_leaves_the_lane_as_it_was(world):
-    """Nothing was accepted, so nobody behind it need wait for a minute."""
+    """Nothing was accepted, so the next run need not wait for a minute."""
     intent = world.intent("refused", FullRequest(colo="ORD", time_limit=5))
     async with Client(world.account, attempts=1) as client:
         submitter = Submitter(client, world.journal, world.lane, world.timing)
-        with pytest.raises(RequestRefused):  # nobody has registered the bucket
+        with pytest.raises(RequestRefused):  # the bucket is not registered
             await submitter.attempt(intent, destination_conf="s3://caps/full?region=us-east-1")
     assert world.memories["full"] is None
     assert world.journal.find(intent.intent_id).unsettled == ()
@@ -231,7 +231,7 @@ async def test_a_capture_the_api_does_not_know_yet_counts_as_accepted(world):
 
 
 async def test_the_caller_learns_the_capture_before_the_journal_does(world):
-    """The journal's store may hang, and the capture is to be stopped all the same."""
+    """The journal's store may hang, and the capture must be stopped nevertheless."""
     known = []
 
     class Watching(Journal):

@@ -30,7 +30,7 @@ async def test_the_capture_of_a_living_run_is_left_alone(world):
 
 
 async def test_a_living_run_s_fresh_post_is_not_imported(world):
-    """Posted, not yet journalled: with `adopt="all"` it looks like somebody's own."""
+    """Posted, not yet journalled: with `adopt="all"` it looks like a capture that a person started."""
     intent = world.begin()
     await world.final(await world.post(intent))
     world.lives = {intent.intent_id: Life.ALIVE}

@@ -77,7 +77,7 @@ async def test_a_capture_of_another_intent_is_left_alone(world):
 
 
 async def test_a_capture_that_may_be_another_intents_is_left_alone(world):
-    """The same was asked for again: its run may have been accepted moments ago, and not have said so yet."""
+    """The same was asked for again: its run may have been accepted just now, and not have journalled it."""
     mine, again = world.begin(LONG, run="mine"), world.begin(LONG, run="again")
     world.about_to_post(mine)
     await world.post(again)

@@ -1,6 +1,6 @@
 """A sweep gets through everything, whatever fails or happens at once, and says in a line what it did.
 
-Others may reconcile, or still fetch, at the same time: there is one entry and one ending all the same.
+Others may reconcile, or still fetch, at the same time: even so there is one entry and one ending.
 """
 
 import asyncio
@@ -100,7 +100,7 @@ async def test_two_reconcilers_and_a_late_run_leave_one_entry_and_ending(world):
 
 
 class Overtaken(FolderStore):
-    """An archive where somebody else's manifest is there a moment before ours."""
+    """An archive where another process writes the manifest a moment before."""
 
     theirs = b""
 

@@ -71,7 +71,7 @@ class Halfway(World):
         about_to_post(self.journal, self.journal.find(intent.intent_id), listing, place)
 
     async def start(self, body, *, full=False, place=None):
-        """A capture that nobody journalled."""
+        """A capture that is not in the journal."""
         if full:
             body["destination_conf"] = destination_conf(place or self.place, with_secrets=False)
         async with self.client() as client:
