@@ -1,4 +1,4 @@
-"""What pyproject.toml cannot say: the extensions in C, and that the wheel has `prefect.yaml`, too."""
+"""The parts of the build that pyproject.toml cannot express: the C extensions, and `prefect.yaml` in the wheel."""
 
 import shutil
 from pathlib import Path
@@ -20,7 +20,7 @@ class BuildWithPrefectYaml(build_py):
 setup(
     cmdclass={"build_py": BuildWithPrefectYaml},
     ext_modules=[
-        # The loops that run once for each packet. One build serves every Python from 3.11 on (limited API).
+        # The per-packet loops. One build serves every Python from 3.11 on (limited API).
         Extension(
             f"edgecap.packets.native.{name}",
             [f"edgecap/packets/native/{name}.c"],

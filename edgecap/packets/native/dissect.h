@@ -1,4 +1,4 @@
-/* Taking headers apart: links, VLAN tags, IP, tunnels, transport. Nothing is read outside of the packet. */
+/* Parse headers: link, VLAN tags, IP, tunnels, transport. Nothing outside the packet is read. */
 #ifndef EDGECAP_DISSECT_H
 #define EDGECAP_DISSECT_H
 #include "packets.h"

@@ -1,8 +1,8 @@
-/* The loops that run once for each packet: walking records, taking headers apart, merging by time.
+/* The per-packet loops: parsing records and headers, merging by time.
  *
- * Everything else about files of packets is Python's: headers of files and interfaces, what is damage and how it
- * is said. A loop here goes on while records are plain and good, and returns to Python at the first that is not.
- * Nothing is read outside the buffers handed in, and nothing is allocated but the heap of a merge.
+ * Python does everything else: headers of files and interfaces, detecting and reporting damage. A loop here
+ * continues while records are plain and valid, and returns to Python at the first other one. Nothing outside the
+ * given buffers is read, and only the heap of a merge is allocated.
  */
 #include "dissect.h"
 
@@ -14,7 +14,7 @@ struct interface { /* as pcapng describes it; a zero numerator leaves the packet
 
 enum { MORE, OTHER, ABSURD };
 
-/* What a walk has come to. */
+/* The result of a walk. */
 struct walk {
     const uint8_t *data;
     Py_ssize_t pos, end;
@@ -251,7 +251,7 @@ struct source {
     uint32_t next, count;
 };
 
-/* Of two packets, the earlier; of equals, the one of the source named first. */
+/* The earlier of two packets; of equal times, that of the first source. */
 INLINE int before(const struct source *s, uint32_t a, uint32_t b) {
     int64_t left = s[a].rows[s[a].next].time, right = s[b].rows[s[b].next].time;
     return left < right || (left == right && a < b);

@@ -1,6 +1,6 @@
-/* What the extensions share: the layouts of rows, headers and flows, and reading numbers.
+/* Shared by the extensions: the layouts of rows, headers and flows, and reading numbers.
  *
- * columns.py and tally.py repeat the layouts, and check their sizes on import.
+ * columns.py and flow_table.py repeat the layouts, and check their sizes on import.
  */
 #ifndef EDGECAP_PACKETS_H
 #define EDGECAP_PACKETS_H
@@ -51,7 +51,7 @@ struct flow {
     uint8_t tcp_flags, ttl_low, ttl_high, unused;
 };
 
-/* Of IP protocols, those that are looked into. */
+/* IP protocols that are parsed. */
 enum { ICMP = 1, IPIP = 4, TCP = 6, UDP = 17, DCCP = 33, IP6 = 41, GRE = 47, ESP = 50, AH = 51, ICMP6 = 58,
        SCTP = 132, UDPLITE = 136 };
 

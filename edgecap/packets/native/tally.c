@@ -1,15 +1,15 @@
-/* Counting packets: totals, a timeline, flows; then addresses out of flows. One look at each packet.
+/* Count packets in one pass: totals, a timeline, flows; then addresses from flows.
  *
- * All memory is Python's: NumPy arrays handed in, of the layouts that tally.py repeats and checks on import. A
- * table that is full, or a row that points outside of its data, ends a run; Python decides what follows. Tables
- * are hashed with a secret seed, since what is counted comes from people who might like a hash to be slow.
- * Whatever is handed in, nothing outside of it is touched: sizes, places and alignment are checked first.
+ * All memory is Python's: NumPy arrays in the layouts that flow_table.py repeats and checks on import. A full
+ * table, or a row that points outside its data, ends a call; Python decides what follows. Hashes use a secret
+ * seed, because an attacker could otherwise choose packets that make them slow. Sizes, positions and alignment
+ * are checked first, so that nothing outside the arrays is touched.
  */
 #include "dissect.h"
 #include <stdio.h>
 
 enum { LONGEST = 2048, BASE_WIDTH = 1000000, REGISTERS = 4096 }; /* bytes; nanoseconds; of an estimate */
-enum { AHEAD = 16 }; /* packets that are looked at before they are counted */
+enum { AHEAD = 16 }; /* packets that are parsed ahead of counting */
 
 struct pair { uint64_t packets, bytes; };
 
@@ -48,7 +48,7 @@ INLINE uint64_t hash_of(const uint64_t *key, int words, uint64_t seed) {
 
 enum { MISSING, FOUND, BROKEN };
 
-/* The place of a key in a table of `used` rows, or where it is to be put in the index: *what tells. */
+/* The row of a key in a table of `used` rows, or its position in the index if it is new: *what tells. */
 INLINE uint64_t find(const uint64_t *index, uint64_t mask, const uint8_t *table, uint64_t used, size_t size,
                      const uint64_t *key, int words, uint64_t hash, int *what) {
     uint64_t tag = hash >> 32 << 32, at = hash & mask;
@@ -66,7 +66,7 @@ INLINE uint64_t find(const uint64_t *index, uint64_t mask, const uint8_t *table,
             }
         }
     }
-    *what = BROKEN; /* an index without a free entry is none of this table */
+    *what = BROKEN; /* a valid index has a free entry */
     return 0;
 }
 
@@ -143,7 +143,7 @@ INLINE struct bin *bin_of(struct tables *t, int64_t time) {
     return found;
 }
 
-/* A packet taken apart, and where its flow is looked for: known some packets ahead, so that memory is fetched. */
+/* A parsed packet and its flow's hash, computed some packets ahead, so that memory is prefetched. */
 struct looked {
     struct headers h;
     const struct layer *layer; /* the innermost; without a version, it is not IP */

@@ -1,4 +1,4 @@
-# What the extension in C offers. Layouts are in `tally`; buffers are NumPy arrays of them, or bytes.
+# Functions of the C extension. Layouts are in `flow_table`; buffers are NumPy arrays of them, or bytes.
 
 from typing import Any, TypeAlias
 

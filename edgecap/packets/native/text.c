@@ -29,7 +29,7 @@ static PyObject *addresses(PyObject *self, PyObject *args) {
             char text[INET6_ADDRSTRLEN] = "";
             if (is_mapped(address))
                 inet_ntop(AF_INET, address + 12, text, sizeof text);
-            else if (is_compatible(address)) /* the C library would write ::1.2.3.4, as nobody else does any more */
+            else if (is_compatible(address)) /* the C library would write the obsolete ::1.2.3.4 */
                 snprintf(text, sizeof text, "::%x:%x", net16(address + 12), net16(address + 14));
             else
                 inet_ntop(AF_INET6, address, text, sizeof text);
@@ -48,7 +48,7 @@ static PyObject *addresses(PyObject *self, PyObject *args) {
 
 INLINE uint32_t turn(uint32_t value, int by) { return value << by | value >> (32 - by); }
 
-/* SHA-1 of at most 55 bytes: the one use that is left of it here is Community ID, whose definition asks for it. */
+/* SHA-1 of at most 55 bytes, only for Community ID, which requires it. */
 static void sha1_short(const uint8_t *text, int length, uint8_t digest[20]) {
     uint8_t block[64] = {0};
     uint32_t w[80], h[5] = {0x67452301, 0xefcdab89, 0x98badcfe, 0x10325476, 0xc3d2e1f0};

@@ -1,4 +1,4 @@
-# What the extension in C offers. The layout of flows is in `tally`; buffers are NumPy arrays, or bytes.
+# Functions of the C extension. The layout of flows is in `flow_table`; buffers are NumPy arrays, or bytes.
 
 from typing import Any
 
