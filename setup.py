@@ -1,4 +1,4 @@
-"""The parts of the build that pyproject.toml cannot express: the C extensions, and `prefect.yaml` in the wheel."""
+"""Parts of the build that pyproject.toml cannot express: C extensions, and `prefect.yaml` in the wheel."""
 
 import shutil
 from pathlib import Path
