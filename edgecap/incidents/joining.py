@@ -98,7 +98,7 @@ def enter(db: sqlite3.Connection, arrival: int, position: int, alert: Alert, pla
     assert written is not None
     match ruling:
         case _Ruling(Outcome.OPENED | Outcome.OVER_BUDGET, str(incident), fitting):
-            # Only after a long silence is there one to supersede; `_on_start` has seen to that.
+            # There is one to supersede only after a long silence: `_on_start` joins it before that.
             _close(db, alert.incident, at, superseded=True)
             db.execute(
                 "INSERT INTO incidents (id, key, about, rule, opening, opened, last)"
@@ -125,7 +125,7 @@ def _rule(db: sqlite3.Connection, alert: Alert, plan: Plan, at: int) -> _Ruling:
 
 
 def _known(db: sqlite3.Connection, alert: Alert, at: int) -> str | None:
-    """The incident that this very alert was about when it came before."""
+    """The incident of this same alert when it arrived before."""
     row = db.execute(
         "SELECT alerts.incident, alerts.received, incidents.closed FROM alerts"
         " JOIN incidents ON incidents.id = alerts.incident"
@@ -183,7 +183,7 @@ def _on_end(db: sqlite3.Connection, alert: Alert, plan: Plan, at: int) -> _Rulin
 def _new_id(db: sqlite3.Connection, alert: Alert) -> str:
     """The id of an incident that this start opens.
 
-    An identity that tells no time comes again with the next attack, and so do those that lapsed.
+    An identity without a start time comes again with the next attack, and so does one that lapsed.
     """
     parts = (alert.incident, alert.identity)
     derived = derive(*parts)
@@ -192,7 +192,7 @@ def _new_id(db: sqlite3.Connection, alert: Alert) -> str:
 
 
 def _within_budget(db: sqlite3.Connection, plan: Plan, at: int) -> Plan:
-    """The plan itself if all of it fits into the rule's day; else with what fits."""
+    """The plan with the captures that fit into the rule's budget of the day."""
     wanted = len(plan.captures)
     spent = db.execute(
         "SELECT captures FROM spent WHERE rule = ? AND day = ?", (plain(plan.rule), at // _DAY)

@@ -21,7 +21,7 @@ from edgecap.incidents.record import IncidentEvent, Incidents
 
 @dataclass(frozen=True, slots=True)
 class Entered:
-    """What an alert came to.
+    """What an alert did.
 
     Attributes:
         outcome: never `over_budget`.
@@ -37,7 +37,7 @@ class Entered:
 
 
 def enter(incidents: Incidents, alert: Alert, plan: Plan, *, account: str, at: datetime) -> Entered:
-    """Find the alert's incident, and write down that it began or ended if that is news.
+    """Find the alert's incident, and record its start or end if that is new.
 
     Args:
         incidents: the archive's.
@@ -77,7 +77,7 @@ def _is_over(incidents: Incidents, incident: str) -> bool:
 
 
 def _same(incidents: Incidents, alert: Alert, incident: str) -> IncidentEvent | None:
-    """What this very alert led to when it came before, to an incident that is over."""
+    """The event that this same alert recorded before, in an incident that is over."""
     noted = incidents.ended(incident) if alert.event == "end" else incidents.opened(incident)
     if noted is None or noted.alert.get("identity") != alert.identity:
         return None
@@ -85,7 +85,7 @@ def _same(incidents: Incidents, alert: Alert, incident: str) -> IncidentEvent | 
 
 
 def first_true(true: Callable[[int], bool]) -> int:
-    """The first number from 0 for which it is true; it stays true for all after it. In few questions."""
+    """The first number from 0 for which it is true, found by bisection: it stays true for later ones."""
     if true(0):
         return 0
     false, step = 0, 1

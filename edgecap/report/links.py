@@ -1,4 +1,4 @@
-"""Where reports are: on the receiver, if it serves them, else the command that makes one."""
+"""Links to reports that the receiver serves; without any, pages name the command that makes a report."""
 
 from __future__ import annotations
 

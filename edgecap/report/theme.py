@@ -63,7 +63,7 @@ PICTURE = (
     ".waiting{fill:var(--wash);stroke:var(--soft);stroke-dasharray:2 3}"
     ".window{fill:none;stroke:var(--line)}"
 )
-"""The style of what is drawn."""
+"""The style of charts."""
 
 _PAGE = """
 *{box-sizing:border-box}

@@ -1,7 +1,7 @@
-"""A SQLite file that keeps what it was told, for one process that writes and others that look.
+"""A durable SQLite file for one process that writes and others that read.
 
 A transaction that returned is on the disk, also after SIGKILL or a power cut (WAL, `synchronous=FULL`).
-Everything that SQLite says comes out as an error of the tree.
+Every error of SQLite becomes one of the error tree.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _PRIVATE = 0o700  # bodies of alerts are private
 
 
 class Database:
-    """A inbox's file, opened; made if need be.
+    """An inbox's open file, made if it does not exist.
 
     Threads may share it. It has two connections, so that a reader never waits for the fsync of a write.
     """
@@ -37,8 +37,8 @@ class Database:
             StoreFull: no space is left.
             Damaged: it is not an inbox, or its pages contradict each other.
             ConfigError: another version of edgecap wrote it, or another process writes it already.
-            ObjectMissing: it is not there, and was only to be read.
-            StoreError: the disk does something else.
+            ObjectMissing: it does not exist, and `read_only` does not make it.
+            StoreError: another error of the disk.
         """
         self.path = path
         self._read_only = read_only
@@ -74,7 +74,7 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """All of the block is on the disk when it ends, or nothing of it ever is. One at a time.
+        """A transaction: all of the block is on the disk at its end, or nothing. One at a time.
 
         Raises:
             StoreError: nothing was written; says why.
@@ -109,7 +109,7 @@ class Database:
                     self._reader.execute("ROLLBACK")
 
     def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
-        """What a question of one statement answers."""
+        """The rows that one statement returns."""
         with self._reading, self._explained():
             return self._reader.execute(sql, parameters).fetchall()
 
@@ -151,7 +151,7 @@ class Database:
             raise ConfigError(
                 f"the inbox of alerts has format {version}, and this edgecap reads {VERSION}",
                 where=str(self.path),
-                hint="use the edgecap that wrote it, or move the file away to begin a new one",
+                hint="use the version that wrote it, or move the file away to start with an empty inbox",
             )
 
     @contextmanager
@@ -170,10 +170,10 @@ def _damaged(path: Path, how: str) -> Damaged:
 
 
 def explain(error: sqlite3.Error, path: Path) -> StoreError:
-    """The error of the tree that says what SQLite meant.
+    """The error of the tree for an error of SQLite.
 
     Args:
-        error: what it raised.
+        error: SQLite's.
         path: the inbox.
     """
     name = getattr(error, "sqlite_errorname", None) or ""
@@ -197,12 +197,12 @@ def explain(error: sqlite3.Error, path: Path) -> StoreError:
 def _look_for(path: Path) -> None:
     with explained(path):
         if not path.exists():
-            hint = "it is made when the receiver first starts"
+            hint = "the receiver makes it at its first start"
             raise ObjectMissing("there is no inbox of alerts", where=str(path), hint=hint)
 
 
 def _take_lock(path: Path) -> int:
-    """The right to write, which ends with this process however it ends."""
+    """Take the lock of the one writer. It ends with this process, however that ends."""
     beside = path.with_name(path.name + ".lock")
     with explained(path.parent):
         made = not path.parent.exists()
@@ -224,6 +224,6 @@ def _take_lock(path: Path) -> int:
         raise ConfigError(
             "another receiver has this inbox of alerts open",
             where=str(path),
-            hint="end that one, or give this one another home",
+            hint="stop that receiver, or set another home for this one",
         ) from None
     return descriptor

@@ -1,7 +1,7 @@
 """The inbox's tables: one SQLite file. Times are microseconds since 1970, UTC.
 
-Each step of an arrival's life is one transaction, and each table that a step asks has an index for just that
-question, so a step takes the same time in an inbox of ten alerts and in one of a million.
+Each step of an arrival is one transaction, and each of its queries has an index. So a step takes the same
+time in an inbox of ten alerts and in one of a million.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ APPLICATION_ID = 0x65636170  # "ecap": tells an inbox from other programs' SQLit
 VERSION = 1
 
 TABLES = (
-    # An id was told to the sender, so it never comes again: AUTOINCREMENT.
+    # AUTOINCREMENT never reuses an id: the sender was told it.
     """
     CREATE TABLE arrivals (
         id INTEGER PRIMARY KEY AUTOINCREMENT,

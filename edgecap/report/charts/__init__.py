@@ -1,1 +1,1 @@
-"""Charts as SVG: where things stand, and how they are drawn."""
+"""Charts as SVG: their scales, and how they are drawn."""

@@ -1,7 +1,7 @@
 """The picture of an incident: one line of time for all of its captures, each with a scale of its own.
 
-Samples of all data centres and every packet of one cannot share a scale, and a broken line of time lets hours
-between captures take no room.
+Samples of all data centres and all packets of one data centre cannot share a scale. The time axis is broken
+where hours pass between captures.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _CHART = 38  # pixels that a capture's bars may be tall
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """Pixels. On a phone there is no room beside the bars, so names stand above them."""
+    """Sizes in pixels. On a phone the names are above the bars, where there is room."""
 
     width: int
     left: float
@@ -45,10 +45,10 @@ class _Layout:
 
 
 def incident_chart(scene: Scene, *, width: int = BROAD, hover: bool = True) -> Html | None:
-    """The picture as inline SVG, or None if it is not known when anything was.
+    """The picture as inline SVG, or None if no times are known.
 
     Args:
-        scene: what there is to see.
+        scene: the captures and events.
         width: pixels.
         hover: each bar says what it shows when a mouse rests on it.
     """
@@ -72,11 +72,11 @@ def incident_chart(scene: Scene, *, width: int = BROAD, hover: bool = True) -> H
 
 
 def _words(row: Row, layout: _Layout, top: float) -> list[Html]:
-    """What a capture is, and what it shows."""
+    """A capture's name, place and result."""
     floor = top + layout.above + _CHART
     words = row.words if row.state == "archived" else f"{row.state}: {row.words}"
     short = shortened(words, layout.letters())
-    # Of what is cut short, a mouse that rests on it shows the whole.
+    # Hovering shows the whole of a text that is cut.
     shown = [tag("title", words), short] if short != words else [short]
     class_ = "over alarm" if row.state == "missing" else "over plain"
     parts = [tag("text", shown, x=layout.left, y=top + layout.above - 5, class_=class_)]
@@ -111,7 +111,7 @@ def _bars(row: Row, scale: TimeScale, top: float, *, hover: bool) -> list[Html]:
 
 
 def shortened(words: str, letters: int) -> str:
-    """`words`, or as many whole ones as so many letters have room for, and `...`."""
+    """`words`, cut to whole words and `...` if they have more than this many letters."""
     words = " ".join(words.split())
     if len(words) <= letters:
         return words
@@ -120,7 +120,7 @@ def shortened(words: str, letters: int) -> str:
 
 
 def _attack(scene: Scene, scale: TimeScale, top: float, bottom: float) -> list[Html]:
-    """The time of the attack as a ground behind everything."""
+    """A shaded background during the attack."""
     if scene.began is None:
         return []
     left = scale.x(scene.began)
@@ -142,7 +142,7 @@ def _lines(marks: Sequence[Mark], scale: TimeScale, top: float, bottom: float) -
 
 
 def _labels(marks: Sequence[Mark], scale: TimeScale, layout: _Layout) -> tuple[list[Html], int]:
-    """What the lines mean, on as many levels as it takes for none to hide another; and how many that is."""
+    """Labels of the lines, on enough levels that none hides another; and the number of levels."""
     ends: list[float] = []
     found = []
     for mark in sorted(marks, key=_when):
@@ -154,7 +154,7 @@ def _labels(marks: Sequence[Mark], scale: TimeScale, layout: _Layout) -> tuple[l
         found.append((left, level, words, mark.edge))
     levels = len(ends)
     top = 22 + levels * _LEVEL
-    # The first on top, so that the line of each is free to go down to its place.
+    # The first label is on top, so that no line crosses another label.
     return [
         text(left, top - 6 - level * _LEVEL, words, "alarm" if edge else "")
         for left, level, words, edge in found

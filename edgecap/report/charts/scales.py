@@ -1,4 +1,4 @@
-"""Where things stand in a picture: times on a line that may leave out what is empty, and round values."""
+"""Scales: a time axis that may leave out empty time, and round values."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _STEPS = (
     *(60 * minutes for minutes in (1, 2, 5, 10, 15, 30)),
     *(3600 * hours for hours in (1, 2, 3, 6, 12, 24, 48, 168, 720, 8760)),
 )
-"""Seconds between two marks that people find easy to read."""
+"""Round numbers of seconds between two marks."""
 
 _ROUND = (1, 2, 2.5, 5, 10, 20)
 
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """A mark on an axis: where, and what it says."""
+    """A mark on an axis: its pixel and its label."""
 
     at: float
     label: str
@@ -31,7 +31,7 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """A time without a break, and the pixels that it has. Times are seconds since 1970."""
+    """A time without a break, and its pixels. Times are seconds since 1970."""
 
     begins: float
     ends: float
@@ -39,7 +39,7 @@ class Stretch:
     right: float
 
     def x(self, moment: float) -> float:
-        """Where a time is; one outside of it is at its edge."""
+        """The pixel of a time; a time outside is at the edge."""
         if self.ends <= self.begins:
             return self.left
         part = (moment - self.begins) / (self.ends - self.begins)
@@ -48,7 +48,7 @@ class Stretch:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """A time that is left out: where the line breaks, and for how many seconds."""
+    """A time that is left out: the pixels of the break, and its seconds."""
 
     left: float
     right: float
@@ -62,7 +62,7 @@ class TimeScale:
     stretches: tuple[Stretch, ...]
 
     def x(self, moment: datetime) -> float:
-        """Where a time is; one in a gap is at the gap's left edge."""
+        """The pixel of a time; a time in a gap is at the gap's left edge."""
         seconds = moment.timestamp()
         found = self.stretches[0]
         for stretch in self.stretches:
@@ -72,13 +72,13 @@ class TimeScale:
 
     @property
     def gaps(self) -> list[Gap]:
-        """What is left out."""
+        """The times that are left out."""
         return [
             Gap(one.right, other.left, other.begins - one.ends) for one, other in pairwise(self.stretches)
         ]
 
     def ticks(self, apart: float) -> list[Tick]:
-        """Marks at round times, UTC, at least so many pixels apart from each other."""
+        """Marks at round times, UTC, at least this many pixels apart."""
         found: list[Tick] = []
         for stretch in self.stretches:
             for tick in _ticks(stretch, apart):
@@ -116,21 +116,21 @@ def broken(
     least: float = 72,
     longest_empty: float = 0.12,
 ) -> TimeScale:
-    """A line on which all of `spans` can be seen, without long times between them in which nothing is.
+    """A time axis that shows all of `spans` and leaves out long empty times between them.
 
     Args:
-        spans: from when until when something is to be seen; at least one.
-        left: where the line begins, in pixels.
-        right: where it ends.
+        spans: times to show; at least one.
+        left: pixel at which the line begins.
+        right: pixel at which it ends.
         gap: pixels of a break.
-        least: pixels that each stretch between two breaks has, if there is room.
-        longest_empty: of the time that is not empty: what is empty for longer is left out.
+        least: minimum pixels of each stretch between two breaks, if there is room.
+        longest_empty: longest empty time that is shown, as a share of the time in `spans`.
     """
     joined = _joined(sorted((begin.timestamp(), end.timestamp()) for begin, end in spans), 0.0)
     full = sum(end - begin for begin, end in joined)
     most = max(full * longest_empty, 1.0)
     stretches = _joined(joined, most)
-    margin = max(full, 1.0) * 0.02  # what begins at the edge is seen to begin there
+    margin = max(full, 1.0) * 0.02  # so that a span's beginning at the edge is visible
     stretches = [(begin - margin, end + margin) for begin, end in stretches]
     room = right - left - gap * (len(stretches) - 1)
     least = min(least, room / len(stretches) / 2)
@@ -145,7 +145,7 @@ def broken(
 
 
 def _joined(spans: Sequence[tuple[float, float]], apart: float) -> list[tuple[float, float]]:
-    """Sorted spans, with those joined that are at most so many seconds apart."""
+    """Sorted spans; spans that are at most this many seconds apart are joined."""
     made: list[tuple[float, float]] = []
     for begin, end in spans:
         if made and begin - made[-1][1] <= apart:

@@ -1,4 +1,4 @@
-"""What there is to see of an incident over time: its captures, each in its window, and what happened when."""
+"""An incident over time: its captures, each in its window, and its events."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class Row:
         name: such as `during 1`.
         place: its data centre.
         state: as its part's.
-        window: from when until when it shows packets, or was to show some; None if nobody knows.
+        window: the time that it shows, or was to show; None if not known.
         summary: of its packets.
-        words: what it looks like, or why there is nothing.
+        words: its verdict, or why it has none.
         peak: its highest rate, in words.
     """
 
@@ -45,7 +45,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Something that happened; `edge` for the attack's own start and end."""
+    """An event; `edge` for the attack's start and end."""
 
     at: datetime
     label: str
@@ -54,7 +54,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """An incident over time. `began` and `ended` are the attack's; None is not known."""
+    """An incident over time. `began` and `ended` are the attack's; None if not known."""
 
     rows: tuple[Row, ...]
     marks: tuple[Mark, ...]
@@ -63,7 +63,7 @@ class Scene:
 
     @property
     def spans(self) -> list[Window]:
-        """All times that are to be seen."""
+        """All times to show."""
         windows = [row.window for row in self.rows if row.window]
         return [*windows, *((mark.at, mark.at) for mark in self.marks)]
 
@@ -80,7 +80,7 @@ def alert_of(incident: Overview) -> Alert | None:
 
 
 def end_of(incident: Overview) -> datetime | None:
-    """When the attack ended, as the alert says, else when that was told; None if nobody did."""
+    """When the attack ended: by the alert, else when the end was reported; None if it was not."""
     if incident.ended:
         try:
             return Alert.model_validate(incident.ended.alert).ended or incident.ended.at
@@ -168,14 +168,14 @@ def _windows(each: Pictured, incident: Overview) -> Iterator[Window]:
         ends = request.offset_time or each.planned.not_before or decided
         if ends and ends.tzinfo:
             yield ends - length, ends
-    elif not seen:  # of a full one that took packets, they say better when it ran
+    elif not seen:  # the packets of a full capture tell better when it ran
         begins = each.planned.not_before or decided
         if begins:
             yield begins, begins + length
 
 
 def _near(incident: Overview, *moments: datetime) -> bool:
-    """Whether times can be right: a clock that is wrong must not make a line of time of half a century."""
+    """Whether times are plausible: a wrong clock must not make a time axis of half a century."""
     began = incident.began
     return began is None or all(abs(moment - began) <= _FURTHEST for moment in moments)
 

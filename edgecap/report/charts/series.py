@@ -1,4 +1,4 @@
-"""A capture's timeline as it is drawn: so many bars at most, with the rate in each."""
+"""A capture's timeline as bars: a maximum number of them, with the rate in each."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from edgecap.packets.summary import Timeline
 from edgecap.units import bit_rate, clock, duration, packet_rate
 
 KINDS: Final = ("tcp", "udp", "icmp", "other")
-"""What packets are told apart by, from the bottom of a bar to its top."""
+"""The kinds of packets, from the bottom of a bar to its top."""
 
 NAMES: Final = {"tcp": "TCP", "udp": "UDP", "icmp": "ICMP", "other": "other"}
 
@@ -28,7 +28,7 @@ class Bar:
     bits: float
 
     def told(self, *, sampled: bool) -> str:
-        """What it shows, in words."""
+        """Its content in words."""
         seconds = (self.ends - self.begins).total_seconds()
         parts = [
             f"{NAMES[kind]} {packet_rate(rate)}" for kind, rate in zip(KINDS, self.kinds, strict=True) if rate
@@ -69,7 +69,7 @@ class Series:
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """What of KINDS there is."""
+        """The kinds that occur."""
         return tuple(kind for place, kind in enumerate(KINDS) if any(bar.kinds[place] for bar in self.bars))
 
 
@@ -97,7 +97,7 @@ def _bars(timeline: Timeline, start: datetime, together: int) -> Iterator[Bar]:
         yield Bar(
             begins=start + timedelta(seconds=first * timeline.seconds),
             ends=start + timedelta(seconds=last * timeline.seconds),
-            # What a newer version tells apart is not lost from the height of the bar.
+            # Kinds of a newer version still count in the height of the bar.
             kinds=(*kinds[:-1], max(kinds[-1], packets - sum(kinds[:-1]))),
             packets=packets,
             bits=_sum(timeline.bytes, first, last) * 8 / seconds,

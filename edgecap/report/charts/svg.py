@@ -18,7 +18,7 @@ _COLOURS = {
     "icmpv6": "icmp",
 }
 _WIDTH, _TALL = 400, 104
-_ROOM = 34  # pixels; narrower parts of a line carry no name
+_ROOM = 34  # pixels; narrower parts of a line have no name
 
 
 def meter(share: float, class_: str = "other") -> Html:
@@ -91,7 +91,7 @@ def size_histogram(sizes: Sequence[Size]) -> Html | None:
 
 
 def _least(each: Size) -> str:
-    """What stands at a column's left edge: where it begins."""
+    """The label at a column's left edge: its smallest size."""
     return str(each.least) if each.most is not None else f"{each.least}+"
 
 

@@ -64,7 +64,7 @@ def picture(parts: Iterable[Html], width: float, height: float) -> Html:
 def as_image(chart: Html, width: int) -> str:
     """A picture as the `data:` address of an image, which carries its own style; for Markdown.
 
-    It has a ground of its own: whoever shows it may have another colour behind it than its text is made for.
+    It has its own background, because the page around it may have a colour on which its text cannot be read.
     """
     inside = chart.partition(">")[2].removesuffix("</svg>")
     height = float(chart.partition('viewBox="0 0 ')[2].partition('"')[0].split()[1])
@@ -97,7 +97,7 @@ def stacked(shown: Series, scale: TimeScale, top: float, height: float, axis: fl
         floor = top + height
         for kind, rate in zip(KINDS, bar.kinds, strict=True):
             tall = rate / axis * height
-            if tall < 0.05:  # noqa: PLR2004 - pixels; nobody sees it
+            if tall < 0.05:  # noqa: PLR2004 - pixels; invisible
                 continue
             floor -= tall
             paths[kind].append(f"M{left:.1f} {floor:.1f}H{right:.1f}v{tall:.1f}H{left:.1f}z")
@@ -105,7 +105,7 @@ def stacked(shown: Series, scale: TimeScale, top: float, height: float, axis: fl
 
 
 def hovers(shown: Series, scale: TimeScale, top: float, height: float, *, sampled: bool) -> list[Html]:
-    """What each bar says when a mouse rests on it."""
+    """The text of each bar for hovering."""
     found = []
     for bar in shown.bars:
         left, right = scale.x(bar.begins), scale.x(bar.ends)
@@ -136,7 +136,7 @@ def time_axis(scale: TimeScale, at: float, *, apart: float) -> Html:
 
 
 def text(x: float, y: float, words: str, class_: str = "", anchor: str = "") -> Html:
-    """A line of writing."""
+    """A line of text."""
     return tag("text", words, x=x, y=y, class_=class_ or None, text_anchor=anchor or None)
 
 
@@ -167,7 +167,7 @@ def _bits(shown: Series, scale: TimeScale, top: float) -> Html:
 
 
 def _legend(shown: Series, peak: str, width: int) -> tuple[Html, int]:
-    """What the colours mean, and where the peak is; and how many lines that takes."""
+    """The legend with the peak, and its number of lines."""
     parts, x = [], float(_LEFT)
     for kind in shown.kinds:
         parts.append(tag("rect", class_=kind, x=x, y=4, width=10, height=10))
