@@ -144,7 +144,7 @@ canary: setup-dev ## the Prefect tests against the newest Prefect, beyond the pi
 	@$(BIN)/python -m tests.canary.newest >$(VENV)/canary/requirements.in
 	@$(INSTALL) --uv pip compile $(VENV)/canary/requirements.in --python $(BIN)/python --no-header --quiet \
 	  --upgrade-package prefect --upgrade-package fastapi --upgrade-package sqlalchemy -o $(VENV)/canary/requirements.lock
-	@$(INSTALL) --uv venv --quiet --clear --python $(BIN)/python $(VENV)/canary/env
+	@$(INSTALL) --uv venv --quiet --clear --seed --python $(BIN)/python $(VENV)/canary/env
 	@$(INSTALL) --uv pip install --quiet --compile-bytecode --python $(VENV)/canary/env/bin/python -r $(VENV)/canary/requirements.lock
 	@$(INSTALL) --uv pip install --quiet --python $(VENV)/canary/env/bin/python --no-deps -e .
 	@grep -E '^(prefect|fastapi|sqlalchemy)==' $(VENV)/canary/requirements.lock | xargs echo "canary:"

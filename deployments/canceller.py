@@ -1,8 +1,8 @@
-"""Stopping the captures of cancelled runs, beside the workers: a small program that does nothing else.
+"""Stopping the captures of cancelled runs: a small program beside the workers that does nothing else.
 
-A run that sleeps has no process that could stop its capture, another's may be killed before it does, and a
-new process takes long to start on a busy machine. This one is always there. Every other second, or as often
-as Prefect answers, it asks which runs are cancelled; neither events nor the runs themselves are relied on.
+A run that sleeps has no process to stop its capture, the process of another may be killed first, and a new
+process starts slowly on a busy machine. This program always runs. Every other second, or as often as Prefect
+answers, it asks which runs are cancelled. It relies neither on events nor on the runs themselves.
 """
 
 from __future__ import annotations
@@ -31,24 +31,24 @@ from edgecap.errors import (
 from tasks.runtime.cancelled import Cancelled, stop_once
 from tasks.runtime.rest import PrefectApi
 
-LOOK = 1.5  # seconds from one look to the next; at once after one that took longer
-LEAST = 0.1  # seconds between two of them
-# Seconds for one answer of Prefect's: a busy server takes its time, and one that is away no connection.
+LOOK = 1.5  # seconds from one look to the next; a slow look is followed by the next at once
+LEAST = 0.1  # seconds between two looks, even after a slow one
+# Seconds for one answer of Prefect: a busy server is slow, and one that is away accepts no connection.
 ANSWER, CONNECTION = 10.0, 4.0
-AT_FIRST = timedelta(hours=24)  # a run that was cancelled so long ago is of interest at the first look
-RECENT = timedelta(minutes=10)  # and so long ago at the others
+AT_FIRST = timedelta(hours=24)  # how far the first look goes back
+RECENT = timedelta(minutes=10)  # how far the others do
 UNSEEN = 300.0  # seconds in which a POST without an answer must show in Cloudflare's list
-OFTEN = 20.0  # seconds after the cancel in which it is looked for often
+OFTEN = 20.0  # seconds after the cancel in which attempts are frequent
 MOST = 24 * 3600.0  # seconds; no capture lasts longer
-SOON, LATER = 1.0, 10.0  # seconds between two attempts in that time, and after it
+SOON, LATER = 1.0, 10.0  # seconds between two attempts in that time, and later
 LASTING = (ConfigError, Damaged, ObjectExists, RequestRefused)
-"""What does not pass by waiting. A token may work again, and a folder may be mounted again."""
+"""Errors that do not pass. A token may work again, and a folder may be mounted again."""
 _log = logging.getLogger("edgecap.canceller")
 
 
 @dataclass
 class _Wanted:
-    """A run that is cancelled, and since when this program knows it."""
+    """A cancelled run, and since when this program knows of it."""
 
     cancelled: Cancelled
     since: float
@@ -59,9 +59,9 @@ class Canceller:
 
     Args:
         look: the runs that were cancelled since a time, asked of Prefect.
-        still: whether a run, by its id, is cancelled or being cancelled still; False also if it is gone.
-        tell: leaves a line, with its level of logging, where the run's user sees it.
-        stop: tries once to stop the capture of one.
+        still: whether a run, by its id, is still cancelled or being cancelled; False also if it is deleted.
+        tell: writes a line, with its logging level, where the run's user sees it.
+        stop: tries once to stop a run's capture.
         sleep: waits for the given number of seconds.
         clock: seconds, from any start.
     """
@@ -99,7 +99,7 @@ class Canceller:
             await self._sleep(max(LEAST, began + LOOK - self._clock()))
 
     async def once(self) -> None:
-        """One look; captures are stopped in tasks of their own, so that none waits for another.
+        """Look once. Each capture is stopped in a task of its own, so that none waits for another.
 
         Raises:
             SetupError: Prefect does not answer.
@@ -114,26 +114,26 @@ class Canceller:
                 self._wanted[run_id].cancelled = cancelled
                 continue
             self._wanted[run_id] = _Wanted(cancelled, self._clock())
-            task = asyncio.create_task(self._insist(run_id), name=run_id)
+            task = asyncio.create_task(self._keep_trying(run_id), name=run_id)
             self._working[run_id] = task
             task.add_done_callback(self._done)
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._working.pop(task.get_name(), None)
 
-    async def settled(self) -> None:
-        """Wait until nothing more is tried."""
+    async def wait_idle(self) -> None:
+        """Wait until no attempt is under way or due."""
         await asyncio.gather(*self._working.values())
 
-    async def _insist(self, run_id: str) -> None:
-        """Try until the capture is stopped or over, until none can come any more, or trying is no use."""
+    async def _keep_trying(self, run_id: str) -> None:
+        """Try until the capture is stopped or over, none can start any more, or the error does not pass."""
         wanted = self._wanted[run_id]
         said = ""
         while True:
             age = self._clock() - wanted.since
             try:
                 stopped = await self._stop(wanted.cancelled)
-            except Exception as error:  # noqa: BLE001 - a fault of ours must not leave other captures running
+            except Exception as error:  # noqa: BLE001 - a bug must not leave other captures running
                 is_ours = not isinstance(error, EdgecapError)
                 what = f"{type(error).__name__}: {error}" if is_ours else str(error)
                 if age > MOST or _lasts(error, age):
@@ -155,15 +155,15 @@ class Canceller:
                     return
             await self._sleep(SOON if age < OFTEN else LATER)
             if not await self._is_wanted(run_id):
-                del self._wanted[run_id]  # cancelled once more, it is another run to stop
+                del self._wanted[run_id]  # if it is cancelled again, it counts as new
                 _log.info("run %s is not cancelled any more, or is gone: its capture is left alone", run_id)
                 return
 
     async def _is_wanted(self, run_id: str) -> bool:
-        """Whether the run's capture is to be stopped still: somebody may have started the run anew."""
+        """Whether the run's capture is still to be stopped: a person may have started the run anew."""
         if run_id in self._found:
             return True
-        try:  # looks show only what was cancelled lately
+        try:  # looks only show recent cancels
             return await self._still(run_id)
         except SetupError:  # Prefect is away
             return True
@@ -177,12 +177,12 @@ class Canceller:
 
 def _lasts(error: Exception, age: float) -> bool:
     """Whether an error does not pass by waiting, `age` seconds after the cancel."""
-    # Where a capture was just accepted, not everybody at Cloudflare may know it yet.
+    # Not every server of Cloudflare may know a capture that was just accepted.
     return isinstance(error, LASTING) or (isinstance(error, UnknownToApi) and age > UNSEEN)
 
 
 def patient_api(api_url: str) -> PrefectApi:
-    """Prefect's API, for a program that asks all the time and can wait for each answer."""
+    """Prefect's API without retries: the next look is near."""
     return PrefectApi(api_url, timeout=httpx.Timeout(ANSWER, connect=CONNECTION), retry=False)
 
 

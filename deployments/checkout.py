@@ -1,8 +1,8 @@
-"""The pull step of `prefect.yaml`: go to edgecap's own folder, and remember where the worker was started.
+"""The pull step of `prefect.yaml`: enter edgecap's own folder, and record where the worker was started.
 
 Prefect runs each flow in a folder of its own, so `edgecap.toml` and the state folder would be looked for in
-the wrong place. A flow's code is where this module lies, on every machine: workers need not have the
-checkout at the same path.
+the wrong place. A flow's code lies where this module lies, so workers need not have the checkout at the same
+path.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from tasks.runtime.prefect_names import FLOW_RUN_ID
 
 
 def enter() -> dict[str, str]:
-    """Set `EDGECAP_FOLDER` for this process, if it is not set, and say which folder Prefect is to enter."""
+    """Set `EDGECAP_FOLDER` for this process if it is not set, and return the folder for Prefect to enter."""
     os.environ.setdefault(FOLDER, str(_settings_folder()))
     return {"directory": str(PROJECT)}
 
 
 def _settings_folder() -> Path:
-    """The worker's folder; the checkout if only that one has a settings file."""
+    """The worker's folder, or the checkout if only the checkout has a settings file."""
     worker = worker_folder()
     return PROJECT if not (worker / CONFIG).is_file() and (PROJECT / CONFIG).is_file() else worker
 

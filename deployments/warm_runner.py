@@ -1,8 +1,8 @@
-"""A warm process for alerts: it takes up at once what a worker would need seconds to start a process for.
+"""A warm process for alerts: it takes up a run at once, where a worker needs seconds to start a process.
 
-Runs are made in Prefect first, scheduled for now, and then this process is told of them. It claims a run by
-setting it to Pending, which Prefect lets only one do; if this process is away, a worker claims it two seconds
-later. So nothing depends on it but speed. What it was doing when it died is taken up again as any run is.
+A run is first made in Prefect, scheduled for now; then this process is told of it. It claims the run by
+setting it to Pending, which Prefect lets only one process do. If this process is away, a worker claims the
+run two seconds later, so only speed depends on it. If it dies, its runs are taken up like any others.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ from flows.respond import respond
 from tasks.incident import is_due
 from tasks.runtime.compat import Abort, run_here
 from tasks.runtime.retry import PREFECT_AWAY
-from tasks.runtime.warm_runner import ADDRESS, KEEPS_PROCESS
+from tasks.runtime.warm_runner import ADDRESS, MAX_WAIT_IN_PROCESS
 
-KEEPS = 300.0  # seconds that a run may wait in here: it costs no process of its own
+MAX_WAIT = 300.0  # seconds that a run may wait in here, since it costs no process of its own
 _AGAIN = 5.0  # seconds
-AT_ONCE = 32  # runs; more are left to the workers
+AT_ONCE = 32  # runs; the workers take further ones
 _FLOWS: dict[str, Any] = {
     "flows/capture.py:capture": capture,
     "flows/respond.py:respond": respond,
@@ -85,7 +85,7 @@ class WarmRunner:
         return JSONResponse({"working": len(self._working)})
 
     async def _work(self, run_id: UUID) -> None:
-        KEEPS_PROCESS.set(KEEPS)
+        MAX_WAIT_IN_PROCESS.set(MAX_WAIT)
         try:
             async with get_client() as client:
                 run = await client.read_flow_run(run_id)
@@ -102,15 +102,15 @@ class WarmRunner:
             await run_here(flow, run)
         except (ObjectNotFound, Abort):
             return  # it is deleted, or it gave itself back to be taken up later
-        except Exception as error:  # noqa: BLE001 - whatever it was, the run must not look alive
+        except Exception as error:  # noqa: BLE001 - the run must not look alive, whatever the error
             _log.exception("run %s ended in this process", run_id)
             await _mark_crashed(run_id, type(error).__name__)
 
 
 async def _mark_crashed(run_id: UUID, why: str) -> None:
-    """Say that nobody works on the run any more, so that it is taken up: this process looks alive.
+    """Set a run to crashed, so that it is taken up again: its recorded process, this one, is still alive.
 
-    Tries until Prefect answers. A run that is over stays as it is.
+    Retries until Prefect answers. A run that is over stays as it is.
     """
     waits = {"wait_initial": _AGAIN, "wait_max": _AGAIN, "wait_jitter": 0}
     async for attempt in stamina.retry_context(on=PREFECT_AWAY, attempts=None, timeout=None, **waits):

@@ -19,6 +19,7 @@ from tasks.fetch import fetch
 from tasks.incident import notify_incident
 from tasks.poll import poll
 from tasks.runtime.cancelling import RunCancelled, RunLeft, Watched, unless_cancelled
+from tasks.runtime.compat import scheduled_time
 from tasks.runtime.prefect_away import crashed
 from tasks.runtime.prefect_names import AUTO_SCHEDULED
 from tasks.runtime.recovery import record_process
@@ -75,7 +76,7 @@ async def _see_through(order: CaptureOrder, watched: Watched) -> State[EntrySumm
     await record_process(order.run_id)
     if AUTO_SCHEDULED in this_run.tags:
         series = f"{this_run.flow_name}/{deployment.name}"
-        order = replace(order, scheduled=this_run.scheduled_start_time, series=series)
+        order = replace(order, scheduled=scheduled_time(), series=series)
     try:
         entry = await unless_cancelled(watched, _take(order, watched))
     except RunCancelled as cancelled:

@@ -19,6 +19,7 @@ from edgecap.errors import EdgecapError
 from edgecap.settings import DEFAULT, load_settings
 from edgecap.settings.alerts import GenericMapping
 from tasks.enter_alert import enter_alert
+from tasks.runtime.compat import scheduled_time
 from tasks.runtime.prefect_away import crashed
 from tasks.runtime.recovery import record_process
 from tasks.runtime.retry import PREFECT_AWAY
@@ -77,5 +78,4 @@ def _understand(source: str, payload: str, received: datetime) -> list[tuple[Ale
 
 def _due() -> datetime:
     """When the run was to start: the same time if it is taken up again."""
-    due: datetime | None = this_run.scheduled_start_time
-    return due or datetime.now(UTC)
+    return scheduled_time() or datetime.now(UTC)

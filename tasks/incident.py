@@ -23,7 +23,7 @@ from tasks.runtime.alert_runs import ALERT, incident_tag, plain
 from tasks.runtime.find_runs import find_runs, in_state
 from tasks.runtime.retry import DELAYS, PREFECT_AWAY, TRIES, passing, passing_soon
 from tasks.runtime.suspend import MAX_INLINE_WAIT, PREFETCH, Waiting, wake
-from tasks.runtime.warm_runner import KEEPS_PROCESS, tell
+from tasks.runtime.warm_runner import MAX_WAIT_IN_PROCESS, tell
 
 DEPLOYMENT = "capture/alert"
 WAITING_FOR_CAPTURES, WAITING_FOR_END = "WaitingForCaptures", "WaitingForEnd"
@@ -196,7 +196,7 @@ async def watch(incident: str, archive: str, until: datetime) -> list[Part] | Wa
     store = open_store(load_settings().archive(archive))
     incidents, outcomes = Incidents(store), Outcomes(store)
     opened = await asyncio.to_thread(incidents.opened, incident)
-    keeps = max(MAX_INLINE_WAIT, KEEPS_PROCESS.get())
+    keeps = max(MAX_INLINE_WAIT, MAX_WAIT_IN_PROCESS.get())
     began, pause = datetime.now(UTC), LOOK_FIRST
     while True:
         ended = await asyncio.to_thread(incidents.ended, incident)

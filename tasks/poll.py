@@ -23,7 +23,7 @@ from edgecap.requests import FullRequest, rfc3339
 from edgecap.settings import load_settings
 from tasks.runtime.lane_queue import Queue
 from tasks.runtime.retry import DELAYS, TRIES, passing_soon
-from tasks.runtime.suspend import WAITING_FOR_CAPTURE, Waiting, patience
+from tasks.runtime.suspend import WAITING_FOR_CAPTURE, Waiting, max_inline_wait
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ async def poll(order: CaptureOrder, capture: Capture) -> FinalCapture | Waiting:
     timing = settings.timing
     sign_in = settings.account(order.account)
     async with get_client() as prefect:
-        keeps = patience(await prefect.read_flow_run(UUID(order.run_id)))
+        keeps = max_inline_wait(await prefect.read_flow_run(UUID(order.run_id)))
     async with Client(sign_in) as client:
         now = await look(client, capture)
         clock = timing.server_clock(client.server_now)

@@ -18,7 +18,7 @@ from edgecap.stores import open_store
 from tasks.runtime.cancelled import Cancelled, stop_once
 from tasks.runtime.find_runs import find_runs, in_state
 from tasks.runtime.lane_queue import Queue
-from tasks.runtime.recovery import life_of
+from tasks.runtime.recovery import read_life
 from tasks.runtime.retry import DELAYS, TRIES, passing
 
 STOP_WAIT = timedelta(minutes=2)  # for a stopped capture to be converted; else the next reconcile takes it
@@ -85,7 +85,13 @@ async def settle(account: str, archive: str, adopt: Adopt) -> Reconciled:
     store = open_store(settings.archive(archive))
     async with Client(sign_in) as client:
         found = await Reconciler(
-            client, store, settings, life_of, account=account, adopt=adopt, limits=Limits(stop_wait=STOP_WAIT)
+            client,
+            store,
+            settings,
+            read_life,
+            account=account,
+            adopt=adopt,
+            limits=Limits(stop_wait=STOP_WAIT),
         ).run()
     log = get_run_logger()
     for finding in found.findings:

@@ -40,7 +40,7 @@ from tasks.runtime.lane_slot import lane_of
 from tasks.runtime.lane_waiters import new_waiter
 from tasks.runtime.outage import outage_of, wait_out
 from tasks.runtime.retry import DELAYS, PASSING, TRIES, passing_soon
-from tasks.runtime.suspend import WAITING_FOR_LANE, Waiting, mark_running, mark_waiting, patience
+from tasks.runtime.suspend import WAITING_FOR_LANE, Waiting, mark_running, mark_waiting, max_inline_wait
 
 EARLIEST = 15.0  # seconds; Prefect's workers look ten ahead
 SHORTEST_NAP = 0.1  # seconds
@@ -235,7 +235,7 @@ class _InLine:
         is_first = not turn.ahead
         # The waits as the first in line count together: faster runs must not keep it waiting for ever.
         self._waited = self._waited if is_first else 0.0
-        if self._waited + nap > patience(self._run, is_first=is_first):
+        if self._waited + nap > max_inline_wait(self._run, is_first=is_first):
             return waiting
         if waiting.reason != self._said.reason or abs(at - self._said.at) > GRACE / 2:
             get_run_logger().info("%s; next look at %s", waiting.reason, rfc3339(at))

@@ -1,4 +1,4 @@
-"""The demonstration's attack: what Cloudflare says when one begins and ends, and the policy that meets it."""
+"""The demonstration's attack: Cloudflare's notifications of its beginning and end, and the policy for it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ QUIET = 2.5  # seconds
 _PATIENCE = 300.0  # seconds
 TARGET, PORT = "203.0.113.7", 443
 POLICY = """\
-# Written by `edgecap demo`, anew each time. Shorter than you would have it, so that nobody has to wait.
+# Written by `edgecap demo`, anew each time. Its times are short, so that the demonstration is quick.
 [[rules]]
 name = "demonstration"
 source = "cloudflare"
@@ -32,7 +32,7 @@ colos = ["ORD"]
 
 
 class Attack:
-    """One SYN flood: what the simulated edge sees of it, and what Cloudflare's notifications tell.
+    """One SYN flood, as the simulated edge and Cloudflare's notifications show it.
 
     It began a moment ago, and goes on until `end`.
     """
@@ -50,7 +50,7 @@ class Attack:
         return f"synthetic:syn_flood,{self._started:%Y-%m-%dT%H:%M:%SZ},{LONGEST.total_seconds():.0f}"
 
     def end(self, edge: str) -> None:
-        """Have the simulated edge send no more of it; returns a moment after its last packet.
+        """End it at the simulated edge; returns a moment after its last packet.
 
         Args:
             edge: the root URL of the simulated edge.
@@ -63,14 +63,14 @@ class Attack:
             answer.raise_for_status()
         except httpx.HTTPError as error:
             raise SetupError(f"the simulated edge does not end its attack: {error}", where=edge) from None
-        # Cloudflare tells times in whole seconds: what comes after that must be free of the attack.
+        # Cloudflare gives times in whole seconds: no packet of the attack may follow the stated end.
         time.sleep(QUIET)
 
     def contradicted(self, phase: str, verdict: str) -> str:
-        """What is wrong about a capture's verdict; empty if it shows what happened.
+        """Why a capture's verdict is wrong; empty if it shows what happened.
 
         Args:
-            phase: `before`, `during` or `after`. What precedes the alert begins calm: anything can be said.
+            phase: `before`, `during` or `after`. Before the alert, any verdict passes.
             verdict: what its packets look like.
         """
         if phase == "during" and not ("SYN flood" in verdict and TARGET in verdict):
@@ -110,7 +110,7 @@ class Attack:
         }
 
     def tell(self, address: str, secret: str, event: Literal["START", "END"]) -> None:
-        """Send it to the receiver, as Cloudflare does: again and again while that does not answer.
+        """Send a notification to the receiver, again and again until it answers, as Cloudflare does.
 
         Raises:
             SetupError: the receiver refuses it, or has not answered for minutes.

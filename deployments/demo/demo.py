@@ -1,6 +1,7 @@
-"""The demonstration: the main job for real on this machine, with a simulated edge in Cloudflare's place.
+"""The demonstration: the main job on this machine, with a simulated edge in Cloudflare's place.
 
-Real are the packets' way, the object storage, the Prefect server, the schedule, the worker and the archive.
+The object storage, the Prefect server, the schedule, the worker, the archive and all handling of packets are
+real.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from pydantic import SecretStr
 
 from deployments.demo.attack import POLICY, Attack
 from deployments.demo.object_store import ObjectStore
-from deployments.demo.runs import SIMPLE, Watched, first_on, is_over, schedule, start_full, starts
+from deployments.demo.runs import SIMPLE, ShownRun, first_on, is_over, schedule, start_full, starts
 from deployments.local.processes import LOOPBACK, Program, Stoppable, answers, free_port
 from deployments.local.setup import LocalSetup
 from deployments.project import PROJECT
@@ -35,8 +36,8 @@ from edgecap.stores import open_store
 from tasks.runtime.rest import PrefectApi, status
 
 BUCKET = "packet-captures"
-SPACING = 15  # seconds between two simple captures instead of sixty, so that nobody has to wait long
-# Likewise shorter than real: what the edge takes for what. Its clock is the real one.
+SPACING = 15  # seconds between two simple captures instead of sixty, so that the demonstration is quick
+# The edge's steps also take less time than Cloudflare's. Its clock is the real one.
 QUICK = {
     "validation_takes": "3",
     "full_steps": json.dumps(
@@ -50,9 +51,9 @@ QUICK = {
     ),
 }
 INCIDENT = "incident, by an alert"
-HEAD_START = 10  # seconds before its first: Prefect's scheduler looks at new schedules every five
+HEAD_START = 10  # seconds before the first run: Prefect's scheduler looks at new schedules every five
 _RETRYING = stamina.RetryingCaller(attempts=None, timeout=None, wait_initial=1, wait_max=1, wait_jitter=0)
-STANDS_STILL = 300.0  # seconds without a sign of life, after which a program that starts is given up
+STANDS_STILL = 300.0  # seconds without activity, after which a program that starts is given up
 
 
 class Demo(Stoppable):
@@ -90,7 +91,7 @@ class Demo(Stoppable):
         Raises:
             SetupError: a program did not start.
         """
-        if self._template.exists():  # a migrated database: half of a first start is its migrations
+        if self._template.exists():  # a migrated database: migrations take half of a first start
             (self.home / "prefect").mkdir()
             shutil.copy(self._template, self.home / "prefect" / "prefect.db")
         self.setup.start_server()
@@ -120,10 +121,10 @@ class Demo(Stoppable):
         self.receiver.wait_ready(lambda: answers(self.receiver_port), timeout=STANDS_STILL, tell=self._say)
         self._say(f"Alert receiver    http://{LOOPBACK}:{self.receiver_port}/alerts/cloudflare")
 
-    def run(self, show: Callable[[list[Watched]], None]) -> list[Watched]:
+    def run(self, show: Callable[[list[ShownRun]], None]) -> list[ShownRun]:
         """A simple capture by a schedule, a full one at ORD, and an attack; returns when all are over.
 
-        It waits for as long as that takes. The attack lasts until its full capture has recorded it.
+        The attack lasts until its full capture has recorded it.
 
         Args:
             show: called about once a second with all of them.
@@ -131,8 +132,8 @@ class Demo(Stoppable):
         Raises:
             SetupError: one of the programs ended, or the receiver refuses the alert.
         """
-        simple, full = Watched("simple, by a schedule"), Watched("full at ORD, by hand")
-        incident = Watched(INCIDENT)
+        simple, full = ShownRun("simple, by a schedule"), ShownRun("full at ORD, by hand")
+        incident = ShownRun(INCIDENT)
         every = [simple, full, incident]
         with PrefectApi(self.setup.api_url) as prefect:
             since = datetime.now(UTC)
@@ -198,7 +199,7 @@ class Demo(Stoppable):
             self.edge.stop(grace=2)
         self.objects.stop()
 
-    def _look(self, prefect: PrefectApi, watched: Watched) -> None:
+    def _look(self, prefect: PrefectApi, watched: ShownRun) -> None:
         run = prefect.run(watched.run_id)
         state: dict[str, Any] = run.get("state") or {}
         watched.name = run["name"]

@@ -1,4 +1,4 @@
-"""The runs that the demonstration starts and watches, as its Prefect server tells of them."""
+"""The runs that the demonstration starts and watches."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from tasks.runtime.rest import PrefectApi, status
 EVERY = 30  # seconds between two runs of the demonstration's schedule
 SIMPLE = "capture/simple-every-10-min"
 FULL = "capture/now"
-_GIVEN_UP = timedelta(minutes=15)  # crashed for so long, it is not taken up again: reconcile looks every ten
-# A crashed run is taken up again by itself. For good it stays so only when it was given up, which is logged.
+_GIVEN_UP = timedelta(minutes=15)  # by then a crashed run is given up: reconcile looks every ten
+# A crashed run is taken up again, until it is given up.
 ENDED = {"COMPLETED", "FAILED", "CANCELLED"}
 FULL_REQUEST = {
     "type": "full",
@@ -27,16 +27,16 @@ FULL_REQUEST = {
 
 
 @dataclass
-class Watched:
-    """A run of the demonstration as last seen.
+class ShownRun:
+    """A run of the demonstration, as it was last seen.
 
     Attributes:
-        label: what it shows.
+        label: what the run demonstrates.
         run_id: the run's id, once there is one.
         name: the run's name in the UI.
         state: Prefect's state name, such as `Running`.
         message: the state's message.
-        ended: whether it is over, well or not.
+        ended: whether it is over, whatever its outcome.
         good: whether it completed.
         progress: per cent, or None before it has any.
         url: its page.
@@ -54,12 +54,12 @@ class Watched:
 
 
 def starts(alerted: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The runs that opened an incident, of all that an alert started."""
+    """The runs that opened an incident, among all that an alert started."""
     return [run for run in alerted if run["parameters"].get("event") == "start"]
 
 
 def schedule(prefect: PrefectApi, deployment: str, anchor: datetime) -> None:
-    """Let the deployment run every `EVERY` seconds, counted from `anchor`; twice is once.
+    """Schedule the deployment every `EVERY` seconds, counted from `anchor`. A second call changes nothing.
 
     Raises:
         SetupError: the Prefect server does not answer, or refuses.
@@ -72,7 +72,7 @@ def schedule(prefect: PrefectApi, deployment: str, anchor: datetime) -> None:
 
 
 def start_full(prefect: PrefectApi) -> str:
-    """Start the full capture by hand, as a person does in the UI; twice is once. The run's id.
+    """Start the full capture as a person does in the UI; returns the run's id, the same at a second call.
 
     Raises:
         SetupError: the Prefect server does not answer, or refuses.
@@ -85,13 +85,13 @@ def start_full(prefect: PrefectApi) -> str:
 
 
 def first_on(runs: list[dict[str, Any]], anchor: datetime) -> str:
-    """The first of a deployment's runs that the demonstration's schedule made; its own goes on besides."""
+    """The first run that the demonstration's schedule made; the deployment has a schedule of its own, too."""
     ours = [run["id"] for run in runs if _is_on(run["expected_start_time"], anchor)]
     return ours[0] if ours else ""
 
 
 def is_over(state: dict[str, Any]) -> bool:
-    """Whether nothing more comes of a run: it ended, or crashed so long ago that it is not taken up again."""
+    """Whether a run is over: it ended, or crashed too long ago to be taken up again."""
     if state.get("type") == "CRASHED":
         return datetime.now(UTC) - datetime.fromisoformat(state["timestamp"]) > _GIVEN_UP
     return state.get("type") in ENDED

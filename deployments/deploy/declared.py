@@ -1,4 +1,4 @@
-"""What `prefect.yaml` says: its deployments, as Prefect's API takes them."""
+"""The deployments that `prefect.yaml` declares, as Prefect's API takes them."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ class Schedule:
 
     Attributes:
         slug: its name.
-        said: what the file says of it, but for whether it is on.
-        active: whether it is on, as the file says.
-        body: as the API takes it.
+        said: its entry in the file, without `active`.
+        active: whether the file switches it on.
+        body: the schedule as the API takes it.
     """
 
     slug: str
@@ -85,7 +85,7 @@ async def read_declared(file: Path) -> list[Declared]:
     """All deployments of a `prefect.yaml`; entrypoints count from the current folder.
 
     Raises:
-        SetupError: something in the file is wrong, or is none of edgecap's business.
+        SetupError: something in the file is wrong, or edgecap does not support it.
     """
     try:
         said = yaml.safe_load(file.read_text())  # noqa: ASYNC240 - nothing else goes on meanwhile
@@ -106,18 +106,16 @@ async def read_declared(file: Path) -> list[Declared]:
         except Exception as error:  # the file's own errors, and those of a flow's module
             raise SetupError(" ".join(f"{type(error).__name__}: {error}".split()), where=where) from error
         if declared.key in found:
-            raise SetupError(f"there are two that are called {declared.key}", where=str(file))
+            raise SetupError(f"two deployments are called {declared.key}", where=str(file))
         found[declared.key] = declared
     return list(found.values())
 
 
 def _check(config: Any, said: Mapping[str, Any], where: str) -> None:
     if not isinstance(config, dict):
-        raise SetupError("it is no table", where=where)
+        raise SetupError("it is not a table", where=where)
     for key in sorted(_BY_PREFECT & {*config, *(name for name in said if said[name])}):
-        raise SetupError(
-            f"edgecap does nothing about {key!r}", where=where, hint="run `prefect deploy --all`"
-        )
+        raise SetupError(f"edgecap does not support {key!r}", where=where, hint="run `prefect deploy --all`")
     for key in sorted(set(config) - _KNOWN):
         raise SetupError(f"unknown field {key!r}", where=where, hint=f"known are {', '.join(sorted(_KNOWN))}")
     for key in ("name", "entrypoint", "work_pool"):
@@ -173,7 +171,7 @@ async def _declared(
         {schedule.slug: schedule for schedule in made},
         tuple(_plain(triggers)),
     )
-    declared.automations()  # wrong ones are found before anything is changed
+    declared.automations()  # an error shows before anything is changed
     return declared
 
 
@@ -198,5 +196,5 @@ def _schedule(said: dict[str, Any], number: int) -> Schedule:
 
 
 def _plain(value: Any) -> Any:
-    """As JSON holds it: YAML also has dates."""
+    """As JSON: YAML also has dates."""
     return json.loads(json.dumps(value, default=str))

@@ -27,7 +27,7 @@ from edgecap.cloudflare.headers import server_date
 from edgecap.errors import EdgecapError
 from tasks.runtime.rest import windows
 
-AT_ONCE = 4  # more, and SQLite refuses some, which are then tried again after seconds
+AT_ONCE = 4  # calls; with more, SQLite refuses some, and Prefect's client retries them seconds later
 _TAG = "edgecap-deployed"
 _PLACE = {"work_pool_name", "work_queue_name"}
 
@@ -46,7 +46,7 @@ class Deployer:
         self._gate = asyncio.Semaphore(AT_ONCE)
 
     async def deploy(self, wanted: Iterable[Declared]) -> str:
-        """Bring them all up to date, and say in a line what was done."""
+        """Bring all deployments up to date; returns a line that says what was done."""
         wanted = list(wanted)
         flows = await self._flows({declared.flow for declared in wanted})
         existing, records = await self._existing(flows), await self._records()
@@ -57,11 +57,11 @@ class Deployer:
             )
         )
         for key in sorted((records.keys() & existing.keys()) - {declared.key for declared in wanted}):
-            _say(f"{key} is not in the file any more; it stays until somebody deletes it in the UI")
+            _say(f"{key} is no longer in the file; delete it in the UI if it is not wanted")
         count = Counter(done)
         return (
             f"{len(done)} deployments: {count['new']} new, {count['changed']} changed, "
-            f"{count['unchanged']} as they were"
+            f"{count['unchanged']} unchanged"
         )
 
     async def _one(
@@ -82,7 +82,7 @@ class Deployer:
                     left = await self._update(identity, declared, hint)
             if hint.create or hint.triggers:
                 await self._make_automations(declared, identity, is_new=hint.create)
-            # Last: after a deploy that was cut short the next one does it again.
+            # Last, so that the next deploy repeats one that was cut short.
             now = record_of(declared, retired=left)
             if now != record:
                 await self._remember(declared.key, now)
@@ -102,7 +102,7 @@ class Deployer:
         return str(made["id"])
 
     async def _update(self, identity: str, declared: Declared, hint: Changes) -> tuple[str, ...]:
-        """Apply the changes; returns the ids of schedules that are off, and for a later deploy to delete."""
+        """Apply the changes; returns the ids of schedules that are off and that a later deploy deletes."""
         path = f"/deployments/{identity}"
         answer = await self._answer("GET", path)
         began, is_paused = _server_time(answer), answer.json()["paused"]
@@ -120,16 +120,16 @@ class Deployer:
             await self._call("PATCH", path, fields)
         left = await self._remove(identity, declared.key, (*hint.remove, *hint.retired))
         if (hint or left != hint.retired) and not fields.get("paused", is_paused):
-            # With each of these changes Prefect deletes the deployment's runs to come, and makes them again
-            # seconds later, from then on: what was due in those seconds would be lost.
+            # With each of these changes, Prefect deletes the deployment's future runs. Seconds later it makes
+            # them again from then on, and runs that were due in those seconds would be lost.
             await self._call("POST", f"{path}/schedule", {"start_time": began.isoformat()})
         return left
 
     async def _remove(self, identity: str, key: str, schedules: tuple[str, ...]) -> tuple[str, ...]:
         """Delete schedules that are off, unless that would lose runs; returns those that are left.
 
-        With a schedule, Prefect deletes all runs of the deployment that schedules made and no worker took
-        yet, overdue ones too: their windows would be lost. Those that are switched off make no more of them.
+        With a schedule, Prefect deletes all scheduled runs of the deployment that no worker has taken yet.
+        Overdue runs are among them: their windows would be lost. A schedule that is off makes no new runs.
         """
         if not schedules:
             return ()
@@ -145,14 +145,14 @@ class Deployer:
         return ()
 
     async def _overdue(self, identity: str) -> int:
-        """How many runs that schedules made are due, by the server's clock, and were taken by no worker."""
+        """How many scheduled runs are due, by the server's clock, and not taken by a worker."""
         body = {
             "deployments": {"id": {"any_": [identity]}},
             "flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}},
             "sort": "NEXT_SCHEDULED_START_TIME_ASC",
         }
         runs = await self._pages("/flow_runs/filter", body)
-        # Asked afterwards: what became due while the pages were read counts. The header has whole seconds.
+        # Asked afterwards: runs that became due meanwhile count. The header has whole seconds.
         now = _server_time(await self._answer("GET", f"/deployments/{identity}")) + timedelta(seconds=1)
         return sum(
             run["auto_scheduled"]
@@ -216,7 +216,7 @@ class Deployer:
 
 
 async def deploy(file: Path, *, reset: bool) -> str:
-    """Bring the server of this environment to what the file says, and say in a line what was done.
+    """Bring the server of this environment to what the file says; returns a line that says what was done.
 
     Raises:
         SetupError: the file is wrong; nothing was changed.
@@ -228,12 +228,12 @@ async def deploy(file: Path, *, reset: bool) -> str:
 
 
 def _server_time(answer: httpx.Response) -> datetime:
-    """When the server answered, by its own clock, in whole seconds; a proxy may leave that out."""
+    """When the server answered, by its own clock, in whole seconds; ours if a proxy drops the header."""
     return server_date(answer.headers) or datetime.now(UTC).replace(microsecond=0)
 
 
 def _say(line: str) -> None:
-    """One line, at once: who waits for this program sees that it gets on."""
+    """Write a line at once: it shows the waiting program that this one works."""
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 

@@ -1,7 +1,7 @@
-"""What a deploy changes: what `prefect.yaml` says anew. What a person set in the UI stands.
+"""What a deploy changes: whatever is new in `prefect.yaml`. What a person set in the UI stands.
 
-The server keeps, for each deployment, a digest of each thing that the file said at the last deploy. What the
-file says now and said then is left as it is, whatever a person made of it; what it says anew is applied.
+For each deployment, the server keeps a digest of each value in the file at the last deploy. A value that is
+the same as then is left alone, even if a person changed it in the UI; a new value is applied.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ class Changes:
     """What to do about a deployment.
 
     Attributes:
-        create: it is to be made, with everything.
+        create: the deployment is to be made.
         fields: fields to set.
         add: schedules to add.
-        update: schedules to change, by their ids: what the API takes.
+        update: what to change in schedules, by their ids.
         remove: ids of schedules to switch off, and to delete once no run of the deployment is overdue.
         retired: ids of schedules that an earlier deploy switched off, and could not delete yet.
         triggers: whether its automations are to be made anew.
@@ -61,7 +61,7 @@ class Changes:
 
 
 def digest(value: object) -> str:
-    """A short name of what a value says."""
+    """A short name for a value."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:_LENGTH]
 
 
@@ -91,8 +91,8 @@ def changes(
     Args:
         declared: what the file says.
         existing: what the server has; None if it has no such deployment.
-        record: what `record_of` said at the last deploy; None if nobody remembers. Then everything is applied
-            but what people use to switch things on and off.
+        record: `record_of` of the last deploy; None if there is none. Then everything is applied, except what
+            switches things on and off.
         reset: apply everything, over what people set.
     """
     if existing is None:
@@ -110,16 +110,16 @@ def changes(
         then, was_active = known.get(schedule.slug, [None, None])
         at = existing.schedules.get(schedule.slug)
         body: dict[str, Any] = dict(schedule.body) if digest(schedule.said) != then else {}
-        # One that is back in the file before it was deleted was switched off by us, not by a person.
+        # If it is back in the file before it was deleted, we switched it off, not a person.
         if at in retired or (then is not None and schedule.active != was_active):
             body["active"] = schedule.active
         if at and body:
             update[at] = body
-        elif not at and body:  # with nothing new, a person has removed it
+        elif not at and body:  # without anything new, a person has deleted it
             add.append(schedule)
     there = {at for slug, at in existing.schedules.items() if slug not in declared.schedules}
     gone = [existing.schedules[slug] for slug in known if existing.schedules.get(slug) in there]
-    # One that is on again was switched on by a person, so it is theirs.
+    # If it is on again, a person switched it on, and keeps it.
     waiting = retired & {*there, *existing.others} - existing.active
     return Changes(
         fields=fields,

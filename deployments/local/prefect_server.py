@@ -1,13 +1,14 @@
-"""Prefect's command line for a server on SQLite: patient with its database, and never deadlocked by it.
+"""Prefect's command line for a server on SQLite, with two mends. tests/canary says when each may go.
 
-An event that cannot be looked at since the database is locked is tried four times within 60 ms and then
-dropped; so are all that follow it, and the automation that takes up a dead run never hears of its death. Here
-it is tried for some seconds.
+**Retries of events** (`Subscription.retry`; as in Prefect 3.0.0, and still in 3.9.1). While the database is
+locked, no event can be processed. Prefect tries each four times within 60 ms and then drops it, so the
+automation that takes up a dead run may never hear of its death. Here an event is retried for some seconds.
 
-A statement that failed leaves its cursor to Python's collector. To free it SQLite needs the connection it
-came from, and that may be waiting in another thread, for up to a minute, for the database to be unlocked. In
-the thread of the event loop this is a deadlock: the loop stands still, and what holds the lock can never
-finish. A burst of thirty runs stopped the server for a minute at a time. A thread of its own may wait.
+**Garbage collection** (SQLite through SQLAlchemy and aiosqlite; Python 3.11 to 3.14). A statement that failed
+leaves its cursor to Python's collector. Freeing the cursor takes the connection, which may be waiting in
+another thread, for up to a minute, for the database to be unlocked. In the thread of the event loop this is a
+deadlock: the loop stands still, and the holder of the lock never finishes. A burst of thirty runs stopped the
+server for a minute at a time. Here only a thread of its own collects, and that one may wait.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ async def retry_later(self: Subscription, message: MemoryMessage) -> None:
 
 
 def _collect() -> None:
-    """Collect as often as Python itself would, by its own thresholds, but never in another thread."""
+    """Collect as often as Python would, by its own thresholds, but in this thread alone."""
     while True:
         time.sleep(_EVERY)
         counts, thresholds = gc.get_count(), gc.get_threshold()

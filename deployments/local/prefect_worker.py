@@ -1,6 +1,6 @@
-"""Prefect's command line for a worker, which looks after the program that stops cancelled runs' captures.
+"""Prefect's command line for a worker, with the canceller as a child process.
 
-That program is a child of the worker's own process. It is started again if it ends, and ends with the worker.
+The canceller stops the captures of cancelled runs. It is restarted if it ends, and ends with the worker.
 """
 
 from __future__ import annotations

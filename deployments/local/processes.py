@@ -1,4 +1,4 @@
-"""Starting, watching and surely stopping the programs that make up a setup on one machine."""
+"""Starting, watching and stopping the programs of a setup on one machine."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
-from deployments.local.progress import Patience, signs_of
+from deployments.local.progress import StallDetector, activity_of
 from edgecap.errors import SetupError
 from edgecap.network.environment import network_environment
 
 LOOPBACK = "127.0.0.1"
 ROOM = 200_000_000  # bytes: the Prefect server's database and logs, and a little for the first captures
-_FULL = 1_000_000  # bytes: with less than that, whatever failed, failed for it
+_FULL = 1_000_000  # bytes free; with less, a full disk is taken for the reason of any failure
 
 
 def free_port() -> int:
-    """A TCP port of the loopback interface that nobody listens on now."""
+    """A free TCP port of the loopback interface."""
     with socket.socket() as probe:
         probe.bind((LOOPBACK, 0))
         port: int = probe.getsockname()[1]
@@ -53,12 +53,12 @@ def check_port(port: int, host: str = LOOPBACK, *, hint: str) -> None:
         hint: what to do otherwise, for the message.
 
     Raises:
-        SetupError: something listens there, we may not, or the address is no one of this machine.
+        SetupError: something listens there, we may not, or the address is not this machine's.
     """
     try:
         [(family, kind, protocol, _, address), *_] = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         with socket.socket(family, kind, protocol) as probe:
-            # As servers do it: what an earlier one left in TIME_WAIT is no hindrance, what listens is.
+            # As servers do: a connection in TIME_WAIT does not matter, a listening socket does.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
             probe.listen(1)
@@ -69,7 +69,7 @@ def check_port(port: int, host: str = LOOPBACK, *, hint: str) -> None:
 
 
 def check_room(folder: Path, *, least: int = ROOM) -> None:
-    """Return if there is room for a setup's state on the disk.
+    """Check that the disk has room for a setup's state.
 
     Args:
         folder: where the state goes; it need not be there yet.
@@ -96,7 +96,7 @@ def free_space(folder: Path) -> int:
 
 
 class Stoppable(ABC):
-    """What a `with` block stops at its end, however that comes."""
+    """Something that a `with` block stops at its end, however it ends."""
 
     def __enter__(self) -> Self:
         return self
@@ -108,7 +108,7 @@ class Stoppable(ABC):
 
     @abstractmethod
     def stop(self) -> None:
-        """Stop what was started; nothing if nothing was."""
+        """Stop whatever was started."""
 
 
 class Program:
@@ -118,7 +118,7 @@ class Program:
         name: what to call it in messages.
         argv: the program and its arguments.
         log: file that takes its output; its folder is made if missing.
-        env: variables to set in addition to those of this process. This machine is left out of any proxy.
+        env: variables to set in addition to those of this process. Loopback takes no proxy.
         folder: where it runs; this process's own folder if not given.
     """
 
@@ -164,7 +164,7 @@ class Program:
         """
         argv = self.argv
         if setpriv := shutil.which("setpriv"):
-            # A parent that was killed outright cannot stop its children: the kernel then does.
+            # A parent that was killed cannot stop its children: the kernel does so then.
             argv = [setpriv, "--pdeathsig", "TERM", "--", *argv]
         env = {**os.environ, **self.env}
         env |= network_environment(env)
@@ -204,21 +204,21 @@ class Program:
         timeout: float = 60.0,
         tell: Callable[[str], None] | None = None,
     ) -> None:
-        """Return when `ready()` is true; a slow machine is waited for, as long as the program gets on.
+        """Return when `ready()` is true. A slow program is waited for as long as it works.
 
         Args:
             ready: asked about ten times a second.
-            timeout: seconds in which it may do nothing: write no line, and hardly work.
+            timeout: seconds for which it may stand still: write no line and use no processor.
             tell: called with a line now and then, if it takes long.
 
         Raises:
             SetupError: the program ended, or stands still; the message has the log's last line.
         """
-        patience = self._patience(timeout, tell)
+        stalls = self._stall_detector(timeout, tell)
         while not ready():
             if not self.running:
                 raise SetupError(f"{self.name} ended at once: {self.last_line()}", where=str(self.log))
-            if patience.is_over():
+            if stalls.is_stalled():
                 raise SetupError(
                     f"{self.name} is not ready, and did nothing for {timeout:.0f} s: {self.last_line()}",
                     where=str(self.log),
@@ -226,21 +226,21 @@ class Program:
             time.sleep(0.1)
 
     def run(self, *, timeout: float = 60.0, tell: Callable[[str], None] | None = None) -> None:
-        """Start it and wait for its end, as long as it gets on.
+        """Start it and wait for its end, as long as it works.
 
         Args:
-            timeout: seconds in which it may do nothing: write no line, and hardly work.
+            timeout: seconds for which it may stand still: write no line and use no processor.
             tell: called with a line now and then, if it takes long.
 
         Raises:
-            SetupError: it stands still, or did not end with exit code 0; the message has the log's last line.
+            SetupError: it stands still, or fails; the message has the log's last line.
         """
         self.start()
         assert self._process is not None
-        patience = self._patience(timeout, tell)
+        stalls = self._stall_detector(timeout, tell)
         code = None
         try:
-            while code is None and not patience.is_over():
+            while code is None and not stalls.is_stalled():
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     code = self._process.wait(0.2)
         finally:
@@ -249,17 +249,17 @@ class Program:
             how = f"did nothing for {timeout:.0f} s" if code is None else f"ended with exit code {code}"
             raise SetupError(f"{self.name} {how}: {self.last_line()}", where=str(self.log))
 
-    def _patience(self, window: float, tell: Callable[[str], None] | None) -> Patience:
+    def _stall_detector(self, window: float, tell: Callable[[str], None] | None) -> StallDetector:
         pid = self.pid
         assert pid is not None
-        return Patience(
-            lambda: signs_of(pid, self.log),
+        return StallDetector(
+            lambda: activity_of(pid, self.log),
             window,
             (lambda line: tell(f"{self.name} {line}")) if tell else None,
         )
 
     def last_line(self) -> str:
-        """The last line of its log that is not empty; and that the disk is full, if it is."""
+        """The last line of its log that is not empty; says so if the disk is full."""
         try:
             lines = self.log.read_text(errors="replace").strip().splitlines()
             full = free_space(self.log.parent) < _FULL
@@ -285,7 +285,7 @@ MARK = "EDGECAP_SETUP_MARK"
 
 
 def marked(mark: str) -> list[int]:
-    """The processes that were started, by whomever, with `EDGECAP_SETUP_MARK=mark` in their environment.
+    """All processes with `EDGECAP_SETUP_MARK=mark` in their environment.
 
     A Prefect worker starts flow runs in sessions of their own, which no process group reaches.
     """

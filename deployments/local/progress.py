@@ -1,4 +1,4 @@
-"""Waiting for a program on a machine of any speed: as long as it gets on."""
+"""Telling a slow program from one that stands still, on a machine of any speed."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-BUSY = 0.05  # of one processor; a program that uses less, and writes nothing to its log, does not get on
-LONGEST = 20  # windows; a program may only seem to get on
+BUSY = 0.05  # of one processor; a program that uses less and writes nothing to its log stands still
+LONGEST = 20  # windows; a program may be busy for nothing
 TELL_EVERY = 30.0  # seconds
 
 _PGRP, _USER, _SYSTEM = 2, 11, 12  # of a process: the fields after the name's bracket, see proc(5)
 
 
 @dataclass(frozen=True, slots=True)
-class Signs:
+class Activity:
     """What a program has done so far.
 
     Attributes:
@@ -28,8 +28,8 @@ class Signs:
     worked: float
 
 
-def signs_of(pid: int, log: Path) -> Signs:
-    """The signs of life of a process group and its log."""
+def activity_of(pid: int, log: Path) -> Activity:
+    """The activity of a process group and its log."""
     try:
         written = log.stat().st_size
     except OSError:
@@ -42,48 +42,48 @@ def signs_of(pid: int, log: Path) -> Signs:
                 ticks += (int(fields[_USER]) + int(fields[_SYSTEM])) * (int(fields[_PGRP]) == pid)
             except (OSError, IndexError, ValueError):
                 continue  # it ended meanwhile
-    return Signs(written, ticks / os.sysconf("SC_CLK_TCK"))
+    return Activity(written, ticks / os.sysconf("SC_CLK_TCK"))
 
 
-class Patience:
-    """Tells when a program that is waited for does not get on any more.
+class StallDetector:
+    """Tells when a program that is waited for stands still.
 
     Args:
-        signs: what the program has done so far.
+        activity: what the program has done so far.
         window: seconds in which it must have done something.
-        tell: called with a line now and then, while it goes on.
+        tell: called with a line now and then, while the program works.
         clock: seconds, from any start.
     """
 
     def __init__(
         self,
-        signs: Callable[[], Signs],
+        activity: Callable[[], Activity],
         window: float,
         tell: Callable[[str], None] | None = None,
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._signs = signs
+        self._activity = activity
         self._window = window
         self._tell = tell
         self._clock = clock
         self._began = self._since = self._told = clock()
-        self._seen = signs()
+        self._seen = activity()
 
     def __repr__(self) -> str:
-        return f"<Patience [{self._clock() - self._began:.0f} s, {self._seen}]>"
+        return f"<StallDetector [{self._clock() - self._began:.0f} s, {self._seen}]>"
 
-    def is_over(self) -> bool:
-        """Whether it has done nothing for a window, or has been waited for beyond all measure."""
+    def is_stalled(self) -> bool:
+        """Whether it did nothing for a window, or has taken `LONGEST` windows."""
         now = self._clock()
         if self._tell and now - self._told >= TELL_EVERY:
             self._told = now
-            worked = self._signs().worked
+            worked = self._activity().worked
             self._tell(f"is at work: {now - self._began:.0f} s so far, {worked:.0f} s of processor time")
         if now - self._since < self._window:
             return False
-        before, self._seen, self._since = self._seen, self._signs(), now
-        gets_on = (
+        before, self._seen, self._since = self._seen, self._activity(), now
+        works = (
             self._seen.written > before.written or self._seen.worked - before.worked >= BUSY * self._window
         )
-        return not gets_on or now - self._began > LONGEST * self._window
+        return not works or now - self._began > LONGEST * self._window

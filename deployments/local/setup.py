@@ -55,29 +55,29 @@ def prefect_settings(home: Path, port: int) -> dict[str, str]:
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "DO_NOT_TRACK": "1",
         "PREFECT_WORKER_QUERY_SECONDS": "2",
-        # Many runs that start at once are no trouble, and marking each of them late makes SQLite refuse the
-        # writes of the others.
+        # Many runs that start at once are no problem, but marking each of them late makes SQLite refuse other
+        # writes.
         "PREFECT_SERVER_SERVICES_LATE_RUNS_AFTER_SECONDS": "180",
-        # As often as Prefect allows: by its silence a run is known to have died with its machine.
+        # As often as Prefect allows: a run without heartbeats has died with its machine.
         "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
         "PREFECT_RESULTS_PERSIST_BY_DEFAULT": "true",
         "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
-        # A capture's parameters and messages are for people; the hints of the server are not.
+        # Logs are plain text.
         "PREFECT_CLI_COLORS": "false",
         "NO_COLOR": "1",
     }
 
 
 class LocalSetup(Stoppable):
-    """A Prefect server and a worker, started as programs of their own and stopped for sure.
+    """A Prefect server and workers, each a program of its own, all of which are stopped at the end.
 
     Args:
         home: folder for state and logs.
-        env: what the worker, and so every flow run, gets besides: accounts, buckets, archives.
+        env: further variables of the worker, and so of every flow run: accounts, buckets, archives.
         port: of the Prefect server; a free one if 0.
         workers: how many worker processes.
         limit: flow runs at a time in each worker.
-        warm: whether a warm process runs besides, for alerts.
+        warm: whether a warm process for alerts runs, too.
     """
 
     def __init__(
@@ -131,7 +131,7 @@ class LocalSetup(Stoppable):
         return f"http://{LOOPBACK}:{self.port}"
 
     def program(self, name: str, module: str, *arguments: str) -> Program:
-        """A Python module of this environment as a program of this setup, not yet started."""
+        """A program of this setup that runs a Python module; not yet started."""
         log = self.home / "logs" / f"{name}.log"
         return Program(
             name, [sys.executable, "-m", module, *arguments], log=log, env=self.env, folder=PROJECT
@@ -151,7 +151,7 @@ class LocalSetup(Stoppable):
         """Return when the server answers.
 
         Args:
-            timeout: seconds in which it may stand still.
+            timeout: seconds for which it may stand still.
             tell: called with a line now and then, if it takes long.
 
         Raises:
@@ -184,7 +184,7 @@ class LocalSetup(Stoppable):
         """Return when every worker has reported to the server.
 
         Args:
-            timeout: seconds in which one may stand still.
+            timeout: seconds for which one may stand still.
             tell: called with a line now and then, if it takes long.
 
         Raises:
@@ -197,12 +197,12 @@ class LocalSetup(Stoppable):
             self.warm_runner.wait_ready(lambda: answers(self.warm_runner_port), timeout=timeout, tell=tell)
 
     def announce(self) -> None:
-        """Leave word in the state folder, so that other commands find this setup while it runs."""
+        """Write a file into the state folder, by which other commands find this setup while it runs."""
         word = {"api_url": self.api_url, "ui_url": self.ui_url, "pid": os.getpid()}
         (self.home / RUNNING).write_text(json.dumps(word) + "\n")
 
     def stop(self) -> None:
-        """Stop all of it, flow runs too; nothing is left behind."""
+        """Stop everything, flow runs too."""
         (self.home / RUNNING).unlink(missing_ok=True)
         for program in filter(None, [*self.workers, self.warm_runner]):
             program.stop(grace=3)
@@ -211,12 +211,12 @@ class LocalSetup(Stoppable):
         kill_marked(self.mark)
 
     def failed(self) -> Program | None:
-        """A program that should be running and is not."""
+        """A program that should run and does not."""
         return next((p for p in self.programs if p.pid and not p.running), None)
 
     @property
     def programs(self) -> list[Program]:
-        """What should be running."""
+        """The programs that should run."""
         return [self.server, *self.workers, *filter(None, [self.warm_runner]), self.canceller]
 
     def _healthy(self) -> bool:
@@ -240,7 +240,7 @@ class LocalSetup(Stoppable):
 def deploy_to(
     api_url: str, *, log: Path, reset: bool = False, tell: Callable[[str], None] | None = None
 ) -> str:
-    """Make the pool, its queues and every deployment of `prefect.yaml` on any Prefect server.
+    """Make the work pool, its queues and the deployments of `prefect.yaml` on a Prefect server.
 
     Args:
         api_url: the server's API.
@@ -264,7 +264,7 @@ def deploy_to(
 
 
 def running_setup(home: Path) -> dict[str, Any] | None:
-    """Where the setup with the state folder `home` answers (`api_url`, `ui_url`, `pid`), or None."""
+    """`api_url`, `ui_url` and `pid` of the setup that runs with the state folder `home`, or None."""
     try:
         word: dict[str, Any] = json.loads((home / RUNNING).read_text())
         os.kill(int(word["pid"]), 0)
@@ -274,7 +274,7 @@ def running_setup(home: Path) -> dict[str, Any] | None:
 
 
 def prefect_address(home: Path) -> str:
-    """The Prefect API there is: that of `PREFECT_API_URL`, else that of the setup in `home`, else nothing.
+    """The address of Prefect's API: `PREFECT_API_URL`, else that of the setup in `home`, else empty.
 
     Raises:
         ConfigError: `PREFECT_API_URL` is not a valid URL.

@@ -1,4 +1,4 @@
-"""What `edgecap up` runs: server, workers and deployments on one machine, for as long as they are wanted."""
+"""What `edgecap up` runs: server, workers and deployments on one machine, until it is stopped."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Up(Stoppable):
         port: of the Prefect server.
         workers: how many worker processes.
         limit: flow runs at a time in each.
-        reset: let the deployments be as `prefect.yaml` says, whatever people set in the UI.
+        reset: set the deployments as `prefect.yaml` says, and undo what people set in the UI.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Up(Stoppable):
         return f"<Up {self.setup!r}>"
 
     def check(self) -> None:
-        """Refuse to start what could not do its work.
+        """Refuse to start a setup that could not work.
 
         Raises:
             ConfigError: no account or no archive is set, one of them is wrong, or a source of alerts is.
@@ -71,23 +71,23 @@ class Up(Stoppable):
         if receiver.report_token and not self.alerts:
             self._say("receiver.report_token is set, but no source of alerts is: nothing serves reports.")
         if receiver.report_url and not receiver.report_token:
-            self._say("receiver.report_url is set without receiver.report_token: its links lead nowhere.")
+            self._say("receiver.report_url is set without receiver.report_token: its links do not work.")
         check_settings(self._settings)
         if self.alerts:
             enabled_sources(self._settings.alerts)
             load_policy(self._settings.receiver.policy, self._settings.bounds)
             if not self._settings.receiver.port:
                 raise ConfigError(
-                    "the receiver's port is any free one, which nobody could send alerts to",
+                    "the receiver's port is 0: it would change at each start, and no sender would know it",
                     where="receiver.port",
                     hint="choose one",
                 )
         running = running_setup(self.home)
         if running and answers(int(running["api_url"].rpartition(":")[2].partition("/")[0])):
             raise SetupError(
-                "it runs already",
+                "edgecap is already running",
                 where=f"{running['ui_url']}, process {running['pid']}",
-                hint="end that one first, or set another home",
+                hint="stop that one first, or set another home",
             )
         check_room(self.home)
         check_port(self.setup.port, hint="stop what listens there, or give another --port")
@@ -115,11 +115,11 @@ class Up(Stoppable):
             self._start_receiver()
 
     def watch(self) -> None:
-        """Start programs again that end; returns only by an exception such as KeyboardInterrupt."""
+        """Restart programs that end, until an exception such as KeyboardInterrupt."""
         Watch([*self.setup.programs, *([self.receiver] if self.alerts else [])], self._say).forever()
 
     def stop(self) -> None:
-        """Stop all of it; no process is left behind."""
+        """Stop everything; no process is left behind."""
         self.receiver.stop(grace=6)
         self.setup.stop()
 
@@ -132,7 +132,7 @@ class Up(Stoppable):
 
 
 def _environment(home: Path) -> dict[str, str]:
-    """For programs that run in another folder: where the settings and the state are."""
+    """Where the settings and the state are, for programs that run in another folder."""
     env = {"EDGECAP_HOME": str(home), FOLDER: str(base_folder().resolve())}
     if config_file().is_file():
         env["EDGECAP_CONFIG"] = str(config_file().resolve())

@@ -1,4 +1,4 @@
-"""Keeping programs running: one that ends is started again, ever later if it keeps on ending."""
+"""Keeping programs running: one that ends is restarted, after a growing pause if it keeps ending."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from deployments.local.processes import Program
 from edgecap.errors import SetupError
 
 LOOK = 0.5  # seconds between two looks
-FIRST, MOST = 1.0, 60.0  # seconds before a program that ended is started again, doubling
-HEALTHY = 60.0  # seconds that a program must run for its end to be a surprise again
+FIRST, MOST = 1.0, 60.0  # seconds before a program that ended is restarted, doubling
+HEALTHY = 60.0  # seconds after which the pause begins anew at `FIRST`
 
 
 @dataclass
 class _Life:
-    """When a program was started last, when it is due again if it ended, and the pause after its next end."""
+    """A program's last start, when its restart is due if it ended, and the pause after its next end."""
 
     started: float
     pause: float = FIRST
@@ -27,9 +27,9 @@ class Watch:
     """Watches programs that were started.
 
     Args:
-        programs: what should be running.
+        programs: those that should run.
         say: called with one line for each event.
-        sleep: waits so many seconds.
+        sleep: waits the given number of seconds.
         clock: seconds, from any start.
     """
 
@@ -50,13 +50,13 @@ class Watch:
         return f"<Watch [{', '.join(repr(program) for program, _ in self._lives)}]>"
 
     def forever(self) -> None:
-        """Look twice a second; ends only by an exception such as KeyboardInterrupt."""
+        """Look twice a second, until an exception such as KeyboardInterrupt."""
         while True:
             self.look()
             self._sleep(LOOK)
 
     def look(self) -> None:
-        """One look at every program: notice an end, and start again what is due."""
+        """Look at every program once: report an end, and restart what is due."""
         for program, life in self._lives:
             if program.running:
                 continue
@@ -69,12 +69,12 @@ class Watch:
         if self._clock() - life.started >= HEALTHY:
             life.pause = FIRST
         life.due = self._clock() + life.pause
-        last = program.last_line() or "it said nothing"
+        last = program.last_line() or "without output"
         self._say(f"{program.name} ended ({last}); again in {life.pause:.0f} s. Log: {program.log}")
         life.pause = min(MOST, life.pause * 2)
 
     def _start(self, program: Program, life: _Life) -> None:
-        program.stop()  # what it may have left of its process group
+        program.stop()  # the rest of its process group
         try:
             program.start()
         except SetupError as error:

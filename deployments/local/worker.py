@@ -1,4 +1,4 @@
-"""A worker for a Prefect server of one's own: checked before it starts, and sure to find its settings."""
+"""A worker for your own Prefect server: checks before it starts, and the environment that it needs."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from edgecap.stores.write_check import require_writable
 from tasks.runtime.rest import PrefectApi, status
 
 RECONCILE = "reconcile/every-10-min"
-SIGNS_MISSED = 2  # of a worker that does not live any more
-_HEARTBEAT = 30  # seconds between two signs of life, if the server does not say: Prefect's default
+HEARTBEATS_MISSED = 2  # after which a worker is dead
+_HEARTBEAT = 30  # seconds between two heartbeats if the server does not say: Prefect's default
 _PAUSE = 1.0
-# What a worker adds to the environment unless it is set there. Heartbeats as often as Prefect allows: when
-# they stop, the run has died with its machine. Results on disk: a run taken up again does nothing twice.
+# Variables of a worker, unless the environment sets them. Heartbeats come as often as Prefect allows: when
+# they stop, the run has died with its machine. Results are on disk: a run taken up again repeats nothing.
 PREFECT = {
     "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
     "PREFECT_WORKER_QUERY_SECONDS": "5",
@@ -39,7 +39,7 @@ PREFECT = {
 
 
 def check_settings(settings: Settings) -> None:
-    """Refuse settings with which no run could do its work.
+    """Refuse settings with which no run could work.
 
     Raises:
         ConfigError: no account or no archive is set, or one of them is wrong.
@@ -56,7 +56,7 @@ def check_server(api_url: str) -> None:
     """Refuse a Prefect server that is not ready for workers.
 
     Raises:
-        SetupError: it does not answer, does not know us, or `edgecap deploy` was not run on it.
+        SetupError: it does not answer, refuses our credentials, or lacks what `edgecap deploy` makes.
     """
     with PrefectApi(api_url) as prefect:
         prefect.check()
@@ -76,7 +76,7 @@ def check_server(api_url: str) -> None:
 
 
 def claim_name(home: Path, name: str) -> tuple[int, bool]:
-    """Hold a worker's name on this machine from now on, in this process and in what it becomes by exec.
+    """Claim a worker's name on this machine for this process, which keeps it across exec.
 
     Args:
         home: the setting; the lock lies there.
@@ -86,13 +86,12 @@ def claim_name(home: Path, name: str) -> tuple[int, bool]:
         The lock, for `use_name`; and whether a worker with this home used the name before.
 
     Raises:
-        SetupError: a worker with this home has it now.
+        SetupError: a worker with this home holds it.
     """
     digest = hashlib.sha256(name.encode()).hexdigest()[:16]
     lock = home / "workers" / f"{digest}.lock"
     lock.parent.mkdir(parents=True, exist_ok=True)
-    # The system lets go of the lock when the process ends, however it ends. It is for this process alone:
-    # what it starts as other programs does not inherit it.
+    # The system releases the lock when this process ends, however it ends. Child processes do not inherit it.
     descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -104,7 +103,7 @@ def claim_name(home: Path, name: str) -> tuple[int, bool]:
 
 
 def use_name(lock: int, name: str) -> None:
-    """Note in the lock that this worker goes to work under its name: it was not refused."""
+    """Write into the lock that this worker starts under its name."""
     os.pwrite(lock, f"{name}\n".encode(), 0)
 
 
@@ -116,16 +115,16 @@ def check_name(
     sleep: Callable[[float], object] = time.sleep,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> None:
-    """Refuse a name under which another worker gives signs of life.
+    """Refuse a name under which another worker sends heartbeats.
 
-    Prefect shows a worker as online for a minute and a half after it was killed. So a sign of life that
-    it gave is no proof: only a new one is. A worker that is dead gives none.
+    Prefect shows a worker as online for a minute and a half after it was killed. So an old heartbeat proves
+    nothing, and only a new one shows that the other worker is alive.
 
     Args:
         api_url: of the Prefect server.
         name: the worker's.
-        say: called with a line if it takes time.
-        sleep: waits so many seconds.
+        say: called with a line if the check takes time.
+        sleep: waits the given number of seconds.
         clock: now, aware.
 
     Raises:
@@ -136,25 +135,23 @@ def check_name(
         if not last or last["status"] != "ONLINE":
             return
         first = last["last_heartbeat_time"]
-        wait = timedelta(seconds=SIGNS_MISSED * (last.get("heartbeat_interval_seconds") or _HEARTBEAT))
+        wait = timedelta(seconds=HEARTBEATS_MISSED * (last.get("heartbeat_interval_seconds") or _HEARTBEAT))
         until = clock() + wait
         say(
-            f"A worker called {name} gave a sign of life at {first}; "
-            f"it takes up to {wait.total_seconds():.0f} s to see whether it is at work."
+            f"A worker called {name} sent a heartbeat at {first}; "
+            f"it takes up to {wait.total_seconds():.0f} s to see whether it still runs."
         )
         while clock() < until:
             sleep(_PAUSE)
             last = prefect.worker(POOL, name)
             if last and last["last_heartbeat_time"] != first:
-                raise _taken(
-                    name, f"it gave the Prefect server a sign of life at {last['last_heartbeat_time']}"
-                )
+                raise _taken(name, f"it sent the Prefect server a heartbeat at {last['last_heartbeat_time']}")
 
 
 def _taken(name: str, why: str) -> SetupError:
-    # Runs that the one is starting would be taken for those of a worker that was started anew.
+    # Runs that one of the two is starting would be taken for lost by a restart of the worker.
     return SetupError(
-        f"a worker called {name!r} is at work already: {why}", hint="give this one a name of its own, --name"
+        f"a worker called {name!r} is already running: {why}", hint="give this one a name of its own, --name"
     )
 
 
@@ -186,9 +183,9 @@ def environment(settings: Settings, given: Mapping[str, str]) -> dict[str, str]:
 
 
 def name_of(queues: Sequence[str]) -> str:
-    """The name of a worker that was given none: host, current folder, and its queues unless it takes all.
+    """The default name of a worker: host, current folder, and its queues unless it takes all.
 
-    Of two workers with one name the later is taken for a restart of the other.
+    Of two workers with one name, the later counts as a restart of the other.
     """
     return "-".join([socket.gethostname(), Path.cwd().name or "root", *sorted(set(queues))])
 

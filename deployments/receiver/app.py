@@ -1,9 +1,9 @@
-"""The receiver of alerts: an ASGI app that answers 202 once an alert is on disk, and nothing before that.
+"""The receiver of alerts: an ASGI app that answers 202 once an alert is on disk, and not before.
 
 ::
 
-    POST /alerts/<source>   202 {"id": ...}: it is on disk, and will be acted on whatever happens
-                            200: the source only tried whether it reaches us
+    POST /alerts/<source>   202 {"id": ...}: it is on disk, and survives any crash
+                            200: a trial message of the source, which is not kept
                             400 no JSON   401 wrong secret   404 no such source   405   408 too slow
                             413 over a mebibyte   503 it could not be kept: send it again
     GET  /healthz           200: it lives
@@ -11,7 +11,7 @@
     GET  /metrics           for Prometheus
     GET  /captures/<id>, /incidents/<id>    reports, if `receiver.report_token` is set (`report_pages`)
 
-What an alert means is found out later (`deployments.receiver.processor`): the sender never waits for that.
+`deployments.receiver.processor` finds out later what an alert means: the sender does not wait for that.
 """
 
 from __future__ import annotations
@@ -38,24 +38,26 @@ from edgecap.alerts.sources.registry import SOURCES
 from edgecap.errors import AlertNotUnderstood, StoreError, StoreFull
 
 MOST_BODY = 1 << 20  # bytes
-MOST_SURPLUS = 1 << 20  # bytes that are read and dropped: many senders hear an answer only when they are done
+MOST_SURPLUS = (
+    1 << 20
+)  # bytes read and dropped of a body that is too large: many senders read no answer before they are done
 MOST_READING = 64 << 20  # bytes of bodies in memory, of all requests together
 PING = 4096  # bytes; no product's trial message is larger
-SMALL = 64 << 10  # bytes; decoding so much takes less than a millisecond, and more is done beside the loop
+SMALL = 64 << 10  # bytes; decoding them takes less than a millisecond. A larger body is decoded in a thread
 BODY_TIME = 10.0  # seconds
-DISK_TIME = 8.0  # seconds that a commit may take: after that, who sent it has given up, or will soon
+DISK_TIME = 8.0  # seconds that a commit may take; a sender gives up soon after that
 
 _log = logging.getLogger("edgecap.receiver")
 
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """How the receiver is.
+    """The state of the receiver.
 
     Attributes:
         trouble: why it is not ready for alerts; empty if it is.
-        pending: alerts on disk that were not looked at yet.
-        orders: what Prefect does not know of yet.
+        pending: alerts on disk that are not processed yet.
+        orders: runs that Prefect does not know of yet.
         prefect: whether Prefect answers, in words.
     """
 
@@ -86,11 +88,11 @@ class Receiver:
     Args:
         enabled: the sources that are on, by name.
         keep: puts an alert on disk.
-        health: how things are; it may take its time, and is called in a thread.
+        health: the receiver's state; it may be slow, and is called in a thread.
         metrics: what it counts.
         has_room: whether the disk has room for alerts; called for each one.
         body_time: seconds that a body may take.
-        reports: serves reports; None: there are none here.
+        reports: serves reports; None for a receiver without reports.
     """
 
     def __init__(
@@ -139,7 +141,7 @@ class Receiver:
         except _Refused as refused:
             answer = refused.answer
         except ClientDisconnect:
-            answer = Response(status_code=400)  # nobody gets it; it is counted
+            answer = Response(status_code=400)  # the sender is gone; the answer is only counted
         except Exception as error:  # noqa: BLE001 - never 2xx for what was not kept, and never silence
             _log.error(
                 "an alert from %s could not be kept, and its sender was told so: %s", name, _kind(error)
@@ -231,10 +233,10 @@ async def _alive(request: Request) -> Response:  # noqa: ARG001 - Starlette's si
 
 
 async def _decoded(name: str, body: bytes) -> Any:
-    """The JSON in a body, without keeping others waiting for a large one.
+    """The JSON in a body. A large one is decoded without delaying other requests.
 
     Raises:
-        _Refused: it is none.
+        _Refused: the body is no JSON.
     """
     try:
         return decode(body, name) if len(body) <= SMALL else await asyncio.to_thread(decode, body, name)

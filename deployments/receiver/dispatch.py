@@ -1,4 +1,4 @@
-"""One order to Prefect: a run of `respond`, word of it to the warm process, and a mark on the timeline."""
+"""Starting the run of `respond` for an order, telling the warm process, and marking Prefect's timeline."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ _NAMESPACE = uuid.UUID("b2d0c2a5-6f0e-4f5b-9a53-0f7f3d1f6a11")
 _log = logging.getLogger("edgecap.receiver")
 
 
-class OrderRefused(Exception):
-    """Prefect answers, and does not want this order; sending it again would change nothing."""
+class RunRefused(Exception):
+    """Prefect refuses the run of this order, and would refuse it again."""
 
 
 class Dispatch:
     """Where orders are sent.
 
     Args:
-        where: Prefect's API as it is to be reached now; empty if nobody knows.
+        where: the address of Prefect's API now; empty if none is known.
         warm_runner: the warm process's address, such as `http://127.0.0.1:4281`; empty if there is none.
         account: name of the account that captures are taken with.
         archive: name of the archive that they are kept in.
@@ -68,23 +68,23 @@ class Dispatch:
         self._api().check()
 
     def send(self, order: RunRequest) -> str:
-        """Have Prefect make the run of an order; of the same order, the same run.
+        """Have Prefect make the run of an order. The same order gives the same run.
 
         Returns:
             The flow run's id.
 
         Raises:
-            OrderRefused: Prefect does not want this one.
+            RunRefused: Prefect refuses it.
             SetupError: Prefect cannot take orders now.
         """
         prefect = self._api()
         deployment = self._deployment or _id(prefect.deployment(RESPOND))
-        self._deployment = ""  # looked up anew unless this works: it may have been made anew
+        self._deployment = ""  # look it up again unless this works: the deployment may have been made anew
         try:
             run = prefect.start_run(deployment, **self._run(order))
         except SetupError as error:
             if status(error) in _REFUSALS:
-                raise OrderRefused(str(error)) from error
+                raise RunRefused(str(error)) from error
             raise
         run_id = _id(run)
         self._deployment = deployment
@@ -121,7 +121,7 @@ class Dispatch:
         )
 
     def _tell(self, run_id: str) -> None:
-        """The warm process takes the run up at once; a worker does so a little later if this fails."""
+        """Have the warm process take the run up at once. If that fails, a worker does so a little later."""
         if self._warm_runner:
             with suppress(httpx.HTTPError, httpx.InvalidURL):
                 self._word.post(f"{self._warm_runner}/runs/{run_id}")
@@ -159,6 +159,4 @@ def _id(answer: Any) -> str:
     try:
         return str(uuid.UUID(answer["id"]))
     except (KeyError, TypeError, ValueError, AttributeError):
-        raise SetupError(
-            "the Prefect server answers something else than it should", where="PREFECT_API_URL"
-        ) from None
+        raise SetupError("the Prefect server's answer makes no sense", where="PREFECT_API_URL") from None

@@ -1,6 +1,6 @@
-"""Alerts on their way to disk: one thread writes, and what arrives while it does shares its next commit.
+"""Writing alerts to disk: one thread writes, and alerts that arrive meanwhile share its next commit.
 
-An fsync takes some milliseconds whatever it writes, so a hundred alerts at once cost hardly more than one.
+An fsync takes some milliseconds whatever it writes: a hundred alerts in a commit cost little more than one.
 """
 
 from __future__ import annotations
@@ -107,12 +107,12 @@ class GroupCommit:
 
 
 def _call(loop: asyncio.AbstractEventLoop, what: Callable[..., None], *arguments: object) -> None:
-    with suppress(RuntimeError):  # the loop was closed: nobody is left to be answered
+    with suppress(RuntimeError):  # the loop was closed: no request waits for an answer
         loop.call_soon_threadsafe(what, *arguments)
 
 
 def _succeed(answer: asyncio.Future[int], number: int) -> None:
-    if not answer.done():  # who asked may have gone
+    if not answer.done():  # the request may have been dropped
         answer.set_result(number)
 
 

@@ -1,4 +1,4 @@
-"""A log that no stranger can fill and no secret gets into: a line for each record, so many a minute."""
+"""A log that no stranger can fill and that holds no secrets: a limited number of lines of a kind a minute."""
 
 from __future__ import annotations
 

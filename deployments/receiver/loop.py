@@ -1,4 +1,4 @@
-"""A thread that does one step after the other, at once when it is woken, and survives what a step raises."""
+"""A thread that runs a step again and again, at once when it is woken, and survives errors of a step."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from collections.abc import Callable
 
 from edgecap.errors import EdgecapError
 
-FIRST, MOST = 0.2, 5.0  # seconds before a step is tried again that failed, doubling
+FIRST, MOST = 0.2, 5.0  # seconds before a failed step is retried, doubling
 
 _log = logging.getLogger("edgecap.receiver")
 
 
 def next_pause(pause: float) -> float:
-    """The pause after the one that was not enough."""
+    """The pause before the next retry."""
     return min(MOST, max(FIRST, pause * 2))
 
 
@@ -23,7 +23,7 @@ class Loop:
 
     Args:
         name: of the thread, and in the log.
-        step: does some work and returns the seconds until the next step, which waking it cuts short.
+        step: does some work, and returns the seconds to wait until the next step; `wake` cuts them short.
     """
 
     def __init__(self, name: str, step: Callable[[], float]) -> None:
@@ -37,7 +37,7 @@ class Loop:
 
     @property
     def ending(self) -> bool:
-        """Whether it was told to end; a long step looks at it."""
+        """Whether the thread was told to end; a long step checks it."""
         return self._ending.is_set()
 
     def start(self) -> None:
@@ -45,14 +45,14 @@ class Loop:
         self._thread.start()
 
     def wake(self) -> None:
-        """There is something to do."""
+        """Run the next step now."""
         self._woken.set()
 
     def end(self, *, patience: float) -> bool:
         """Tell it to end.
 
         Returns:
-            Whether it has, within `patience` seconds; if not, it ends with the process.
+            Whether it ended within `patience` seconds; if not, it ends with the process.
         """
         self._ending.set()
         self._woken.set()
@@ -63,12 +63,12 @@ class Loop:
     def _run(self) -> None:
         pause = 0.0
         while not self.ending:
-            # Before the step: what wakes it during the step is not forgotten.
+            # Before the step, so that a wake during it counts.
             self._woken.clear()
             try:
                 wait = self._step()
                 pause = 0.0
-            except Exception as error:  # noqa: BLE001 - a full disk, or a fault of ours: it may pass
+            except Exception as error:  # noqa: BLE001 - a full disk, or a bug: it may pass
                 pause = next_pause(pause)
                 said = str(error) if isinstance(error, EdgecapError) else type(error).__name__
                 _log.error(f"{self._thread.name}: %s; again in %.1f s", said, pause)

@@ -1,4 +1,4 @@
-"""What the receiver counts, in Prometheus' form. Labels hold names of ours, never what was sent."""
+"""The receiver's metrics, for Prometheus. Labels hold our own names, never text that was sent."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
-NO_SOURCE = "none"  # the label of requests for what is no source
+NO_SOURCE = "none"  # the label of requests for an unknown source
 _TIMES = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)  # seconds
 _SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)  # alerts
 
@@ -33,7 +33,7 @@ class Metrics:
         )
         self.outcomes = Counter(
             "edgecap_alert_outcomes",
-            "Alerts by what became of them",
+            "Alerts by outcome",
             ("source", "outcome"),
             registry=registry,
         )
@@ -41,17 +41,17 @@ class Metrics:
             "edgecap_orders_sent", "Runs of respond that Prefect knows of", ("event",), registry=registry
         )
         self.pending = Gauge(
-            "edgecap_alerts_pending", "Alerts on disk that were not looked at yet", registry=registry
+            "edgecap_alerts_pending", "Alerts on disk that are not processed yet", registry=registry
         )
         self.orders_waiting = Gauge(
-            "edgecap_orders_waiting", "Orders that Prefect does not know of yet", registry=registry
+            "edgecap_orders_waiting", "Runs of respond that Prefect does not know of yet", registry=registry
         )
         self.oldest_order = Gauge(
             "edgecap_oldest_order_seconds", "How long the oldest of them has waited", registry=registry
         )
         self.asides = Gauge(
             "edgecap_alerts_set_aside",
-            "Alerts that nobody understood and orders that Prefect refused, for a person to look at",
+            "Alerts that were not understood and runs that Prefect refused, for a person to look at",
             registry=registry,
         )
         self.prefect = Gauge(

@@ -1,4 +1,4 @@
-"""Reports for who knows the token: read-only pages beside the doors for alerts, which they never hold up.
+"""Reports for readers with the token: read-only pages beside the routes for alerts, which they never delay.
 
 ::
 
@@ -65,7 +65,7 @@ class ReportPages:
 
     def __init__(self, token: str, store: Callable[[], Store], inbox: AlertInbox | None = None) -> None:
         if not token:
-            raise ValueError("without a token, nobody may read")
+            raise ValueError("reports need a token")
         self._token = token.encode()
         self._open = store
         self._store: Store | None = None
@@ -143,7 +143,7 @@ class ReportPages:
         except EdgecapError as error:
             _log.warning("a report could not be made: %s", error)
             return _said(503, f"The archive cannot be read: {error.what}.", **{"Retry-After": "5"})
-        except Exception as error:  # noqa: BLE001 - what nobody foresaw is a page with our headers, too
+        except Exception as error:  # noqa: BLE001 - an unforeseen error is a page with our headers, too
             _log.error("a report could not be made: %s", type(error).__name__)
             return _said(500, "The report could not be made.")
         return _page(200, page)

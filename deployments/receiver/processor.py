@@ -1,4 +1,4 @@
-"""What becomes of alerts once they are on disk: they are read, decided on, and written to the inbox."""
+"""Processing alerts that are on disk: read them, decide by the policy, and write the outcome to the inbox."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ def _now() -> datetime:
 
 
 class AlertProcessor:
-    """Settles what the inbox has pending, one arrival after the other.
+    """Processes the alerts that the inbox has pending, one after the other.
 
     Args:
-        inbox: where alerts wait, and what becomes of them is written.
+        inbox: where alerts wait, and where their outcomes go.
         sources: all of them, by name; a source that is off now may have sent what still waits.
         policy: the rules.
         bounds: the API's limits.
-        keep: for how long what is dealt with is remembered.
+        keep: for how long processed alerts stay in the inbox.
         metrics: what it counts.
-        on_settled: called after each arrival: there may be orders.
+        on_processed: called after each alert: there may be orders.
         clock: the time, aware.
     """
 
@@ -49,7 +49,7 @@ class AlertProcessor:
         bounds: Bounds,
         keep: timedelta,
         metrics: Metrics,
-        on_settled: Callable[[], None],
+        on_processed: Callable[[], None],
         clock: Callable[[], datetime] = _now,
     ) -> None:
         self._inbox = inbox
@@ -58,10 +58,10 @@ class AlertProcessor:
         self._bounds = bounds
         self._keep = keep
         self._metrics = metrics
-        self._on_settled = on_settled
+        self._on_processed = on_processed
         self._clock = clock
         self._prune_at = clock()
-        self.loop = Loop("settling alerts", self._step)
+        self.loop = Loop("processing alerts", self._step)
 
     def __repr__(self) -> str:
         return f"<AlertProcessor {self._inbox!r} {self.loop!r}>"
@@ -71,8 +71,8 @@ class AlertProcessor:
         for kept in pending:
             if self.loop.ending:
                 return 0
-            self._settle(kept)
-            self._on_settled()
+            self._process(kept)
+            self._on_processed()
         if pending:
             return 0
         if self._clock() >= self._prune_at:
@@ -80,7 +80,7 @@ class AlertProcessor:
             self._prune_at = self._clock() + PRUNE_EVERY
         return IDLE
 
-    def _settle(self, kept: StoredAlert) -> None:
+    def _process(self, kept: StoredAlert) -> None:
         try:
             taken = understand(
                 self._sources[kept.source],

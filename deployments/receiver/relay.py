@@ -1,4 +1,4 @@
-"""Orders reach Prefect in the order in which they were written, however long it is away."""
+"""Sending orders for runs to Prefect, oldest first, however long Prefect is away."""
 
 from __future__ import annotations
 
@@ -7,43 +7,43 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from deployments.receiver.dispatch import OrderRefused
+from deployments.receiver.dispatch import RunRefused
 from deployments.receiver.loop import Loop, next_pause
 from deployments.receiver.metrics import Metrics
 from edgecap.errors import SetupError
 from edgecap.incidents.inbox.alert_inbox import AlertInbox, RunRequest
 from tasks.runtime.rest import status
 
-IDLE = 10.0  # seconds between two looks whether Prefect answers, while there is nothing to send
+IDLE = 10.0  # seconds between two checks that Prefect answers, while there is nothing to send
 AT_ONCE = 100  # orders read from the inbox at a time
-STUBBORN = 3  # failures in a row after which an order may be passed by, if the next one goes through
-PASSED_BY = 30.0  # seconds until an order is tried again that was passed by
+STUBBORN = 3  # failures of an order after which the next one is tried before it
+PASSED_BY = 30.0  # seconds until an order that was passed by is tried again
 
-# For strangers too, who may ask whether the receiver is ready: why it is away, and where, is in the log.
+# Strangers may read these on /readyz: the log alone says where Prefect is, and why it does not answer.
 ANSWERS, AWAY = "takes orders", "takes no orders now; the log says why"
 
-# No answer, or one that says nothing about the order: too many requests, or a proxy's or server's pause.
+# No answer, or one that is not about the order: too many requests, or a server or proxy that is down.
 _BUSY = (None, 429, 502, 503, 504)
 
 _log = logging.getLogger("edgecap.receiver")
 
 
 class Prefect(Protocol):
-    """What takes orders: `deployments.receiver.dispatch.Dispatch`."""
+    """Takes orders: `deployments.receiver.dispatch.Dispatch`."""
 
     def check(self) -> None:
         """Raise SetupError unless it answers."""
 
     def send(self, order: RunRequest) -> str:
-        """The id of the order's run; raises OrderRefused or SetupError."""
+        """The id of the order's run; raises RunRefused or SetupError."""
 
 
 class OutboxRelay:
     """Sends orders until Prefect has them.
 
-    While Prefect is away, the first order is tried again, ever later, up to every five seconds. An order
-    that it refuses is put aside. One that makes it fail, while the next one goes through, is passed by and
-    tried again later; others of the same incident wait for it.
+    While Prefect is away, the first order is retried, at growing intervals of up to five seconds. An order
+    that Prefect refuses is put aside. If one order keeps failing and the next one goes through, the first is
+    passed by and retried later; other orders of its incident wait for it.
 
     Args:
         inbox: where orders are.
@@ -75,7 +75,7 @@ class OutboxRelay:
         return f"<OutboxRelay [{self.prefect_said}] {self.loop!r}>"
 
     def step(self) -> float:
-        """Send what there is to send; the seconds until it makes sense again."""
+        """Send all waiting orders; returns the seconds until the next step."""
         wait = self._not_before - self._clock()
         if wait > 0:
             return wait
@@ -97,8 +97,8 @@ class OutboxRelay:
         return min([IDLE, *(at - self._clock() for at in self._passed_by.values())])
 
     def _send_all(self, orders: list[RunRequest]) -> SetupError | None:
-        """Why Prefect takes none now; None if it does."""
-        waits: set[str] = set()  # incidents whose orders wait for an earlier one
+        """Send orders; returns why Prefect takes none now, or None if it does."""
+        waits: set[str] = set()  # incidents with an earlier order that has not been sent
         doubtful: tuple[RunRequest, SetupError] | None = None
         for order in orders:
             if self.loop.ending:
@@ -110,14 +110,14 @@ class OutboxRelay:
                 continue
             try:
                 run_id = self._prefect.send(order)
-            except OrderRefused as refused:
+            except RunRefused as refused:
                 self._refused(order, str(refused))
                 continue
             except SetupError as error:
                 failures = self._failures[order.id] = self._failures.get(order.id, 0) + 1
                 if doubtful or status(error) in _BUSY or failures < STUBBORN:
                     return doubtful[1] if doubtful else error
-                # Is it Prefect, or is it this order? The next one tells.
+                # Does Prefect fail, or this order? The next order tells.
                 doubtful = (order, error)
                 waits.add(order.incident)
                 continue

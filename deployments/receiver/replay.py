@@ -45,7 +45,7 @@ def replay(address: str, enabled: EnabledSource, body: bytes, *, direct: bool = 
 
     Raises:
         SetupError: no receiver answers there, or it cannot take alerts now.
-        ConfigError: the address is none, the secret is another one there, or the source is off.
+        ConfigError: the address is not valid, the receiver has another secret, or the source is off.
         AlertNotUnderstood: it takes no such body.
     """
     name = enabled.source.name
@@ -68,7 +68,9 @@ def replay(address: str, enabled: EnabledSource, body: bytes, *, direct: bool = 
         raise SetupError(
             f"no receiver answers: {diagnosis.what if diagnosis else str(error) or type(error).__name__}",
             where=url,
-            hint=diagnosis.hint if diagnosis else "start one with `edgecap receive`, or name it with --url",
+            hint=diagnosis.hint
+            if diagnosis
+            else "start one with `edgecap receive`, or give its address with --url",
         ) from None
     told = _json(answer)
     if answer.status_code not in _TAKEN:
@@ -77,7 +79,7 @@ def replay(address: str, enabled: EnabledSource, body: bytes, *, direct: bool = 
         return Answer(url, None)
     arrival = told.get("id")
     if not isinstance(arrival, int):
-        raise _refused(answer.status_code, "this is no answer of edgecap's", url=url, name=name)
+        raise _refused(answer.status_code, "this is not an answer of edgecap", url=url, name=name)
     return Answer(url, arrival)
 
 

@@ -1,4 +1,4 @@
-"""The receiver put together: the inbox, its writer, the processor of alerts, the relay to Prefect, app."""
+"""The receiver put together: inbox, inbox writer, alert processor, relay to Prefect, and app."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ from edgecap.settings.alerts import GenericMapping
 from edgecap.stores import open_store
 from tasks.runtime.warm_runner import ADDRESS
 
-FLOOR = 64 << 20  # bytes that alerts leave free: Prefect's database is on the same disk, as a rule
-BACKLOG = 1000  # alerts that wait to be looked at; more, and something is wrong here
-_TURN = 0.0005  # seconds; Python's own choice is ten times as long
-_FRESH = 1.0  # seconds for which an answer about the disk is good
+FLOOR = 64 << 20  # bytes that alerts leave free: Prefect's database is usually on the same disk
+BACKLOG = 1000  # pending alerts; with more, the receiver is not ready
+_TURN = 0.0005  # seconds that a thread runs before another may; Python's default is ten times as long
+_FRESH = 1.0  # seconds for which a look at the disk counts
 _PATIENCE = 0.5  # seconds for a thread to end; it can be left at any point
 
 
@@ -48,7 +48,7 @@ class Receiving:
 
     Args:
         settings: sources, policy, and the folder of the inbox.
-        prefect: Prefect's API as it is to be reached now; empty if nobody knows.
+        prefect: the address of Prefect's API now; empty if none is known.
         warm_runner: address of the warm process; empty if there is none.
 
     Raises:
@@ -64,7 +64,7 @@ class Receiving:
         self._folder = (settings.home / INBOX).resolve().parent
         self.inbox = AlertInbox(settings.home.resolve() / INBOX)
         self.metrics = Metrics()
-        self._deliverer = OutboxRelay(
+        self._relay = OutboxRelay(
             self.inbox,
             Dispatch(
                 prefect,
@@ -74,14 +74,14 @@ class Receiving:
             ),
             metrics=self.metrics,
         )
-        self._settler = AlertProcessor(
+        self._processor = AlertProcessor(
             self.inbox,
             sources(mapping),
             policy,
             bounds=settings.bounds,
             keep=timedelta(days=settings.receiver.keep_days),
             metrics=self.metrics,
-            on_settled=self._settled,
+            on_processed=self._settled,
         )
         archive = settings.receiver.archive
         self._counts = HeldBackWriter(self.inbox, lambda: Incidents(open_store(settings.archive(archive))))
@@ -94,7 +94,7 @@ class Receiving:
         self._stack = ExitStack()
 
     def __repr__(self) -> str:
-        return f"<Receiving [{', '.join(self.enabled)}] {self._settler!r} {self._deliverer!r}>"
+        return f"<Receiving [{', '.join(self.enabled)}] {self._processor!r} {self._relay!r}>"
 
     def receiver(self) -> Receiver:
         """The app."""
@@ -108,37 +108,37 @@ class Receiving:
         )
 
     def __enter__(self) -> Self:
-        # Whatever was wrong with them may have been mended while this was not running.
+        # Prefect may accept by now what it refused before.
         for order in self.inbox.orders(1000, refused=True):
             self.inbox.refuse(order.id, "")
         if self._reports:
             self._stack.callback(self._reports.close)
         self._stack.enter_context(self._writer)
-        self._settler.loop.start()
-        self._deliverer.loop.start()
+        self._processor.loop.start()
+        self._relay.loop.start()
         self._counts.loop.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stack.close()  # the writer: all that was taken is on the disk
+        self._stack.close()  # the writer: all alerts that were accepted are on disk
         ended = [
             loop.end(patience=_PATIENCE)
-            for loop in (self._settler.loop, self._deliverer.loop, self._counts.loop)
+            for loop in (self._processor.loop, self._relay.loop, self._counts.loop)
         ]
         if all(ended):
             self.inbox.close()
 
     def health(self) -> Health:
-        """How it is now; the gauges of the metrics follow."""
+        """The receiver's state now; also brings the gauges up to date."""
         if time.monotonic() - self._probed > _FRESH:
             self._trouble = self._disk_trouble()
             self._probed = time.monotonic()
         try:
             counts = self.inbox.counts()
         except StoreError as error:
-            return Health(error.what, 0, 0, self._deliverer.prefect_said)
+            return Health(error.what, 0, 0, self._relay.prefect_said)
         self.metrics.pending.set(counts.pending)
         self.metrics.orders_waiting.set(counts.orders)
         self.metrics.asides.set(counts.asides + counts.refused)
@@ -146,14 +146,14 @@ class Receiving:
         self.metrics.oldest_order.set(max(0, waits))
         trouble = self._trouble
         if not trouble and counts.pending > BACKLOG:
-            trouble = f"{counts.pending} alerts wait to be looked at"
-        return Health(trouble, counts.pending, counts.orders, self._deliverer.prefect_said)
+            trouble = f"{counts.pending} alerts wait to be processed"
+        return Health(trouble, counts.pending, counts.orders, self._relay.prefect_said)
 
     def _disk_trouble(self) -> str:
         try:
             self.inbox.probe()
         except StoreError as error:
-            return error.what  # without the path, for strangers may ask
+            return error.what  # without the path: strangers may read it
         return "" if self._has_room() else f"less than {FLOOR >> 20} MiB are free on the disk of the alerts"
 
     def _has_room(self) -> bool:
@@ -163,12 +163,12 @@ class Receiving:
         return self._room
 
     def _settled(self) -> None:
-        self._deliverer.loop.wake()
+        self._relay.loop.wake()
         self._counts.loop.wake()
 
     def _committed(self, alerts: int) -> None:
         self.metrics.commit_size.observe(alerts)
-        self._settler.loop.wake()
+        self._processor.loop.wake()
 
 
 def _report_pages(settings: Settings, inbox: AlertInbox) -> ReportPages | None:
@@ -176,14 +176,14 @@ def _report_pages(settings: Settings, inbox: AlertInbox) -> ReportPages | None:
     known = token.get_secret_value().strip() if token else ""
     if not known:
         return None
-    # Settings that do not name the archive stop no alert: a report says so when it is asked for.
+    # Without the archive in the settings, alerts are still taken; a report then says what is missing.
     return ReportPages(known, lambda: open_store(settings.archive(settings.receiver.archive)), inbox)
 
 
 def serve(
     settings: Settings, *, host: str = "", port: int | None = None, on_ready: Callable[[str, Receiving], None]
 ) -> None:
-    """Receive alerts until this process gets SIGINT or SIGTERM; then what was taken is answered, and it ends.
+    """Receive alerts until SIGINT or SIGTERM; then answer the requests under way, and end.
 
     Args:
         settings: as they are.
@@ -202,7 +202,7 @@ def serve(
     )
     given = settings.receiver
     host = host or given.host
-    # Who answers and who writes must not wait for who reads alerts: Python lets one of them run at a time.
+    # Python runs one thread at a time: answering and writing must not wait for the thread that parses alerts.
     sys.setswitchinterval(_TURN)
     with listen(host, given.port if port is None else port) as listener, receiving:
         bound = listener.getsockname()[1]
@@ -213,7 +213,7 @@ def serve(
             loop = asyncio.get_running_loop()
             for number in (signal.SIGINT, signal.SIGTERM):
                 loop.add_signal_handler(number, setattr, server, "should_exit", True)
-            # The socket already listens: a sender that calls from now on gets an answer.
+            # The socket already listens: from now on, every sender gets an answer.
             on_ready(address, receiving)
             await server.serve(sockets=[listener])
 
@@ -221,7 +221,7 @@ def serve(
 
 
 def main() -> None:
-    """Receive alerts as the settings say, as a program of a setup."""
+    """Receive alerts as the settings say. `edgecap up` runs this."""
     log_quietly()
     serve(load_settings(), on_ready=lambda _address, _receiving: None)
 

@@ -14,7 +14,7 @@ from rich.console import RenderableType
 from rich.live import Live
 
 from deployments.demo.demo import Demo
-from deployments.demo.runs import Watched
+from deployments.demo.runs import ShownRun
 from deployments.local.processes import check_room
 from deployments.local.setup import running_setup
 from edgecap.archive.entries import list_entries, read_entry
@@ -73,7 +73,7 @@ def _forget_real_settings() -> list[str]:
     return sorted(name for name in names if name.startswith(("EDGECAP_", "CLOUDFLARE_", "PREFECT_API_")))
 
 
-def _show_archive(setup: Demo, runs: list[Watched]) -> None:
+def _show_archive(setup: Demo, runs: list[ShownRun]) -> None:
     """Print the archive's entries, each verified against its hashes; raise if one is damaged."""
     os.environ["EDGECAP_CONFIG"] = str(setup.config)
     archive = open_store(load_settings().archive())
@@ -193,7 +193,7 @@ class _Board:
         if self._live:
             self._live.stop()
 
-    def show(self, runs: list[Watched]) -> None:
+    def show(self, runs: list[ShownRun]) -> None:
         if self._live:
             self._live.update(_board(runs))
             return
@@ -210,12 +210,12 @@ class _Board:
             say(f"Still waiting, {now - self._began:.0f} s in all: {'; '.join(waiting)}")
 
 
-def why_waiting(run: Watched) -> str:
+def why_waiting(run: ShownRun) -> str:
     """What an unfinished run waits for, according to its state."""
     return " ".join(f"{run.state}: {run.message}".split())[:160].rstrip(": ")
 
 
-def _board(runs: list[Watched]) -> RenderableType:
+def _board(runs: list[ShownRun]) -> RenderableType:
     rows = (
         (
             run.label,

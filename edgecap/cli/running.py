@@ -241,7 +241,7 @@ class _Run:
             if self._watched and not told:
                 told = True
                 if leave:
-                    self._watched.go()
+                    self._watched.detach()
                 else:
                     self._watched.cancel()
             if told and leave:

@@ -40,13 +40,13 @@ class Reconciler:
     ::
 
         async with Client(settings.account()) as client:
-            print(await Reconciler(client, archive, settings, life_of).run())
+            print(await Reconciler(client, archive, settings, read_life).run())
 
     Args:
         client: the account's API.
         archive: where entries and the journal are.
         settings: the buckets, and how long to wait for files.
-        life_of: the state of an intent's run; intents of live runs are left alone.
+        read_life: the state of an intent's run; intents of live runs are left alone.
         account: the account's name in the settings; intents of other accounts are left alone.
         adopt: `ours` imports what edgecap started, `all` also what people started by themselves.
         limits: how long things are left alone.
@@ -58,7 +58,7 @@ class Reconciler:
         client: Client,
         archive: Store,
         settings: Settings,
-        life_of: LifeOf,
+        read_life: LifeOf,
         *,
         account: str = DEFAULT,
         adopt: Adopt = "ours",
@@ -68,7 +68,7 @@ class Reconciler:
         self._client = client
         self._archive = archive
         self._journal = Journal(archive)
-        self._life_of = life_of
+        self._read_life = read_life
         self._account = account
         self._adopt = adopt
         self._limits = limits or Limits()
@@ -102,7 +102,7 @@ class Reconciler:
         return Reconciled(tuple(findings))
 
     async def _look(self) -> Snapshot:
-        return await look_around(self._client, self._journal, self._account, self._life_of)
+        return await look_around(self._client, self._journal, self._account, self._read_life)
 
     async def _settle_all(self, snapshot: Snapshot) -> tuple[list[Finding], set[str]]:
         """Settle the intents of dead runs. Those that the list does not show are returned as doubtful."""

@@ -61,7 +61,7 @@ class Snapshot:
         )
 
 
-async def look_around(client: Client, journal: Journal, account: str, life_of: LifeOf) -> Snapshot:
+async def look_around(client: Client, journal: Journal, account: str, read_life: LifeOf) -> Snapshot:
     """Look at the API's list and at the intents of `account` (a name of the settings) that have no ending.
 
     Raises:
@@ -75,7 +75,7 @@ async def look_around(client: Client, journal: Journal, account: str, life_of: L
         if record.intent.account != account:
             continue
         try:
-            life = await life_of(record.intent)
+            life = await read_life(record.intent)
         except Exception as error:  # noqa: BLE001 - one run that cannot be looked up must not stop the others
             detail = f"whether its run lives cannot be told: {_said(error)}"
             trouble.append(Finding("intent", record.intent.intent_id, Action.FAILED, detail))

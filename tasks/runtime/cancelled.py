@@ -1,4 +1,4 @@
-"""Runs that are cancelled, and their intents: what it takes to stop their captures, without Prefect."""
+"""Cancelled runs and their intents: what stopping their captures takes. Prefect is not imported here."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from edgecap.cloudflare.client import Client
 from edgecap.settings import DEFAULT, load_settings
 from edgecap.stores import open_store
 
-CAPTURE = "edgecap.capture"  # the label by which a run says which full capture it has
+CAPTURE = "edgecap.capture"  # the label that holds the id of a run's full capture
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Cancelled:
         intent_id: the intent's.
         account: name of the account in the settings.
         archive: name of the archive in the settings.
-        capture_id: the capture, if the run says so; empty if only the journal may know it.
+        capture_id: the capture, if the run has it as a label; empty if only the journal may know it.
         is_over: whether no process works on the run any more, as far as Prefect knows.
     """
 
@@ -39,7 +39,7 @@ class Cancelled:
 
     @classmethod
     def of(cls, run: Mapping[str, Any]) -> Cancelled | None:
-        """From a run of the flow `capture`, as Prefect's API shows it; None if it is for no full capture."""
+        """Read a run of the flow `capture`, as Prefect's API shows it; None if it is for no full capture."""
         given = run.get("parameters") or {}
         request, part = given.get("request") or {}, given.get("part")
         if not isinstance(request, dict) or request.get("type") != "full":
@@ -63,7 +63,7 @@ async def stop_once(cancelled: Cancelled) -> Stopped:
     """Try to stop a cancelled run's capture, once, unless it was asked to stop before.
 
     Raises:
-        EdgecapError: it cannot be told, or it may go on.
+        EdgecapError: the capture may go on, or nothing is known about it.
     """
     settings = load_settings()
     async with Client(settings.account(cancelled.account), timeout=TIMEOUT, attempts=1) as client:

@@ -1,8 +1,8 @@
-"""Cancelling a run: noticed whatever else is slow, and its capture is stopped before all else.
+"""Cancelling a run: its process notices within seconds, and stops the run's capture first of all.
 
-Prefect tells a worker of a cancel by an event, which may be dropped, and leaves runs of a terminal or of the
-warm process alone. So each run is watched by its own process as well: a thread with an event loop of its own
-asks Prefect every other second, or as often as that answers, and stops the capture itself.
+Prefect tells a worker of a cancel by an event, which may be lost, and never tells a terminal or the warm
+process. So each run's own process watches it, too: a thread with its own event loop asks Prefect every other
+second, or as often as Prefect answers, and stops the capture itself.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from edgecap.stores import open_store
 from tasks.runtime.compat import TerminationSignal
 from tasks.runtime.run_history import RunHistory, history_of
 
-LOOK = 2.0  # seconds from one look at a run's state to the next; at once after one that took longer
-LEAST = 0.1  # seconds between two of them
+LOOK = 2.0  # seconds from one look at a run's state to the next; a slow look is followed by the next at once
+LEAST = 0.1  # seconds between two looks, even after a slow one
 STOP_WITHIN = 12.0  # seconds in which the run's own process stops its capture
 UNSEEN = 4.0  # seconds in which a POST that was under way must show in Cloudflare's list
 SHORTLY = 0.2  # seconds between two looks at whether the capture is known by now
@@ -42,7 +42,7 @@ class RunCancelled(Exception):
 
 
 class RunLeft(Exception):
-    """Somebody ended the run's process, and wants its capture to go on."""
+    """A person ended the run's process, and wants its capture to go on."""
 
 
 @dataclass
@@ -56,7 +56,8 @@ class Watched:
         archive: name of the archive in the settings.
         capture_id: the capture, once it is accepted.
         is_over: whether the capture is known to have ended.
-        stopped: what became of stopping the capture: how it ended, or why it may go on.
+        stopped: how stopping the capture ended, or why it may go on.
+        detached: whether the run ends here and its capture goes on.
     """
 
     run_id: str
@@ -66,7 +67,7 @@ class Watched:
     capture_id: str = ""
     is_over: bool = False
     stopped: Stopped | EdgecapError | None = None
-    leave: bool = False
+    detached: bool = False
     wanted: threading.Event = field(default_factory=threading.Event, repr=False)
     ended: threading.Event = field(default_factory=threading.Event, repr=False)
     closing: threading.Event = field(default_factory=threading.Event, repr=False)
@@ -79,9 +80,9 @@ class Watched:
         self.tell()
         self.poke()
 
-    def go(self) -> None:
+    def detach(self) -> None:
         """End the run here, and let its capture go on. From any thread."""
-        self.leave = True
+        self.detached = True
         self.cancel()
 
     def is_known(self) -> bool:
@@ -89,10 +90,10 @@ class Watched:
         return bool(self.capture_id)
 
     async def stop(self, *, within: float) -> Stopped:
-        """Stop the run's capture, within so many seconds.
+        """Stop the run's capture within `within` seconds.
 
         Raises:
-            NotStopped: it may go on.
+            NotStopped: the capture may go on.
             EdgecapError: the settings have no such account or archive any more.
         """
         if not self.intent_id:
@@ -130,7 +131,7 @@ class Watched:
 
 
 RUNS: dict[str, Watched] = {}
-"""The runs of this process, by their id, while they go on."""
+"""The runs that this process works on, by their ids."""
 
 
 def note_capture(run_id: str, capture_id: str) -> None:
@@ -140,13 +141,13 @@ def note_capture(run_id: str, capture_id: str) -> None:
 
 
 async def unless_cancelled(watched: Watched, work: Coroutine[Any, Any, _T]) -> _T:
-    """Run `work`, which is all that the running flow does, unless somebody cancels the run meanwhile.
+    """Run `work`, the whole of the running flow, until it ends or the run is cancelled.
 
-    It begins after the first look: a run that was cancelled while it had no process does nothing more.
+    `work` begins after the first look, so a run that was cancelled while it had no process does nothing more.
 
     Raises:
-        RunCancelled: somebody did. The capture is stopped, or the text says why it may go on.
-        RunLeft: somebody ended the run here, and its capture goes on.
+        RunCancelled: the run was cancelled. The capture is stopped, or the text says why it may go on.
+        RunLeft: a person ended the run here, and its capture goes on.
     """
     try:
         history = await history_of(watched.run_id)
@@ -167,19 +168,19 @@ async def unless_cancelled(watched: Watched, work: Coroutine[Any, Any, _T]) -> _
     told = asyncio.create_task(wanted.wait())
     RUNS[watched.run_id] = watched
     watching = asyncio.run_coroutine_threadsafe(
-        watch(watched, history, lambda: loop.call_soon_threadsafe(looked.set)), _aside()
+        watch(watched, history, lambda: loop.call_soon_threadsafe(looked.set)), _watching_loop()
     )
     try:
         await asyncio.wait({task, told}, return_when=asyncio.FIRST_COMPLETED)
         if not task.done():
             await _end(watched, task, interruption)
-            if watched.leave:
+            if watched.detached:
                 raise RunLeft
             await asyncio.wrap_future(watching)
             raise RunCancelled(str(watched))
         return await task
     except (asyncio.CancelledError, TerminationSignal):
-        # The process is to end. If that is how a worker cancels the run, it has half a minute left.
+        # This process is to end. If a worker cancels the run this way, half a minute is left.
         await _end(watched, task, interruption)
         await asyncio.wait({asyncio.wrap_future(watching)}, timeout=STOP_WITHIN + LOOK)
         raise
@@ -192,7 +193,7 @@ async def unless_cancelled(watched: Watched, work: Coroutine[Any, Any, _T]) -> _
 
 
 async def _end(watched: Watched, task: asyncio.Task[_T], interruption: Interruption) -> None:
-    """End the run's tasks; what a thread of theirs does is left to end by itself."""
+    """End the run's tasks. Their threads end by themselves."""
     watched.closing.set()
     watched.poke()
     interruption.ask()
@@ -202,7 +203,7 @@ async def _end(watched: Watched, task: asyncio.Task[_T], interruption: Interrupt
 
 
 async def watch(watched: Watched, history: RunHistory, looked: Callable[[], object]) -> None:
-    """Look until somebody wants the run to end, then stop its capture.
+    """Look until the run is to end, then stop its capture.
 
     Args:
         watched: the run.
@@ -227,7 +228,7 @@ async def watch(watched: Watched, history: RunHistory, looked: Callable[[], obje
     except Exception:
         looked()  # a fault of ours in here must not keep the run waiting
         raise
-    if watched.leave:
+    if watched.detached:
         return
     try:
         watched.stopped = await watched.stop(within=STOP_WITHIN)
@@ -238,8 +239,8 @@ async def watch(watched: Watched, history: RunHistory, looked: Callable[[], obje
 
 
 @cache
-def _aside() -> asyncio.AbstractEventLoop:
-    """An event loop in a thread of its own, which nothing but watching may keep busy."""
+def _watching_loop() -> asyncio.AbstractEventLoop:
+    """An event loop in its own thread, for watching alone: the flow's own loop may be busy."""
     loop = asyncio.new_event_loop()
     threading.Thread(target=loop.run_forever, name="edgecap-cancelling", daemon=True).start()
     return loop

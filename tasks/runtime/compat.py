@@ -20,6 +20,7 @@ from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError
 from prefect.exceptions import Abort, TerminationSignal
 from prefect.flow_engine import run_flow
 from prefect.flows import Flow
+from prefect.runtime import flow_run as this_run
 from prefect.utilities.callables import parameter_schema
 from prefect.utilities.templating import apply_values, resolve_block_document_references, resolve_variables
 
@@ -39,7 +40,18 @@ __all__ = [
     "resolve_block_document_references",
     "resolve_variables",
     "run_here",
+    "scheduled_time",
 ]
+
+
+def scheduled_time() -> datetime | None:
+    """For when the running flow run was scheduled, aware; None outside of one.
+
+    `prefect.runtime` gives a time of the library pendulum, below Python 3.13. Since 3.9.0 using it as one of
+    the standard library's warns: a later release will give those.
+    """
+    moment = this_run.scheduled_start_time
+    return datetime.fromisoformat(moment.isoformat()) if moment else None
 
 
 async def run_here(flow: Flow[..., Any], run: FlowRun) -> None:

@@ -35,7 +35,7 @@ class Queue:
         return f"<Queue {self.tag}>"
 
     async def join(self, run: FlowRun, waiter: Waiter) -> None:
-        """Let the others see that this run waits, since when, and how urgent it is."""
+        """Show the other runs that this one waits, since when, and how urgent it is."""
         if self.tag in run.tags:
             return
         async with get_client() as client:
@@ -44,7 +44,7 @@ class Queue:
         run.tags.append(self.tag)
 
     async def leave(self, run: FlowRun) -> None:
-        """Let the others see that this run waits no longer."""
+        """Show the other runs that this one waits no longer."""
         if self.tag in run.tags:
             run.tags.remove(self.tag)
             async with get_client() as client:

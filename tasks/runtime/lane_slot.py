@@ -1,6 +1,6 @@
-"""An account's lane, held through Prefect: one holder at a time on all machines, for moments.
+"""An account's lane, held through Prefect for moments: one holder at a time across all machines.
 
-Who holds it sees what the last holder left, in a Prefect variable, and who else waits, from Prefect's runs.
+The holder reads what the last holder left in a Prefect variable, and which other runs wait.
 """
 
 from __future__ import annotations
@@ -30,10 +30,11 @@ from tasks.runtime.lane_queue import Queue
 from tasks.runtime.slot_holder import forget_slot, free_if_abandoned, leave_slot, record_slot_holder
 
 LEASE = 60.0  # seconds; the shortest that Prefect allows, so that a dead holder's slot comes back soon
-# Seconds between two tries, growing: Prefect's own waiting sleeps up to 30, and wakes nobody on release.
-# Every try is a write to its database, and many at once keep everybody out of it.
+# Seconds between two tries, growing. Prefect's own waiting sleeps for up to 30 and does not notice a release.
+# Each try is a write to its database, and many at once lock it: so even the longest wait needs its jitter,
+# which stamina leaves out there.
 RETRY_FIRST, RETRY_MOST = 0.5, 5.0
-LOOK = 15.0  # seconds of knocking between two looks at whether its holder is gone
+LOOK = 15.0  # seconds of retries between two looks at whether the holder is gone
 
 
 @dataclass
@@ -61,7 +62,7 @@ def lane_of(lanes: str, *, myself: str) -> Lane:
 
     Args:
         lanes: what the account's lanes are known by (`Account.lanes`).
-        myself: the flow run's id; it is not among the others who wait.
+        myself: the flow run's id; it is not among the other waiters.
     """
     made: set[str] = set()
 
@@ -79,7 +80,7 @@ def lane_of(lanes: str, *, myself: str) -> Lane:
 
 
 async def _make(name: str) -> None:
-    """See to it that the lane's limit exists; looking first costs the database nothing."""
+    """Make the lane's limit if it does not exist; looking first spares the database a write."""
     async with get_client() as client:
         try:
             await client.read_global_concurrency_limit_by_name(name)
@@ -102,7 +103,7 @@ async def _slot(name: str, myself: str) -> AsyncIterator[None]:
                 look += LOOK
                 if reason := await free_if_abandoned(name, myself=myself):
                     get_run_logger().warning("The lane's slot was taken for good, and is freed: %s", reason)
-            await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - so that not all knock at once
+            await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - so that not all retry at once
             pause = min(RETRY_MOST, pause * 1.5)
         else:
             break
@@ -111,8 +112,8 @@ async def _slot(name: str, myself: str) -> AsyncIterator[None]:
         await record_slot_holder(name, myself)
         yield
     finally:
-        # Once the slot is free, the next holder may leave its name. But one that was taken long ago, and that
-        # nobody says to hold, is freed by those who want it: it is given back first.
+        # Our name goes while we hold the slot: once that is free, the next holder writes its own. But a slot
+        # that was taken long ago and has no name looks abandoned: then the slot is given back first.
         try:
             if seconds_since_boot() - began < LEASE:
                 has_left = await leave_slot(name)

@@ -15,11 +15,11 @@ from edgecap.settings.uri import parse_uri
 from tasks.runtime.retry import retry_prefect
 from tasks.runtime.suspend import Waiting
 
-OUTAGE = "edgecap.away"  # the label by which a run remembers since when a service has been away
+OUTAGE = "edgecap.away"  # the label that holds since when a service has been away
 
 
 async def wait_out(run_id: str, error: EdgecapError) -> Waiting:
-    """Until when to wait, after an attempt that failed since a service is away.
+    """Until when to wait after an attempt failed because a service is away.
 
     Raises:
         EdgecapError: `error`, if the run has waited long enough (setting `timing.outage`).
@@ -35,7 +35,7 @@ async def wait_out(run_id: str, error: EdgecapError) -> Waiting:
 
 
 def outage_of(run: FlowRun) -> Outage | None:
-    """The last outage that a run met; it may be over."""
+    """The last outage of a service during a run; it may be over."""
     return Outage.parse(str(run.labels.get(OUTAGE, "")))
 
 

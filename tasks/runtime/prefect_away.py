@@ -1,6 +1,6 @@
-"""The Prefect server stayed away for longer than a run tries: what the run ends with.
+"""How a run ends when the Prefect server stays away for longer than the run retries.
 
-Not as failed: nothing is wrong with what was asked for, and a run that failed is not taken up again.
+It ends as crashed: nothing is wrong with its request, and a run that failed is not taken up again.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from tasks.runtime.cancelling import Watched
 
 
 def prefect_away(error: BaseException, watched: Watched | None = None) -> SetupError:
-    """What to tell of a run that ended since the Prefect server did not answer.
+    """The error of a run that ended because the Prefect server did not answer.
 
     Args:
         error: one of `tasks.runtime.retry.PREFECT_AWAY`.
@@ -42,7 +42,7 @@ def prefect_away(error: BaseException, watched: Watched | None = None) -> SetupE
 
 
 def crashed(error: BaseException, watched: Watched | None = None) -> State[Any]:
-    """The state that a run returns then: `reconcile` has a worker take it up again.
+    """The state that such a run returns: `reconcile` has a worker take it up again.
 
     Args:
         error: one of `tasks.runtime.retry.PREFECT_AWAY`.

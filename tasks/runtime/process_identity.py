@@ -29,7 +29,7 @@ class ProcessMark:
 
     @classmethod
     def parse(cls, text: str) -> ProcessMark | None:
-        """What `str` wrote; None if it is nothing of the kind."""
+        """The mark that `str` wrote; None for any other text."""
         try:
             machine, pid, started = text.rsplit(":", 2)
             return cls(machine, int(pid), int(started))
@@ -38,12 +38,12 @@ class ProcessMark:
 
 
 def this_process() -> ProcessMark:
-    """The mark of this process. Where the system does not tell enough, `machine` is empty."""
+    """The mark of this process; `machine` is empty on a system without /proc."""
     return ProcessMark(_machine(), os.getpid(), _started(os.getpid()) or 0)
 
 
 def is_gone(mark: ProcessMark) -> bool | None:
-    """Whether the process has ended; None if it ran elsewhere, so that nobody here can tell."""
+    """Whether the process has ended; None if it ran on another machine, so that this one cannot tell."""
     if not mark.machine or mark.machine != _machine():
         return None
     return _started(mark.pid) != mark.started
@@ -59,7 +59,7 @@ def _machine() -> str:
 
 
 def _started(pid: int) -> int | None:
-    """When a process started; None if there is none, or only its exit code is left to be collected."""
+    """When a process started; None if it has ended, even if its parent has not yet read its exit code."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         return None if fields[0] in "ZX" else int(fields[_START_TIME])

@@ -1,4 +1,4 @@
-"""Runs that died: taking them up again, once it is certain that nobody works on them."""
+"""Taking up runs that died, once it is certain that no process works on them."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from edgecap.reconcile import Life
 from tasks.runtime.find_runs import find_runs, in_state
 from tasks.runtime.prefect_names import HEARTBEAT
 from tasks.runtime.process_identity import ProcessMark, is_gone, this_process
-from tasks.runtime.restart_policy import MOST_LIVES, SETTLING, TOO_OLD, Recovery, RunState, crashes, judge
+from tasks.runtime.restart_policy import MAX_LIVES, SETTLING, TOO_OLD, Recovery, RunState, crashes, judge
 from tasks.runtime.retry import DELAYS, TRIES, passing, retry_prefect
 from tasks.runtime.states import CANCELS, history_of_run, set_state
 from tasks.runtime.suspend import WAITING_FOR_WORKER, Waiting, reschedule
 from tasks.runtime.workers import Workers, newest_event
 
-PROCESS = "edgecap.process"  # the label by which a run says which process works on it
+PROCESS = "edgecap.process"  # the label that says which process works on a run
 TAKEN_UP = ("capture", "register-bucket", "respond", "respond-to")  # flows that go on where they were
-MISSED_BEATS = 3  # of a process that must be dead, if it is on another machine
+MISSED_BEATS = 3  # heartbeats, after which a process on another machine counts as dead
 RECONCILE = "reconcile"
 _UNFINISHED = (StateType.PENDING, StateType.RUNNING, StateType.CANCELLING)
 
@@ -45,7 +45,7 @@ class TakenUp:
 
 
 async def record_process(run_id: str) -> None:
-    """Say which process works on the run, so that it can be told when that is gone."""
+    """Record which process works on the run, so that others can tell when that process is gone."""
     mark = str(this_process())
 
     async def write() -> None:
@@ -64,9 +64,9 @@ async def record_process(run_id: str) -> None:
     retry_condition_fn=passing,
 )
 async def take_up() -> list[TakenUp]:
-    """Have every run that is surely dead taken up again by a worker, and give up those that died too often.
+    """Have a worker take up every run that is certainly dead, and give up runs that died too often.
 
-    A run is never forced into a state: one that was completed stays so.
+    No run is forced into a state: a completed one stays completed.
     """
     async with get_client() as client:
         done, _ = await _see_to_all(client)
@@ -84,13 +84,13 @@ async def take_up() -> list[TakenUp]:
 async def look_again(
     *, since: datetime, until: datetime, deadline: datetime, wanted: Callable[[], Awaitable[bool]]
 ) -> tuple[list[TakenUp], bool]:
-    """Take up runs of which it was too early to say that they are dead: nothing tells of them again.
+    """Keep looking at runs that are too young to judge, and take up the dead: no event tells of them again.
 
     Args:
-        since: a run that ended after this, aware, calls for another look at everything.
+        since: if a run ended after this time (aware), everything needs another look.
         until: keep looking until then, aware, even if no run is starting.
         deadline: end by then, aware.
-        wanted: whether somebody else is about to look, so that this need not.
+        wanted: whether another `reconcile` is about to look, so that this one need not.
 
     Returns:
         What was done, and whether a run ended meanwhile.
@@ -115,11 +115,11 @@ async def _ended(client: PrefectClient, since: datetime) -> bool:
 
 
 async def _see_to_all(client: PrefectClient) -> tuple[list[TakenUp], bool]:
-    """What was done about the dead, and whether some may be dead of whom it is too early to say so."""
+    """What was done about dead runs, and whether other runs are too young to judge."""
     log = get_run_logger()
     done, again = [], False
     workers = Workers(client)
-    # A dead `reconcile` is only given up: this run does its work.
+    # A dead `reconcile` is given up: this run does its work.
     upkeep = {run.id: run for run in await find_runs(client, flows=[RECONCILE], state=in_state(*_UNFINISHED))}
     upkeep.pop(UUID(this_run.id), None)
     suspects = await find_runs(client, flows=TAKEN_UP, state=in_state(*_UNFINISHED, StateType.CRASHED))
@@ -145,11 +145,11 @@ async def _see_to_all(client: PrefectClient) -> tuple[list[TakenUp], bool]:
     return done, again
 
 
-async def life_of(intent: Intent) -> Life:
+async def read_life(intent: Intent) -> Life:
     """Whether the run of an intent works on it, or will by itself.
 
-    A run that this server does not know may be one of another server that keeps the same archive, such as
-    the temporary one of a terminal.
+    Another server that uses the same archive may know a run that this one does not, such as the temporary
+    server of a terminal.
     """
     run_id = intent.run.partition(" ")[0]
     try:
@@ -167,13 +167,13 @@ async def life_of(intent: Intent) -> Life:
 
 
 def process_is_gone(run: FlowRun) -> bool | None:
-    """Whether the process that said it works on the run has ended; None if nobody here can tell."""
+    """Whether the process that works on the run has ended; None if this machine cannot tell."""
     mark = ProcessMark.parse(str(run.labels.get(PROCESS, "")))
     return is_gone(mark) if mark else None
 
 
 async def _silent(client: PrefectClient, run: FlowRun) -> bool:
-    """Whether the run's process should have given a sign of life, and has not."""
+    """Whether the run's process has missed its heartbeats."""
     every = get_current_settings().flows.heartbeat_frequency
     if run.state is None or run.state.type != StateType.RUNNING or every is None:
         return False
@@ -182,7 +182,7 @@ async def _silent(client: PrefectClient, run: FlowRun) -> bool:
         return False
     resource = {"prefect.resource.id": f"prefect.flow-run.{run.id}"}
     beat = await newest_event(client, HEARTBEAT, resource)
-    # One that never gave a sign may not be set up to give any.
+    # A run that never sent one may run without heartbeats.
     return beat is not None and beat < since
 
 
@@ -199,7 +199,7 @@ async def carry_out(
         state = await set_state(client, run.id, crashed)
         died += 1
     if state and state.type == StateType.CRASHED and verdict == Recovery.TAKE_UP:
-        reason = f"taken up again after crash {died} of {MOST_LIVES} at most"
+        reason = f"taken up again after crash {died} of {MAX_LIVES} at most"
         state = await reschedule(client, run.id, Waiting(WAITING_FOR_WORKER, datetime.now(UTC), reason))
         if state.type == StateType.SCHEDULED:
             return reason
@@ -213,4 +213,4 @@ async def carry_out(
 async def _cancel(client: PrefectClient, run: FlowRun) -> str:
     cancelled = State[None](type=StateType.CANCELLED, name="Cancelled", message="its process is gone")
     await set_state(client, run.id, cancelled)
-    return "was to be cancelled, and its process is gone: cancelled"
+    return "its process is gone, so it is cancelled"

@@ -68,7 +68,7 @@ class PrefectApi:
         self.call("GET", "/admin/version")
 
     def keeps_leases_in_memory(self) -> bool:
-        """Whether the server says that a restart lets it forget who holds a slot."""
+        """Whether the server forgets at a restart which slots are held."""
         try:
             settings = self.call("GET", "/admin/settings")
             storage = str(settings["server"]["concurrency"]["lease_storage"])
@@ -110,7 +110,7 @@ class PrefectApi:
     def add_interval_schedule(
         self, deployment_id: str, *, seconds: float, anchor: datetime, slug: str
     ) -> None:
-        """Let a deployment run every `seconds`, counted from `anchor` (aware)."""
+        """Add a schedule to a deployment: every `seconds`, counted from `anchor` (aware)."""
         schedule = {"interval": seconds, "anchor_date": anchor.isoformat(), "timezone": "UTC"}
         body = [{"schedule": schedule, "active": True, "slug": slug}]
         self.call("POST", f"/deployments/{deployment_id}/schedules", json=body)
@@ -119,7 +119,7 @@ class PrefectApi:
         self.call("PATCH", f"/deployments/{deployment_id}", json={"paused": False})
 
     def pause(self, name: str) -> None:
-        """Let the schedules of the deployment `flow/deployment` rest."""
+        """Pause the schedules of the deployment `flow/deployment`."""
         self.call("PATCH", f"/deployments/{self.deployment(name)['id']}", json={"paused": True})
 
     def start_run(
@@ -138,7 +138,7 @@ class PrefectApi:
         return run
 
     def emit(self, event: dict[str, Any]) -> None:
-        """Tell Prefect's timeline of an event; one with the same `id` counts once."""
+        """Send an event to Prefect's timeline; events with the same `id` count once."""
         self.call("POST", "/events", json=[event])
 
     def log(self, run_id: str, message: str, level: int = logging.ERROR) -> None:
@@ -158,7 +158,7 @@ class PrefectApi:
         return run
 
     def scheduled_runs(self, deployment_id: str, *, since: datetime) -> list[dict[str, Any]]:
-        """The runs that schedules of a deployment made for times from `since` on, earliest first."""
+        """The scheduled runs of a deployment that are due from `since` on, earliest first."""
         body = {
             "deployments": {"id": {"any_": [deployment_id]}},
             "flow_runs": {
@@ -203,9 +203,9 @@ class PrefectApi:
         return self.find_runs(ended, flow=flow)
 
     def cancel(self, run_id: str) -> str:
-        """Ask for the end of a run, as the UI does; its state's name then, such as `Cancelled`.
+        """Cancel a run as the UI does; returns the name of its state then, such as `Cancelling`.
 
-        One that crashed would be taken up again, and has no process to ask: it is cancelled at once.
+        A run that crashed has no process, and would be taken up again: it is cancelled at once.
         """
         self._set_state(run_id, "CANCELLING", "Cancelling")
         state = self.run(run_id)["state"]

@@ -1,7 +1,7 @@
 """When a run that died is taken up again, and when it is given up.
 
-A run's life ends when its process is killed, or when its machine goes. What it had begun goes on where it
-was: the journal knows. A run that dies again and again would do so for ever, so there is a cap.
+A run's life ends when its process is killed, or when its machine goes down. Its next life goes on where the
+journal says. The number of lives is limited: a run that kills its process would do so for ever.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-MOST_LIVES = 5
+MAX_LIVES = 5
 STARTING = timedelta(
     minutes=5
-)  # from a worker's taking a run to its running; longer, and it has lost the run
-UNSEEN = timedelta(seconds=90)  # a worker that is alive says so every 30 seconds
-SETTLING = timedelta(seconds=10)  # in which a run that begins has said which process it is
-ENDING = timedelta(minutes=1)  # in which a process that is asked to end has ended
-WAITING = "WaitingFor"  # how the names of all states begin that edgecap schedules a run into
-LATE = "Late"  # what Prefect calls any of them when no worker took the run in time
-TOO_OLD = timedelta(hours=24)  # who crashed longer ago is not taken up: what it wanted is past
+)  # in which a worker starts a run that it took; after that, it has lost the run
+UNSEEN = timedelta(seconds=90)  # without a heartbeat a worker is dead; it sends one every 30 seconds
+SETTLING = timedelta(seconds=10)  # in which a run that begins records its process
+ENDING = timedelta(minutes=1)  # in which a process ends that was asked to
+WAITING = "WaitingFor"  # the beginning of the names of all states that edgecap schedules a run into
+LATE = "Late"  # Prefect's name for a scheduled state once no worker took the run in time
+TOO_OLD = timedelta(hours=24)  # a run that crashed longer ago is not taken up: its packets are gone
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +28,8 @@ class StartingWorker:
     """The worker that took a run and is starting it.
 
     Attributes:
-        seen: when it last gave a sign of life, aware; None if it is not known at all.
-        started: when a worker of its name last started, aware; None if that is not known.
+        seen: its last heartbeat, aware; None if Prefect does not know the worker.
+        started: when a worker of this name started last, aware; None if that is not known.
     """
 
     seen: datetime | None
@@ -40,10 +40,10 @@ class Recovery(StrEnum):
     """What to do about a run."""
 
     LEAVE = "leave"  # it lives, waits, or is over
-    LOOK_AGAIN = "look again"  # it is beginning: it may be dead, or has not said yet which process it is
+    LOOK_AGAIN = "look again"  # it is too young to judge: it may be dead, or has not recorded its process yet
     TAKE_UP = "take up"
-    GIVE_UP = "give up"  # say that it crashed, and leave it at that
-    CANCEL = "cancel"  # somebody wanted it cancelled, and no process is left that could obey
+    GIVE_UP = "give up"  # set it to crashed, and do no more
+    CANCEL = "cancel"  # it is to be cancelled, and has no process left that could do so
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class RunState:
 
 
 def crashes(history: Iterable[RunState]) -> int:
-    """How many of a run's lives ended in a crash; a crash that is reported twice is one."""
+    """How many of a run's lives ended in a crash. A crash that is reported twice counts once."""
     count, lived = 0, False
     for state in sorted(history, key=lambda state: state.at):
         if state.type in ("PENDING", "RUNNING"):
@@ -74,10 +74,10 @@ def crashes(history: Iterable[RunState]) -> int:
 
 
 def is_to_end(history: Iterable[RunState]) -> bool:
-    """Whether somebody has cancelled the run, and it has not been started anew since.
+    """Whether the run was cancelled, and not started anew since.
 
-    Whatever edgecap or Prefect's engine writes over a cancel does not undo it: the history keeps it. Only a
-    person starts a run anew, and schedules it for that.
+    A later state that edgecap or Prefect's engine writes does not undo a cancel: the history keeps it. Only a
+    person starts a run anew, which schedules it.
     """
     wanted = ended = False
     for state in sorted(history, key=lambda state: state.at):
@@ -89,7 +89,7 @@ def is_to_end(history: Iterable[RunState]) -> bool:
 
 
 def _is_new_start(state: RunState) -> bool:
-    """Whether a state after a run's end is a person's doing: Prefect's UI and commands schedule it."""
+    """Whether a state after a run's end means that a person started it anew, in the UI or by a command."""
     return state.type == "SCHEDULED" and not state.name.startswith(WAITING) and state.name != LATE
 
 
@@ -107,10 +107,10 @@ def judge(
     Args:
         history: its states.
         now: the time.
-        gone: whether the process of its present life has ended; None if nobody here can tell.
-        silent: whether it has given no sign of life for too long; counts where `gone` is not known.
+        gone: whether the process of its present life has ended; None if this machine cannot tell.
+        silent: whether it has missed its heartbeats; counts only if `gone` is None.
         can_restart: whether a worker could take it up.
-        worker: the worker that is starting it; None if none has said so. Counts for a run that is PENDING.
+        worker: the worker that is starting it, if it is PENDING; None if no worker has said so.
     """
     states = sorted(history, key=lambda state: state.at)
     if not states:
@@ -129,13 +129,13 @@ def judge(
     if is_to_end(states):
         return Recovery.CANCEL
     reported = state.type == "CRASHED"
-    if can_restart and crashes(states) + (not reported) < MOST_LIVES:
+    if can_restart and crashes(states) + (not reported) < MAX_LIVES:
         return Recovery.TAKE_UP
     return Recovery.LEAVE if reported else Recovery.GIVE_UP
 
 
 def _never_begins(since: datetime, now: datetime, worker: StartingWorker | None) -> bool:
-    """Whether no process will come of a run that has been PENDING since `since`."""
+    """Whether no process will start for a run that has been PENDING since `since`."""
     if now - since > STARTING:
         return True
     if worker is None or worker.seen is None:

@@ -1,4 +1,4 @@
-"""A run's history as Prefect tells it, asked by plain REST: without any retry, since it is asked often."""
+"""A run's history, asked by plain REST. A look that fails is not retried: the next one comes in seconds."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from edgecap.network.certificates import Authorities
 from edgecap.network.over_httpx import AsyncNetwork
 from tasks.runtime.restart_policy import RunState, is_to_end
 
-# Seconds. A busy server takes its time, and a cancel must be seen all the same; one that is away takes no
-# connection at all.
+# Seconds. A busy server answers late, and a cancel must be seen all the same. One that is away accepts no
+# connection.
 ANSWER, CONNECTION = 10.0, 4.0
 
 
@@ -51,7 +51,7 @@ class RunHistory:
         return f"<RunHistory {self._run_id} at {self._http.base_url}>"
 
     async def is_to_end(self) -> bool:
-        """Whether somebody has cancelled the run; False if Prefect does not say so in time."""
+        """Whether the run was cancelled; False if Prefect does not answer in time."""
         try:
             answer = await self._http.get("/flow_run_states/", params={"flow_run_id": self._run_id})
             answer.raise_for_status()

@@ -1,4 +1,4 @@
-"""Taking a step of a flow until it has its result, however long that takes."""
+"""Running a step of a flow, and suspending the flow run each time the step asks to wait."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tasks.runtime.compat import Abort
 from tasks.runtime.outage import wait_out
 from tasks.runtime.retry import retry_prefect
 from tasks.runtime.states import CANCELS
-from tasks.runtime.suspend import Waiting, mark_running, mark_waiting, patience, reschedule
+from tasks.runtime.suspend import Waiting, mark_running, mark_waiting, max_inline_wait, reschedule
 
 _OUTAGES = (WAITING_FOR_CLOUDFLARE, WAITING_FOR_ARCHIVE, WAITING_FOR_BUCKET)
 
@@ -33,10 +33,10 @@ _T = TypeVar("_T")
 async def run_or_suspend(
     step: Callable[_P, Awaitable[_T | Waiting]], *args: _P.args, **kwargs: _P.kwargs
 ) -> _T:
-    """Take a step of the running flow until it has its result; a service that is away is waited for.
+    """Run `step`, suspending the flow run each time it asks to wait, or while a service is away.
 
     Raises:
-        Abort: the wait is long, so the run has been put off, and this process has nothing more to do.
+        Abort: the wait is long, so the run is rescheduled, and this process has nothing more to do.
         EdgecapError: what the step failed with.
     """
     return await _until_done(partial(step, *args, **kwargs), accepted=False)
@@ -45,7 +45,7 @@ async def run_or_suspend(
 async def run_or_suspend_accepted(
     step: Callable[_P, Awaitable[_T | Waiting]], *args: _P.args, **kwargs: _P.kwargs
 ) -> _T:
-    """The same for a step after a capture was accepted: a token that stops working is waited for, too."""
+    """The same for a step after a capture was accepted: it also waits for a token to work again."""
     return await _until_done(partial(step, *args, **kwargs), accepted=True)
 
 
@@ -73,14 +73,14 @@ async def _until_done(step: Callable[[], Awaitable[_T | Waiting]], *, accepted: 
         async with get_client() as client:
             state = await reschedule(client, UUID(this_run.id), outcome)
         if state.type in CANCELS and this_run.id in RUNS:
-            # No worker goes on with it: this process stops the capture, and ends this task for that.
+            # No worker takes the run up: this process stops the capture, which ends this task.
             RUNS[this_run.id].cancel()
             await asyncio.Event().wait()
         raise Abort(outcome.reason)
 
 
 async def _may_stay(waiting: Waiting) -> bool:
-    """Whether the wait is so short that the run keeps its process, or no worker could take the run up."""
+    """Whether the run keeps its process: the wait is short, or no worker could take the run up."""
     async with get_client() as client:
         run = await client.read_flow_run(UUID(this_run.id))
-    return (waiting.at - datetime.now(UTC)).total_seconds() <= patience(run)
+    return (waiting.at - datetime.now(UTC)).total_seconds() <= max_inline_wait(run)

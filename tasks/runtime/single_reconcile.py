@@ -1,7 +1,7 @@
-"""One `reconcile` at a time: those not needed leave at once, and those that changed nothing are forgotten.
+"""One `reconcile` at a time: a run that is not needed ends at once, and one that changed nothing is deleted.
 
-Several events call for a run at the same moment. The first works; of those that come meanwhile one waits for
-it and looks afterwards, and the others leave the looking to that one.
+Several events can start runs at the same moment. The first works. Of those that start meanwhile, one waits
+for it and looks afterwards; the others end at once.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ from tasks.runtime.prefect_names import AUTO_SCHEDULED
 from tasks.runtime.recovery import RECONCILE, process_is_gone
 from tasks.runtime.retry import retry_prefect
 
-NOTHING_NEW = "NothingNew"  # the state's name of a run that changed nothing, or left the looking to another
-PATIENCE = 10.0  # seconds; longer, and two look at once, which does no harm: a capture may have to be stopped
+NOTHING_NEW = "NothingNew"  # the name of the state of a run that changed nothing, or left the work to another
+PATIENCE = 10.0  # seconds of waiting; then two work at once, which does no harm: a capture may need stopping
 LOOKING = "edgecap.reconcile.looking"  # the label of a run that has begun to look
-_OVERDUE = timedelta(minutes=1)  # a worker that is at work takes a run up sooner
+_OVERDUE = timedelta(minutes=1)  # a worker that runs takes a run up sooner
 _PAUSE = 0.5
 
 
 async def take_turn(run_id: str, *, patience: float = PATIENCE) -> str | None:
-    """Wait until no `reconcile` that began earlier is at work, and say that this one looks now.
+    """Wait until no earlier `reconcile` is at work, and show that this one looks now.
 
     Args:
         run_id: of the running flow run.
-        patience: seconds; longer, and it looks beside the other.
+        patience: seconds to wait; then it looks beside the other.
 
     Returns:
-        The id of a run that is about to look anyway, so that this one need not; None if this one is to look.
+        The id of another run that is about to look, so that this one need not; None if this one is to look.
     """
     return await retry_prefect(_wait_for_turn, run_id, patience)
 
@@ -59,20 +59,20 @@ async def _wait_for_turn(run_id: str, patience: float) -> str | None:
 
 
 async def is_awaited(run_id: str) -> bool:
-    """Whether another `reconcile` waits for this one's end, to look itself."""
+    """Whether another `reconcile` waits for this one to end, and looks then."""
     async with get_client() as client:
         return any(_is_about_to_look(run) for run in await _running(client) if str(run.id) != run_id)
 
 
 async def forget_quiet(run_id: str) -> None:
-    """Delete the earlier runs of deployments that changed nothing, so that the Runs page is of captures."""
+    """Delete earlier runs that changed nothing, so that the Runs page shows captures."""
     await retry_prefect(_forget_quiet, run_id)
 
 
 async def forget_overdue(run_id: str) -> None:
-    """Delete scheduled runs of this deployment whose time went by while nobody worked: this run looks now.
+    """Delete runs of this deployment that were due while no worker ran: this run does their work.
 
-    After a weekend without a worker there are hundreds, each of which would be a process that leaves at once.
+    After a weekend without a worker there are hundreds, and each would start a process that ends at once.
     """
     await retry_prefect(_forget_overdue, run_id)
 
@@ -112,7 +112,7 @@ async def _running(client: PrefectClient) -> list[FlowRun]:
 
 
 def _is_about_to_look(run: FlowRun) -> bool:
-    """Whether it has not begun to look, and will: on another machine it may be dead."""
+    """Whether it has not begun to look and will. One that is too old may be dead on another machine."""
     age = datetime.now(UTC) - run.start_time if run.start_time else timedelta(0)
     return LOOKING not in run.labels and age < timedelta(seconds=3 * PATIENCE)
 

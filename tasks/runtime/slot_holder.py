@@ -1,8 +1,8 @@
-"""The slot of a lane: who holds it, and freeing it when its holder is certainly gone.
+"""The slot of a lane: its holder, and freeing it when the holder is certainly gone.
 
-A slot has a lease, and a Prefect server that keeps its leases frees it a minute after its holder died. One
-that keeps them in memory, which is Prefect's default, forgets them when it is restarted: the slot would stay
-taken for ever. So the holder leaves its name in a variable beside the slot.
+A slot has a lease. A Prefect server that keeps leases in files frees the slot a minute after its holder died.
+By default, leases are in memory and lost at a restart, and the slot would stay taken for ever. So the holder
+also writes its name into a variable beside the slot.
 """
 
 from __future__ import annotations
@@ -23,32 +23,31 @@ from tasks.runtime.compat import last_change
 from tasks.runtime.process_identity import ProcessMark, is_gone, this_process
 from tasks.runtime.retry import PREFECT_AWAY, retry_prefect
 
-# A slot taken so long ago, by the server's clock, has a lease that was renewed, or none at all; and its
-# holder has left its name long since.
+# By then, on the server's clock, a slot's lease was renewed or is lost, and its holder has written its name.
 TAKEN = timedelta(minutes=2)
-SIGNING = 30.0  # seconds; who cannot leave its name within them gives the slot back
+RECORD_WITHIN = 30.0  # seconds; a holder that cannot write its name by then gives the slot back
 _SURELY_OVER = {StateType.COMPLETED, StateType.FAILED}
 _OVER = {StateType.COMPLETED, StateType.FAILED, StateType.CRASHED, StateType.CANCELLED, StateType.SCHEDULED}
 
 
 async def record_slot_holder(name: str, run_id: str) -> None:
-    """Leave word of who holds the slot from now on.
+    """Write down that this run holds the slot.
 
     Raises:
-        httpx.TransportError: the server does not take it in time; the slot must be given back.
+        httpx.TransportError: the server does not answer in time; the slot must be given back.
     """
     try:
-        async with asyncio.timeout(SIGNING):
+        async with asyncio.timeout(RECORD_WITHIN):
             await _write(_holder(name), {"run": run_id, "process": str(this_process())})
     except TimeoutError:
-        raise httpx.WriteTimeout("the Prefect server does not note who holds the lane") from None
+        raise httpx.WriteTimeout("the Prefect server does not record the lane's holder in time") from None
 
 
 async def leave_slot(name: str) -> bool:
-    """Leave word, before the slot is given back, that nobody holds it.
+    """Write down that no run holds the slot, just before it is given back.
 
     Returns:
-        Whether the server took it; if not, `forget_slot` must once the slot is free.
+        Whether that worked; if not, call `forget_slot` once the slot is free.
     """
     try:
         await _write(_holder(name), {})
@@ -58,7 +57,7 @@ async def leave_slot(name: str) -> bool:
 
 
 async def forget_slot(name: str, run_id: str) -> None:
-    """Leave word, after the slot was given back, that this run does not hold it; another may by now."""
+    """Write down, after the slot was given back, that this run does not hold it; another one may by now."""
 
     async def forget() -> None:
         async with get_client() as client:
@@ -70,11 +69,11 @@ async def forget_slot(name: str, run_id: str) -> None:
 
 
 async def free_if_abandoned(name: str, *, myself: str = "", after: timedelta = TAKEN) -> str:
-    """Free the slot if it is taken and certainly nobody holds it.
+    """Free the slot if it is taken and its holder is certainly gone.
 
     Args:
         name: of the slot's global concurrency limit.
-        myself: a flow run that certainly does not hold it: it wants it.
+        myself: the flow run that wants it, and so does not hold it.
         after: how long ago it must have been taken.
 
     Returns:
@@ -96,14 +95,14 @@ async def free_if_abandoned(name: str, *, myself: str = "", after: timedelta = T
 
 
 async def why_abandoned(name: str, *, after: timedelta = TAKEN) -> str:
-    """Why certainly nobody holds the slot, which is taken; empty if it is free, or somebody may hold it."""
+    """Why a taken slot certainly has no holder; empty if it is free or may be held."""
     async with get_client() as client:
         return (await _look(client, name, "", after)).reason
 
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """A slot as it was at a look; `reason` is why nobody holds it although it is taken, or empty."""
+    """A slot at one look; `reason` says why it has no holder although it is taken, or is empty."""
 
     reason: str = ""
     taken: datetime | None = None
@@ -123,28 +122,28 @@ async def _look(client: PrefectClient, name: str, myself: str, after: timedelta)
 
 
 async def _why_gone(client: PrefectClient, holder: object, myself: str) -> str:
-    """Why a holder cannot hold the slot; empty if it may."""
+    """Why the recorded holder cannot hold the slot; empty if it may."""
     if not isinstance(holder, dict) or not holder.get("run"):
-        return "nobody says that it holds it"
+        return "no run is recorded as its holder"
     run_id = str(holder["run"])
     if run_id == myself:
         return f"run {run_id} lost it"
     mark = ProcessMark.parse(str(holder.get("process", "")))
     gone = is_gone(mark) if mark else None
     if gone:
-        return f"the process of run {run_id}, which held it, is gone"
+        return f"run {run_id} held it, and its process is gone"
     try:
         run = await client.read_flow_run(UUID(run_id))
     except (ObjectNotFound, ValueError):
-        return "" if gone is False else f"run {run_id}, which held it, is not known any more"
-    # The warm process lives on after its runs; one that crashed or was cancelled may be at work in it still.
+        return "" if gone is False else f"run {run_id} held it, and Prefect does not know that run any more"
+    # The warm process outlives its runs, and may still work on one that crashed or was cancelled.
     over = _SURELY_OVER if gone is False else _OVER
     is_over = run.state is None or run.state.type in over
-    return f"run {run_id}, which held it, has ended" if is_over else ""
+    return f"run {run_id} held it, and has ended" if is_over else ""
 
 
 async def _claim(client: PrefectClient, name: str) -> bool:
-    """Whether this process is the one to free the slot: a second one could free what is taken anew."""
+    """Whether this process may free the slot. A second one could free a slot that is taken anew."""
     body = {"name": _claim_name(name), "value": datetime.now(UTC).isoformat()}
     try:
         await client.request("POST", "/variables/", json=body)

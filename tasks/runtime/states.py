@@ -20,9 +20,9 @@ CANCELS = (StateType.CANCELLING, StateType.CANCELLED)
 
 
 async def set_state(client: PrefectClient, run_id: UUID, state: State[None]) -> State[Any]:
-    """Set a run's state, unless the run is cancelled; both are tried for minutes while Prefect is away.
+    """Set a run's state, unless the run is cancelled. Retries for minutes while Prefect is away.
 
-    Whoever calls need not try again: that would write again what is written, over what came of it meanwhile.
+    Do not retry a call of this: it would write the state a second time, over the states that followed it.
 
     Returns:
         The state that the run has then. It is another one if the run is cancelled, or if Prefect refuses.
@@ -40,7 +40,7 @@ async def history_of_run(client: PrefectClient, run_id: UUID) -> list[RunState]:
 
 
 async def _cancelled_still(client: PrefectClient, run_id: UUID) -> State[Any]:
-    """The run's state, which is a cancel if the history has one that counts."""
+    """The run's state; the cancel is written again if the history has one that still counts."""
     history = await client.read_flow_run_states(run_id)
     # Read later than the history: a cancel that comes in between is not written over.
     now = await _state(client, run_id)

@@ -21,7 +21,7 @@ from tasks.runtime.compat import forget_process
 from tasks.runtime.restart_policy import WAITING
 from tasks.runtime.retry import retry_prefect
 from tasks.runtime.states import set_state
-from tasks.runtime.warm_runner import KEEPS_PROCESS
+from tasks.runtime.warm_runner import MAX_WAIT_IN_PROCESS
 
 # All of them begin with `tasks.runtime.restart_policy.WAITING`.
 WAITING_FOR_LANE = "WaitingForLane"
@@ -29,21 +29,21 @@ WAITING_FOR_CAPTURE = "WaitingForCapture"
 WAITING_FOR_WORKER = "WaitingForWorker"  # to be taken up again after a crash
 
 MAX_INLINE_WAIT = 20.0  # seconds; shorter waits are not worth a new process
-# Who is first in line may wait so long: its new process could have to wait for those that start before it,
-# and the lane with it. That is one process a lane.
-PATIENCE_OF_THE_FIRST = 65.0
-LEAD = timedelta(seconds=3)  # a run is taken up so much before its time: what is left is waited for exactly
-PREFETCH = timedelta(seconds=20)  # twice what workers look ahead: who wakes sooner may be starting already
+# Seconds for the first run in line. A new process may start late on a busy machine, and the lane would stand
+# idle until then. This costs one process a lane.
+MAX_INLINE_WAIT_OF_FIRST = 65.0
+LEAD = timedelta(seconds=3)  # a run is taken up this long before its time, and waits for the rest of it
+PREFETCH = timedelta(seconds=20)  # twice as far as workers look ahead; a run due sooner may be starting
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """What a step returns instead of its result when it has long to wait.
+    """What a step returns instead of its result when it has to wait.
 
     Attributes:
         name: of the state that the run is in meanwhile.
         at: when to go on, aware, on this machine's clock.
-        reason: for what it waits, in one line.
+        reason: what it waits for, in one line.
     """
 
     name: str
@@ -51,8 +51,8 @@ class Waiting:
     reason: str
 
 
-def patience(run: FlowRun, *, is_first: bool = False) -> float:
-    """For how many seconds a run should keep its process: for ever, if no worker can take it up again.
+def max_inline_wait(run: FlowRun, *, is_first: bool = False) -> float:
+    """How many seconds a run may wait in its process; for ever if no worker can take it up again.
 
     Args:
         run: the run.
@@ -60,11 +60,11 @@ def patience(run: FlowRun, *, is_first: bool = False) -> float:
     """
     if not run.deployment_id or not run.work_queue_id:
         return math.inf
-    return max(PATIENCE_OF_THE_FIRST if is_first else MAX_INLINE_WAIT, KEEPS_PROCESS.get())
+    return max(MAX_INLINE_WAIT_OF_FIRST if is_first else MAX_INLINE_WAIT, MAX_WAIT_IN_PROCESS.get())
 
 
 async def mark_waiting(run_id: UUID, waiting: Waiting) -> None:
-    """Let the run's state say what it waits for, while it keeps its process, unless it is cancelled."""
+    """Show in the run's state what it waits for while it keeps its process, unless it is cancelled."""
     details = StateDetails(scheduled_time=waiting.at)
     state = State[None](
         type=StateType.RUNNING, name=waiting.name, message=waiting.reason, state_details=details
@@ -74,13 +74,13 @@ async def mark_waiting(run_id: UUID, waiting: Waiting) -> None:
 
 
 async def mark_running(run_id: UUID) -> None:
-    """Let the run's state say again that it runs, unless it is cancelled."""
+    """Show in the run's state that it runs again, unless it is cancelled."""
     async with get_client() as client:
         await set_state(client, run_id, State[None](type=StateType.RUNNING, name="Running"))
 
 
 async def reschedule(client: PrefectClient, run_id: UUID, waiting: Waiting) -> State[Any]:
-    """Schedule the run anew, without a process until then, unless it is cancelled.
+    """Give up the run's process and schedule the run anew, unless it is cancelled.
 
     Returns:
         The state that the run has then.
@@ -102,12 +102,12 @@ async def sleep_until(client: PrefectClient, run_id: UUID, waiting: Waiting) -> 
 
 
 async def wake(client: PrefectClient, run: FlowRun, *, at: datetime) -> bool:
-    """Let a run that sleeps past `at` be taken up at that time.
+    """Schedule a run that sleeps past `at` for that time.
 
-    A run that may be starting already is left alone: two processes would come of it.
+    A run that may be starting already is left alone: it would get two processes.
 
     Returns:
-        Whether it was told. One that was cancelled or deleted meanwhile was not.
+        Whether it was rescheduled. One that was cancelled or deleted meanwhile was not.
     """
     state = run.state
     if state is None or state.type != StateType.SCHEDULED or not state.state_details.scheduled_time:
@@ -122,6 +122,6 @@ async def wake(client: PrefectClient, run: FlowRun, *, at: datetime) -> bool:
 
 
 def _name_of(state: State[Any]) -> str:
-    """The name under which a run that sleeps is scheduled anew: never one that a person's new start has."""
+    """The name of the state that the run gets: never one that means a person's new start."""
     name = state.name or ""
     return name if name.startswith(WAITING) else WAITING_FOR_LANE

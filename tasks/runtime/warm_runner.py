@@ -1,4 +1,4 @@
-"""The warm process beside the workers, for runs that are in a hurry: how to tell it of one."""
+"""Telling the warm process, which stands beside the workers, of a run that is in a hurry."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from uuid import UUID
 import httpx
 
 ADDRESS = "EDGECAP_WARM_RUNNER"  # environment: where it answers, such as http://127.0.0.1:4281
-KEEPS_PROCESS: ContextVar[float] = ContextVar("may_keep", default=0.0)
-"""For how many seconds a run may wait in this process; 0 if the process is the run's own."""
+MAX_WAIT_IN_PROCESS: ContextVar[float] = ContextVar("max_wait_in_process", default=0.0)
+"""How many seconds a run may wait in this process; 0 if the process is the run's own."""
 
 _TIMEOUT = 2.0  # seconds; a worker takes the run up meanwhile
 

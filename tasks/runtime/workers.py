@@ -1,4 +1,4 @@
-"""The workers that take runs: whether the one that is starting a run still lives."""
+"""Whether the worker that is starting a run is still alive."""
 
 from __future__ import annotations
 

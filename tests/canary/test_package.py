@@ -14,7 +14,15 @@ from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError, concurr
 from prefect.runtime import flow_run as this_run
 from prefect.states import Pending, Scheduled
 
-from tasks.runtime.compat import Abort, TerminationSignal, forget_process, is_taken, last_change, run_here
+from tasks.runtime.compat import (
+    Abort,
+    TerminationSignal,
+    forget_process,
+    is_taken,
+    last_change,
+    run_here,
+    scheduled_time,
+)
 from tasks.runtime.prefect_names import RUN_LOGGERS
 
 pytestmark = [pytest.mark.prefect, pytest.mark.xdist_group("prefect")]
@@ -83,6 +91,23 @@ async def test_a_slot_that_is_held_says_so_and_since_when(prefect_server):
     with pytest.raises(ConcurrencySlotAcquisitionError) as unknown:
         await concurrency(f"slot-{uuid4()}", strict=True, max_retries=0).__aenter__()
     assert not is_taken(unknown.value)
+
+
+async def test_a_run_knows_for_when_it_was_scheduled_in_plain_python(prefect_server):
+    """Prefect 3.9 warns of what pendulum does with its times."""
+    when = datetime(2026, 7, 1, 12, 0, 0, 250_000, tzinfo=UTC)
+    seen = []
+
+    @flow
+    async def looks() -> None:
+        seen.append(scheduled_time())
+
+    async with get_client() as client:
+        run = await client.create_flow_run(looks, state=Scheduled(scheduled_time=when))
+        await client.set_flow_run_state(run.id, Pending())
+        await run_here(looks, await client.read_flow_run(run.id))
+    assert seen == [when]
+    assert type(seen[0]) is datetime
 
 
 def test_a_terminated_run_ends_past_handlers_of_exceptions():

@@ -72,7 +72,7 @@ async def test_a_certain_outcome_ends_the_attempts(outcome):
     world = StandIns(outcome)
     for _ in range(3):
         await world.canceller.once()
-        await world.canceller.settled()
+        await world.canceller.wait_idle()
     assert world.attempts == [(0.0, "run")]
     assert repr(world.canceller) == "<Canceller [1 cancelled, 0 to stop]>"
 
@@ -82,14 +82,14 @@ async def test_the_run_s_log_says_that_its_capture_was_stopped():
     world = StandIns(ASKED)
     for _ in range(2):
         await world.canceller.once()
-        await world.canceller.settled()
+        await world.canceller.wait_idle()
     assert world.told == [("run", f"cancelled; {ASKED}")]
 
 
 async def test_trouble_and_refusals_are_tried_again_a_second_later():
     world = StandIns(ServerFailure("503"), NotStopped("it goes on"), ValueError("a fault"), ASKED)
     await world.canceller.once()
-    await world.canceller.settled()
+    await world.canceller.wait_idle()
     assert [at for at, _ in world.attempts] == [0, 1, 2, 3]
 
 
@@ -151,7 +151,7 @@ async def test_a_permanent_error_ends_the_attempts_and_the_run_log_says_so(error
     world = StandIns(error)
     for _ in range(3):
         await world.canceller.once()
-        await world.canceller.settled()
+        await world.canceller.wait_idle()
     assert len(world.attempts) == 1
     [(run_id, line)] = world.told
     assert run_id == "run"
@@ -162,7 +162,7 @@ async def test_a_permanent_error_ends_the_attempts_and_the_run_log_says_so(error
 async def test_a_capture_that_cloudflare_does_not_know_may_be_too_new():
     world = StandIns(UnknownToApi("no such capture"))
     await world.canceller.once()
-    await world.canceller.settled()
+    await world.canceller.wait_idle()
     assert UNSEEN < world.attempts[-1][0] <= UNSEEN + 20
     assert len(world.told) == 1
 
@@ -170,7 +170,7 @@ async def test_a_capture_that_cloudflare_does_not_know_may_be_too_new():
 async def test_an_internal_error_is_logged_once_and_given_up_later(caplog):
     world = StandIns(ValueError("a fault"))
     await world.canceller.once()
-    await world.canceller.settled()
+    await world.canceller.wait_idle()
     assert MOST < world.attempts[-1][0] <= MOST + 20
     assert len(caplog.records) == 2
     assert len(world.told) == 1
@@ -186,27 +186,27 @@ async def test_a_run_that_is_started_anew_or_deleted_meanwhile_keeps_its_capture
     attempts = len(world.attempts)
     assert attempts > 2
     world.cancelled.clear()
-    await world.canceller.settled()
+    await world.canceller.wait_idle()
     assert len(world.attempts) <= attempts + 1
     assert not world.told
     await world.canceller.once()
     assert repr(world.canceller) == "<Canceller [0 cancelled, 0 to stop]>"
     world.runs, world.outcomes = [RUN], [ASKED]  # and is cancelled again
     await world.canceller.once()
-    await world.canceller.settled()
+    await world.canceller.wait_idle()
     assert len(world.attempts) <= attempts + 2
 
 
 async def test_an_unanswered_post_is_looked_for_until_the_list_must_show_it():
     world = StandIns(UNSEEN_YET)
     await world.canceller.once()
-    await world.canceller.settled()
+    await world.canceller.wait_idle()
     times = [at for at, _ in world.attempts]
     assert times[:3] == [0, 1, 2]
     assert UNSEEN < times[-1] <= UNSEEN + 20
     world = StandIns(UNSEEN_YET, UNSEEN_YET, ASKED)
     await world.canceller.once()
-    await world.canceller.settled()
+    await world.canceller.wait_idle()
     assert len(world.attempts) == 3
 
 
@@ -219,7 +219,7 @@ async def test_a_run_that_still_ends_may_begin_its_intent_yet():
     assert len(world.attempts) > 2
     world.runs = [RUN]
     await world.canceller.once()
-    await world.canceller.settled()
+    await world.canceller.wait_idle()
 
 
 async def test_a_capture_that_cannot_be_stopped_delays_no_other():
@@ -229,7 +229,7 @@ async def test_a_capture_that_cannot_be_stopped_delays_no_other():
     await asyncio.sleep(0)
     world.runs, world.outcomes = [RUN, other], [ASKED]
     await world.canceller.once()
-    await world.canceller.settled()
+    await world.canceller.wait_idle()
     assert {run_id for _, run_id in world.attempts} == {"run", "other"}
 
 

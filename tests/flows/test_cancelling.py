@@ -143,7 +143,7 @@ async def test_a_run_in_line_that_is_cancelled_never_posts(world, prefect_server
     )
     assert len(world.posts()) == 1
     assert world.stops() == []
-    RUNS[run_id].go()  # and the first one's process ends without it
+    RUNS[run_id].detach()  # and the first one's process ends without it
     left = await first
     assert (left.type, left.name) == (StateType.CRASHED, "Left")
     assert world.stops() == []
@@ -184,7 +184,7 @@ async def test_a_sleeping_run_cancelled_while_it_is_called_stays_cancelled(prefe
             state = (await client.read_flow_run(run.id)).state
             assert state.type == StateType.CANCELLED
             assert is_to_end(await history_of_run(client, run.id))
-            assert said in (False, None, state, "was to be cancelled, and its process is gone: cancelled")
+            assert said in (False, None, state, "its process is gone, so it is cancelled")
         assert not await wake(client, await client.read_flow_run(run.id), at=datetime.now(UTC))
         sleeper = await sleeping(client, deployment)
         await client.delete_flow_run(sleeper.id)
@@ -198,7 +198,7 @@ async def test_a_dead_run_cancelled_while_it_is_taken_up_is_cancelled(prefect_se
         seen = await client.read_flow_run(run.id)
         assert cancel(prefect_server, str(run.id)) == "Cancelling"
         done = await carry_out(client, seen, Recovery.TAKE_UP, await history_of_run(client, run.id))
-        assert done == "was to be cancelled, and its process is gone: cancelled"
+        assert done == "its process is gone, so it is cancelled"
         assert (await client.read_flow_run(run.id)).state.type == StateType.CANCELLED
 
 
@@ -222,7 +222,7 @@ async def test_a_run_cancelled_while_it_gives_its_process_back_stops_its_capture
     world, prefect_server, deployment, monkeypatch
 ):
     """Prefect refuses to schedule what is `Cancelling`, and this process is the only one of the run."""
-    monkeypatch.setattr("tasks.poll.patience", lambda _run: 0.0)
+    monkeypatch.setattr("tasks.poll.max_inline_wait", lambda _run: 0.0)
     given_back = PrefectClient.request
 
     async def cancelled_before(client, method, route, **more):

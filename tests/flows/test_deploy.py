@@ -78,7 +78,7 @@ def test_ui_changes_stay_and_changes_of_the_file_are_deployed(prefect_server, tm
 
     with PrefectApi(api_url) as prefect:
         prefect.make_pool(POOL, QUEUES)
-        assert deploy_file()[-1] == "20 deployments: 20 new, 0 changed, 0 as they were"
+        assert deploy_file()[-1] == "20 deployments: 20 new, 0 changed, 0 unchanged"
 
         # A person pauses one, and switches the schedule of another on.
         paused, switched = (prefect.deployment(f"capture/{name}") for name in names[:2])
@@ -86,14 +86,14 @@ def test_ui_changes_stay_and_changes_of_the_file_are_deployed(prefect_server, tm
         [nightly] = switched["schedules"]
         path = f"/deployments/{switched['id']}/schedules/{nightly['id']}"
         prefect.call("PATCH", path, json={"active": True})
-        assert deploy_file()[-1] == "20 deployments: 0 new, 0 changed, 20 as they were"
+        assert deploy_file()[-1] == "20 deployments: 0 new, 0 changed, 20 unchanged"
         assert prefect.deployment(f"capture/{names[0]}")["paused"]
         assert prefect.deployment(f"capture/{names[1]}")["schedules"][0]["active"]
 
         # The file says something anew about both.
         said["deployments"][0]["description"] = "anew"
         said["deployments"][1]["schedules"] = [{**schedule, "cron": "0 5 * * *"}]
-        assert deploy_file()[-1] == "20 deployments: 0 new, 2 changed, 18 as they were"
+        assert deploy_file()[-1] == "20 deployments: 0 new, 2 changed, 18 unchanged"
         first, second = (prefect.deployment(f"capture/{name}") for name in names[:2])
         assert (first["description"], first["paused"]) == ("anew", True)
         [nightly] = second["schedules"]
@@ -101,8 +101,8 @@ def test_ui_changes_stay_and_changes_of_the_file_are_deployed(prefect_server, tm
 
         del said["deployments"][2:]
         lines = deploy_file("--reset")
-        assert lines[-1] == "2 deployments: 0 new, 2 changed, 0 as they were"
-        assert f"capture/{names[2]} is not in the file any more; it stays until" in "\n".join(lines)
+        assert lines[-1] == "2 deployments: 0 new, 2 changed, 0 unchanged"
+        assert f"capture/{names[2]} is no longer in the file; delete it in the UI" in "\n".join(lines)
         assert not prefect.deployment(f"capture/{names[0]}")["paused"]
         assert not prefect.deployment(f"capture/{names[1]}")["schedules"][0]["active"]
         assert prefect.deployment(f"capture/{names[0]}")["id"] == paused["id"]
@@ -159,15 +159,15 @@ def test_a_deploy_loses_no_run_whose_time_has_come(prefect_server, tmp_path):
         assert {time.hour for time in to_come} == {4}
 
         # Nothing new in the file, and they still wait.
-        assert deploy_file(nightly)[-1] == "1 deployments: 0 new, 0 changed, 1 as they were"
+        assert deploy_file(nightly)[-1] == "1 deployments: 0 new, 0 changed, 1 unchanged"
         assert overdue.items() <= runs().items()
 
         for run in overdue.values():
             prefect.call("DELETE", f"/flow_runs/{run}")
-        assert deploy_file(nightly)[-1] == "1 deployments: 0 new, 1 changed, 0 as they were"
+        assert deploy_file(nightly)[-1] == "1 deployments: 0 new, 1 changed, 0 unchanged"
         assert schedules() == {"nightly": True}
         assert {time.hour for time in runs() if time > began} == {4}
-        assert deploy_file(nightly)[-1] == "1 deployments: 0 new, 0 changed, 1 as they were"
+        assert deploy_file(nightly)[-1] == "1 deployments: 0 new, 0 changed, 1 unchanged"
         prefect.pause(key)
 
 
@@ -296,7 +296,7 @@ def test_workers_in_folders_of_their_own_use_the_settings_that_lie_there(
                 timeout=240,  # a worker that is not refused stays
             )
             assert done.returncode == 15, done.stdout + done.stderr
-            assert "is at work already" in done.stderr
+            assert "is already running" in done.stderr
 
 
 def name_of_worker(log):

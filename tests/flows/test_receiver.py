@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from deployments.receiver.dispatch import EVENT, Dispatch, OrderRefused
+from deployments.receiver.dispatch import EVENT, Dispatch, RunRefused
 from edgecap.alerts.model import derive
 from edgecap.incidents.inbox.alert_inbox import RunRequest
 from tasks.runtime.rest import PrefectApi
@@ -62,5 +62,5 @@ def test_an_alert_becomes_a_run_of_respond_in_the_queue_of_alerts(api, command, 
     here = Dispatch(lambda: prefect_server.api_url, account="default", archive="default")
     assert here.send(order) == run["id"]
     wrong = Dispatch(lambda: prefect_server.api_url, account=["no", "name"], archive="default")
-    with pytest.raises(OrderRefused, match="409"):
+    with pytest.raises(RunRefused, match="409"):
         wrong.send(replace(order, key="another"))

@@ -29,7 +29,7 @@ from flows.capture import capture
 from flows.reconcile import free_lanes, reconcile, show_findings
 from tasks.runtime.process_identity import this_process
 from tasks.runtime.recovery import PROCESS, look_again, take_up
-from tasks.runtime.restart_policy import MOST_LIVES, Recovery
+from tasks.runtime.restart_policy import MAX_LIVES, Recovery
 from tasks.runtime.single_reconcile import (
     LOOKING,
     NOTHING_NEW,
@@ -110,7 +110,7 @@ async def start_by_a_worker_that_died(client, run_id):
 async def test_a_dead_run_is_taken_up_again_as_often_as_is_sensible(deployment, ended):
     async with get_client() as client:
         once = await dead_run(client, ended, deployment=deployment)
-        too_often = await dead_run(client, ended, deployment=deployment, lives=MOST_LIVES)
+        too_often = await dead_run(client, ended, deployment=deployment, lives=MAX_LIVES)
         by_hand = await dead_run(client, ended)  # from a terminal: no worker could take it up
         unwanted = await dead_run(client, ended, deployment=deployment)
         await set_state(client, unwanted, StateType.CANCELLING)

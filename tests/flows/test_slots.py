@@ -55,7 +55,7 @@ async def run_in(kind):
 async def test_a_slot_without_a_named_holder_is_freed_once(taken):
     assert await free_if_abandoned(taken) == "", "it was taken only now"
     reasons = await asyncio.gather(*(free_if_abandoned(taken, after=AT_ONCE) for _ in range(4)))
-    assert [reason for reason in reasons if reason] == ["nobody says that it holds it"]
+    assert [reason for reason in reasons if reason] == ["no run is recorded as its holder"]
     async with concurrency(taken, strict=True, lease_duration=60, max_retries=0):
         assert await slots(taken) == 1
 
@@ -68,7 +68,7 @@ def test_edgecap_lanes_shows_an_abandoned_slot(taken, prefect_server, tmp_path, 
     assert look(None) == "", "it was taken only now"
     run_id = asyncio.run(run_in(StateType.COMPLETED))
     asyncio.run(held_by(taken, run_id, ELSEWHERE))
-    assert look(AT_ONCE) == f"run {run_id}, which held it, has ended"
+    assert look(AT_ONCE) == f"run {run_id} held it, and has ended"
     assert asyncio.run(slots(taken)) == 1, "it only looks"
     now = datetime.now(UTC)
     lane = view("default", "full", Listing([], now), [], Timing(), now=now)
@@ -77,7 +77,7 @@ def test_edgecap_lanes_shows_an_abandoned_slot(taken, prefect_server, tmp_path, 
     show_lane(lane)
     shown = " ".join(capsys.readouterr().out.split())
     assert shown.startswith("full lane of account default: its slot is taken, but no run holds it")
-    assert f"slot: run {run_id}, which held it, has ended; the next reconcile frees it" in shown
+    assert f"slot: run {run_id} held it, and has ended; the next reconcile frees it" in shown
     said = lane_as_json(lane)
     assert (said["free"], said["abandoned_slot"]) == (False, lane.abandoned)
     asyncio.run(free_if_abandoned(taken, after=AT_ONCE))

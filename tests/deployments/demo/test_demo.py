@@ -6,7 +6,7 @@ import pytest
 
 from deployments.demo.attack import Attack
 from deployments.demo.demo import Demo
-from deployments.demo.runs import Watched, is_over
+from deployments.demo.runs import ShownRun, is_over
 from edgecap.cli.demo import why_waiting
 from edgecap.errors import SetupError
 from edgecap.simulator.traffic import open_traffic
@@ -57,9 +57,9 @@ def test_the_attack_has_begun_and_does_not_end_by_itself():
 
 
 def test_a_waiting_run_shows_its_state_and_message():
-    run = Watched("full", state="WaitingForLane", message="Waiting for the full lane:\n  one is running")
+    run = ShownRun("full", state="WaitingForLane", message="Waiting for the full lane:\n  one is running")
     assert why_waiting(run) == "WaitingForLane: Waiting for the full lane: one is running"
-    assert why_waiting(Watched("full")) == "Waiting for its time"
+    assert why_waiting(ShownRun("full")) == "Waiting for its time"
 
 
 class Server:

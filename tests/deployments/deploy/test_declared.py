@@ -56,7 +56,7 @@ GOOD = {"name": "mine", "entrypoint": "flows/capture.py:capture", "work_pool": {
     ("config", "said"),
     [
         ({**GOOD, "colour": "red"}, "unknown field 'colour'"),
-        ({**GOOD, "build": [{"a.step": {}}]}, "edgecap does nothing about 'build'.*prefect deploy --all"),
+        ({**GOOD, "build": [{"a.step": {}}]}, "edgecap does not support 'build'.*prefect deploy --all"),
         ({"name": "mine", "work_pool": {"name": "edgecap"}}, "it has no entrypoint"),
         ({**GOOD, "entrypoint": "flows/nowhere.py:capture"}, "nowhere"),
         ({**GOOD, "schedules": [{"slug": "odd"}]}, "schedule odd has neither cron nor interval nor rrule"),
@@ -75,5 +75,5 @@ async def test_an_error_names_its_deployment(tmp_path, config, said):
 async def test_two_of_one_name_are_refused(tmp_path):
     file = tmp_path / "prefect.yaml"
     file.write_text(yaml.safe_dump({"deployments": [GOOD, GOOD]}))
-    with pytest.raises(SetupError, match="there are two that are called capture/mine"):
+    with pytest.raises(SetupError, match="two deployments are called capture/mine"):
         await read_declared(file)

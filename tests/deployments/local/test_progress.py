@@ -3,7 +3,7 @@
 import pytest
 
 from deployments.local.processes import Program
-from deployments.local.progress import LONGEST, Patience, Signs
+from deployments.local.progress import LONGEST, Activity, StallDetector
 from edgecap.errors import SetupError
 
 
@@ -14,8 +14,8 @@ class Watched:
         self.now = self.worked = 0.0
         self.written = 0
         self.told = []
-        self.patience = Patience(
-            lambda: Signs(self.written, self.worked), 90, self.told.append, clock=lambda: self.now
+        self.patience = StallDetector(
+            lambda: Activity(self.written, self.worked), 90, self.told.append, clock=lambda: self.now
         )
 
     def lasts(self, seconds, *, lines=0, load=0.0):
@@ -24,7 +24,7 @@ class Watched:
             self.now += 1
             self.written += lines
             self.worked += load
-            if self.patience.is_over():
+            if self.patience.is_stalled():
                 return False
         return True
 

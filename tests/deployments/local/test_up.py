@@ -72,7 +72,7 @@ def test_a_second_up_in_the_same_folder_is_refused(make, tmp_path):
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         word = {"api_url": f"{url}/api", "ui_url": url, "pid": os.getpid()}
         (tmp_path / "home" / RUNNING).write_text(json.dumps(word))
-        with pytest.raises(SetupError, match="it runs already"):
+        with pytest.raises(SetupError, match="edgecap is already running"):
             make().check()
     make().check()  # what is left of one that was killed stands in nobody's way
 

@@ -37,7 +37,7 @@ def holder(home, name):
 
 def test_a_name_is_taken_until_its_worker_is_killed(tmp_path):
     with holder(tmp_path, "mine"):
-        with pytest.raises(SetupError, match="'mine' is at work already: it runs on this machine") as caught:
+        with pytest.raises(SetupError, match="'mine' is already running: it runs on this machine") as caught:
             claim_name(tmp_path, "mine")
         assert caught.value.exit_code == 15
         assert claim_name(tmp_path, "another")[1] is False
@@ -70,7 +70,7 @@ class OneWorker(JsonHandler):
 
 
 class Pool:
-    """A Prefect server that knows one worker, whose last sign of life is as old as a test says."""
+    """A Prefect server that knows one worker, whose last heartbeat is as old as a test says."""
 
     def __init__(self):
         self.now = START
@@ -96,7 +96,7 @@ def pool():
 
 def test_a_worker_that_gives_another_sign_of_life_keeps_its_name(pool):
     pool.beats = lambda now: START + timedelta(seconds=30) * ((now - START) // timedelta(seconds=30))
-    with pytest.raises(SetupError, match="'mine' is at work already: it gave the Prefect server a sign"):
+    with pytest.raises(SetupError, match="'mine' is already running: it sent the Prefect server a heartbeat"):
         pool.check()
     assert pool.now - START == timedelta(seconds=30)
 

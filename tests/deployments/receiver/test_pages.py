@@ -134,7 +134,7 @@ def test_without_a_token_there_is_nothing_there(serve, store):
 
 
 def test_an_empty_token_admits_no_request():
-    with pytest.raises(ValueError, match="nobody may read"):
+    with pytest.raises(ValueError, match="reports need a token"):
         ReportPages("", lambda: None)
 
 

@@ -35,7 +35,7 @@ def make(inbox, clock):
     """Makes settlers, which are stopped at the end."""
     made = []
 
-    def settler(sources=SOURCES, *, the_book=inbox, on_settled=lambda: None):
+    def settler(sources=SOURCES, *, the_book=inbox, on_processed=lambda: None):
         made.append(
             AlertProcessor(
                 the_book,
@@ -44,7 +44,7 @@ def make(inbox, clock):
                 bounds=Bounds(),
                 keep=timedelta(days=30),
                 metrics=Metrics(),
-                on_settled=on_settled,
+                on_processed=on_processed,
                 clock=clock,
             )
         )
@@ -64,7 +64,7 @@ def keep(inbox, *payloads, source="cloudflare", received=NOW):
 def test_alerts_left_by_the_last_process_are_settled_first_in_order(make, inbox):
     keep(inbox, attack(1), attack(2))
     told = []
-    make(on_settled=lambda: told.append(1))
+    make(on_processed=lambda: told.append(1))
     until(lambda: inbox.counts().pending == 0)
     assert [order.alert.targets for order in inbox.orders()] == [("203.0.0.2",), ("203.0.0.3",)]
     assert len(told) == 2

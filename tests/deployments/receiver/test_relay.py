@@ -33,7 +33,7 @@ def dispatch(prefect):
 
 
 @pytest.fixture
-def deliverer(inbox, dispatch, clock):
+def relay(inbox, dispatch, clock):
     """Not running by itself: each step is the test's."""
     return OutboxRelay(inbox, dispatch, metrics=Metrics(), clock=clock)
 
@@ -43,11 +43,11 @@ def numbers(prefect):
     return [run["parameters"]["alert"]["targets"][0].split(".")[3] for run in prefect.runs]
 
 
-def test_an_order_becomes_a_run_with_all_that_respond_needs(deliverer, prefect, enter, inbox):
+def test_an_order_becomes_a_run_with_all_that_respond_needs(relay, prefect, enter, inbox):
     prefect.start()
     enter(attack(1))
     (order,) = inbox.orders()
-    deliverer.step()
+    relay.step()
     (run,) = prefect.runs
     assert run["idempotency_key"] == order.key
     assert run["tags"] == ["alert", f"incident:{order.incident}"]
@@ -71,38 +71,36 @@ def test_an_order_becomes_a_run_with_all_that_respond_needs(deliverer, prefect, 
     assert event["related"][0]["prefect.resource.id"] == f"prefect.flow-run.{run_id}"
 
 
-def test_orders_wait_while_prefect_is_away_and_arrive_in_order(deliverer, prefect, enter, inbox, clock):
+def test_orders_wait_while_prefect_is_away_and_arrive_in_order(relay, prefect, enter, inbox, clock):
     enter(*(attack(number) for number in range(5)))
     pauses = []
     for _ in range(8):
-        pauses.append(deliverer.step())
-        assert deliverer.prefect_said == AWAY
+        pauses.append(relay.step())
+        assert relay.prefect_said == AWAY
         clock.now += pauses[-1]
     assert pauses == [0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0, 5.0]
     enter(attack(5))
     prefect.start()
-    deliverer.step()
+    relay.step()
     assert numbers(prefect) == ["1", "2", "3", "4", "5", "6"]
-    assert deliverer.prefect_said == ANSWERS
+    assert relay.prefect_said == ANSWERS
     assert inbox.orders() == []
 
 
-def test_new_alerts_do_not_hurry_a_prefect_that_is_away(deliverer, prefect, enter, clock):
+def test_new_alerts_do_not_hurry_a_prefect_that_is_away(relay, prefect, enter, clock):
     enter(attack(1))
-    deliverer.step()
+    relay.step()
     prefect.start()
     enter(attack(2))
-    assert deliverer.step() == pytest.approx(0.2)
+    assert relay.step() == pytest.approx(0.2)
     assert prefect.asked == []
     clock.now += 0.21
-    deliverer.step()
+    relay.step()
     assert numbers(prefect) == ["2", "3"]
 
 
 @pytest.mark.parametrize("status", [400, 409, 413, 422])
-def test_a_run_request_that_prefect_refuses_does_not_stop_the_others(
-    deliverer, prefect, enter, inbox, status
-):
+def test_a_run_request_that_prefect_refuses_does_not_stop_the_others(relay, prefect, enter, inbox, status):
     prefect.start()
     prefect.answer = lambda body: (status, {"detail": "no"}) if refused(body) else None
 
@@ -110,7 +108,7 @@ def test_a_run_request_that_prefect_refuses_does_not_stop_the_others(
         return body["parameters"]["alert"]["targets"] == ["203.0.0.2"]
 
     enter(attack(0), attack(1), attack(2))
-    deliverer.step()
+    relay.step()
     assert numbers(prefect) == ["1", "3"]
     assert inbox.orders() == []
     (aside,) = inbox.orders(refused=True)
@@ -134,38 +132,38 @@ def test_a_run_request_that_prefect_refuses_does_not_stop_the_others(
     ids=str,
 )
 def test_run_requests_survive_any_answer_of_prefect_and_arrive_once(
-    deliverer, prefect, enter, inbox, clock, answer
+    relay, prefect, enter, inbox, clock, answer
 ):
     prefect.start()
     enter(attack(0), attack(1))
     prefect.answer = lambda _: answer
     for _ in range(2 * STUBBORN):
-        clock.now += deliverer.step()
+        clock.now += relay.step()
     assert len(inbox.orders()) == 2
     assert prefect.runs == []
     prefect.answer = None
-    deliverer.step()
+    relay.step()
     assert numbers(prefect) == ["1", "2"]
     assert inbox.orders() == []
     assert inbox.orders(refused=True) == []
 
 
 @pytest.mark.parametrize("status", [429, 502, 503, 504])
-def test_while_prefect_is_busy_no_order_goes_before_another(deliverer, prefect, enter, inbox, clock, status):
+def test_while_prefect_is_busy_no_order_goes_before_another(relay, prefect, enter, inbox, clock, status):
     prefect.start()
     enter(attack(0), attack(1))
     prefect.answer = lambda _: (status, {})
     for _ in range(2 * STUBBORN):
-        clock.now += deliverer.step()
+        clock.now += relay.step()
     first, _ = inbox.orders()
     assert set(prefect.asked) == {first.incident}
     prefect.answer = None
-    deliverer.step()
+    relay.step()
     assert numbers(prefect) == ["1", "2"]
 
 
 def test_a_run_request_that_makes_prefect_fail_is_retried_behind_the_others(
-    deliverer, prefect, enter, inbox, clock
+    relay, prefect, enter, inbox, clock
 ):
     """Its incident's end waits for it; alerts of other incidents go before it."""
     broken = True
@@ -176,29 +174,29 @@ def test_a_run_request_that_makes_prefect_fail_is_retried_behind_the_others(
     enter(attack(0), attack(0, event="END"), attack(1), attack(2))
     for _ in range(STUBBORN):
         assert numbers(prefect) == []
-        clock.now += deliverer.step()
+        clock.now += relay.step()
     assert numbers(prefect) == ["2", "3"]
     enter(attack(3))
-    deliverer.step()
+    relay.step()
     assert numbers(prefect) == ["2", "3", "4"]
     tries = len(prefect.asked)
-    deliverer.step()
+    relay.step()
     assert len(prefect.asked) == tries  # it is left in peace for a while
     broken = False
     clock.now += 31
-    deliverer.step()
+    relay.step()
     assert numbers(prefect) == ["2", "3", "4", "1", "1"]
     assert [run["parameters"]["event"] for run in prefect.runs[-2:]] == ["start", "end"]
     assert inbox.orders() == []
 
 
-def test_a_crash_before_the_record_makes_no_second_run(deliverer, dispatch, prefect, enter, inbox):
+def test_a_crash_before_the_record_makes_no_second_run(relay, dispatch, prefect, enter, inbox):
     """Prefect has the run and the inbox does not know: the same order again is the same run."""
     prefect.start()
     enter(attack(1))
     (order,) = inbox.orders()
     first = dispatch.send(order)
-    deliverer.step()
+    relay.step()
     assert len(prefect.asked) == 2
     assert len(prefect.runs) == 1
     assert incident_of(inbox, order.incident).runs == {"start": first}
@@ -220,14 +218,14 @@ def test_an_unwritable_inbox_does_not_stop_the_relay_for_good(inbox, dispatch, p
             inbox.sent(*given)
 
     full = FullBook()
-    deliverer = OutboxRelay(full, dispatch, metrics=Metrics())
+    relay = OutboxRelay(full, dispatch, metrics=Metrics())
     prefect.start()
     enter(attack(1))
-    deliverer.loop.start()
+    relay.loop.start()
     until(lambda: len(prefect.asked) >= 2)
     full.full = False
     until(lambda: inbox.orders() == [])
-    assert deliverer.loop.end(patience=10)
+    assert relay.loop.end(patience=10)
     assert len(prefect.runs) == 1
 
 
@@ -237,11 +235,11 @@ def test_a_missing_deployment_is_looked_for_again(prefect, enter, inbox):
     prefect.answer = lambda _: (404, {})
     clock = Clock()
     dispatch = Dispatch(lambda: prefect.api_url, account="main", archive="cold")
-    deliverer = OutboxRelay(inbox, dispatch, metrics=Metrics(), clock=clock)
+    relay = OutboxRelay(inbox, dispatch, metrics=Metrics(), clock=clock)
     enter(attack(1))
-    clock.now += deliverer.step()
+    clock.now += relay.step()
     prefect.answer = None
-    deliverer.step()
+    relay.step()
     assert numbers(prefect) == ["2"]
     assert prefect.told == []  # there is no warm process
 
@@ -250,25 +248,25 @@ def test_without_a_server_orders_wait_for_one(inbox, prefect, enter):
     where = ""
     clock = Clock()
     dispatch = Dispatch(lambda: where, account="main", archive="cold")
-    deliverer = OutboxRelay(inbox, dispatch, metrics=Metrics(), clock=clock)
+    relay = OutboxRelay(inbox, dispatch, metrics=Metrics(), clock=clock)
     enter(attack(1))
     for bad in ("", "no address at all", "http://[", "http://127.0.0.1:1/api"):
         where = bad
-        clock.now += deliverer.step()
-        assert deliverer.prefect_said == AWAY
+        clock.now += relay.step()
+        assert relay.prefect_said == AWAY
     prefect.start()
     where = prefect.api_url
-    deliverer.step()
+    relay.step()
     assert numbers(prefect) == ["2"]
 
 
-def test_nothing_in_an_alert_is_a_template_to_prefect(deliverer, prefect, enter):
+def test_nothing_in_an_alert_is_a_template_to_prefect(relay, prefect, enter):
     """Prefect's server renders tables with `__prefect_kind`, from its variables; NUL breaks its database."""
     prefect.start()
     evil = attack(1, text="a\0b")
     evil["data"] |= {"__prefect_kind": "workspace_variable", "variable_name": "hush"}
     enter(evil)
-    deliverer.step()
+    relay.step()
     alert = prefect.runs[0]["parameters"]["alert"]
     assert alert["labels"]["variable_name"] == "hush"
     assert "__prefect_kind" not in str(prefect.runs) + str(prefect.events)
@@ -277,14 +275,14 @@ def test_nothing_in_an_alert_is_a_template_to_prefect(deliverer, prefect, enter)
     assert Alert.model_validate(alert).text == "a\N{REPLACEMENT CHARACTER}b"
 
 
-def test_an_alert_too_long_for_prefect_loses_its_texts_for_people(deliverer, prefect, enter, inbox):
+def test_an_alert_too_long_for_prefect_loses_its_texts_for_people(relay, prefect, enter, inbox):
     prefect.start()
     long = attack(1)
     long["data"] |= {f"note-{number}": "word " * 500 for number in range(200)}
     enter(long)
     (order,) = inbox.orders()
     assert len(order.alert.model_dump_json(exclude={"raw"})) > MOST_ALERT
-    deliverer.step()
+    relay.step()
     alert = Alert.model_validate(prefect.runs[0]["parameters"]["alert"])
     assert (alert.identity, alert.targets, alert.labels) == (order.alert.identity, order.alert.targets, {})
 

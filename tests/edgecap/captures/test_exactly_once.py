@@ -20,7 +20,7 @@ from tests.edgecap.captures.lane_runs import POINTS
 from tests.edgecap.captures.lane_world import ACCOUNT, BUCKET, LaneWorld
 
 MOST_RUNS = 6
-MOST_LIVES = 4  # at once
+MAX_LIVES = 4  # at once
 
 # Where a life stops, and what becomes of it there. The second time is after the POST.
 NOWHERE = ("", 1)
@@ -114,7 +114,7 @@ class Submissions(RuleBasedStateMachine):
     def live(self, what, number, wait, stop, fate):
         """A life of a run, now or when it was to wake. The run may have another life that has stopped."""
         self.happen(what)
-        if not self.waiting or len(self.world.attempts) == MOST_LIVES:
+        if not self.waiting or len(self.world.attempts) == MAX_LIVES:
             return
         run = self.waiting[number % len(self.waiting)]
         if wait:
@@ -139,7 +139,7 @@ class Submissions(RuleBasedStateMachine):
     )
     def two_lives(self, number, first, second, fate, seconds):
         """One is held up while another life of the same run gets somewhere, and then goes on."""
-        if not self.waiting or len(self.world.attempts) + 2 > MOST_LIVES:
+        if not self.waiting or len(self.world.attempts) + 2 > MAX_LIVES:
             return
         run = self.waiting[number % len(self.waiting)]
         held_up = self.world.attempt(run)

@@ -77,7 +77,7 @@ def test_the_whole_way_beside_a_running_setup(shell, edge, store, running):
 
     second = shell.run("up", "--port", str(free_port()))
     assert second.returncode == 15
-    assert "it runs already" in second.stderr
+    assert "edgecap is already running" in second.stderr
 
 
 def ctrl_c_without_a_terminal(shell, edge):

@@ -53,12 +53,12 @@ async def test_one_failing_intent_does_not_stop_the_others(world):
     lost = world.begin(run="lost")
     world.archive.put("intents/unreadable/intent.json", b"garbage")
 
-    async def life_of(intent):
+    async def read_life(intent):
         if intent.intent_id == lost.intent_id:
             raise RuntimeError("the server of runs is down")
         return Life.DEAD
 
-    report = await world.reconcile(life_of=life_of)
+    report = await world.reconcile(read_life=read_life)
     by_subject = {finding.subject: finding for finding in report.findings}
     assert by_subject[good.intent_id].action is Action.ARCHIVED
     assert "is not a valid id" in by_subject[broken.intent_id].detail

@@ -36,16 +36,16 @@ class Halfway(World):
         super().__init__(folder, clock=SetClock(SPEED), timing=timing, simple_spacing=1.0, **options)
         self.lives = {}
 
-    async def life_of(self, intent):
+    async def read_life(self, intent):
         return self.lives.get(intent.intent_id, Life.DEAD)
 
-    async def reconcile(self, *, limits=QUICK, archive=None, life_of=None, **more):
+    async def reconcile(self, *, limits=QUICK, archive=None, read_life=None, **more):
         async with self.client() as client:
             reconciler = Reconciler(
                 client,
                 archive or self.archive,
                 self.settings,
-                life_of or self.life_of,
+                read_life or self.read_life,
                 limits=limits,
                 **more,
             )

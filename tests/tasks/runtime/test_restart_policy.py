@@ -8,7 +8,7 @@ from edgecap.captures import outages
 from tasks import incident
 from tasks.runtime import suspend
 from tasks.runtime.restart_policy import (
-    MOST_LIVES,
+    MAX_LIVES,
     WAITING,
     Recovery,
     RunState,
@@ -92,9 +92,9 @@ def test_the_verdict_for_each_history(types, more, expected):
 
 def test_a_run_is_resumed_a_limited_number_of_times():
     lives = [*LIFE, "CRASHED"]
-    assert verdict(*lives * (MOST_LIVES - 1)) == Recovery.TAKE_UP
-    assert verdict(*lives * MOST_LIVES) == Recovery.LEAVE
-    assert verdict(*lives * (MOST_LIVES - 1), *LIFE, gone=True) == Recovery.GIVE_UP
+    assert verdict(*lives * (MAX_LIVES - 1)) == Recovery.TAKE_UP
+    assert verdict(*lives * MAX_LIVES) == Recovery.LEAVE
+    assert verdict(*lives * (MAX_LIVES - 1), *LIFE, gone=True) == Recovery.GIVE_UP
 
 
 def test_waiting_is_no_death_and_a_crash_reported_twice_is_one():
