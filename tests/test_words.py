@@ -11,6 +11,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 FOLDERS = ["edgecap", "tasks", "flows", "deployments"]
 PHRASES = {
+    "whoever": "name the caller, the run or the person",
+    "it runs already": "edgecap is already running",
     "who has": "name the run, the worker or the person",
     "who waited": "name the run",
     "who died": "name the process",
