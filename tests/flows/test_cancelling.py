@@ -102,6 +102,8 @@ async def test_a_failed_stop_is_reported_and_a_second_cancel_succeeds(
     """The run is over by then: its label tells which capture that was, whatever becomes of the archive."""
     monkeypatch.setattr("tasks.runtime.cancelling.STOP_WITHIN", 2.0)
     flow, run_id = running
+    with PrefectApi(prefect_server.api_url) as prefect:
+        await wait_for(lambda: CAPTURE in prefect.run(run_id)["labels"])
     cancel(prefect_server, run_id)
     state = await flow
     assert state.type == StateType.CANCELLED

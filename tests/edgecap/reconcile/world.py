@@ -16,7 +16,7 @@ from edgecap.captures.destinations import destination_conf
 from edgecap.captures.intent import decide
 from edgecap.captures.order import CaptureOrder
 from edgecap.captures.posting import about_to_post
-from edgecap.cloudflare.client import Listing
+from edgecap.cloudflare.client import Client, Listing
 from edgecap.errors import UnknownToApi
 from edgecap.reconcile import Life, Limits, Reconciler
 from edgecap.requests import FullRequest, SimpleRequest
@@ -86,7 +86,8 @@ class Halfway(World):
 
     async def until(self, capture, wanted):
         """The capture as soon as `wanted` says so of it."""
-        async with self.client() as client:
+        # Retries, as the product does: on a busy machine the edge closes a connection that rests for seconds.
+        async with Client(self.account) as client:
             while True:
                 with suppress(UnknownToApi):  # in some variants not everybody knows a new one at once
                     now = await client.get_capture(capture.id)
