@@ -73,7 +73,7 @@ class FlakyProxy:
         return found
 
     def cut(self, after: int, *, how: str = "fin", times: int = 1, methods: str = "") -> None:
-        """End connections after so many bytes of answer, by FIN or RST."""
+        """End connections after a number of bytes of the answer, by FIN or RST."""
         self.faults.append(Fault(how, after, times, methods))
 
     def cut_body(self, *, how: str = "fin", times: int = 1) -> None:

@@ -1,6 +1,6 @@
 """Markup from parts: every text is escaped unless it was made here.
 
-The result is well-formed XML, so that a picture can stand alone.
+The result is valid XML, so a chart can be a file of its own.
 """
 
 from __future__ import annotations

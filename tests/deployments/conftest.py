@@ -70,6 +70,20 @@ def served(app, **options):
         assert not thread.is_alive()
 
 
+class Clock:
+    """A monotonic clock in seconds that a test sets."""
+
+    now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
 @pytest.fixture
 def enabled():
     """Cloudflare, Grafana and PagerDuty with a secret, anything else without."""

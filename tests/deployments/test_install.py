@@ -1,4 +1,4 @@
-"""`make` installs with uv from where the machine's pip would, whatever says where that is."""
+"""`make` installs with uv from the index of the machine's pip, wherever that is configured."""
 
 import base64
 import hashlib

@@ -99,7 +99,7 @@ async def test_a_cancel_counts_whatever_state_the_run_writes_over_it(world, pref
 async def test_a_failed_stop_is_reported_and_a_second_cancel_succeeds(
     world, prefect_server, running, monkeypatch
 ):
-    """The run is over by then: its label tells which capture that was, whatever becomes of the archive."""
+    """The run is over by then. Its label names the capture, even while the archive is away."""
     monkeypatch.setattr("tasks.runtime.cancelling.STOP_WITHIN", 2.0)
     flow, run_id = running
     with PrefectApi(prefect_server.api_url) as prefect:
@@ -205,7 +205,7 @@ async def test_a_dead_run_cancelled_while_it_is_taken_up_is_cancelled(prefect_se
 
 
 async def test_a_run_whose_cancel_was_written_over_posts_nothing(world, store, prefect_server, deployment):
-    """Whoever wrote over it died before it could look; then the run is taken up."""
+    """The writer that overwrote the cancel dies before it looks; then the run is resumed."""
     async with get_client() as client:
         run = await sleeping(client, deployment)
         cancel(prefect_server, str(run.id))

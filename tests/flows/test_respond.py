@@ -200,7 +200,7 @@ async def on_call(prefect_server):
 async def test_one_capture_that_fails_loses_no_other_and_the_incident_says_why(
     deployed, warm, world, store, on_call
 ):
-    """The bucket is not registered, so there can be no full capture. Whoever is to be told of it hears so."""
+    """The bucket is not registered, so there is no full capture. The notification says so."""
     world.write(
         incidents={"close_after": 5, "notify": ["slack-webhook/nobody-made-it", "custom-webhook/on-call"]}
     )

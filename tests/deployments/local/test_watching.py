@@ -12,18 +12,6 @@ SLEEPER = [sys.executable, "-c", "import time; time.sleep(600)"]
 ENDER = [sys.executable, "-c", "print('that was it')"]
 
 
-class Clock:
-    now = 1000.0
-
-    def __call__(self):
-        return self.now
-
-
-@pytest.fixture
-def clock():
-    return Clock()
-
-
 @pytest.fixture
 def make(tmp_path):
     """Makes programs that are stopped at the end."""

@@ -8,18 +8,6 @@ import pytest
 from deployments.receiver.log import KINDS, LONGEST, MOST, WINDOW, log_quietly
 
 
-class Clock:
-    now = 0.0
-
-    def __call__(self):
-        return self.now
-
-
-@pytest.fixture
-def clock():
-    return Clock()
-
-
 @pytest.fixture
 def lines(clock):
     """What was written so far, line by line."""

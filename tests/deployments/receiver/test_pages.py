@@ -219,7 +219,7 @@ def test_an_incident_is_served_with_links_to_its_captures(address, store):
 
 
 def test_guessed_tokens_do_not_fill_the_log_or_appear_in_it(address, store, caplog):
-    """The line is one kind for the quiet log, whoever asks for whatever."""
+    """Every refused request logs the same kind of line, so the log limits all of them together."""
     keep_summary(store, flood())
     for number in range(MOST + 5):
         http.get(f"{address}/captures/guess-{number}", headers=basic(f"guess-{number}"))

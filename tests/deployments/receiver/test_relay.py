@@ -15,18 +15,6 @@ from tests.deployments.conftest import attack, until
 from tests.edgecap.incidents.inbox.inbox_parts import incident_of
 
 
-class Clock:
-    now = 1000.0
-
-    def __call__(self):
-        return self.now
-
-
-@pytest.fixture
-def clock():
-    return Clock()
-
-
 @pytest.fixture
 def dispatch(prefect):
     return Dispatch(lambda: prefect.api_url, warm_runner=prefect.warm_runner, account="main", archive="cold")
@@ -229,11 +217,10 @@ def test_an_unwritable_inbox_does_not_stop_the_relay_for_good(inbox, dispatch, p
     assert len(prefect.runs) == 1
 
 
-def test_a_missing_deployment_is_looked_for_again(prefect, enter, inbox):
+def test_a_missing_deployment_is_looked_for_again(prefect, enter, inbox, clock):
     """`edgecap up` makes the server first and the deployments a little later."""
     prefect.start()
     prefect.answer = lambda _: (404, {})
-    clock = Clock()
     dispatch = Dispatch(lambda: prefect.api_url, account="main", archive="cold")
     relay = OutboxRelay(inbox, dispatch, metrics=Metrics(), clock=clock)
     enter(attack(1))
@@ -244,9 +231,8 @@ def test_a_missing_deployment_is_looked_for_again(prefect, enter, inbox):
     assert prefect.told == []  # there is no warm process
 
 
-def test_without_a_server_orders_wait_for_one(inbox, prefect, enter):
+def test_without_a_server_orders_wait_for_one(inbox, prefect, enter, clock):
     where = ""
-    clock = Clock()
     dispatch = Dispatch(lambda: where, account="main", archive="cold")
     relay = OutboxRelay(inbox, dispatch, metrics=Metrics(), clock=clock)
     enter(attack(1))

@@ -1,4 +1,4 @@
-"""Registering buckets, whatever was begun before, however late things come, whatever the file is called."""
+"""Registering buckets: after an earlier attempt, with late answers, with any name of the challenge file."""
 
 import itertools
 import json

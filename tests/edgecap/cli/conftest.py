@@ -125,7 +125,7 @@ def store(shell):
 
 @pytest.fixture(scope="session")
 def keep():
-    """Archives a capture of so many packets, and returns its entry."""
+    """Makes a function that archives a capture of `packets` packets and returns its entry."""
 
     def archive(store, capture_id, *, packets=3, ago=timedelta(minutes=5), name="a.pcap", **more):
         answer = {

@@ -1,4 +1,4 @@
-"""What each answer means. How the API refuses captures is not public, so many plausible ways are here."""
+"""What each answer means. How the API refuses captures is not public, so tests try plausible ways."""
 
 import json
 from contextlib import suppress

@@ -24,7 +24,7 @@ def incidents(tmp_path):
 
 
 def alert(event="start", *, key="attack", time=0, minutes=0, kind="flood"):
-    """An alert of the attack that began at `time`, which arrives so many minutes after noon."""
+    """An alert of the attack that began at `time`, which arrives `minutes` minutes after noon."""
     return Alert(
         source="generic",
         kind=kind,

@@ -27,7 +27,7 @@ DOCS = Path(__file__).parents[3] / "docs"
 
 @cache
 def traffic(kind=None, *, times=6.0, seed=1, seconds=3):
-    """The summary of some seconds at one data centre, with an attack so many times the ordinary traffic."""
+    """The summary of some seconds at one data centre, with an attack of `times` the usual rate."""
     rate = 40.0
     attacks = [Attack(kind, START, timedelta(seconds=seconds), rate=times * rate)] if kind else []
     made = SyntheticTraffic(seed, rate=rate, attacks=attacks)

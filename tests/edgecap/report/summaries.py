@@ -49,7 +49,7 @@ SERVICES = {53: "dns", 80: "http", 123: "ntp", 443: "https", 389: "cldap"}
 
 
 def timeline(start, seconds, steps, rates, seed=1):
-    """Steps of so many seconds; `rates(kind, part)` are packets a second at a part of the whole, 0 to 1."""
+    """Equal steps; `rates(kind, part)` are packets a second at a part of the whole, 0 to 1."""
     noise = random.Random(seed)
     sizes = {"tcp": 74, "udp": 1350, "icmp": 84, "other": 200}
     counts = {

@@ -99,7 +99,7 @@ def test_on_paper_it_is_light_and_all_there(browser, address):
         assert len(re.findall(rb"/Type\s*/Page\b", paper)) >= 1
         seen.page.emulate_media(media="print")
         assert seen.page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(252, 252, 251)"
-        # An A4 page has so many pixels between its margins; what is wider would be cut off.
+        # The width in pixels of an A4 page between its margins; anything wider is cut off.
         assert seen.page.evaluate("document.documentElement.scrollWidth") <= 703
         wide = (
             "[...document.querySelectorAll('.scroll')].filter(e => e.scrollWidth > e.clientWidth + 1).length"

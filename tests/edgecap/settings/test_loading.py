@@ -1,4 +1,4 @@
-"""Settings: from TOML and the environment, secrets unseen, and one clear line for whatever is wrong."""
+"""Settings: from TOML and the environment, secrets unseen, and one clear line for each error."""
 
 import os
 from pathlib import Path
@@ -223,7 +223,7 @@ def test_a_folder_where_the_file_should_be_is_an_error(settings_from, tmp_path):
 
 
 def test_a_bucket_and_an_archive_that_overlap_are_refused(settings_from):
-    """The URI of another bucket is wrong: that is told to whoever needs it."""
+    """The URI of another bucket is wrong. Only a command that uses that bucket reports it."""
     text = """
 [buckets.wrong]
 uri = "s3://B"

@@ -57,7 +57,7 @@ def test_it_prints_where_it_is_and_ends_cleanly(start, tmp_path, number):
     with pcaps(variables) as client:
         body = {"type": "simple", "system": "magic-transit", "time_limit": 1, "packet_limit": 5}
         assert client.post("/pcaps", json=body).status_code == 200
-        # The line is there before the answer is, so whoever kills the program now loses nothing.
+        # The line is written before the answer is sent, so killing the program now loses nothing.
         events = [json.loads(line) for line in log.read_text().splitlines()]
         assert [e["event"] for e in events if e["event"] in ("request", "start")] == ["start", "request"]
         program.send_signal(number)  # with a connection still open

@@ -1,4 +1,4 @@
-"""The limits hold under every variant, whatever is asked and whenever."""
+"""The limits hold under every variant, for every request at any time."""
 
 import tempfile
 import threading

@@ -80,7 +80,7 @@ def test_object_lock_with_a_default_retention(object_store, bucket):
 
 
 def test_a_gcs_retention_policy_and_create_only_roles(through):
-    """Google answers 403 to whoever may not delete: also when something is to be put over an object."""
+    """Without the right to delete, Google answers 403, also to a put over an existing object."""
     store, proxy = through("gcs")
     proxy.never, proxy.trouble = b"DELETE ", b"403 Forbidden"
     proxy.instead = {b"412 Precondition Failed": b"403 Forbidden"}

@@ -41,7 +41,7 @@ def alert(event="start", key="attack", *, at=NOON, identity="", about="203.0.113
 
 
 def plan(of, *, captures=2, cooldown=600, budget=50, rule="floods", wanted=True, remarks=()):
-    """What was decided about it: so many captures, whatever the event."""
+    """The plan for an alert: `captures` captures, for a start and for an end alike."""
     phase = "before" if of.event == "start" else "after"
     return Plan(
         alert=str(of),

@@ -1,6 +1,6 @@
-"""Whoever writes the inbox is killed with SIGKILL, anywhere, and begins again: nothing is lost or doubled.
+"""SIGKILL at any statement of the inbox's writer, then a restart: nothing is lost or doubled.
 
-The judge compares with an inbox that nobody disturbed.
+The judge compares the inbox with one whose writer was not killed.
 """
 
 import json

@@ -7,6 +7,7 @@ import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +19,7 @@ from tests.raw_sockets import live_traffic
 from tests.stand_ins import JsonHandler, serving
 
 FAST = ("-i", "0.01")
+IPV6_ADDRESSES = Path("/proc/net/if_inet6")
 BODY = bytes(range(256)) * 2000
 
 
@@ -93,11 +95,10 @@ def test_an_http_exchange_is_captured_whole(live, web_port, tmp_path, save, tsha
 
 
 def test_ipv6_is_captured_as_well(live, ping):
-    try:
-        start = now()
-        ping("-c3", *FAST, "::1")
-    except AssertionError:
+    if not IPV6_ADDRESSES.is_file() or " lo\n" not in IPV6_ADDRESSES.read_text():
         pytest.skip("this machine has no IPv6 on lo")
+    start = now()
+    ping("-c3", *FAST, "::1")
     kinds = Counter(packet.data[54] for packet in chosen(live.packets(start, now()), Filter(protocol=58)))
     assert kinds[128] >= 3
     assert kinds[129] >= 3
