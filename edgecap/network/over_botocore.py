@@ -68,6 +68,11 @@ class Session(botocore.session.Session):
         return resolver
 
 
+def http_session_of(client: Any) -> Any:
+    """What a client of `Session` sends its requests with: connections, proxies, certificates, timeouts."""
+    return client._endpoint.http_session  # noqa: SLF001 - see above
+
+
 class _Choice(_ProxyConfiguration):  # type: ignore[misc]
     def proxy_url_for(self, url: str) -> str | None:
         proxy = proxy_for(url)

@@ -12,7 +12,7 @@ from edgecap.errors import StoreError
 from edgecap.stores.base import ObjectInfo
 
 _ETAG = re.compile(r"[0-9a-f]{32}(-[1-9][0-9]*)?")
-_CHECKSUMS = {
+CHECKSUMS = {  # our names, and the members of boto3's answers
     name.lower(): f"Checksum{name}"
     for name in (
         *("CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256", "SHA512", "MD5"),
@@ -44,7 +44,7 @@ def info_of(key: str, answer: Any, size: int) -> ObjectInfo:
 def stated_in(etag: str, answer: Any) -> dict[str, str]:
     """The checksums in an answer, named as in `ObjectInfo.checksums`."""
     stated = {}
-    for name, member in _CHECKSUMS.items():
+    for name, member in CHECKSUMS.items():
         value, dash, count = str(answer.get(member) or "").partition("-")
         composite = bool(dash) or answer.get("ChecksumType") == "COMPOSITE"
         if not value or (composite and not count.isdigit()):

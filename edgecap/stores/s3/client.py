@@ -21,6 +21,7 @@ from edgecap.settings import StoreLocation
 from edgecap.settings.uri import Address
 from edgecap.stores.s3.credentials import renew_with, require_credentials
 from edgecap.stores.s3.genuine import require_genuine
+from edgecap.stores.s3.signed_get import SignedGets
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -37,8 +38,11 @@ def _models() -> Any:
 
 def connect(
     address: Address, endpoint: str, keys: tuple[SecretStr, SecretStr] | None, attempts: int
-) -> S3Client:
-    """A client for the bucket at `address`; sends a request up to `attempts` times. Raises boto3's errors."""
+) -> tuple[S3Client, SignedGets]:
+    """A client for the bucket at `address`, and its cheaper GETs. Raises boto3's errors.
+
+    The client sends a request up to `attempts` times.
+    """
     custom = endpoint or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     core = Session()
     core.register_component("data_loader", _models())
@@ -73,7 +77,7 @@ def connect(
     require_genuine(client)
     if credentials is not None:
         renew_with(client, credentials)
-    return client
+    return client, SignedGets(client, address.bucket, credentials)
 
 
 def _ask_for_checksums(params: dict[str, Any], **_: Any) -> None:

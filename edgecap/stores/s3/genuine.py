@@ -48,12 +48,12 @@ def require_genuine(client: S3Client) -> None:
 def _require(operation_model: Any, response_dict: dict[str, Any], **_: Any) -> None:
     status, headers = response_dict["status_code"], response_dict["headers"]
     body = response_dict["body"] if isinstance(response_dict["body"], bytes) else b""
-    wrong = _wrong(operation_model.name, status, headers, body)
+    wrong = why_not_genuine(operation_model.name, status, headers, body)
     if wrong:
         raise ResponseParserError(wrong)
 
 
-def _wrong(operation: str, status: int, headers: Any, body: bytes) -> str:
+def why_not_genuine(operation: str, status: int, headers: Any, body: bytes) -> str:
     """Why an answer is not S3's; empty if it looks like S3's."""
     if status in _LEFT or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return ""

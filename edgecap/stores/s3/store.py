@@ -37,6 +37,7 @@ from edgecap.stores.s3.answers import content_range, info_of
 from edgecap.stores.s3.client import connect, endpoint_of, keys_of
 from edgecap.stores.s3.errors import RAISED, code_of, explain, explained, reason_of, status_of
 from edgecap.stores.s3.parts import sizes_of_parts
+from edgecap.stores.s3.signed_get import SignedGets
 from edgecap.stores.s3.upload import NONCE, SINGLE_PUT, abort_old, upload_parts, upload_whole
 from edgecap.stores.staging import local_staging, sweep_folder
 from edgecap.stores.write_check import is_write_check, prove_create_only
@@ -57,7 +58,7 @@ class S3Store:
         address: the parsed URI.
         place: endpoint and keys.
         attempts: how often boto3 sends a request without an answer, the first time included, with growing
-            pauses.
+            pauses. A GET after the first is sent once before that, see `signed_get`.
 
     Raises:
         ConfigError: the endpoint is not a URL, or the R2 account is missing.
@@ -72,7 +73,7 @@ class S3Store:
         self._attempts = attempts
         self._conditional_parts = True  # until the server refuses such an upload
         self._lock = threading.Lock()
-        self._made: S3Client | None = None
+        self._made: tuple[S3Client, SignedGets] | None = None
 
     def __repr__(self) -> str:
         return f"<S3Store {self.uri} at {self._endpoint or 'AWS'}>"
@@ -154,7 +155,7 @@ class S3Store:
         """
         check_key(key)
         where = self._where(key)
-        asked: dict[str, Any] = {"IfMatch": f'"{etag}"'} if etag else {}
+        asked = {"If-Match": f'"{etag}"'} if etag else {}
         ranged = bool(start) or length is not None
         if ranged:
             asked["Range"] = f"bytes={start}-" + ("" if length is None else str(start + length - 1))
@@ -265,25 +266,28 @@ class S3Store:
 
     @property
     def _client(self) -> S3Client:
+        return self._connected[0]
+
+    @property
+    def _connected(self) -> tuple[S3Client, SignedGets]:
         with self._lock:
             if self._made is None:
                 with explained(self.uri):
                     self._made = connect(self._address, self._endpoint, self._keys, self._attempts)
             return self._made
 
-    def _get(self, key: str, asked: dict[str, Any]) -> Any:
-        """The answer to a GET; None if the range begins beyond the end."""
+    def _get(self, key: str, asked: dict[str, str]) -> Any:
+        """The answer to a GET with the headers `asked`; None if the range begins beyond the end."""
         where = self._where(key)
+        gets = self._connected[1]
         try:
-            answer = self._client.get_object(Bucket=self._bucket, Key=self._base + key, **asked)
+            return gets.get(self._base + key, asked)
         except ClientError as error:
             if status_of(error) != HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
                 raise explain(error, where) from error
             return None
         except RAISED as error:
             raise explain(error, where) from error
-        # The raw body under boto3's keeps the bytes before a cut; `open` closes it.
-        return {**answer, "Body": answer["Body"].__enter__()}
 
     def _read_byte(self, key: str) -> None:
         """Read a byte and raise S3's error, if any; an empty object is no error."""

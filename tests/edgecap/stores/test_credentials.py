@@ -227,3 +227,13 @@ def test_google_tokens_that_are_not_given_just_now_pass(place_of, google_key):
         token = {"access_token": "t", "expires_in": 3600, "token_type": "Bearer"}
         server.status, server.body = 200, json.dumps(token).encode()
         store.check()
+
+
+def test_each_read_has_the_credentials_of_its_moment(endpoint, store):
+    """The first GET goes through boto3's client, the next ones do not; all renew what is about to end."""
+    store.put("x", b"packets")
+    for _ in range(3):
+        before = endpoint.asked
+        with store.open("x") as reader:
+            assert b"".join(reader) == b"packets"
+        assert endpoint.asked > before

@@ -123,7 +123,7 @@ def test_a_store_that_goes_away_after_a_cut_is_given_up(asked_thrice, tmp_path, 
 
     with pytest.raises(StoreUnreachable):
         fetch_one(through, info, tmp_path / "x", sleep=go_away)
-    assert len(proxy.requests) == 1 + 3
+    assert len(proxy.requests) == 1 + 1 + 3  # cut; signed without the client; by the client
     assert left_over(tmp_path) == []
 
 
