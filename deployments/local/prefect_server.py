@@ -1,8 +1,14 @@
-"""Prefect's command line for a server on SQLite, with two mends. tests/canary says when each may go.
+"""Prefect's command line for a server on SQLite, with three mends. tests/canary says when each may go.
 
 **Retries of events** (`Subscription.retry`; as in Prefect 3.0.0, and still in 3.9.1). While the database is
 locked, no event can be processed. Prefect tries each four times within 60 ms and then drops it, so the
 automation that takes up a dead run may never hear of its death. Here an event is retried for some seconds.
+
+**Transactions** (`AioSqliteConfiguration.begin_transaction`; as in Prefect 3.0.0, and still in 3.9.1).
+Prefect begins most of them DEFERRED: they read first, and write later. If another connection has written in
+between, SQLite refuses the write at once, whatever the busy timeout is. The client then gets a 503, and waits
+for two seconds. That happened to almost every run: the events of its first state are written just then. Here
+each transaction begins IMMEDIATE: it waits for its turn to write, and then reads.
 
 **Garbage collection** (SQLite through SQLAlchemy and aiosqlite; Python 3.11 to 3.14). A statement that failed
 leaves its cursor to Python's collector. Freeing the cursor takes the connection, which may be waiting in
@@ -18,18 +24,23 @@ import gc
 import runpy
 import threading
 import time
+from contextlib import AbstractAsyncContextManager
 
+from prefect.server.database.configurations import AioSqliteConfiguration
 from prefect.server.utilities.messaging.memory import MemoryMessage, Subscription
+from sqlalchemy.ext.asyncio import AsyncSession, AsyncSessionTransaction
 
 _EVERY = 0.25  # seconds
 _TRIES = 10
 _FIRST, _MOST = 0.05, 2.0  # seconds before an event is looked at again, doubling: 11 seconds in all
 _retry = Subscription.retry
+_begin = AioSqliteConfiguration.begin_transaction
 
 
 def main() -> None:
     """Run the `prefect` command with the arguments of this program."""
     Subscription.retry = retry_later  # type: ignore[method-assign]
+    AioSqliteConfiguration.begin_transaction = begin_to_write  # type: ignore[method-assign,assignment]
     gc.disable()
     threading.Thread(target=_collect, name="collector", daemon=True).start()
     runpy.run_module("prefect", run_name="__main__", alter_sys=True)
@@ -40,6 +51,14 @@ async def retry_later(self: Subscription, message: MemoryMessage) -> None:
     self.max_retries = _TRIES
     await asyncio.sleep(min(_MOST, _FIRST * 2**message.retry_count))
     await _retry(self, message)
+
+
+def begin_to_write(
+    self: AioSqliteConfiguration, session: AsyncSession, with_for_update: bool = False
+) -> AbstractAsyncContextManager[AsyncSessionTransaction]:
+    """Begin a transaction that waits for its turn to write before it reads."""
+    del with_for_update
+    return _begin(self, session, with_for_update=True)
 
 
 def _collect() -> None:

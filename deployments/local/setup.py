@@ -62,6 +62,10 @@ def prefect_settings(home: Path, port: int) -> dict[str, str]:
         "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
         "PREFECT_RESULTS_PERSIST_BY_DEFAULT": "true",
         "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
+        # Each client would ask for both before its first request. But server and clients are one
+        # installation, and this server has no CSRF protection.
+        "PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED": "false",
+        "PREFECT_CLIENT_CSRF_SUPPORT_ENABLED": "false",
         # Logs are plain text.
         "PREFECT_CLI_COLORS": "false",
         "NO_COLOR": "1",

@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, TypeVar
+from uuid import UUID
 
 from edgecap.archive.journal import Journal
 from edgecap.captures.stopping import TIMEOUT, Stopped, Stopping, stop_capture, stop_intent, stop_within
@@ -23,7 +24,8 @@ from edgecap.errors import EdgecapError, NotStopped
 from edgecap.files.interruption import Interruption, interruptible
 from edgecap.settings import load_settings
 from edgecap.stores import open_store
-from tasks.runtime.compat import TerminationSignal
+from tasks.runtime.compat import TerminationSignal, suspend_here
+from tasks.runtime.restart_policy import is_suspended, is_to_end
 from tasks.runtime.run_history import RunHistory, history_of
 
 LOOK = 2.0  # seconds from one look at a run's state to the next; a slow look is followed by the next at once
@@ -217,11 +219,16 @@ async def watch(watched: Watched, history: RunHistory, looked: Callable[[], obje
         async with history:
             while not watched.wanted.is_set():
                 closing, began = watched.closing.is_set(), loop.time()
-                if await history.is_to_end() or (closing and await history.is_to_end()):
+                states = await history.states()
+                if closing and not is_to_end(states):
+                    states = await history.states()
+                if is_to_end(states):
                     watched.cancel()
                 elif closing:
                     return
                 else:
+                    if is_suspended(states):
+                        suspend_here(UUID(watched.run_id))
                     looked()
                     with suppress(TimeoutError):
                         await asyncio.wait_for(poked.wait(), max(LEAST, began + LOOK - loop.time()))

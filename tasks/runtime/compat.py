@@ -8,32 +8,40 @@ need no package are in `tasks.runtime.prefect_names`; the server's process has i
 from __future__ import annotations
 
 from collections.abc import Awaitable
-from datetime import datetime
+from contextlib import AbstractContextManager, nullcontext
+from datetime import UTC, datetime
 from typing import Any, cast
 from uuid import UUID
 
 import httpx
+from prefect import flow_engine
+from prefect._flow_run_suspension import mark_flow_run_suspension_requested
 from prefect.client.orchestration import PrefectClient
-from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.client.schemas.responses import GlobalConcurrencyLimitResponse
 from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError
-from prefect.exceptions import Abort, TerminationSignal
+from prefect.exceptions import Abort, Pause, TerminationSignal
 from prefect.flow_engine import run_flow
 from prefect.flows import Flow
 from prefect.runtime import flow_run as this_run
 from prefect.utilities.callables import parameter_schema
 from prefect.utilities.templating import apply_values, resolve_block_document_references, resolve_variables
 
+from tasks.runtime.prefect_names import SUSPENDED
+
 __all__ = [
     # A run that waits for long sets its own state to SCHEDULED and raises Abort: its process ends, the state
     # stays, and a worker takes the run up at that time. Prefect raises Abort if its server refuses a state.
     # `suspend_flow_run` is the public relative: a call resumes such a run, a time never does.
     "Abort",
+    # What Prefect raises before the next task of a suspended run: its work ends, and the state stays.
+    "Pause",
     # What SIGTERM raises in the process of a run, which is how a worker cancels it. It is no Exception.
     "TerminationSignal",
     # What `prefect deploy` makes of a prefect.yaml: `edgecap deploy` does the same, many at a time.
     "apply_values",
     "forget_process",
+    "is_missing",
     "is_taken",
     "last_change",
     "parameter_schema",
@@ -41,7 +49,25 @@ __all__ = [
     "resolve_variables",
     "run_here",
     "scheduled_time",
+    "suspend_here",
 ]
+
+
+def _watch_nothing(*_: object) -> AbstractContextManager[None]:
+    return nullcontext()
+
+
+# For each run of a deployment, Prefect starts a thread that watches for a suspension, with an event loop, a
+# client and a websocket. The run's own event loop stands still until they are there, and at the end for up to
+# two seconds until they are gone; so do all other runs of the process. `tasks.runtime.cancelling` watches
+# each run anyway, and calls `suspend_here`. (Since Prefect 3.8; still in 3.9.1.)
+cast("Any", flow_engine).observe_flow_run_suspension = _watch_nothing
+
+
+def suspend_here(run_id: UUID) -> None:
+    """Have Prefect's engine end the work on a suspended run of this process before its next task."""
+    state = State[None](type=StateType.PAUSED, name=SUSPENDED, timestamp=datetime.now(UTC))
+    mark_flow_run_suspension_requested(run_id, state)
 
 
 def scheduled_time() -> datetime | None:
@@ -87,6 +113,11 @@ def is_taken(error: ConcurrencySlotAcquisitionError) -> bool:
     """
     cause = error.__cause__
     return isinstance(cause, httpx.HTTPStatusError) and cause.response.status_code == httpx.codes.LOCKED
+
+
+def is_missing(error: ConcurrencySlotAcquisitionError) -> bool:
+    """Whether a slot could not be had because its limit does not exist: then the server refused nothing."""
+    return error.__cause__ is None
 
 
 def last_change(limit: GlobalConcurrencyLimitResponse) -> datetime | None:

@@ -17,17 +17,17 @@ from prefect import get_run_logger
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
 from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError, concurrency
-from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
-from prefect.variables import Variable
+from prefect.exceptions import ObjectAlreadyExists
 
 from edgecap.captures.admission import Lane, LaneHold
 from edgecap.captures.lanes import Kind, LastSubmission
 from edgecap.captures.queue import Waiter, slot_name
 from edgecap.clock import seconds_since_boot
 from edgecap.requests import rfc3339
-from tasks.runtime.compat import is_taken
+from tasks.runtime.compat import is_missing, is_taken
 from tasks.runtime.lane_queue import Queue
 from tasks.runtime.slot_holder import forget_slot, free_if_abandoned, leave_slot, record_slot_holder
+from tasks.runtime.variables import read_variable, write_variable
 
 LEASE = 60.0  # seconds; the shortest that Prefect allows, so that a dead holder's slot comes back soon
 # Seconds between two tries, growing. Prefect's own waiting sleeps for up to 30 and does not notice a release.
@@ -54,7 +54,7 @@ class Hold:
                 "submitted": rfc3339(memory.submitted),
                 "urgent": memory.urgent,
             }
-        await Variable.aset(self.variable, value, overwrite=True)
+        await write_variable(self.variable, value)
 
 
 def lane_of(lanes: str, *, myself: str) -> Lane:
@@ -64,39 +64,37 @@ def lane_of(lanes: str, *, myself: str) -> Lane:
         lanes: what the account's lanes are known by (`Account.lanes`).
         myself: the flow run's id; it is not among the other waiters.
     """
-    made: set[str] = set()
 
     @asynccontextmanager
     async def enter(kind: Kind) -> AsyncIterator[LaneHold]:
         name = slot_name(kind, lanes)
-        if name not in made:
-            await _make(name)
-            made.add(name)
         async with _slot(name, myself):
-            memory = _memory(await Variable.aget(name, default={}))
+            async with get_client() as client:
+                memory = _memory(await read_variable(client, name))
             yield Hold(name, memory, await Queue(kind, lanes).others(myself))
 
     return enter
 
 
 async def _make(name: str) -> None:
-    """Make the lane's limit if it does not exist; looking first spares the database a write."""
+    """Make the lane's limit."""
     async with get_client() as client:
-        try:
-            await client.read_global_concurrency_limit_by_name(name)
-        except ObjectNotFound:
-            with suppress(ObjectAlreadyExists):  # another run has made it just now
-                await client.create_global_concurrency_limit(GlobalConcurrencyLimitCreate(name=name, limit=1))
+        with suppress(ObjectAlreadyExists):  # another run has made it just now
+            await client.create_global_concurrency_limit(GlobalConcurrencyLimitCreate(name=name, limit=1))
 
 
 @asynccontextmanager
 async def _slot(name: str, myself: str) -> AsyncIterator[None]:
-    pause, look = RETRY_FIRST, time.monotonic() + LOOK
+    pause, look, has_made = RETRY_FIRST, time.monotonic() + LOOK, False
     while True:
         held = concurrency(name, strict=True, lease_duration=LEASE, max_retries=0)
         try:
             await held.__aenter__()
         except ConcurrencySlotAcquisitionError as error:
+            if is_missing(error) and not has_made:
+                await _make(name)
+                has_made = True
+                continue
             if not is_taken(error):
                 raise
             if time.monotonic() > look:

@@ -16,6 +16,9 @@ TEMPLATE_KEY = "__prefect_kind"
 There is no way to switch that off, so text that comes from outside must not hold the key.
 """
 
+SUSPENDED = "Suspended"
+"""The name of the state PAUSED of a run that a person has suspended; not yet in 3.7.0."""
+
 FILE_LEASES = "prefect.server.concurrency.lease_storage.filesystem"
 """The module that keeps leases of slots in files; not yet in 3.4.0, in 3.4.13.
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from tasks.runtime.prefect_names import SUSPENDED
+
 MAX_LIVES = 5
 STARTING = timedelta(
     minutes=5
@@ -86,6 +88,12 @@ def is_to_end(history: Iterable[RunState]) -> bool:
         wanted = wanted or state.type in ("CANCELLING", "CANCELLED")
         ended = ended or state.type in ("CANCELLED", "COMPLETED", "FAILED")
     return wanted
+
+
+def is_suspended(history: Iterable[RunState]) -> bool:
+    """Whether a person has suspended the run, and not resumed it yet."""
+    last = max(history, key=lambda state: state.at, default=None)
+    return last is not None and (last.type, last.name) == ("PAUSED", SUSPENDED)
 
 
 def _is_new_start(state: RunState) -> bool:

@@ -15,7 +15,7 @@ from prefect.settings import get_current_settings
 from edgecap.errors import ConfigError
 from edgecap.network.certificates import Authorities
 from edgecap.network.over_httpx import AsyncNetwork
-from tasks.runtime.restart_policy import RunState, is_to_end
+from tasks.runtime.restart_policy import RunState
 
 # Seconds. A busy server answers late, and a cancel must be seen all the same. One that is away accepts no
 # connection.
@@ -50,19 +50,19 @@ class RunHistory:
     def __repr__(self) -> str:
         return f"<RunHistory {self._run_id} at {self._http.base_url}>"
 
-    async def is_to_end(self) -> bool:
-        """Whether the run was cancelled; False if Prefect does not answer in time."""
+    async def states(self) -> list[RunState]:
+        """The run's states so far, in no particular order; none if Prefect does not answer in time."""
         try:
             answer = await self._http.get("/flow_run_states/", params={"flow_run_id": self._run_id})
             answer.raise_for_status()
-            return is_to_end(
+            return [
                 RunState(
                     str(state["type"]), datetime.fromisoformat(str(state["timestamp"])), str(state["name"])
                 )
                 for state in answer.json()
-            )
+            ]
         except (ConfigError, httpx.HTTPError, ValueError, KeyError, TypeError):
-            return False
+            return []
 
 
 async def history_of(run_id: str) -> RunHistory:

@@ -22,6 +22,7 @@ from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from tasks.runtime.compat import last_change
 from tasks.runtime.process_identity import ProcessMark, is_gone, this_process
 from tasks.runtime.retry import PREFECT_AWAY, retry_prefect
+from tasks.runtime.variables import read_variable, write_variable
 
 # By then, on the server's clock, a slot's lease was renewed or is lost, and its holder has written its name.
 TAKEN = timedelta(minutes=2)
@@ -38,7 +39,7 @@ async def record_slot_holder(name: str, run_id: str) -> None:
     """
     try:
         async with asyncio.timeout(RECORD_WITHIN):
-            await _write(_holder(name), {"run": run_id, "process": str(this_process())})
+            await write_variable(_holder(name), {"run": run_id, "process": str(this_process())})
     except TimeoutError:
         raise httpx.WriteTimeout("the Prefect server does not record the lane's holder in time") from None
 
@@ -50,7 +51,7 @@ async def leave_slot(name: str) -> bool:
         Whether that worked; if not, call `forget_slot` once the slot is free.
     """
     try:
-        await _write(_holder(name), {})
+        await write_variable(_holder(name), {})
     except PREFECT_AWAY:
         return False
     return True
@@ -61,9 +62,9 @@ async def forget_slot(name: str, run_id: str) -> None:
 
     async def forget() -> None:
         async with get_client() as client:
-            holder = await _value(client, _holder(name))
+            holder = await read_variable(client, _holder(name))
         if isinstance(holder, dict) and holder.get("run") == run_id:
-            await _write(_holder(name), {})
+            await write_variable(_holder(name), {})
 
     await retry_prefect(forget)
 
@@ -85,7 +86,10 @@ async def free_if_abandoned(name: str, *, myself: str = "", after: timedelta = T
             return ""
         try:
             limit = await client.read_global_concurrency_limit_by_name(name)
-            if last_change(limit) != found.taken or await _value(client, _holder(name)) != found.holder:
+            if (
+                last_change(limit) != found.taken
+                or await read_variable(client, _holder(name)) != found.holder
+            ):
                 return ""
             await client.update_global_concurrency_limit(name, GlobalConcurrencyLimitUpdate(active_slots=0))
         finally:
@@ -117,7 +121,7 @@ async def _look(client: PrefectClient, name: str, myself: str, after: timedelta)
     taken = last_change(limit)
     if limit.active_slots < 1 or taken is None or datetime.now(UTC) - taken < after:
         return _Found()
-    holder = await _value(client, _holder(name))
+    holder = await read_variable(client, _holder(name))
     return _Found(await _why_gone(client, holder, myself), taken, holder)
 
 
@@ -150,29 +154,12 @@ async def _claim(client: PrefectClient, name: str) -> bool:
     except PrefectHTTPStatusError as error:
         if error.response.status_code != httpx.codes.CONFLICT:
             raise
-        claimed = await _value(client, _claim_name(name))
+        claimed = await read_variable(client, _claim_name(name))
         if isinstance(claimed, str) and datetime.now(UTC) - datetime.fromisoformat(claimed) > TAKEN:
             with suppress(PrefectHTTPStatusError, ObjectNotFound):  # its owner died: the next look claims it
                 await client.delete_variable_by_name(_claim_name(name))
         return False
     return True
-
-
-async def _write(name: str, value: dict[str, str]) -> None:
-    body = {"value": value}
-    async with get_client() as client:
-        try:
-            await client.request("PATCH", "/variables/name/{name}", path_params={"name": name}, json=body)
-        except PrefectHTTPStatusError as error:
-            if error.response.status_code != httpx.codes.NOT_FOUND:
-                raise
-            await client.request("POST", "/variables/", json={"name": name, **body})
-
-
-async def _value(client: PrefectClient, name: str) -> object:
-    """A variable's value, or None."""
-    found = await client.read_variable_by_name(name)
-    return found.value if found else None
 
 
 def _holder(name: str) -> str:

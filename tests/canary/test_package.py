@@ -18,6 +18,7 @@ from tasks.runtime.compat import (
     Abort,
     TerminationSignal,
     forget_process,
+    is_missing,
     is_taken,
     last_change,
     run_here,
@@ -91,6 +92,8 @@ async def test_a_slot_that_is_held_says_so_and_since_when(prefect_server):
     with pytest.raises(ConcurrencySlotAcquisitionError) as unknown:
         await concurrency(f"slot-{uuid4()}", strict=True, max_retries=0).__aenter__()
     assert not is_taken(unknown.value)
+    assert is_missing(unknown.value)
+    assert not is_missing(refused.value)
 
 
 async def test_a_run_knows_for_when_it_was_scheduled_in_plain_python(prefect_server):

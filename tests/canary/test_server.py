@@ -7,13 +7,16 @@ import threading
 from uuid import uuid4
 
 import pytest
+from prefect.server.database.configurations import AioSqliteConfiguration
 from prefect.server.utilities.messaging.memory import MemoryMessage, Subscription, Topic
 from prefect.settings.models.server.concurrency import ServerConcurrencySettings
+from sqlalchemy.exc import OperationalError
 
 from tasks.runtime.alert_runs import plain
 from tasks.runtime.prefect_names import AUTO_SCHEDULED, FILE_LEASES, MEMORY_LEASES, TEMPLATE_KEY
 from tasks.runtime.rest import PrefectApi
 from tests.deployments.conftest import until
+from tests.reading_first import read_then_write
 
 pytestmark = [pytest.mark.prefect, pytest.mark.xdist_group("prefect")]
 
@@ -22,6 +25,12 @@ pytestmark = [pytest.mark.prefect, pytest.mark.xdist_group("prefect")]
 def api(deployed):
     with PrefectApi(deployed.api_url) as api:
         yield api
+
+
+async def test_a_transaction_that_reads_first_still_cannot_write_in_prefect(tmp_path):
+    """When this fails, `begin_to_write` in deployments/local/prefect_server.py may go."""
+    with pytest.raises(OperationalError, match="database is locked"):
+        await read_then_write(tmp_path / "prefect.db", AioSqliteConfiguration.begin_transaction)
 
 
 async def test_prefect_still_drops_an_event_after_four_tries_without_a_pause(tmp_path):

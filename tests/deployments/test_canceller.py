@@ -15,6 +15,7 @@ from edgecap.captures.stopping import Stopped, Stopping
 from edgecap.errors import ConfigError, Damaged, NotStopped, ServerFailure, SetupError, UnknownToApi
 from tasks.runtime.cancelled import Cancelled
 from tasks.runtime.cancelling import Watched, watch
+from tasks.runtime.restart_policy import RunState, is_to_end
 from tasks.runtime.run_history import RunHistory
 from tests.stand_ins import JsonHandler, serving
 
@@ -130,12 +131,12 @@ async def test_a_run_pauses_between_looks_however_long_they_take(monkeypatch):
         async def __aexit__(self, *_):
             pass
 
-        async def is_to_end(self):
+        async def states(self):
             nonlocal ahead
             began.append(loop.time())
             ahead += 3600.0
             ended.append(loop.time())
-            return len(began) == 3
+            return [RunState("CANCELLING", datetime.now(UTC))] if len(began) == 3 else []
 
     monkeypatch.setattr("tasks.runtime.cancelling.LOOK", 60.0)
     await watch(Watched("run", ""), History(), lambda: None)
@@ -290,4 +291,4 @@ async def test_a_cancel_is_seen_at_a_prefect_server_that_is_slow(slow_prefect):
         found = await ask(prefect)(datetime.now(UTC))
     assert [each.run_id for each in found] == ["cancelling", "cancelled"]
     async with RunHistory("some-run", slow_prefect) as history:
-        assert await history.is_to_end()
+        assert is_to_end(await history.states())

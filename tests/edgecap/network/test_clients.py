@@ -29,6 +29,7 @@ from edgecap.simulator.options import SimulatorOptions, make_edge
 from edgecap.simulator.serve import SimulatorServer
 from edgecap.stores import open_store
 from tasks.runtime.rest import PrefectApi
+from tasks.runtime.restart_policy import is_to_end
 from tasks.runtime.run_history import RunHistory
 from tests.intercepting_proxy import InterceptingProxy
 from tests.mounting import run_with_file_over
@@ -412,5 +413,5 @@ async def test_a_cancel_at_a_local_server_is_seen_despite_the_proxy(monkeypatch)
     with ThreadingHTTPServer((LOOPBACK, 0), StatesHandler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         async with RunHistory("a-run", f"http://{LOOPBACK}:{server.server_address[1]}/api") as history:
-            assert await history.is_to_end()
+            assert is_to_end(await history.states())
         server.shutdown()
