@@ -76,12 +76,17 @@ class WarmRunner:
         START_HERE.set(self.start)
         async with AsyncClientContext.get_or_create():
             self._context = contextvars.copy_context()
-            yield
-            await self._end_all()
+            try:
+                yield
+            finally:
+                # Prefect ends this process by an exception, which cancels all tasks, this one too. The client
+                # must stay open until the runs have told their last state.
+                await self._end_all()
 
     async def _end_all(self) -> None:
         for task in self._working.values():
-            task.cancel()
+            if not task.cancelling():  # a second time would end its clean-up
+                task.cancel()
         await asyncio.gather(*self._working.values(), return_exceptions=True)
 
     def start(self, run_id: UUID) -> bool:

@@ -80,6 +80,7 @@ async def poll(order: CaptureOrder, capture: Capture) -> FinalCapture | Waiting:
             key=f"progress-{capture.id[:12]}",
             description=f"{request}: {now.status}",
         )
+        shown = (round(plan.progress()), now.status)
         wait, status = 0.0, capture.status
         while not now.is_final:
             if now.status != status:
@@ -100,7 +101,8 @@ async def poll(order: CaptureOrder, capture: Capture) -> FinalCapture | Waiting:
             wait = plan.wait(wait)
             await asyncio.sleep(wait)
             now = await look(client, capture)
-            await aupdate_progress_artifact(artifact, plan.progress(), description=f"{request}: {now.status}")
+            if not now.is_final and shown != (shown := (round(plan.progress()), now.status)):
+                await aupdate_progress_artifact(artifact, shown[0], description=f"{request}: {now.status}")
         await aupdate_progress_artifact(artifact, 100.0, description=f"{request}: {now.status}")
         if isinstance(request, FullRequest):
             with suppress(httpx.HTTPError):  # the next run looks by itself, only later

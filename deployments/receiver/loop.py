@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from edgecap.errors import EdgecapError
 
-FIRST, MOST = 0.2, 5.0  # seconds before a failed step is retried, doubling
+FIRST, MOST = 0.2, 1.0  # seconds before a failed step is retried, doubling
 
 _log = logging.getLogger("edgecap.receiver")
 

@@ -41,7 +41,7 @@ class Prefect(Protocol):
 class OutboxRelay:
     """Sends orders until Prefect has them.
 
-    While Prefect is away, the first order is retried, at growing intervals of up to five seconds. An order
+    While Prefect is away, the first order is retried, at growing intervals of up to a second. An order
     that Prefect refuses is put aside. If one order keeps failing and the next one goes through, the first is
     passed by and retried later; other orders of its incident wait for it.
 
