@@ -22,7 +22,7 @@ SLOW := tests/flows tests/e2e tests/deployments tests/edgecap/cli/test_capture.p
 export DO_NOT_TRACK := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
-.PHONY: help setup setup-dev apt demo test test-fast stress-test search fuzz mutants lint types bench bench-fetch bench-gcs bench-packets bench-overhead bench-lanes bench-receiver bench-alerts bench-cancel bench-database faults canary postgresql lock clean
+.PHONY: help setup setup-dev apt demo test test-fast stress-test search fuzz mutants lint types bench bench-fetch bench-gcs bench-packets bench-overhead bench-lanes bench-receiver bench-alerts bench-cost bench-cancel bench-database faults canary postgresql lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -128,6 +128,9 @@ bench-cancel: setup-dev ## 50 full captures cancelled at random moments under lo
 
 bench-alerts: setup-dev ## alerts: time to the capture, also after an outage of Prefect
 	@$(BIN)/python -m benches.alerts
+
+bench-cost: setup-dev $(if $(findstring postgresql,$(WITH)),postgresql) ## what a capture costs: processor time, commits, memory, beside a plain Prefect flow (WITH='--in-line 0,50')
+	@$(BIN)/python -m benches.cost $(WITH)
 
 bench-database: setup-dev postgresql ## SQLite and PostgreSQL as Prefect's database: start, memory, a burst of 50 runs
 	@$(BIN)/python -m benches.database

@@ -1,0 +1,100 @@
+"""The setup that `benches.cost` measures: a worker, a warm process, a receiver, a bucket and accounts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
+
+from benches.alerts import POLICY, SECRET
+from benches.cost_bench import Bench
+from benches.counted_server import WRITES, read_writes
+from benches.lanes import a_bucket
+from benches.meters import Meters, postgres_writes
+from benches.world import TOKEN, simulated_edge, start, write_settings
+from deployments.demo.object_store import ObjectStore
+from deployments.local.processes import LOOPBACK, answers, free_port
+from deployments.local.setup import POOL, LocalSetup
+from deployments.project import PROJECT
+from edgecap.settings import Account
+from edgecap.simulator.options import SimulatorOptions, make_edge
+from edgecap.simulator.serve import SimulatorServer
+from tasks.runtime.rest import PrefectApi
+from tests.faults.postgres import URL, Postgres
+
+NOW, EVERY_10_MIN, UPKEEP = "capture/now", "capture/simple-every-10-min", "reconcile/every-10-min"
+SPACING = 2.0  # seconds between two simple requests of an account
+ACCOUNTS = 12  # that the burst is spread over
+
+
+@contextmanager
+def running(home: Path, database: str, count: int) -> Iterator[tuple[Bench, Account, str]]:
+    """A setup with a warm process, a receiver, a bucket and some accounts; the receiver's address."""
+    with ExitStack() as stack:
+        objects = stack.enter_context(ObjectStore(home / "logs"))
+        keys = {"AWS_ACCESS_KEY_ID": objects.access_key_id}
+        keys["AWS_SECRET_ACCESS_KEY"] = objects.secret_access_key
+        how = ["--simple-spacing", str(SPACING), "--s3-endpoint", objects.endpoint_url]
+        how += ["--set", "validation_takes=1"]
+        account = stack.enter_context(simulated_edge(home, *how, env=keys))
+        port, policy = free_port(), home / "policy.toml"
+        policy.write_text(POLICY)
+        more = [
+            a_bucket(objects, account),
+            f"simple_spacing = {SPACING}",
+        ]  # the bucket's text ends in [timing]
+        more += [f'[receiver]\nport = {port}\npolicy = "{policy}"', f'[alerts.generic]\nsecret = "{SECRET}"']
+        more += [stack.enter_context(_another(number)) for number in range(ACCOUNTS)]
+        env = {**write_settings(home, account, "\n".join(more)), "EDGECAP_HOME": str(home)}
+        (traces := home / "traces").mkdir()
+        env |= {WRITES: str(home / "writes"), "EDGECAP_BENCH_TRACES": str(traces)}
+        env["PYTHONPATH"] = (
+            f"{PROJECT / 'benches' / 'traced'}:{PROJECT}"  # also where this is no installed checkout
+        )
+        postgres = stack.enter_context(Postgres(durable=True)) if database == "postgresql" else None
+        if postgres:
+            env[URL] = postgres.new("prefect")
+        setup = stack.enter_context(LocalSetup(home, env=env, warm=True))
+        setup.server.argv[1:3] = ["-m", "benches.counted_server"]
+        receiver = setup.program("receiver", "deployments.receiver.serve")
+        stack.callback(receiver.stop)
+        start(setup)
+        receiver.start()
+        receiver.wait_ready(lambda: answers(port), timeout=60)
+        prefect = stack.enter_context(PrefectApi(setup.api_url))
+        for scheduled in (EVERY_10_MIN, UPKEEP):
+            prefect.pause(scheduled)
+        for automation in prefect.call("POST", "/automations/filter", json={}):  # they start `reconcile`, too
+            prefect.call("PATCH", f"/automations/{automation['id']}", json={"enabled": False})
+        writes = partial(postgres_writes, postgres, "prefect") if postgres else None
+        meters = Meters(setup, writes or partial(read_writes, home / "writes"), postgres)
+        yield Bench(setup, meters, prefect, home, count), account, f"{LOOPBACK}:{port}"
+
+
+@contextmanager
+def _another(number: int) -> Iterator[str]:
+    """One more account, at an edge in this process; its settings."""
+    account_id = f"{number:032x}"
+    options = SimulatorOptions.model_validate(
+        {"account_id": account_id, "api_token": TOKEN, "simple_spacing": SPACING}
+    )
+    with SimulatorServer(make_edge(options)) as server:
+        yield (
+            f'[accounts.a{number}]\naccount_id = "{account_id}"\napi_token = "{TOKEN}"\n'
+            f'base_url = "{server.base_url}"'
+        )
+
+
+def plain(prefect: PrefectApi) -> str:
+    """The plain flow's deployment, made as edgecap's own ones are; its id."""
+    like = prefect.deployment(NOW)
+    flow = prefect.call("POST", "/flows/", json={"name": "plain"})
+    body = {
+        "name": "bench",
+        "flow_id": flow["id"],
+        "entrypoint": "benches/plain_flow.py:plain",
+        "work_pool_name": POOL,
+        **{key: like[key] for key in ("work_queue_name", "job_variables", "pull_steps", "path")},
+    }
+    return str(prefect.call("POST", "/deployments/", json=body)["id"])
