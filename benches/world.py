@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
+from deployments.fork.protocol import COMMAND_NAME
 from deployments.local.processes import LOOPBACK, Program, answers, free_port, marked
 from deployments.local.setup import LocalSetup
 from deployments.project import PROJECT
@@ -69,8 +70,12 @@ def start(setup: LocalSetup) -> None:
 
 
 def runs(setup: LocalSetup) -> list[int]:
-    """The processes of flow runs."""
-    return [pid for pid in marked(setup.mark) if b"prefect.engine" in _read(pid, "cmdline")]
+    """The processes of flow runs, forked or not."""
+    return [
+        pid
+        for pid in marked(setup.mark)
+        if b"prefect.engine" in _read(pid, "cmdline") or _read(pid, "comm").decode().strip() == COMMAND_NAME
+    ]
 
 
 def memory(pid: int, which: str = RESIDENT) -> int:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from deployments.fork.protocol import STARTED_BY
 from deployments.project import PROJECT
 from edgecap.settings import CONFIG, FOLDER
 from tasks.runtime.prefect_names import FLOW_RUN_ID
@@ -33,6 +34,6 @@ def worker_folder() -> Path:
         # Prefect also takes this step in the worker itself, before it calls the hooks of a run that crashed.
         return Path.cwd()
     try:
-        return Path(f"/proc/{os.getppid()}/cwd").readlink()
+        return Path(f"/proc/{os.environ.get(STARTED_BY) or os.getppid()}/cwd").readlink()
     except OSError:  # not Linux, or the worker is another user's
         return Path(os.environ.get("PWD") or Path.cwd())

@@ -15,6 +15,7 @@ ROOMS = [  # from the top to the bottom
     "deployments.receiver",
     "deployments.local",
     "deployments.deploy",
+    "deployments.fork",
     "deployments.project",
     "flows",
     "tasks",

@@ -1,30 +1,40 @@
-"""Prefect's command line for a worker, with the canceller as a child process.
+"""Prefect's command line for a worker, with the canceller and the fork server as child processes.
 
-The canceller stops the captures of cancelled runs. It is restarted if it ends, and ends with the worker.
+The canceller stops the captures of cancelled runs. The fork server starts the processes of runs faster than a
+new Python starts. Each is restarted if it ends, and ends with the worker.
 """
 
 from __future__ import annotations
 
+import os
 import runpy
 import sys
 import threading
 
+from deployments.fork.protocol import FORK_SERVER, SUFFIX
 from deployments.local.processes import Program
 from deployments.local.watching import Watch
-from edgecap.errors import SetupError
+from edgecap.errors import EdgecapError
+from edgecap.files.private_folder import private_folder
 from edgecap.settings import load_settings
 
 
 def main() -> None:
     """Run the `prefect` command with the arguments of this program."""
-    log = load_settings().home / "logs" / "canceller.log"
-    canceller = Program("canceller", [sys.executable, "-m", "deployments.canceller"], log=log)
+    logs = load_settings().home / "logs"
+    beside = {"canceller": "deployments.canceller", "fork-server": "deployments.fork_server"}
     try:
-        canceller.start()
-    except SetupError as error:
+        os.environ[FORK_SERVER] = str(private_folder("edgecap-fork") / f"{os.getpid()}{SUFFIX}")
+        programs = [
+            Program(name, [sys.executable, "-m", module], log=logs / f"{name}.log")
+            for name, module in beside.items()
+        ]
+        for program in programs:
+            program.start()
+    except EdgecapError as error:
         _say(str(error))
         sys.exit(error.exit_code)
-    threading.Thread(target=Watch([canceller], _say).forever, name="watch", daemon=True).start()
+    threading.Thread(target=Watch(programs, _say).forever, name="watch", daemon=True).start()
     runpy.run_module("prefect", run_name="__main__", alter_sys=True)
 
 

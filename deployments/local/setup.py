@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx
 
+from deployments.fork.protocol import FORK_SERVER, SUFFIX
 from deployments.local.processes import (
     LOOPBACK,
     MARK,
@@ -102,7 +103,9 @@ class LocalSetup(Stoppable):
         self.env = {**prefect_settings(home, self.port), MARK: self.mark, "PATH": path, **(env or {})}
         # Prefect's runner keeps a folder with a fixed name in the temporary one, which is the first user's.
         self.env["TMPDIR"] = str(private_folder("edgecap-prefect"))
+        self.env[FORK_SERVER] = str(private_folder("edgecap-fork") / f"{self.mark}{SUFFIX}")
         self.limit = limit
+        self.fork_server = self.program("fork-server", "deployments.fork_server")
         self.warm_runner: Program | None = None
         if warm:
             self.warm_runner_port = free_port()
@@ -167,7 +170,7 @@ class LocalSetup(Stoppable):
         """Make the pool and its queues; start the workers and the programs beside them."""
         with PrefectApi(self.api_url) as prefect:
             prefect.make_pool(POOL, QUEUES)
-        for program in filter(None, [*self.workers, self.warm_runner, self.canceller]):
+        for program in filter(None, [self.fork_server, *self.workers, self.warm_runner, self.canceller]):
             program.start()
 
     def deploy(self, *, reset: bool = False, tell: Callable[[str], None] | None = None) -> str:
@@ -210,7 +213,8 @@ class LocalSetup(Stoppable):
         (self.home / RUNNING).unlink(missing_ok=True)
         for program in filter(None, [*self.workers, self.warm_runner]):
             program.stop(grace=3)
-        self.canceller.stop(grace=1)
+        for program in (self.fork_server, self.canceller):
+            program.stop(grace=1)
         self.server.stop(grace=3)
         kill_marked(self.mark)
 
@@ -221,7 +225,8 @@ class LocalSetup(Stoppable):
     @property
     def programs(self) -> list[Program]:
         """The programs that should run."""
-        return [self.server, *self.workers, *filter(None, [self.warm_runner]), self.canceller]
+        more = filter(None, [self.warm_runner])
+        return [self.server, self.fork_server, *self.workers, *more, self.canceller]
 
     def _healthy(self) -> bool:
         try:

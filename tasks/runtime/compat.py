@@ -2,11 +2,13 @@
 
 Each has a canary in tests/canary: `make canary` runs them against the newest Prefect there is. Names that
 need no package are in `tasks.runtime.prefect_names`; the server's process has its own in
-`deployments.local.prefect_server`. All of them are in Prefect 3.0.0.
+`deployments.local.prefect_server`. All of them are in Prefect 3.0.0, except for
+`refresh_global_settings_context`, which is in 3.8.8.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
@@ -20,10 +22,13 @@ from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.client.schemas.responses import GlobalConcurrencyLimitResponse
 from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError
+from prefect.context import refresh_global_settings_context
 from prefect.exceptions import Abort, Pause, TerminationSignal
 from prefect.flow_engine import run_flow
 from prefect.flows import Flow
+from prefect.logging.configuration import setup_logging
 from prefect.runtime import flow_run as this_run
+from prefect.settings import PREFECT_LOGGING_EXTRA_LOGGERS
 from prefect.utilities.callables import parameter_schema
 from prefect.utilities.templating import apply_values, resolve_block_document_references, resolve_variables
 
@@ -45,6 +50,7 @@ __all__ = [
     "is_taken",
     "last_change",
     "parameter_schema",
+    "read_environment_again",
     "resolve_block_document_references",
     "resolve_variables",
     "run_here",
@@ -103,6 +109,17 @@ async def forget_process(client: PrefectClient, run_id: UUID) -> None:
     """
     no_process = {"infrastructure_pid": None}
     await client.request("PATCH", "/flow_runs/{id}", path_params={"id": run_id}, json=no_process)
+
+
+def read_environment_again() -> None:
+    """Take Prefect's settings and logging from this process's environment, as `import prefect` does.
+
+    A process that is forked after that import has the environment of another one.
+    """
+    for name in PREFECT_LOGGING_EXTRA_LOGGERS.value():
+        logging.getLogger(name).handlers.clear()  # Prefect adds its own to those that are there
+    refresh_global_settings_context()
+    setup_logging(incremental=False)
 
 
 def is_taken(error: ConcurrencySlotAcquisitionError) -> bool:

@@ -1,6 +1,9 @@
 """What edgecap needs of Prefect's package beyond its documented interface (`tasks.runtime.compat`)."""
 
 import logging
+import os
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -44,6 +47,29 @@ async def gives_itself_back() -> None:
 
 async def a_run(client, **more):
     return await client.create_flow_run(gives_itself_back, state=Scheduled(), **more)
+
+
+def test_a_changed_environment_reaches_settings_and_logging_once():
+    """In a process of its own: it changes all of Prefect in its process."""
+    code = """
+import logging, os
+import prefect.main
+from prefect.settings import get_current_settings
+from tasks.runtime.compat import read_environment_again
+os.environ.update(PREFECT_API_URL="http://b/api", PREFECT_INTERNAL_LOGGING_LEVEL="CRITICAL")
+for _ in range(2):
+    read_environment_again()
+print(get_current_settings().api.url, logging.getLogger("prefect._internal").level)
+print(len(logging.getLogger("extra").handlers), len(logging.getLogger().handlers))
+"""
+    env = {
+        **os.environ,
+        "PREFECT_API_URL": "http://a/api",
+        "PREFECT_INTERNAL_LOGGING_LEVEL": "DEBUG",
+        "PREFECT_LOGGING_EXTRA_LOGGERS": "extra",
+    }
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["http://b/api", str(logging.CRITICAL), "1", "1"]
 
 
 async def test_only_one_process_can_claim_a_run(prefect_server):

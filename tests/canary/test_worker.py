@@ -8,6 +8,7 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import StateType
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
+from deployments.fork.protocol import COMMAND_NAME
 from deployments.local.processes import marked
 from deployments.local.setup import POOL, LocalSetup
 from tasks.runtime.prefect_names import FLOW_RUN_ID, HEARTBEAT, SUBMITTING, WORK_POOL, WORKER, WORKER_STARTED
@@ -19,11 +20,12 @@ from tests.prefect_database import place_database
 pytestmark = [pytest.mark.prefect, pytest.mark.xdist_group("prefect")]
 
 
-@pytest.fixture
-def taken(tmp_path, prefect_database):
-    """A setup, and a run that its worker took and has ended; its process is looked at meanwhile."""
-    place_database(prefect_database, tmp_path)
-    with LocalSetup(tmp_path) as setup, temporary_settings({PREFECT_API_URL: setup.api_url}):
+@pytest.fixture(scope="module")
+def taken(tmp_path_factory, prefect_database):
+    """A run that a worker took and has ended, and the names of processes that were there meanwhile."""
+    home = tmp_path_factory.mktemp("taken")
+    place_database(prefect_database, home)
+    with LocalSetup(home) as setup, temporary_settings({PREFECT_API_URL: setup.api_url}):
         setup.start_server()
         setup.wait_for_server(timeout=240)
         setup.start_workers()
@@ -33,8 +35,23 @@ def taken(tmp_path, prefect_database):
             run_id = api.start_run(api.deployment("reconcile/every-10-min")["id"], {}, tags=[])["id"]
             variable = f"{FLOW_RUN_ID}={run_id}".encode()
             until(lambda: variable in environments(setup.mark), timeout=240)
-            until(lambda: api.run(run_id)["state"]["type"] in ("FAILED", "COMPLETED"), timeout=240)
-            yield api.run(run_id)
+            names = set()
+            until(lambda: ended(api, run_id, names.update(names_of(setup.mark))), timeout=240)
+            yield api.run(run_id), names
+
+
+def ended(api, run_id, _):
+    """Whether a run is over."""
+    return api.run(run_id)["state"]["type"] in ("FAILED", "COMPLETED")
+
+
+def names_of(mark):
+    """The short names of all processes of a setup."""
+    found = set()
+    for pid in marked(mark):
+        with suppress(OSError):
+            found.add(Path(f"/proc/{pid}/comm").read_text().strip())
+    return found
 
 
 def environments(mark):
@@ -47,6 +64,7 @@ def environments(mark):
 
 
 async def test_a_run_names_its_worker_and_gives_signs_of_life(taken):
+    taken, _ = taken
     assert (taken["labels"][WORKER], taken["labels"][WORK_POOL]) == ("edgecap-1", POOL)
     resource = {"prefect.resource.id": f"prefect.flow-run.{taken['id']}"}
     async with get_client() as client:
@@ -54,3 +72,7 @@ async def test_a_run_names_its_worker_and_gives_signs_of_life(taken):
         assert (StateType.PENDING, SUBMITTING) in [(state.type, state.name) for state in states]
         assert await newest_event(client, WORKER_STARTED, {"prefect.resource.name": "edgecap-1"})
         assert await newest_event(client, HEARTBEAT, resource)
+
+
+def test_a_run_s_process_is_a_fork(taken):
+    assert COMMAND_NAME in taken[1]

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from deployments import checkout
+from deployments.fork.protocol import STARTED_BY
 from edgecap.settings import FOLDER, load_settings
 
 SETTINGS = """
@@ -74,6 +75,16 @@ def test_relative_settings_count_from_the_workers_folder(found):
         "archive": f"file:{worker}/archive",
         "policy": f"{worker}/policy.toml",
     }
+
+
+def test_a_forked_process_asks_who_started_its_client(found, tmp_path):
+    _, run = found
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "edgecap.toml").write_text(SETTINGS.replace("of-the-worker", "of-the-other-worker"))
+    with subprocess.Popen(["cat"], cwd=other, stdin=subprocess.PIPE) as starter:
+        assert run(**{STARTED_BY: str(starter.pid)})["account"] == "of-the-other-worker"
+        starter.stdin.close()
 
 
 def test_a_relative_name_of_the_settings_file_does_too(found):

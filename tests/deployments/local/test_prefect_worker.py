@@ -1,4 +1,4 @@
-"""The worker's program looks after the one that stops cancelled runs' captures; all of it real processes."""
+"""The worker's program looks after the canceller and the fork server; all of it real processes."""
 
 import os
 import shutil
@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from deployments.fork.protocol import FORK_SERVER
 from deployments.local.worker import command
 
 
@@ -23,13 +24,13 @@ def wait_for(what):
     return found
 
 
-def cancellers(parent):
-    """The processes of that program whose parent is the given one."""
+def children(parent, module):
+    """The processes of a program whose parent is the given one."""
     found = []
     for entry in Path("/proc").iterdir():
         with suppress(OSError, ValueError):  # it has ended meanwhile, or is no process
             of = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-            if of == parent and b"deployments.canceller" in (entry / "cmdline").read_bytes():
+            if of == parent and module in (entry / "cmdline").read_bytes():
                 found.append(int(entry.name))
     return found
 
@@ -58,15 +59,29 @@ def worker(tmp_path):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are looked up in /proc")
-def test_a_canceller_that_dies_is_started_again_and_the_terminal_says_so(worker):
+@pytest.mark.parametrize(
+    ("name", "module"), [("canceller", b"deployments.canceller"), ("fork-server", b"deployments.fork_server")]
+)
+def test_a_program_beside_it_that_dies_is_started_again(worker, name, module):
     process, said = worker
-    [first] = wait_for(lambda: cancellers(process.pid))
+    [first] = wait_for(lambda: children(process.pid, module))
     os.kill(first, signal.SIGKILL)
-    [second] = wait_for(lambda: [pid for pid in cancellers(process.pid) if pid != first])
+    [second] = wait_for(lambda: [pid for pid in children(process.pid, module) if pid != first])
     assert second != first
-    wait_for(lambda: "edgecap: canceller started again" in said.read_text())
+    wait_for(lambda: f"edgecap: {name} started again" in said.read_text())
     assert process.poll() is None
     process.kill()
     process.wait()
     if shutil.which("setpriv"):
         wait_for(lambda: not lives(second))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="variables are looked up in /proc")
+def test_the_fork_server_listens_where_the_worker_s_runs_look_for_it(worker):
+    process, _ = worker
+    [server] = wait_for(lambda: children(process.pid, b"deployments.fork_server"))
+    variables = dict(
+        entry.partition("=")[::2] for entry in Path(f"/proc/{server}/environ").read_text().split("\0")
+    )
+    wait_for(Path(variables[FORK_SERVER]).exists)
+    assert Path(variables[FORK_SERVER]).name == f"{process.pid}.socket"

@@ -3,10 +3,10 @@
 The product has no hooks for it. The folder named by `EDGECAP_FAULTS` holds `plan.json`. For the id of
 a flow run, or the key of a run that a terminal starts, it has a list of steps, one for each process of the
 run. Step N is armed until its marker file `<key>.<N>` exists. A step names a function, which is wrapped after
-its module is imported. The steps under `*` are for runs without steps of their own, such as the next run of
-`reconcile`, whose id nobody knows yet. In a process that works on many runs (the warm one, and the worker
-before a run has a process), every function that a step may name is wrapped, and each call looks up the plan
-of its run. Standard library only.
+its module is imported; in a fork of the fork server, as soon as it has its run. The steps under `*` are for
+runs without steps of their own, such as the next run of `reconcile`, whose id nobody knows yet. In a process
+that works on many runs (the warm one, and the worker before a run has a process), every function that a step
+may name is wrapped, and each call looks up the plan of its run. Standard library only.
 """
 
 import asyncio
@@ -20,6 +20,7 @@ import time
 from pathlib import Path
 
 _OURS = "tasks.runtime.lane_slot"  # only the processes of flow runs import it, not their supervisors
+_FORK_SERVER = "deployments.fork_server"
 START = "start"  # instead of a module: as soon as the process begins
 _LONGEST = 180.0  # seconds to wait until told to go on
 # What the worker does for a run that has no process yet.
@@ -156,7 +157,14 @@ def _run_of(arguments):
 def _wrap(module, name, step):
     *owners, last = name.split(".")
     owner = functools.reduce(getattr, owners, module)
-    setattr(owner, last, _wrapped(getattr(owner, last), step))
+    function = getattr(owner, last)
+    wrapped = _wrapped(function, step)
+    setattr(owner, last, wrapped)
+    if owner is module:  # in a fork, other modules have imported it by its name
+        for other in [*sys.modules.values()]:
+            for known, value in [*getattr(other, "__dict__", {}).items()]:
+                if value is function and other is not module:
+                    setattr(other, known, wrapped)
 
 
 def _wrapped(function, step):
@@ -198,6 +206,28 @@ def _install_many(folder, points):
     sys.meta_path.insert(0, _Finder({name: wrapper(name) for name in points}))
 
 
+def _after_import(wanted):
+    """Call a function for each module: now if it is there, else after its import."""
+    for name in wanted.keys() & sys.modules.keys():
+        wanted[name](sys.modules[name])
+    sys.meta_path.insert(0, _Finder({name: then for name, then in wanted.items() if name not in sys.modules}))
+
+
+def _install_forks(folder):
+    """In the fork server: each fork installs the steps of its run, when it has its client's variables."""
+
+    def then(module):
+        take_environment = module.read_environment_again
+
+        def install_first():
+            _install(folder, os.environ["PREFECT__FLOW_RUN_ID"])
+            take_environment()
+
+        module.read_environment_again = install_first
+
+    sys.meta_path.insert(0, _Finder({"tasks.runtime.compat": then}))
+
+
 def _install(folder, key):
     """In the process of one run."""
 
@@ -217,7 +247,7 @@ def _install(folder, key):
         wanted[_OURS] = lambda module: (say_so(module), _wrap(module, step.name, step))
     elif step:
         wanted[step.module] = lambda module: _wrap(module, step.name, step)
-    sys.meta_path.insert(0, _Finder(wanted))
+    _after_import(wanted)
 
 
 def _begin():
@@ -227,6 +257,8 @@ def _begin():
     key = os.environ.get("PREFECT__FLOW_RUN_ID") or os.environ.get("EDGECAP_FAULTS_KEY")
     if key:
         _install(folder, key)
+    elif _FORK_SERVER in sys.orig_argv:
+        _install_forks(folder)
     elif (points := folder / "points.json").exists():
         _install_many(folder, {**json.loads(points.read_text()), **_WORKER})
 

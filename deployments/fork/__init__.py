@@ -1,0 +1,1 @@
+"""Starting the process of a run by a fork of one that has imported everything, instead of a new Python."""

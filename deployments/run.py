@@ -1,0 +1,158 @@
+"""`python -m deployments.run`: the command of a worker's runs. It does what `python -m prefect.engine` does.
+
+With a fork server (`EDGECAP_FORK_SERVER`), the run's process is forked from one that has imported everything,
+and this program stands for it: it hands signals on, and ends as the run's process ends. If this program is
+killed, the kernel kills the run's process. Without a fork server, or if that one does not answer, this
+program becomes a new `python -m prefect.engine`: only speed depends on the server. It imports only small
+modules.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import select
+import signal
+import socket
+import sys
+from contextlib import suppress
+
+from deployments.fork.protocol import (
+    ANSWER,
+    EXIT,
+    FORK_SERVER,
+    GO,
+    HELLO,
+    LAST_WORD,
+    READY,
+    SIGNAL,
+    SIZE,
+    connect,
+)
+
+_READY_WITHIN = 5.0  # seconds; a server that takes longer is taken for hung
+_TOLD_WITHIN = 1.0  # seconds from the end of the run's process to the server's word, if that process left one
+_TOLD_AT_LAST = 10.0  # likewise without one: the server may be starting anew
+_HANDED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
+_LIMITS = [getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_")]
+
+
+def main() -> None:
+    """Run the flow run that the environment names, as a fork if possible."""
+    if path := os.environ.get(FORK_SERVER):
+        try:
+            connection, process = _forked(path)
+        except OSError:  # also TimeoutError
+            pass
+        else:
+            _stand_for(connection, process)
+    os.execv(sys.executable, [sys.executable, "-m", "prefect.engine", *sys.argv[1:]])  # noqa: S606 - no shell
+
+
+def _forked(path: str) -> tuple[socket.socket, int]:
+    """A connection to a process that waits for `GO`, and the process's descriptor.
+
+    Raises:
+        OSError: there is none, and there will be none.
+    """
+    connection = connect(path, timeout=_READY_WITHIN)
+    if connection.recv(ANSWER)[:1] != HELLO:
+        raise ConnectionError
+    life, ours = os.pipe()  # ours stays open as long as this process lives
+    folder = os.open(".", os.O_PATH | os.O_DIRECTORY)
+    try:
+        body = json.dumps(_request()).encode()
+        request = len(body).to_bytes(SIZE, "big") + body
+        sent = socket.send_fds(connection, [request], [0, 1, 2, folder, life])
+        connection.sendall(request[sent:])
+        answer, descriptors, _, _ = socket.recv_fds(connection, ANSWER, 1)
+        if not descriptors or answer[:1] != READY:
+            raise ConnectionError
+    except OSError:
+        connection.close()
+        os.close(ours)
+        raise
+    finally:
+        os.close(life)
+        os.close(folder)
+    connection.settimeout(None)
+    return connection, descriptors[0]
+
+
+def _request() -> dict[str, object]:
+    umask = os.umask(0o077)
+    os.umask(umask)
+    return {
+        "interpreter": [sys.executable, sys.prefix, sys.version],
+        "arguments": sys.argv[1:],
+        "environment": dict(os.environ),
+        "umask": umask,
+        "limits": [[number, *resource.getrlimit(number)] for number in _LIMITS],
+        "ignored": [number for number in _HANDED_ON if signal.getsignal(number) == signal.SIG_IGN],
+        "started_by": os.getppid(),
+    }
+
+
+def _stand_for(connection: socket.socket, process: int) -> None:
+    """Let the process begin, and end as it does."""
+    for number in _HANDED_ON:
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, lambda number, _frame: _hand_on(process, number))
+    with suppress(OSError):  # it was killed just now; the rest tells how
+        connection.sendall(GO)
+    _end_as(*_how_it_ended(connection, process))
+
+
+def _hand_on(process: int, number: int) -> None:
+    with suppress(ProcessLookupError):  # it has ended
+        signal.pidfd_send_signal(process, number)
+
+
+def _how_it_ended(connection: socket.socket, process: int) -> tuple[bytes, int]:
+    """Wait for the end of the process: `EXIT` and its code, or `SIGNAL` and the number."""
+    looking = select.poll()
+    looking.register(connection, select.POLLIN)
+    looking.register(process, select.POLLIN)
+    word: int | None = None
+    has_ended = is_closed = False
+    while not (has_ended and is_closed):
+        # In milliseconds. The server tells the end at once, unless it hangs or is starting anew.
+        patience = (1000 * (_TOLD_AT_LAST if word is None else _TOLD_WITHIN)) if has_ended else None
+        events = looking.poll(patience)
+        if not events:
+            break
+        if any(descriptor == process for descriptor, _ in events):
+            looking.unregister(process)
+            has_ended = True
+        else:
+            kind, number = _heard(connection)
+            if kind in (EXIT, SIGNAL):
+                return kind, number
+            if kind == LAST_WORD:
+                word = number
+            else:  # the server is dead
+                looking.unregister(connection)
+                is_closed = True
+    return (SIGNAL, signal.SIGKILL) if word is None else (EXIT, word)
+
+
+def _heard(connection: socket.socket) -> tuple[bytes, int]:
+    try:
+        answer = connection.recv(ANSWER, socket.MSG_WAITALL)
+    except OSError:
+        answer = b""
+    return (answer[:1], answer[1]) if len(answer) == ANSWER else (b"", 0)
+
+
+def _end_as(kind: bytes, number: int) -> None:
+    if kind == SIGNAL:
+        resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+        if number != signal.SIGKILL:
+            signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+    os._exit(number)
+
+
+if __name__ == "__main__":
+    main()
