@@ -1,8 +1,8 @@
 """A warm process for alerts: it takes up a run at once, where a worker needs seconds to start a process.
 
-A run is first made in Prefect, scheduled for now; then this process is told of it. It claims the run by
-setting it to Pending, which Prefect lets only one process do. If this process is away, a worker claims the
-run two seconds later, so only speed depends on it. If it dies, its runs are taken up like any others.
+A run is first made in Prefect; then this process is told of it. It claims the run by setting it to Pending,
+which Prefect lets only one process do. If this process is away, a worker claims the run two seconds later, so
+only speed depends on it. If it dies, its runs are taken up like any others.
 
 All runs share one event loop and one client of Prefect. A client of its own costs a run two more requests and
 20 ms of processor.
@@ -22,10 +22,9 @@ from uuid import UUID
 import stamina
 import uvicorn
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.responses import OrchestrationResult, SetStateStatus
 from prefect.context import AsyncClientContext
 from prefect.exceptions import ObjectNotFound
-from prefect.states import Crashed, Pending
+from prefect.states import Crashed
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -35,9 +34,9 @@ from deployments.local.processes import LOOPBACK
 from deployments.project import PROJECT
 from flows.capture import capture
 from flows.respond import respond
-from tasks.incident import is_due
 from tasks.runtime.compat import Abort, Pause, run_here
 from tasks.runtime.retry import PREFECT_AWAY
+from tasks.runtime.starting import claim
 from tasks.runtime.warm_runner import ADDRESS, MAX_WAIT_IN_PROCESS, START_HERE
 
 MAX_WAIT = 300.0  # seconds that a run may wait in here, since it costs no process of its own
@@ -114,16 +113,12 @@ class WarmRunner:
         try:
             async with get_client() as client:
                 run = await client.read_flow_run(run_id)
-                if not is_due(run) or not run.deployment_id:
+                if not run.deployment_id:
                     return
                 deployment = await client.read_deployment(run.deployment_id)
                 flow = _FLOWS.get(deployment.entrypoint or "")
-                if flow is None:
+                if flow is None or not await claim(client, run):
                     return
-                claimed: OrchestrationResult[Any] = await client.set_flow_run_state(run_id, Pending())
-                if claimed.status != SetStateStatus.ACCEPT:
-                    return  # a worker was faster, or the run may not start now
-                run.state = claimed.state
             await run_here(flow, run)
         except (ObjectNotFound, Abort, Pause):
             return  # it is deleted, gave itself back to be taken up later, or was suspended

@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.objects import State, StateType
+from prefect.client.schemas.objects import State
+from prefect.states import Scheduled
 
 from edgecap.alerts.model import Alert, derive
 from edgecap.alerts.policy.decision import Plan
@@ -18,7 +19,8 @@ from edgecap.settings import load_settings
 from edgecap.stores import open_store
 from tasks.runtime.alert_runs import RESPOND, respond_run
 from tasks.runtime.retry import DELAYS, TRIES, passing
-from tasks.runtime.warm_runner import tell
+from tasks.runtime.starting import start_now
+from tasks.runtime.warm_runner import due
 
 
 @task(
@@ -69,6 +71,6 @@ async def start_respond(noted: IncidentEvent, event: str, archive: str) -> None:
     )
     async with get_client() as client:
         deployment = await client.read_deployment_by_name(RESPOND)
-        state = State[None](type=StateType.SCHEDULED)
+        state: State[None] = Scheduled(scheduled_time=due())
         made = await client.create_flow_run_from_deployment(deployment.id, **run, state=state)
-    await tell(made.id)
+        await start_now(client, made)

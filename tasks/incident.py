@@ -22,8 +22,9 @@ from tasks.outcomes import Outcomes
 from tasks.runtime.alert_runs import ALERT, incident_tag, plain
 from tasks.runtime.find_runs import find_runs, in_state
 from tasks.runtime.retry import DELAYS, PREFECT_AWAY, TRIES, passing, passing_soon
+from tasks.runtime.starting import start_now
 from tasks.runtime.suspend import MAX_INLINE_WAIT, PREFETCH, Waiting, wake
-from tasks.runtime.warm_runner import MAX_WAIT_IN_PROCESS, tell
+from tasks.runtime.warm_runner import MAX_WAIT_IN_PROCESS, due
 
 DEPLOYMENT = "capture/alert"
 WAITING_FOR_CAPTURES, WAITING_FOR_END = "WaitingForCaptures", "WaitingForEnd"
@@ -92,6 +93,8 @@ async def start_captures(noted: IncidentEvent, archive: str) -> list[str]:
     async with get_client() as client:
         deployment = await client.read_deployment_by_name(DEPLOYMENT)
         for part, planned in noted.parts:
+            now = datetime.now(UTC)
+            later = planned.not_before if planned.not_before and planned.not_before > now + SOON else None
             run = await client.create_flow_run_from_deployment(
                 deployment.id,
                 parameters=plain(
@@ -106,23 +109,15 @@ async def start_captures(noted: IncidentEvent, archive: str) -> list[str]:
                 tags=[ALERT, incident_tag(noted.incident), part.phase],
                 state=State[None](
                     type=StateType.SCHEDULED,
-                    state_details={"scheduled_time": planned.not_before or datetime.now(UTC)},
+                    state_details={"scheduled_time": later or due()},
                 ),
                 idempotency_key=f"capture {part.intent_id}",
             )
             ids.append(str(run.id))
             log.info("%s %d: %s, run %s", part.phase, part.number, planned.request, run.id)
-            if is_due(run):
-                await tell(run.id)
+            if not later:
+                await start_now(client, run)
     return ids
-
-
-def is_due(run: FlowRun) -> bool:
-    """Whether a run waits to be started, and not for a later time."""
-    if run.state is None or run.state.type != StateType.SCHEDULED:
-        return False
-    at = run.state.state_details.scheduled_time
-    return at is None or at <= datetime.now(UTC) + SOON
 
 
 @task(name="make room", task_run_name="make room", cache_policy=NO_CACHE)

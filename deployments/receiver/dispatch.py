@@ -6,6 +6,7 @@ import logging
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -14,6 +15,7 @@ from edgecap.errors import SetupError
 from edgecap.incidents.inbox.alert_inbox import RunRequest
 from tasks.runtime.alert_runs import RESPOND, plain, respond_run
 from tasks.runtime.rest import PrefectApi, status
+from tasks.runtime.warm_runner import HEAD_START
 
 EVENT = "edgecap.alert"
 TIMEOUT = 10.0  # seconds for a call of Prefect
@@ -80,15 +82,17 @@ class Dispatch:
         prefect = self._api()
         deployment = self._deployment or _id(prefect.deployment(RESPOND))
         self._deployment = ""  # look it up again unless this works: the deployment may have been made anew
+        at = datetime.now(UTC) + HEAD_START if self._warm_runner else None
         try:
-            run = prefect.start_run(deployment, **self._run(order))
+            run = prefect.start_run(deployment, **self._run(order), at=at)
         except SetupError as error:
             if status(error) in _REFUSALS:
                 raise RunRefused(str(error)) from error
             raise
         run_id = _id(run)
         self._deployment = deployment
-        self._tell(run_id)
+        if self._warm_runner and not self._tell(run_id):
+            prefect.hurry(run_id)  # a worker takes it up
         self._mark(prefect, order, run_id)
         return run_id
 
@@ -120,11 +124,11 @@ class Dispatch:
             key=order.key,
         )
 
-    def _tell(self, run_id: str) -> None:
-        """Have the warm process take the run up at once. If that fails, a worker does so a little later."""
-        if self._warm_runner:
-            with suppress(httpx.HTTPError, httpx.InvalidURL):
-                self._word.post(f"{self._warm_runner}/runs/{run_id}")
+    def _tell(self, run_id: str) -> bool:
+        """Have the warm process take the run up at once; False if it does not."""
+        with suppress(httpx.HTTPError, httpx.InvalidURL):
+            return self._word.post(f"{self._warm_runner}/runs/{run_id}").is_success
+        return False
 
     def _mark(self, prefect: PrefectApi, order: RunRequest, run_id: str) -> None:
         plan = order.plan

@@ -129,13 +129,20 @@ class PrefectApi:
         *,
         tags: list[str],
         idempotency_key: str | None = None,
+        at: datetime | None = None,
     ) -> dict[str, Any]:
-        """Start a run of a deployment as soon as a worker takes it; with the same key, the same run."""
-        body: dict[str, Any] = {"parameters": parameters, "tags": tags, "state": {"type": "SCHEDULED"}}
+        """Schedule a run of a deployment for `at` (aware), or for now; with the same key, the same run."""
+        state = {"type": "SCHEDULED", "state_details": {"scheduled_time": at.isoformat()} if at else {}}
+        body: dict[str, Any] = {"parameters": parameters, "tags": tags, "state": state}
         if idempotency_key:
             body["idempotency_key"] = idempotency_key
         run: dict[str, Any] = self.call("POST", f"/deployments/{deployment_id}/create_flow_run", json=body)
         return run
+
+    def hurry(self, run_id: str) -> None:
+        """Schedule a run for now, unless it was taken up already."""
+        if self.run(run_id)["state"]["type"] == "SCHEDULED":
+            self.call("POST", f"/flow_runs/{run_id}/set_state", json={"state": {"type": "SCHEDULED"}})
 
     def emit(self, event: dict[str, Any]) -> None:
         """Send an event to Prefect's timeline; events with the same `id` count once."""

@@ -1,4 +1,9 @@
-"""Telling the warm process, which stands beside the workers, of a run that is in a hurry."""
+"""Telling the warm process, which stands beside the workers, of a run that is in a hurry.
+
+Workers take each run whose time comes within ten seconds. A run for the warm process is scheduled a little
+later than that, so that no worker takes it first: it would start a process, for seconds. The warm process
+sets its time to now. If there is no such process, or it is busy, the one who made the run does that.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +11,7 @@ import os
 from collections.abc import Callable
 from contextlib import suppress
 from contextvars import ContextVar
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import httpx
@@ -16,7 +22,15 @@ MAX_WAIT_IN_PROCESS: ContextVar[float] = ContextVar("max_wait_in_process", defau
 START_HERE: ContextVar[Callable[[UUID], bool] | None] = ContextVar("start_here", default=None)
 """In the warm process: begins to work on a run, or returns False if the process is busy. Elsewhere None."""
 
+HEAD_START = timedelta(seconds=20)
+OUT_OF_SIGHT = timedelta(seconds=12)  # workers look ten seconds ahead, and their clocks may differ
 _TIMEOUT = 2.0  # seconds; a worker takes the run up meanwhile
+
+
+def due() -> datetime:
+    """For when a run that is due now is scheduled, aware: later, if this process knows of a warm one."""
+    is_warm = START_HERE.get() or os.environ.get(ADDRESS)
+    return datetime.now(UTC) + (HEAD_START if is_warm else timedelta(0))
 
 
 async def tell(run_id: UUID) -> bool:

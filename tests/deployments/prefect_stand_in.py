@@ -20,6 +20,8 @@ class PrefectStandIn:
         asked: the order in which incidents were asked for, with repetitions.
         events: those for the timeline.
         told: the paths that the warm process was told.
+        is_busy: whether the warm process takes no run.
+        hurried: the paths of runs that were scheduled anew.
         headers: of each request for a run.
     """
 
@@ -29,6 +31,8 @@ class PrefectStandIn:
     asked: list = field(default_factory=list)
     events: list = field(default_factory=list)
     told: list = field(default_factory=list)
+    is_busy: bool = False
+    hurried: list = field(default_factory=list)
     headers: list = field(default_factory=list)
     ids: dict = field(default_factory=dict)
     _serving: object = None
@@ -51,6 +55,8 @@ class PrefectStandIn:
             def do_GET(self):
                 if self.path.endswith("/deployments/name/respond/alert"):
                     self.say({"id": DEPLOYMENT})
+                elif self.path.startswith("/api/flow_runs/"):
+                    self.say({"state": {"type": "SCHEDULED"}})
                 else:
                     self.say("3.8.8")
 
@@ -58,7 +64,10 @@ class PrefectStandIn:
                 body = self.body()
                 if self.path.startswith("/runs/"):
                     world.told.append(self.path)
-                    self.say({}, 202)
+                    self.say({}, 503 if world.is_busy else 202)
+                elif self.path.endswith("/set_state"):
+                    world.hurried.append(self.path)
+                    self.say({}, 201)
                 elif self.path == "/api/events":
                     world.events += json.loads(body)
                     self.say(None, 204)

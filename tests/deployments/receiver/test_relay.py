@@ -1,6 +1,7 @@
 """Orders reach Prefect: each once, in order, whatever Prefect answers and however long it is away."""
 
 import uuid
+from datetime import UTC, datetime
 
 import pytest
 
@@ -11,6 +12,7 @@ from edgecap.alerts.model import Alert
 from edgecap.alerts.policy.decision import Plan
 from edgecap.errors import StoreFull
 from tasks.runtime.alert_runs import MOST_ALERT
+from tasks.runtime.warm_runner import OUT_OF_SIGHT
 from tests.deployments.conftest import attack, until
 from tests.edgecap.incidents.inbox.inbox_parts import incident_of
 
@@ -39,7 +41,9 @@ def test_an_order_becomes_a_run_with_all_that_respond_needs(relay, prefect, ente
     (run,) = prefect.runs
     assert run["idempotency_key"] == order.key
     assert run["tags"] == ["alert", f"incident:{order.incident}"]
-    assert run["state"] == {"type": "SCHEDULED"}
+    assert run["state"]["type"] == "SCHEDULED"
+    at = datetime.fromisoformat(run["state"]["state_details"]["scheduled_time"])
+    assert at > datetime.now(UTC) + OUT_OF_SIGHT, "no worker takes it before the warm process"
     given = run["parameters"]
     assert {name: given[name] for name in ("incident", "event", "account", "archive")} == {
         "incident": order.incident,
@@ -53,6 +57,7 @@ def test_an_order_becomes_a_run_with_all_that_respond_needs(relay, prefect, ente
     assert incident_of(inbox, order.incident).runs == {"start": run_id}
     assert inbox.orders() == []
     assert prefect.told == [f"/runs/{run_id}"]
+    assert prefect.hurried == []
     (event,) = prefect.events
     assert event["event"] == "edgecap.alert"
     assert event["resource"]["prefect.resource.id"] == f"edgecap.incident.{order.incident}"
@@ -229,6 +234,16 @@ def test_a_missing_deployment_is_looked_for_again(prefect, enter, inbox, clock):
     relay.step()
     assert numbers(prefect) == ["2"]
     assert prefect.told == []  # there is no warm process
+    assert prefect.runs[-1]["state"] == {"type": "SCHEDULED", "state_details": {}}
+
+
+def test_a_busy_warm_process_leaves_the_run_to_a_worker_at_once(relay, prefect, enter, inbox):
+    prefect.start()
+    prefect.is_busy = True
+    enter(attack(1))
+    (order,) = inbox.orders()
+    relay.step()
+    assert prefect.hurried == [f"/api/flow_runs/{prefect.ids[order.key]}/set_state"]
 
 
 def test_without_a_server_orders_wait_for_one(inbox, prefect, enter, clock):
