@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -25,6 +26,7 @@ from tests.faults.postgres import URL, Postgres
 
 NOW, EVERY_10_MIN, UPKEEP = "capture/now", "capture/simple-every-10-min", "reconcile/every-10-min"
 SPACING = 2.0  # seconds between two simple requests of an account
+_REACTS = 3.0  # seconds; by then an automation has started its run
 ACCOUNTS = 12  # that the burst is spread over
 
 
@@ -63,13 +65,21 @@ def running(home: Path, database: str, count: int) -> Iterator[tuple[Bench, Acco
         receiver.start()
         receiver.wait_ready(lambda: answers(port), timeout=60)
         prefect = stack.enter_context(PrefectApi(setup.api_url))
-        for scheduled in (EVERY_10_MIN, UPKEEP):
-            prefect.pause(scheduled)
-        for automation in prefect.call("POST", "/automations/filter", json={}):  # they start `reconcile`, too
-            prefect.call("PATCH", f"/automations/{automation['id']}", json={"enabled": False})
+        _rest(prefect)
         writes = partial(postgres_writes, postgres, "prefect") if postgres else None
         meters = Meters(setup, writes or partial(read_writes, home / "writes"), postgres)
         yield Bench(setup, meters, prefect, home, count), account, f"{LOOPBACK}:{port}"
+
+
+def _rest(prefect: PrefectApi) -> None:
+    """Switch schedules and automations off, and wait for the end of what they have started."""
+    for scheduled in (EVERY_10_MIN, UPKEEP):
+        prefect.pause(scheduled)
+    time.sleep(_REACTS)
+    for automation in prefect.call("POST", "/automations/filter", json={}):
+        prefect.call("PATCH", f"/automations/{automation['id']}", json={"enabled": False})
+    while prefect.find_runs({"state": {"type": {"any_": ["SCHEDULED", "PENDING", "RUNNING"]}}}):
+        time.sleep(1)
 
 
 @contextmanager

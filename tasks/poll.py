@@ -106,9 +106,8 @@ async def poll(order: CaptureOrder, capture: Capture) -> FinalCapture | Waiting:
         await aupdate_progress_artifact(artifact, 100.0, description=f"{request}: {now.status}")
         if isinstance(request, FullRequest):
             with suppress(httpx.HTTPError):  # the next run looks by itself, only later
-                await Queue("full", sign_in.lanes).call_next(
-                    at=datetime.now(UTC), patience=timedelta(seconds=timing.urgent_after)
-                )
+                line = Queue("full", sign_in.lanes)
+                await line.call(await line.order(timing), at=datetime.now(UTC), clock=clock, timing=timing)
         log.info("Capture %s ended: %s", capture.id, now.status)
         if now.failed:
             raise CaptureFailed(

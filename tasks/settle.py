@@ -9,11 +9,13 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import StateType
 
+from edgecap.captures.admission import AdmissionRules
+from edgecap.captures.lanes import Kind
 from edgecap.captures.stopping import Stopping
 from edgecap.cloudflare.client import Client
 from edgecap.errors import EdgecapError
 from edgecap.reconcile import Adopt, Limits, Reconciled, Reconciler
-from edgecap.settings import load_settings
+from edgecap.settings import Account, Timing, load_settings
 from edgecap.stores import open_store
 from tasks.runtime.cancelled import Cancelled, stop_once
 from tasks.runtime.find_runs import find_runs, in_state
@@ -96,8 +98,23 @@ async def settle(account: str, archive: str, adopt: Adopt) -> Reconciled:
     log = get_run_logger()
     for finding in found.findings:
         log.info("%s", finding)
-    if found.findings:
-        # A capture that was stopped or given up may have freed the lane earlier than its waiters expect.
-        patience = timedelta(seconds=settings.timing.urgent_after)
-        await Queue("full", sign_in.lanes).call_next(at=datetime.now(UTC), patience=patience)
+    kinds: tuple[Kind, Kind] = ("simple", "full")
+    for kind in kinds:
+        # Runs that would have called the next ones may have died or been cancelled, and a capture that was
+        # stopped or given up frees its lane early.
+        await _call(Queue(kind, sign_in.lanes), kind, sign_in, settings.timing)
     return found
+
+
+async def _call(queue: Queue, kind: Kind, sign_in: Account, timing: Timing) -> None:
+    """Call the next runs in line, if any wait, for the time when the lane is free."""
+    order = await queue.order(timing)
+    if not order:
+        return
+    async with Client(sign_in) as client:
+        listing = await client.list_captures()
+        clock = timing.server_clock(client.server_now)
+        rules = AdmissionRules(timing, clock, lambda: datetime.now(UTC))
+        turn = rules.next_turn(kind, listing.captures, now=listing.server_time)
+        at = datetime.now(UTC) + max(timedelta(), clock.until(turn.expected))
+        await queue.call(order, at=at, clock=clock, timing=timing)

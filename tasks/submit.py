@@ -236,7 +236,7 @@ class _InLine:
         # The waits as the first in line count together: faster runs must not keep it waiting for ever.
         self._waited = self._waited if is_first else 0.0
         if self._waited + nap > max_inline_wait(self._run, is_first=is_first):
-            return waiting
+            return waiting if is_first else self._until_called(waiting)
         if waiting.reason != self._said.reason or abs(at - self._said.at) > GRACE / 2:
             get_run_logger().info("%s; next look at %s", waiting.reason, rfc3339(at))
             await mark_waiting(self._run.id, waiting)
@@ -246,8 +246,19 @@ class _InLine:
         await asyncio.sleep(nap)
         return None
 
+    def _until_called(self, expected: Waiting) -> Waiting:
+        """Sleep until the runs ahead call this one. If nobody does, it comes by itself, but later.
+
+        If it came at the expected time it would often find others still ahead: each turn takes a little
+        longer than planned, and alerts go first.
+        """
+        wait = expected.at - datetime.now(UTC)
+        later = min(wait, timedelta(seconds=self._timing.urgent_after))
+        reason = f"{expected.reason}; its turn is expected at {rfc3339(expected.at)}"
+        return replace(expected, at=expected.at + later, reason=reason)
+
     async def started(self, outcome: Started) -> None:
-        """Leave the line, and wake the next run in time."""
+        """Leave the line, and call the next runs for their turns."""
         capture = outcome.capture
         log = get_run_logger()
         log.info("%s capture %s", "Adopted" if outcome.adopted else "Cloudflare accepted", capture.id)
@@ -267,7 +278,7 @@ class _InLine:
             free = (capture.submitted or now) + timedelta(seconds=self._timing.simple_spacing)
         wait = max(timedelta(), self._clock.until(free))
         with suppress(*PASSING, httpx.HTTPError):  # the next run looks by itself, only later
-            await self._queue.call_next(
-                at=datetime.now(UTC) + wait,
-                patience=timedelta(seconds=self._timing.urgent_after),
-            )
+            order = outcome.following
+            if order is None:
+                order = await self._queue.order(self._timing)
+            await self._queue.call(order, at=datetime.now(UTC) + wait, clock=self._clock, timing=self._timing)

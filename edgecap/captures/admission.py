@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from edgecap.captures.lanes import Admission, Kind, LastSubmission, next_turn
-from edgecap.captures.queue import CHANGE_OVER, Waiter, in_order, place_of
+from edgecap.captures.queue import Waiter, in_order, place_of, turn_takes
 from edgecap.clock import ServerClock
 from edgecap.cloudflare.models import Capture
 from edgecap.requests import CaptureRequest, SimpleRequest
@@ -90,6 +90,15 @@ class AdmissionRules:
             kind, captures, now=now, spacing=self._spacing, look_again=self._look_again, memory=memory
         )
 
+    def following(self, hold: LaneHold, *, urgent: bool) -> list[Waiter]:
+        """The others in the order of their turns, after this turn.
+
+        Args:
+            hold: the lane.
+            urgent: whether this turn came only because of a long wait.
+        """
+        return in_order(hold.others, now=self._clock(), patience=self._patience, urgent_went=urgent)
+
     def _in_line(
         self, turn: Admission, me: Waiter, hold: LaneHold, server_now: datetime
     ) -> tuple[Admission, bool]:
@@ -106,10 +115,7 @@ class AdmissionRules:
         urgent = any(waiter.priority < me.priority for waiter in order[order.index(me) + 1 :])
         if not place.ahead or (turn.now and not place.yields):
             return turn, urgent
-        if me.holds:
-            wait = sum((waiter.holds + CHANGE_OVER for waiter in place.ahead), timedelta())
-        else:
-            wait = len(place.ahead) * self._spacing
+        wait = sum((turn_takes(waiter, self._spacing) for waiter in place.ahead), timedelta())
         first = place.ahead[0]
         many = f"{len(place.ahead)} go first" if len(place.ahead) > 1 else "another goes first"
         reason = f"{many}, {first.priority.name.lower()} before all" if first.priority < me.priority else many

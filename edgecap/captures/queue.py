@@ -102,6 +102,16 @@ def in_order(
     return list(order.values())
 
 
+def turn_takes(waiter: Waiter, spacing: timedelta) -> timedelta:
+    """For how long the turn of a waiter keeps its lane from the next one, on the server's clock.
+
+    Args:
+        waiter: whose turn it is.
+        spacing: between two simple requests.
+    """
+    return waiter.holds + CHANGE_OVER if waiter.holds else spacing
+
+
 def place_of(me: Waiter, order: Sequence[Waiter], *, free: datetime, now: datetime) -> QueuePosition:
     """The place of `me` in line.
 

@@ -9,9 +9,9 @@ the capture's id. A POST without a journalled id is made again only once it is p
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from edgecap.archive.journal import Journal
@@ -51,11 +51,19 @@ STALE = 45.0  # seconds; the POST must follow the look at the list within this t
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A capture and its intent. `adopted` if an earlier POST or an earlier life of the run started it."""
+    """A capture that was started.
+
+    Attributes:
+        capture: as accepted.
+        intent: what it is for.
+        adopted: whether an earlier POST or an earlier life of the run started it.
+        following: the runs in line after it, in the order of their turns; None if that is not known.
+    """
 
     capture: Capture
     intent: Intent
     adopted: bool = False
+    following: Sequence[Waiter] | None = None
 
 
 class Submitter:
@@ -156,6 +164,7 @@ class Submitter:
             if isinstance(outcome, Started):
                 submitted = outcome.capture.submitted or look.now()
                 await hold.remember(LastSubmission(outcome.capture.id, submitted, urgent))
+                outcome = replace(outcome, following=self._rules.following(hold, urgent=urgent))
             return outcome
 
     async def _hidden(self, kind: Kind, listing: Listing, memory: LastSubmission | None) -> list[Capture]:

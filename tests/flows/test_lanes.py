@@ -1,6 +1,7 @@
 """Waiting for a lane, as the runs of a real Prefect server show it."""
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -9,24 +10,28 @@ from prefect import flow, tags
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.objects import State, StateType
 from prefect.runtime import flow_run as this_run
-from prefect.states import Scheduled
+from prefect.states import Pending, Scheduled
 
 from edgecap.archive.journal import Journal
 from edgecap.captures.order import CaptureOrder
-from edgecap.captures.queue import Priority, Waiter
+from edgecap.captures.queue import GRACE, Priority, Waiter, slot_name
 from edgecap.requests import Filter, FullRequest, SimpleRequest
-from edgecap.settings import load_settings
+from edgecap.settings import Timing, load_settings
 from flows.capture import capture
+from flows.reconcile import reconcile
 from flows.register_bucket import register_bucket
+from tasks.runtime.compat import Abort, run_here
 from tasks.runtime.lane_queue import Queue
 from tasks.runtime.lane_slot import lane_of
 from tasks.runtime.rest import PrefectApi
 from tasks.runtime.suspend import WAITING_FOR_LANE, Waiting, reschedule
+from tasks.runtime.variables import write_variable
 from tasks.submit import submit
 
 pytestmark = [pytest.mark.prefect, pytest.mark.xdist_group("prefect 2")]
 
 HOUR = timedelta(hours=1)
+TIMING = Timing()
 DNS = Filter(source_port=53, protocol=17)
 
 
@@ -127,50 +132,111 @@ async def test_an_alert_goes_before_runs_that_waited_longer(world, store):
     assert [event["capture_id"] for event in world.posts()] == wanted
 
 
+async def sleeps(client, queue, *, wakes=HOUR, waited=timedelta(), priority=Priority.MANUAL):
+    """A run that waits in line, without a process."""
+    now = datetime.now(UTC)
+    made = await client.create_flow_run(nothing, state=Scheduled(scheduled_time=now + HOUR))
+    await client.update_flow_run(made.id, infrastructure_pid="4242")
+    run = await client.read_flow_run(made.id)
+    await queue.join(run, Waiter(str(run.id), priority, now - waited, now + wakes))
+    await reschedule(client, run.id, Waiting(WAITING_FOR_LANE, now + wakes, "busy"))
+    return await client.read_flow_run(run.id)
+
+
+async def wakes_at(client, run):
+    return (await client.read_flow_run(run.id)).state.state_details.scheduled_time
+
+
+async def call(queue, order=None, *, timing=TIMING):
+    """Call the next runs now; the time before that."""
+    now = datetime.now(UTC)
+    clock = timing.server_clock(lambda: datetime.now(UTC))
+    await queue.call(order or await queue.order(timing), at=now, clock=clock, timing=timing)
+    return now
+
+
 @pytest.fixture
-async def sleeper(prefect_server):
-    """A run that waits for a lane, without a process, for an hour."""
+async def client(prefect_server):
     async with get_client() as client:
-        made = await client.create_flow_run(nothing, state=Scheduled(scheduled_time=datetime.now(UTC) + HOUR))
-        await client.update_flow_run(made.id, infrastructure_pid="4242")
-        queue = Queue("full", uuid4().hex)
-        since = datetime.now(UTC)
-        await queue.join(
-            await client.read_flow_run(made.id), Waiter(str(made.id), Priority.MANUAL, since, since + HOUR)
-        )
-        await reschedule(client, made.id, Waiting(WAITING_FOR_LANE, since + HOUR, "busy"))
-        yield client, queue, await client.read_flow_run(made.id)
+        yield client
 
 
-async def test_a_waiter_that_is_cancelled_ends_at_once(sleeper, prefect_server):
+@pytest.fixture
+def queue():
+    return Queue("full", uuid4().hex)
+
+
+async def test_a_waiter_that_is_cancelled_ends_at_once(client, queue, prefect_server):
     """It has no process that could obey, so it must not stay `Cancelling`."""
-    _, queue, run = sleeper
+    run = await sleeps(client, queue)
     with PrefectApi(prefect_server.api_url) as prefect:
         assert prefect.cancel(str(run.id)) == "Cancelled"
     assert await queue.others("") == []
 
 
-async def test_a_run_that_sleeps_past_its_turn_is_woken(sleeper):
-    client, queue, run = sleeper
-    now = datetime.now(UTC)
-    await queue.call_next(at=now, patience=HOUR)
+async def test_a_run_that_sleeps_past_its_turn_is_woken(client, queue):
+    run = await sleeps(client, queue)
+    await call(queue)
     woken = (await client.read_flow_run(run.id)).state
     assert woken.name == WAITING_FOR_LANE
     assert woken.message == "busy"
     assert woken.state_details.scheduled_time <= datetime.now(UTC)
 
 
-async def test_a_run_that_may_be_starting_is_left_alone(sleeper):
-    client, queue, run = sleeper
-    soon = datetime.now(UTC) + timedelta(seconds=12)
-    await reschedule(client, run.id, Waiting(WAITING_FOR_LANE, soon, "busy"))
-    before = (await client.read_flow_run(run.id)).state
-    await queue.call_next(at=datetime.now(UTC), patience=HOUR)
-    assert (await client.read_flow_run(run.id)).state.id == before.id
+async def test_the_next_two_runs_are_called_each_for_its_turn(client):
+    """If the first one dies before it calls the second, that one comes all the same."""
+    queue = Queue("simple", uuid4().hex)
+    runs = [await sleeps(client, queue, waited=timedelta(seconds=9 - number)) for number in range(3)]
+    called = await call(queue)
+    first, second, third = [await wakes_at(client, run) for run in runs]
+    assert first <= datetime.now(UTC)
+    assert timedelta(seconds=55) < second - called < timedelta(seconds=75)
+    assert third == runs[2].state.state_details.scheduled_time
+    # At the second one's turn, it is left alone, and the third is called.
+    await call(queue)
+    assert [await wakes_at(client, run) for run in runs[:2]] == [first, second]
 
 
-async def test_the_line_knows_priority_age_and_when_each_will_look(sleeper):
-    client, queue, run = sleeper
+async def test_a_run_that_was_cancelled_meanwhile_is_passed_over(client, queue, prefect_server):
+    first, second = [await sleeps(client, queue, waited=timedelta(seconds=9 - n)) for n in range(2)]
+    order = await queue.order(TIMING)
+    assert [waiter.name for waiter in order] == [str(first.id), str(second.id)]
+    with PrefectApi(prefect_server.api_url) as prefect:
+        prefect.cancel(str(first.id))
+    await call(queue, order)
+    assert await wakes_at(client, second) <= datetime.now(UTC)
+
+
+async def test_a_run_whose_worker_is_down_is_passed_over(client, queue):
+    late = await sleeps(client, queue, waited=HOUR, wakes=timedelta())
+    second = await sleeps(client, queue)
+    [down] = [waiter for waiter in await queue.order(TIMING) if waiter.name == str(late.id)]
+    down = replace(down, wakes=datetime.now(UTC) - GRACE - timedelta(seconds=5))
+    [other] = await queue.others(str(late.id))
+    await call(queue, [down, other])
+    assert await wakes_at(client, second) <= datetime.now(UTC)
+
+
+async def test_after_an_urgent_turn_the_next_goes_by_priority(client, queue):
+    urgent = await sleeps(client, queue, waited=HOUR, priority=Priority.SCHEDULE)
+    alert = await sleeps(client, queue, priority=Priority.ALERT)
+
+    async def order():
+        return [waiter.name for waiter in await queue.order(TIMING)]
+
+    assert await order() == [str(urgent.id), str(alert.id)]
+    await write_variable(slot_name("full", queue.tag.rpartition(":")[2]), {"urgent": True})
+    assert await order() == [str(alert.id), str(urgent.id)]
+
+
+async def test_a_run_that_may_be_starting_is_left_alone(client, queue):
+    run = await sleeps(client, queue, wakes=timedelta(seconds=12))
+    await call(queue)
+    assert (await client.read_flow_run(run.id)).state.id == run.state.id
+
+
+async def test_the_line_knows_priority_age_and_when_each_will_look(client, queue):
+    run = await sleeps(client, queue)
     [waiter] = await queue.others("")
     assert (waiter.name, waiter.priority) == (str(run.id), Priority.MANUAL)
     assert waiter.wakes == run.state.state_details.scheduled_time
@@ -179,6 +245,30 @@ async def test_the_line_knows_priority_age_and_when_each_will_look(sleeper):
     await client.set_flow_run_state(run.id, late, force=True)
     assert [w.name for w in await queue.others("")] == [str(run.id)]
     assert await queue.others(str(run.id)) == []
+
+
+async def test_a_run_behind_others_sleeps_past_its_expected_turn(world, client, deployment):
+    """The others call it. If it came by itself in time, it would often find that they are still ahead."""
+    world.write(timing={**world.tables["timing"], "simple_spacing": 3600})  # two minutes here
+    assert (await capture(SimpleRequest(time_limit=5), return_state=True)).is_completed()
+    await sleeps(client, Queue("simple", load_settings().account().lanes), waited=timedelta(seconds=9))
+    began = datetime.now(UTC)
+    run = await client.create_flow_run_from_deployment(deployment, state=Pending())
+    with pytest.raises(Abort):
+        await run_here(capture, run)
+    state = (await client.read_flow_run(run.id)).state
+    assert state.name == WAITING_FOR_LANE
+    expected = datetime.fromisoformat(state.message.rpartition("expected at ")[2])
+    assert timedelta(minutes=2) < expected - began < timedelta(minutes=5)
+    again = state.state_details.scheduled_time - began
+    assert 1.8 * (expected - began) < again < 2.2 * (expected - began)
+
+
+async def test_reconcile_calls_the_next_run_in_line(world, client):
+    """The run before it may have died before it called."""
+    run = await sleeps(client, Queue("simple", load_settings().account().lanes))
+    await reconcile()
+    assert await wakes_at(client, run) <= datetime.now(UTC)
 
 
 async def test_a_late_full_capture_is_skipped_if_its_deployment_says_so(world):

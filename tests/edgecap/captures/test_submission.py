@@ -209,6 +209,22 @@ async def test_a_run_lets_an_alert_that_is_about_to_look_go_first(world, wakes, 
         assert not world.posts()
 
 
+@pytest.mark.parametrize(
+    ("mine", "follow"), [(Priority.SCHEDULE, ["alert", "old"]), (Priority.ALERT, ["old", "alert"])]
+)
+async def test_a_start_tells_which_runs_follow_in_order(world, mine, follow):
+    """After a turn that came only because of a long wait, the next one goes by priority."""
+    now = datetime.now(UTC)
+    later, hour = now + timedelta(minutes=10), timedelta(hours=1)
+    world.others = (
+        Waiter("old", Priority.SCHEDULE, now - hour, later),
+        Waiter("alert", Priority.ALERT, now, later),
+    )
+    found = await world.attempt(world.intent("ours"), Waiter("ours", mine, now - 2 * hour, now))
+    assert isinstance(found, Started)
+    assert [waiter.name for waiter in found.following] == follow
+
+
 async def test_an_unreachable_edge_is_a_network_failure_and_keeps_the_intent(world):
     world.account = world.account.model_copy(update={"base_url": "http://127.0.0.1:1/client/v4"})
     intent = world.intent("down")
