@@ -14,6 +14,7 @@ from typing import Any
 
 from benches.meters import Meters, Used, resident
 from benches.waiting_line import WaitingLine
+from benches.world import runs
 from deployments.local.setup import POOL, LocalSetup
 from tasks.runtime.rest import PrefectApi
 
@@ -66,12 +67,9 @@ class Bench:
         """Wait until no run has a process, and the database's statistics are up to date."""
         deadline, quiet = time.monotonic() + _PATIENCE, time.monotonic()
         while time.monotonic() < min(deadline, quiet + at_least):
-            if self._busy():
+            if runs(self.setup):
                 quiet = time.monotonic()
             time.sleep(0.2)
-
-    def _busy(self) -> bool:
-        return any(b"prefect.engine" in _command(pid) for pid in self.meters.runs())
 
     def measure_idle(self, waiting: int) -> None:
         """Measure the setup with nothing to do and so many runs in line."""
@@ -85,7 +83,7 @@ class Bench:
         """Measure runs that all begin and end in the window."""
         self.rest()
         before = self.meters.read()
-        with most_memory(self.meters) as memory:
+        with most_memory(self.setup) as memory:
             ids = begin()
             took = self._ended(ids, len(ids))
             self.rest()
@@ -96,7 +94,7 @@ class Bench:
         """Measure turns of runs in line, each of which calls the next: from one entry to the last one."""
         self.rest()
         have = len(self.entries())
-        with most_memory(self.meters) as memory:
+        with most_memory(self.setup) as memory:
             line.start()
             self.until(lambda: len(self.entries()) > have)
             before, began = self.meters.read(), time.monotonic()
@@ -158,13 +156,13 @@ class Bench:
 
 
 @contextmanager
-def most_memory(meters: Meters) -> Iterator[list[int]]:
+def most_memory(setup: LocalSetup) -> Iterator[list[int]]:
     """Samples of the resident bytes of the largest process of a run."""
     samples, done = [0], threading.Event()
 
     def sample() -> None:
         while not done.wait(0.4):
-            samples.append(max(map(resident, meters.runs()), default=0))
+            samples.append(max(map(resident, runs(setup)), default=0))
 
     thread = threading.Thread(target=sample, name="memory", daemon=True)
     thread.start()
@@ -173,13 +171,6 @@ def most_memory(meters: Meters) -> Iterator[list[int]]:
     finally:
         done.set()
         thread.join()
-
-
-def _command(pid: int) -> bytes:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return b""
 
 
 def _moment(text: str) -> float:

@@ -84,10 +84,6 @@ class Meters:
                 processor["runs" if group == "worker" else group] += times[1]
         return Used(time.monotonic(), processor, commits, rows)
 
-    def runs(self) -> list[int]:
-        """The processes that work on runs, and those that start such processes."""
-        return [pid for pid, group in self._groups().items() if group == "runs"]
-
     def memory(self) -> int:
         """Resident bytes of the whole setup, without its database server. Shared pages count once."""
         return sum(map(resident, marked(self._setup.mark)))
@@ -97,6 +93,7 @@ class Meters:
         parents = {pid: _parent(pid) for pid in marked(self._setup.mark)}
         roots = {self._setup.server.pid: "server"}
         roots |= dict.fromkeys([worker.pid for worker in self._setup.workers], "worker")
+        roots[self._setup.fork_server.pid] = "runs"
         if self._setup.warm_runner:
             roots[self._setup.warm_runner.pid] = "warm"
         groups = {}
