@@ -11,12 +11,16 @@ import os
 import runpy
 import sys
 from contextlib import suppress
+from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from deployments.fork.code import Code
 from deployments.fork.protocol import FORK_SERVER
+
+if TYPE_CHECKING:
+    from deployments.fork.prefect_settings import PrefectSettings
 
 # What the process of a run imports, at once or later. One that is not there is only not imported.
 _MODULES = (
@@ -50,16 +54,19 @@ def main() -> NoReturn:
     for module in _MODULES:
         with suppress(ModuleNotFoundError):
             import_module(module)
-    from deployments.fork.server import ForkServer  # noqa: PLC0415 - after the code was looked at
+    # After the code was looked at.
+    from deployments.fork.prefect_settings import PrefectSettings  # noqa: PLC0415
+    from deployments.fork.server import ForkServer  # noqa: PLC0415
 
-    ForkServer(Path(os.environ[FORK_SERVER]), code=code, environment=environment).serve().run(run_engine)
+    path = Path(os.environ[FORK_SERVER])
+    settings = PrefectSettings(path.parent)
+    server = ForkServer(path, code=code, environment=environment, prepare=settings.prepare)
+    server.serve().run(partial(run_engine, settings))
 
 
-def run_engine(arguments: list[str]) -> None:
+def run_engine(settings: PrefectSettings, arguments: list[str]) -> None:
     """What `python -m prefect.engine` does."""
-    from tasks.runtime.compat import read_environment_again  # noqa: PLC0415 - after the code was looked at
-
-    read_environment_again()
+    settings.ensure()
     sys.modules.pop("prefect.engine", None)  # a new process has not imported it before it runs it
     sys.argv[1:] = arguments
     runpy.run_module("prefect.engine", run_name="__main__", alter_sys=True)

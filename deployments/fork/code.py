@@ -22,17 +22,18 @@ class Code:
         files = [file for folder in folders for file in folder.rglob("*.py")]
         # Installing, upgrading or removing a package changes this folder.
         installed = {Path(sysconfig.get_path(name)) for name in ("purelib", "platlib")}
-        self._seen = {path: _stamp(path) for path in (*files, *installed)}
+        self._seen = {path: stamp(path) for path in (*files, *installed)}
 
     def __repr__(self) -> str:
         return f"<Code [{len(self._seen)} files]>"
 
     def has_changed(self) -> bool:
         """Whether one of the files was written or removed since."""
-        return any(_stamp(path) != stamp for path, stamp in self._seen.items())
+        return any(stamp(path) != seen for path, seen in self._seen.items())
 
 
-def _stamp(path: Path) -> tuple[int, int, int] | None:
+def stamp(path: Path) -> tuple[int, int, int] | None:
+    """What changes when a file is written or replaced; None if it is not there."""
     try:
         found = path.stat()
     except OSError:

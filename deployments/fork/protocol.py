@@ -36,8 +36,12 @@ _READ_AT_START = ("PYTHON", "LD_", "MALLOC_", "GLIBC_", "OPENBLAS_", "OMP_", "OP
 
 
 def needs_new_process(given: dict[str, str], wanted: dict[str, str]) -> bool:
-    """Whether two environments differ in a variable that only a new process heeds."""
-    names = {name for name in (*given, *wanted) if name.startswith(_READ_AT_START) or "PLUGINS" in name}
+    """Whether only a new process does what the environment `wanted` says, where `given` is the server's."""
+    if any(
+        "PLUGINS" in name for name in wanted if name.startswith("PREFECT_")
+    ):  # they start when it is imported
+        return True
+    names = {name for name in (*given, *wanted) if name.startswith(_READ_AT_START)}
     return any(given.get(name) != wanted.get(name) for name in names)
 
 

@@ -69,16 +69,25 @@ class ForkServer:
         path: of the socket. A file that is there is replaced.
         code: as it was before anything was imported.
         environment: with which this process was started.
+        prepare: called before each fork with the client's variables. What it does here, no fork needs to do.
 
     Raises:
         PermissionError: others may use the folder.
         OSError: it is not there, or cannot hold a socket.
     """
 
-    def __init__(self, path: Path, *, code: Code, environment: dict[str, str]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        code: Code,
+        environment: dict[str, str],
+        prepare: Callable[[dict[str, str]], None] = lambda _: None,
+    ) -> None:
         self._path = path
         self._code = code
         self._environment = dict(environment)
+        self._prepare = prepare
         self._selector = selectors.DefaultSelector()
         self._clients: list[_Client] = []
         self._children: dict[int, socket.socket] = {}
@@ -162,6 +171,7 @@ class ForkServer:
         if objection := self._objection(client, request):
             self._refuse(client.connection, objection)
             return None
+        self._prepare(request.environment)
         try:
             pid = os.fork()
         except OSError as error:

@@ -18,6 +18,8 @@ UPKEEP_LIMIT = (
     1200.0  # likewise, where nothing but the schedule of `reconcile`, every 10 minutes, is sure to run
 )
 
+GENTLE = ("wait", "hold", "forks")  # a run goes on without the server that forked its process
+
 Drive = Callable[["Stage"], None]
 
 
@@ -26,8 +28,9 @@ class Step:
     """What happens to one process of a run, at the `nth` call of a function of a module, or at its return.
 
     The module `start` stands for the first moment of the process.
-    `do` is "kill" for the process, "worker", "both" for the worker and then the process, "wait" until told to
-    go on, or "hold": the same while the rest of the process goes on.
+    `do` is "kill" for the process, "worker", "both" for the worker and then the process, "client" for the one
+    that stands for a forked process, "forks" for the fork server, "wait" until told to go on, or "hold": the
+    same while the rest of the process goes on.
     """
 
     module: str
@@ -38,8 +41,8 @@ class Step:
 
     @property
     def deadly(self) -> bool:
-        """Whether it kills a process."""
-        return self.do not in ("wait", "hold")
+        """Whether it kills the run's process, or what looks after it."""
+        return self.do not in GENTLE
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ def cases() -> Iterator[Case]:
             if flavour == "sqlite" or case.kind == "full":
                 yield replace(case, flavour=flavour)
     yield from _worker_alone()
+    yield from _forked()
     yield from _cancelling()
     yield from _in_the_warm_process()
     yield from _leases_in_memory()
@@ -114,6 +115,16 @@ def _worker_alone() -> Iterator[Case]:
         assert step
         for kind in KINDS:
             yield Case(f"crash {point}", "worker alone", kind, Place(), steps=(replace(step, do="worker"),))
+
+
+def _forked() -> Iterator[Case]:
+    for point in ("after the journal", "while polling", "in mid-download"):
+        step = POINTS[point]
+        assert step
+        for kind in KINDS:
+            client, forks = replace(step, do="client"), replace(step, do="forks")
+            yield Case(f"crash {point}", "client of the forked process", kind, Place(), steps=(client,))
+            yield Case("fork server killed", point, kind, Place(), steps=(forks,))
 
 
 def _cancelling() -> Iterator[Case]:

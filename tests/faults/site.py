@@ -27,7 +27,7 @@ from deployments.local.setup import POOL, QUEUES, LocalSetup
 from deployments.local.watching import LOOK, Watch
 from edgecap.errors import SetupError
 from tasks.runtime.rest import PrefectApi
-from tests.faults.case import Step
+from tests.faults.case import GENTLE, Step
 from tests.faults.postgres import URL, Postgres
 from tests.faults.terminal import Terminal
 from tests.prefect_database import place_database
@@ -234,7 +234,7 @@ class Site:
         """When each step of the run, or each killing step, happened, in seconds since 1970."""
         key, times = self._key.get(run_id, run_id), []
         for number, step in enumerate(self._plan.get(key, ())):
-            if not deadly or step["do"] not in ("wait", "hold"):
+            if not deadly or step["do"] not in GENTLE:
                 with contextlib.suppress(FileNotFoundError, ValueError):
                     times.append(float((self.faults / f"{key}.{number}").read_text()))
         return times

@@ -57,7 +57,7 @@ def test_with_a_server_that_cannot_fork(setup, trouble, said):
     assert said in setup.said
 
 
-@pytest.mark.parametrize("name", ["PYTHONUTF8", "OMP_NUM_THREADS", "LC_ALL"])
+@pytest.mark.parametrize("name", ["PYTHONUTF8", "OMP_NUM_THREADS", "LC_ALL", "PREFECT_PLUGINS_ENABLED"])
 def test_with_variables_that_only_a_new_process_heeds(served, name):
     assert served.run(HELLO, env={name: "1"}) == FRESH
     assert served.run(HELLO, env={"OTHER": "1"}) == "forked"

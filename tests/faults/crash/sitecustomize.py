@@ -97,7 +97,7 @@ class _Step:
         return self.go.exists() or time.monotonic() > began + _LONGEST
 
     def strike(self):
-        """Die, after the worker if the step says so; or wait until told to go on."""
+        """Kill what the step says, or wait until told to go on."""
         if self.do in ("wait", "hold"):
             began = time.monotonic()
             while not self.over(began):
@@ -105,7 +105,11 @@ class _Step:
             return
         if self.do in ("both", "worker"):
             os.kill(int(self.worker.read_text()), signal.SIGKILL)
-        if self.do != "worker":
+        if self.do == "forks":
+            os.kill(os.getppid(), signal.SIGKILL)
+        if self.do == "client":
+            os.kill(_client(), signal.SIGKILL)
+        if self.do in ("both", "kill"):
             os.kill(os.getpid(), signal.SIGKILL)
 
     async def strike_among_others(self):
@@ -115,6 +119,18 @@ class _Step:
             await asyncio.sleep(0.05)
         if self.do != "hold":
             self.strike()
+
+
+def _client():
+    """The process that stands for this forked one."""
+    run = f"PREFECT__FLOW_RUN_ID={os.environ['PREFECT__FLOW_RUN_ID']}".encode()
+    for entry in Path("/proc").iterdir():
+        try:
+            if run in (entry / "environ").read_bytes().split(b"\0"):
+                return int(entry.name)
+        except OSError:  # no process, or it has ended
+            continue
+    raise AssertionError("it has no client")
 
 
 class _Planned:
@@ -217,15 +233,15 @@ def _install_forks(folder):
     """In the fork server: each fork installs the steps of its run, when it has its client's variables."""
 
     def then(module):
-        take_environment = module.read_environment_again
+        ensure = module.PrefectSettings.ensure
 
-        def install_first():
+        def install_first(self):
             _install(folder, os.environ["PREFECT__FLOW_RUN_ID"])
-            take_environment()
+            ensure(self)
 
-        module.read_environment_again = install_first
+        module.PrefectSettings.ensure = install_first
 
-    sys.meta_path.insert(0, _Finder({"tasks.runtime.compat": then}))
+    sys.meta_path.insert(0, _Finder({"deployments.fork.prefect_settings": then}))
 
 
 def _install(folder, key):
