@@ -1,8 +1,8 @@
 """`python -m deployments.fork_server`: forks the processes of runs, with what a run needs already imported.
 
-Starting Python and importing Prefect, NumPy and edgecap costs a run more than its work does. The client is
-`deployments.run`, the command of runs in `prefect.yaml`. If this program is away, each run starts a Python of
-its own, so only speed depends on it.
+Starting Python and importing Prefect, NumPy and edgecap costs a run more than its work does. The clients are
+`deployments.run`, the command of runs in `prefect.yaml`, and `edgecap capture`. If this program is away, each
+of them starts or goes on by itself, so only speed depends on it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from deployments.fork.code import Code
-from deployments.fork.protocol import FORK_SERVER
+from deployments.fork.protocol import COMMAND, ENGINE, FORK_SERVER
 
 if TYPE_CHECKING:
     from deployments.fork.prefect_settings import PrefectSettings
@@ -40,6 +40,8 @@ _MODULES = (
     "anyio._backends._asyncio",
     "encodings.idna",
     "rich._emoji_codes",
+    COMMAND,
+    "edgecap.cli.capture",
 )
 
 
@@ -61,15 +63,26 @@ def main() -> NoReturn:
     path = Path(os.environ[FORK_SERVER])
     settings = PrefectSettings(path.parent)
     server = ForkServer(path, code=code, environment=environment, prepare=settings.prepare)
-    server.serve().run(partial(run_engine, settings))
+    server.serve().run(partial(run, settings))
 
 
-def run_engine(settings: PrefectSettings, arguments: list[str]) -> None:
+def run(settings: PrefectSettings, arguments: list[str]) -> None:
+    """Run what the first argument names, with the others."""
+    program, *sys.argv[1:] = arguments
+    if program == ENGINE:
+        _run_engine(settings)
+    else:
+        sys.argv[0] = "edgecap"
+        del sys.path[0]  # the folder, which a command must not import from
+        # By name: the command line may import this package, and not the other way round.
+        import_module(COMMAND).main()
+
+
+def _run_engine(settings: PrefectSettings) -> None:
     """What `python -m prefect.engine` does."""
     settings.ensure()
-    sys.modules.pop("prefect.engine", None)  # a new process has not imported it before it runs it
-    sys.argv[1:] = arguments
-    runpy.run_module("prefect.engine", run_name="__main__", alter_sys=True)
+    sys.modules.pop(ENGINE, None)  # a new process has not imported it before it runs it
+    runpy.run_module(ENGINE, run_name="__main__", alter_sys=True)
 
 
 if __name__ == "__main__":

@@ -17,9 +17,11 @@ import signal
 import socket
 import sys
 from contextlib import suppress
+from typing import NoReturn
 
 from deployments.fork.protocol import (
     ANSWER,
+    ENGINE,
     EXIT,
     FORK_SERVER,
     GO,
@@ -41,16 +43,25 @@ _LIMITS = [getattr(resource, name) for name in dir(resource) if name.startswith(
 def main() -> None:
     """Run the flow run that the environment names, as a fork if possible."""
     if path := os.environ.get(FORK_SERVER):
-        try:
-            connection, process = _forked(path)
-        except OSError:  # also TimeoutError
-            pass
-        else:
-            _stand_for(connection, process)
-    os.execv(sys.executable, [sys.executable, "-m", "prefect.engine", *sys.argv[1:]])  # noqa: S606 - no shell
+        become_fork(path, [ENGINE, *sys.argv[1:]])
+    os.execv(sys.executable, [sys.executable, "-m", ENGINE, *sys.argv[1:]])  # noqa: S606 - no shell
 
 
-def _forked(path: str) -> tuple[socket.socket, int]:
+def become_fork(path: str, arguments: list[str]) -> None:
+    """Stand for a fork until it ends, and end as it does. Returns if nothing was forked.
+
+    Args:
+        path: of the fork server's socket.
+        arguments: what the fork runs, see `deployments.fork_server`.
+    """
+    try:
+        connection, process = _forked(path, arguments)
+    except OSError:  # also TimeoutError
+        return
+    _stand_for(connection, process)
+
+
+def _forked(path: str, arguments: list[str]) -> tuple[socket.socket, int]:
     """A connection to a process that waits for `GO`, and the process's descriptor.
 
     Raises:
@@ -62,7 +73,7 @@ def _forked(path: str) -> tuple[socket.socket, int]:
     life, ours = os.pipe()  # ours stays open as long as this process lives
     folder = os.open(".", os.O_PATH | os.O_DIRECTORY)
     try:
-        body = json.dumps(_request()).encode()
+        body = json.dumps(_request(arguments)).encode()
         request = len(body).to_bytes(SIZE, "big") + body
         sent = socket.send_fds(connection, [request], [0, 1, 2, folder, life])
         connection.sendall(request[sent:])
@@ -80,12 +91,12 @@ def _forked(path: str) -> tuple[socket.socket, int]:
     return connection, descriptors[0]
 
 
-def _request() -> dict[str, object]:
+def _request(arguments: list[str]) -> dict[str, object]:
     umask = os.umask(0o077)
     os.umask(umask)
     return {
         "interpreter": [sys.executable, sys.prefix, sys.version],
-        "arguments": sys.argv[1:],
+        "arguments": arguments,
         "environment": dict(os.environ),
         "umask": umask,
         "limits": [[number, *resource.getrlimit(number)] for number in _LIMITS],
@@ -94,7 +105,7 @@ def _request() -> dict[str, object]:
     }
 
 
-def _stand_for(connection: socket.socket, process: int) -> None:
+def _stand_for(connection: socket.socket, process: int) -> NoReturn:
     """Let the process begin, and end as it does."""
     for number in _HANDED_ON:
         if signal.getsignal(number) != signal.SIG_IGN:
@@ -145,7 +156,7 @@ def _heard(connection: socket.socket) -> tuple[bytes, int]:
     return (answer[:1], answer[1]) if len(answer) == ANSWER else (b"", 0)
 
 
-def _end_as(kind: bytes, number: int) -> None:
+def _end_as(kind: bytes, number: int) -> NoReturn:
     if kind == SIGNAL:
         resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
         if number != signal.SIGKILL:

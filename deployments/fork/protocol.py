@@ -20,6 +20,11 @@ STARTED_BY = "EDGECAP_STARTED_BY"
 COMMAND_NAME = "edgecap-run"
 """The short name of a forked process, as `ps -o comm` shows it: its command line is the server's."""
 
+ENGINE, COMMAND = "prefect.engine", "edgecap.cli.main"
+"""What a fork runs, the first of its arguments: a flow run, or edgecap's command line."""
+IS_FORKED = "EDGECAP_IS_FORKED"
+"""In the environment of a forked command, so that it is not forked again."""
+
 SIZE = 4  # bytes before a request: its length
 LONGEST = 16_000_000  # bytes of a request; the kernel allows an environment less
 DESCRIPTORS = 5  # that come with a request: the three standard ones, the client's folder, and `life`

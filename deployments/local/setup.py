@@ -118,8 +118,8 @@ class LocalSetup(Stoppable):
         )  # fmt: skip
         self.workers = [
             self.program(
-                f"worker-{number}", "deployments.local.mended_worker", "worker", "start",
-                "--pool", POOL, "--type", "process", "--name", f"edgecap-{number}", "--limit", str(limit),
+                f"worker-{number}", "prefect", "worker", "start", "--pool", POOL, "--type", "process",
+                "--name", f"edgecap-{number}", "--limit", str(limit),
             )
             for number in range(1, workers + 1)
         ]  # fmt: skip
@@ -206,6 +206,7 @@ class LocalSetup(Stoppable):
     def announce(self) -> None:
         """Write a file into the state folder, by which other commands find this setup while it runs."""
         word = {"api_url": self.api_url, "ui_url": self.ui_url, "pid": os.getpid()}
+        word[FORK_SERVER] = self.env[FORK_SERVER]
         (self.home / RUNNING).write_text(json.dumps(word) + "\n")
 
     def stop(self) -> None:
@@ -273,7 +274,7 @@ def deploy_to(
 
 
 def running_setup(home: Path) -> dict[str, Any] | None:
-    """`api_url`, `ui_url` and `pid` of the setup that runs with the state folder `home`, or None."""
+    """What `announce` wrote of the setup that runs with the state folder `home`, or None."""
     try:
         word: dict[str, Any] = json.loads((home / RUNNING).read_text())
         os.kill(int(word["pid"]), 0)

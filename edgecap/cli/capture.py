@@ -12,6 +12,7 @@ from edgecap.archive.entries import find_entry
 from edgecap.captures.destinations import destination_conf
 from edgecap.cli.dry_run import dry_run
 from edgecap.cli.entries import entry_json, print_entries
+from edgecap.cli.forked import go_on_in_fork
 from edgecap.cli.options import Account, Archive, Json
 from edgecap.cli.output import print_json
 from edgecap.cli.running import run_capture
@@ -147,6 +148,7 @@ def _take(request: SimpleRequest | FullRequest, how: How, *, detach: bool = Fals
     if how.dry_run:
         dry_run(request, settings, account=how.account, archive=how.archive, json=how.json)
         return
+    go_on_in_fork(settings.home)
     summary = run_capture(request, settings, account=how.account, archive=how.archive, detach=detach)
     entry = find_entry(open_store(settings.archive(how.archive)), summary.where)
     if how.json:

@@ -22,6 +22,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Column
 
 from edgecap.captures.stopping import Stopped, Stopping
+from edgecap.cli.forked import is_forked
 from edgecap.cli.interrupting import Signalled, asks, leave_now, left_behind, signals, stop_wanted
 from edgecap.cli.output import colourful, console, printable, say
 from edgecap.cli.prefect_client import point_at_prefect
@@ -126,6 +127,10 @@ def run_capture(
         KeyboardInterrupt: Ctrl-C, or cancelled in Prefect; the text says what became of the capture.
     """
     pages = point_at_prefect(settings.home)
+    if is_forked():
+        from tasks.runtime.compat import read_environment_again  # noqa: PLC0415 - Prefect is imported by now
+
+        read_environment_again()
     with _Shown(str(request)) as shown, signals():
         run = _Run(request, account, archive, shown, pages)
         try:

@@ -30,7 +30,7 @@ def main():
         case ["thread"]:
             threading.Thread(target=time.sleep, args=(600,), daemon=True).start()
     child = ForkServer(Path(os.environ[FORK_SERVER]), code=code, environment=environment).serve()
-    child.run(lambda arguments: exec(arguments[0], {"of_the_server": of_the_server}))
+    child.run(lambda arguments: exec(arguments[1], {"of_the_server": of_the_server}))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,10 @@ from deployments.local.processes import free_port
 from edgecap.archive.entries import list_entries
 from edgecap.archive.journal import Journal
 from edgecap.archive.manifest import STOPPED
+from tasks.runtime.process_identity import ProcessMark
 from tests.edgecap.cli.conftest import EDGECAP
+
+PROCESS = "edgecap.process"  # the label of a run that says which process works on it
 
 pytestmark = [pytest.mark.prefect, pytest.mark.e2e, pytest.mark.xdist_group("site")]
 
@@ -51,13 +54,15 @@ def test_the_whole_way_beside_a_running_setup(shell, edge, store, running):
     assert shell.run("bucket", "register").returncode == 0
     with started(shell) as capture:
         capture_id, run_id = accepted(capture.stderr)
+        mark = httpx.get(f"{running}/api/flow_runs/{run_id}").json()["labels"][PROCESS]
+        assert ProcessMark.parse(mark).pid != capture.pid, "the setup's fork server works on it"
         done = shell.run("cancel", run_id)
         assert done.returncode == 0, done.stderr
         assert f"Cloudflare was asked to stop full capture {capture_id}" in done.stdout
         out, err = capture.communicate(timeout=240)
     assert (capture.returncode, out) == (130, "")
     # The command stops it as well, and it may be over before the run's own process asks.
-    either = (stopped_words(edge), f"full capture {capture_id} has ended at Cloudflare")
+    either = (stopped_words(edge), f"full capture {capture_id} is over at Cloudflare")
     assert err.splitlines()[-1].startswith(
         tuple(f"edgecap: cancelled in Prefect; {each}" for each in either)
     ), err
