@@ -14,7 +14,8 @@ from prefect.settings import get_current_settings
 
 from deployments.fork.code import stamp
 from deployments.fork.protocol import STARTED_BY
-from tasks.runtime.compat import read_environment_again
+from edgecap.network import check_network
+from tasks.runtime.compat import read_certificates, read_environment_again
 
 # Prefect also reads settings from such files in the current folder.
 _FILES = (".env", "prefect.toml", "pyproject.toml")
@@ -44,6 +45,8 @@ class PrefectSettings:
         with chdir(self._folder):
             try:
                 read_environment_again()
+                read_certificates()
+                check_network(environment)  # which reads those of edgecap's clients
             except Exception:  # noqa: BLE001 - a wrong value; the fork meets it, and its run's log tells it
                 return
         self._read_from = _sources(environment)

@@ -2,22 +2,28 @@
 
 Each has a canary in tests/canary: `make canary` runs them against the newest Prefect there is. Names that
 need no package are in `tasks.runtime.prefect_names`; the server's process has its own in
-`deployments.local.prefect_server`. All of them are in Prefect 3.0.0, except for
-`refresh_global_settings_context`, which is in 3.8.8.
+`deployments.local.prefect_server`. All of them are in Prefect 3.0.0, except where a
+comment says so, and for `refresh_global_settings_context`, which is in 3.8.8.
 """
 
 from __future__ import annotations
 
 import logging
+import ssl
 from collections.abc import Awaitable
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 from uuid import UUID
 
+import certifi
 import httpx
 from prefect import flow_engine
 from prefect._flow_run_suspension import mark_flow_run_suspension_requested
+from prefect.client import orchestration
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.client.schemas.responses import GlobalConcurrencyLimitResponse
@@ -28,7 +34,7 @@ from prefect.flow_engine import run_flow
 from prefect.flows import Flow
 from prefect.logging.configuration import setup_logging
 from prefect.runtime import flow_run as this_run
-from prefect.settings import PREFECT_LOGGING_EXTRA_LOGGERS
+from prefect.settings import PREFECT_API_SSL_CERT_FILE, PREFECT_LOGGING_EXTRA_LOGGERS
 from prefect.utilities.callables import parameter_schema
 from prefect.utilities.templating import apply_values, resolve_block_document_references, resolve_variables
 
@@ -50,6 +56,7 @@ __all__ = [
     "is_taken",
     "last_change",
     "parameter_schema",
+    "read_certificates",
     "read_environment_again",
     "resolve_block_document_references",
     "resolve_variables",
@@ -68,6 +75,24 @@ def _watch_nothing(*_: object) -> AbstractContextManager[None]:
 # two seconds until they are gone; so do all other runs of the process. `tasks.runtime.cancelling` watches
 # each run anyway, and calls `suspend_here`. (Since Prefect 3.8; still in 3.9.1.)
 cast("Any", flow_engine).observe_flow_run_suspension = _watch_nothing
+
+
+@lru_cache(maxsize=4)
+def _read_certificates(file: str, changed: int) -> ssl.SSLContext:  # noqa: ARG001 - part of the cache's key
+    return ssl.create_default_context(cafile=file)
+
+
+def _context(*, cafile: str | None = None) -> ssl.SSLContext:
+    if cafile is None:  # Prefect changes this one
+        return ssl.create_default_context()
+    return _read_certificates(cafile, Path(cafile).stat().st_mtime_ns)
+
+
+# Each client that Prefect makes, four for a run, reads the certificates anew, also for a URL with http://.
+# That takes 15 to 20 ms of processor. (Prefect 3.8.8.)
+cast("Any", orchestration).ssl = SimpleNamespace(
+    SSLContext=ssl.SSLContext, CERT_NONE=ssl.CERT_NONE, create_default_context=_context
+)
 
 
 def suspend_here(run_id: UUID) -> None:
@@ -120,6 +145,15 @@ def read_environment_again() -> None:
         logging.getLogger(name).handlers.clear()  # Prefect adds its own to those that are there
     refresh_global_settings_context()
     setup_logging(incremental=False)
+
+
+def read_certificates() -> None:
+    """Read those of Prefect's clients now, for this process and those that are forked from it.
+
+    Raises:
+        OSError: the file cannot be read, or is none of certificates.
+    """
+    _context(cafile=PREFECT_API_SSL_CERT_FILE.value() or certifi.where())
 
 
 def is_taken(error: ConcurrencySlotAcquisitionError) -> bool:

@@ -2,11 +2,15 @@
 
 import logging
 import os
+import shutil
+import ssl
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
+from unittest.mock import patch
 from uuid import uuid4
 
+import certifi
 import pytest
 from prefect import flow, get_run_logger
 from prefect.client.orchestration import get_client
@@ -15,6 +19,7 @@ from prefect.client.schemas.objects import StateType
 from prefect.client.schemas.responses import SetStateStatus
 from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError, concurrency
 from prefect.runtime import flow_run as this_run
+from prefect.settings import PREFECT_API_SSL_CERT_FILE, PREFECT_API_URL, temporary_settings
 from prefect.states import Pending, Scheduled
 
 from tasks.runtime.compat import (
@@ -70,6 +75,21 @@ print(len(logging.getLogger("extra").handlers), len(logging.getLogger().handlers
     }
     done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["http://b/api", str(logging.CRITICAL), "1", "1"]
+
+
+def test_clients_share_their_certificates_until_the_file_changes(tmp_path):
+    file = tmp_path / "authorities.pem"
+    shutil.copy(certifi.where(), file)
+    with (
+        temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api", PREFECT_API_SSL_CERT_FILE: str(file)}),
+        patch("ssl.create_default_context", wraps=ssl.create_default_context) as made,
+    ):
+        for sync in (False, False, True):
+            get_client(sync_client=sync)
+        assert made.call_count == 1
+        os.utime(file, ns=(1, 1))
+        get_client()
+        assert made.call_count == 2
 
 
 async def test_only_one_process_can_claim_a_run(prefect_server):
