@@ -30,6 +30,11 @@ class ServerClock:
         """The time here until the clock shows `moment`; negative if that has passed."""
         return self.here(moment - self.now())
 
+    def until_shown(self, moment: datetime) -> timedelta:
+        """The time here until an answer's `Date`, which has whole seconds, shows `moment` or a later time."""
+        shown = moment.replace(microsecond=0)
+        return self.until(shown if shown == moment else shown + timedelta(seconds=1))
+
     def here(self, span: timedelta) -> timedelta:
         """The time here in which `span` passes on the server."""
         return span / self.speed

@@ -116,5 +116,5 @@ async def _call(queue: Queue, kind: Kind, sign_in: Account, timing: Timing) -> N
         clock = timing.server_clock(client.server_now)
         rules = AdmissionRules(timing, clock, lambda: datetime.now(UTC))
         turn = rules.next_turn(kind, listing.captures, now=listing.server_time)
-        at = datetime.now(UTC) + max(timedelta(), clock.until(turn.expected))
+        at = datetime.now(UTC) + max(timedelta(), clock.until_shown(turn.expected))
         await queue.call(order, at=at, clock=clock, timing=timing)

@@ -228,7 +228,7 @@ class _InLine:
 
     async def wait(self, turn: Admission) -> Waiting | None:
         """Wait for a turn that is near; if it is not, return until when to wait without a process."""
-        nap = max(SHORTEST_NAP, self._clock.until(turn.at).total_seconds())
+        nap = max(SHORTEST_NAP, self._clock.until_shown(turn.at).total_seconds())
         at = datetime.now(UTC) + timedelta(seconds=nap)
         waiting = Waiting(WAITING_FOR_LANE, at, f"Waiting for the {self._kind} lane: {turn.reason}")
         await self._queue.join(self._run, self._waiter)
@@ -276,7 +276,7 @@ class _InLine:
         free = ends(capture, now)
         if self._kind == "simple":
             free = (capture.submitted or now) + timedelta(seconds=self._timing.simple_spacing)
-        wait = max(timedelta(), self._clock.until(free))
+        wait = max(timedelta(), self._clock.until_shown(free))
         with suppress(*PASSING, httpx.HTTPError):  # the next run looks by itself, only later
             order = outcome.following
             if order is None:

@@ -32,7 +32,9 @@ MAX_INLINE_WAIT = 20.0  # seconds; shorter waits are not worth a new process
 # Seconds for the first run in line. A new process may start late on a busy machine, and the lane would stand
 # idle until then. This costs one process a lane.
 MAX_INLINE_WAIT_OF_FIRST = 65.0
-LEAD = timedelta(seconds=3)  # a run is taken up this long before its time, and waits for the rest of it
+# A run is taken up this long before its time: until then it reads what it needs. Workers look ten seconds
+# ahead, so its process is there. Earlier, it would look at its lane once in vain.
+LEAD = timedelta(seconds=0.5)
 PREFETCH = timedelta(seconds=20)  # twice as far as workers look ahead; a run due sooner may be starting
 
 
