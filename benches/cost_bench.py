@@ -61,7 +61,9 @@ class Bench:
 
     def entries(self) -> list[float]:
         """When each capture of the archive was complete, the earliest first."""
-        return sorted(path.stat().st_mtime for path in (self.home / "archive").rglob("manifest.json"))
+        return sorted(
+            path.stat().st_mtime for path in (self.home / "archive").glob("captures/*/*/*/*/manifest.json")
+        )
 
     def rest(self, at_least: float = 2.0) -> None:
         """Wait until no run has a process, and the database's statistics are up to date."""
