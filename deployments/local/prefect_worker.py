@@ -7,7 +7,6 @@ new Python starts. Each is restarted if it ends, and ends with the worker.
 from __future__ import annotations
 
 import os
-import runpy
 import sys
 import threading
 
@@ -35,7 +34,9 @@ def main() -> None:
         _say(str(error))
         sys.exit(error.exit_code)
     threading.Thread(target=Watch(programs, _say).forever, name="watch", daemon=True).start()
-    runpy.run_module("prefect", run_name="__main__", alter_sys=True)
+    from deployments.local import mended_worker  # noqa: PLC0415 - it imports Prefect, for a second
+
+    mended_worker.main()
 
 
 def _say(line: str) -> None:

@@ -118,8 +118,8 @@ class LocalSetup(Stoppable):
         )  # fmt: skip
         self.workers = [
             self.program(
-                f"worker-{number}", "prefect", "worker", "start", "--pool", POOL, "--type", "process",
-                "--name", f"edgecap-{number}", "--limit", str(limit),
+                f"worker-{number}", "deployments.local.mended_worker", "worker", "start",
+                "--pool", POOL, "--type", "process", "--name", f"edgecap-{number}", "--limit", str(limit),
             )
             for number in range(1, workers + 1)
         ]  # fmt: skip

@@ -21,8 +21,8 @@ pytestmark = [pytest.mark.prefect, pytest.mark.xdist_group("prefect")]
 
 
 @pytest.fixture(scope="module")
-def taken(tmp_path_factory, prefect_database):
-    """A run that a worker took and has ended, and the names of processes that were there meanwhile."""
+def setup(tmp_path_factory, prefect_database):
+    """A server and a worker."""
     home = tmp_path_factory.mktemp("taken")
     place_database(prefect_database, home)
     with LocalSetup(home) as setup, temporary_settings({PREFECT_API_URL: setup.api_url}):
@@ -31,13 +31,19 @@ def taken(tmp_path_factory, prefect_database):
         setup.start_workers()
         setup.deploy()
         setup.wait_for_workers(timeout=240)
-        with PrefectApi(setup.api_url) as api:
-            run_id = api.start_run(api.deployment("reconcile/every-10-min")["id"], {}, tags=[])["id"]
-            variable = f"{FLOW_RUN_ID}={run_id}".encode()
-            until(lambda: variable in environments(setup.mark), timeout=240)
-            names = set()
-            until(lambda: ended(api, run_id, names.update(names_of(setup.mark))), timeout=240)
-            yield api.run(run_id), names
+        yield setup
+
+
+@pytest.fixture(scope="module")
+def taken(setup):
+    """A run that a worker took and has ended, and the names of processes that were there meanwhile."""
+    with PrefectApi(setup.api_url) as api:
+        run_id = api.start_run(api.deployment("reconcile/every-10-min")["id"], {}, tags=[])["id"]
+        variable = f"{FLOW_RUN_ID}={run_id}".encode()
+        until(lambda: variable in environments(setup.mark), timeout=240)
+        names = set()
+        until(lambda: ended(api, run_id, names.update(names_of(setup.mark))), timeout=240)
+        return api.run(run_id), names
 
 
 def ended(api, run_id, _):
@@ -76,3 +82,23 @@ async def test_a_run_names_its_worker_and_gives_signs_of_life(taken):
 
 def test_a_run_s_process_is_a_fork(taken):
     assert COMMAND_NAME in taken[1]
+
+
+def test_a_run_due_again_while_its_process_ends_does_not_end_the_worker(setup):
+    """Prefect's own worker ends: when it does not, deployments/local/mended_worker.py may go."""
+    with PrefectApi(setup.api_url) as api:
+        like = api.deployment("capture/now")
+        flow = api.call("POST", "/flows/", json={"name": "gives-back"})
+        body = {
+            "name": "canary",
+            "flow_id": flow["id"],
+            "entrypoint": "tests/canary/giving_back.py:gives_back",
+            "work_pool_name": POOL,
+            **{key: like[key] for key in ("work_queue_name", "job_variables", "pull_steps", "path")},
+        }
+        deployment = api.call("POST", "/deployments/", json=body)["id"]
+        run_id = api.start_run(deployment, {}, tags=[])["id"]
+        until(lambda: ended(api, run_id, None) or not setup.workers[0].running, timeout=240)
+        assert setup.workers[0].running
+        run = api.run(run_id)
+        assert (run["state"]["type"], run["run_count"]) == ("COMPLETED", 2)
