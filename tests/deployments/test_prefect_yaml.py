@@ -62,4 +62,16 @@ def test_runs_of_reconcile_do_not_each_call_for_another():
         if "reconcile" in ([names] if isinstance(names, str) else names)
     ]
     assert [trigger["posture"] for trigger in of_its_own] == ["Proactive"]
-    assert "for_each" not in of_its_own[0]
+    assert of_its_own[0]["for_each"] == ["related:flow:prefect.resource.id"]  # one for all runs
+
+
+def test_no_trigger_waits_for_silence_from_no_event_on():
+    """Without `for_each`, Prefect fires a proactive trigger every few minutes, although nothing happened."""
+    silence = [
+        trigger
+        for each in yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
+        for trigger in each.get("triggers", [])
+        if trigger.get("posture") == "Proactive"
+    ]
+    assert silence
+    assert all(trigger["for_each"] for trigger in silence)
