@@ -92,7 +92,7 @@ class Bench:
         used = self.meters.read().since(before)
         return self._keep(Row(what, used, took, max(memory)), count, waiting)
 
-    def measure_line(self, what: str, line: WaitingLine, waiting: int) -> Row:
+    def measure_line(self, what: str, line: WaitingLine, waiting: int, count: int) -> Row:
         """Measure turns of runs in line, each of which calls the next: from one entry to the last one."""
         self.rest()
         have = len(self.entries())
@@ -100,17 +100,17 @@ class Bench:
             line.start()
             self.until(lambda: len(self.entries()) > have)
             before, began = self.meters.read(), time.monotonic()
-            self.until(lambda: len(self.entries()) > have + self.count)
+            self.until(lambda: len(self.entries()) > have + count)
             used, took = self.meters.read().since(before), time.monotonic() - began
         self.prefect.call("PATCH", f"/work_pools/{POOL}", json={"is_paused": True})
         self.rest(5)
         line.stop()
         self.prefect.call("PATCH", f"/work_pools/{POOL}", json={"is_paused": False})
-        return self._keep(Row(what, used, took / self.count, max(memory)), self.count, waiting)
+        return self._keep(Row(what, used, took / count, max(memory)), count, waiting)
 
     def _keep(self, row: Row, count: int, waiting: int) -> Row:
         """Keep what one run used beside the idle setup."""
-        idle = self.idle[waiting]
+        idle = self.idle.get(waiting, self.idle[0])
         row.used = row.used.plus(idle, -row.used.at / idle.at).per(count)
         self.rows[row.what] = row
         print(f"  {row.what}: {row.used.total:.2f} s of processor", flush=True)
@@ -148,10 +148,10 @@ class Bench:
             time.sleep(APART)
         return ids
 
-    def one_after_the_other(self, deployment: str, parameters: dict[str, Any]) -> list[str]:
+    def one_after_the_other(self, deployment: str, parameters: dict[str, Any], count: int) -> list[str]:
         """Start each run when the one before has ended; their ids."""
         ids = []
-        for _ in range(self.count):
+        for _ in range(count):
             ids.append(str(self.prefect.start_run(deployment, parameters, tags=[])["id"]))
             self._ended(ids, len(ids))
         return ids

@@ -30,6 +30,9 @@ from tasks.runtime.variables import read_variable
 
 _WAITS = (StateType.SCHEDULED, StateType.PENDING, StateType.RUNNING)
 _CALLED = 2  # runs; how many are called at a time
+# From the time when a lane is free to the POST of the run that was called for it. A run that is called for a
+# later turn would look in vain without it.
+_STARTS = timedelta(seconds=1)
 
 
 class Queue:
@@ -104,7 +107,7 @@ class Queue:
                 if waiter.wakes > at + PREFETCH and not await self._wake(client, waiter, at):
                     continue
                 called += 1
-                at += clock.here(turn_takes(waiter, spacing))
+                at += clock.here(turn_takes(waiter, spacing)) + _STARTS
 
     async def _wake(self, client: PrefectClient, waiter: Waiter, at: datetime) -> bool:
         """Wake a run for a time; False if it waits no longer."""

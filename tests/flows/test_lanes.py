@@ -190,7 +190,7 @@ async def test_the_next_two_runs_are_called_each_for_its_turn(client):
     called = await call(queue)
     first, second, third = [await wakes_at(client, run) for run in runs]
     assert first <= datetime.now(UTC)
-    assert timedelta(seconds=55) < second - called < timedelta(seconds=75)
+    assert timedelta(seconds=60) < second - called < timedelta(seconds=75)
     assert third == runs[2].state.state_details.scheduled_time
     # At the second one's turn, it is left alone, and the third is called.
     await call(queue)
