@@ -25,9 +25,10 @@ from tasks.runtime.rest import PrefectApi
 from tests.faults.postgres import URL, Postgres
 
 NOW, EVERY_10_MIN, UPKEEP = "capture/now", "capture/simple-every-10-min", "reconcile/every-10-min"
-SPACING = 2.0  # seconds between two simple requests of an account
+# Seconds between two simple requests of an account: longer than a run takes, as the API's minute is.
+SPACING = 4.0
 _REACTS = 3.0  # seconds; by then an automation has started its run
-ACCOUNTS = 12  # that the burst is spread over
+ACCOUNTS = 24  # that the burst is spread over
 
 
 @contextmanager

@@ -84,7 +84,7 @@ def test_a_run_s_process_is_a_fork(taken):
     assert COMMAND_NAME in taken[1]
 
 
-def test_a_run_due_again_while_its_process_ends_does_not_end_the_worker(setup):
+def test_a_run_due_again_too_soon_does_not_end_the_worker(setup):
     """Prefect's own worker ends: when it does not, deployments/local/mended_worker.py may go."""
     with PrefectApi(setup.api_url) as api:
         like = api.deployment("capture/now")
