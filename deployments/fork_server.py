@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from deployments.fork.code import Code
-from deployments.fork.protocol import COMMAND, ENGINE, FORK_SERVER
+from deployments.fork.protocol import COMMAND, FORK_SERVER
 
 if TYPE_CHECKING:
     from deployments.fork.prefect_settings import PrefectSettings
@@ -42,6 +42,12 @@ _MODULES = (
     "rich._emoji_codes",
     COMMAND,
     "edgecap.cli.capture",
+    # What the programs of a setup import.
+    "deployments.local.mended_worker",
+    "prefect.workers.process",
+    "prefect.cli.worker",
+    "uvicorn",
+    "starlette.applications",
 )
 
 
@@ -69,20 +75,15 @@ def main() -> NoReturn:
 def run(settings: PrefectSettings, arguments: list[str]) -> None:
     """Run what the first argument names, with the others."""
     program, *sys.argv[1:] = arguments
-    if program == ENGINE:
-        _run_engine(settings)
+    if program != COMMAND:
+        settings.ensure()
+        sys.modules.pop(program, None)  # a new process has not imported it before it runs it
+        runpy.run_module(program, run_name="__main__", alter_sys=True)
     else:
         sys.argv[0] = "edgecap"
         del sys.path[0]  # the folder, which a command must not import from
         # By name: the command line may import this package, and not the other way round.
         import_module(COMMAND).main()
-
-
-def _run_engine(settings: PrefectSettings) -> None:
-    """What `python -m prefect.engine` does."""
-    settings.ensure()
-    sys.modules.pop(ENGINE, None)  # a new process has not imported it before it runs it
-    runpy.run_module(ENGINE, run_name="__main__", alter_sys=True)
 
 
 if __name__ == "__main__":

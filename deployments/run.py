@@ -1,5 +1,8 @@
 """`python -m deployments.run`: the command of a worker's runs. It does what `python -m prefect.engine` does.
 
+`python -m deployments.run -m MODULE ARGUMENTS` does what `python -m MODULE ARGUMENTS` does: the programs of a
+setup share the memory of what they import.
+
 With a fork server (`EDGECAP_FORK_SERVER`), the run's process is forked from one that has imported everything,
 and this program stands for it: it hands signals on, and ends as the run's process ends. If this program is
 killed, the kernel kills the run's process. Without a fork server, or if that one does not answer, this
@@ -41,10 +44,11 @@ _LIMITS = [getattr(resource, name) for name in dir(resource) if name.startswith(
 
 
 def main() -> None:
-    """Run the flow run that the environment names, as a fork if possible."""
+    """Run a module, or the flow run that the environment names, as a fork if possible."""
+    program = sys.argv[2:] if sys.argv[1:2] == ["-m"] else [ENGINE, *sys.argv[1:]]
     if path := os.environ.get(FORK_SERVER):
-        become_fork(path, [ENGINE, *sys.argv[1:]])
-    os.execv(sys.executable, [sys.executable, "-m", ENGINE, *sys.argv[1:]])  # noqa: S606 - no shell
+        become_fork(path, program)
+    os.execv(sys.executable, [sys.executable, "-m", *program])  # noqa: S606 - no shell
 
 
 def become_fork(path: str, arguments: list[str]) -> None:

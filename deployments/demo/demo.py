@@ -95,6 +95,7 @@ class Demo(Stoppable):
             (self.home / "prefect").mkdir()
             shutil.copy(self._template, self.home / "prefect" / "prefect.db")
         self.setup.start_server()
+        self.setup.start_fork_server()
         self.objects.start()
         self.objects.make_bucket(BUCKET)
         self._say(f"S3 server         {self.objects.endpoint_url}  (MiniStack, bucket {BUCKET})")

@@ -7,6 +7,7 @@ import os
 import sys
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,7 @@ from tasks.runtime.warm_runner import ADDRESS
 POOL = "edgecap"
 QUEUES = {queue: number for number, queue in enumerate(WORK_QUEUES, 1)}  # Prefect keeps no two alike
 RUNNING = "running.json"
+FORKED = ("deployments.run", "-m")  # before a module that is to be forked
 
 
 def prefect_settings(home: Path, port: int) -> dict[str, str]:
@@ -110,15 +112,15 @@ class LocalSetup(Stoppable):
         if warm:
             self.warm_runner_port = free_port()
             self.env[ADDRESS] = f"http://{LOOPBACK}:{self.warm_runner_port}"
-            self.warm_runner = self.program("warm-runner", "deployments.warm_runner")
-        self.canceller = self.program("canceller", "deployments.canceller")
+            self.warm_runner = self.program("warm-runner", *FORKED, "deployments.warm_runner")
+        self.canceller = self.program("canceller", *FORKED, "deployments.canceller")
         self.server = self.program(
             "prefect-server", "deployments.local.prefect_server",
             "server", "start", "--host", LOOPBACK, "--port", str(self.port),
         )  # fmt: skip
         self.workers = [
             self.program(
-                f"worker-{number}", "deployments.local.mended_worker", "worker", "start",
+                f"worker-{number}", *FORKED, "deployments.local.mended_worker", "worker", "start",
                 "--pool", POOL, "--type", "process", "--name", f"edgecap-{number}", "--limit", str(limit),
             )
             for number in range(1, workers + 1)
@@ -154,6 +156,10 @@ class LocalSetup(Stoppable):
         (self.home / "prefect").mkdir(parents=True, exist_ok=True)
         self.server.start()
 
+    def start_fork_server(self) -> None:
+        """Start what forks the other programs and the runs; it takes seconds of importing."""
+        self.fork_server.start()
+
     def wait_for_server(self, *, timeout: float = 90.0, tell: Callable[[str], None] | None = None) -> None:
         """Return when the server answers.
 
@@ -170,7 +176,12 @@ class LocalSetup(Stoppable):
         """Make the pool and its queues; start the workers and the programs beside them."""
         with PrefectApi(self.api_url) as prefect:
             prefect.make_pool(POOL, QUEUES)
-        for program in filter(None, [self.fork_server, *self.workers, self.warm_runner, self.canceller]):
+        if not self.fork_server.running:
+            self.start_fork_server()
+        # The others are its forks, and share its memory. They also start without it.
+        with suppress(SetupError):
+            self.fork_server.wait_ready(Path(self.env[FORK_SERVER]).exists)
+        for program in filter(None, [*self.workers, self.warm_runner, self.canceller]):
             program.start()
 
     def deploy(self, *, reset: bool = False, tell: Callable[[str], None] | None = None) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from deployments.local.processes import Stoppable, answers, check_port, check_room
-from deployments.local.setup import LocalSetup, running_setup
+from deployments.local.setup import FORKED, LocalSetup, running_setup
 from deployments.local.watching import Watch
 from deployments.local.worker import check_settings
 from edgecap.alerts.policy.rules import load_policy
@@ -54,7 +54,7 @@ class Up(Stoppable):
         self.setup = LocalSetup(
             self.home, env=_environment(self.home), port=port, workers=workers, limit=limit, warm=self.alerts
         )
-        self.receiver = self.setup.program("receiver", "deployments.receiver.serve")
+        self.receiver = self.setup.program("receiver", *FORKED, "deployments.receiver.serve")
 
     def __repr__(self) -> str:
         return f"<Up {self.setup!r}>"
@@ -101,6 +101,7 @@ class Up(Stoppable):
             SetupError: a program did not start.
         """
         self.setup.start_server()
+        self.setup.start_fork_server()
         self.setup.wait_for_server(tell=self._say)
         self._say(f"Prefect server    {self.setup.ui_url}")
         self.setup.start_workers()

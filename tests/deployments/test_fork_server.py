@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from deployments.fork.protocol import FORK_SERVER
+from deployments.fork.protocol import COMMAND_NAME, FORK_SERVER
+from deployments.project import PROJECT
 from tests.deployments.conftest import until
 
 
@@ -55,3 +56,20 @@ def test_prefect_s_settings_are_those_of_the_client(server):
     pattern = {"PREFECT_LOGGING_FORMATTERS_STANDARD_FORMAT": "client: %(message)s"}
     assert "client: Invalid flow run id" in said("deployments.run", {**env, **pattern}, "no-id")[1]
     assert log.read_text() == "", "it was refused"
+
+
+@pytest.mark.parametrize("with_server", [True, False])
+def test_a_module_runs_as_python_runs_it(with_server, server, tmp_path):
+    """The programs of a setup start so; also without a fork server, only slower."""
+    env, _ = server
+    (tmp_path / "shown.py").write_text(
+        "import os, pathlib, sys\n"
+        "print(__name__, sys.argv[1:], sys.path[0], os.getcwd())\n"
+        "print(pathlib.Path('/proc/self/comm').read_text(), file=sys.stderr)\n"
+        "sys.exit(7)\n"
+    )
+    argv = [sys.executable, "-m", "deployments.run", "-m", "shown", "--of", "it"]
+    env = {**env, "PYTHONPATH": str(PROJECT)} if not with_server else env
+    done = subprocess.run(argv, env=env, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (7, f"__main__ ['--of', 'it'] {tmp_path} {tmp_path}\n")
+    assert (done.stderr.strip() == COMMAND_NAME) == with_server
