@@ -127,17 +127,23 @@ def _hand_on(process: int, number: int) -> None:
 def _how_it_ended(connection: socket.socket, process: int) -> tuple[bytes, int]:
     """Wait for the end of the process: `EXIT` and its code, or `SIGNAL` and the number."""
     looking = select.poll()
-    looking.register(connection, select.POLLIN)
-    looking.register(process, select.POLLIN)
+    # Python calls handlers between two steps of its own: a signal just before the wait must end the wait.
+    signals, wake = os.pipe()
+    os.set_blocking(wake, False)
+    signal.set_wakeup_fd(wake)
+    for descriptor in (connection.fileno(), process, signals):
+        looking.register(descriptor, select.POLLIN)
     word: int | None = None
     has_ended = is_closed = False
     while not (has_ended and is_closed):
         # In milliseconds. The server tells the end at once, unless it hangs or is starting anew.
         patience = (1000 * (_TOLD_AT_LAST if word is None else _TOLD_WITHIN)) if has_ended else None
-        events = looking.poll(patience)
-        if not events:
+        ready = {descriptor for descriptor, _ in looking.poll(patience)}
+        if not ready:
             break
-        if any(descriptor == process for descriptor, _ in events):
+        if signals in ready:
+            os.read(signals, 64)
+        elif process in ready:
             looking.unregister(process)
             has_ended = True
         else:

@@ -103,6 +103,11 @@ class ForkServer:
 
     def serve(self) -> Child:
         """Serve until SIGTERM. Returns only in a fork, with what it is to become."""
+        # Python calls handlers between two steps of its own: a signal just before the wait must end the wait.
+        signals, self._wake = os.pipe()
+        os.set_blocking(self._wake, False)
+        self._selector.register(signals, selectors.EVENT_READ, partial(os.read, signals, 64))
+        signal.set_wakeup_fd(self._wake)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._leave)
         gc.collect()
@@ -110,8 +115,8 @@ class ForkServer:
         gc.disable()
         while True:
             for key, _ in self._selector.select():
-                heed: Callable[[], Child | None] = key.data
-                if child := heed():
+                heed: Callable[[], object] = key.data
+                if isinstance(child := heed(), Child):
                     return child
 
     def _leave(self, *_: object) -> NoReturn:
@@ -221,6 +226,8 @@ class ForkServer:
 
         The objects are closed: one that is freed later would close a descriptor that has its number by then.
         """
+        signal.set_wakeup_fd(-1)
+        os.close(self._wake)
         for key in self._selector.get_map().values():
             if isinstance(key.fileobj, int):
                 os.close(key.fileobj)

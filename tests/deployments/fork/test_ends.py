@@ -22,7 +22,8 @@ def begun(client):
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT"])
 def test_the_client_hands_signals_on(served, name):
     number = getattr(signal, name)
-    code = f"import signal, sys\nsignal.signal({int(number)}, lambda *_: sys.exit(5))\n{SAY}time.sleep(600)"
+    code = f"import signal, sys\nsignal.signal({int(number)}, lambda *_: sys.exit(5))\n{SAY}"
+    code += "while True: time.sleep(0.05)"  # a handler is not called during a sleep that has just begun
     # A shell's background job ignores SIGINT, and so would all that it starts.
     client = served.client(code, preexec_fn=partial(signal.signal, number, signal.SIG_DFL))
     begun(client)
