@@ -50,7 +50,7 @@ async def test_the_warm_process_takes_a_run_that_no_worker_sees(deployment, here
         assert not await claim(client, await client.read_flow_run(run.id))
 
 
-async def test_a_run_that_the_warm_process_does_not_take_is_a_workers_at_once(deployment, here):
+async def test_a_run_that_the_warm_process_refuses_is_a_workers_at_once(deployment, here):
     here[1][0] = False
     async with get_client() as client:
         run = await make(client, deployment)

@@ -69,7 +69,7 @@ def test_a_changed_profile_is_read_anew(play):
     assert play(f"[fork({other})[1:], {write} > 0, fork({other})]") == [[1, 0], True, ["http://b/api", 2, 0]]
 
 
-def test_a_file_of_settings_in_the_run_s_folder_is_read_by_the_run_alone(play):
+def test_settings_in_the_run_s_folder_are_read_by_the_run_alone(play):
     write = "(Path('run').mkdir(), Path('run/prefect.toml').write_text('[api]\\nurl = \"http://c/api\"'))"
     other = "{name: value for name, value in base.items() if name != 'PREFECT_API_URL'}"
     assert play(f"[{write}[0], fork({other}, 'run')]")[1] == ["http://c/api", 1, 1]

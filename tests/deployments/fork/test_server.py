@@ -29,7 +29,7 @@ def test_with_the_socket_of_a_server_that_was_killed(setup):
     assert setup.run(HELLO) == FRESH
 
 
-def test_a_server_that_ends_leaves_no_socket_and_the_next_removes_those_of_killed_ones(setup):
+def test_no_socket_stays_of_servers_that_ended_or_were_killed(setup):
     setup.start().stop()
     left = setup.socket
     setup.place(left.with_name("other.socket"))
