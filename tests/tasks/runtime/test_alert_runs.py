@@ -64,7 +64,7 @@ async def test_an_alert_without_a_receiver_makes_the_same_plain_run(monkeypatch)
 
         async def create_flow_run_from_deployment(self, deployment_id, **run):
             made.append((deployment_id, run["parameters"]["alert"]))
-            return type("Run", (), {"id": "id"})
+            return type("Run", (), {"id": "id", "state": None})  # so it is not told of to a warm process
 
     monkeypatch.setattr(enter_alert, "get_client", Client)
     event = IncidentEvent(incident="1" * 32, alert=HOSTILE, plan=PLAN, account="a", at=datetime.now(UTC))
