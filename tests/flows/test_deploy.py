@@ -112,9 +112,10 @@ def test_a_deploy_loses_no_run_whose_time_has_come(prefect_server, tmp_path):
     """Prefect deletes a deployment's overdue runs with any of its schedules: their windows were lost."""
     tag = uuid4().hex[:8]
     key, file = f"capture/{tag}", tmp_path / "prefect.yaml"
+    far = datetime.now(UTC) + timedelta(hours=12, minutes=30)  # no run becomes due during the test
     hourly, nightly = (
-        {"cron": "0 * * * *", "slug": "hourly"},
-        {"cron": "0 4 * * *", "slug": "nightly"},
+        {"cron": f"{far.minute} * * * *", "slug": "hourly"},
+        {"cron": f"{far.minute} {far.hour} * * *", "slug": "nightly"},
     )
 
     def deploy_file(*schedules, **more):
@@ -156,7 +157,7 @@ def test_a_deploy_loses_no_run_whose_time_has_come(prefect_server, tmp_path):
         assert f"the {len(overdue)} overdue runs of this deployment with it" in "\n".join(lines)
         to_come = [time for time in runs() if time > began]
         assert to_come, "nobody waits for the scheduler"
-        assert {time.hour for time in to_come} == {4}
+        assert {time.hour for time in to_come} == {far.hour}
 
         # Nothing new in the file, and they still wait.
         assert deploy_file(nightly)[-1] == "1 deployments: 0 new, 0 changed, 1 unchanged"
@@ -166,7 +167,7 @@ def test_a_deploy_loses_no_run_whose_time_has_come(prefect_server, tmp_path):
             prefect.call("DELETE", f"/flow_runs/{run}")
         assert deploy_file(nightly)[-1] == "1 deployments: 0 new, 1 changed, 0 unchanged"
         assert schedules() == {"nightly": True}
-        assert {time.hour for time in runs() if time > began} == {4}
+        assert {time.hour for time in runs() if time > began} == {far.hour}
         assert deploy_file(nightly)[-1] == "1 deployments: 0 new, 0 changed, 1 unchanged"
         prefect.pause(key)
 

@@ -111,12 +111,13 @@ while True:
 """
     uri = f"file:{tmp_path}"
     store = open_store(StoreLocation(uri=uri))
-    found = 0
-    for moment in range(5):
+    found = moment = 0
+    while moment < 5 or not found:  # a busy machine needs later moments
         process = subprocess.Popen([sys.executable, "-c", program, uri], stdout=subprocess.PIPE)
         try:
             assert process.stdout.readline() == b"ready\n"
             time.sleep(0.05 + 0.013 * moment)
+            moment += 1
         finally:
             process.send_signal(signal.SIGKILL)
             process.wait()
@@ -126,7 +127,6 @@ while True:
             found += verdict.entry is not None
         for info in store.list():
             assert info.size == 512_000 or info.key.endswith("manifest.json")
-    assert found
 
 
 def test_committing_again_returns_the_entry_that_exists(store, capture, keep, two_servers):

@@ -273,7 +273,8 @@ def test_a_hanging_archive_does_not_delay_the_end_of_the_command(call, settings,
     capture = post(settings, full_body(settings))
     with Silent() as archive:
         done = call("cancel", capture.id, *(["--yes"] if yes else []), **silent_archive(archive))
-        assert archive.taken == 1  # one more would follow, were its answer waited for
+        # One more would follow, were its answer waited for. A busy machine may not get to the first in time.
+        assert archive.taken <= 1
     assert done.returncode == (0 if yes else 19), done.stderr
     assert "no answer within 1 s" in (done.stdout if yes else done.stderr)
     assert stops(edge) == ([capture.id] if yes else [])
