@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from deployments.fork.protocol import COMMAND_NAME, GO, LAST_WORD, READY, STARTED_BY
+from deployments.fork.protocol import COMMAND_NAME, ENGINE, GO, LAST_WORD, READY, STARTED_BY
 
 FAILED = 1  # exit code of an exception that nothing handles
 
@@ -116,7 +116,7 @@ class Child:
         os.environ[STARTED_BY] = str(request.started_by)
         time.tzset()
         sys.path.insert(0, str(Path.cwd()))  # as `python -m` does
-        Path("/proc/self/comm").write_text(COMMAND_NAME)
+        Path("/proc/self/comm").write_text(_name(request.arguments[0]))
         # Python's own `random` seeds itself after a fork.
         if numpy_random := sys.modules.get("numpy.random"):
             numpy_random.seed()
@@ -145,6 +145,11 @@ class _LastWord:
     def say(self) -> None:
         with suppress(OSError):
             os.write(self.connection, LAST_WORD + bytes([self.code]))
+
+
+def _name(program: str) -> str:
+    """The short name of this process, by which `ps -o comm` tells runs from other programs."""
+    return COMMAND_NAME if program == ENGINE else program.rpartition(".")[2][:15]
 
 
 def _code(given: object) -> int:

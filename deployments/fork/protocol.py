@@ -18,7 +18,7 @@ SUFFIX = ".socket"  # of its name
 STARTED_BY = "EDGECAP_STARTED_BY"
 """In a forked process: the id of the process that started its client. `os.getppid()` is the server there."""
 COMMAND_NAME = "edgecap-run"
-"""The short name of a forked process, as `ps -o comm` shows it: its command line is the server's."""
+"""The short name of a forked run, as `ps -o comm` shows it: its command line is the server's."""
 
 ENGINE, COMMAND = "prefect.engine", "edgecap.cli.main"
 """What a fork runs, the first of its arguments: a flow run, or edgecap's command line."""
