@@ -85,6 +85,7 @@ class LocalSetup(Stoppable):
         workers: how many worker processes.
         limit: flow runs at a time in each worker.
         warm: whether a warm process for alerts runs, too.
+        forked: whether these programs are forks, as runs are, and share memory.
     """
 
     def __init__(
@@ -96,6 +97,7 @@ class LocalSetup(Stoppable):
         workers: int = 1,
         limit: int = 8,
         warm: bool = False,
+        forked: bool = True,
     ) -> None:
         self.home = home
         self.port = port or free_port()
@@ -107,20 +109,21 @@ class LocalSetup(Stoppable):
         self.env["TMPDIR"] = str(private_folder("edgecap-prefect"))
         self.env[FORK_SERVER] = str(private_folder("edgecap-fork") / f"{self.mark}{SUFFIX}")
         self.limit = limit
+        fork = FORKED if forked else ()
         self.fork_server = self.program("fork-server", "deployments.fork_server")
         self.warm_runner: Program | None = None
         if warm:
             self.warm_runner_port = free_port()
             self.env[ADDRESS] = f"http://{LOOPBACK}:{self.warm_runner_port}"
-            self.warm_runner = self.program("warm-runner", *FORKED, "deployments.warm_runner")
-        self.canceller = self.program("canceller", *FORKED, "deployments.canceller")
+            self.warm_runner = self.program("warm-runner", *fork, "deployments.warm_runner")
+        self.canceller = self.program("canceller", *fork, "deployments.canceller")
         self.server = self.program(
             "prefect-server", "deployments.local.prefect_server",
             "server", "start", "--host", LOOPBACK, "--port", str(self.port),
         )  # fmt: skip
         self.workers = [
             self.program(
-                f"worker-{number}", *FORKED, "deployments.local.mended_worker", "worker", "start",
+                f"worker-{number}", *fork, "deployments.local.mended_worker", "worker", "start",
                 "--pool", POOL, "--type", "process", "--name", f"edgecap-{number}", "--limit", str(limit),
             )
             for number in range(1, workers + 1)

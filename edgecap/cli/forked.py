@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -25,6 +26,9 @@ def go_on_in_fork(home: Path) -> None:
     setup = running_setup(home.resolve())
     if setup and FORK_SERVER in setup:
         os.environ[IS_FORKED] = "1"
+        for number in (signal.SIGINT, signal.SIGTERM):
+            if signal.getsignal(number) == signal.SIG_IGN:  # a shell's background job
+                signal.signal(number, signal.SIG_DFL)  # a capture heeds them all the same
         become_fork(setup[FORK_SERVER], [COMMAND, *sys.argv[1:]])
         del os.environ[IS_FORKED]
 

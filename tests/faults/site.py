@@ -94,7 +94,8 @@ class Site:
             self._base = f"site_{uuid.uuid4().hex}"
             env[URL] = postgres.url(self._base)
         (self.faults / "points.json").write_text(json.dumps({**(points or {})}))
-        self.setup = LocalSetup(home, env=env, warm=flavour == "warm")
+        # Not forked: `crash` is installed when a program starts, and in forks for one run alone.
+        self.setup = LocalSetup(home, env=env, warm=flavour == "warm", forked=False)
         self.api = httpx.Client(trust_env=False)
         self._plan: dict[str, list[dict[str, Any]]] = {}
         self._key: dict[str, str] = {}
