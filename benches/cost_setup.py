@@ -16,12 +16,13 @@ from benches.meters import Meters, postgres_writes
 from benches.world import TOKEN, simulated_edge, start, write_settings
 from deployments.demo.object_store import ObjectStore
 from deployments.local.processes import LOOPBACK, answers, free_port
-from deployments.local.setup import POOL, LocalSetup
+from deployments.local.setup import LocalSetup
 from deployments.project import PROJECT
 from edgecap.settings import Account
 from edgecap.simulator.options import SimulatorOptions, make_edge
 from edgecap.simulator.serve import SimulatorServer
 from tasks.runtime.rest import PrefectApi
+from tests.alike import deploy_alike
 from tests.faults.postgres import URL, Postgres
 
 NOW, EVERY_10_MIN, UPKEEP = "capture/now", "capture/simple-every-10-min", "reconcile/every-10-min"
@@ -98,14 +99,5 @@ def _another(number: int) -> Iterator[str]:
 
 
 def plain(prefect: PrefectApi) -> str:
-    """The plain flow's deployment, made as edgecap's own ones are; its id."""
-    like = prefect.deployment(NOW)
-    flow = prefect.call("POST", "/flows/", json={"name": "plain"})
-    body = {
-        "name": "bench",
-        "flow_id": flow["id"],
-        "entrypoint": "benches/plain_flow.py:plain",
-        "work_pool_name": POOL,
-        **{key: like[key] for key in ("work_queue_name", "job_variables", "pull_steps", "path")},
-    }
-    return str(prefect.call("POST", "/deployments/", json=body)["id"])
+    """The plain flow's deployment; its id."""
+    return deploy_alike(prefect, "plain", "benches/plain_flow.py:plain")

@@ -23,6 +23,7 @@ from pathlib import Path
 
 import httpx
 
+from benches.meters import resident
 from deployments.local.setup import LocalSetup
 from tests.faults.postgres import URL, Postgres
 
@@ -93,7 +94,7 @@ def _measure(home: Path, env: dict[str, str], database: int, count: int) -> dict
         pass
     with _server(home, env) as (again, setup):
         time.sleep(10)
-        idle = sum(map(_own_memory, _family(setup.server.pid, database)))
+        idle = sum(map(resident, _family(setup.server.pid, database)))
         before = _processor(setup.server.pid, database)
         client = {
             **os.environ,
@@ -149,15 +150,6 @@ def _family(*parents: int | None) -> list[int]:
     for pid in found:
         found += children.get(pid, [])
     return found
-
-
-def _own_memory(pid: int) -> int:
-    """Resident bytes of a process; of what it shares with others, its part."""
-    try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    except OSError:
-        return 0
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:")), 0)
 
 
 def _processor(*parents: int | None) -> float:

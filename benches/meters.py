@@ -9,11 +9,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from deployments.fork.protocol import COMMAND_NAME
 from deployments.local.processes import LOOPBACK, marked
 from deployments.local.setup import LocalSetup
 from tests.faults.postgres import USER, Postgres, programs
 
 GROUPS = ("server", "worker", "runs", "warm", "others", "database")
+# The groups of the fork server's children, by their short names.
+_FORKS = {COMMAND_NAME: "runs", "mended_worker": "worker", "warm_runner": "warm"}
 _TICK = os.sysconf("SC_CLK_TCK")
 
 
@@ -105,7 +108,9 @@ class Meters:
             while above in parents and above not in roots:
                 above = parents[above]
             group = roots.get(above, "others")
-            groups[pid] = "runs" if group == "worker" else group
+            if above == self._setup.fork_server.pid:
+                group = _FORKS.get(_comm(pid), "others") if parent == above else "runs"
+            groups[pid] = "runs" if roots.get(above) == "worker" else group
         if self._postgres:
             groups |= dict.fromkeys(_family(self._postgres.pid), "database")
         return groups
@@ -128,6 +133,13 @@ def postgres_writes(postgres: Postgres, name: str) -> tuple[int, int]:
     )  # fmt: skip
     commits, rows = map(int, done.stdout.strip().split("|"))
     return commits, rows
+
+
+def _comm(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return ""
 
 
 def resident(pid: int) -> int:

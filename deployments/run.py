@@ -33,6 +33,7 @@ from deployments.fork.protocol import (
     READY,
     SIGNAL,
     SIZE,
+    STARTED_BY,
     connect,
 )
 
@@ -48,6 +49,7 @@ def main() -> None:
     program = sys.argv[2:] if sys.argv[1:2] == ["-m"] else [ENGINE, *sys.argv[1:]]
     if path := os.environ.get(FORK_SERVER):
         become_fork(path, program)
+    os.environ.pop(STARTED_BY, None)  # of the fork that started this process, if one did
     os.execv(sys.executable, [sys.executable, "-m", *program])  # noqa: S606 - no shell
 
 

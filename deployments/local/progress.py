@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +22,7 @@ class Activity:
 
     Attributes:
         written: bytes of its log.
-        worked: seconds of processor time, of its whole process group.
+        worked: seconds of processor time, of its whole process group and its forks'.
     """
 
     written: int
@@ -34,15 +35,26 @@ def activity_of(pid: int, log: Path) -> Activity:
         written = log.stat().st_size
     except OSError:
         written = 0
-    ticks = 0
+    groups, ticks = {pid, *_forks_of(pid)}, 0
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
                 fields = (entry / "stat").read_text().rpartition(")")[2].split()
-                ticks += (int(fields[_USER]) + int(fields[_SYSTEM])) * (int(fields[_PGRP]) == pid)
+                ticks += (int(fields[_USER]) + int(fields[_SYSTEM])) * (int(fields[_PGRP]) in groups)
             except (OSError, IndexError, ValueError):
                 continue  # it ended meanwhile
     return Activity(written, ticks / os.sysconf("SC_CLK_TCK"))
+
+
+def _forks_of(pid: int) -> set[int]:
+    """The processes for which a program stands (`deployments.run`): it holds a descriptor of each."""
+    found = set()
+    with suppress(OSError):  # it ended meanwhile
+        for entry in Path(f"/proc/{pid}/fdinfo").iterdir():
+            for line in entry.read_text().splitlines():
+                if line.startswith("Pid:") and (fork := int(line.split()[1])) > 0:  # -1: it has ended
+                    found.add(fork)
+    return found
 
 
 class StallDetector:

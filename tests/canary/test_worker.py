@@ -14,6 +14,7 @@ from deployments.local.setup import POOL, LocalSetup
 from tasks.runtime.prefect_names import FLOW_RUN_ID, HEARTBEAT, SUBMITTING, WORK_POOL, WORKER, WORKER_STARTED
 from tasks.runtime.rest import PrefectApi
 from tasks.runtime.workers import newest_event
+from tests.alike import deploy_alike
 from tests.deployments.conftest import until
 from tests.prefect_database import place_database
 
@@ -87,16 +88,7 @@ def test_a_run_s_process_is_a_fork(taken):
 def test_a_run_due_again_too_soon_does_not_end_the_worker(setup):
     """Prefect's own worker ends: when it does not, deployments/local/mended_worker.py may go."""
     with PrefectApi(setup.api_url) as api:
-        like = api.deployment("capture/now")
-        flow = api.call("POST", "/flows/", json={"name": "gives-back"})
-        body = {
-            "name": "canary",
-            "flow_id": flow["id"],
-            "entrypoint": "tests/canary/giving_back.py:gives_back",
-            "work_pool_name": POOL,
-            **{key: like[key] for key in ("work_queue_name", "job_variables", "pull_steps", "path")},
-        }
-        deployment = api.call("POST", "/deployments/", json=body)["id"]
+        deployment = deploy_alike(api, "gives-back", "tests/canary/giving_back.py:gives_back")
         run_id = api.start_run(deployment, {}, tags=[])["id"]
         until(lambda: ended(api, run_id, None) or not setup.workers[0].running, timeout=240)
         assert setup.workers[0].running

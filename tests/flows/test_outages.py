@@ -39,7 +39,7 @@ from tests.flows.test_cancelling import LONG
 pytestmark = [pytest.mark.prefect, pytest.mark.xdist_group("prefect")]
 
 
-@flow(name="submit patiently")
+@flow(name="submit without retries")
 async def submitting(request, scheduled=None, if_late="run"):
     """The first step alone, whose task does not try again by itself."""
     once = submit.with_options(retries=0)

@@ -1,4 +1,4 @@
-"""Whoever is killed, no process is left behind, and no client waits for one that is gone."""
+"""After a kill of client, fork or server, no process is left behind, and no client waits for a dead one."""
 
 import os
 import signal

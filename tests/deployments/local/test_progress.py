@@ -1,9 +1,12 @@
 """A program is waited for as long as it gets on, however slow the machine is."""
 
+import subprocess
+import sys
+
 import pytest
 
 from deployments.local.processes import Program
-from deployments.local.progress import LONGEST, Activity, StallDetector
+from deployments.local.progress import LONGEST, Activity, StallDetector, activity_of
 from edgecap.errors import SetupError
 
 
@@ -67,3 +70,22 @@ def test_a_program_that_logs_is_waited_for_and_a_silent_one_stopped(tmp_path):
     with pytest.raises(SetupError, match="silent did nothing for 3 s"):
         silent.run(timeout=3)
     assert not silent.running
+
+
+def test_a_fork_s_work_counts_for_the_program_that_stands_for_it(tmp_path):
+    """A fork has a process group of its own. The program only holds a descriptor of it."""
+    work = "import time\nwhile time.process_time() < 1: pass\nprint(flush=True)\ninput()"
+    stand = "import os, sys, time; os.pidfd_open(int(sys.argv[1])); print(flush=True); time.sleep(600)"
+    with piped(work) as fork, piped(stand, str(fork.pid)) as program:
+        fork.stdout.readline()
+        program.stdout.readline()
+        assert activity_of(program.pid, tmp_path / "no-log").worked > 0.9
+        fork.kill()
+        program.kill()
+
+
+def piped(code, *arguments):
+    """A program in a process group of its own."""
+    argv = [sys.executable, "-c", code, *arguments]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    return subprocess.Popen(argv, start_new_session=True, **pipes)

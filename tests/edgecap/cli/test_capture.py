@@ -86,7 +86,13 @@ def test_the_whole_way_beside_a_running_setup(shell, edge, store, running):
 
 
 def ctrl_c_without_a_terminal(shell, edge):
-    with started(shell) as capture:
+    """As a shell's background job, which starts with SIGINT ignored: a capture heeds it all the same."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        capture = started(shell)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    with capture:
         capture_id, _ = accepted(capture.stderr)
         capture.send_signal(signal.SIGINT)
         out, err = capture.communicate(timeout=240)

@@ -1,4 +1,4 @@
-"""Fetching when all is well: hashes, gzip by its magic, order, durability."""
+"""Fetching without faults: hashes, gzip by its magic bytes, order, durability."""
 
 import gzip
 import hashlib
