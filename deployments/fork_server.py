@@ -16,6 +16,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from deployments.fork.child import Ending
 from deployments.fork.code import Code
 from deployments.fork.protocol import COMMAND, FORK_SERVER
 
@@ -53,7 +54,7 @@ _MODULES = (
 
 def main() -> NoReturn:
     """Serve until SIGTERM, at the socket that `EDGECAP_FORK_SERVER` names."""
-    environment = dict(os.environ)
+    environment, ending = dict(os.environ), Ending()
     # Threads that an import starts would be missing in a fork.
     os.environ.update(OPENBLAS_NUM_THREADS="1", DO_NOT_TRACK="1")
     code = Code()
@@ -63,13 +64,15 @@ def main() -> NoReturn:
         with suppress(ModuleNotFoundError):
             import_module(module)
     # After the code was looked at.
+    from deployments.fork.models import complete_models  # noqa: PLC0415
     from deployments.fork.prefect_settings import PrefectSettings  # noqa: PLC0415
     from deployments.fork.server import ForkServer  # noqa: PLC0415
 
+    complete_models()
     path = Path(os.environ[FORK_SERVER])
     settings = PrefectSettings(path.parent)
     server = ForkServer(path, code=code, environment=environment, prepare=settings.prepare)
-    server.serve().run(partial(run, settings))
+    server.serve().run(partial(run, settings), ending)
 
 
 def run(settings: PrefectSettings, arguments: list[str]) -> None:

@@ -72,8 +72,13 @@ class Child:
     connection: int
     descriptors: list[int]
 
-    def run(self, program: Callable[[list[str]], object]) -> NoReturn:
-        """Become what the client would have started, and run a program with the client's arguments."""
+    def run(self, program: Callable[[list[str]], object], ending: Ending) -> NoReturn:
+        """Become what the client would have started, and run a program with the client's arguments.
+
+        Args:
+            program: what to run.
+            ending: made before anything was imported.
+        """
         try:
             self._become()
             self._wait_to_begin()
@@ -81,14 +86,16 @@ class Child:
             sys.stderr.write(f"edgecap: a new process is started, since no fork could be: {error}\n")
             sys.stderr.flush()
             os._exit(FAILED)  # then the client starts one
-        last_word = _LastWord(self.connection)
-        atexit.register(last_word.say)
+        ending.of(self.connection)
         try:
             program(self.request.arguments)
         except SystemExit as leaving:
-            last_word.code = _code(leaving.code)
+            ending.code = _code(leaving.code)
             raise
-        last_word.code = 0
+        except KeyboardInterrupt:
+            ending.code = None
+            raise
+        ending.code = 0
         sys.exit(0)
 
     def _become(self) -> None:
@@ -135,16 +142,41 @@ class Child:
             os._exit(FAILED)
 
 
-@dataclass
-class _LastWord:
-    """Tells the client the exit code, in case the server has died and cannot."""
+class Ending:
+    """The end of a fork, after all that is registered for it: so make this before anything is imported.
 
-    connection: int
-    code: int = FAILED
+    Python would free every object then, and so copy the memory that forks share: that costs a run as much as
+    its capture does. Instead the process ends at once. Only the destructors of objects that are left are not
+    called.
+    """
 
-    def say(self) -> None:
-        with suppress(OSError):
-            os.write(self.connection, LAST_WORD + bytes([self.code]))
+    def __init__(self) -> None:
+        self.code: int | None = FAILED
+        """With which the process ends; None if Python is to end it by a signal."""
+        self._process = 0
+        self._connection = -1
+        atexit.register(self._end)
+
+    def __repr__(self) -> str:
+        return f"<Ending [{self.code}]>"
+
+    def of(self, connection: int) -> None:
+        """Take this process for the fork; the client at the other end of `connection` is told its code."""
+        self._process, self._connection = os.getpid(), connection
+
+    def _end(self) -> None:
+        if os.getpid() != self._process:  # the server, or a process that the program has forked
+            return
+        if self.code is None:
+            return
+        with suppress(OSError):  # in case the server has died, and cannot tell it
+            os.write(self._connection, LAST_WORD + bytes([self.code]))
+        try:
+            sys.stdout.flush()
+            sys.stderr.flush()
+        except (AttributeError, OSError, ValueError):
+            return  # Python meets that too, and says so
+        os._exit(self.code)
 
 
 def _name(program: str) -> str:

@@ -58,6 +58,17 @@ def test_prefect_s_settings_are_those_of_the_client(server):
     assert log.read_text() == "", "it was refused"
 
 
+def test_no_fork_has_to_complete_a_model(server, tmp_path):
+    env, _ = server
+    (tmp_path / "models.py").write_text(
+        "from prefect.client.schemas.objects import FlowRun\n"
+        "from prefect.client.schemas.actions import ArtifactCreate\n"
+        "print(FlowRun.__pydantic_complete__, ArtifactCreate.__pydantic_complete__)"
+    )
+    argv = [sys.executable, "-m", "deployments.run", "-m", "models"]
+    assert subprocess.check_output(argv, env=env, cwd=tmp_path, text=True) == "True True\n"
+
+
 @pytest.mark.parametrize("with_server", [True, False])
 def test_a_module_runs_as_python_runs_it(with_server, server, tmp_path):
     """The programs of a setup start so; also without a fork server, only slower."""

@@ -37,6 +37,7 @@ class Setup:
         self.sockets = Path(tempfile.mkdtemp(prefix="edgecap-fork-"))  # pytest's own folders are private
         self.place(self.sockets / "s.socket")
         kept = {name: value for name, value in os.environ.items() if not name.startswith("EDGECAP_")}
+        kept.pop("PYTHONUNBUFFERED", None)
         path = os.pathsep.join([str(engine.parent), str(PROJECT)])
         self.env = {**kept, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1", **self.env}
 

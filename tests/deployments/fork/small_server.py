@@ -8,6 +8,7 @@ import threading
 import time
 from pathlib import Path
 
+from deployments.fork.child import Ending
 from deployments.fork.code import Code
 from deployments.fork.protocol import FORK_SERVER
 from deployments.fork.server import ForkServer
@@ -19,7 +20,7 @@ def no_fork():
 
 def main():
     folder = Path(sys.argv[1])
-    environment = dict(os.environ)
+    environment, ending = dict(os.environ), Ending()
     code = Code([folder])
     sys.path[0] = str(folder)
     of_the_server = importlib.import_module("of_the_server")
@@ -30,7 +31,7 @@ def main():
         case ["thread"]:
             threading.Thread(target=time.sleep, args=(600,), daemon=True).start()
     child = ForkServer(Path(os.environ[FORK_SERVER]), code=code, environment=environment).serve()
-    child.run(lambda arguments: exec(arguments[1], {"of_the_server": of_the_server}))
+    child.run(lambda arguments: exec(arguments[1], {"of_the_server": of_the_server}), ending)
 
 
 if __name__ == "__main__":

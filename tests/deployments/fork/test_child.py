@@ -92,6 +92,36 @@ def test_it_ends_as_python_ends(served):
     assert served.run(code).split() == ["thread", "last"]
 
 
+def test_what_imports_registered_for_the_end_is_called(setup):
+    (setup.code / "of_the_server.py").write_text("import atexit; atexit.register(print, 'imported')")
+    setup.start()
+    assert setup.run("import atexit; atexit.register(print, 'of the run')").split("\n") == [
+        "of the run",
+        "imported",
+    ]
+
+
+def test_it_does_not_free_its_objects(served):
+    code = "import os, sys, threading\nclass Left:\n def __del__(self, say=os.write): say(1, b'freed')\n"
+    assert served.run(code + "threading.left = Left()\nprint('done')") == "done"
+
+
+def test_an_output_that_cannot_be_written_is_an_error_as_in_python(served):
+    reader, writer = os.pipe()
+    os.close(reader)
+    client = served.client("print('lost')", stdout=writer)
+    os.close(writer)
+    said = client.communicate(timeout=60)[1]
+    assert client.returncode == 120
+    assert "BrokenPipeError" in said
+
+
+def test_a_process_that_it_forks_ends_with_its_own_code(served):
+    code = "import os, sys\nchild = os.fork()\nif not child: sys.exit(7)\n"
+    code += "print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))"
+    assert served.run(code) == "7"
+
+
 def test_none_is_left_when_they_have_ended(served):
     for _ in range(3):
         served.run("pass")
