@@ -150,7 +150,12 @@ def main() -> None:
     port = int(os.environ[ADDRESS].rsplit(":", 1)[1])
     os.chdir(PROJECT)
     uvicorn.run(
-        WarmRunner().application(), host=LOOPBACK, port=port, log_level="warning", timeout_graceful_shutdown=3
+        WarmRunner().application(),
+        host=LOOPBACK,
+        port=port,
+        loop="asyncio",  # as in a run's own process
+        log_level="warning",
+        timeout_graceful_shutdown=3,
     )
 
 
