@@ -6,13 +6,11 @@ import asyncio
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from uuid import UUID
 
 import httpx
 from prefect import get_run_logger, task
 from prefect.artifacts import acreate_progress_artifact, aupdate_progress_artifact
 from prefect.cache_policies import NO_CACHE
-from prefect.client.orchestration import get_client
 
 from edgecap.captures.order import CaptureOrder
 from edgecap.captures.polling import Poll, look
@@ -23,7 +21,7 @@ from edgecap.requests import FullRequest, rfc3339
 from edgecap.settings import load_settings
 from tasks.runtime.lane_queue import Queue
 from tasks.runtime.retry import DELAYS, TRIES, passing_soon
-from tasks.runtime.suspend import WAITING_FOR_CAPTURE, Waiting, max_inline_wait
+from tasks.runtime.suspend import WAITING_FOR_CAPTURE, Waiting, max_inline_wait, this_flow_run
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +60,7 @@ async def poll(order: CaptureOrder, capture: Capture) -> FinalCapture | Waiting:
     settings = load_settings()
     timing = settings.timing
     sign_in = settings.account(order.account)
-    async with get_client() as prefect:
-        keeps = max_inline_wait(await prefect.read_flow_run(UUID(order.run_id)))
+    keeps = max_inline_wait(this_flow_run())
     async with Client(sign_in) as client:
         now = await look(client, capture)
         clock = timing.server_clock(client.server_now)

@@ -20,9 +20,15 @@ from edgecap.requests import rfc3339
 from tasks.runtime.cancelling import RUNS
 from tasks.runtime.compat import Abort
 from tasks.runtime.outage import wait_out
-from tasks.runtime.retry import retry_prefect
 from tasks.runtime.states import CANCELS
-from tasks.runtime.suspend import Waiting, mark_running, mark_waiting, max_inline_wait, reschedule
+from tasks.runtime.suspend import (
+    Waiting,
+    mark_running,
+    mark_waiting,
+    max_inline_wait,
+    reschedule,
+    this_flow_run,
+)
 
 _OUTAGES = (WAITING_FOR_CLOUDFLARE, WAITING_FOR_ARCHIVE, WAITING_FOR_BUCKET)
 
@@ -62,7 +68,7 @@ async def _until_done(step: Callable[[], Awaitable[_T | Waiting]], *, accepted: 
             if stayed:
                 await mark_running(UUID(this_run.id))
             return outcome
-        if outcome.name in _OUTAGES and await retry_prefect(_may_stay, outcome):
+        if outcome.name in _OUTAGES and _may_stay(outcome):
             get_run_logger().warning("%s; asked again at %s", outcome.reason, rfc3339(outcome.at))
             await mark_waiting(UUID(this_run.id), outcome)
             await asyncio.sleep(max(0.0, (outcome.at - datetime.now(UTC)).total_seconds()))
@@ -79,8 +85,6 @@ async def _until_done(step: Callable[[], Awaitable[_T | Waiting]], *, accepted: 
         raise Abort(outcome.reason)
 
 
-async def _may_stay(waiting: Waiting) -> bool:
+def _may_stay(waiting: Waiting) -> bool:
     """Whether the run keeps its process: the wait is short, or no worker could take the run up."""
-    async with get_client() as client:
-        run = await client.read_flow_run(UUID(this_run.id))
-    return (waiting.at - datetime.now(UTC)).total_seconds() <= max_inline_wait(run)
+    return (waiting.at - datetime.now(UTC)).total_seconds() <= max_inline_wait(this_flow_run())

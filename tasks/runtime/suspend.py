@@ -15,6 +15,7 @@ from uuid import UUID
 
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun, State, StateDetails, StateType
+from prefect.context import FlowRunContext
 from prefect.exceptions import ObjectNotFound
 
 from tasks.runtime.compat import forget_process
@@ -51,6 +52,18 @@ class Waiting:
     name: str
     at: datetime
     reason: str
+
+
+def this_flow_run() -> FlowRun:
+    """The flow run that is being worked on, as it was when this process took it up.
+
+    Raises:
+        RuntimeError: there is none.
+    """
+    context = FlowRunContext.get()
+    if context is None or context.flow_run is None:
+        raise RuntimeError("no flow run is being worked on")
+    return context.flow_run
 
 
 def max_inline_wait(run: FlowRun, *, is_first: bool = False) -> float:
