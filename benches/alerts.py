@@ -24,7 +24,7 @@ from typing import Any
 
 from benches.world import simulated_edge, start, write_settings
 from deployments.local.processes import LOOPBACK, answers, free_port
-from deployments.local.setup import LocalSetup
+from deployments.local.setup import FORKED, LocalSetup
 from tasks.runtime.rest import PrefectApi
 
 SECRET = "secret-of-the-bench"  # noqa: S105 - of a receiver on loopback
@@ -63,7 +63,7 @@ def main() -> None:
             """
             env = {**write_settings(home, account, more), "EDGECAP_HOME": str(home)}
             with LocalSetup(home, env=env, warm=True) as setup:
-                receiver = setup.program("receiver", "deployments.receiver.serve")
+                receiver = setup.program("receiver", *FORKED, "deployments.receiver.serve")
                 start(setup)
                 receiver.start()
                 receiver.wait_ready(lambda: answers(port), timeout=60)

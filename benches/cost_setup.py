@@ -16,7 +16,7 @@ from benches.meters import Meters, postgres_writes
 from benches.world import TOKEN, simulated_edge, start, write_settings
 from deployments.demo.object_store import ObjectStore
 from deployments.local.processes import LOOPBACK, answers, free_port
-from deployments.local.setup import LocalSetup
+from deployments.local.setup import FORKED, LocalSetup
 from deployments.project import PROJECT
 from edgecap.settings import Account
 from edgecap.simulator.options import SimulatorOptions, make_edge
@@ -61,7 +61,7 @@ def running(home: Path, database: str, count: int) -> Iterator[tuple[Bench, Acco
             env[URL] = postgres.new("prefect")
         setup = stack.enter_context(LocalSetup(home, env=env, warm=True))
         setup.server.argv[1:3] = ["-m", "benches.counted_server"]
-        receiver = setup.program("receiver", "deployments.receiver.serve")
+        receiver = setup.program("receiver", *FORKED, "deployments.receiver.serve")  # as `edgecap up` does
         stack.callback(receiver.stop)
         start(setup)
         receiver.start()

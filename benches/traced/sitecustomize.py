@@ -22,12 +22,21 @@ _KINDS = {  # a part of the command line: the process
     "server start": "server",
     "edgecap capture": "command line",
 }
+_FORKS = {  # what a fork calls itself: the process
+    "mended_worker": "worker",
+    "warm_runner": "warm process",
+    "serve": "receiver",
+    "canceller": "canceller",
+}
 _files = {}
 
 
 def _kind():
     if os.environ.get("PREFECT__FLOW_RUN_ID"):  # also in a process that was forked for a run
         return "run"
+    with open("/proc/self/comm") as comm:  # noqa: PTH123 - without pathlib
+        if kind := _FORKS.get(comm.read().strip()):
+            return kind
     command = " ".join(sys.orig_argv)
     return next((kind for part, kind in _KINDS.items() if part in command), "other")
 
