@@ -80,7 +80,11 @@ def _rest(prefect: PrefectApi) -> None:
     time.sleep(_REACTS)
     for automation in prefect.call("POST", "/automations/filter", json={}):
         prefect.call("PATCH", f"/automations/{automation['id']}", json={"enabled": False})
-    while prefect.find_runs({"state": {"type": {"any_": ["SCHEDULED", "PENDING", "RUNNING"]}}}):
+    while active := prefect.find_runs({"state": {"type": {"any_": ["SCHEDULED", "PENDING", "RUNNING"]}}}):
+        for run in active:
+            if run["state"]["type"] == "SCHEDULED" and run["auto_scheduled"]:
+                # Prefect was just making it when its schedule was switched off.
+                prefect.call("DELETE", f"/flow_runs/{run['id']}")
         time.sleep(1)
 
 

@@ -65,11 +65,12 @@ def begin_to_write(
 
 def _collect() -> None:
     """Collect as often as Python would, by its own thresholds, but in this thread alone."""
-    time.sleep(_STARTS)
-    gc.collect()
-    gc.freeze()
+    settled = time.monotonic() + _STARTS
     while True:
         time.sleep(_EVERY)
+        if not gc.get_freeze_count() and time.monotonic() > settled:
+            gc.collect()
+            gc.freeze()
         counts, thresholds = gc.get_count(), gc.get_threshold()
         due = [age for age, (count, most) in enumerate(zip(counts, thresholds, strict=True)) if count > most]
         if due:
