@@ -11,8 +11,8 @@ Ceph does not: there edgecap has to take an MD5 of every object, which costs twi
 third client is s5cmd again, with all that edgecap does: the hash that edgecap had to check is taken, too, and
 each file and the folder are synced.
 
-A thousand files stay until the end of their case. Among inodes that were freed within the last minutes, ext4 searches
-for one that was not: creating a thousand files then took ten times as long.
+A thousand files stay until the end of their case. Among inodes that were freed within the last minutes, ext4
+searches for one that was not: creating a thousand files then took ten times as long.
 
     python benches/fetch.py                     all cases
     python benches/fetch.py --case "20 x 14 MB" --server ministack --repeat 3 --folder /var/tmp

@@ -65,12 +65,14 @@ def begin_to_write(
 
 def _collect() -> None:
     """Collect as often as Python would, by its own thresholds, but in this thread alone."""
-    settled = time.monotonic() + _STARTS
+    settles = time.monotonic() + _STARTS
+    has_settled = False
     while True:
         time.sleep(_EVERY)
-        if not gc.get_freeze_count() and time.monotonic() > settled:
+        if not has_settled and time.monotonic() > settles:
             gc.collect()
             gc.freeze()
+            has_settled = True
         counts, thresholds = gc.get_count(), gc.get_threshold()
         due = [age for age, (count, most) in enumerate(zip(counts, thresholds, strict=True)) if count > most]
         if due:
