@@ -30,6 +30,7 @@ NOW, EVERY_10_MIN, UPKEEP = "capture/now", "capture/simple-every-10-min", "recon
 SPACING = 4.0
 _REACTS = 3.0  # seconds; by then an automation has started its run
 ACCOUNTS = 24  # that the burst is spread over
+AT_ONCE = 32  # runs of the worker: as many as of four workers that take eight each
 
 
 @contextmanager
@@ -59,7 +60,7 @@ def running(home: Path, database: str, count: int) -> Iterator[tuple[Bench, Acco
         postgres = stack.enter_context(Postgres(durable=True)) if database == "postgresql" else None
         if postgres:
             env[URL] = postgres.new("prefect")
-        setup = stack.enter_context(LocalSetup(home, env=env, warm=True))
+        setup = stack.enter_context(LocalSetup(home, env=env, warm=True, limit=AT_ONCE))
         setup.server.argv[1:3] = ["-m", "benches.counted_server"]
         receiver = setup.program("receiver", *FORKED, "deployments.receiver.serve")  # as `edgecap up` does
         stack.callback(receiver.stop)
