@@ -4,7 +4,7 @@ The system is warm and the clock is real. The real receiver gets alerts with dif
 other, so that the lane is free. The bench measures the time from the sending of the alert to the answer 202,
 to the start of the run of `respond`, and to the request that the simulated edge accepted, by the edge's log.
 For an alert that arrives while the Prefect server is away for 30 s, it measures the same from the server's
-return.
+return. It also measures how long after its scheduled time a scheduled capture is accepted.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import secrets
 import signal
 import tempfile
 import time
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from http.client import HTTPConnection
 from pathlib import Path
@@ -25,12 +25,15 @@ from typing import Any
 from benches.world import simulated_edge, start, write_settings
 from deployments.local.processes import LOOPBACK, answers, free_port
 from deployments.local.setup import FORKED, LocalSetup
+from tasks.runtime.prefect_names import AUTO_SCHEDULED
 from tasks.runtime.rest import PrefectApi
 
 SECRET = "secret-of-the-bench"  # noqa: S105 - of a receiver on loopback
 SPACING = 1  # seconds between two simple requests: the lane is free for each alert
 EVERY = 4.0  # seconds between two alerts
 AWAY = 30.0  # seconds
+AHEAD = 15.0  # seconds; a schedule's runs are there long before, and workers look ten seconds ahead
+SCHEDULED = 15  # runs
 POLICY = """
 [[rules]]
 name = "bench"
@@ -92,7 +95,29 @@ def measure(setup: LocalSetup, home: Path, address: str, count: int) -> None:
         [posts[target] - at for target, (at, _) in sent.items() if target in posts],
     )
     print(f"  {len(set(sent) & set(posts))} of {count} led to a capture")
+    on_schedule(setup, home)
     away(setup, home, address)
+
+
+def on_schedule(setup: LocalSetup, home: Path) -> None:
+    """Captures of a schedule, one at a time."""
+    due: dict[str, float] = {}
+    first = datetime.now(UTC) + timedelta(seconds=AHEAD)
+    with PrefectApi(setup.api_url) as prefect:
+        deployment = str(prefect.deployment("capture/simple-every-10-min")["id"])
+        for number in range(SCHEDULED):
+            target, at = f"203.0.113.{number + 1}", first + number * timedelta(seconds=EVERY)
+            due[target] = at.timestamp()
+            request = {"type": "simple", "filter": {"destination_address": target}}
+            prefect.start_run(deployment, {"request": request}, tags=[AUTO_SCHEDULED], at=at)
+    time.sleep(AHEAD + (SCHEDULED + 1) * EVERY)
+    posts = accepted_at(home / "edge.jsonl")
+    print(f"{SCHEDULED} captures of a schedule; seconds after their scheduled time")
+    show(
+        "to the capture accepted by the edge",
+        [posts[target] - at for target, at in due.items() if target in posts],
+    )
+    print(f"  {len(set(due) & set(posts))} of {SCHEDULED} led to a capture")
 
 
 def away(setup: LocalSetup, home: Path, address: str) -> None:

@@ -27,6 +27,7 @@ from deployments.local.setup import POOL, QUEUES, LocalSetup
 from deployments.local.watching import LOOK, Watch
 from edgecap.errors import SetupError
 from tasks.runtime.rest import PrefectApi
+from tasks.runtime.warm_runner import HEAD_START
 from tests.faults.case import GENTLE, Step
 from tests.faults.postgres import URL, Postgres
 from tests.faults.terminal import Terminal
@@ -170,18 +171,20 @@ class Site:
         tags: list[str],
         queue: str = "",
         parameters: dict[str, Any] | None = None,
+        at: datetime | None = None,
     ) -> str:
         """Start a run of `capture/now`, with its steps in place before its process can start."""
         body: dict[str, Any] = {"parameters": {"request": request, **(parameters or {})}, "tags": tags}
-        body |= {"state": {"type": "SCHEDULED"}, **({"work_queue_name": queue} if queue else {})}
+        details = {"state_details": {"scheduled_time": at.isoformat()}} if at else {}
+        body |= {"state": {"type": "SCHEDULED", **details}, **({"work_queue_name": queue} if queue else {})}
         run_id: str = self.rest("POST", f"/deployments/{self._deployment}/create_flow_run", body)["id"]
         self.plan(run_id, steps)
         return run_id
 
     def start_warm(self, request: dict[str, Any], steps: list[Step]) -> str:
         """Start a run in the warm process, as an alert does."""
-        # A queue of its own would change nothing: a worker looks every two seconds, and this is immediate.
-        run_id = self.start_run(request, steps, ["alert"], "alerts")
+        at = datetime.now(UTC) + HEAD_START
+        run_id = self.start_run(request, steps, ["alert"], "alerts", at=at)
         self.api.post(f"http://127.0.0.1:{self.setup.warm_runner_port}/runs/{run_id}", timeout=10)
         return run_id
 
