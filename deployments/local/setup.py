@@ -68,6 +68,9 @@ def prefect_settings(home: Path, port: int) -> dict[str, str]:
         # As often as Prefect allows: a run without heartbeats has died with its machine.
         "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
         "PREFECT_RESULTS_PERSIST_BY_DEFAULT": "true",
+        # A server on PostgreSQL answers so if its database is locked for more than ten seconds. By itself
+        # Prefect retries only 429, 502 and 503: a run failed that had just archived its packets.
+        "PREFECT_CLIENT_RETRY_EXTRA_CODES": "500",
         "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
         # Each client would ask for both before its first request. But server and clients are one
         # installation, and this server has no CSRF protection.

@@ -33,6 +33,9 @@ PREFECT = {
     "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
     "PREFECT_WORKER_QUERY_SECONDS": "5",
     "PREFECT_RESULTS_PERSIST_BY_DEFAULT": "true",
+    # A server on PostgreSQL answers so if its database is locked for more than ten seconds. By itself
+    # Prefect retries only 429, 502 and 503: a run failed that had just archived its packets.
+    "PREFECT_CLIENT_RETRY_EXTRA_CODES": "500",
     "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
     "DO_NOT_TRACK": "1",
 }
