@@ -37,6 +37,18 @@ from tasks.runtime.warm_runner import ADDRESS
 POOL = "edgecap"
 QUEUES = {queue: number for number, queue in enumerate(WORK_QUEUES, 1)}  # Prefect keeps no two alike
 RUNNING = "running.json"
+OF_RUNS = {
+    # Heartbeats come as often as Prefect allows: when they stop, the run has died with its machine.
+    "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
+    # Results are on disk: a run that is taken up again repeats nothing.
+    "PREFECT_RESULTS_PERSIST_BY_DEFAULT": "true",
+    # A server on PostgreSQL answers 500 if its database is locked for more than ten seconds. By itself
+    # Prefect retries only 429, 502 and 503: a run failed that had just archived its packets.
+    "PREFECT_CLIENT_RETRY_EXTRA_CODES": "500",
+    "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
+    "DO_NOT_TRACK": "1",
+}
+"""The environment of workers and their runs, whichever Prefect server they have."""
 FORKED = ("deployments.run", "-m")  # before a module that is to be forked
 
 
@@ -48,6 +60,7 @@ def prefect_settings(home: Path, port: int) -> dict[str, str]:
         port: where the server listens.
     """
     return {
+        **OF_RUNS,
         "PREFECT_HOME": str(home / "prefect"),
         "PREFECT_PROFILES_PATH": str(home / "prefect" / "profiles.toml"),  # never a person's own profile
         "PREFECT_API_URL": f"http://{LOOPBACK}:{port}/api",
@@ -56,7 +69,6 @@ def prefect_settings(home: Path, port: int) -> dict[str, str]:
         # With leases in memory, a server that is restarted leaks every slot that was held.
         "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": FILE_LEASES,
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "DO_NOT_TRACK": "1",
         "PREFECT_WORKER_QUERY_SECONDS": "2",
         # Many runs that start at once are no problem, but marking each of them late makes SQLite refuse other
         # writes.
@@ -65,13 +77,6 @@ def prefect_settings(home: Path, port: int) -> dict[str, str]:
         "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "100",
         "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL": "1",
         "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_BATCH_SIZE": "200",
-        # As often as Prefect allows: a run without heartbeats has died with its machine.
-        "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
-        "PREFECT_RESULTS_PERSIST_BY_DEFAULT": "true",
-        # A server on PostgreSQL answers so if its database is locked for more than ten seconds. By itself
-        # Prefect retries only 429, 502 and 503: a run failed that had just archived its packets.
-        "PREFECT_CLIENT_RETRY_EXTRA_CODES": "500",
-        "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
         # Each client would ask for both before its first request. But server and clients are one
         # installation, and this server has no CSRF protection.
         "PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED": "false",

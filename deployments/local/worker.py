@@ -14,7 +14,7 @@ from pathlib import Path
 
 import httpx
 
-from deployments.local.setup import POOL, QUEUES
+from deployments.local.setup import OF_RUNS, POOL, QUEUES
 from edgecap.errors import SetupError
 from edgecap.files.private_folder import private_folder
 from edgecap.network.environment import network_environment
@@ -27,18 +27,8 @@ RECONCILE = "reconcile/every-10-min"
 HEARTBEATS_MISSED = 2  # after which a worker is dead
 _HEARTBEAT = 30  # seconds between two heartbeats if the server does not say: Prefect's default
 _PAUSE = 1.0
-# Variables of a worker, unless the environment sets them. Heartbeats come as often as Prefect allows: when
-# they stop, the run has died with its machine. Results are on disk: a run taken up again repeats nothing.
-PREFECT = {
-    "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
-    "PREFECT_WORKER_QUERY_SECONDS": "5",
-    "PREFECT_RESULTS_PERSIST_BY_DEFAULT": "true",
-    # A server on PostgreSQL answers so if its database is locked for more than ten seconds. By itself
-    # Prefect retries only 429, 502 and 503: a run failed that had just archived its packets.
-    "PREFECT_CLIENT_RETRY_EXTRA_CODES": "500",
-    "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
-    "DO_NOT_TRACK": "1",
-}
+# Variables of a worker, unless the environment sets them.
+PREFECT = {**OF_RUNS, "PREFECT_WORKER_QUERY_SECONDS": "5"}
 
 
 def check_settings(settings: Settings) -> None:

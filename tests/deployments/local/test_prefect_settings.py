@@ -18,7 +18,7 @@ with get_client(sync_client=True) as client:
 
 
 class LockedDatabase(JsonHandler):
-    """Answers as a Prefect server on PostgreSQL whose database is locked, and then as one that is well."""
+    """Answers the first request as a Prefect server whose database is locked, and the others with 200."""
 
     def do_GET(self):
         self.server.asked += 1
