@@ -51,10 +51,13 @@ async def delivered(
         elif {o.key for o in seen} - known and clock() - since >= timing.settle:
             return seen
         if clock() - started > timing.delivery:
-            arrived = len({o.key for o in seen} - known)
+            new = "new " if known else ""
+            within = f"within {timing.delivery:.0f} s"
+            arrived = {o.key for o in seen} - known
             raise DeadlinePassed(
-                f"{arrived or 'no'} new files of capture {capture_id} are settled in the bucket"
-                f" after {timing.delivery:.0f} s",
+                f"the {new}files of capture {capture_id} did not stop changing {within}"
+                if arrived
+                else f"no {new}file of capture {capture_id} arrived in the bucket {within}",
                 where=store.uri,
                 hint="look at the bucket's permissions for Cloudflare, or raise timing.delivery",
             )
