@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
@@ -31,6 +31,11 @@ class Entry:
         """For people: the store and the prefix in it."""
         return f"{self.uri}/{self.prefix}"
 
+    @property
+    def path(self) -> str:
+        """Where its files are: a folder's path on this machine, or the URI of a place in a bucket."""
+        return self.where.removeprefix("file:")
+
 
 def read_entry(store: Store, prefix: str, *, attempts: int = 5) -> Entry:
     """The entry whose files lie under `prefix`.
@@ -55,13 +60,15 @@ def read_entry(store: Store, prefix: str, *, attempts: int = 5) -> Entry:
 
 
 def find_entry(store: Store, id_or_prefix: str) -> Entry:
-    """The entry with this capture id or an unambiguous beginning of it, or with this prefix or a file's key.
+    """The entry with this capture id or an unambiguous beginning of it, this path or prefix, or a file's key.
 
     Raises:
         EntryMissing: there is none, or more than one id begins like this.
         Damaged: its manifest cannot be read.
     """
-    wanted = id_or_prefix.strip().removeprefix(f"{store.uri}/")
+    wanted = id_or_prefix.strip()
+    for root in (store.uri, store.uri.removeprefix("file:")):
+        wanted = wanted.removeprefix(f"{root}/")
     if place := parse_prefix(wanted.rstrip("/") + "/"):
         return read_entry(store, place.prefix)
     found: list[EntryPlace] = []
@@ -91,6 +98,7 @@ def list_entries(
     until: datetime | None = None,
     type: str | None = None,  # noqa: A002 - the API's word
     colo: str | None = None,
+    wanted: Callable[[Entry], bool] | None = None,
     limit: int | None = None,
 ) -> Iterator[Entry]:
     """Entries by the time of their submission, newest first. Only the folders of the wanted days are listed.
@@ -101,6 +109,7 @@ def list_entries(
         until: latest time, aware, exclusive.
         type: only this type, `simple` or `full`.
         colo: only this place, in any case, as it was asked for.
+        wanted: only entries for which this is true; asked last, with the entry's manifest.
         limit: entries at most.
 
     Raises:
@@ -130,6 +139,8 @@ def list_entries(
                 break  # thousands of manifests, each waited for, would take hours
             continue
         silent = 0
+        if wanted is not None and not wanted(entry):
+            continue
         yield entry
         limit = None if limit is None else limit - 1
     _tell(unreadable, unread, gave_up=silent == _GIVE_UP)

@@ -174,9 +174,22 @@ class Manifest(_Record):
     files: tuple[FileRecord, ...] = ()
     totals: Totals
     residual: Residual | None = Field(None, description="Null: nothing was filtered after the download")
+    verdict: str = Field(
+        "", description="The summary's verdict; empty if there is no summary, and in older manifests"
+    )
     trouble: str = Field("", description="Why there is no summary; empty if there is one")
     times: Times
     versions: Versions = Field(default_factory=Versions)
+
+    @property
+    def kept_packets(self) -> int:
+        """The packets that matched the filter which edgecap applied; without one, all that were fetched."""
+        return self.residual.kept if self.residual else self.totals.packets
+
+    @property
+    def account(self) -> str:
+        """Name of the account in the settings; empty if edgecap did not start the capture."""
+        return str((self.intent or {}).get("account") or "")
 
     @model_validator(mode="after")
     def _names_differ(self) -> Self:
@@ -196,6 +209,7 @@ def make_manifest(
     missing: bool = False,
     too_large: bool = False,
     residual: Residual | None = None,
+    verdict: str = "",
     trouble: str = "",
 ) -> Manifest:
     """The manifest of a finished capture, with state, flags and totals as they follow from its files.
@@ -209,6 +223,7 @@ def make_manifest(
         missing: whether files are known to be missing.
         too_large: whether files were left in the bucket because they are far larger than the capture's limit.
         residual: the filter that was applied after the download.
+        verdict: the summary's.
         trouble: why the packets could not be summarised.
 
     Raises:
@@ -251,6 +266,7 @@ def make_manifest(
         files=tuple(sorted(files, key=lambda file: file.name)),
         totals=totals,
         residual=residual,
+        verdict=verdict,
         trouble=trouble,
         times=times.model_copy(update={"submitted": capture.submitted or times.submitted}),
     )

@@ -24,6 +24,18 @@ def read_summary(store: Store, entry: Entry) -> Summary | None:
     return find_summary(store, entry)[0]
 
 
+def read_verdict(store: Store, entry: Entry) -> str:
+    """The verdict of an entry; empty if it has no summary. Manifests of older versions do not have it.
+
+    Raises:
+        StoreError: the store does not answer, or refuses access.
+    """
+    if entry.manifest.verdict:
+        return entry.manifest.verdict
+    summary = read_summary(store, entry)
+    return summary.verdict if summary else ""
+
+
 def find_summary(store: Store, entry: Entry) -> tuple[Summary | None, str]:
     """The summary of an entry, or None and the reason.
 

@@ -60,6 +60,7 @@ def keep(
         missing=fetched.missing,
         too_large=bool(fetched.left),
         residual=made.residual,
+        verdict=made.verdict,
         trouble=made.trouble,
     )
     return commit(archive, manifest)

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from ipaddress import IPv4Network, IPv6Network
 from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
 from edgecap.archive.entries import Entry, find_entry, list_entries
 from edgecap.archive.summaries import read_summary
+from edgecap.archive.targets import targets
 from edgecap.archive.verify import HARMLESS, UNREAD, Problem, Verified, verify_archive, verify_entry
-from edgecap.cli.entries import entry_details, entry_json, entry_page, print_entries
+from edgecap.cli.entries import entry_details, entry_json, entry_page
+from edgecap.cli.entry_table import ListedEntry, chosen_columns, print_entries
 from edgecap.cli.options import Archive, Json
 from edgecap.cli.output import console, print_json, say, table
-from edgecap.cli.values import parse_when
+from edgecap.cli.values import parse_network, parse_when
 from edgecap.errors import Damaged, InvalidRequest, StoreError, StoreUnreachable
 from edgecap.settings import DEFAULT, load_settings
 from edgecap.stores import Store, open_store
@@ -26,26 +30,45 @@ def list_command(
     until: str | None = None,
     type: Literal["simple", "full"] | None = None,  # noqa: A002 - the option's name
     colo: str | None = None,
+    target: str | None = None,
+    verdict: str | None = None,
+    account: str | None = None,
     limit: int = 50,
+    columns: str | None = None,
     archive: Archive = DEFAULT,
     json: Json = False,
 ) -> None:
     """List the entries of the archive, newest first.
+
+    A terminal gets the columns that fit it. A pipe gets tabs between the columns.
 
     Args:
         since: Only entries submitted since then: 24h, 7d, or a time such as 2026-11-23T06:30:00Z.
         until: Only entries submitted before then, in the same formats.
         type: Only this type.
         colo: Only this data centre or city, as requested, such as ORD.
+        target: Only entries whose filter or alert names this address, or an address in this network.
+        verdict: Only entries whose verdict has these words, such as "SYN flood".
+        account: Only captures of this account, by its name in the settings.
         limit: Maximum entries; 0 for all.
+        columns: Columns to show, with commas between: when, id, what, where, packets, verdict, state,
+            bytes, files, path, account, incident.
         archive: Name of the archive in the settings.
         json: Print one JSON document.
     """
     if limit < 0:
         raise InvalidRequest(f"--limit {limit} is negative", field="--limit", hint="give 0 for all entries")
+    shown = chosen_columns(columns)
+    settings = load_settings()
+    store = open_store(settings.archive(archive))
+    wanted = _Wanted(
+        store,
+        target=parse_network(target, field="--target") if target else None,
+        verdict=(verdict or "").lower(),
+        account=account,
+    )
     now = datetime.now(UTC)
-    store = _store(archive)
-    found: list[Entry] = []
+    found: list[ListedEntry] = []
     failure: StoreError | None = None
     try:
         for entry in list_entries(
@@ -54,22 +77,44 @@ def list_command(
             until=parse_when(until, field="--until", now=now) if until else None,
             type=type,
             colo=colo,
+            wanted=wanted,
             limit=limit or None,
         ):
-            found.append(entry)  # noqa: PERF402 - entries found before an error are shown
+            found.append(ListedEntry.of(store, entry))  # noqa: PERF401 - entries found before an error are shown
     except StoreError as error:
         failure = error
     if json:
-        print_json([entry_json(entry) for entry in found])
+        print_json([entry_json(each.entry, each.verdict) for each in found])
     elif found:
-        print_entries(found)
+        print_entries(console(), found, columns=shown)
         if limit and len(found) == limit:
             say(f"The newest {limit}; --limit 0 shows all.")
     elif not failure:
-        asked = any((since, until, type, colo))
-        say(f"There is no {'such ' if asked else ''}entry in {store.uri} yet.")
+        if account and account not in settings.accounts:
+            settings.account(account)  # raises: a name that is not in the settings may be mistyped
+        asked = any((since, until, type, colo, target, verdict, account))
+        say(f"There is no {'such ' if asked else ''}entry in {store.uri.removeprefix('file:')} yet.")
     if failure:
         raise failure
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What an entry must be, as far as only its manifest says so; what is empty does not matter."""
+
+    store: Store
+    target: IPv4Network | IPv6Network | None
+    verdict: str
+    account: str | None
+
+    def __call__(self, entry: Entry) -> bool:
+        if self.account is not None and entry.manifest.account != self.account:
+            return False
+        if self.target and not any(self.target.overlaps(each) for each in targets(entry.manifest)):
+            return False
+        return (
+            self.verdict in ListedEntry.of(self.store, entry).shown_verdict.lower() if self.verdict else True
+        )
 
 
 def show(

@@ -11,10 +11,11 @@ from cyclopts import Parameter
 from edgecap.archive.entries import find_entry
 from edgecap.captures.destinations import destination_conf
 from edgecap.cli.dry_run import dry_run
-from edgecap.cli.entries import entry_json, print_entries
+from edgecap.cli.entries import entry_json
+from edgecap.cli.entry_table import ListedEntry, print_entries
 from edgecap.cli.forked import go_on_in_fork
 from edgecap.cli.options import Account, Archive, Json
-from edgecap.cli.output import print_json
+from edgecap.cli.output import console, print_json
 from edgecap.cli.running import run_capture
 from edgecap.cli.values import parse_protocol, parse_size, parse_when
 from edgecap.filters.check import check_request
@@ -152,9 +153,9 @@ def _take(request: SimpleRequest | FullRequest, how: How, *, detach: bool = Fals
     summary = run_capture(request, settings, account=how.account, archive=how.archive, detach=detach)
     entry = find_entry(open_store(settings.archive(how.archive)), summary.where)
     if how.json:
-        print_json(entry_json(entry))
+        print_json(entry_json(entry, summary.verdict))
     else:
-        print_entries([entry])
+        print_entries(console(), [ListedEntry(entry, summary.verdict)])
 
 
 def _check(request: SimpleRequest | FullRequest, settings: Settings, how: How) -> None:

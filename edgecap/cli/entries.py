@@ -1,4 +1,4 @@
-"""Output of entries: one JSON form and one table form for all commands."""
+"""An entry as JSON, and its page in a terminal."""
 
 from __future__ import annotations
 
@@ -11,26 +11,33 @@ from rich.table import Table
 
 from edgecap.archive.entries import Entry
 from edgecap.archive.manifest import ENTRY_FLAGS, FileRecord
-from edgecap.cli.output import console, pairs, print_table, table
+from edgecap.cli.output import pairs, table
 from edgecap.packets.summary import Summary
+from edgecap.report.words import asked_for, incident_of
 from edgecap.requests import rfc3339
 
-COLUMNS = ("submitted", "id", "type", "colo", ">packets", ">bytes", ">files", "state", "path")
 
+def entry_json(entry: Entry, verdict: str) -> dict[str, Any]:
+    """The JSON form of an entry. Times are RFC 3339, UTC; sizes are bytes; `path` holds its files.
 
-def entry_json(entry: Entry) -> dict[str, Any]:
-    """The JSON form of an entry. Times are RFC 3339, UTC; sizes are bytes; `path` holds its files."""
+    `packets` were fetched; `kept` are those of them that matched the filter which edgecap applied.
+    """
     manifest, totals = entry.manifest, entry.manifest.totals
     return {
         "id": manifest.entry_id,
         "type": manifest.type,
         "colo": manifest.colo or None,
+        "what": asked_for(manifest) or None,
+        "account": manifest.account or None,
+        "incident": incident_of(manifest)[0] or None,
+        "verdict": verdict or None,
         "state": manifest.state,
         "flags": list(manifest.flags),
         "submitted": _time(manifest.times.submitted),
         "first": _time(totals.first),
         "last": _time(totals.last),
         "packets": totals.packets,
+        "kept": manifest.kept_packets,
         "bytes": totals.size,
         "path": entry.where,
         "files": [
@@ -50,8 +57,7 @@ def entry_details(entry: Entry, summary: Summary | None) -> dict[str, Any]:
     """The output of `show --json`: `entry_json`, the verdict, and the manifest's content."""
     manifest = entry.manifest.model_dump(mode="json")
     return {
-        **entry_json(entry),
-        "verdict": summary.verdict if summary else None,
+        **entry_json(entry, summary.verdict if summary else ""),
         "difference": summary.difference.verdict if summary and summary.difference else None,
         "residual": manifest["residual"],
         "request": manifest["request"] or None,
@@ -60,11 +66,6 @@ def entry_details(entry: Entry, summary: Summary | None) -> dict[str, Any]:
         "versions": manifest["versions"],
         "files": manifest["files"],
     }
-
-
-def print_entries(entries: Iterable[Entry]) -> None:
-    """Print one line per entry on stdout."""
-    print_table(console(), COLUMNS, [_row(entry) for entry in entries])
 
 
 def entry_page(entry: Entry, summary: Summary | None) -> RenderableType:
@@ -83,12 +84,15 @@ def entry_page(entry: Entry, summary: Summary | None) -> RenderableType:
         ("request", _fields(manifest.request) or "none: it was started elsewhere"),
         ("submitted", _time(manifest.times.submitted) or "-"),
         ("packets from", f"{_time(totals.first)} to {_time(totals.last)}" if totals.first else "-"),
-        ("packets", f"{totals.packets:,} ({totals.bytes_on_wire:,} bytes on the wire)"),
-        *([("filtered", f"{residual.kept:,} of them match {residual.expression}")] if residual else []),
+        (
+            "fetched" if residual else "packets",
+            f"{totals.packets:,} ({totals.bytes_on_wire:,} bytes on the wire)",
+        ),
+        *([("matched", f"{residual.kept:,} of them match {residual.expression}")] if residual else []),
         ("kept", f"{totals.size:,} bytes in {totals.files} file{'' if totals.files == 1 else 's'}"),
         ("Cloudflare said", _fields(manifest.capture)),
         ("made by", f"edgecap {manifest.versions.edgecap}, {_time(manifest.times.committed) or '-'}"),
-        ("path", entry.where),
+        ("path", entry.path),
     ]
     return Group(pairs(rows), "", file_table(manifest.files))
 
@@ -106,22 +110,6 @@ def file_table(files: Iterable[FileRecord]) -> Table:
         for file in files
     )
     return table(("file", ">packets", ">bytes", "SHA-256", "flags"), rows)
-
-
-def _row(entry: Entry) -> tuple[str, ...]:
-    manifest, totals = entry.manifest, entry.manifest.totals
-    submitted = manifest.times.submitted
-    return (
-        f"{submitted:%Y-%m-%d %H:%M:%S}" if submitted else "-",
-        manifest.entry_id,
-        manifest.type,
-        manifest.colo or "all",
-        f"{totals.packets:,}",
-        f"{totals.size:,}",
-        str(totals.files),
-        manifest.state + (f" ({', '.join(manifest.flags)})" if manifest.flags else ""),
-        entry.where,
-    )
 
 
 def _fields(record: dict[str, Any], prefix: str = "") -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from rich.text import Text
 
 _UNLIMITED = 10_000  # columns; readers of a pipe want whole lines
 _SHORT_ID = 8  # characters; enough for `edgecap show`
+_PADDING = re.compile(" +$", re.MULTILINE)
 
 
 def colourful(stream: TextIO) -> bool:
@@ -28,12 +30,21 @@ def colourful(stream: TextIO) -> bool:
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
+class _PlainConsole(Console):
+    """A console without control characters, whose lines are not padded."""
+
+    def print(self, *objects: Any, **how: Any) -> None:
+        with self.capture() as printed:
+            super().print(*objects, **how)
+        self.file.write(_PADDING.sub("", printed.get()))
+
+
 def console(stream: TextIO | None = None, *, width: int = _UNLIMITED) -> Console:
     """A console for `stream`, by default stdout; `width` applies where there is no terminal."""
     stream = stream or sys.stdout
     if colourful(stream):
         return Console(file=stream, highlight=False, emoji=False, markup=False)
-    return Console(
+    return _PlainConsole(
         file=stream,
         color_system=None,
         force_terminal=False,
@@ -68,12 +79,23 @@ def table(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> Table:
     return made
 
 
+def print_lines(out: Console, lines: Iterable[str]) -> None:
+    """Print lines as they are, however long, with the tabs in them."""
+    for line in lines:
+        out.file.write(f"{line}\n")
+
+
 def print_table(out: Console, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Print a table; if it is too wide, print its last column below it, whole, and shorten an `id`.
 
-    A path that a table breaks over lines cannot be copied.
+    A path that a table breaks over lines cannot be copied. A pipe gets tabs between the columns, and no
+    spaces that align them.
     """
     rows = list(rows)
+    if not out.file.isatty():
+        titles = [column.removeprefix(">") for column in columns]
+        print_lines(out, ("\t".join(printable(str(cell)) for cell in row) for row in (titles, *rows)))
+        return
     whole = table(columns, rows)
     if out.measure(whole, options=out.options.update(width=_UNLIMITED)).maximum <= out.width:
         out.print(whole)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
+from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from edgecap.errors import InvalidRequest
 from edgecap.protocols import LARGEST_PROTOCOL, PROTOCOL_NUMBERS
@@ -83,6 +84,20 @@ def parse_size(text: str, *, field: str) -> int:
     number, unit, binary = found.groups()
     power = _POWERS[unit.lower()] if unit else 0
     return int(Fraction(number) * (1024 if binary else 1000) ** power)
+
+
+def parse_network(text: str, *, field: str) -> IPv4Network | IPv6Network:
+    """Parse an address or a network; an address is a network of one address.
+
+    Raises:
+        InvalidRequest: it is neither; the error names `field`.
+    """
+    try:
+        return ip_network(text.strip(), strict=False)
+    except ValueError:
+        raise InvalidRequest(
+            f"{text!r} is not an address", field=field, hint="give one such as 203.0.113.7 or 203.0.113.0/24"
+        ) from None
 
 
 def parse_protocol(text: str, *, field: str) -> int:

@@ -49,6 +49,7 @@ def test_an_entry_has_the_fetched_and_derived_files_and_the_intent(archive, inte
     assert manifest.intent["intent_id"] == intent.intent_id
     assert (manifest.times.decided, manifest.times.fetched) == (START, fetched.at)
     derived = derive_for(archive, CAPTURE, fetched.files, intent)
+    assert manifest.verdict == derived.verdict != ""
     assert keep(archive, CAPTURE, fetched, intent, derived=derived) == entry
 
 

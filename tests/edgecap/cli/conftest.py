@@ -15,10 +15,12 @@ import pytest
 
 from deployments.local.processes import LOOPBACK, free_port
 from edgecap.archive.commit import commit, put_file
-from edgecap.archive.layout import RAW, entry_prefix
+from edgecap.archive.layout import RAW, SUMMARY, entry_prefix
 from edgecap.archive.manifest import FileRecord, Times, make_manifest
+from edgecap.archive.text import to_json
 from edgecap.cli.main import run
 from edgecap.cloudflare.models import Capture
+from edgecap.files.hashing import sha256_of
 from edgecap.packets.inspect import Inspector
 from edgecap.requests import rfc3339
 from edgecap.settings import StoreLocation
@@ -125,9 +127,22 @@ def store(shell):
 
 @pytest.fixture(scope="session")
 def keep():
-    """Makes a function that archives a capture of `packets` packets and returns its entry."""
+    """Makes a function that archives a capture of `packets` packets and returns its entry.
 
-    def archive(store, capture_id, *, packets=3, ago=timedelta(minutes=5), name="a.pcap", **more):
+    `more` are fields of the API's answer, `changes` those of the manifest; `summary` is written beside it.
+    """
+
+    def archive(
+        store,
+        capture_id,
+        *,
+        packets=3,
+        ago=timedelta(minutes=5),
+        name="a.pcap",
+        summary=None,
+        changes=None,
+        **more,
+    ):
         answer = {
             "id": capture_id,
             "type": "full",
@@ -145,7 +160,14 @@ def keep():
         digest = hashlib.sha256(data).hexdigest()
         kept = put_file(store, entry_prefix(capture), RAW + name, data, size=len(data), sha256=digest)
         record = FileRecord.of(kept, size=len(data), sha256=digest, found=inspector.finish())
-        return commit(store, make_manifest(capture, [record], times=Times()))
+        records = [record]
+        if summary is not None:
+            text = to_json(summary)
+            digest = sha256_of([text])
+            kept = put_file(store, entry_prefix(capture), SUMMARY, text, size=len(text), sha256=digest)
+            records.append(FileRecord.of(kept, size=len(text), sha256=digest, role="summary"))
+        manifest = make_manifest(capture, records, times=Times())
+        return commit(store, manifest.model_copy(update=changes or {}))
 
     return archive
 

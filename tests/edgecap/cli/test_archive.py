@@ -7,10 +7,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from edgecap.packets.summary import Residual, Summary
 from edgecap.stores import open_store
 from tests.flaky_proxy import FlakyProxy
 
-CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]")
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 FULL, SIMPLE = "0af1" * 8, "7be2" * 8
 
 
@@ -54,8 +55,94 @@ def test_nobody_s_terminal_gets_whole_lines_without_control_characters(shell, ar
     for env in ({}, {"NO_COLOR": "1"}):
         done = shell.run("list", **env)
         assert not CONTROL.search(done.stdout)
-        lines = done.stdout.splitlines()
-        assert sum(FULL in line and archive["full"].where in line for line in lines) == 1
+        lines = [line.split("\t") for line in done.stdout.splitlines()]
+        assert sum(FULL in line and archive["full"].path in line for line in lines) == 1
+
+
+def test_a_pipe_gets_no_padding_and_real_paths(shell, archive):
+    head, full, simple = shell.run("list").stdout.splitlines()
+    assert head.split("\t")[:6] == ["when (UTC)", "id", "what", "where", "packets", "verdict"]
+    assert not re.search("  |\t$", head + full + simple)
+    *_, path = full.split("\t")
+    assert (path, (shell.folder / path).is_dir()) == (archive["full"].where.removeprefix("file:"), True)
+    assert shell.run("show", path).returncode == 0
+
+
+def test_columns_are_chosen_by_name(call, archive):
+    assert call("list", "--columns", "where,id").stdout.splitlines() == [
+        "where\tid",
+        f"ORD\t{FULL}",
+        f"all\t{SIMPLE}",
+    ]
+    done = call("list", "--columns", "id,colour")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "unknown column 'colour' (--columns); there are when, id, what" in done.stderr
+
+
+@pytest.fixture
+def judged(store, keep):
+    """Captures with a filter, with an alert's target, and with neither."""
+    keep(
+        store,
+        "0af1" * 8,
+        filter_v1={"destination_address": "203.0.113.7"},
+        changes={"verdict": "Likely SYN flood on 203.0.113.7.", "intent": {"account": "default"}},
+    )
+    alert = {"targets": ["198.51.100.0/24"]}
+    keep(
+        store,
+        "0af2" * 8,
+        ago=timedelta(minutes=6),
+        changes={"intent": {"account": "other", "alert": alert}, "verdict": "Nothing stands out."},
+    )
+    keep(
+        store,
+        "0af3" * 8,
+        ago=timedelta(minutes=7),
+        changes={"request": {"expression": "udp and net 192.0.2.0/25"}},
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "found"),
+    [
+        (("--target", "203.0.113.7"), "1"),
+        (("--target", "203.0.113.0/24"), "1"),
+        (("--target", "198.51.100.9"), "2"),
+        (("--target", "192.0.2.1"), "3"),
+        (("--target", "192.0.2.200"), ""),
+        (("--verdict", "syn FLOOD"), "1"),
+        (("--verdict", "packets in 1 file"), "3"),
+        (("--account", "default"), "1"),
+        (("--verdict", "stands", "--limit", "1"), "2"),
+    ],
+)
+def test_entries_are_found_by_target_verdict_and_account(call, judged, options, found):
+    assert ids(call("list", "--json", *options, CLOUDFLARE_ACCOUNT_ID="c" * 32)) == [
+        f"0af{number}" * 8 for number in found
+    ]
+
+
+def test_a_target_or_account_that_cannot_be_is_named(call, judged):
+    done = call("list", "--target", "example.net")
+    assert (done.returncode, "'example.net' is not an address (--target)" in done.stderr) == (2, True)
+    done = call("list", "--account", "nope", CLOUDFLARE_ACCOUNT_ID="c" * 32)
+    assert (done.returncode, "known: default" in done.stderr) == (3, True)
+
+
+def test_packets_kept_and_fetched_are_both_told(call, store, keep):
+    residual = {"expression": "net 203.0.113.0/24", "packets": 5, "kept": 2}
+    keep(store, FULL, packets=5, changes={"residual": Residual.model_validate(residual)})
+    [entry] = json.loads(call("list", "--json").stdout)
+    assert (entry["packets"], entry["kept"]) == (5, 2)
+    assert "\t2 of 5\t" in call("list").stdout
+
+
+def test_entries_of_older_versions_have_the_verdict_of_their_summary(call, store, keep):
+    """Their manifests do not have it."""
+    keep(store, FULL, summary=Summary(verdict="Likely SYN flood."))
+    assert "\tLikely SYN flood.\t" in call("list").stdout
+    assert ids(call("list", "--json", "--verdict", "flood")) == [FULL]
 
 
 def test_json_says_where_the_files_are_and_what_they_hash_to(call, archive):
@@ -71,8 +158,9 @@ def test_show_takes_the_beginning_of_an_id(call, archive):
     done = call("show", FULL[:6])
     assert done.returncode == 0
     record = archive["full"].manifest.files[0]
-    for word in (FULL, record.sha256, record.name, "complete", "ORD", archive["full"].where):
+    for word in (FULL, record.sha256, record.name, "complete", "ORD", archive["full"].path):
         assert word in done.stdout
+    assert not re.search(" +$", done.stdout, re.MULTILINE)
     assert not CONTROL.search(done.stdout)
     shown = json.loads(call("show", archive["full"].where, "--json").stdout)
     assert shown["id"] == FULL

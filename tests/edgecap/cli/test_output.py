@@ -12,8 +12,15 @@ from edgecap.cli.output import colourful, print_table, printable
 PATH = "file:/archive/captures/2026/11/23/2026-11-23T06-34-06Z_full_ORD_" + "0af1" * 8
 
 
-def printed(width):
-    stream = io.StringIO()
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self):
+        return True
+
+
+def printed(width, stream=None):
+    stream = stream or Terminal()
     out = Console(file=stream, width=width, color_system=None)
     print_table(out, ("id", ">packets", "path"), [("0af1" * 8, "1,234", PATH)])
     return stream.getvalue()
@@ -22,6 +29,10 @@ def printed(width):
 def test_a_wide_terminal_gets_one_line_a_row():
     [_, _, row] = printed(200).splitlines()
     assert row.split() == ["0af1" * 8, "1,234", PATH]
+
+
+def test_a_pipe_gets_tabs_between_columns_and_no_padding():
+    assert printed(40, io.StringIO()) == f"id\tpackets\tpath\n{'0af1' * 8}\t1,234\t{PATH}\n"
 
 
 @pytest.mark.parametrize("width", [40, 80, 120])
