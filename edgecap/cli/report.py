@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
@@ -22,7 +24,7 @@ from edgecap.report.entry import entry_html
 from edgecap.report.incident import incident_html
 from edgecap.report.links import links_to
 from edgecap.report.loading import pictured
-from edgecap.settings import DEFAULT, load_settings
+from edgecap.settings import DEFAULT, Settings, load_settings
 from edgecap.stores import Store, open_store
 
 STDOUT = "-"
@@ -33,6 +35,7 @@ def report(
     /,
     *,
     output: Annotated[str | None, Parameter(name=("--output", "-o"), allow_leading_hyphen=True)] = None,
+    captures: bool = False,
     force: bool = False,
     archive: Archive = DEFAULT,
     json: Json = False,
@@ -42,10 +45,13 @@ def report(
     Args:
         report_id: The id of a capture or an incident, or its first characters; or an entry's path.
         output: The file to write; - writes to stdout. Default: `edgecap-ID.html` in this folder.
+        captures: Also write the reports of an incident's captures, beside its own, which links to them.
         force: Replace an existing file.
         archive: Name of the archive in the settings.
-        json: Print one JSON document with the file and its entry or incident.
+        json: Print one JSON document with the files and the entry or incident.
     """
+    if captures and output == STDOUT:
+        raise InvalidRequest("stdout takes one report", field="--captures", hint="write them to files")
     if json and output == STDOUT:
         raise InvalidRequest(
             "--json and the page cannot both go to stdout",
@@ -54,29 +60,68 @@ def report(
         )
     if output and output != STDOUT and output.startswith("-"):
         raise InvalidRequest(f"{output!r} is an option, not a file", field="--output", hint="give a file")
-    settings = load_settings()
-    store = open_store(settings.archive(archive))
-    links = links_to(settings.receiver.report_url)
     with overviews(archive) as known:
-        found = _find(store, known, report_id)
-        if isinstance(found, Entry):
-            kind, name = "capture", found.manifest.entry_id
-            summary, remark = find_summary(store, found)
-            page = entry_html(found, summary, links=links, remark=remark)
-        else:
-            kind, name, remark = "incident", found.id, ""
-            page = incident_html(found, list(pictured(store, known, found)), links=links)
+        made = _make(load_settings(), archive, known, report_id, output, captures=captures)
     if output == STDOUT:
-        sys.stdout.write(page)
+        sys.stdout.write(made.page)
         return
-    target = Path(output or f"edgecap-{safe_name(name)}.html")
-    _write(target, page, force=force)
-    if remark:
-        say(remark)
+    files = {**made.beside, made.file: made.page}  # the incident's last: it links to the others
+    if not force:
+        for file in files:
+            _require_free(file)
+    for file, page in files.items():
+        _write(file, page, force=force)
+    if made.remark:
+        say(made.remark)
     if json:
-        print_json({"file": str(target), "kind": kind, "id": name})
+        others = {"captures": list(map(str, made.beside))} if captures else {}
+        print_json({"file": str(made.file), "kind": made.kind, "id": made.name, **others})
     else:
-        print(target)  # noqa: T201 - the only line on stdout, for scripts
+        print(made.file)  # noqa: T201 - the only line on stdout, for scripts
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """A report, and those of an incident's captures with their files."""
+
+    kind: str
+    name: str
+    file: Path
+    page: str
+    remark: str = ""
+    beside: Mapping[Path, str] = field(default_factory=dict)
+
+
+def _make(
+    settings: Settings, archive: str, known: Overviews, wanted: str, output: str | None, *, captures: bool
+) -> _Made:
+    store, base = open_store(settings.archive(archive)), settings.receiver.report_url
+    found = _find(store, known, wanted)
+    if isinstance(found, Entry):
+        if captures:
+            raise InvalidRequest(
+                f"{wanted!r} is a capture", field="--captures", hint="give the id of an incident"
+            )
+        name = found.manifest.entry_id
+        summary, remark = find_summary(store, found)
+        page = entry_html(found, summary, links=links_to(base), remark=remark)
+        return _Made("capture", name, Path(output or _file_name(name)), page, remark)
+    target = Path(output or _file_name(found.id))
+    parts = list(pictured(store, known, found))
+    kept = [(each, each.entry) for each in parts if each.entry and captures]
+    names = {entry.manifest.entry_id: _file_name(entry.manifest.entry_id) for _, entry in kept}
+    links = links_to(base, beside={**names, found.id: target.name} if captures else {})
+    beside = {
+        target.with_name(names[entry.manifest.entry_id]): entry_html(
+            entry, each.summary, links=links, remark=each.remark
+        )
+        for each, entry in kept
+    }
+    return _Made("incident", found.id, target, incident_html(found, parts, links=links), beside=beside)
+
+
+def _file_name(report_id: str) -> str:
+    return f"edgecap-{safe_name(report_id)}.html"
 
 
 def _find(store: Store, known: Overviews, wanted: str) -> Entry | Overview:
@@ -133,10 +178,18 @@ def _write(target: Path, page: str, *, force: bool) -> None:
             else:
                 rename_new(beside, target)
         except FileExistsError:
-            raise InvalidRequest(
-                f"{target} already exists",
-                field="--output",
-                hint="--force replaces it, -o names another file",
-            ) from None
+            raise _taken(target) from None
         finally:
             beside.unlink(missing_ok=True)
+
+
+def _require_free(target: Path) -> None:
+    """Raise InvalidRequest if there is such a file: of several reports, none is written then."""
+    if target.exists() and not target.is_dir():
+        raise _taken(target)
+
+
+def _taken(target: Path) -> InvalidRequest:
+    return InvalidRequest(
+        f"{target} already exists", field="--output", hint="--force replaces it, -o names another file"
+    )

@@ -11,7 +11,7 @@ from edgecap.packets.summary import Summary
 from edgecap.report.charts.timeline import NARROW
 from edgecap.report.links import NOWHERE, Links
 from edgecap.report.rendering import render
-from edgecap.report.words import asked_for, fields, flags, headline, incident_of, verdict
+from edgecap.report.words import asked_for, coverage, fields, flags, headline, incident_of, verdict
 from edgecap.units import stamp
 
 _FILES = 500  # rows; a capture of a large city has some hundred
@@ -28,6 +28,8 @@ def entry_html(entry: Entry, summary: Summary | None, *, links: Links = NOWHERE,
     """
     manifest, totals = entry.manifest, entry.manifest.totals
     incident, alert = incident_of(manifest)
+    first = (summary.first if summary else None) or totals.first
+    last = (summary.last if summary else None) or totals.last
     return render(
         "entry.html.j2",
         entry=entry,
@@ -36,8 +38,10 @@ def entry_html(entry: Entry, summary: Summary | None, *, links: Links = NOWHERE,
         headline=headline(manifest),
         flags=list(flags(manifest)),
         remark=remark or NO_SUMMARY,
-        first=(summary.first if summary else None) or totals.first,
-        last=(summary.last if summary else None) or totals.last,
+        covers=coverage(manifest, first, last),
+        links=links,
+        first=first,
+        last=last,
         sampled=summary is not None and summary.sampled,
         asked=asked_for(manifest),
         incident=f"{incident[:8]} {alert}".rstrip(),

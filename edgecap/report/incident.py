@@ -8,7 +8,7 @@ from datetime import datetime
 from edgecap.alerts.model import Alert
 from edgecap.alerts.policy.decision import Plan
 from edgecap.incidents.overview import Overview
-from edgecap.report.charts.incident_timeline import incident_chart
+from edgecap.report.charts.incident_timeline import incident_chart, shared_scales
 from edgecap.report.charts.scene import Scene, alert_of, scene_of
 from edgecap.report.charts.timeline import NARROW
 from edgecap.report.links import NOWHERE, Links
@@ -32,6 +32,11 @@ def incident_html(incident: Overview, captures: Sequence[Pictured], *, links: Li
     scene, alert = scene_of(incident, captures), alert_of(incident)
     telling = _most_telling(captures)
     charts = incident_chart(scene), incident_chart(scene, width=NARROW, hover=False)
+    shared = shared_scales(scene)
+    common = (
+        incident_chart(scene, shared=True),
+        incident_chart(scene, width=NARROW, hover=False, shared=True),
+    )
     phases = phases_of(captures)
     plans = list(_plans(incident))
     sections = {
@@ -52,6 +57,8 @@ def incident_html(incident: Overview, captures: Sequence[Pictured], *, links: Li
         sections=sections,
         found=telling.summary.findings if telling and telling.summary else (),
         charts=charts,
+        common=common if shared and common[0] else None,
+        common_of=", and one for ".join(shared),
         phases=phases,
         captures=sorted(captures, key=_by_phase),
         links=links,

@@ -10,7 +10,7 @@ from edgecap.packets.summary import Summary
 from edgecap.report.charts.timeline import as_image, timeline_chart
 from edgecap.report.links import NOWHERE, Links
 from edgecap.report.markup import visible
-from edgecap.report.words import flags, headline, incident_of, verdict
+from edgecap.report.words import coverage, flags, headline, incident_of, verdict
 from edgecap.units import bit_rate, duration, packet_rate, percent, period, plural, size
 
 _WIDTH = 600  # pixels: about the width of an artifact in the newer UI
@@ -38,6 +38,8 @@ def entry_markdown(entry: Entry, summary: Summary | None, *, title: str = "", li
         "",
         f"{plain(title or headline(manifest))}, {_state(entry)}",
     ]
+    if covers := coverage(manifest, manifest.totals.first, manifest.totals.last):
+        lines += ["", covers]
     lines += ["", *_flags(entry)]
     if summary:
         lines += ["", *_findings(summary), "", *_difference(summary)]
@@ -105,7 +107,7 @@ def _facts(entry: Entry, summary: Summary | None, links: Links) -> Iterator[tupl
         word = ", of samples" if summary.sampled else ""
         yield "on average", f"{packet_rate(rates.packets)}, {bit_rate(rates.bits)}{word}"
         yield (
-            f"at most, for {duration(rates.peak_seconds)}",
+            f"most in {duration(rates.peak_seconds)}",
             (f"{packet_rate(rates.peak_packets)}, {bit_rate(rates.peak_bits)}{word}"),
         )
         about = "" if summary.sources.exact and summary.destinations.exact else "about "

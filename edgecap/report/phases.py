@@ -14,6 +14,19 @@ _PROTOCOLS = ("tcp", "udp", "icmp")
 
 
 @dataclass(frozen=True, slots=True)
+class Cell:
+    """A cell of the table.
+
+    Attributes:
+        lines: its text.
+        share: 0 to 1, to be shown as a bar beside those of the same row; None for no bar.
+    """
+
+    lines: list[str]
+    share: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class _Column:
     """Captures of one phase that can be put together: samples, or all packets."""
 
@@ -29,19 +42,26 @@ class _Column:
     def packets(self) -> int:
         return sum(each.packets for each in self.summaries)
 
-    def share(self, of: Callable[[Summary], Sequence[Named]], name: str) -> str:
+    @property
+    def peak(self) -> float:
+        """Most packets a second in one of the captures."""
+        return max(each.rates.peak_packets for each in self.summaries)
+
+    def share(self, of: Callable[[Summary], Sequence[Named]], name: str) -> Cell:
         """The share of packets of one kind."""
         packets = sum(kind.packets for each in self.summaries for kind in of(each) if kind.name == name)
-        return percent(packets / self.packets)
+        return Cell([percent(packets / self.packets)], packets / self.packets)
 
-    def largest(self, of: Callable[[Summary], Ports]) -> list[str]:
+    def largest(self, of: Callable[[Summary], Ports]) -> Cell:
         """The port with the most packets, and the share that it has of its capture's."""
         best = max(
             (port for each in self.summaries for port in of(each).top[:1]),
             key=lambda p: p.packets,
             default=None,
         )
-        return [f"{best.protocol} {best.port}", percent(best.share)] if best else ["-"]
+        return (
+            Cell([f"{best.protocol} {best.port}", percent(best.share)], best.share) if best else Cell(["-"])
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +70,12 @@ class Phases:
 
     Attributes:
         columns: their titles.
-        rows: the name of each, and the lines of each of its cells.
+        rows: the name of each, and its cells.
         sampled: whether a column is of samples.
     """
 
     columns: list[str]
-    rows: list[tuple[str, list[list[str]]]]
+    rows: list[tuple[str, list[Cell]]]
     sampled: bool
 
 
@@ -69,17 +89,21 @@ def phases_of(captures: Sequence[Pictured]) -> Phases | None:
     ]
     if len(columns) < 2:  # noqa: PLR2004 - one has nothing beside it
         return None
-    rows: list[tuple[str, Callable[[_Column], list[str]]]] = [
-        ("captures", lambda c: [f"{len(c.summaries)}"]),
-        ("packets kept", lambda c: [f"{c.packets:,}"]),
-        ("at most", lambda c: [packet_rate(max(each.rates.peak_packets for each in c.summaries))]),
-        ("", lambda c: [bit_rate(max(each.rates.peak_bits for each in c.summaries))]),
-        ("mean size", lambda c: [size(sum(each.bytes for each in c.summaries) / c.packets)]),
+    highest = {
+        sampled: max((column.peak for column in columns if column.sampled is sampled), default=0)
+        for sampled in (True, False)
+    }
+    rows: list[tuple[str, Callable[[_Column], Cell]]] = [
+        ("captures", lambda c: Cell([f"{len(c.summaries)}"])),
+        ("packets kept", lambda c: Cell([f"{c.packets:,}"])),
+        ("highest rate", lambda c: Cell([packet_rate(c.peak)], c.peak / (highest[c.sampled] or 1))),
+        ("", lambda c: Cell([bit_rate(max(each.rates.peak_bits for each in c.summaries))])),
+        ("mean size", lambda c: Cell([size(sum(each.bytes for each in c.summaries) / c.packets)])),
         *((name.upper(), _share(name)) for name in _PROTOCOLS),
-        ("TCP with SYN alone", lambda c: [c.share(_flags, "SYN")]),
+        ("TCP with SYN alone", lambda c: c.share(_flags, "SYN")),
         ("largest source port", lambda c: c.largest(_from)),
         ("largest destination port", lambda c: c.largest(_to)),
-        ("most sources", lambda c: [f"{max(each.sources.distinct for each in c.summaries):,}"]),
+        ("most sources", lambda c: Cell([f"{max(each.sources.distinct for each in c.summaries):,}"])),
     ]
     return Phases(
         columns=[column.title for column in columns],
@@ -96,8 +120,8 @@ def _of(captures: Sequence[Pictured], phase: str, *, sampled: bool) -> list[Summ
     ]
 
 
-def _share(name: str) -> Callable[[_Column], list[str]]:
-    return lambda column: [column.share(_protocols, name)]
+def _share(name: str) -> Callable[[_Column], Cell]:
+    return lambda column: column.share(_protocols, name)
 
 
 def _protocols(summary: Summary) -> Sequence[Named]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import Any
 
 from edgecap.archive.entries import Entry
@@ -10,9 +11,10 @@ from edgecap.archive.manifest import ENTRY_FLAGS, LIMIT_REACHED, STOPPED, Manife
 from edgecap.packets.inspection import EMPTY
 from edgecap.packets.summary import Summary
 from edgecap.protocols import protocol_name
-from edgecap.units import plural, size
+from edgecap.units import duration, plural, size
 
 _MILD = {EMPTY, LIMIT_REACHED, STOPPED}
+_ENDED_EARLY = {STOPPED: "it was stopped", LIMIT_REACHED: "its packet limit or byte limit ended it"}
 
 
 def verdict(entry: Entry, summary: Summary | None) -> str:
@@ -26,30 +28,56 @@ def verdict(entry: Entry, summary: Summary | None) -> str:
 
 
 def headline(manifest: Manifest) -> str:
-    """Type, place and filter, such as `full capture at ORD of tcp 203.0.113.7:443`."""
+    """Type, place and filter: `full capture at ORD of the tcp packets to 203.0.113.7:443`."""
     where = manifest.colo or "all data centres"
-    asked = asked_for(manifest)
-    return f"{manifest.type} capture at {where}" + (f" of {asked}" if asked else "")
+    known, protocol, ends, expression = _filter(manifest)
+    if not known:
+        return f"{manifest.type} capture at {where}"
+    if not (protocol or ends or expression):
+        return f"{manifest.type} capture of all packets at {where}"
+    packets = " ".join(["the", *protocol, "packets", *ends])
+    return f"{manifest.type} capture at {where} of {packets}" + (
+        f" that match '{expression}'" if expression else ""
+    )
 
 
 def asked_for(manifest: Manifest) -> str:
-    """The filter in a line, such as `udp 198.51.100.9:53 > 203.0.113.7`; empty if it is not known."""
+    """The filter in a line, such as `udp from 198.51.100.9:53 to 203.0.113.7`; empty if it is not known."""
+    known, protocol, ends, expression = _filter(manifest)
+    fields = " ".join([*protocol, *ends])
+    return " and ".join(each for each in (fields, expression) if each) or ("everything" if known else "")
+
+
+def coverage(manifest: Manifest, first: datetime | None, last: datetime | None) -> str:
+    """For a capture that ended early, how much of its time its packets cover; empty if it did not.
+
+    Args:
+        manifest: the entry's.
+        first: time of the first packet.
+        last: time of the last one.
+    """
+    wanted = manifest.request.get("time_limit") or manifest.capture.get("time_limit")
+    reason = next((why for flag, why in _ENDED_EARLY.items() if flag in manifest.flags), "")
+    if not reason or not isinstance(wanted, int | float) or first is None or last is None:
+        return ""
+    covered = min((last - first).total_seconds(), float(wanted))
+    return f"It covers {duration(covered)} of the {duration(wanted)} asked for: {reason}."
+
+
+def _filter(manifest: Manifest) -> tuple[bool, list[str], list[str], str]:
+    """Whether the filter is known; its protocol, its ends, and its expression."""
     wanted = manifest.request.get("filter")
     expression = " ".join(str(manifest.request.get("expression") or "").split())
     if not isinstance(wanted, Mapping):
         wanted = manifest.capture.get("filter_v1")
     if not isinstance(wanted, Mapping):
-        return expression or ("everything" if manifest.request else "")
+        return bool(manifest.request), [], [], expression
     number = wanted.get("protocol")
-    parts = [protocol_name(number)] if isinstance(number, int) else []
+    protocol = [protocol_name(number)] if isinstance(number, int) else []
     source = _end(wanted.get("source_address"), wanted.get("source_port"))
     destination = _end(wanted.get("destination_address"), wanted.get("destination_port"))
-    if source:
-        parts.append(f"from {source}")
-    if destination:
-        parts.append(f"to {destination}")
-    fields = " ".join(parts)
-    return " and ".join(each for each in (fields, expression) if each) or "everything"
+    ends = [f"{word} {end}" for word, end in (("from", source), ("to", destination)) if end]
+    return True, protocol, ends, expression
 
 
 def _end(address: Any, port: Any) -> str:

@@ -1,7 +1,7 @@
-"""The picture of an incident: one line of time for all of its captures, each with a scale of its own.
+"""The picture of an incident: one line of time for all of its captures.
 
-Samples of all data centres and all packets of one data centre cannot share a scale. The time axis is broken
-where hours pass between captures.
+Each has a scale of its own, or shares one with those of its kind: samples of all data centres and all packets
+of one data centre cannot share a scale. The time axis is broken where hours pass between captures.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edgecap.report.charts.scales import TimeScale, broken
-from edgecap.report.charts.scene import Mark, Row, Scene
-from edgecap.report.charts.series import KINDS, NAMES, series
+from edgecap.report.charts.scene import Mark, Row, Scene, Window
+from edgecap.report.charts.series import KINDS, NAMES, Series, series
 from edgecap.report.charts.timeline import BROAD, hovers, picture, stacked, text, time_axis
 from edgecap.report.markup import Html, tag
 from edgecap.units import clock, duration
@@ -44,18 +44,31 @@ class _Layout:
         return int((self.right - self.left) / _LETTER)
 
 
-def incident_chart(scene: Scene, *, width: int = BROAD, hover: bool = True) -> Html | None:
+def shared_scales(scene: Scene) -> list[str]:
+    """The kinds of captures that have a scale to share, since several have packets."""
+    kinds = [row.summary.sampled for row in scene.rows if row.summary and row.summary.packets]
+    return [
+        words
+        for sampled, words in ((True, "captures of samples"), (False, "captures of all packets"))
+        if kinds.count(sampled) > 1
+    ]
+
+
+def incident_chart(
+    scene: Scene, *, width: int = BROAD, hover: bool = True, shared: bool = False
+) -> Html | None:
     """The picture as inline SVG, or None if no times are known.
 
     Args:
         scene: the captures and events.
         width: pixels.
         hover: each bar says what it shows when a mouse rests on it.
+        shared: captures of samples have one scale, and captures of all packets another.
     """
     if not scene.spans:
         return None
     broad = width > 640  # noqa: PLR2004 - pixels; narrower is a phone
-    layout = _Layout(width, 96, width - 112, 16) if broad else _Layout(width, 6, width - 22, 32)
+    layout = _Layout(width, 96, width - 112, 16) if broad else _Layout(width, 6, width - 28, 32)
     scale = broken(scene.spans, layout.left, layout.right, **({} if broad else {"gap": 30, "least": 40}))
     marks, levels = _labels(scene.marks, scale, layout)
     top = 22 + levels * _LEVEL
@@ -63,8 +76,15 @@ def incident_chart(scene: Scene, *, width: int = BROAD, hover: bool = True) -> H
     parts = [tag("title", "The captures of the incident over time"), _legend(scene)]
     parts += _attack(scene, scale, top, bottom)
     parts += _lines(scene.marks, scale, top, bottom)
-    for place, row in enumerate(scene.rows):
-        parts += _bars(row, scale, top + place * layout.row + layout.above, hover=hover)
+    drawn = [_series_of(row, scale) for row in scene.rows]
+    for place, (row, shown) in enumerate(zip(scene.rows, drawn, strict=True)):
+        alike = [
+            other
+            for beside, other in zip(scene.rows, drawn, strict=True)
+            if other and (beside is row or (shared and _alike(beside, row)))
+        ]
+        peak = max((other.packets for other in alike), default=0)
+        parts += _bars(row, shown, scale, top + place * layout.row + layout.above, peak, hover=hover)
         parts += _words(row, layout, top + place * layout.row)
     parts += marks
     parts += [time_axis(scale, bottom, apart=_LETTER * 11), *_gaps(scale, bottom)]
@@ -92,19 +112,37 @@ def _words(row: Row, layout: _Layout, top: float) -> list[Html]:
     return parts
 
 
-def _bars(row: Row, scale: TimeScale, top: float, *, hover: bool) -> list[Html]:
-    """A capture's window, and its packets in it."""
+def _alike(one: Row, other: Row) -> bool:
+    """Whether both have packets of one kind: samples, or all packets."""
+    return bool(one.summary and other.summary and one.summary.sampled is other.summary.sampled)
+
+
+def _edges(window: Window, scale: TimeScale) -> tuple[float, float]:
+    left = scale.x(window[0])
+    return left, max(left + 2, scale.x(window[1]))
+
+
+def _series_of(row: Row, scale: TimeScale) -> Series | None:
+    """A capture's bars, as many as its window has room for; None without packets."""
+    if row.window is None or row.summary is None:
+        return None
+    left, right = _edges(row.window, scale)
+    return series(row.summary.timeline, max(4, int((right - left) / _BAR)))
+
+
+def _bars(
+    row: Row, shown: Series | None, scale: TimeScale, top: float, peak: float, *, hover: bool
+) -> list[Html]:
+    """A capture's window and its packets. A bar of `peak` packets a second is as tall as the window."""
     if row.window is None:
         return []
     begins, ends = row.window
-    left = scale.x(begins)
-    right = max(left + 2, scale.x(ends))
+    left, right = _edges(row.window, scale)
     shape = {"missing": "absent", "pending": "waiting"}.get(row.state, "window")
     when = tag("title", f"{row.name}: {clock(begins)} to {clock(ends)} UTC")
     parts = [tag("rect", when, class_=shape, x=left, y=top, width=right - left, height=_CHART)]
-    shown = series(row.summary.timeline, max(4, int((right - left) / _BAR))) if row.summary else None
     if shown and row.summary:
-        parts += stacked(shown, scale, top, _CHART, shown.packets)
+        parts += stacked(shown, scale, top, _CHART, peak)
         if hover:
             parts += hovers(shown, scale, top, _CHART, sampled=row.summary.sampled)
     return parts

@@ -11,7 +11,7 @@ from edgecap.report.charts.scales import TimeScale, values, whole
 from edgecap.report.charts.series import KINDS, NAMES, Bar, Series, series
 from edgecap.report.markup import Html, join, tag
 from edgecap.report.theme import COLOURS, PICTURE
-from edgecap.units import bit_rate, clock, packet_rate, short
+from edgecap.units import bit_rate, clock, duration, packet_rate, short
 
 BROAD, NARROW = 880, 362  # pixels: about the middle of a screen and of paper; of a phone
 _LETTER = 6.6  # pixels, about, of a letter of this size
@@ -181,9 +181,10 @@ def _legend(shown: Series, peak: str, width: int) -> tuple[Html, int]:
 def _peak(rates: Rates, shown: Series) -> str:
     # The summary's own peak is the same however wide the bars are.
     if rates.peak_at is None:
-        return f"peak {packet_rate(shown.packets)}, {bit_rate(shown.bits)}"
+        return f"highest bar {packet_rate(shown.packets)}, {bit_rate(shown.bits)}"
     when = clock(rates.peak_at, step=min(rates.peak_seconds, 1.0))
-    return f"peak {packet_rate(rates.peak_packets)} at {when}, {bit_rate(rates.peak_bits)}"
+    most = f"most in {duration(rates.peak_seconds)}"
+    return f"{most}: {packet_rate(rates.peak_packets)} at {when}, {bit_rate(rates.peak_bits)}"
 
 
 def _told(shown: Series, peak: str) -> str:

@@ -123,3 +123,39 @@ def test_the_command_itself_does_it(shell, entry):
     done = shell.run("report", FLOOD, "-o", "-")
     assert done.returncode == 0, done.stderr
     assert "SYN flood" in done.stdout
+
+
+@pytest.fixture
+def with_entry(store, incident):
+    """An incident of which one capture is in the archive."""
+    kept = keep_summary(store, quiet(START - timedelta(minutes=10)), capture_id="99aa" * 8)
+    moved = incident.captures[0].model_copy(update={"entry": kept.prefix})
+    Incidents(store).close(incident.model_copy(update={"incident": "ab" * 16, "captures": (moved,)}))
+
+
+def test_an_incidents_captures_are_reported_beside_it_and_linked(call, shell, with_entry):
+    done = call("report", "abab", "--captures", "--json")
+    theirs, its = f"edgecap-{'99aa' * 8}.html", f"edgecap-{'ab' * 16}.html"
+    assert json.loads(done.stdout) == {
+        "file": its,
+        "kind": "incident",
+        "id": "ab" * 16,
+        "captures": [theirs],
+    }
+    Seen((shell.folder / its).read_text()).check(links={theirs})
+    assert f'href="{theirs}"' in (shell.folder / its).read_text()
+    assert (shell.folder / theirs).read_text().startswith("<!doctype html>")
+
+
+def test_of_several_reports_none_is_written_if_one_file_exists(call, shell, with_entry):
+    its = shell.folder / f"edgecap-{'ab' * 16}.html"
+    its.write_text("mine")
+    done = call("report", "abab", "--captures")
+    assert (done.returncode, its.read_text()) == (2, "mine")
+    assert not list(shell.folder.glob("edgecap-99*"))
+    assert call("report", "abab", "--captures", "--force").returncode == 0
+
+
+def test_captures_of_a_capture_or_to_stdout_are_refused(call, entry, incident):
+    assert "give the id of an incident" in call("report", FLOOD, "--captures").stderr
+    assert "stdout takes one report" in call("report", ID, "--captures", "-o", "-").stderr

@@ -38,7 +38,21 @@ _TAGS = {
         "nav",
     ),
     *("dl", "dt", "dd", "ul", "li", "table", "thead", "tbody", "tr", "th", "td", "span", "code", "pre", "b"),
-    *("a", "br", "footer", "figure", "figcaption", "svg", "rect", "path", "line", "text", "g"),
+    *(
+        "a",
+        "br",
+        "footer",
+        "figure",
+        "figcaption",
+        "details",
+        "summary",
+        "svg",
+        "rect",
+        "path",
+        "line",
+        "text",
+        "g",
+    ),
 }
 _VOID = {"meta", "br"}
 

@@ -4,7 +4,7 @@ import pytest
 
 from edgecap.packets.summary import Flow
 from edgecap.report.entry import entry_html
-from edgecap.report.links import HERE, links_to
+from edgecap.report.links import HERE, Links, links_to
 from tests.edgecap.report.hostile import NAMES, Seen, hostile_entry, hostile_summary
 from tests.edgecap.report.summaries import (
     FLOOD,
@@ -69,6 +69,22 @@ def test_it_shows_talkers_sizes_flags_difference_and_every_hash():
     assert "1280-1518" in text
     assert all(file.name in text and file.sha256 in text for file in entry.manifest.files)
     assert "s3://network-captures/edge/captures/2026/11/23/" in text
+
+
+def test_ids_of_earlier_captures_are_links_where_reports_are():
+    entry, summary = PAGES["flood"]
+    earlier = summary.difference.captures
+    page = entry_html(entry, summary, links=Links(beside={earlier[0]: "edgecap-earlier.html"}))
+    Seen(page).check(links={"edgecap-earlier.html"})
+    assert f'<a href="edgecap-earlier.html"><code>{earlier[0][:8]}</code></a>' in page
+
+
+def test_bars_and_the_highest_rate_are_told_apart():
+    entry, summary = PAGES["flood"]
+    page = Seen(entry_html(entry, summary)).text
+    assert "most in 500 ms: 103 kpps at 06:34:26.25" in page
+    assert "so it can be higher than\nthe most in 500 ms." in page
+    assert "peak" not in page
 
 
 def test_samples_are_called_samples():

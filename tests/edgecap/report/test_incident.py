@@ -6,11 +6,13 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from edgecap.incidents.overview import Overview
-from edgecap.report.charts.incident_timeline import incident_chart, shortened
+from edgecap.report.charts.incident_timeline import incident_chart, shared_scales, shortened
 from edgecap.report.charts.scene import scene_of
+from edgecap.report.charts.series import KINDS
 from edgecap.report.charts.timeline import BROAD, NARROW
 from edgecap.report.incident import incident_html, incident_verdict
 from edgecap.report.links import HERE
+from edgecap.report.phases import phases_of
 from tests.edgecap.report.hostile import NAMES, Seen
 from tests.edgecap.report.incidents import ID, NO_PACKETS, alert, attack, hostile, just_begun, noted
 from tests.edgecap.report.summaries import START, TARGET
@@ -111,6 +113,47 @@ def test_phases_are_compared_samples_apart_from_all_packets():
     assert "after, samples" in text
     assert "TCP with SYN alone" in text
     assert "Before, during, after" not in Seen(incident_html(*just_begun())).text
+
+
+def tallest(drawn):
+    """The height of the tallest bar of each capture with packets, in the order of the rows."""
+    rows = {}
+    for path in drawn.iter(f"{SVG}path"):
+        if path.get("class") not in KINDS:
+            continue
+        bars = re.findall(r"M[\d.]+ ([\d.]+)H[\d.]+v([\d.]+)H", path.get("d"))
+        for top, tall in bars:
+            bottom = float(top) + float(tall)
+            row = round((bottom if path.get("class") == "tcp" else float(top)) // 70)
+            rows[row] = max(rows.get(row, 0), float(tall))
+    return [rows[row] for row in sorted(rows)]
+
+
+def test_captures_of_samples_share_a_scale_on_demand_and_no_other():
+    incident, captures = attack()
+    scene = scene_of(incident, captures)
+    assert shared_scales(scene) == ["captures of samples"]
+    own = tallest(ET.fromstring(incident_chart(scene).encode()))
+    shared = tallest(ET.fromstring(incident_chart(scene, shared=True).encode()))
+    # Two quiet captures and one of the attack are samples; the fourth is all packets of one data centre.
+    assert len(own) == len(shared) == 4
+    assert sorted(low < 0.8 * high for low, high in zip(shared, own, strict=True)) == [
+        *([False] * 2),
+        *([True] * 2),
+    ]
+    text = Seen(incident_html(incident, captures)).text
+    assert "Compare the heights: one scale for captures of samples" in text
+    assert "Compare the heights" not in Seen(incident_html(*just_begun())).text
+
+
+def test_phases_have_bars_on_one_scale_a_row():
+    _, captures = attack()
+    table = phases_of(captures)
+    rows = {name: [cell.share for cell in cells] for name, cells in table.rows}
+    assert max(rows["highest rate"][0], rows["highest rate"][2]) == 1  # of the samples
+    assert rows["highest rate"][1] == 1  # the only one of all packets
+    assert all(0 <= share <= 1 for share in rows["TCP with SYN alone"])
+    assert rows["packets kept"] == [None, None, None]
 
 
 def test_captures_link_to_their_reports_where_they_are_served():
