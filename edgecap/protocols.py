@@ -30,6 +30,8 @@ PROTOCOL_NAMES = {
 PROTOCOL_NUMBERS = {name: number for number, name in PROTOCOL_NAMES.items()} | {"icmpv6": 58, "ipv6-icmp": 58}
 """What people may type or send in place of a number, in lower case."""
 LARGEST_PROTOCOL = 255  # one byte in the header of IP
+WITH_PORTS = frozenset({6, 17, 132})
+"""The protocols whose ports libpcap's `port` means: TCP, UDP and SCTP."""
 
 # Debian's package netbase, where it says more or something else than the names above.
 _ETC_PROTOCOLS = """

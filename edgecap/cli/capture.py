@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated
@@ -18,6 +19,7 @@ from edgecap.cli.options import Account, Archive, Json
 from edgecap.cli.output import console, print_json
 from edgecap.cli.running import run_capture
 from edgecap.cli.values import parse_protocol, parse_size, parse_when
+from edgecap.errors import InvalidRequest, WindowTooOld
 from edgecap.filters.check import check_request
 from edgecap.requests import Filter, FullRequest, SimpleRequest
 from edgecap.settings import DEFAULT, Settings, load_settings
@@ -73,6 +75,20 @@ class How:
     ] = False
 
 
+_OPTIONS = {
+    "time_limit": "--seconds",
+    "packet_limit": "--packets",
+    "byte_limit": "--bytes",
+    "offset_time": "--at",
+    "colo_name": "--colo",
+    "filter_v1.source_address": "--src",
+    "filter_v1.destination_address": "--dst",
+    "filter_v1.source_port": "--sport",
+    "filter_v1.destination_port": "--dport",
+    "filter_v1.protocol": "--proto",
+    "expression": "--filter",
+}
+"""The option that a person types for a field of a request, as errors name it."""
 _EVERYTHING = Which()
 _AS_USUAL = How()
 
@@ -159,9 +175,28 @@ def _take(request: SimpleRequest | FullRequest, how: How, *, detach: bool = Fals
 
 
 def _check(request: SimpleRequest | FullRequest, settings: Settings, how: How) -> None:
-    """Reject at once an invalid request that no server is needed to judge."""
-    check_request(request, settings.bounds, now=datetime.now(UTC))
+    """Reject at once an invalid request that no server is needed to judge, in the words of the options."""
+    try:
+        check_request(request, settings.bounds, now=datetime.now(UTC))
+    except InvalidRequest as error:
+        raise _in_options(error) from None
+    except WindowTooOld as error:
+        raise WindowTooOld(error.what, where=_OPTIONS[error.where], hint=error.hint) from None
     settings.account(how.account)
     open_store(settings.archive(how.archive))
     if isinstance(request, FullRequest):
         destination_conf(settings.bucket(request.bucket), with_secrets=False)
+
+
+def _in_options(error: InvalidRequest) -> InvalidRequest:
+    """The error with the options that a person typed, in place of the request's fields."""
+    option = _OPTIONS.get(error.field, error.field)
+    field = error.field.removeprefix("filter_v1.")
+    what = re.sub(rf"(^|no packet can match: ){field} ", rf"\g<1>{option} ", error.what)
+    where = re.sub(rf"^({re.escape(error.field)}|{field})", option, error.where)
+    return InvalidRequest(
+        what.replace("the expression asks", "--filter asks"),
+        field=option,
+        where=where,
+        hint=error.hint.replace("use the filter expression", "use --filter"),
+    )

@@ -18,7 +18,7 @@ from edgecap.captures.order import CaptureOrder
 from edgecap.captures.ownership import require_validated
 from edgecap.cli.output import console, pairs, print_json
 from edgecap.cloudflare.client import Client
-from edgecap.errors import NetworkFailure
+from edgecap.errors import BucketNotValidated, NetworkFailure
 from edgecap.redact import HIDDEN, redact
 from edgecap.requests import FullRequest, SimpleRequest, rfc3339
 from edgecap.settings import Settings
@@ -42,15 +42,22 @@ def dry_run(
 ) -> None:
     """Print the request, its earliest start, and the filter applied afterwards.
 
-    Only lists captures at Cloudflare.
+    Only lists captures and buckets at Cloudflare.
 
     Raises:
+        BucketNotValidated: Cloudflare does not accept the bucket of a full capture; the request is printed.
         EdgecapError: the request is invalid, or the API does not answer.
     """
-    plan = asyncio.run(_plan(request, settings, account=account, archive=archive))
+    plan, refused = asyncio.run(_plan(request, settings, account=account, archive=archive))
     if json:
         print_json(plan)
-        return
+    else:
+        _print(plan)
+    if refused:
+        raise refused
+
+
+def _print(plan: dict[str, Any]) -> None:
     out = console()
     out.print(f"{plan['method']} {plan['url']}")
     for name, value in plan["headers"].items():
@@ -63,17 +70,25 @@ def dry_run(
     )
     waits = [("waits for", plan["waits_for"])] if plan["waits_for"] else []
     left = [("applied afterwards", plan["residual"])] if plan["residual"] else []
-    out.print(pairs([("earliest start", start), *waits, *left, ("nothing was sent", "this was a dry run")]))
+    bucket = [("would be refused", plan["bucket_problem"])] if plan["bucket_problem"] else []
+    out.print(
+        pairs([("earliest start", start), *waits, *left, *bucket, ("nothing was sent", "this was a dry run")])
+    )
 
 
 async def _plan(
     request: SimpleRequest | FullRequest, settings: Settings, *, account: str, archive: str
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any], BucketNotValidated | None]:
+    """What would be sent and when, and why Cloudflare would not accept the bucket."""
+    refused: BucketNotValidated | None = None
     sign_in, timing = settings.account(account), settings.timing
     bucket = settings.bucket(request.bucket) if isinstance(request, FullRequest) else None
     async with Client(sign_in) as client:
         if bucket:
-            await require_validated(client, bucket)
+            try:
+                await require_validated(client, bucket)
+            except BucketNotValidated as error:
+                refused = error
         listing = await client.list_captures()
     turn = next_turn(
         request.type,
@@ -94,7 +109,7 @@ async def _plan(
             await client.create_capture(body)
     assert transport.request is not None
     clock = timing.server_clock(lambda: listing.server_time)
-    return {
+    plan = {
         "method": transport.request.method,
         "url": str(transport.request.url),
         "headers": _headers(transport.request.headers),
@@ -103,7 +118,9 @@ async def _plan(
         "earliest_start": rfc3339(start),
         "wait_seconds": round(max(0.0, clock.until(start).total_seconds()), 1),
         "waits_for": turn.reason or None,
+        "bucket_problem": str(refused) if refused else None,
     }
+    return plan, refused
 
 
 def _headers(headers: httpx.Headers) -> dict[str, str]:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from edgecap.errors import InvalidRequest, WindowTooOld
 from edgecap.filters.of_request import explain_request
-from edgecap.protocols import LARGEST_PROTOCOL
+from edgecap.protocols import LARGEST_PROTOCOL, WITH_PORTS, protocol_name
 from edgecap.requests import COLO, LOOK_BACK, Bounds, Filter, FullRequest, SimpleRequest, rfc3339
 
 
@@ -85,18 +85,25 @@ def _check_filter(wanted: Filter, bounds: Bounds) -> None:
         text = getattr(wanted, field)
         if text is not None:
             _check_address(f"filter_v1.{field}", text, bounds)
+    protocol = wanted.protocol
+    if protocol is not None and not 0 <= protocol <= LARGEST_PROTOCOL:
+        raise InvalidRequest(
+            f"IP protocol {protocol} does not exist",
+            field="filter_v1.protocol",
+            hint="give 0 to 255, such as 6 for TCP",
+        )
     for field in ("source_port", "destination_port"):
         port = getattr(wanted, field)
         if port is not None and not 0 <= port <= 65_535:  # noqa: PLR2004 - the port space
             raise InvalidRequest(
                 f"port {port} does not exist", field=f"filter_v1.{field}", hint="give 0 to 65535"
             )
-    if wanted.protocol is not None and not 0 <= wanted.protocol <= LARGEST_PROTOCOL:
-        raise InvalidRequest(
-            f"IP protocol {wanted.protocol} does not exist",
-            field="filter_v1.protocol",
-            hint="give 0 to 255, such as 6 for TCP",
-        )
+        if port is not None and protocol is not None and protocol not in WITH_PORTS:
+            raise InvalidRequest(
+                f"{protocol_name(protocol)} has no ports",
+                field=f"filter_v1.{field}",
+                hint="leave out the port or the protocol",
+            )
 
 
 def _check_address(field: str, text: str, bounds: Bounds) -> None:
@@ -106,11 +113,13 @@ def _check_address(field: str, text: str, bounds: Bounds) -> None:
         raise InvalidRequest(
             f"{text!r} is not an IP address", field=field, hint="give one such as 203.0.113.7"
         ) from None
+    direction = "src" if "source" in field else "dst"
     if "/" in text and not bounds.cidr_filters:
         raise InvalidRequest(
             f"{text} is a network, and the API documents only single addresses",
             field=field,
-            hint="give one address, or set bounds.cidr_filters if your account accepts networks",
+            hint=f"use the filter expression {direction + ' net ' + str(network)!r}, "
+            "or set bounds.cidr_filters if your account accepts networks",
         )
     if network.version == 6 and not bounds.ipv6_filters:  # noqa: PLR2004 - IPv6
         raise InvalidRequest(

@@ -7,6 +7,7 @@ from ipaddress import ip_network
 
 from edgecap.errors import InvalidRequest
 from edgecap.filters.syntax import Fields
+from edgecap.protocols import WITH_PORTS, protocol_name
 
 
 def choices_within(given: Fields, choices: Iterable[Fields]) -> list[Fields]:
@@ -23,19 +24,33 @@ def choices_within(given: Fields, choices: Iterable[Fields]) -> list[Fields]:
         for field, value in choice.items():
             both = _both(given[field], value) if field in given else value
             if both is None:
-                refused.append((field, value))
+                one, other = (_named(field, each) for each in (given[field], value))
+                refused.append((field, f"{field} is {one}, and the expression asks for {other}"))
                 break
             joined[field] = both
         else:
-            found.append(joined)
+            if port := _port_without_ports(joined):
+                protocol = protocol_name(int(joined["protocol"]))
+                refused.append(("protocol", f"{protocol} has no ports, and the expression asks for {port}"))
+            else:
+                found.append(joined)
     if not found and refused:
-        field, value = refused[0]
+        field, why = refused[0]
         raise InvalidRequest(
-            f"no packet can match: {field} is {given[field]}, and the expression asks for {value}",
-            field=f"filter_v1.{field}",
-            hint="change one of them",
+            f"no packet can match: {why}", field=f"filter_v1.{field}", hint="change one of them"
         )
     return found
+
+
+def _named(field: str, value: str | int) -> str:
+    return protocol_name(int(value)) if field == "protocol" else str(value)
+
+
+def _port_without_ports(fields: Fields) -> str:
+    """The port of fields whose protocol has no ports, such as `port 80`; empty if that is not so."""
+    if fields.get("protocol") in (None, *WITH_PORTS):
+        return ""
+    return next((f"port {value}" for field, value in fields.items() if field.endswith("_port")), "")
 
 
 def implied(wanted: Fields, sent: Fields) -> bool:

@@ -20,6 +20,7 @@ from edgecap.settings.models import (
     config_file,
 )
 from edgecap.settings.overlap import overlap
+from edgecap.settings.variables import check_variables
 
 
 def load_settings() -> Settings:
@@ -35,16 +36,11 @@ def load_settings() -> Settings:
             where=str(config_file()),
             hint="create it, or unset EDGECAP_CONFIG",
         )
+    check_variables(os.environ)
     try:
         settings = Settings()
     except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        field = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(
-            f"{field}: {first['msg']}",
-            where=f"{config_file()} or the environment",
-            hint="correct this setting",
-        ) from None
+        raise _wrong(error) from None
     except SettingsError as error:
         raise ConfigError(
             str(error), where="the environment", hint="write it as JSON, or set its parts one by one"
@@ -58,6 +54,19 @@ def load_settings() -> Settings:
         _make_absolute(settings, base_folder())
     _keep_apart(settings)
     return settings
+
+
+def _wrong(error: ValidationError) -> ConfigError:
+    """The first wrong setting, as it is written in the environment or in the file."""
+    first = error.errors(include_input=False, include_url=False)[0]
+    path = [str(part) for part in first["loc"]]
+    variable = f"EDGECAP_{'__'.join(path)}".upper()
+    named = next((name for name in os.environ if name.upper() == variable), "")
+    field = named or ".".join(path)
+    where = "the environment" if named else f"{config_file()} or the environment"
+    if first["type"] == "extra_forbidden":
+        return ConfigError(f"unknown setting {field}", where=where, hint="docs/settings.md lists all")
+    return ConfigError(f"{field}: {first['msg']}", where=where, hint="correct this setting")
 
 
 def check_places(settings: Settings) -> None:

@@ -191,7 +191,7 @@ class Settings(BaseSettings):
             "accounts",
             self.accounts,
             name,
-            "set CLOUDFLARE_ACCOUNT_ID and CLOUDFLARE_API_TOKEN, or add it to edgecap.toml",
+            f"set {_variables(name)}, or add it to edgecap.toml",
         )
         if not _filled(account.account_id):
             raise ConfigError(
@@ -232,6 +232,12 @@ class Settings(BaseSettings):
             name,
             f"set EDGECAP_ARCHIVES__{name.upper()}__URI, or add it to edgecap.toml",
         )
+
+
+def _variables(account: str) -> str:
+    """The variables that describe an account."""
+    start = "CLOUDFLARE_" if account == DEFAULT else f"EDGECAP_ACCOUNTS__{account.upper()}__"
+    return f"{start}ACCOUNT_ID and {start}API_TOKEN"
 
 
 def _named(kind: str, table: dict[str, _T], name: str, hint: str) -> _T:

@@ -28,6 +28,10 @@ filters = st.builds(
     source_port=st.none() | ports,
     destination_port=st.none() | ports,
     protocol=st.none() | st.integers(0, 255),
+).filter(
+    lambda wanted: (
+        wanted.protocol in (None, 6, 17, 132) or wanted.source_port is wanted.destination_port is None
+    )
 )
 simple = st.builds(
     SimpleRequest,
@@ -197,6 +201,30 @@ def test_a_port_or_protocol_that_does_not_exist_is_refused(field, bad):
     with pytest.raises(InvalidRequest, match="does not exist") as caught:
         check(SimpleRequest(filter=Filter(**{field: bad})))
     assert caught.value.field == f"filter_v1.{field}"
+
+
+@pytest.mark.parametrize("direction", ["source", "destination"])
+def test_a_port_of_a_protocol_without_ports_is_refused(direction):
+    with pytest.raises(InvalidRequest, match="icmp has no ports") as caught:
+        check(SimpleRequest(filter=Filter.model_validate({f"{direction}_port": 80, "protocol": 1})))
+    assert caught.value.field == f"filter_v1.{direction}_port"
+    check(SimpleRequest(filter=Filter.model_validate({f"{direction}_port": 80, "protocol": 132})))
+
+
+def test_a_protocol_without_ports_contradicts_an_expression_with_one():
+    with pytest.raises(InvalidRequest, match="no packet can match: icmp has no ports") as caught:
+        check(SimpleRequest(filter=Filter(protocol=1), expression="dst port 80"))
+    assert caught.value.field == "filter_v1.protocol"
+    check(SimpleRequest(filter=Filter(protocol=1), expression="dst port 80 or less 100"))
+
+
+@pytest.mark.parametrize(
+    ("field", "says"), [("source_address", "'src net 203.0.113.0/24'"), ("destination_address", "'dst net ")]
+)
+def test_a_network_is_refused_with_the_expression_that_takes_it(field, says):
+    with pytest.raises(InvalidRequest) as caught:
+        check(SimpleRequest(filter=Filter.model_validate({field: "203.0.113.0/24"})))
+    assert f"use the filter expression {says}" in caught.value.hint
 
 
 @pytest.mark.parametrize("model", [Filter, SimpleRequest, FullRequest])

@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from edgecap.alerts.model import Alert
 from edgecap.errors import InvalidRequest
 from edgecap.filters.of_request import explain_request
+from edgecap.protocols import WITH_PORTS
 from edgecap.requests import Bounds, Filter, SimpleRequest
 
-_WITH_PORTS = {6: "TCP", 17: "UDP", 132: "SCTP"}
+_NAMES = {6: "TCP", 17: "UDP", 132: "SCTP"}
 _IPV6 = 6
 
 
@@ -60,7 +61,7 @@ def choose(alert: Alert, fallback: Filter | None, bounds: Bounds) -> Choice:
     protocol = alert.protocol
     reasons = [said, *about_port]
     if protocol is not None:
-        reasons.append(f"protocol {_WITH_PORTS.get(protocol, protocol)}: the alert's")
+        reasons.append(f"protocol {_NAMES.get(protocol, protocol)}: the alert's")
     chosen = Filter(
         source_address=address if role == "source" else None,
         destination_address=address if role == "target" else None,
@@ -106,6 +107,6 @@ def _address(role: str, addresses: tuple[str, ...], bounds: Bounds) -> tuple[str
 def _port(alert: Alert) -> tuple[int | None, list[str]]:
     if alert.target_port is None:
         return None, []
-    if alert.protocol is not None and alert.protocol not in _WITH_PORTS:
+    if alert.protocol is not None and alert.protocol not in WITH_PORTS:
         return None, [f"no port: the alert names {alert.target_port}, but protocol {alert.protocol} has none"]
     return alert.target_port, [f"port {alert.target_port}: the alert's target port"]

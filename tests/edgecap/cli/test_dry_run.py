@@ -56,14 +56,25 @@ def test_the_lane_s_next_turn_is_printed(call, shell, edge):
     assert 0 < said["wait_seconds"] <= 2.1  # a minute on a clock that runs thirty times as fast
 
 
-def test_a_full_capture_needs_its_bucket_registered_first(call, edge):
+def test_a_bucket_that_is_not_registered_is_said_beside_the_request(call, edge):
     done = call("capture", "full", "--colo", "ORD", "--dry-run")
     assert done.returncode == 8
-    assert "not registered" in done.stderr
+    assert done.stderr.startswith("edgecap: the bucket is not registered")
+    assert "/pcaps" in done.stdout.splitlines()[0]
+    assert '"colo_name": "ORD"' in done.stdout
+    assert "would be refused  the bucket is not registered" in done.stdout
+    done = call("capture", "full", "--colo", "ORD", "--dry-run", "--json")
+    assert (done.returncode, json.loads(done.stdout)["body"]["colo_name"]) == (8, "ORD")
+    assert "edgecap bucket register" in json.loads(done.stdout)["bucket_problem"]
+    assert posts(edge) == []
+
+
+def test_a_full_capture_into_a_registered_bucket(call, edge):
     assert call("bucket", "register", "--json").returncode == 0
     said = plan(call("capture", "full", "--colo", "ORD", "--bytes", "100MB", "--dry-run", "--json"))
     assert said["body"]["byte_limit"] == 100_000_000
     assert said["body"]["destination_conf"].startswith("s3://")
+    assert said["bucket_problem"] is None
     again = call("bucket", "register", "--json")
     assert json.loads(again.stdout)["status"] == "success"
 

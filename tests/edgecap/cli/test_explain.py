@@ -164,7 +164,7 @@ class TestCapture:
         [
             (["--filter", "udp and"], "the filter is not valid: can't parse filter expression: syntax error"),
             (["--filter", "host example.net"], "the filter has the unknown word 'example.net'"),
-            (["--proto", "tcp", "--filter", "udp"], "no packet can match: protocol is 6, and the expression"),
+            (["--proto", "tcp", "--filter", "udp"], "no packet can match: --proto is tcp, and --filter"),
         ],
     )
     def test_a_wrong_one_is_refused_before_anything_is_asked(self, call, edge, store, arguments, says):

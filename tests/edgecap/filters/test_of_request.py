@@ -168,8 +168,8 @@ def test_of_two_networks_the_narrower_one_is_sent(request_, sent):
 @pytest.mark.parametrize(
     ("request_", "field", "says"),
     [
-        (ask("udp", protocol=6), "protocol", "protocol is 6, and the expression asks for 17"),
-        (ask("tcp or udp", protocol=1), "protocol", "protocol is 1, and the expression asks for 6"),
+        (ask("udp", protocol=6), "protocol", "protocol is tcp, and the expression asks for udp"),
+        (ask("tcp or udp", protocol=1), "protocol", "protocol is icmp, and the expression asks for tcp"),
         (ask("udp dst port 53", protocol=17, destination_port=54), "destination_port", "is 54, .* for 53"),
         (
             ask("src host 10.0.0.1", source_address="10.0.0.2"),

@@ -1,12 +1,14 @@
 """Settings: from TOML and the environment, secrets unseen, and one clear line for each error."""
 
 import os
+import re
 from pathlib import Path
 
 import pytest
 
 from edgecap.errors import ConfigError
-from edgecap.settings import BASE_URL, Account, StoreLocation, load_settings
+from edgecap.settings import BASE_URL, Account, Settings, StoreLocation, load_settings
+from edgecap.settings.variables import check_variables
 
 TOML = """
 [accounts.default]
@@ -119,14 +121,24 @@ def test_the_sdk_s_variables_are_the_default_account_s_and_count_most(settings_f
     [
         ("a = ", {}, "the settings cannot be read"),
         (b"\xff\xfe", {}, "the settings cannot be read"),
-        ("[acounts.default]\napi_token = 'SECRETSECRET'", {}, "acounts: Extra inputs"),
+        ("[acounts.default]\napi_token = 'SECRETSECRET'", {}, "unknown setting acounts"),
         ("[accounts.default]\napi_tokn = 'SECRETSECRET'", {}, "accounts.default.api_tokn"),
         ("accounts = 'SECRETSECRET'", {}, "accounts: Input should be"),
         ("[timing]\nsettle = 'SECRETSECRET'", {}, "timing.settle"),
         ("[timing]\nsettle = -1", {}, "timing.settle"),
         ("[bounds]\npacket_limit = 0", {}, "bounds.packet_limit"),
         ("[buckets.default]\nendpoint_url = 'http://127.0.0.1'", {}, "buckets.default.uri"),
-        ("", {"EDGECAP_TIMING__SETLE": "3"}, "timing.setle"),
+        ("", {"EDGECAP_TIMING__SETLE": "3"}, "unknown setting EDGECAP_TIMING__SETLE"),
+        ("", {"EDGECAP_TIMING__SETTLE": "no"}, "EDGECAP_TIMING__SETTLE: Input should be"),
+        (
+            "",
+            {"EDGECAP_TIMIN__MARGIN": "3"},
+            "unknown setting EDGECAP_TIMIN__MARGIN (the environment); did you",
+        ),
+        ("", {"EDGECAP_TIMIN__MARGIN": "3"}, "did you mean EDGECAP_TIMING__MARGIN?"),
+        ("", {"EDGECAP_X__Y": "3"}, "unknown setting EDGECAP_X__Y (the environment); docs/settings.md"),
+        ("", {"EDGECAP_TIMING_MARGIN": "3"}, "did you mean EDGECAP_TIMING__MARGIN?"),
+        ("", {"EDGECAP_HOEM": "state"}, "did you mean EDGECAP_HOME?"),
         ("", {"EDGECAP_ACCOUNTS": "SECRETSECRET"}, 'field "accounts"'),
         ("", {"EDGECAP_BOUNDS": "{SECRETSECRET"}, 'field "bounds"'),
     ],
@@ -139,6 +151,29 @@ def test_a_settings_error_is_one_line_without_a_secret(settings_from, text, vari
     assert "SECRET" not in line
     assert "\n" not in line
     assert caught.value.hint
+
+
+def test_variables_that_kubernetes_makes_for_a_service_are_no_settings(settings_from):
+    """A pod has them if a service is called `edgecap` or `edgecap-receiver`."""
+    names = ("EDGECAP_SERVICE_HOST", "EDGECAP_PORT_4200_TCP", "EDGECAP_RECEIVER_SERVICE_PORT")
+    settings = settings_from(
+        "", **dict.fromkeys(names, "10.0.0.1"), EDGECAP_RECEIVER_PORT="tcp://10.0.0.1:4280", EDGECAP_DEBUG="1"
+    )
+    assert settings.receiver.port == 4280
+
+
+def test_edgecap_s_own_variables_are_not_refused(settings_from):
+    """Those that its processes set for each other, and those of tests and benches."""
+    root = Path(__file__).parents[3]
+    names = {
+        name
+        for folder in ("edgecap", "deployments", "tasks", "flows", "benches", "tests/faults")
+        for path in (root / folder).rglob("*.py")
+        for name in re.findall(r"\bEDGECAP_[A-Z]+(?:_[A-Z]+)*\b(?!_)", path.read_text())
+    }
+    plain = {name for name in names if name.removeprefix("EDGECAP_").lower() not in Settings.model_fields}
+    assert len(plain) > 9
+    check_variables(dict.fromkeys(plain, "1"))
 
 
 def test_a_file_that_is_named_but_missing_is_an_error(settings_from, monkeypatch):

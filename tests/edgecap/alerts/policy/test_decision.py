@@ -163,7 +163,7 @@ class TestExpression:
         assert {each.request.expression for each in found.captures} == {""}
         assert found.filter_reasons[-1] == (
             "without the rule's expression, udp: no packet can match: "
-            "protocol is 6, and the expression asks for 17"
+            "protocol is tcp, and the expression asks for udp"
         )
 
     def test_it_narrows_the_rule_s_filter_if_the_alert_has_no_target(self):

@@ -142,7 +142,7 @@ def test_reads_every_field_of_a_rule():
         ("expression = 3", "rule '1'.expression: Input should be a valid string"),
         (
             'filter = { protocol = 6 }\nexpression = "udp"',
-            "rule '1': no packet can match: protocol is 6, and the expression asks for 17",
+            "rule '1': no packet can match: protocol is tcp, and the expression asks for udp",
         ),
         ("filter = { port = 1 }", "rule '1'.filter.port: Extra inputs"),
         ("filter = { destination_port = 70000 }", "rule '1': port 70000 does not exist"),
