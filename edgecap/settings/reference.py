@@ -23,10 +23,11 @@ TARGET = Path("docs/settings.md")
 _HEAD = """# Settings
 
 edgecap reads `edgecap.toml` in the folder where a command runs, or the file that `EDGECAP_CONFIG` names.
-The environment overrides the file. An unknown setting is refused, in either of them. You choose the names of accounts, buckets and archives; a command or a
-schedule that names none uses `default`. For the account `default`, edgecap also reads the official SDK's
-variables: `CLOUDFLARE_API_TOKEN`, `CLOUDFLARE_ACCOUNT_ID`, `CLOUDFLARE_EMAIL`, `CLOUDFLARE_API_KEY`,
-`CLOUDFLARE_BASE_URL`. Written by `python -m edgecap.settings.reference`.
+The environment overrides the file. An unknown setting is refused, in the file and in the environment. You
+choose the names of accounts, buckets and archives; a command or a schedule that names none uses `default`.
+For the account `default`, edgecap also reads the official SDK's variables: `CLOUDFLARE_API_TOKEN`,
+`CLOUDFLARE_ACCOUNT_ID`, `CLOUDFLARE_EMAIL`, `CLOUDFLARE_API_KEY`, `CLOUDFLARE_BASE_URL`. Written by
+`python -m edgecap.settings.reference`.
 """
 _NETWORK = """
 ## Networks, proxies, certificates
