@@ -128,8 +128,8 @@ def test_it_works_as_a_program_of_its_own_without_prefect(shell):
     assert list(shell.folder.iterdir()) == []
 
 
-def test_the_readme_shows_what_it_prints(call):
-    page = (Path(__file__).parents[3] / "README.md").read_text()
+def test_the_documentation_shows_what_it_prints(call):
+    page = (Path(__file__).parents[3] / "docs" / "capture.md").read_text()
     shown = re.findall(r"^\$ edgecap explain (.*)\n((?:[^$`].*\n)+)", page, re.MULTILINE)
     assert len(shown) == 2
     for arguments, output in shown:
