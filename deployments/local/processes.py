@@ -16,6 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
+from deployments.local.log_cause import Cause, find_cause
 from deployments.local.progress import StallDetector, activity_of
 from edgecap.errors import SetupError
 from edgecap.network.environment import network_environment
@@ -137,6 +138,7 @@ class Program:
         self.env = dict(env or {})
         self.folder = folder
         self._process: subprocess.Popen[bytes] | None = None
+        self._log_before = 0  # bytes of the log that are of earlier starts
 
     def __repr__(self) -> str:
         if self._process is None:
@@ -169,6 +171,7 @@ class Program:
         env = {**os.environ, **self.env}
         env |= network_environment(env)
         with self._opened_log() as log:
+            self._log_before = log.seek(0, os.SEEK_END)
             try:
                 self._process = subprocess.Popen(
                     argv,
@@ -212,17 +215,14 @@ class Program:
             tell: called with a line now and then, if it takes long.
 
         Raises:
-            SetupError: the program ended, or stands still; the message has the log's last line.
+            SetupError: the program ended, or stands still; the message has the cause, as the log tells it.
         """
         stalls = self._stall_detector(timeout, tell)
         while not ready():
             if not self.running:
-                raise SetupError(f"{self.name} ended at once: {self.last_line()}", where=str(self.log))
+                raise self._failure("ended at once")
             if stalls.is_stalled():
-                raise SetupError(
-                    f"{self.name} is not ready, and did nothing for {timeout:.0f} s: {self.last_line()}",
-                    where=str(self.log),
-                )
+                raise self._failure(f"is not ready, and did nothing for {timeout:.0f} s")
             time.sleep(0.1)
 
     def run(self, *, timeout: float = 60.0, tell: Callable[[str], None] | None = None) -> None:
@@ -233,7 +233,7 @@ class Program:
             tell: called with a line now and then, if it takes long.
 
         Raises:
-            SetupError: it stands still, or fails; the message has the log's last line.
+            SetupError: it stands still, or fails; the message has the cause, as the log tells it.
         """
         self.start()
         assert self._process is not None
@@ -247,7 +247,7 @@ class Program:
             self.stop(grace=1)
         if code != 0:
             how = f"did nothing for {timeout:.0f} s" if code is None else f"ended with exit code {code}"
-            raise SetupError(f"{self.name} {how}: {self.last_line()}", where=str(self.log))
+            raise self._failure(how)
 
     def _stall_detector(self, window: float, tell: Callable[[str], None] | None) -> StallDetector:
         pid = self.pid
@@ -258,15 +258,37 @@ class Program:
             (lambda line: tell(f"{self.name} {line}")) if tell else None,
         )
 
+    def _failure(self, how: str) -> SetupError:
+        cause = self.cause_of_end()
+        told = f": {cause.what}" if cause.what else ", without a word"
+        return SetupError(f"{self.name} {how}{told}", where=str(self.log), hint=cause.hint)
+
     def last_line(self) -> str:
-        """The last line of its log that is not empty; says so if the disk is full."""
+        """The last line of its log that is not empty."""
+        lines = self._written().strip().splitlines()
+        return lines[-1].strip() if lines else ""
+
+    def cause_of_end(self) -> Cause:
+        """Why it ended or stands still, as far as its log and the disk tell."""
+        cause = find_cause(self._written())
+        code = self._process.poll() if self._process else None
+        if code is not None and code < 0:
+            by = f"{signal.Signals(-code).name} ended it"
+            hint = "the machine may be out of memory" if -code == signal.SIGKILL else ""
+            cause = Cause(f"{by}; {cause.what}" if cause.what else by, hint)
+        with contextlib.suppress(OSError):
+            if free_space(self.log.parent) < _FULL:
+                return Cause(f"the disk is full ({cause.what})", "make room, or set another home")
+        return cause
+
+    def _written(self) -> str:
+        """What it wrote to its log since its last start."""
         try:
-            lines = self.log.read_text(errors="replace").strip().splitlines()
-            full = free_space(self.log.parent) < _FULL
+            with self.log.open("rb") as log:
+                log.seek(self._log_before)
+                return log.read().decode(errors="replace")
         except OSError:
             return ""
-        said = lines[-1].strip() if lines else ""
-        return f"the disk is full ({said})" if full else said
 
     def stop(self, *, grace: float = 5.0) -> None:
         """Ask it to end, wait `grace` seconds, then kill whatever is left of its process group."""

@@ -69,8 +69,9 @@ class Watch:
         if self._clock() - life.started >= HEALTHY:
             life.pause = FIRST
         life.due = self._clock() + life.pause
-        last = program.last_line() or "without output"
-        self._say(f"{program.name} ended ({last}); again in {life.pause:.0f} s. Log: {program.log}")
+        cause = program.cause_of_end()
+        told = "; ".join(filter(None, (cause.what, cause.hint))) or "without output"
+        self._say(f"{program.name} ended ({told}); again in {life.pause:.0f} s. Log: {program.log}")
         life.pause = min(MOST, life.pause * 2)
 
     def _start(self, program: Program, life: _Life) -> None:
