@@ -60,11 +60,20 @@ async def capture(
         if_late: Whether a scheduled full capture that starts long after its time runs or is skipped
         part: The part of an incident that this capture is; filled in by the flow respond, leave it empty
     """
-    get_run_logger().info("Capture wanted: %s", request)
-    order = CaptureOrder(request, this_run.id, this_run.name, account, archive, if_late, part)
+    return await take_capture(
+        CaptureOrder(request, this_run.id, this_run.name, account, archive, if_late, part)
+    )
+
+
+async def take_capture(order: CaptureOrder) -> State[EntrySummary]:
+    """Take the capture of the flow run that is being worked on, and return its final state.
+
+    The state's data is the capture's entry, or the error that says why there is none.
+    """
+    get_run_logger().info("Capture wanted: %s", order.request)
     # A simple capture is over at once: there is nothing to stop.
-    intent_id = order.intent_id if isinstance(request, FullRequest) else ""
-    watched = Watched(order.run_id, intent_id, account, archive)
+    intent_id = order.intent_id if isinstance(order.request, FullRequest) else ""
+    watched = Watched(order.run_id, intent_id, order.account, order.archive)
     try:
         return await _see_through(order, watched)
     except PREFECT_AWAY as error:

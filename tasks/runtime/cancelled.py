@@ -9,6 +9,7 @@ from typing import Any
 from edgecap.archive.journal import Journal
 from edgecap.captures import identity
 from edgecap.captures.incident_part import IncidentPart
+from edgecap.captures.parameters import is_full
 from edgecap.captures.stopping import TIMEOUT, Stopped, stop_by_id_or_intent, stop_unless_asked
 from edgecap.cloudflare.client import Client
 from edgecap.settings import DEFAULT, load_settings
@@ -41,8 +42,8 @@ class Cancelled:
     def of(cls, run: Mapping[str, Any]) -> Cancelled | None:
         """Read a run of the flow `capture`, as Prefect's API shows it; None if it is for no full capture."""
         given = run.get("parameters") or {}
-        request, part = given.get("request") or {}, given.get("part")
-        if not isinstance(request, dict) or request.get("type") != "full":
+        part = given.get("part")
+        if not is_full(given):
             return None
         run_id = str(run["id"])
         try:
