@@ -177,6 +177,14 @@ COMMANDS = (
     ("list", "edgecap.cli.archive:list_command", "List the entries of the archive, newest first."),
     ("show", "edgecap.cli.archive:show", "Show one entry: request, capture, files with hashes and counts."),
     (
+        "get",
+        "edgecap.cli.get:get",
+        """Bring an entry's packets out of the archive, to open them in Wireshark or to hand them on.
+
+        Writes all packets as one file, and verifies its SHA-256 against the manifest: the file gets its name
+        only if it is whole. On stdout, the exit code 10 says that the bytes were damaged.""",
+    ),
+    (
         "report",
         "edgecap.cli.report:report",
         """Write the report of an entry or an incident as one HTML file.

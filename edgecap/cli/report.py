@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,8 +16,8 @@ from edgecap.archive.summaries import find_summary
 from edgecap.cli.incident import overviews
 from edgecap.cli.options import Archive, Json
 from edgecap.cli.output import print_json, say
+from edgecap.cli.target_file import require_free, written
 from edgecap.errors import EntryMissing, InvalidRequest
-from edgecap.files.durable import explained, rename_new
 from edgecap.incidents.overview import Overview, Overviews
 from edgecap.report.entry import entry_html
 from edgecap.report.incident import incident_html
@@ -68,9 +67,10 @@ def report(
     files = {**made.beside, made.file: made.page}  # the incident's last: it links to the others
     if not force:
         for file in files:
-            _require_free(file)
+            require_free(file, field="--output", other="-o")
     for file, page in files.items():
-        _write(file, page, force=force)
+        with written(file, force=force, field="--output", other="-o") as beside:
+            beside.write_text(page, encoding="utf-8")
     if made.remark:
         say(made.remark)
     if json:
@@ -154,42 +154,3 @@ def _find(store: Store, known: Overviews, wanted: str) -> Entry | Overview:
             hint="give more of the id",
         )
     return entry
-
-
-def _write(target: Path, page: str, *, force: bool) -> None:
-    """Write the page to a file, completely or not at all.
-
-    Raises:
-        InvalidRequest: the file exists and may not be replaced, or its folder does not exist.
-        StoreError: it cannot be written.
-    """
-    if target.is_dir():
-        raise InvalidRequest(f"{target} is a folder", field="--output", hint="give a file in it")
-    if not target.parent.is_dir():
-        raise InvalidRequest(
-            f"the folder {target.parent} does not exist", field="--output", hint="create it first"
-        )
-    beside = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")
-    with explained(target):
-        try:
-            beside.write_text(page, encoding="utf-8")
-            if force:
-                beside.replace(target)
-            else:
-                rename_new(beside, target)
-        except FileExistsError:
-            raise _taken(target) from None
-        finally:
-            beside.unlink(missing_ok=True)
-
-
-def _require_free(target: Path) -> None:
-    """Raise InvalidRequest if there is such a file: of several reports, none is written then."""
-    if target.exists() and not target.is_dir():
-        raise _taken(target)
-
-
-def _taken(target: Path) -> InvalidRequest:
-    return InvalidRequest(
-        f"{target} already exists", field="--output", hint="--force replaces it, -o names another file"
-    )

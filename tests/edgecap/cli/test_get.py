@@ -1,0 +1,124 @@
+"""`edgecap get`: packets come out whole and verified, and nothing is overwritten silently."""
+
+import hashlib
+import json
+import subprocess
+
+import pytest
+
+from edgecap.archive.manifest import FileRecord
+from edgecap.captures.keep import keep as keep_capture
+from edgecap.stores import open_store
+from tests.edgecap.captures.test_keep import CAPTURE, Fetching, put_raw, recorded
+from tests.edgecap.cli.conftest import EDGECAP
+
+ID = "0af1" * 8
+
+
+@pytest.fixture
+def entry(store, keep):
+    return keep(store, ID, packets=5)
+
+
+@pytest.fixture
+def merged(store):
+    """A capture of two servers, merged."""
+    raw = put_raw(store, CAPTURE, {f"{name}.pcap": recorded(name) for name in ("ord02-s1", "ord02-s2")})
+    return keep_capture(store, CAPTURE, Fetching(tuple(raw)), None)
+
+
+def bytes_of(shell, entry, name):
+    return (shell.folder / "archive" / entry.prefix / name).read_bytes()
+
+
+def test_all_packets_come_as_one_file_named_for_the_capture(call, shell, merged):
+    done = call("get", CAPTURE.id[:8])
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"edgecap-{CAPTURE.id}.pcapng\n", "")
+    assert (shell.folder / done.stdout.strip()).read_bytes() == bytes_of(shell, merged, "packets.pcapng")
+
+
+def test_an_entry_of_one_file_gives_that_file(call, shell, entry):
+    assert call("get", entry.path, "mine.pcap").stdout == "mine.pcap\n"
+    assert (shell.folder / "mine.pcap").read_bytes() == bytes_of(shell, entry, "raw/a.pcap")
+
+
+def test_a_folder_gets_the_file_with_its_usual_name(call, shell, merged):
+    (shell.folder / "out").mkdir()
+    assert call("get", CAPTURE.id, "out").stdout == f"out/edgecap-{CAPTURE.id}.pcapng\n"
+
+
+def test_a_part_is_named_as_show_names_it(call, shell, merged):
+    done = call("get", CAPTURE.id, "--part", "raw/ord02-s2.pcap", "--json")
+    said = json.loads(done.stdout)
+    data = (shell.folder / said["file"]).read_bytes()
+    assert said["sha256"] == hashlib.sha256(data).hexdigest()
+    assert (said["part"], said["bytes"]) == ("raw/ord02-s2.pcap", len(data))
+    done = call("get", CAPTURE.id, "--part", "raw/other.pcap")
+    assert (done.returncode, "it has flows.parquet, packets.pcapng, raw/ord02-s1" in done.stderr) == (2, True)
+
+
+def test_a_minus_is_stdout(shell, entry):
+    done = subprocess.run(
+        [EDGECAP, "get", ID, "-"], cwd=shell.folder, env=shell.environment(), capture_output=True, check=True
+    )
+    assert done.stdout == bytes_of(shell, entry, "raw/a.pcap")
+    assert done.stderr == b""
+    assert shell.run("get", ID, "-", "--json").returncode == 2
+
+
+def test_a_file_that_is_there_stays_unless_force_is_given(call, shell, entry):
+    (shell.folder / "mine.pcap").write_text("mine")
+    done = call("get", ID, "mine.pcap")
+    assert (done.returncode, "mine.pcap already exists (FILE); --force replaces it" in done.stderr) == (
+        2,
+        True,
+    )
+    assert (shell.folder / "mine.pcap").read_text() == "mine"
+    assert call("get", ID, "mine.pcap", "--force").returncode == 0
+    assert (shell.folder / "mine.pcap").read_bytes() == bytes_of(shell, entry, "raw/a.pcap")
+
+
+def test_damaged_bytes_get_no_name(call, shell, entry):
+    path = shell.folder / "archive" / entry.prefix / "raw/a.pcap"
+    path.chmod(0o644)
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    done = call("get", ID, "mine.pcap")
+    assert (done.returncode, done.stdout) == (10, "")
+    assert "its SHA-256 is" in done.stderr
+    assert [each.name for each in shell.folder.iterdir() if "mine" in each.name] == []
+    done = subprocess.run(
+        [EDGECAP, "get", ID, "-"], cwd=shell.folder, env=shell.environment(), capture_output=True, check=False
+    )
+    assert done.returncode == 10
+
+
+def test_an_entry_without_one_file_of_all_packets_says_which_there_are(call, store, keep):
+    file = FileRecord(name="raw/b.pcap", size=0, sha256="0" * 64)
+    entry = keep(store, ID)
+    several = entry.manifest.model_copy(update={"files": (*entry.manifest.files, file)})
+    keep(store, "7be2" * 8, packets=0, changes={"files": ()})
+    assert "nothing was captured" in call("get", "7be2").stderr
+    manifest = open_store_path(store, entry)
+    manifest.chmod(0o644)
+    manifest.write_text(several.model_dump_json())
+    done = call("get", ID)
+    assert (done.returncode, "--part: raw/a.pcap, raw/b.pcap" in done.stderr) == (13, True)
+
+
+def open_store_path(store, entry):
+    return store.local(f"{entry.prefix}manifest.json")
+
+
+def test_it_brings_them_out_of_a_bucket(call, shell, object_store, bucket, keep):
+    object_store.make_bucket(bucket)
+    place = object_store.place(bucket, "edge")
+    kept = keep(open_store(place), ID, packets=7)
+    env = {
+        "EDGECAP_ARCHIVES__DEFAULT__URI": place.uri,
+        "EDGECAP_ARCHIVES__DEFAULT__ENDPOINT_URL": place.endpoint_url,
+        "EDGECAP_ARCHIVES__DEFAULT__ACCESS_KEY_ID": place.access_key_id.get_secret_value(),
+        "EDGECAP_ARCHIVES__DEFAULT__SECRET_ACCESS_KEY": place.secret_access_key.get_secret_value(),
+    }
+    assert call("get", ID, "x.pcap", **env).returncode == 0
+    found = hashlib.sha256((shell.folder / "x.pcap").read_bytes()).hexdigest()
+    assert found == kept.manifest.files[0].sha256
