@@ -240,12 +240,24 @@ class LocalSetup(Stoppable):
     def stop(self) -> None:
         """Stop everything, flow runs too."""
         (self.home / RUNNING).unlink(missing_ok=True)
-        for program in filter(None, [*self.workers, self.warm_runner]):
-            program.stop(grace=3)
-        for program in (self.fork_server, self.canceller):
-            program.stop(grace=1)
-        self.server.stop(grace=3)
+        for program, grace in self._graces():
+            program.stop(grace=grace)
         kill_marked(self.mark)
+
+    @property
+    def longest_stop(self) -> float:
+        """Seconds that `stop` may wait for the programs to end."""
+        return sum(grace for _, grace in self._graces())
+
+    def _graces(self) -> list[tuple[Program, float]]:
+        """The programs in the order in which they are stopped, and the seconds that each may take."""
+        runners = [*self.workers, *filter(None, [self.warm_runner])]
+        return [
+            *((each, 3.0) for each in runners),
+            (self.fork_server, 1.0),
+            (self.canceller, 1.0),
+            (self.server, 3.0),
+        ]
 
     def failed(self) -> Program | None:
         """A program that should run and does not."""

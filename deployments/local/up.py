@@ -16,6 +16,7 @@ from edgecap.settings import FOLDER, Settings, base_folder, config_file
 from edgecap.settings.alerts import AlertSettings
 
 PORT = 4200
+_RECEIVER_GRACE = 6.0  # seconds
 
 
 class Up(Stoppable):
@@ -121,8 +122,13 @@ class Up(Stoppable):
 
     def stop(self) -> None:
         """Stop everything; no process is left behind."""
-        self.receiver.stop(grace=6)
+        self.receiver.stop(grace=_RECEIVER_GRACE)
         self.setup.stop()
+
+    @property
+    def longest_stop(self) -> float:
+        """Seconds that `stop` may wait for the programs to end."""
+        return _RECEIVER_GRACE + self.setup.longest_stop
 
     def _start_receiver(self) -> None:
         given = self._settings.receiver
