@@ -1,8 +1,11 @@
-"""Stopping the captures of cancelled runs: a small program beside the workers that does nothing else.
+"""Stopping the captures of cancelled runs: a small program beside the workers. It also names waiting runs.
 
 A run that sleeps has no process to stop its capture, the process of another may be killed first, and a new
 process starts slowly on a busy machine. This program always runs. Every other second, or as often as Prefect
 answers, it asks which runs are cancelled. It relies neither on events nor on the runs themselves.
+
+Prefect's schedules make runs with names such as `tungsten-poodle`. Twice a minute this program gives them the
+names that they will have, so that the pages of Prefect's UI say what waits.
 """
 
 from __future__ import annotations
@@ -30,12 +33,14 @@ from edgecap.errors import (
 )
 from tasks.runtime.cancelled import Cancelled, stop_once
 from tasks.runtime.rest import PrefectApi
+from tasks.runtime.run_names import name_waiting
 
 LOOK = 1.5  # seconds from one look to the next; a slow look is followed by the next at once
 LEAST = 0.1  # seconds between two looks, even after a slow one
 # Seconds for one answer of Prefect: a busy server is slow, and one that is away accepts no connection.
 ANSWER, CONNECTION = 10.0, 4.0
 AT_FIRST = timedelta(hours=24)  # how far the first look goes back
+NAMES = 30.0  # seconds between two looks for runs without a name of ours
 RECENT = timedelta(minutes=10)  # how far the others do
 UNSEEN = 300.0  # seconds in which a POST without an answer must show in Cloudflare's list
 OFTEN = 20.0  # seconds after the cancel in which attempts are frequent
@@ -226,7 +231,27 @@ def main() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
     with patient_api(os.environ["PREFECT_API_URL"]) as prefect:
         canceller = Canceller(ask(prefect), still=ask_whether(prefect), tell=tell_in_its_log(prefect))
-        asyncio.run(canceller.forever())
+        asyncio.run(_forever(canceller, prefect))
+
+
+async def _forever(canceller: Canceller, prefect: PrefectApi) -> None:
+    naming = asyncio.create_task(_keep_naming(prefect))
+    try:
+        await canceller.forever()
+    finally:
+        naming.cancel()
+
+
+async def _keep_naming(prefect: PrefectApi) -> None:
+    """Name the runs that wait, again and again. Names are for people: an error is only logged."""
+    while True:
+        try:
+            await asyncio.to_thread(name_waiting, prefect)
+        except SetupError as error:
+            _log.info("runs that wait are not named: %s", error)
+        except Exception:  # noqa: BLE001 - a fault in naming must not end the canceller
+            _log.exception("runs that wait are not named")
+        await asyncio.sleep(NAMES)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from edgecap.report.incident_markdown import incident_page
 from edgecap.report.links import Links, links_to
 from edgecap.settings import DEFAULT, load_settings
 from tasks.incident import close, how_it_began, make_room, start_captures, wake_incident, watch, write_down
+from tasks.runtime.alert_runs import respond_name
 from tasks.runtime.cancelling import RunCancelled, Watched, unless_cancelled
 from tasks.runtime.prefect_away import crashed
 from tasks.runtime.recovery import record_process
@@ -30,8 +31,7 @@ from tasks.runtime.run_or_suspend import run_or_suspend
 def _name() -> str:
     """Such as `incident 1f0c22ab: cloudflare dos_attack_l4 start high 203.0.113.7:443`."""
     given = this_run.parameters
-    alert = given.get("alert")
-    return f"incident {str(given.get('incident', ''))[:8]}: {alert}"[:200]
+    return respond_name(given["incident"], str(given["alert"]))
 
 
 @flow(name="respond", flow_run_name=_name, persist_result=True, retries=0)

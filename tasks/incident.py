@@ -97,6 +97,7 @@ async def start_captures(noted: IncidentEvent, archive: str) -> list[str]:
             later = planned.not_before if planned.not_before and planned.not_before > now + SOON else None
             run = await client.create_flow_run_from_deployment(
                 deployment.id,
+                name=str(planned.request),
                 parameters=plain(
                     {
                         "request": planned.request.model_dump(mode="json", exclude_defaults=True)

@@ -10,6 +10,7 @@ import httpx
 
 from edgecap.errors import SetupError
 from tasks.runtime.rest import PrefectApi, status
+from tasks.runtime.run_names import run_name
 
 EVERY = 30  # seconds between two runs of the demonstration's schedule
 SIMPLE = "capture/simple-every-10-min"
@@ -79,7 +80,11 @@ def start_full(prefect: PrefectApi) -> str:
     """
     deployment = prefect.deployment(FULL)["id"]
     run = prefect.start_run(
-        deployment, {"request": FULL_REQUEST}, tags=["demo"], idempotency_key="full by hand"
+        deployment,
+        {"request": FULL_REQUEST},
+        name=run_name("capture", {"request": FULL_REQUEST}),
+        tags=["demo"],
+        idempotency_key="full by hand",
     )
     return str(run["id"])
 

@@ -16,12 +16,23 @@ from tasks.runtime.prefect_names import TEMPLATE_KEY
 RESPOND = "respond/alert"  # the deployment
 ALERT = "alert"  # the tag of every run that an alert started
 MOST_ALERT = 100_000  # bytes of JSON; Prefect refuses parameters of half a megabyte
+_LONGEST_NAME = 200  # characters
 _LONG = ("text", "labels", "notes")  # of an alert: for people, and kept in the inbox
 
 
 def incident_tag(incident: str) -> str:
     """The tag of every run of an incident."""
     return f"incident:{incident}"
+
+
+def respond_name(incident: str, alert: str) -> str:
+    """The name of a run of `respond`, such as `incident 1f0c22ab: cloudflare dos_attack_l4 203.0.113.7`.
+
+    Args:
+        incident: the incident's id.
+        alert: the alert in a line.
+    """
+    return str(plain(f"incident {incident[:8]}: {alert}"[:_LONGEST_NAME]))
 
 
 def respond_run(
@@ -49,6 +60,7 @@ def respond_run(
         "archive": archive,
     }
     return {
+        "name": respond_name(incident, plan.alert),
         "parameters": plain(parameters),
         "tags": [ALERT, incident_tag(incident)],
         "idempotency_key": key,

@@ -128,16 +128,26 @@ class PrefectApi:
         parameters: dict[str, Any],
         *,
         tags: list[str],
+        name: str = "",
         idempotency_key: str | None = None,
         at: datetime | None = None,
     ) -> dict[str, Any]:
-        """Schedule a run of a deployment for `at` (aware), or for now; with the same key, the same run."""
+        """Schedule a run of a deployment for `at` (aware), or for now; with the same key, the same run.
+
+        Without a name, Prefect makes one up.
+        """
         state = {"type": "SCHEDULED", "state_details": {"scheduled_time": at.isoformat()} if at else {}}
         body: dict[str, Any] = {"parameters": parameters, "tags": tags, "state": state}
+        if name:
+            body["name"] = name
         if idempotency_key:
             body["idempotency_key"] = idempotency_key
         run: dict[str, Any] = self.call("POST", f"/deployments/{deployment_id}/create_flow_run", json=body)
         return run
+
+    def rename(self, run_id: str, name: str) -> None:
+        """Give a run another name."""
+        self.call("PATCH", f"/flow_runs/{run_id}", json={"name": name})
 
     def hurry(self, run_id: str) -> None:
         """Schedule a run for now, unless it was taken up already."""
