@@ -47,6 +47,8 @@ OF_RUNS = {
     "PREFECT_CLIENT_RETRY_EXTRA_CODES": "500",
     "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
     "DO_NOT_TRACK": "1",
+    # `python -m` would import `flows` and `tasks` from the current folder, which may be another project's.
+    "PYTHONSAFEPATH": "1",
 }
 """The environment of workers and their runs, whichever Prefect server they have."""
 FORKED = ("deployments.run", "-m")  # before a module that is to be forked

@@ -320,10 +320,17 @@ app.register_install_completion_command(
 )
 
 
+_STARTING = ("demo", "deploy", "up", "worker")  # they start programs, which import all of edgecap's packages
+
+
 def run(arguments: Sequence[str]) -> int:
     """Run the command line and return its exit code."""
     try:
         with quiet_ending():
+            if arguments and arguments[0] in _STARTING:
+                from edgecap.cli.own_packages import require_own_packages  # noqa: PLC0415 - slow to import
+
+                require_own_packages()
             app(
                 arguments,
                 console=console(width=HELP_WIDTH),

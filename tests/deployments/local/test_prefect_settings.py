@@ -29,6 +29,20 @@ class LockedDatabase(JsonHandler):
 
 
 @pytest.mark.parametrize("of", ["setup", "worker"])
+def test_programs_take_no_package_from_the_current_folder(of, tmp_path):
+    """A person starts a worker in the folder of another Prefect project, which has flows and tasks, too."""
+    for name in ("deployments", "flows", "tasks"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("raise ImportError('another project')")
+    settings = prefect_settings(tmp_path, 1) if of == "setup" else PREFECT
+    ours = [sys.executable, "-m", "tasks.runtime.prefect_names"]
+    done = subprocess.run(
+        ours, env={**os.environ, **settings}, cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("of", ["setup", "worker"])
 def test_an_error_of_the_server_is_asked_again(of, tmp_path):
     with serving(LockedDatabase, asked=0) as server:
         settings = (

@@ -46,6 +46,9 @@ def installed(tmp_path):
 
 def test_an_installation_works_from_any_folder(installed, shell, edge, store, prefect_database):
     shell.program = installed
+    for name in ("deployments", "flows", "tasks"):  # of another project, in whose folder a person is
+        (shell.folder / name).mkdir()
+        (shell.folder / name / "__init__.py").write_text("raise ImportError('another project')")
     home = str(installed.parents[1])
     where = "import edgecap, flows.capture; print(edgecap.__file__, flows.capture.__file__)"
     found = subprocess.run(
