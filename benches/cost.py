@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -20,7 +21,7 @@ from benches.alerts import send
 from benches.calls import Call, by_kind, in_order, read_calls
 from benches.cost_bench import APART, IDLE, Bench
 from benches.cost_setup import ACCOUNTS, EVERY_10_MIN, NOW, UPKEEP, plain, running
-from benches.meters import GROUPS
+from benches.meters import GROUPS, Busy, read_busy
 from benches.waiting_line import WaitingLine
 from deployments.local.processes import Program
 from edgecap.settings import Account
@@ -111,9 +112,13 @@ def alerts(bench: Bench, receiver: str) -> list[str]:
 def measure_burst(bench: Bench, burst: int) -> None:
     """Start captures of several accounts at once: how many a minute this machine takes."""
     now = bench.deployment(NOW)
-    began = time.time()
+    began = 0.0
+    busy: list[Busy] = []
 
     def all_at_once() -> list[str]:
+        nonlocal began
+        began = time.time()  # the setup has come to rest
+        busy.append(read_busy())
         return [
             str(
                 bench.prefect.start_run(
@@ -123,8 +128,17 @@ def measure_burst(bench: Bench, burst: int) -> None:
             for number in range(burst)
         ]
 
+    have = len(bench.entries())
+    ended = threading.Thread(
+        target=lambda: (bench.until(lambda: len(bench.entries()) >= have + burst), busy.append(read_busy())),
+        name="burst",
+    )
+    ended.start()
     bench.measure(f"simple, {burst} at once", burst, all_at_once)
+    ended.join()
     bench.a_minute = burst / (bench.entries()[-1] - began) * 60
+    share = busy[-1].since(busy[0])
+    print(f"    processors busy: {share.machine:.0%}; of all by the bench and its edges: {share.bench:.0%}")
 
 
 def report(bench: Bench, levels: list[int], database: str) -> None:

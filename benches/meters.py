@@ -60,6 +60,33 @@ class Used:
         return sum(self.processor.values())
 
 
+@dataclass(frozen=True)
+class Busy:
+    """Processor seconds of this machine until a moment; or, as a difference, shares of all, 0 to 1.
+
+    Attributes:
+        all: of all processors, idle or not.
+        machine: of everything that runs.
+        bench: of this process, and so of the simulated edges in it.
+    """
+
+    all: float
+    machine: float
+    bench: float
+
+    def since(self, before: Busy) -> Busy:
+        """The shares since then."""
+        all_ = self.all - before.all
+        return Busy(1.0, (self.machine - before.machine) / all_, (self.bench - before.bench) / all_)
+
+
+def read_busy() -> Busy:
+    """What this machine has been busy for until now."""
+    # user, nice, system, idle, iowait, irq, softirq, steal: the two after them are parts of user and nice
+    seconds = [int(ticks) / _TICK for ticks in Path("/proc/stat").read_text().split()[1:9]]
+    return Busy(sum(seconds), sum(seconds) - seconds[3] - seconds[4], time.process_time())
+
+
 class Meters:
     """Reads what a setup has used so far.
 

@@ -22,6 +22,7 @@ from edgecap.simulator.traffic import open_traffic
 from edgecap.simulator.traffic.synthetic import RATE
 from edgecap.simulator.variants import VARIANTS, make_variant
 
+SAMPLE_ONE_IN = 10
 ACCOUNT_ID = "023e105f4ecef8ad9ca31a8372d0c353"
 
 
@@ -92,7 +93,9 @@ class SimulatorOptions(BaseModel):
     simple_spacing: float = Field(
         SIMPLE_SPACING, ge=0, description="Seconds between two simple captures, on the simulator's clock"
     )
-    sample_one_in: int = Field(10, ge=1, description="A simple capture sees one of this many packets")
+    sample_one_in: int = Field(
+        SAMPLE_ONE_IN, ge=1, description="A simple capture sees one of this many packets"
+    )
     hold_at_most: int = Field(
         HOLD_AT_MOST, ge=1, description="Bytes of packets to keep here at a time, before they are delivered"
     )
