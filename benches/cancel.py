@@ -41,7 +41,7 @@ from tasks.runtime.rest import PrefectApi
 EDGECAP = Path(sys.executable).with_name("edgecap")
 SPEED = 5  # of the edge's clock, so that a stopped capture leaves the lane soon
 SECONDS = 80_000  # of a capture, on that clock: hours
-DEPLOYMENT, SCHEDULED = "capture/now", "capture/simple-every-10-min"
+DEPLOYMENT, SCHEDULED = "capture/capture-by-program", "capture/simple-every-10-min"
 REQUEST = {"type": "full", "colo": "ORD", "time_limit": SECONDS}
 WAYS = [
     (where, by)

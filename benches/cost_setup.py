@@ -26,7 +26,11 @@ from tasks.runtime.rest import PrefectApi
 from tests.alike import deploy_alike
 from tests.faults.postgres import URL, Postgres
 
-NOW, EVERY_10_MIN, UPKEEP = "capture/now", "capture/simple-every-10-min", "reconcile/every-10-min"
+NOW, EVERY_10_MIN, UPKEEP = (
+    "capture/capture-by-program",
+    "capture/simple-every-10-min",
+    "reconcile/reconcile-every-10-min",
+)
 # Seconds between two simple requests of an account: longer than a run takes, as the API's minute is.
 SPACING = 4.0
 _REACTS = 3.0  # seconds; by then an automation has started its run

@@ -32,7 +32,7 @@ from tasks.runtime.rest import PrefectApi
 
 SPACING = 60.0  # seconds; the documented one
 FULL_SECONDS = 10
-DEPLOYMENT = "capture/now"
+DEPLOYMENT = "capture/capture-by-program"
 ALSO_SCHEDULED = "capture/simple-every-10-min"  # would start captures of its own
 LOOK = 2.0  # seconds
 LIMIT = 2  # runs at a time in a worker: all of them start at once, and there are two processors

@@ -17,7 +17,9 @@ from edgecap.incidents.record import IncidentEvent, Incidents
 from edgecap.incidents.without_inbox import enter
 from edgecap.settings import load_settings
 from edgecap.stores import open_store
-from tasks.runtime.alert_runs import RESPOND, respond_run
+from tasks.runtime.alert_runs import respond_run
+from tasks.runtime.deployment_names import RESPOND
+from tasks.runtime.find_runs import find_deployment
 from tasks.runtime.retry import DELAYS, TRIES, passing
 from tasks.runtime.starting import start_now
 from tasks.runtime.warm_runner import due
@@ -70,7 +72,7 @@ async def start_respond(noted: IncidentEvent, event: str, archive: str) -> None:
         key=derive(noted.incident, event),
     )
     async with get_client() as client:
-        deployment = await client.read_deployment_by_name(RESPOND)
+        deployment = await find_deployment(client, RESPOND)
         state: State[None] = Scheduled(scheduled_time=due())
         made = await client.create_flow_run_from_deployment(deployment.id, **run, state=state)
         await start_now(client, made)

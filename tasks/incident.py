@@ -20,13 +20,13 @@ from edgecap.settings import load_settings
 from edgecap.stores import Store, open_store
 from tasks.outcomes import Outcomes
 from tasks.runtime.alert_runs import ALERT, incident_tag, plain
-from tasks.runtime.find_runs import find_runs, in_state
+from tasks.runtime.deployment_names import INCIDENT_CAPTURE
+from tasks.runtime.find_runs import find_deployment, find_runs, in_state
 from tasks.runtime.retry import DELAYS, PREFECT_AWAY, TRIES, passing, passing_soon
 from tasks.runtime.starting import start_now
 from tasks.runtime.suspend import MAX_INLINE_WAIT, PREFETCH, Waiting, wake
 from tasks.runtime.warm_runner import MAX_WAIT_IN_PROCESS, due
 
-DEPLOYMENT = "capture/alert"
 WAITING_FOR_CAPTURES, WAITING_FOR_END = "WaitingForCaptures", "WaitingForEnd"
 SOON = timedelta(seconds=5)  # a run that is due within this time is started at once
 LOOK_FIRST, LOOK_MOST = 1.0, 5.0  # seconds between two looks, growing
@@ -91,7 +91,7 @@ async def start_captures(noted: IncidentEvent, archive: str) -> list[str]:
     log = get_run_logger()
     ids = []
     async with get_client() as client:
-        deployment = await client.read_deployment_by_name(DEPLOYMENT)
+        deployment = await find_deployment(client, INCIDENT_CAPTURE)
         for part, planned in noted.parts:
             now = datetime.now(UTC)
             later = planned.not_before if planned.not_before and planned.not_before > now + SOON else None

@@ -7,14 +7,14 @@ from tasks.runtime.rest import PrefectApi
 
 
 def deploy_alike(prefect: PrefectApi, flow: str, entrypoint: str) -> str:
-    """Make a deployment as `capture/now` is made; its id.
+    """Make a deployment as `capture/capture-by-program` is made; its id.
 
     Args:
         prefect: the server, with edgecap's deployments.
         flow: the flow's name.
         entrypoint: such as `benches/plain_flow.py:plain`.
     """
-    like = prefect.deployment("capture/now")
+    like = prefect.deployment("capture/capture-by-program")
     body = {
         "name": "alike",
         "flow_id": prefect.call("POST", "/flows/", json={"name": flow})["id"],

@@ -9,12 +9,12 @@ from typing import Any
 import httpx
 
 from edgecap.errors import SetupError
+from tasks.runtime.deployment_names import BY_PROGRAM
 from tasks.runtime.rest import PrefectApi, status
 from tasks.runtime.run_names import run_name
 
 EVERY = 30  # seconds between two runs of the demonstration's schedule
 SIMPLE = "capture/simple-every-10-min"
-FULL = "capture/now"
 _GIVEN_UP = timedelta(minutes=15)  # by then a crashed run is given up: reconcile looks every ten
 # A crashed run is taken up again, until it is given up.
 ENDED = {"COMPLETED", "FAILED", "CANCELLED"}
@@ -78,7 +78,7 @@ def start_full(prefect: PrefectApi) -> str:
     Raises:
         SetupError: the Prefect server does not answer, or refuses.
     """
-    deployment = prefect.deployment(FULL)["id"]
+    deployment = prefect.deployment(BY_PROGRAM)["id"]
     run = prefect.start_run(
         deployment,
         {"request": FULL_REQUEST},

@@ -25,10 +25,13 @@ from deployments.deploy.merging import Changes, Existing, changes, digest, recor
 from deployments.project import prefect_yaml
 from edgecap.cloudflare.headers import server_date
 from edgecap.errors import EdgecapError
+from tasks.runtime.deployment_names import FORMER
 from tasks.runtime.rest import windows
+from tasks.runtime.restart_policy import TOO_OLD
 
 AT_ONCE = 4  # calls; with more, SQLite refuses some, and Prefect's client retries them seconds later
 _TAG = "edgecap-deployed"
+_LIVE = ["SCHEDULED", "PENDING", "RUNNING", "PAUSED", "CANCELLING", "CRASHED"]
 _PLACE = {"work_pool_name", "work_queue_name"}
 
 
@@ -56,8 +59,13 @@ class Deployer:
                 for declared in wanted
             )
         )
-        for key in sorted((records.keys() & existing.keys()) - {declared.key for declared in wanted}):
-            _say(f"{key} is no longer in the file; delete it in the UI if it is not wanted")
+        keys = {declared.key for declared in wanted}
+        renamed = {old for new, old in FORMER.items() if new in keys}
+        for key in sorted((records.keys() & existing.keys()) - keys):
+            if key in renamed:
+                await self._retire(key, existing[key].id)
+            else:
+                _say(f"{key} is no longer in the file; delete it in the UI if it is not wanted")
         count = Counter(done)
         return (
             f"{len(done)} deployments: {count['new']} new, {count['changed']} changed, "
@@ -91,6 +99,26 @@ class Deployer:
         if changed:
             _say(f"{declared.key}: {what}")
         return what
+
+    async def _retire(self, key: str, identity: str) -> None:
+        """Switch off a deployment that has another name by now, and delete it once all of its runs are over.
+
+        With a deployment, Prefect deletes its scheduled runs, and no worker takes up the others again.
+        """
+        await self._client.delete_resource_owned_automations(f"prefect.deployment.{identity}")
+        # Prefect then deletes the runs to come that its schedules made.
+        await self._call("PATCH", f"/deployments/{identity}", {"paused": True})
+        wanted = {
+            "deployments": {"id": {"any_": [identity]}},
+            "flow_runs": {"state": {"type": {"any_": _LIVE}}},
+        }
+        found = await self._pages("/flow_runs/filter", wanted)
+        if left := sum(map(_may_go_on, found)):
+            runs = f"{left} of its runs {'is' if left == 1 else 'are'} not over"
+            _say(f"{key} has another name now and is off; a later deploy deletes it: {runs}")
+            return
+        await self._call("DELETE", f"/deployments/{identity}")
+        _say(f"{key}: deleted, it has another name now")
 
     async def _create(self, declared: Declared, flow_id: str) -> str:
         schedules = [
@@ -225,6 +253,12 @@ async def deploy(file: Path, *, reset: bool) -> str:
     _say(f"{file} has {len(wanted)} deployments")
     async with get_client() as client:
         return await Deployer(client, reset=reset).deploy(wanted)
+
+
+def _may_go_on(run: dict[str, Any]) -> bool:
+    """Whether a run that is not over needs its deployment: `reconcile` resumes one that crashed lately."""
+    crashed = datetime.fromisoformat(run["state"]["timestamp"])
+    return run["state"]["type"] != "CRASHED" or datetime.now(UTC) - crashed < TOO_OLD
 
 
 def _server_time(answer: httpx.Response) -> datetime:

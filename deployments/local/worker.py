@@ -21,9 +21,9 @@ from edgecap.network.environment import network_environment
 from edgecap.settings import DEFAULT, FOLDER, Settings, base_folder, check_places, config_file
 from edgecap.stores import open_store
 from edgecap.stores.write_check import require_writable
+from tasks.runtime.deployment_names import RECONCILE
 from tasks.runtime.rest import PrefectApi, status
 
-RECONCILE = "reconcile/every-10-min"
 HEARTBEATS_MISSED = 2  # after which a worker is dead
 _HEARTBEAT = 30  # seconds between two heartbeats if the server does not say: Prefect's default
 _PAUSE = 1.0

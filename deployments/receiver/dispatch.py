@@ -13,7 +13,8 @@ import httpx
 
 from edgecap.errors import SetupError
 from edgecap.incidents.inbox.alert_inbox import RunRequest
-from tasks.runtime.alert_runs import RESPOND, plain, respond_run
+from tasks.runtime.alert_runs import plain, respond_run
+from tasks.runtime.deployment_names import RESPOND
 from tasks.runtime.rest import PrefectApi, status
 from tasks.runtime.warm_runner import HEAD_START
 

@@ -13,7 +13,6 @@ from typing import Any
 from edgecap.alerts.policy.decision import Plan
 from tasks.runtime.prefect_names import TEMPLATE_KEY
 
-RESPOND = "respond/alert"  # the deployment
 ALERT = "alert"  # the tag of every run that an alert started
 MOST_ALERT = 100_000  # bytes of JSON; Prefect refuses parameters of half a megabyte
 _LONGEST_NAME = 200  # characters

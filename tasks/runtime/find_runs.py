@@ -1,14 +1,18 @@
-"""Finding flow runs through Prefect's own client: all that match, however many."""
+"""Finding deployments and flow runs through Prefect's own client: all that match, however many."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.filters import FlowFilter, FlowRunFilter
 from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.client.schemas.responses import DeploymentResponse
+from prefect.exceptions import ObjectNotFound
 
+from tasks.runtime.deployment_names import FORMER
 from tasks.runtime.rest import windows
 
 
@@ -26,6 +30,24 @@ async def find_runs(client: PrefectClient, *, flows: Iterable[str] = (), **wante
     for window in windows(found):
         found += await client.read_flow_runs(flow_filter=of_flows, flow_run_filter=matching, **window)
     return found
+
+
+async def find_deployment(client: PrefectClient, name: str) -> DeploymentResponse:
+    """The deployment with this name, or with the name that it had before.
+
+    Args:
+        client: of the Prefect server.
+        name: `flow/deployment`, one of `tasks.runtime.deployment_names`.
+
+    Raises:
+        ObjectNotFound: there is neither.
+    """
+    try:
+        return await client.read_deployment_by_name(name)
+    except ObjectNotFound:
+        with suppress(ObjectNotFound):
+            return await client.read_deployment_by_name(FORMER[name])
+        raise
 
 
 async def find_rows(client: PrefectClient, **wanted: Any) -> list[dict[str, Any]]:

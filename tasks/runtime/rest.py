@@ -18,6 +18,7 @@ from edgecap.errors import SetupError
 from edgecap.network.certificates import Authorities
 from edgecap.network.errors import diagnose
 from edgecap.network.over_httpx import Network
+from tasks.runtime.deployment_names import FORMER
 from tasks.runtime.prefect_names import AUTO_SCHEDULED, MEMORY_LEASES
 
 # A server on SQLite answers 503 while something else writes.
@@ -103,8 +104,13 @@ class PrefectApi:
             raise
 
     def deployment(self, name: str) -> dict[str, Any]:
-        """The deployment called `flow/deployment`."""
-        found: dict[str, Any] = self.call("GET", f"/deployments/name/{name}")
+        """The deployment called `flow/deployment`, or the one that has the name that this one had before."""
+        try:
+            found: dict[str, Any] = self.call("GET", f"/deployments/name/{name}")
+        except SetupError as error:
+            if status(error) != httpx.codes.NOT_FOUND or name not in FORMER:
+                raise
+            found = self.call("GET", f"/deployments/name/{FORMER[name]}")
         return found
 
     def add_interval_schedule(

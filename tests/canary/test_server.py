@@ -91,13 +91,13 @@ def test_a_server_says_where_it_keeps_its_leases(api):
 def test_the_server_renders_templates_in_parameters_unless_they_are_plain(api):
     """When this fails, `plain` in tasks/runtime/alert_runs.py need not rename the key any more."""
     template = {TEMPLATE_KEY: "json", "value": json.dumps({"type": "simple", "time_limit": 7})}
-    now = api.deployment("capture/now")["id"]
+    now = api.deployment("capture/capture-by-program")["id"]
     rendered = api.start_run(now, {"request": template}, tags=[], idempotency_key=uuid4().hex)
     assert rendered["parameters"]["request"] == {"type": "simple", "time_limit": 7}
     alert = {"labels": template}
     parameters = {"incident": "1" * 32, "event": "start", "alert": plain(alert)}
     body = {"parameters": parameters, "enforce_parameter_schema": False, "state": {"type": "SCHEDULED"}}
-    respond = api.deployment("respond/alert")["id"]
+    respond = api.deployment("respond/incident-response")["id"]
     kept = api.call("POST", f"/deployments/{respond}/create_flow_run", json=body)
     assert kept["parameters"]["alert"]["labels"] == {"_prefect_kind": "json", "value": template["value"]}
 

@@ -39,7 +39,7 @@ def setup(tmp_path_factory, prefect_database):
 def taken(setup):
     """A run that a worker took and has ended, and the names of processes that were there meanwhile."""
     with PrefectApi(setup.api_url) as api:
-        run_id = api.start_run(api.deployment("reconcile/every-10-min")["id"], {}, tags=[])["id"]
+        run_id = api.start_run(api.deployment("reconcile/reconcile-every-10-min")["id"], {}, tags=[])["id"]
         variable = f"{FLOW_RUN_ID}={run_id}".encode()
         until(lambda: variable in environments(setup.mark), timeout=240)
         names = set()

@@ -53,7 +53,7 @@ class PrefectStandIn:
             protocol_version = "HTTP/1.1"
 
             def do_GET(self):
-                if self.path.endswith("/deployments/name/respond/alert"):
+                if self.path.endswith("/deployments/name/respond/incident-response"):
                     self.say({"id": DEPLOYMENT})
                 elif self.path.startswith("/api/flow_runs/"):
                     self.say({"state": {"type": "SCHEDULED"}})

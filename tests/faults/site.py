@@ -173,7 +173,7 @@ class Site:
         parameters: dict[str, Any] | None = None,
         at: datetime | None = None,
     ) -> str:
-        """Start a run of `capture/now`, with its steps in place before its process can start."""
+        """Start a run for a program, with its steps in place before its process can start."""
         body: dict[str, Any] = {"parameters": {"request": request, **(parameters or {})}, "tags": tags}
         details = {"state_details": {"scheduled_time": at.isoformat()}} if at else {}
         body |= {"state": {"type": "SCHEDULED", **details}, **({"work_queue_name": queue} if queue else {})}
@@ -412,7 +412,7 @@ class Site:
         """Turn off all schedules but that of `reconcile`, and wait for the end of its first run."""
         for deployment in self.rest("POST", "/deployments/filter", {}):
             flow = self.rest("GET", f"/flows/{deployment['flow_id']}")["name"]
-            if (flow, deployment["name"]) == ("capture", "now"):
+            if (flow, deployment["name"]) == ("capture", "capture-by-program"):
                 self._deployment = deployment["id"]
             if flow != UPKEEP:
                 for schedule in deployment["schedules"]:

@@ -37,8 +37,47 @@ def test_a_user_s_server_gets_the_queues_and_every_deployment(prefect_server, tm
     with PrefectApi(prefect_server.api_url) as prefect:
         queues = prefect.call("POST", f"/work_pools/{POOL}/queues/filter", json={})
         assert {each["name"]: each["priority"] for each in queues if each["name"] in QUEUES} == QUEUES
-        for name in ("capture/now", "respond/alert", "reconcile/every-10-min", "register-bucket/once"):
+        for name in (
+            "capture/capture-by-program",
+            "respond/incident-response",
+            "reconcile/reconcile-every-10-min",
+            "register-bucket/register-bucket-once",
+        ):
             assert prefect.deployment(name)["work_queue_name"] in QUEUES
+
+
+FILE = """\
+deployments:
+  - name: NAME
+    entrypoint: flows/capture.py:capture
+    work_pool: {name: edgecap, work_queue_name: manual}
+"""
+
+
+def test_a_deployment_with_a_former_name_works_and_is_replaced_once_its_runs_are_over(
+    prefect_server, deployed, tmp_path
+):
+    file = tmp_path / "prefect.yaml"
+    with PrefectApi(prefect_server.api_url) as prefect:
+        new = prefect.deployment("capture/capture-by-program")["id"]
+        prefect.call("DELETE", f"/deployments/{new}")
+        file.write_text(FILE.replace("NAME", "now"))
+        run_deployer(prefect_server.api_url, file)
+        former = prefect.deployment("capture/capture-by-program")
+        assert former["name"] == "now"  # a user's own file may have it
+        later = datetime.now(UTC) + timedelta(hours=1)
+        run = prefect.start_run(former["id"], {}, tags=[], at=later)
+        file.write_text(FILE.replace("NAME", "capture-by-program"))
+        said = run_deployer(prefect_server.api_url, file)
+        assert any("capture/now has another name now and is off" in line for line in said), said
+        assert prefect.call("GET", "/deployments/name/capture/now")["paused"]
+        assert prefect.run(run["id"])["state"]["type"] == "SCHEDULED"
+        prefect.cancel(run["id"])
+        said = run_deployer(prefect_server.api_url, file)
+        assert "capture/now: deleted, it has another name now" in said
+        assert prefect.deployment("capture/capture-by-program")["name"] == "capture-by-program"
+        found = prefect.call("POST", "/deployments/filter", json={})
+        assert "now" not in {each["name"] for each in found}
 
 
 def test_without_a_server_it_says_what_to_set(tmp_path):
@@ -220,11 +259,11 @@ def test_prefects_own_command_takes_the_file_too(prefect_server):
     """`prefect deploy --all`, but for one deployment only: each takes seconds."""
     with PrefectApi(prefect_server.api_url) as prefect:
         prefect.make_pool(POOL, QUEUES)
-        argv = [PREFECT, "--no-prompt", "deploy", "--name", "every-10-min"]
+        argv = [PREFECT, "--no-prompt", "deploy", "--name", "reconcile-every-10-min"]
         env = environment(prefect_server.api_url)
         done = subprocess.run(argv, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout
-        deployment = prefect.deployment("reconcile/every-10-min")
+        deployment = prefect.deployment("reconcile/reconcile-every-10-min")
         assert deployment["pull_steps"] == [{"deployments.checkout.enter": {}}]
         owned = prefect.call("GET", f"/automations/related-to/prefect.deployment.{deployment['id']}")
         assert len(owned) == 5
@@ -251,7 +290,7 @@ def test_workers_in_folders_of_their_own_use_the_settings_that_lie_there(
         "schedules": [EDGECAP, "worker", "--queue", "schedules"],
     }
     with PrefectApi(prefect_server.api_url) as prefect, ExitStack() as programs:
-        now, runs = prefect.deployment("capture/now")["id"], {}
+        now, runs = prefect.deployment("capture/capture-by-program")["id"], {}
         for queue, argv in commands.items():
             folder = tmp_path / queue
             (folder / "archive").mkdir(parents=True)

@@ -41,7 +41,7 @@ def test_an_alert_becomes_a_run_of_respond_in_the_queue_of_alerts(api, command, 
         until(lambda: inbox.incidents() and inbox.incidents()[0].runs, timeout=240)
         (incident,) = inbox.incidents()
     run = api.run(incident.runs["start"])
-    assert run["deployment_id"] == api.deployment("respond/alert")["id"]
+    assert run["deployment_id"] == api.deployment("respond/incident-response")["id"]
     assert run["work_queue_name"] == "alerts"
     assert run["name"].startswith(f"incident {incident.id[:8]}: cloudflare ")
     assert {"alert", f"incident:{incident.id}"} <= set(run["tags"])

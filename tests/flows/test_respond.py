@@ -83,7 +83,7 @@ async def send(deployed, warm, incident, given, policy=POLICY):
     """Start `respond` as the receiver does; the run's id."""
     plan = decide(given, read_policy(policy))
     async with get_client() as client:
-        deployment = await client.read_deployment_by_name("respond/alert")
+        deployment = await client.read_deployment_by_name("respond/incident-response")
         run = await client.create_flow_run_from_deployment(
             deployment.id,
             parameters={

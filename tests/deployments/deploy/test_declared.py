@@ -40,7 +40,11 @@ async def test_both_readers_see_the_same_in_it(file):
 
 async def test_the_project_s_schedules_have_the_expected_times():
     found = {declared.key: declared for declared in await read_declared(ROOT / "prefect.yaml")}
-    assert {"capture/alert", "respond/alert", "register-bucket/once"} <= set(found)
+    assert {
+        "capture/incident-capture",
+        "respond/incident-response",
+        "register-bucket/register-bucket-once",
+    } <= set(found)
     nightly = found["capture/full-nightly"].schedules["nightly"]
     assert nightly.body["schedule"] == {"cron": "30 3 * * *", "timezone": "America/Chicago", "day_or": True}
     assert not nightly.active

@@ -70,7 +70,7 @@ def test_captures_go_through_the_proxy_and_prefect_does_not(shell, network, runn
 
     with PrefectApi(f"{running}/api") as prefect:
         wanted = {"request": {"type": "simple", "time_limit": 20, "packet_limit": 1000}}
-        run = prefect.start_run(prefect.deployment("capture/now")["id"], wanted, tags=[])
+        run = prefect.start_run(prefect.deployment("capture/capture-by-program")["id"], wanted, tags=[])
         deadline = time.monotonic() + 300
         while (state := prefect.run(run["id"])["state"])["type"] not in ("COMPLETED", "FAILED", "CRASHED"):
             assert time.monotonic() < deadline, state

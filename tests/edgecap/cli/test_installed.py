@@ -73,9 +73,9 @@ def test_an_installation_works_from_any_folder(installed, shell, edge, store, pr
 
 
 def captured_by_the_worker(api, store):
-    """The entry of a run of `capture/now`, which the worker of the installation takes."""
+    """The entry of a run of `capture/capture-by-program`, which the worker of the installation takes."""
     with httpx.Client(base_url=api, timeout=60) as prefect:
-        deployment = prefect.get("/deployments/name/capture/now").raise_for_status().json()
+        deployment = prefect.get("/deployments/name/capture/capture-by-program").raise_for_status().json()
         wanted = {"request": {"type": "simple", "time_limit": 20, "filter": {"protocol": 17}}}
         run = prefect.post(
             f"/deployments/{deployment['id']}/create_flow_run",

@@ -69,4 +69,4 @@ async def test_an_alert_without_a_receiver_makes_the_same_plain_run(monkeypatch)
     monkeypatch.setattr(enter_alert, "get_client", Client)
     event = IncidentEvent(incident="1" * 32, alert=HOSTILE, plan=PLAN, account="a", at=datetime.now(UTC))
     await enter_alert.start_respond(event, "start", "b")
-    assert made == [("respond/alert", PLAIN)]
+    assert made == [("respond/incident-response", PLAIN)]
