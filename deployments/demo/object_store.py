@@ -139,9 +139,16 @@ class ObjectStore(Stoppable):
         }
 
     def _program(self, port: int, root_secret: str) -> Program:
+        program = Path(sys.executable).with_name("ministack")
+        if not program.is_file():
+            raise SetupError(
+                "the demonstration needs an S3 server, which is not installed",
+                where=str(program),
+                hint="install edgecap with the extra `demo`: the wheel's file name, then [demo]",
+            )
         return Program(
             "MiniStack",
-            [*_limited(self._memory), str(Path(sys.executable).with_name("ministack"))],
+            [*_limited(self._memory), str(program)],
             log=self._log,
             env={
                 "AUTH": "true",

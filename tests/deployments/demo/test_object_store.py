@@ -8,6 +8,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from deployments.demo.object_store import REGION, ObjectStore
+from edgecap.errors import SetupError
 
 
 @pytest.mark.skipif(not shutil.which("prlimit"), reason="util-linux's prlimit is not installed")
@@ -33,3 +34,9 @@ def test_an_object_that_exceeds_the_memory_is_refused_and_others_stay(tmp_path):
             fill()
         assert client.get_object(Bucket=bucket, Key="small")["Body"].read() == b"kept"
         client.close()
+
+
+def test_an_installation_without_the_extra_names_it(tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.executable", str(tmp_path / "bin/python"))
+    with pytest.raises(SetupError, match=r"not installed.*the extra `demo`"):
+        ObjectStore(tmp_path).start()
