@@ -203,17 +203,20 @@ class LocalSetup(Stoppable):
         for program in filter(None, [*self.workers, self.warm_runner, self.canceller]):
             program.start()
 
-    def deploy(self, *, reset: bool = False, tell: Callable[[str], None] | None = None) -> str:
+    def deploy(
+        self, file: Path | None = None, *, reset: bool = False, tell: Callable[[str], None] | None = None
+    ) -> str:
         """Bring the deployments to what `prefect.yaml` says, and say in a line what was done.
 
         Args:
+            file: a person's own `prefect.yaml`; None for edgecap's.
             reset: undo what people set in the UI.
             tell: called with a line now and then, if it takes long.
 
         Raises:
-            SetupError: the file is wrong, or Prefect refuses a deployment.
+            SetupError: the file is wrong or missing, or Prefect refuses a deployment.
         """
-        program = self.program("deploy", "deployments.deploy.deployer", *(["--reset"] if reset else []))
+        program = self.program("deploy", "deployments.deploy.deployer", *_deployer_options(file, reset=reset))
         program.run(timeout=120, tell=tell)
         return program.last_line()
 
@@ -289,14 +292,35 @@ class LocalSetup(Stoppable):
             return False
 
 
+def check_own_file(file: Path | None) -> None:
+    """Raise SetupError if the setting `prefect_yaml` names a file that does not exist."""
+    if file and not file.is_file():
+        raise SetupError(
+            "the file that the setting prefect_yaml names does not exist",
+            where=str(file),
+            hint="edgecap deploy --print writes one to start from",
+        )
+
+
+def _deployer_options(file: Path | None, *, reset: bool) -> list[str]:
+    check_own_file(file)
+    return [*(["--reset"] if reset else []), *([str(file.resolve())] if file else [])]
+
+
 def deploy_to(
-    api_url: str, *, log: Path, reset: bool = False, tell: Callable[[str], None] | None = None
+    api_url: str,
+    *,
+    log: Path,
+    file: Path | None = None,
+    reset: bool = False,
+    tell: Callable[[str], None] | None = None,
 ) -> str:
-    """Make the work pool, its queues and the deployments of `prefect.yaml` on a Prefect server.
+    """Make the work pool, its queues and the deployments of a `prefect.yaml` on a Prefect server.
 
     Args:
         api_url: the server's API.
         log: where each deployment that is new or changed is named.
+        file: a person's own `prefect.yaml`; None for edgecap's.
         reset: undo what people set in the UI.
         tell: called with a line now and then, if it takes long.
 
@@ -304,12 +328,13 @@ def deploy_to(
         A line that says what was done.
 
     Raises:
-        SetupError: the server does not answer, or refuses one.
+        SetupError: the server does not answer, or refuses one; or there is no such file.
     """
+    options = _deployer_options(file, reset=reset)
     with PrefectApi(api_url) as prefect:
         prefect.check()
         prefect.make_pool(POOL, QUEUES)
-    command = [sys.executable, "-m", "deployments.deploy.deployer", *(["--reset"] if reset else [])]
+    command = [sys.executable, "-m", "deployments.deploy.deployer", *options]
     program = Program("deploy", command, log=log, env={"PREFECT_API_URL": api_url}, folder=PROJECT)
     program.run(timeout=120, tell=tell)
     return program.last_line()

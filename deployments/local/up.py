@@ -6,7 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from deployments.local.processes import Stoppable, answers, check_port, check_room
-from deployments.local.setup import FORKED, LocalSetup, running_setup
+from deployments.local.schedules import NONE_ON, schedules_on
+from deployments.local.setup import FORKED, LocalSetup, check_own_file, running_setup
 from deployments.local.watching import Watch
 from deployments.local.worker import check_settings
 from edgecap.alerts.policy.rules import load_policy
@@ -14,6 +15,7 @@ from edgecap.alerts.sources.enabled import enabled_sources
 from edgecap.errors import ConfigError, SetupError
 from edgecap.settings import FOLDER, Settings, base_folder, config_file
 from edgecap.settings.alerts import AlertSettings
+from tasks.runtime.rest import PrefectApi
 
 PORT = 4200
 _RECEIVER_GRACE = 6.0  # seconds
@@ -90,6 +92,7 @@ class Up(Stoppable):
                 where=f"{running['ui_url']}, process {running['pid']}",
                 hint="stop that one first, or set another home",
             )
+        check_own_file(self._settings.prefect_yaml)
         check_room(self.home)
         check_port(self.setup.port, hint="stop what listens there, or give another --port")
         if self.alerts:
@@ -106,8 +109,11 @@ class Up(Stoppable):
         self.setup.wait_for_server(tell=self._say)
         self._say(f"Prefect server    {self.setup.ui_url}")
         self.setup.start_workers()
-        done = self.setup.deploy(reset=self._reset, tell=self._say)
+        done = self.setup.deploy(self._settings.prefect_yaml, reset=self._reset, tell=self._say)
         self._say(f"prefect.yaml      {done}")
+        with PrefectApi(self.setup.api_url) as prefect:
+            for line in schedules_on(prefect) or [NONE_ON]:
+                self._say(f"Schedule          {line}")
         self.setup.wait_for_workers(tell=self._say)
         self._say(
             f"Workers           {len(self.setup.workers)} online, {self.setup.limit} runs at a time each"

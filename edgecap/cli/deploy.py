@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
+from deployments.local.schedules import NONE_ON, schedules_on
 from deployments.local.setup import deploy_to, named_server, prefect_settings
+from deployments.project import prefect_yaml
 from edgecap.cli.output import say
 from edgecap.network import check_network
 from edgecap.settings import load_settings
@@ -16,17 +19,29 @@ from tasks.runtime.rest import PrefectApi
 LEASES = "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE"
 
 
-def deploy(*, reset: Annotated[bool, Parameter(negative=())] = False) -> None:
+def deploy(
+    *,
+    reset: Annotated[bool, Parameter(negative=())] = False,
+    print_: Annotated[bool, Parameter(name="--print", negative=(), show_default=False)] = False,
+) -> None:
     """Prepare the Prefect server at `PREFECT_API_URL` for edgecap's workers.
 
     Args:
         reset: Undo changes made in Prefect's UI: deployments and schedules become those of prefect.yaml.
+        print_: Print edgecap's prefect.yaml, to write your own from it, and deploy nothing.
     """
+    if print_:
+        sys.stdout.write(prefect_yaml().read_text())
+        return
     address = named_server("`edgecap up` runs its own server and does not need this")
     check_network()
-    log = load_settings().home.resolve() / "logs" / "deploy.log"
-    say(f"The pool edgecap and its queues exist. {deploy_to(address, log=log, reset=reset, tell=say)}.")
+    settings = load_settings()
+    log, file = settings.home.resolve() / "logs" / "deploy.log", settings.prefect_yaml
+    done = deploy_to(address, log=log, file=file, reset=reset, tell=say)
+    say(f"The pool edgecap and its queues exist. {done}.")
     with PrefectApi(address) as prefect:
+        for line in schedules_on(prefect) or [NONE_ON]:
+            say(f"Schedule  {line}")
         if prefect.keeps_leases_in_memory():
             say("The server keeps its leases in memory: after a restart a lane's slot may stay")
             say(

@@ -108,6 +108,7 @@ def _relative(place: StoreLocation) -> Path | None:
 
 def _make_absolute(settings: Settings, folder: Path) -> None:
     settings.home = folder / settings.home
+    settings.prefect_yaml = settings.prefect_yaml and folder / settings.prefect_yaml
     if settings.receiver.policy:
         policy = folder / settings.receiver.policy
         settings.receiver = settings.receiver.model_copy(update={"policy": policy})

@@ -167,6 +167,9 @@ class Settings(BaseSettings):
     receiver: ReceiverSettings = Field(default_factory=ReceiverSettings)
     alerts: AlertSettings = Field(default_factory=AlertSettings)
     incidents: IncidentSettings = Field(default_factory=IncidentSettings)
+    prefect_yaml: Path | None = Field(
+        None, description="Your own file of deployments and schedules, in place of edgecap's `prefect.yaml`"
+    )
     home: Path = Field(Path(".edgecap"), description="Folder of a one-machine setup: database, logs, results")
 
     @classmethod

@@ -101,7 +101,7 @@ def settings_page() -> str:
         parts.append(f"\n## {title}: `[{table}]`\n")
         parts += _rows(model, variable)
     parts.append("\n## At the top of the file\n")
-    parts += _rows(Settings, "", only=("home",))
+    parts += _rows(Settings, "", only=("home", "prefect_yaml"))
     parts.append(_NETWORK)
     return "\n".join(parts).replace("\n\n\n", "\n\n") + "\n"
 

@@ -105,10 +105,14 @@ def test_the_server_renders_templates_in_parameters_unless_they_are_plain(api):
 def test_runs_that_a_schedule_makes_carry_a_tag(api):
     deployment = api.deployment("capture/simple-every-10-min")["id"]
     wanted = {"tags": {"all_": [AUTO_SCHEDULED]}, "deployment_id": {"any_": [deployment]}}
+    [schedule] = api.deployment("capture/simple-every-10-min")["schedules"]
+    path = f"/deployments/{deployment}/schedules/{schedule['id']}"
     api.call("PATCH", f"/deployments/{deployment}", json={"paused": False})
+    api.call("PATCH", path, json={"active": True})
     try:
         api.call("POST", f"/deployments/{deployment}/schedule", json={"min_runs": 2})
         until(lambda: api.find_runs(wanted), timeout=60)
         assert all(run["auto_scheduled"] for run in api.find_runs(wanted))
     finally:
+        api.call("PATCH", path, json={"active": False})
         api.call("PATCH", f"/deployments/{deployment}", json={"paused": True})

@@ -14,7 +14,8 @@ import pytest
 import yaml
 
 from deployments.local.processes import Program
-from deployments.local.setup import POOL, QUEUES
+from deployments.local.schedules import schedules_on
+from deployments.local.setup import POOL, QUEUES, deploy_to
 from tasks.runtime.rest import PrefectApi
 
 pytestmark = [pytest.mark.prefect, pytest.mark.xdist_group("prefect")]
@@ -371,3 +372,28 @@ def test_a_worker_that_could_do_no_work_does_not_start(tmp_path, settings, line)
     )  # fmt: skip
     assert (done.returncode, done.stdout) == (3, "")
     assert done.stderr.startswith(line.format(folder=tmp_path)), done.stderr
+
+
+def test_a_file_of_ones_own_is_deployed_and_what_is_on_is_said(prefect_server, tmp_path):
+    tag = uuid4().hex[:8]
+    captures = {
+        "entrypoint": "flows/capture.py:capture",
+        "work_pool": {"name": POOL, "work_queue_name": "schedules"},
+        "parameters": {"request": {"type": "simple", "time_limit": 60}},
+    }
+    said = {
+        "pull": [{"deployments.checkout.enter": {}}],
+        "deployments": [
+            {**captures, "name": f"{tag}-on", "schedules": [{"cron": "0 4 * * *", "timezone": "UTC"}]},
+            {**captures, "name": f"{tag}-off", "schedules": [{"cron": "0 5 * * *", "active": False}]},
+            {**captures, "name": f"{tag}-paused", "paused": True, "schedules": [{"cron": "0 6 * * *"}]},
+        ],
+    }
+    file = tmp_path / "own.yaml"
+    file.write_text(yaml.safe_dump(said))
+    done = deploy_to(prefect_server.api_url, log=tmp_path / "deploy.log", file=file)
+    assert done.startswith("3 deployments: 3 new")
+    with PrefectApi(prefect_server.api_url) as prefect:
+        assert set(QUEUES) <= prefect.queues(POOL)
+        ours = [line for line in schedules_on(prefect) if line.startswith(tag)]
+    assert ours == [f"{tag}-on: cron 0 4 * * *, UTC"]
