@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from edgecap.captures.lanes import Kind
-from edgecap.captures.queue import Priority, Waiter, lane_tag
+from edgecap.captures.queue import LANES, Priority, Waiter, lane_tag
 from tasks.runtime.lane_waiters import marks_of
 from tasks.runtime.rest import PrefectApi
 
@@ -29,7 +29,7 @@ class WaitingLine:
         self, prefect: PrefectApi, kind: Kind, lanes: str, deployment_id: str, request: dict[str, Any]
     ) -> None:
         self._prefect = prefect
-        self._tag = lane_tag(kind, lanes)
+        self._tag, self._lanes = lane_tag(kind), lanes
         self._deployment_id = deployment_id
         self._request = request
         self._hold = timedelta(seconds=request["time_limit"] if kind == "full" else 0)
@@ -51,7 +51,7 @@ class WaitingLine:
                 json={
                     "parameters": {"request": self._request},
                     "tags": [self._tag],
-                    "labels": marks_of(waiter),
+                    "labels": {**marks_of(waiter), LANES: self._lanes},
                     "state": _asleep(now),
                 },
             )

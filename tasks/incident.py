@@ -11,15 +11,17 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun, State, StateType
 
+from edgecap.alerts.policy.decision import Planned
 from edgecap.archive.journal import Journal
 from edgecap.captures.incident_part import IncidentPart
 from edgecap.cloudflare.client import Client
 from edgecap.errors import EdgecapError
 from edgecap.incidents.record import Incident, IncidentEvent, Incidents, Part, closed_record
+from edgecap.requests import FullRequest
 from edgecap.settings import load_settings
 from edgecap.stores import Store, open_store
 from tasks.outcomes import Outcomes
-from tasks.runtime.alert_runs import ALERT, incident_tag, plain
+from tasks.runtime.alert_runs import ALERT, incident_tag, incident_tags, is_of_incident, plain
 from tasks.runtime.deployment_names import INCIDENT_CAPTURE
 from tasks.runtime.find_runs import find_deployment, find_runs, in_state
 from tasks.runtime.retry import DELAYS, PREFECT_AWAY, TRIES, passing, passing_soon
@@ -107,7 +109,7 @@ async def start_captures(noted: IncidentEvent, archive: str) -> list[str]:
                         "part": part.model_dump(mode="json"),
                     }
                 ),
-                tags=[ALERT, incident_tag(noted.incident), part.phase],
+                tags=[ALERT, part.phase, *_where(planned), incident_tag(noted.incident)],
                 state=State[None](
                     type=StateType.SCHEDULED,
                     state_details={"scheduled_time": later or due()},
@@ -119,6 +121,12 @@ async def start_captures(noted: IncidentEvent, archive: str) -> list[str]:
             if not later:
                 await start_now(client, run)
     return ids
+
+
+def _where(planned: Planned) -> list[str]:
+    """The data centre and the target of a capture, as tags."""
+    colo = planned.request.colo if isinstance(planned.request, FullRequest) else None
+    return [tag for tag in (colo, planned.request.filter.destination_address) if tag]
 
 
 @task(name="make room", task_run_name="make room", cache_policy=NO_CACHE)
@@ -300,4 +308,5 @@ def _opens(run: FlowRun, myself: str) -> bool:
 
 
 async def _open_runs(client: PrefectClient, incident: str) -> list[FlowRun]:
-    return await find_runs(client, tags={"all_": [incident_tag(incident)]}, state=_OPEN)
+    found = await find_runs(client, tags={"any_": incident_tags(incident)}, state=_OPEN)
+    return [run for run in found if is_of_incident(run.parameters, incident)]

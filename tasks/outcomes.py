@@ -16,7 +16,7 @@ from edgecap.captures.incident_part import IncidentPart
 from edgecap.incidents.record import IncidentEvent, Part
 from edgecap.incidents.status import missing, part_of
 from edgecap.stores import Store
-from tasks.runtime.alert_runs import incident_tag
+from tasks.runtime.alert_runs import incident_tags, is_of_incident
 from tasks.runtime.find_runs import find_runs
 
 TAKEN_UP_WITHIN = timedelta(minutes=20)  # two rounds of `reconcile`: a run that crashed is taken up by then
@@ -87,6 +87,6 @@ def _is_over(kind: StateType, since: datetime) -> bool:
 async def _runs(incident: str) -> dict[tuple[str, int], FlowRun]:
     """The runs of an incident's captures, by phase and number."""
     async with get_client() as client:
-        runs = await find_runs(client, tags={"all_": [incident_tag(incident)]})
-    parts = ((run.parameters.get("part"), run) for run in runs)
+        runs = await find_runs(client, tags={"any_": incident_tags(incident)})
+    parts = ((run.parameters.get("part"), run) for run in runs if is_of_incident(run.parameters, incident))
     return {(part["phase"], part["number"]): run for part, run in parts if part}

@@ -19,6 +19,7 @@ from edgecap.cloudflare.models import Capture
 from edgecap.errors import CaptureFailed, DeadlinePassed
 from edgecap.requests import FullRequest, rfc3339
 from edgecap.settings import load_settings
+from edgecap.units import clock as time_of_day
 from tasks.runtime.lane_queue import Queue
 from tasks.runtime.retry import DELAYS, TRIES, passing_soon
 from tasks.runtime.suspend import WAITING_FOR_CAPTURE, Waiting, max_inline_wait, this_flow_run
@@ -92,9 +93,8 @@ async def poll(order: CaptureOrder, capture: Capture) -> FinalCapture | Waiting:
             pause = plan.pause()
             if pause > keeps:
                 at = datetime.now(UTC) + timedelta(seconds=pause)
-                return Waiting(
-                    WAITING_FOR_CAPTURE, at, f"Waiting for capture {capture.id}: it is {now.status}"
-                )
+                reason = f"Waiting for capture {capture.id} until {time_of_day(at)}Z: it is {now.status}"
+                return Waiting(WAITING_FOR_CAPTURE, at, reason)
             wait = plan.wait(wait)
             await asyncio.sleep(wait)
             now = await look(client, capture)

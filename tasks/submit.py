@@ -33,6 +33,7 @@ from edgecap.requests import FullRequest, SimpleRequest, rfc3339
 from edgecap.settings import Settings, Timing, load_settings
 from edgecap.stores import open_store
 from edgecap.stores.write_check import require_writable
+from edgecap.units import clock as time_of_day
 from tasks.runtime.cancelled import CAPTURE
 from tasks.runtime.cancelling import note_capture
 from tasks.runtime.lane_queue import Queue
@@ -218,7 +219,7 @@ class _InLine:
         self._run = run
         self._kind = request.type
         self._waiter = new_waiter(run.model_dump(mode="json"), request)
-        self._said = Waiting("", datetime.now(UTC), "")
+        self._said, self._said_reason = Waiting("", datetime.now(UTC), ""), ""
         self._waited = 0.0  # seconds, since it is the first
 
     @property
@@ -230,17 +231,18 @@ class _InLine:
         """Wait for a turn that is near; if it is not, return until when to wait without a process."""
         nap = max(SHORTEST_NAP, self._clock.until_shown(turn.at).total_seconds())
         at = datetime.now(UTC) + timedelta(seconds=nap)
-        waiting = Waiting(WAITING_FOR_LANE, at, f"Waiting for the {self._kind} lane: {turn.reason}")
+        reason = f"Waiting for the {self._kind} lane until {time_of_day(at)}Z: {turn.reason}"
+        waiting = Waiting(WAITING_FOR_LANE, at, reason)
         await self._queue.join(self._run, self._waiter)
         is_first = not turn.ahead
         # The waits as the first in line count together: faster runs must not keep it waiting for ever.
         self._waited = self._waited if is_first else 0.0
         if self._waited + nap > max_inline_wait(self._run, is_first=is_first):
             return waiting if is_first else self._until_called(waiting)
-        if waiting.reason != self._said.reason or abs(at - self._said.at) > GRACE / 2:
-            get_run_logger().info("%s; next look at %s", waiting.reason, rfc3339(at))
+        if turn.reason != self._said_reason or abs(at - self._said.at) > GRACE / 2:
+            get_run_logger().info("%s", waiting.reason)
             await mark_waiting(self._run.id, waiting)
-            self._said = waiting
+            self._said, self._said_reason = waiting, turn.reason
         nap = min(nap, LONGEST_NAP)
         self._waited += nap
         await asyncio.sleep(nap)
@@ -254,8 +256,7 @@ class _InLine:
         """
         wait = expected.at - datetime.now(UTC)
         later = min(wait, timedelta(seconds=self._timing.urgent_after))
-        reason = f"{expected.reason}; its turn is expected at {rfc3339(expected.at)}"
-        return replace(expected, at=expected.at + later, reason=reason)
+        return replace(expected, at=expected.at + later)
 
     async def started(self, outcome: Started) -> None:
         """Leave the line, and call the next runs for their turns."""

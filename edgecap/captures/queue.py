@@ -19,6 +19,7 @@ CHANGE_OVER = timedelta(seconds=15)  # of a full lane: converting, delivering, a
 
 # How a run that waits is marked: by a tag, to be found, and by labels.
 SINCE, PRIORITY, HOLDS = "edgecap.waiting-since", "edgecap.priority", "edgecap.holds"
+LANES = "edgecap.lanes"  # what the account's lanes are known by
 
 
 def slot_name(kind: str, lanes: str) -> str:
@@ -31,9 +32,12 @@ def slot_name(kind: str, lanes: str) -> str:
     return f"edgecap_{kind}_{lanes}"
 
 
-def lane_tag(kind: str, lanes: str) -> str:
-    """The tag of runs that wait for a lane of an account, whose lanes are known by `lanes`."""
-    return f"lane:{kind}:{lanes}"
+def lane_tag(kind: str) -> str:
+    """The tag of runs that wait for a lane of this type, for people; the label `LANES` says of which account.
+
+    Prefect finds runs by tags, and not by labels.
+    """
+    return f"waits for {kind} lane"
 
 
 class Priority(IntEnum):

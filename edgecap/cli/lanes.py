@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 from deployments.local.setup import prefect_address
 from edgecap.captures.lanes import Admission, Kind, ends, next_turn
-from edgecap.captures.queue import CHANGE_OVER, Waiter, in_order, lane_tag, slot_name
+from edgecap.captures.queue import CHANGE_OVER, LANES, Waiter, in_order, lane_tag, slot_name
 from edgecap.cli.options import Account, Json
 from edgecap.cli.output import console, print_json, say, table
 from edgecap.cli.prefect_client import point_at_prefect
@@ -67,7 +67,7 @@ def lanes(*, account: Account | None = None, json: Json = False) -> None:
     for name, sign_in in accounts.items():
         listing = asyncio.run(_list(settings, name))
         for kind in get_args(Kind):
-            runs = _waiting(address, lane_tag(kind, sign_in.lanes))
+            runs = _waiting(address, kind, sign_in.lanes)
             seen = view(name, kind, listing, runs, settings.timing, now=datetime.now(UTC))
             abandoned = abandoned_slot(address, slot_name(kind, sign_in.lanes), home=settings.home)
             views.append(replace(seen, abandoned=abandoned))
@@ -120,11 +120,11 @@ async def _list(settings: Settings, account: str) -> Listing:
         return await client.list_captures()
 
 
-def _waiting(address: str, tag: str) -> list[dict[str, Any]]:
+def _waiting(address: str, kind: Kind, lanes: str) -> list[dict[str, Any]]:
     if not address:
         return []
     with PrefectApi(address) as prefect:
-        return prefect.waiting(tag)
+        return [run for run in prefect.waiting(lane_tag(kind)) if run["labels"].get(LANES) == lanes]
 
 
 def abandoned_slot(address: str, name: str, *, home: Path, after: timedelta | None = None) -> str:

@@ -20,8 +20,23 @@ _LONG = ("text", "labels", "notes")  # of an alert: for people, and kept in the 
 
 
 def incident_tag(incident: str) -> str:
-    """The tag of every run of an incident."""
-    return f"incident:{incident}"
+    """The tag of every run of an incident, to be read by people: two incidents may have the same one.
+
+    Prefect finds runs by tags, and not by labels or parameters. `is_of_incident` makes it exact.
+    """
+    return f"incident {incident[:8]}"
+
+
+def incident_tags(incident: str) -> list[str]:
+    """The tag of an incident's runs, and the one that they had before."""
+    return [incident_tag(incident), f"incident:{incident}"]
+
+
+def is_of_incident(parameters: Mapping[str, Any], incident: str) -> bool:
+    """Whether a run with these parameters answers this incident, or is one of its captures."""
+    part = parameters.get("part")
+    of = part.get("incident") if isinstance(part, Mapping) else parameters.get("incident")
+    return bool(of == incident)
 
 
 def respond_name(incident: str, alert: str) -> str:

@@ -38,7 +38,7 @@ from prefect.settings import PREFECT_API_SSL_CERT_FILE, PREFECT_LOGGING_EXTRA_LO
 from prefect.utilities.callables import parameter_schema
 from prefect.utilities.templating import apply_values, resolve_block_document_references, resolve_variables
 
-from tasks.runtime.prefect_names import SUSPENDED
+from tasks.runtime.prefect_names import RUN_LOGGERS, SUSPENDED
 
 __all__ = [
     # A run that waits for long sets its own state to SCHEDULED and raises Abort: its process ends, the state
@@ -52,6 +52,7 @@ __all__ = [
     # What `prefect deploy` makes of a prefect.yaml: `edgecap deploy` does the same, many at a time.
     "apply_values",
     "forget_process",
+    "gives_back",
     "is_missing",
     "is_taken",
     "last_change",
@@ -93,6 +94,30 @@ def _context(*, cafile: str | None = None) -> ssl.SSLContext:
 cast("Any", orchestration).ssl = SimpleNamespace(
     SSLContext=ssl.SSLContext, CERT_NONE=ssl.CERT_NONE, create_default_context=_context
 )
+
+
+def gives_back(run_id: str) -> None:
+    """Announce that a run's process ends on purpose by `Abort`, which Prefect then logs as an error."""
+    _GIVEN_BACK.add(run_id)
+
+
+_GIVEN_BACK: set[str] = set()
+
+
+def _is_no_alarm(record: logging.LogRecord) -> bool:
+    """False for Prefect's line `Finished in state Running()` of a run that gave itself back."""
+    if record.levelno != logging.ERROR or not str(record.msg).startswith("Finished in state "):
+        return True
+    run_id = str(getattr(record, "flow_run_id", ""))
+    if run_id not in _GIVEN_BACK:
+        return True
+    _GIVEN_BACK.discard(run_id)
+    return False
+
+
+# At the end of a flow, Prefect logs the flow's state, as an error unless it is COMPLETED. A run that gives
+# itself back is RUNNING at that moment, and nothing is wrong. (Prefect 3.8.8.)
+logging.getLogger(RUN_LOGGERS[0]).addFilter(_is_no_alarm)
 
 
 def suspend_here(run_id: UUID) -> None:

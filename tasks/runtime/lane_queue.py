@@ -20,7 +20,7 @@ from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.exceptions import ObjectNotFound
 
 from edgecap.captures.lanes import Kind
-from edgecap.captures.queue import GRACE, Waiter, in_order, lane_tag, slot_name, turn_takes
+from edgecap.captures.queue import GRACE, LANES, Waiter, in_order, lane_tag, slot_name, turn_takes
 from edgecap.clock import ServerClock
 from edgecap.settings import Timing
 from tasks.runtime.find_runs import find_rows, in_state
@@ -44,18 +44,19 @@ class Queue:
     """
 
     def __init__(self, kind: Kind, lanes: str) -> None:
-        self.tag = lane_tag(kind, lanes)
+        self.tag = lane_tag(kind)
+        self._lanes = lanes
         self._slot = slot_name(kind, lanes)
 
     def __repr__(self) -> str:
-        return f"<Queue {self.tag}>"
+        return f"<Queue {self._slot}>"
 
     async def join(self, run: FlowRun, waiter: Waiter) -> None:
         """Show the other runs that this one waits, since when, and how urgent it is."""
         if self.tag in run.tags:
             return
         async with get_client() as client:
-            await client.update_flow_run_labels(run.id, marks_of(waiter))
+            await client.update_flow_run_labels(run.id, {**marks_of(waiter), LANES: self._lanes})
             await client.update_flow_run(run.id, tags={*run.tags, self.tag})
         run.tags.append(self.tag)
 
@@ -124,4 +125,4 @@ class Queue:
 
     async def _all(self, client: PrefectClient) -> list[Waiter]:
         rows = await find_rows(client, tags={"all_": [self.tag]}, state=in_state(*_WAITS))
-        return [waiter_of(row) for row in rows]
+        return [waiter_of(row) for row in rows if row["labels"].get(LANES) == self._lanes]

@@ -18,7 +18,7 @@ from edgecap.captures.outages import WAITING_FOR_ARCHIVE, WAITING_FOR_BUCKET, WA
 from edgecap.errors import EdgecapError
 from edgecap.requests import rfc3339
 from tasks.runtime.cancelling import RUNS
-from tasks.runtime.compat import Abort
+from tasks.runtime.compat import Abort, gives_back
 from tasks.runtime.outage import wait_out
 from tasks.runtime.states import CANCELS
 from tasks.runtime.suspend import (
@@ -82,6 +82,7 @@ async def _until_done(step: Callable[[], Awaitable[_T | Waiting]], *, accepted: 
             # No worker takes the run up: this process stops the capture, which ends this task.
             RUNS[this_run.id].cancel()
             await asyncio.Event().wait()
+        gives_back(this_run.id)
         raise Abort(outcome.reason)
 
 

@@ -1,8 +1,9 @@
 """Waiting for a lane, as the runs of a real Prefect server show it."""
 
 import asyncio
+import re
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from uuid import uuid4
 
 import pytest
@@ -76,9 +77,10 @@ async def test_a_full_capture_waits_for_its_predecessor_and_says_so(world):
         ]
         waits = [state for state in states if state.name == WAITING_FOR_LANE]
         assert waits
-        assert any(taken[0]["capture_id"] in state.message for state in waits)
+        said = re.compile(rf"Waiting for the full lane until \d\d:\d\d:\d\dZ: .*{taken[0]['capture_id']}")
+        assert any(said.match(state.message) for state in waits), waits
         for state in (first, second):
-            assert not [tag for tag in (await run_of(client, state)).tags if tag.startswith("lane:")]
+            assert not [tag for tag in (await run_of(client, state)).tags if tag.startswith("waits for")]
 
 
 async def test_first_runs_of_an_account_make_its_lane_at_the_same_time(prefect_server, monkeypatch):
@@ -162,8 +164,20 @@ async def client(prefect_server):
 
 
 @pytest.fixture
-def queue():
-    return Queue("full", uuid4().hex)
+def lanes():
+    return uuid4().hex
+
+
+@pytest.fixture
+def queue(lanes):
+    return Queue("full", lanes)
+
+
+async def test_runs_of_another_account_are_not_in_line(client, queue):
+    await sleeps(client, Queue("full", uuid4().hex))
+    mine = await sleeps(client, queue)
+    assert [waiter.name for waiter in await queue.others("")] == [str(mine.id)]
+    assert mine.tags == ["waits for full lane"]
 
 
 async def test_a_waiter_that_is_cancelled_ends_at_once(client, queue, prefect_server):
@@ -217,7 +231,7 @@ async def test_a_run_whose_worker_is_down_is_passed_over(client, queue):
     assert await wakes_at(client, second) <= datetime.now(UTC)
 
 
-async def test_after_an_urgent_turn_the_next_goes_by_priority(client, queue):
+async def test_after_an_urgent_turn_the_next_goes_by_priority(client, queue, lanes):
     urgent = await sleeps(client, queue, waited=HOUR, priority=Priority.SCHEDULE)
     alert = await sleeps(client, queue, priority=Priority.ALERT)
 
@@ -225,7 +239,7 @@ async def test_after_an_urgent_turn_the_next_goes_by_priority(client, queue):
         return [waiter.name for waiter in await queue.order(TIMING)]
 
     assert await order() == [str(urgent.id), str(alert.id)]
-    await write_variable(slot_name("full", queue.tag.rpartition(":")[2]), {"urgent": True})
+    await write_variable(slot_name("full", lanes), {"urgent": True})
     assert await order() == [str(alert.id), str(urgent.id)]
 
 
@@ -258,7 +272,9 @@ async def test_a_run_behind_others_sleeps_past_its_expected_turn(world, client, 
         await run_here(capture, run)
     state = (await client.read_flow_run(run.id)).state
     assert state.name == WAITING_FOR_LANE
-    expected = datetime.fromisoformat(state.message.rpartition("expected at ")[2])
+    [until] = re.findall(r"until (\d\d:\d\d:\d\d)Z: ", state.message)
+    expected = datetime.combine(began.date(), time.fromisoformat(until), UTC)
+    expected += timedelta(days=1) if expected < began else timedelta()
     assert timedelta(minutes=2) < expected - began < timedelta(minutes=5)
     again = state.state_details.scheduled_time - began
     assert 1.8 * (expected - began) < again < 2.2 * (expected - began)

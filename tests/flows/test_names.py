@@ -41,4 +41,5 @@ async def test_an_incident_s_captures_have_their_names_before_they_run(deployed,
     async with get_client() as client:
         run = await client.read_flow_run(run_id)
         assert run.name == "full ORD everything"
+        assert set(run.tags) == {"alert", "during", "ORD", f"incident {part.incident[:8]}"}
         await client.delete_flow_run(run.id)

@@ -1,7 +1,9 @@
-"""A run that a person suspends in Prefect's UI: edgecap's own watch sees it, and Prefect's does not run."""
+"""Runs that end before they are over: a person suspends one, or one waits without a process."""
 
 import asyncio
+import logging
 import threading
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
@@ -12,7 +14,9 @@ from prefect.runtime import flow_run as this_run
 from prefect.states import Pending, Scheduled, Suspended
 
 from tasks.runtime.cancelling import Watched, unless_cancelled
-from tasks.runtime.compat import Pause, run_here
+from tasks.runtime.compat import Abort, Pause, run_here
+from tasks.runtime.run_or_suspend import run_or_suspend
+from tasks.runtime.suspend import WAITING_FOR_LANE, Waiting
 
 pytestmark = [pytest.mark.prefect, pytest.mark.xdist_group("prefect")]
 
@@ -50,3 +54,25 @@ async def test_a_suspended_run_ends_before_its_next_task(prefect_server, deploym
         state = (await client.read_flow_run(run.id)).state
     assert (state.type, state.name) == (StateType.PAUSED, "Suspended")
     assert not [name for name in threads if "observer" in name], "Prefect's own watch stops the event loop"
+
+
+@flow
+async def waits() -> None:
+    """Give the run back."""
+
+    async def step() -> Waiting:
+        return Waiting(WAITING_FOR_LANE, datetime.now(UTC) + timedelta(hours=1), "Waiting for the full lane")
+
+    await run_or_suspend(step)
+
+
+async def test_a_run_that_waits_without_a_process_logs_no_error(prefect_server, deployment, caplog):
+    async with get_client() as client:
+        run = await client.create_flow_run_from_deployment(deployment, state=Scheduled())
+        await client.set_flow_run_state(run.id, Pending())
+        with pytest.raises(Abort):
+            await run_here(waits, await client.read_flow_run(run.id))
+        state = (await client.read_flow_run(run.id)).state
+    assert (state.type, state.name) == (StateType.SCHEDULED, WAITING_FOR_LANE)
+    assert "a worker goes on at" in caplog.text
+    assert not [record.message for record in caplog.records if record.levelno >= logging.ERROR]

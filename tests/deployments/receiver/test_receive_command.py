@@ -26,7 +26,7 @@ def test_from_the_alert_to_prefect_and_to_the_warm_process(command, prefect):
     (run,) = prefect.runs
     with command.inbox as inbox:
         (incident,) = inbox.incidents()
-    assert run["tags"] == ["alert", f"incident:{incident.id}"]
+    assert run["tags"] == ["alert", f"incident {incident.id[:8]}"]
     assert prefect.told == [f"/runs/{prefect.ids[run['idempotency_key']]}"]
     until(lambda: http.get(f"{command.address}/readyz").json()["orders"] == 0)
     page = http.get(f"{command.address}/metrics").text

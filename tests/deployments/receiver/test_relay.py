@@ -40,7 +40,7 @@ def test_an_order_becomes_a_run_with_all_that_respond_needs(relay, prefect, ente
     relay.step()
     (run,) = prefect.runs
     assert run["idempotency_key"] == order.key
-    assert run["tags"] == ["alert", f"incident:{order.incident}"]
+    assert run["tags"] == ["alert", f"incident {order.incident[:8]}"]
     assert run["state"]["type"] == "SCHEDULED"
     at = datetime.fromisoformat(run["state"]["state_details"]["scheduled_time"])
     assert at > datetime.now(UTC) + OUT_OF_SIGHT, "no worker takes it before the warm process"

@@ -40,7 +40,7 @@ def test_a_template_and_a_nul_in_an_alert_become_plain_text():
 
 def test_the_run_carries_the_tags_of_alerts_and_of_its_incident():
     run = run_for({})
-    assert (run["tags"], run["idempotency_key"]) == (["alert", f"incident:{'1' * 32}"], "k")
+    assert (run["tags"], run["idempotency_key"]) == (["alert", f"incident {'1' * 8}"], "k")
 
 
 def test_long_texts_are_left_out_of_a_very_large_alert():
