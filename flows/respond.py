@@ -19,6 +19,7 @@ from edgecap.incidents.record import Incident, IncidentEvent, Part
 from edgecap.report.incident_markdown import incident_page
 from edgecap.report.links import Links, links_to
 from edgecap.settings import DEFAULT, load_settings
+from edgecap.units import plural
 from tasks.incident import close, how_it_began, make_room, start_captures, wake_incident, watch, write_down
 from tasks.runtime.alert_runs import respond_name
 from tasks.runtime.cancelling import RunCancelled, Watched, unless_cancelled
@@ -88,7 +89,8 @@ async def _end(noted: IncidentEvent, archive: str) -> str:
     noted = await run_or_suspend(write_down, "end", noted, archive)
     await start_captures(noted, archive)
     if await retry_prefect(wake_incident, noted.incident, this_run.id, ended=True):
-        return f"the end is noted, {len(noted.plan.captures)} captures after it are started"
+        started = plural(len(noted.plan.captures), "capture")
+        return f"the end is noted, and {started} after it"
     opened = await run_or_suspend(how_it_began, noted, archive)
     return await _see_out(opened, archive)
 

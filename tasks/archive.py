@@ -22,6 +22,7 @@ from edgecap.report.links import links_to
 from edgecap.report.markdown import entry_markdown
 from edgecap.settings import load_settings
 from edgecap.stores import open_store
+from edgecap.units import plural
 from tasks.poll import FinalCapture
 from tasks.runtime.retry import DELAYS, ONCE_A_RUN, TRIES, passing_soon
 
@@ -43,9 +44,9 @@ class EntrySummary(BaseModel):
     def __str__(self) -> str:
         """One line for the run's state: how much, the verdict, and where the entry is."""
         flags = f" ({', '.join(self.flags)})" if self.flags else ""
-        files = f"{self.files} file{'' if self.files == 1 else 's'}"
         verdict = f" {self.verdict}" if self.verdict else ""
-        return f"{self.packets:,} packets in {files}, {self.state}{flags}.{verdict} {self.where}"
+        held = f"{plural(self.packets, 'packet')} in {plural(self.files, 'file')}"
+        return f"{held}, {self.state}{flags}.{verdict} {self.where}"
 
 
 @task(

@@ -20,6 +20,7 @@ from edgecap.incidents.record import Incident, IncidentEvent, Incidents, Part, c
 from edgecap.requests import FullRequest
 from edgecap.settings import load_settings
 from edgecap.stores import Store, open_store
+from edgecap.units import plural
 from tasks.outcomes import Outcomes
 from tasks.runtime.alert_runs import ALERT, incident_tag, incident_tags, is_of_incident, plain
 from tasks.runtime.deployment_names import INCIDENT_CAPTURE
@@ -213,13 +214,14 @@ async def watch(incident: str, archive: str, until: datetime) -> list[Part] | Wa
             return Waiting(
                 WAITING_FOR_END,
                 until,
-                f"{len(parts)} captures are over; waiting for the alert's end, until {until:%Y-%m-%d %H:%M}Z",
+                f"{plural(len(parts), 'capture')} ended; waiting for the alert's end, "
+                f"until {until:%Y-%m-%d %H:%M}Z",
             )
         if (now - began).total_seconds() > keeps:
             return Waiting(
                 WAITING_FOR_CAPTURES,
                 now + FALL_BACK,
-                f"Waiting for {len(pending)} of {len(parts)} captures: {pending[0]}",
+                f"Waiting for {len(pending)} of {plural(len(parts), 'capture')}: {pending[0]}",
             )
         await asyncio.sleep(pause)
         pause = min(pause * 1.5, LOOK_MOST)

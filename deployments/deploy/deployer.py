@@ -25,6 +25,7 @@ from deployments.deploy.merging import Changes, Existing, changes, digest, recor
 from deployments.project import prefect_yaml
 from edgecap.cloudflare.headers import server_date
 from edgecap.errors import EdgecapError
+from edgecap.units import plural
 from tasks.runtime.deployment_names import FORMER
 from tasks.runtime.rest import windows
 from tasks.runtime.restart_policy import TOO_OLD
@@ -68,7 +69,7 @@ class Deployer:
                 _say(f"{key} is no longer in the file; delete it in the UI if it is not wanted")
         count = Counter(done)
         return (
-            f"{len(done)} deployments: {count['new']} new, {count['changed']} changed, "
+            f"{plural(len(done), 'deployment')}: {count['new']} new, {count['changed']} changed, "
             f"{count['unchanged']} unchanged"
         )
 
@@ -250,7 +251,7 @@ async def deploy(file: Path, *, reset: bool) -> str:
         SetupError: the file is wrong; nothing was changed.
     """
     wanted = await read_declared(file)
-    _say(f"{file} has {len(wanted)} deployments")
+    _say(f"{file} has {plural(len(wanted), 'deployment')}")
     async with get_client() as client:
         return await Deployer(client, reset=reset).deploy(wanted)
 

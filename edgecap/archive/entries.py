@@ -11,6 +11,7 @@ from edgecap.archive.manifest import Manifest
 from edgecap.archive.text import read_json
 from edgecap.errors import Damaged, EntryMissing, ObjectMissing, StoreError, StoreUnreachable
 from edgecap.stores.base import Store
+from edgecap.units import plural
 
 _FIRST_YEAR = 2020  # the API did not exist before
 _ATTEMPTS = 2  # to read a manifest among many; the store's own library makes several tries in each
@@ -149,12 +150,11 @@ def list_entries(
 def _tell(unreadable: list[str], unread: list[StoreError], *, gave_up: bool) -> None:
     """Raise if manifests could not be read: damage first, then those that the store did not give."""
     rest = ", and the rest was not looked at" if gave_up else ""
-    count = (
-        f"{len(unread)} entr{'y' if len(unread) == 1 else 'ies'} could not be read{rest}" if unread else ""
-    )
+    count = f"{plural(len(unread), 'entry', 'entries')} could not be read{rest}" if unread else ""
     if unreadable:
+        manifests = plural(len(unreadable), "manifest")
         raise Damaged(
-            f"the manifests of {len(unreadable)} entries cannot be read" + (f"; {count}" if count else ""),
+            f"{manifests} cannot be read" + (f"; {count}" if count else ""),
             where=", ".join(unreadable[:_SHOWN]),
             hint="update edgecap if a newer one wrote them; else restore them from a copy",
         )

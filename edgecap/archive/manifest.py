@@ -24,6 +24,7 @@ from edgecap.packets.inspection import (
     Inspection,
 )
 from edgecap.packets.summary import Residual
+from edgecap.units import plural
 
 FORMAT = "edgecap/1"
 RAW_ROLE = "raw"
@@ -137,7 +138,7 @@ class Totals(_Record):
 
     def __str__(self) -> str:
         """Such as `1,200 packets in 2 files`."""
-        return f"{self.packets:,} packets in {self.files} file{'' if self.files == 1 else 's'}"
+        return f"{plural(self.packets, 'packet')} in {plural(self.files, 'file')}"
 
 
 class Versions(_Record):

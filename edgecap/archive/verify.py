@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -36,6 +36,7 @@ HARMLESS = frozenset({"extra", "unfinished", "stray"})
 """Kinds of problems that cost no entry any packets."""
 
 UNREAD = "unread"
+Watch = Callable[[bytes], object]
 _READS = 2  # a byte that was flipped on the way is right the next time
 _GIVE_UP = 3  # after this many files in a row that the store did not give, it is asked whether it answers
 _ATTEMPTS = 2  # to read a file; the store's own library makes several tries in each
@@ -72,28 +73,37 @@ class Verified:
         return any(problem.kind not in HARMLESS and problem.kind != UNREAD for problem in self.problems)
 
 
-def verify_entry(store: Store, entry: Entry) -> list[Problem]:
+def verify_entry(store: Store, entry: Entry, *, watch: Watch | None = None) -> list[Problem]:
     """Read every byte of an entry and compare it with the manifest. An empty list means: no problems.
 
     A file that the store does not give is a problem of the kind `unread`, which says nothing of its bytes.
+
+    Args:
+        store: the archive.
+        entry: the entry.
+        watch: called with each chunk that was read.
 
     Raises:
         StoreError: the archive cannot be listed.
     """
     sizes = {info.key: info.size for info in store.list(entry.prefix)}
-    return list(_problems(_Reading(store), entry, sizes))
+    return list(_problems(_Reading(store, watch), entry, sizes))
 
 
-def verify_archive(store: Store) -> Iterator[Verified]:
+def verify_archive(store: Store, *, watch: Watch | None = None) -> Iterator[Verified]:
     """Verify all entries in the order of their keys, and name the files that belong to none.
 
     A file that the store does not give is a problem of the kind `unread`. The others are verified even so, as
     long as the store answers.
 
+    Args:
+        store: the archive.
+        watch: called with each chunk that was read.
+
     Raises:
         StoreError: the archive cannot be listed, or no longer answers.
     """
-    reading = _Reading(store)
+    reading = _Reading(store, watch)
     for prefix, sizes in _by_prefix(store):
         reading.require_answers()
         if not prefix:
@@ -116,8 +126,9 @@ def verify_archive(store: Store) -> Iterator[Verified]:
 class _Reading:
     """Reads files of the archive, and gives up sooner while the store gives nothing."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, watch: Watch | None = None) -> None:
         self.store = store
+        self._watch = watch
         self._attempts = _ATTEMPTS
         self._failures = 0  # in a row
 
@@ -142,7 +153,14 @@ class _Reading:
             forget_cached(path)
         with self._watched():
             chunks = read_object(self.store, key, attempts=self._attempts)
-            sha256 = sha256_of(chunks, inspector.feed if inspector else None)
+
+            def use(chunk: bytes) -> None:
+                if inspector:
+                    inspector.feed(chunk)
+                if self._watch:
+                    self._watch(chunk)
+
+            sha256 = sha256_of(chunks, use)
         return sha256, inspector.finish() if inspector else None
 
     @contextmanager

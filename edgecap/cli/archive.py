@@ -11,17 +11,20 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 
 from edgecap.archive.entries import Entry, find_entry, list_entries
+from edgecap.archive.layout import CAPTURES
 from edgecap.archive.summaries import read_summary
 from edgecap.archive.targets import targets
 from edgecap.archive.verify import HARMLESS, UNREAD, Problem, Verified, verify_archive, verify_entry
 from edgecap.cli.entries import entry_details, entry_json, entry_page
 from edgecap.cli.entry_table import ListedEntry, chosen_columns, print_entries
 from edgecap.cli.options import Archive, Json
-from edgecap.cli.output import console, print_json, say, table
+from edgecap.cli.output import console, print_json, print_table, say
+from edgecap.cli.progress import ByteBar
 from edgecap.cli.values import parse_network, parse_when
 from edgecap.errors import Damaged, InvalidRequest, StoreError, StoreUnreachable
 from edgecap.settings import DEFAULT, load_settings
 from edgecap.stores import Store, open_store
+from edgecap.units import plural
 
 
 def list_command(
@@ -157,10 +160,12 @@ def verify(
     verdicts: list[Verified] = []
     failure: StoreError | None = None
     try:
-        for verdict in _verdicts(store, entry_id):
-            verdicts.append(verdict)
-            if not json:
-                _tell(verdict)
+        with _bar(store, entry_id) as bar:
+            for verdict in _verdicts(store, entry_id, bar):
+                verdicts.append(verdict)
+                if not json and verdict.problems:
+                    bar.pause()
+                    _tell(verdict)
     except StoreError as error:
         if not verdicts:
             raise
@@ -170,7 +175,7 @@ def verify(
     entries = [verdict for verdict in verdicts if verdict.entry or not verdict.ok]
     damaged = sum(verdict.damaged for verdict in entries)
     unread = sum(not verdict.ok and not verdict.damaged for verdict in entries)
-    counted = f"{len(entries)} {'entry' if len(entries) == 1 else 'entries'}"
+    counted = plural(len(entries), "entry", "entries")
     if damaged:
         more = f", and {unread} could not be read" if unread else ""
         raise Damaged(
@@ -187,21 +192,27 @@ def verify(
         )
     files = sum(len(verdict.entry.manifest.files) for verdict in entries if verdict.entry)
     if not json:
-        told = f"Every file in {store.uri} matches its manifest: {counted}, {files} files."
-        console().print(told if entries else f"{store.uri} is empty.")
+        place = store.uri.removeprefix("file:")
+        told = f"Every file in {place} matches its manifest: {counted}, {plural(files, 'file')}."
+        console().print(told if entries else f"{place} is empty.")
 
 
-def _verdicts(store: Store, entry_id: str | None) -> Iterable[Verified]:
+def _bar(store: Store, entry_id: str | None) -> ByteBar:
+    """The bar of all bytes that are to be read; the archive is listed for it only if there is a terminal."""
+    prefix = find_entry(store, entry_id).prefix if entry_id else CAPTURES
+    return ByteBar("verify", lambda: sum(info.size for info in store.list(prefix)))
+
+
+def _verdicts(store: Store, entry_id: str | None, bar: ByteBar) -> Iterable[Verified]:
     if not entry_id:
-        return verify_archive(store)
+        return verify_archive(store, watch=bar.advance)
     entry = find_entry(store, entry_id)
-    return [Verified(entry.prefix, entry, verify_entry(store, entry))]
+    return [Verified(entry.prefix, entry, verify_entry(store, entry, watch=bar.advance))]
 
 
 def _tell(verdict: Verified) -> None:
-    if verdict.problems:
-        rows = ((_weight(problem), problem.kind, problem.key, problem.what) for problem in verdict.problems)
-        console().print(table(("", "kind", "where", "what"), rows))
+    rows = [(_weight(problem), problem.kind, problem.key, problem.what) for problem in verdict.problems]
+    print_table(console(), ("", "kind", "where", "what"), rows)
 
 
 def _weight(problem: Problem) -> str:

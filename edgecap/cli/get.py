@@ -129,7 +129,7 @@ def _copy(store: Store, entry: Entry, file: FileRecord, write: Callable[[bytes],
         StoreError: the store does not give them.
     """
     key = entry.prefix + file.name
-    with ByteBar(f"get {file.name}", file.size) as bar:
+    with ByteBar(f"get {file.name}", lambda: file.size) as bar:
 
         def use(chunk: bytes) -> None:
             write(chunk)

@@ -105,7 +105,7 @@ COMMANDS = (
     (
         "deploy",
         "edgecap.cli.deploy:deploy",
-        """Prepare a Prefect server of your own: the pool, its queues, the deployments of prefect.yaml.
+        """Prepare a Prefect server of your own: pool, queues, deployments.
 
         PREFECT_API_URL names the server. `edgecap up` does this for its own server.""",
     ),
@@ -179,10 +179,11 @@ COMMANDS = (
     (
         "get",
         "edgecap.cli.get:get",
-        """Bring an entry's packets out of the archive, to open them in Wireshark or to hand them on.
+        """Bring an entry's packets out of the archive, verified.
 
-        Writes all packets as one file, and verifies its SHA-256 against the manifest: the file gets its name
-        only if it is whole. On stdout, the exit code 10 says that the bytes were damaged.""",
+        Writes all packets as one file, to open it in Wireshark or to hand it on, and verifies its SHA-256
+        against the manifest: the file gets its name only if it is whole. On stdout, the exit code 10 says
+        that the bytes were damaged.""",
     ),
     (
         "report",

@@ -15,6 +15,7 @@ from edgecap.filters.translate import explain
 from edgecap.requests import Bounds
 from edgecap.settings import load_settings
 from edgecap.settings.alerts import AlertSettings
+from edgecap.units import plural
 
 
 def check(file: Annotated[Path | None, Parameter(name="FILE")] = None, /, *, json: Json = False) -> None:
@@ -83,7 +84,7 @@ def in_words(rule: Rule, bounds: Bounds) -> list[str]:
             lines.append(_narrowed(rule.expression, bounds))
         joins = f"joins alerts for one target for {rule.cooldown} s" if rule.cooldown else "joins no alerts"
         stops = ", stops a scheduled full capture" if rule.preempt else ""
-        lines.append(f"{joins}, takes at most {rule.daily_budget} captures a day{stops}")
+        lines.append(f"{joins}, takes at most {plural(rule.daily_budget, 'capture')} a day{stops}")
     return lines
 
 
@@ -107,7 +108,7 @@ def _narrowed(expression: str, bounds: Bounds) -> str:
 
 def _limits(rule: Rule) -> str:
     packets, size = rule.during.packet_limit, rule.during.byte_limit
-    told = [f"{packets:,} packets" if packets else "", f"{size:,} bytes" if size else ""]
+    told = [plural(packets, "packet") if packets else "", plural(size, "byte") if size else ""]
     return f", at most {' and '.join(filter(None, told))}" if any(told) else ""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from typing import Self
 
 from rich.progress import (
@@ -18,18 +19,18 @@ from rich.table import Column
 
 from edgecap.cli.output import colourful, console
 
-_AFTER = 1.0  # seconds; what is over sooner needs no bar
-
 
 class ByteBar:
     """A bar of bytes that were read. Without a terminal it shows nothing.
 
     Args:
         title: what is being done.
-        total: bytes in all.
+        total: counts the bytes in all; called only if the bar is shown.
+        after: seconds; what is over sooner needs no bar.
     """
 
-    def __init__(self, title: str, total: int) -> None:
+    def __init__(self, title: str, total: Callable[[], int], *, after: float = 1.0) -> None:
+        self._after = after
         self._began = time.monotonic()
         self._done = 0
         self._bar: Progress | None = None
@@ -46,24 +47,29 @@ class ByteBar:
                 transient=True,
                 expand=True,
             )
-            self._task = self._bar.add_task(title, total=total)
+            self._task = self._bar.add_task(title, total=None)
+        self._total = total
+        self._is_shown = False
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._bar:
-            self._bar.stop()
+        self.pause()
 
     def advance(self, chunk: bytes) -> None:
         """Count the bytes of a chunk; the bar appears when a second has passed."""
         self._done += len(chunk)
-        if self._bar:
-            self._bar.update(self._task, completed=self._done)
-            if time.monotonic() - self._began > _AFTER:
-                self._bar.start()
+        if not self._bar or (not self._is_shown and time.monotonic() - self._began < self._after):
+            return
+        if not self._is_shown:
+            self._bar.update(self._task, total=self._total())
+            self._bar.start()
+            self._is_shown = True
+        self._bar.update(self._task, completed=self._done)
 
-    def describe(self, title: str) -> None:
-        """Say what is being done now."""
-        if self._bar:
-            self._bar.update(self._task, description=title)
+    def pause(self) -> None:
+        """Leave the terminal to other output; the bar comes back with the next chunk."""
+        if self._bar and self._is_shown:
+            self._bar.stop()
+            self._is_shown = False

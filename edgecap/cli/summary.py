@@ -20,6 +20,7 @@ from edgecap.packets.packet_filter import PacketFilter
 from edgecap.packets.reader import PacketReader, open_packets
 from edgecap.packets.summarize import summarize
 from edgecap.packets.summary import Residual, SourceFile, Summary
+from edgecap.units import plural
 
 STDIN = "-"
 
@@ -82,8 +83,10 @@ def merge_command(
             }
         )
     else:
-        count = f"{len(sources)} file{'' if len(sources) == 1 else 's'}"
-        console().print(f"{merged.packets:,} packets of {count} in {output}, {merged.size:,} bytes.")
+        console().print(
+            f"{plural(merged.packets, 'packet')} of {plural(len(sources), 'file')} "
+            f"in {output}, {merged.size:,} bytes."
+        )
     _complain({each.source.label: each.lost for each in merged.damaged})
 
 

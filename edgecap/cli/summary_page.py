@@ -10,6 +10,7 @@ from rich.text import Text
 
 from edgecap.cli.output import pairs, printable, table
 from edgecap.packets.summary import Named, Port, Summary, Talker
+from edgecap.units import plural
 
 _ROWS = 10  # of a table
 _BARS = " ▁▂▃▄▅▆▇█"
@@ -74,13 +75,16 @@ def _amounts(summary: Summary) -> Iterator[tuple[str, object]]:
 
 def _contents(summary: Summary) -> Iterator[tuple[str, object]]:
     yield "protocols", _list((*summary.versions, *summary.protocols))
-    sources = _many(summary.sources.distinct, exact=summary.sources.exact)
-    destinations = _many(summary.destinations.distinct, exact=summary.destinations.exact)
-    yield "addresses", f"{sources} sources, {destinations} destinations"
+    sources, destinations = (
+        ("" if side.exact else "about ") + plural(side.distinct, name)
+        for name, side in (("source", summary.sources), ("destination", summary.destinations))
+    )
+    yield "addresses", f"{sources}, {destinations}"
     yield "flows", _many(summary.flows.distinct, exact=summary.flows.exact)
     if summary.ttls.distinct:
         top = ", ".join(f"{each.ttl} ({_percent(each.share)})" for each in summary.ttls.top[:3])
-        yield "TTL", f"{summary.ttls.distinct} values, {summary.ttls.lowest} to {summary.ttls.highest}: {top}"
+        values = plural(summary.ttls.distinct, "value")
+        yield "TTL", f"{values}, {summary.ttls.lowest} to {summary.ttls.highest}: {top}"
     if summary.fragments.packets:
         yield "fragments", f"{summary.fragments.packets:,} ({_percent(summary.fragments.share)})"
     if summary.tunnels.packets:
@@ -100,7 +104,7 @@ def _timeline(summary: Summary) -> Text:
     most = max(sums) or 1
     bars = "".join(_BARS[-(-value * (len(_BARS) - 1) // most)] for value in sums)
     seconds = summary.timeline.seconds * together
-    return Text(f"{bars}  {seconds:g} s each, at most {most:,} packets")
+    return Text(f"{bars}  {seconds:g} s each, at most {plural(most, 'packet')}")
 
 
 def _print_talkers(out: Console, name: str, talkers: Iterable[Talker]) -> None:

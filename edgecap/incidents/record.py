@@ -17,6 +17,7 @@ from edgecap.archive.text import Json, read_json, to_json
 from edgecap.captures.incident_part import IncidentPart, Phase
 from edgecap.errors import ObjectExists, ObjectMissing
 from edgecap.stores.base import Store
+from edgecap.units import plural
 
 FORMAT = "edgecap-incident/1"
 _Record = TypeVar("_Record", bound=BaseModel)
@@ -64,7 +65,7 @@ class Part(BaseModel):
     def __str__(self) -> str:
         """Such as `before 1: 1,204 packets` or `during 1: missing, no packets matched`."""
         if self.state == "archived":
-            return f"{self.phase} {self.number}: {self.packets or 0:,} packets"
+            return f"{self.phase} {self.number}: {plural(self.packets or 0, 'packet')}"
         return f"{self.phase} {self.number}: {self.state}, {self.reason}"
 
 
@@ -107,7 +108,7 @@ class Incident(BaseModel):
         """One line for states and messages."""
         got = len(self.captures) - len(self.missing)
         packets = sum(part.packets or 0 for part in self.captures)
-        line = f"{got} of {len(self.captures)} captures archived, {packets:,} packets"
+        line = f"{got} of {plural(len(self.captures), 'capture')} archived, {plural(packets, 'packet')}"
         return line + (f"; missing: {'; '.join(map(str, self.missing))}" if self.missing else "")
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 
 from edgecap.packets.names import ACK, CWR, ECE, FIN, PSH, RST, SYN, URG
 from edgecap.packets.summary import Finding, Named, Summary, Talker
+from edgecap.units import plural
 
 ENOUGH = 100  # packets; fewer say nothing
 _MOSTLY = 0.5  # of all packets: the capture's main content
@@ -41,7 +42,7 @@ def verdict(summary: Summary, findings: tuple[Finding, ...]) -> str:
     """One line for a reader in a hurry."""
     if not summary.packets:
         before = summary.residual.packets if summary.residual else 0
-        return f"None of {_count(before)} packets matches the filter." if before else "No packets."
+        return f"None of {plural(before, 'packet')} matches the filter." if before else "No packets."
     if findings:
         first = findings[0]
         more = len(findings) - 1

@@ -29,6 +29,7 @@ from edgecap.reconcile.settling import IntentSettler
 from edgecap.reconcile.snapshot import LifeOf, Open, Snapshot, look_around, owners
 from edgecap.settings import DEFAULT, Settings
 from edgecap.stores.base import ObjectInfo, Store
+from edgecap.units import plural
 
 _LOG = logging.getLogger(__name__)
 Adopt = Literal["ours", "all"]
@@ -214,7 +215,7 @@ class Reconciler:
             if left_no_file or await self._importer.entry_of(capture, decided=decided):
                 return None  # or another process was faster
             return Finding("capture", capture.id, Action.WAITING, str(error))
-        packets = f"{entry.manifest.totals.packets:,} packets"
+        packets = plural(entry.manifest.totals.packets, "packet")
         whose = f"intent {intent.intent_id} had given it up" if intent else "not started by edgecap"
         cleared = await self._importer.close(intent, entry) if intent else ""
         detail = f"{packets}, {whose}: {entry.where}" + (f"; {cleared}" if cleared else "")

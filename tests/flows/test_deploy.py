@@ -200,15 +200,15 @@ def test_a_deploy_loses_no_run_whose_time_has_come(prefect_server, tmp_path):
         assert {time.hour for time in to_come} == {far.hour}
 
         # Nothing new in the file, and they still wait.
-        assert deploy_file(nightly)[-1] == "1 deployments: 0 new, 0 changed, 1 unchanged"
+        assert deploy_file(nightly)[-1] == "1 deployment: 0 new, 0 changed, 1 unchanged"
         assert overdue.items() <= runs().items()
 
         for run in overdue.values():
             prefect.call("DELETE", f"/flow_runs/{run}")
-        assert deploy_file(nightly)[-1] == "1 deployments: 0 new, 1 changed, 0 unchanged"
+        assert deploy_file(nightly)[-1] == "1 deployment: 0 new, 1 changed, 0 unchanged"
         assert schedules() == {"nightly": True}
         assert {time.hour for time in runs() if time > began} == {far.hour}
-        assert deploy_file(nightly)[-1] == "1 deployments: 0 new, 0 changed, 1 unchanged"
+        assert deploy_file(nightly)[-1] == "1 deployment: 0 new, 0 changed, 1 unchanged"
         prefect.pause(key)
 
 

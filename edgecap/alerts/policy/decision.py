@@ -25,6 +25,7 @@ from edgecap.alerts.policy.rules import (
 )
 from edgecap.captures.incident_part import Phase
 from edgecap.requests import Bounds, CaptureRequest, Filter, FullRequest, SimpleRequest
+from edgecap.units import plural
 
 __all__ = [
     "BUILT_IN",
@@ -101,7 +102,8 @@ class Plan(BaseModel):
         lines += [f"{each.phase:<7}{each.number:>2} {each.request}: {each.why}" for each in self.captures]
         if self.captures:
             lines.append(
-                f"limits    {self.cooldown} s cooldown for {self.about}, {self.daily_budget} captures a day"
+                f"limits    {self.cooldown} s cooldown for {self.about}, "
+                f"{plural(self.daily_budget, 'capture')} a day"
                 + (", stops scheduled full captures" if self.preempt else "")
             )
         return "\n".join([*lines, *(f"note      {each}" for each in self.remarks)])

@@ -114,7 +114,7 @@ def test_one_unreadable_manifest_does_not_hide_the_others_and_is_not_silent(
     keep(folder, capture("3" * 32, "2026-11-23T00:00:00Z"), two_servers)
     found = list_entries(folder)
     assert [next(found).manifest.entry_id[0], next(found).manifest.entry_id[0]] == ["3", "1"]
-    with pytest.raises(Damaged, match=r"manifests of 1 entries cannot be read .*2{32}"):
+    with pytest.raises(Damaged, match=r"1 manifest cannot be read .*2{32}"):
         next(found)
 
 

@@ -140,7 +140,7 @@ def test_damage_does_not_hide_files_that_could_not_be_read(broken, entries):
     store.put(entries[0].prefix + "manifest.json", b"{}")
     found = list_entries(Refusing(store, ["1" * 32]))
     assert next(found).manifest.entry_id == "2" * 32
-    with pytest.raises(Damaged, match="manifests of 1 entries cannot be read; 1 entry could not be read"):
+    with pytest.raises(Damaged, match="1 manifest cannot be read; 1 entry could not be read"):
         next(found)
 
 

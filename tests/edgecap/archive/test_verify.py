@@ -35,6 +35,14 @@ def test_an_untouched_entry_has_no_problems(store, entry):
     assert (verdict.entry, verdict.problems, verdict.ok) == (entry, [], True)
 
 
+def test_every_byte_that_is_read_can_be_watched(store, entry):
+    one, all_of_them = [], []
+    verify_entry(store, entry, watch=one.append)
+    list(verify_archive(store, watch=all_of_them.append))
+    size = sum(file.size for file in entry.manifest.files)
+    assert sum(map(len, one)) == sum(map(len, all_of_them)) == size
+
+
 def test_a_missing_file_is_found(store, entry):
     store.delete(entry.prefix + "raw/ord02-s1.pcap")
     (problem,) = verify_entry(store, entry)

@@ -206,7 +206,7 @@ def test_a_manifest_that_cannot_be_read_hides_no_other_entry(call, shell, archiv
     done = call("list", "--json")
     assert done.returncode == 10
     assert [entry["id"] for entry in json.loads(done.stdout)] == [SIMPLE]
-    assert "manifests of 1 entries cannot be read" in done.stderr
+    assert "1 manifest cannot be read" in done.stderr
 
 
 def test_an_unreadable_file_is_not_called_damaged(call, object_store, bucket, keep):

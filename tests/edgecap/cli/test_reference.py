@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from edgecap.cli.exits import exits_page
+from edgecap.cli.main import COMMANDS, HELP_WIDTH
 from edgecap.cli.reference import CLI_PAGE, EXITS_PAGE, cli_page, commands
 
 ROOT = Path(__file__).parents[3]
@@ -30,3 +31,11 @@ def test_exit_codes_survive_python_without_docstrings():
 def test_every_command_is_in_the_reference():
     assert {("capture", "simple"), ("capture", "full"), ("bucket", "register"), ("demo",)} <= set(commands())
     assert len(commands()) == len(set(commands()))
+
+
+def test_the_list_of_commands_has_a_sentence_for_each_that_ends():
+    """A terminal of 110 columns shows each in one line."""
+    for _, _, text in COMMANDS:
+        first = " ".join(text.partition("\n\n")[0].split())
+        assert first.endswith(".")
+        assert len(first) <= HELP_WIDTH - 26
