@@ -3,9 +3,16 @@
 Nothing in this package imports Prefect but `edgecap.cli`, the command line. `tasks` and `flows` adapt it.
 """
 
-from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
-try:
-    __version__ = version("edgecap")
-except PackageNotFoundError:  # a source tree that was never installed
-    __version__ = "0+unknown"
+
+def __getattr__(name: str) -> Any:
+    """`__version__`, read when it is asked for: what reads it takes a fifth of the start of `--help`."""
+    if name != "__version__":
+        raise AttributeError(name)
+    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 - see above
+
+    try:
+        return version("edgecap")
+    except PackageNotFoundError:  # a source tree that was never installed
+        return "0+unknown"

@@ -51,6 +51,8 @@ QUICK = {
     ),
 }
 INCIDENT = "incident, by an alert"
+STEPS = ("S3 server", "Simulated edge", "Bucket", "Prefect server", "Worker", "Alert receiver")
+"""What `Demo.start` says, one line each, though not always in this order."""
 HEAD_START = 10  # seconds before the first run: Prefect's scheduler looks at new schedules every five
 _RETRYING = stamina.RetryingCaller(attempts=None, timeout=None, wait_initial=1, wait_max=1, wait_jitter=0)
 STANDS_STILL = 300.0  # seconds without activity, after which a program that starts is given up
@@ -61,10 +63,10 @@ class Demo(Stoppable):
 
     Args:
         home: a folder that is emptied first; it holds the archive, the settings, the logs.
-        say: called with one line for each step.
+        say: called with one line for each of `STEPS`, and with `is_step=False` for a line in between.
     """
 
-    def __init__(self, home: Path, say: Callable[[str], None]) -> None:
+    def __init__(self, home: Path, say: Callable[..., None]) -> None:
         self.home = home
         self.config = home / "edgecap.toml"
         self._say = say
@@ -109,17 +111,20 @@ class Demo(Stoppable):
             registered.result()
         self.setup.announce()
 
+    def _note(self, line: str) -> None:
+        self._say(line, is_step=False)
+
     def _start_prefect(self) -> None:
-        self.setup.wait_for_server(timeout=STANDS_STILL, tell=self._say)
+        self.setup.wait_for_server(timeout=STANDS_STILL, tell=self._note)
         if not self._template.exists():
             shutil.copy(self.home / "prefect" / "prefect.db", self._template)
         self._say(f"Prefect server    {self.setup.ui_url}")
         self.setup.start_workers()
         self.receiver.start()
         self.setup.deploy()
-        self.setup.wait_for_workers(timeout=STANDS_STILL, tell=self._say)
+        self.setup.wait_for_workers(timeout=STANDS_STILL, tell=self._note)
         self._say("Worker            online, deployments of prefect.yaml registered")
-        self.receiver.wait_ready(lambda: answers(self.receiver_port), timeout=STANDS_STILL, tell=self._say)
+        self.receiver.wait_ready(lambda: answers(self.receiver_port), timeout=STANDS_STILL, tell=self._note)
         self._say(f"Alert receiver    http://{LOOPBACK}:{self.receiver_port}/alerts/cloudflare")
 
     def run(self, show: Callable[[list[ShownRun]], None]) -> list[ShownRun]:
@@ -190,7 +195,10 @@ class Demo(Stoppable):
         """
         for program in (self.edge, self.objects.program, self.receiver, self.setup.failed()):
             if program and not program.running:
-                raise SetupError(f"{program.name} ended: {program.last_line()}", where=str(program.log))
+                cause = program.cause_of_end()
+                raise SetupError(
+                    f"{program.name} ended: {cause.what}", where=str(program.log), hint=cause.hint
+                )
 
     def stop(self) -> None:
         """Stop all of it; no process is left behind."""
@@ -234,7 +242,7 @@ class Demo(Stoppable):
             folder=PROJECT,
         )
         self.edge.start()
-        self.edge.wait_ready(lambda: answers(port), timeout=STANDS_STILL, tell=self._say)
+        self.edge.wait_ready(lambda: answers(port), timeout=STANDS_STILL, tell=self._note)
 
     def _place(self) -> StoreLocation:
         return self.objects.place(BUCKET, "full")

@@ -7,29 +7,32 @@ import shlex
 import sys
 import time
 from contextlib import suppress
-from typing import Annotated, Self
+from pathlib import Path
+from typing import Annotated
 
 from cyclopts import Parameter
-from rich.console import RenderableType
-from rich.live import Live
 
-from deployments.demo.demo import Demo
+from deployments.demo.demo import STEPS, Demo
 from deployments.demo.runs import ShownRun
 from deployments.local.processes import check_room
 from deployments.local.setup import running_setup
 from edgecap.archive.entries import list_entries, read_entry
+from edgecap.archive.layout import CAPTURES
 from edgecap.archive.summaries import read_summary
 from edgecap.archive.verify import verify_entry
-from edgecap.cli.output import colourful, console, print_table, program, say, table
+from edgecap.cli.demo_board import Board, Starting
+from edgecap.cli.entry_table import ListedEntry, print_entries
+from edgecap.cli.output import console, print_lines, program, say, table
+from edgecap.cli.progress import ByteBar
 from edgecap.cli.signals import ending_well
 from edgecap.errors import CaptureFailed, Damaged, SetupError
 from edgecap.incidents.record import Incidents
 from edgecap.settings import load_settings
 from edgecap.stores import open_store
 from edgecap.stores.base import Store
+from edgecap.units import plural
 
-COLUMNS = ("id", "type", "colo", ">packets", ">bytes", ">files", "SHA-256", "path")
-_SILENT = 30.0  # seconds without a change until a line says what the demonstration waits for
+_SHORT_ID = 8  # characters; enough for `edgecap show` and `report`
 # Settings for real work must not leak into a demonstration, nor the other way round.
 _REAL = ("EDGECAP_", "CLOUDFLARE_", "PREFECT_", "AWS_", "GOOGLE_", "STORAGE_EMULATOR_")
 
@@ -50,15 +53,17 @@ def demo(*, once: Annotated[bool, Parameter(show_default=False)] = False) -> Non
         )
     check_room(home)
     hidden = _forget_real_settings()
-    with Demo(home, say) as setup, ending_well():
-        setup.start()
+    starting = Starting(len(STEPS))
+    with Demo(home, starting.say) as setup, ending_well():
+        with starting:
+            setup.start()
         say("")
-        with _Board() as board:
+        with Board() as board:
             runs = setup.run(board.show)
         _show_archive(setup, runs)
         if once:
             return
-        _show_next(setup, hidden)
+        _show_next(setup, runs, hidden)
         with suppress(KeyboardInterrupt):
             while True:
                 setup.check()
@@ -77,30 +82,19 @@ def _show_archive(setup: Demo, runs: list[ShownRun]) -> None:
     """Print the archive's entries, each verified against its hashes; raise if one is damaged."""
     os.environ["EDGECAP_CONFIG"] = str(setup.config)
     archive = open_store(load_settings().archive())
-    rows: list[tuple[object, ...]] = []
-    bad = 0
-    for entry in list_entries(archive):
-        problems = verify_entry(archive, entry)
-        bad += bool(problems)
-        manifest, totals = entry.manifest, entry.manifest.totals
-        rows.append(
-            (
-                manifest.entry_id,
-                manifest.type,
-                manifest.colo or "all",
-                f"{totals.packets:,}",
-                f"{totals.size:,}",
-                totals.files,
-                "; ".join(map(str, problems)) or "ok",
-                _short(entry.where),
-            )
-        )
-    print_table(console(), COLUMNS, rows)
+    entries = list(list_entries(archive))
+    bad: list[str] = []
+    with ByteBar("verify", lambda: sum(info.size for info in archive.list(CAPTURES))) as bar:
+        for entry in entries:
+            bad += map(str, verify_entry(archive, entry, watch=bar.advance))
+    print_entries(console(), [ListedEntry.of(archive, entry) for entry in entries])
     for run in runs:
         if not run.good:
             raise CaptureFailed(f"{run.name or run.label}: {run.state}: {run.message}", where=run.url)
     if bad:
-        raise Damaged(f"{bad} of {len(rows)} entries are damaged", where=archive.uri)
+        raise Damaged(f"the archive is damaged: {'; '.join(bad)}", where=archive.uri)
+    counted = plural(len(entries), "entry", "entries")
+    console().print(f"\n{counted}: every file matches the SHA-256 in its manifest.")
     _show_incident(setup, archive)
 
 
@@ -113,20 +107,16 @@ def _show_incident(setup: Demo, archive: Store) -> None:
             continue
         opened = incidents.opened(incident_id)
         console().print(f"\nIncident {incident_id}: {opened.plan.alert if opened else record.rule}")
-        print_table(
-            console(),
-            ("phase", "capture", ">packets", "looks like", "entry"),
-            [
-                (
-                    part.phase,
-                    part.request,
-                    "-" if part.packets is None else f"{part.packets:,}",
-                    _looks_like(archive, part.entry),
-                    part.entry or part.reason,
-                )
-                for part in record.captures
-            ],
-        )
+        rows = [
+            (
+                part.phase,
+                "-" if part.packets is None else f"{part.packets:,}",
+                part.capture_id[:_SHORT_ID] or "-",
+                part.reason if part.state != "archived" else _looks_like(archive, part.entry),
+            )
+            for part in record.captures
+        ]
+        console().print(table(("phase", ">packets", "id", "looks like"), rows))
         if record.missing or {part.phase for part in record.captures} != {"before", "during", "after"}:
             raise CaptureFailed(f"the incident is incomplete: {record}", where=str(setup.home / "logs"))
         for part in record.captures:
@@ -142,89 +132,32 @@ def _looks_like(archive: Store, prefix: str) -> str:
     return summary.verdict if summary else "-"
 
 
-def _short(where: str) -> str:
+def _short(path: Path) -> str:
     """A path relative to this folder, if that is shorter."""
-    path = where.removeprefix("file:").rstrip("/")
     relative = os.path.relpath(path)
-    return relative if len(relative) < len(path) else path
+    return relative if len(relative) < len(str(path)) else str(path)
 
 
-def _show_next(setup: Demo, hidden: list[str]) -> None:
+def _show_next(setup: Demo, runs: list[ShownRun], hidden: list[str]) -> None:
     edgecap = shlex.quote(program())
     incident = Incidents(open_store(load_settings().archive())).ids()[0]
     lines = [
-        f"Prefect's UI: {setup.setup.ui_url}",
+        "",
+        "Prefect's UI:",
+        setup.setup.ui_url,
+        *(line for run in runs for line in (f"{run.label}:".capitalize(), run.url)),
         "",
         "In another terminal, in this folder:",
         *([f"  unset {' '.join(hidden)}"] if hidden else []),
-        f"  export EDGECAP_CONFIG={shlex.quote(_short(str(setup.config)))}",
+        f"  export EDGECAP_CONFIG={shlex.quote(_short(setup.config))}",
         f"  {edgecap} list",
         f"  {edgecap} verify",
-        f"  {edgecap} report {incident[:8]}",
+        f"  {edgecap} report {incident[:_SHORT_ID]}",
         f"  {edgecap} capture simple --dst 203.0.113.7 --dry-run",
         f"  {edgecap} capture simple --at 2m --proto udp",
         f"  {edgecap} capture full --colo ORD --seconds 20",
         "",
         "It runs until Ctrl-C.",
     ]
-    console().print("\n".join(lines))
+    print_lines(console(), lines)  # links stand alone and whole, so that they can be clicked and copied
     sys.stdout.flush()
-
-
-class _Board:
-    """All runs, live: a table that is redrawn on a terminal, else a line per change.
-
-    Without a change for a while, a line says what the runs wait for.
-    """
-
-    def __init__(self) -> None:
-        self._live: Live | None = None
-        if colourful(sys.stderr):
-            self._live = Live(console=console(sys.stderr), refresh_per_second=4)
-        self._said: dict[str, str] = {}
-        self._began = self._last = time.monotonic()
-
-    def __enter__(self) -> Self:
-        if self._live:
-            self._live.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._live:
-            self._live.stop()
-
-    def show(self, runs: list[ShownRun]) -> None:
-        if self._live:
-            self._live.update(_board(runs))
-            return
-        now = time.monotonic()
-        for run in runs:
-            news = f"{run.label}: {run.state}" + (f" ({run.name})" if run.name else "")
-            if self._said.get(run.label) != news:
-                self._said[run.label] = news
-                self._last = now
-                say(news)
-        if now - self._last > _SILENT:
-            self._last = now
-            waiting = [f"{run.label}, {why_waiting(run)}" for run in runs if not run.ended]
-            say(f"Still waiting, {now - self._began:.0f} s in all: {'; '.join(waiting)}")
-
-
-def why_waiting(run: ShownRun) -> str:
-    """What an unfinished run waits for, according to its state."""
-    return " ".join(f"{run.state}: {run.message}".split())[:160].rstrip(": ")
-
-
-def _board(runs: list[ShownRun]) -> RenderableType:
-    rows = (
-        (
-            run.label,
-            run.name or "-",
-            run.state,
-            "-" if run.progress is None else f"{run.progress:.0f}%",
-            "" if run.ended else why_waiting(run).partition(": ")[2],
-            run.url,
-        )
-        for run in runs
-    )
-    return table(("capture", "run", "state", ">progress", "waits for", "page"), rows)

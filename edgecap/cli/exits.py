@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from edgecap import errors
@@ -15,6 +16,7 @@ DONE = 0
 FAULT = 1
 USAGE = 2
 INTERRUPTED = 130
+DEAD_PIPE = 141  # a shell's status for a program that SIGPIPE ended
 
 
 _HEAD = """\
@@ -80,6 +82,8 @@ def report(error: BaseException) -> int:
         The exit code.
     """
     if debugging():
+        import traceback  # noqa: PLC0415 - only for this
+
         sys.stderr.write(redact("".join(traceback.format_exception(error))))
     if isinstance(error, EdgecapError):
         complain(str(error))
@@ -94,3 +98,14 @@ def complain(line: str) -> None:
     clean = "".join(letter if letter.isprintable() else " " for letter in " ".join(line.split()))
     sys.stderr.write(f"edgecap: {redact(clean)}\n")
     sys.stderr.flush()
+
+
+@contextmanager
+def quiet_ending() -> Iterator[None]:
+    """Let a reader of stdout exit early, as `head` does, without a traceback at exit."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(DEAD_PIPE) from None

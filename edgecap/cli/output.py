@@ -9,8 +9,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from shutil import which
 from typing import Any, TextIO
@@ -129,17 +128,3 @@ def program() -> str:
     if which("edgecap"):
         return "edgecap"
     return os.path.relpath(Path(sys.prefix) / "bin" / "edgecap")
-
-
-@contextmanager
-def quiet_ending() -> Iterator[None]:
-    """Let a reader of stdout exit early, as `head` does, without a traceback at exit."""
-    try:
-        yield
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(DEAD_PIPE) from None
-
-
-DEAD_PIPE = 141  # a shell's status for a program that SIGPIPE ended

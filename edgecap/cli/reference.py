@@ -7,8 +7,8 @@ from pathlib import Path
 
 from rich.console import Console
 
+from edgecap.cli.app import GROUPS, HELP_WIDTH, app
 from edgecap.cli.exits import exits_page
-from edgecap.cli.main import GROUPS, HELP_WIDTH, app
 
 CLI_PAGE = Path("docs/cli.md")
 EXITS_PAGE = Path("docs/exit-codes.md")

@@ -1,13 +1,15 @@
 """What the demonstration waits for, what it gives up on, and what it takes for a failure."""
 
+import io
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from rich.console import Console
 
 from deployments.demo.attack import Attack
 from deployments.demo.demo import Demo
 from deployments.demo.runs import ShownRun, is_over
-from edgecap.cli.demo import why_waiting
+from edgecap.cli.demo_board import board, why_waiting
 from edgecap.errors import SetupError
 from edgecap.simulator.traffic import open_traffic
 
@@ -60,6 +62,22 @@ def test_a_waiting_run_shows_its_state_and_message():
     run = ShownRun("full", state="WaitingForLane", message="Waiting for the full lane:\n  one is running")
     assert why_waiting(run) == "WaitingForLane: Waiting for the full lane: one is running"
     assert why_waiting(ShownRun("full")) == "Waiting for its time"
+
+
+def test_the_board_says_what_how_far_and_how_long_within_80_columns():
+    waiting = "Waiting for the full lane: full capture ee9f4ae6b1c24f0e is running; next start 20:03:53Z"
+    runs = [
+        ShownRun("simple, by a schedule", state="Completed", ended=True, good=True, progress=100.0),
+        ShownRun("full at ORD, by hand", name="n", state="WaitingForLane", message=waiting, progress=20.0),
+        ShownRun("incident, by an alert", url="http://127.0.0.1:41234/v2/runs/flow-run/" + "a" * 36),
+    ]
+    screen = io.StringIO()
+    Console(file=screen, width=80).print(board(runs, elapsed=75.4))
+    lines = screen.getvalue().splitlines()
+    assert max(len(line.rstrip()) for line in lines) <= 80
+    assert lines[-1].startswith("1 of 3 are over, 75 s so far")
+    assert "100%" in screen.getvalue()
+    assert "20:03:53Z" in screen.getvalue()
 
 
 class Server:
@@ -123,7 +141,7 @@ def test_a_busy_server_and_a_resumed_crash_do_not_end_the_demo(tmp_path, monkeyp
     server = Server(BUSY, "RUNNING", BUSY, "CRASHED", "CRASHED", "SCHEDULED", "RUNNING", "COMPLETED")
     monkeypatch.setattr("deployments.demo.demo.PrefectApi", lambda _: server)
     monkeypatch.setattr("deployments.demo.demo.time.sleep", lambda _: None)
-    demo = Demo(tmp_path / "demo", lambda _: None)
+    demo = Demo(tmp_path / "demo", lambda _, **__: None)
     told = []
     monkeypatch.setattr(demo.attack, "tell", lambda _address, _secret, event: told.append(event))
     monkeypatch.setattr(demo.attack, "end", lambda _: told.append("over"))

@@ -31,6 +31,25 @@ def test_nothing_heavy_is_imported_for_what_needs_nothing(arguments):
     assert not [name for name in HEAVY if f"'{name}'" in done.stderr]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "needless"),
+    [
+        (["version"], ["cyclopts", "rich", "traceback", "edgecap.cli.app"]),
+        (["--help"], ["importlib.metadata", "pydantic", "edgecap.settings"]),
+        (["list"], ["numpy", "edgecap.packets.inspect", "httpx", "botocore", "jinja2", "rich.progress"]),
+    ],
+    ids=str,
+)
+def test_a_command_imports_only_what_it_uses(shell, store, arguments, needless):
+    """Importing takes most of the time of a short command."""
+    seen = "print(sorted(sys.modules), file=sys.stderr)"
+    code = f"import sys; from edgecap.cli.main import run; assert not run({arguments}); {seen}"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=shell.environment()
+    )
+    assert not [name for name in needless if f"'{name}'" in done.stderr]
+
+
 def test_help_without_a_command_lists_the_commands(shell):
     for arguments in ([], ["--help"]):
         done = shell.run(*arguments)

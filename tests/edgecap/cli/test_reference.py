@@ -4,8 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from edgecap.cli.app import COMMANDS, HELP_WIDTH
 from edgecap.cli.exits import exits_page
-from edgecap.cli.main import COMMANDS, HELP_WIDTH
 from edgecap.cli.reference import CLI_PAGE, EXITS_PAGE, cli_page, commands
 
 ROOT = Path(__file__).parents[3]
