@@ -89,7 +89,7 @@ async def archive_entry(
         key=f"entry-{_KEY.sub('-', ended.capture.id.lower())[:12]}",
         description=summary.verdict if summary else str(order.request),
     )
-    get_run_logger().info("Archived %d packets at %s", entry.manifest.totals.packets, entry.where)
+    get_run_logger().info("Archived %s: %s", plural(entry.manifest.totals.packets, "packet"), entry.path)
     return EntrySummary(
         capture_id=ended.capture.id,
         where=entry.where,

@@ -17,6 +17,7 @@ from edgecap.files.interruption import Interruption, current
 from edgecap.requests import FullRequest
 from edgecap.settings import load_settings
 from edgecap.stores import open_store
+from edgecap.units import plural
 from tasks.runtime.retry import DELAYS, ONCE_A_RUN, TRIES, passing_soon
 
 
@@ -84,7 +85,7 @@ async def fetch(order: CaptureOrder, intent: Intent, capture: Capture) -> Fetchi
     else:
         async with Client(settings.account(order.account)) as client:
             fetched = await fetch_simple(client, capture, store, prefix=prefix, on_bytes=meter.add)
-    log.info("Fetched %d file(s), %s", len(fetched.files), meter)
+    log.info("Fetched %s, %s", plural(len(fetched.files), "file"), meter)
     for key in fetched.left:
         log.warning("%s is far larger than the capture's limit: it stays in the bucket", key)
     for file in fetched.files:

@@ -34,6 +34,7 @@ from tasks.runtime.prefect_names import FILE_LEASES
 from tasks.runtime.rest import PrefectApi
 from tasks.runtime.warm_runner import ADDRESS
 
+PORT = 4200  # of `edgecap up`, unless it gets another; Prefect's own default
 POOL = "edgecap"
 QUEUES = {queue: number for number, queue in enumerate(WORK_QUEUES, 1)}  # Prefect keeps no two alike
 RUNNING = "running.json"

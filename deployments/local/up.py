@@ -7,7 +7,7 @@ from pathlib import Path
 
 from deployments.local.processes import Stoppable, answers, check_port, check_room
 from deployments.local.schedules import NONE_ON, schedules_on
-from deployments.local.setup import FORKED, LocalSetup, check_own_file, running_setup
+from deployments.local.setup import FORKED, PORT, LocalSetup, check_own_file, running_setup
 from deployments.local.watching import Watch
 from deployments.local.worker import check_settings
 from edgecap.alerts.policy.rules import load_policy
@@ -17,7 +17,6 @@ from edgecap.settings import FOLDER, Settings, base_folder, config_file
 from edgecap.settings.alerts import AlertSettings
 from tasks.runtime.rest import PrefectApi
 
-PORT = 4200
 _RECEIVER_GRACE = 6.0  # seconds
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
 
-from deployments.local.setup import prefect_settings, running_setup
+from deployments.local.processes import LOOPBACK
+from deployments.local.setup import PORT, prefect_settings, running_setup
 from edgecap.cli.exits import debugging
 from edgecap.errors import SetupError
 from edgecap.network import prefect_api_url
@@ -61,6 +63,37 @@ def point_at_prefect(home: Path) -> str:
     if api_url:
         _require(api_url)
     return pages or api_url.removesuffix("/api")
+
+
+def chosen_server(home: Path) -> str:
+    """The server that `point_at_prefect` chooses, and who named it; empty if the choice is Prefect's.
+
+    Args:
+        home: state folder of the setup on this machine.
+
+    Raises:
+        ConfigError: `PREFECT_API_URL` is not a valid URL.
+    """
+    if api_url := prefect_api_url():
+        return f"Prefect server: {api_url} (PREFECT_API_URL)"
+    if setup := running_setup(home.resolve()):
+        return f"Prefect server: {setup['ui_url']} (`edgecap up` in {home.resolve().parent})"
+    return ""
+
+
+def other_server(port: int = PORT) -> str:
+    """How to use a Prefect server that answers on this machine and that nothing names; empty if none does.
+
+    It may be somebody else's, so it is not used by itself.
+
+    Args:
+        port: where `edgecap up` and Prefect listen unless told otherwise.
+    """
+    address = f"http://{LOOPBACK}:{port}/api"
+    with suppress(httpx.HTTPError):
+        if httpx.get(f"{address}/health", timeout=1, trust_env=False).text.strip() == "true":
+            return f"To use the Prefect server that answers at this machine: export PREFECT_API_URL={address}"
+    return ""
 
 
 def _require(api_url: str) -> None:

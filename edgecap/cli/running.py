@@ -25,7 +25,7 @@ from edgecap.captures.stopping import Stopped, Stopping
 from edgecap.cli.forked import is_forked
 from edgecap.cli.interrupting import Signalled, asks, leave_now, left_behind, signals, stop_wanted
 from edgecap.cli.output import colourful, console, printable, say
-from edgecap.cli.prefect_client import point_at_prefect
+from edgecap.cli.prefect_client import chosen_server, other_server, point_at_prefect
 from edgecap.errors import EdgecapError, NotStopped, SetupError
 from edgecap.redact import redact
 from edgecap.requests import FullRequest, SimpleRequest
@@ -126,6 +126,8 @@ def run_capture(
         EdgecapError: the flow's error; NotStopped if a capture may go on although it was to be stopped.
         KeyboardInterrupt: Ctrl-C, or cancelled in Prefect; the text says what became of the capture.
     """
+    if server := chosen_server(settings.home):
+        say(server)
     pages = point_at_prefect(settings.home)
     if is_forked():
         from tasks.runtime.compat import read_environment_again  # noqa: PLC0415 - Prefect is imported by now
@@ -278,8 +280,12 @@ class _Run:
         from tasks.runtime.prefect_away import prefect_away  # noqa: PLC0415 - the same
         from tasks.runtime.retry import PREFECT_AWAY  # noqa: PLC0415 - the same
 
-        if get_current_settings().api.url is None:
-            say("No Prefect server runs, so this capture starts a temporary one; `edgecap up` keeps one.")
+        api_url = get_current_settings().api.url
+        if api_url is None:
+            say("Prefect server: none is named; this capture starts one that ends with it, in some seconds.")
+            say(other_server() or "`edgecap up` runs one that stays: then a capture starts at once.")
+        elif not os.environ.get("PREFECT_API_URL"):
+            say(f"Prefect server: {api_url} (Prefect's profile)")
         for name in RUN_LOGGERS:
             logging.getLogger(name).addHandler(self._listener)
         showing = asyncio.create_task(self._show())

@@ -10,7 +10,8 @@ from typing import Annotated
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from deployments.local.up import PORT, Up
+from deployments.local.setup import PORT
+from deployments.local.up import Up
 from edgecap.cli.output import say
 from edgecap.cli.signals import ending_well
 from edgecap.cli.systemd_unit import ENVIRONMENT, not_in_unit, systemd_unit
