@@ -1,6 +1,7 @@
 """Flow `respond`: an alert becomes an incident, with packets from before, during and after the attack."""
 
 # No `from __future__ import annotations`: Prefect makes the form of the UI from the real types.
+import asyncio
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, cast
@@ -18,8 +19,11 @@ from edgecap.errors import EdgecapError
 from edgecap.incidents.record import Incident, IncidentEvent, Part
 from edgecap.report.incident_markdown import incident_page
 from edgecap.report.links import Links, links_to
+from edgecap.report.loading import Pictured, picture
 from edgecap.settings import DEFAULT, load_settings
+from edgecap.stores import open_store
 from edgecap.units import plural
+from tasks.archive import artifact_page
 from tasks.incident import close, how_it_began, make_room, start_captures, wake_incident, watch, write_down
 from tasks.runtime.alert_runs import respond_name
 from tasks.runtime.cancelling import RunCancelled, Watched, unless_cancelled
@@ -81,7 +85,7 @@ async def _start(noted: IncidentEvent, archive: str) -> str:
     await start_captures(noted, archive)
     if noted.plan.preempt:
         await make_room(noted, archive)
-    await _show(noted, [])
+    await _show(noted, [], archive)
     return await _see_out(noted, archive)
 
 
@@ -101,16 +105,33 @@ async def _see_out(opened: IncidentEvent, archive: str) -> str:
     until = opened.at + timedelta(seconds=settings.incidents.close_after)
     parts = await run_or_suspend(watch, opened.incident, archive, until)
     record, is_ours = await run_or_suspend(close, opened, parts, archive)
-    await _show(opened, parts, record)
+    await _show(opened, parts, archive, record)
     if is_ours:
         await _notify(settings.incidents.notify, opened, record)
     return str(record)
 
 
-async def _show(opened: IncidentEvent, parts: list[Part], record: Incident | None = None) -> None:
+async def _pictured(parts: list[Part], archive: str) -> list[Pictured]:
+    """The captures with their summaries; none if the archive does not answer: the page does without."""
+    store = open_store(load_settings().archive(archive))
+    with suppress(EdgecapError):
+        return await asyncio.to_thread(lambda: [picture(store, part) for part in parts])
+    return []
+
+
+async def _show(
+    opened: IncidentEvent, parts: list[Part], archive: str, record: Incident | None = None
+) -> None:
     with suppress(*PREFECT_AWAY):  # the page is for people; the incident goes on without it
         await acreate_markdown_artifact(
-            incident_page(opened, parts, record, links=_links()),
+            incident_page(
+                opened,
+                parts,
+                record,
+                captures=await _pictured(parts, archive),
+                links=_links(),
+                page_of=artifact_page,
+            ),
             key=f"incident-{opened.incident[:12]}",
             description=str(record) if record else opened.plan.alert,
         )

@@ -49,6 +49,16 @@ class EntrySummary(BaseModel):
         return f"{held}, {self.state}{flags}.{verdict} {self.where}"
 
 
+def artifact_key(capture_id: str) -> str:
+    """The key of the artifact about a capture's entry."""
+    return f"entry-{_KEY.sub('-', capture_id.lower())[:12]}"
+
+
+def artifact_page(capture_id: str) -> str:
+    """The path of that artifact's page in Prefect's UI; a link in another artifact leads there."""
+    return f"/v2/artifacts/key/{artifact_key(capture_id)}"
+
+
 @task(
     name="archive",
     task_run_name="archive",
@@ -86,7 +96,7 @@ async def archive_entry(
         entry_markdown(
             entry, summary, title=str(order.request), links=links_to(settings.receiver.report_url)
         ),
-        key=f"entry-{_KEY.sub('-', ended.capture.id.lower())[:12]}",
+        key=artifact_key(ended.capture.id),
         description=summary.verdict if summary else str(order.request),
     )
     get_run_logger().info("Archived %s: %s", plural(entry.manifest.totals.packets, "packet"), entry.path)

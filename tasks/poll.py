@@ -74,7 +74,7 @@ async def poll(order: CaptureOrder, capture: Capture) -> FinalCapture | Waiting:
             margin=timing.margin,
         )
         artifact = await acreate_progress_artifact(
-            plan.progress(),
+            round(plan.progress()),
             key=f"progress-{capture.id[:12]}",
             description=f"{request}: {now.status}",
         )

@@ -42,20 +42,25 @@ def pictured(store: Store, overviews: Overviews, incident: Overview) -> Iterator
     """
     plans = _plans(incident)
     for part in overviews.parts(incident):
-        planned = plans.get((part.phase, part.number))
-        if not part.entry:
-            yield Pictured(part, planned)
-            continue
-        try:
-            entry = read_entry(store, part.entry)
-        except EntryMissing:
-            yield Pictured(part, planned, remark="its entry is no longer in the archive")
-            continue
-        except Damaged as error:
-            yield Pictured(part, planned, remark=f"its manifest cannot be read: {error.what}")
-            continue
-        summary, remark = find_summary(store, entry)
-        yield Pictured(part, planned, entry, summary, remark)
+        yield picture(store, part, plans.get((part.phase, part.number)))
+
+
+def picture(store: Store, part: Part, planned: Planned | None = None) -> Pictured:
+    """One capture of an incident with all that is known of it.
+
+    Raises:
+        StoreError: the archive does not answer, or does not let us.
+    """
+    if not part.entry:
+        return Pictured(part, planned)
+    try:
+        entry = read_entry(store, part.entry)
+    except EntryMissing:
+        return Pictured(part, planned, remark="its entry is no longer in the archive")
+    except Damaged as error:
+        return Pictured(part, planned, remark=f"its manifest cannot be read: {error.what}")
+    summary, remark = find_summary(store, entry)
+    return Pictured(part, planned, entry, summary, remark)
 
 
 def _plans(incident: Overview) -> dict[tuple[str, int], Planned]:

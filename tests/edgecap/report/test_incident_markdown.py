@@ -1,0 +1,72 @@
+"""An incident's page in Prefect's UI."""
+
+import base64
+import re
+
+import pytest
+
+from edgecap.report.incident_markdown import incident_page
+from edgecap.report.links import links_to
+from tests.edgecap.report.incidents import attack, just_begun
+from tests.edgecap.report.summaries import TARGET
+
+IMAGE = re.compile(r"!\[Before, during and after the attack\]\(data:image/svg\+xml;base64,([^)]+)\)")
+
+
+@pytest.fixture
+def over():
+    """The page of an incident that is over, and its captures."""
+    overview, captures = attack()
+    parts = [each.part for each in captures]
+    page = incident_page(
+        overview.opened,
+        parts,
+        overview.record,
+        captures=captures,
+        page_of="/v2/artifacts/{}".format,
+    )
+    return page, captures
+
+
+def test_the_page_begins_with_verdict_state_target_and_times(over):
+    page, _ = over
+    lines = page.splitlines()
+    assert lines[0].startswith(f"# SYN flood on {TARGET}:443: 93% of packets")
+    assert "advanced_ddos" not in lines[0]
+    assert lines[2].startswith("**The attack ended ")
+    facts = page[: page.index("![")]
+    for name in ("target", "attack began", "alert arrived", "attack ended", "rate in the alert"):
+        assert f"| {name} | " in facts
+    assert "unknown" not in facts
+
+
+def test_the_picture_has_all_phases_and_every_capture_has_a_link(over):
+    page, captures = over
+    [image] = IMAGE.findall(page)
+    picture = base64.b64decode(image).decode()
+    assert all(phase in picture for phase in ("before", "during", "after"))
+    for each in captures:
+        if each.entry:
+            capture_id = each.entry.manifest.entry_id
+            assert f"{each.part.request}](/v2/artifacts/{capture_id}) | " in page.replace("\\", "")
+    order = [
+        page.index(what) for what in ("![", "| capture |", "## What to do next", "## Why these captures")
+    ]
+    assert order == sorted(order)
+
+
+def test_reports_of_the_receiver_are_linked_to_if_they_are_served():
+    overview, captures = attack()
+    parts = [each.part for each in captures]
+    links = links_to("https://edgecap.example.net")
+    page = incident_page(overview.opened, parts, overview.record, captures=captures, links=links)
+    first = next(each.entry.manifest.entry_id for each in captures if each.entry)
+    assert f"](https://edgecap.example.net/captures/{first}) | " in page
+
+
+def test_an_open_incident_says_so():
+    overview, captures = just_begun()
+    page = incident_page(overview.opened, [each.part for each in captures], captures=captures)
+    assert "**No end has been reported yet. " in page
+    assert "| attack ended | not reported |" in page
+    assert "The incident is open" in page
