@@ -12,7 +12,7 @@ from cyclopts import Parameter
 from edgecap.archive.entries import Entry, find_entry, list_entries
 from edgecap.archive.summaries import read_summary
 from edgecap.archive.targets import targets
-from edgecap.cli.entries import entry_details, entry_json, entry_page
+from edgecap.cli.entries import entry_details, entry_json, print_entry
 from edgecap.cli.entry_table import ListedEntry, chosen_columns, print_entries
 from edgecap.cli.options import Archive, Json
 from edgecap.cli.output import console, print_json, say
@@ -131,7 +131,7 @@ def show(
     if json:
         print_json(entry_details(entry, summary))
     else:
-        console().print(entry_page(entry, summary))
+        print_entry(console(), entry, summary)
 
 
 def _store(archive: str) -> Store:

@@ -6,12 +6,13 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from rich.console import Group, RenderableType
+from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from edgecap.archive.entries import Entry
 from edgecap.archive.manifest import ENTRY_FLAGS, FileRecord
-from edgecap.cli.output import pairs, table
+from edgecap.cli.output import pairs, printable, table
 from edgecap.packets.summary import Summary
 from edgecap.report.words import asked_for, incident_of
 from edgecap.requests import rfc3339
@@ -68,8 +69,8 @@ def entry_details(entry: Entry, summary: Summary | None) -> dict[str, Any]:
     }
 
 
-def entry_page(entry: Entry, summary: Summary | None) -> RenderableType:
-    """All details of an entry, for people."""
+def print_entry(out: Console, entry: Entry, summary: Summary | None) -> None:
+    """Print all details of an entry, for people."""
     manifest, totals = entry.manifest, entry.manifest.totals
     residual = manifest.residual
     rows = [
@@ -92,9 +93,12 @@ def entry_page(entry: Entry, summary: Summary | None) -> RenderableType:
         ("kept", f"{totals.size:,} bytes in {totals.files} file{'' if totals.files == 1 else 's'}"),
         ("Cloudflare said", _fields(manifest.capture)),
         ("made by", f"edgecap {manifest.versions.edgecap}, {_time(manifest.times.committed) or '-'}"),
-        ("path", entry.path),
     ]
-    return Group(pairs(rows), "", file_table(manifest.files))
+    out.print(pairs(rows))
+    out.print(Text("path", "bold"))
+    out.print(printable(entry.path), soft_wrap=True)  # whole, so that it can be copied
+    out.print()
+    out.print(file_table(manifest.files))
 
 
 def file_table(files: Iterable[FileRecord]) -> Table:

@@ -161,6 +161,7 @@ def test_show_takes_the_beginning_of_an_id(call, archive):
     for word in (FULL, record.sha256, record.name, "complete", "ORD", archive["full"].path):
         assert word in done.stdout
     assert not re.search(" +$", done.stdout, re.MULTILINE)
+    assert archive["full"].path in done.stdout.splitlines()  # alone, so that no terminal breaks it
     assert not CONTROL.search(done.stdout)
     shown = json.loads(call("show", archive["full"].where, "--json").stdout)
     assert shown["id"] == FULL
