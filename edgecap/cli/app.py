@@ -315,6 +315,3 @@ app.command(version, help_epilogue="", sort_key=99)
 app.register_install_completion_command(
     name="--install-completion", help="Let your shell complete commands and options.", help_epilogue=""
 )
-
-
-_STARTING = ("demo", "deploy", "up", "worker")  # they start programs, which import all of edgecap's packages

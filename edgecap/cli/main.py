@@ -9,6 +9,7 @@ import edgecap
 from edgecap.cli.exits import INTERRUPTED, USAGE, complain, quiet_ending, report
 
 _VERSION = (["version"], ["--version"])
+_STARTING = ("demo", "deploy", "up", "worker")  # they start programs, which import all of edgecap's packages
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -40,6 +41,10 @@ def _command(arguments: Sequence[str]) -> None:
     from edgecap.cli.app import HELP_WIDTH, app  # noqa: PLC0415 - the same
     from edgecap.cli.output import console  # noqa: PLC0415 - the same
 
+    if arguments and arguments[0] in _STARTING:
+        from edgecap.cli.own_packages import require_own_packages  # noqa: PLC0415 - slow to import
+
+        require_own_packages()
     try:
         app(
             arguments,
