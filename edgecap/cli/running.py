@@ -126,9 +126,10 @@ def run_capture(
         EdgecapError: the flow's error; NotStopped if a capture may go on although it was to be stopped.
         KeyboardInterrupt: Ctrl-C, or cancelled in Prefect; the text says what became of the capture.
     """
-    if server := chosen_server(settings.home):
-        say(server)
+    server = chosen_server(settings.home)
     pages = point_at_prefect(settings.home)
+    if server:
+        say(server)
     if is_forked():
         from tasks.runtime.compat import read_environment_again  # noqa: PLC0415 - Prefect is imported by now
 

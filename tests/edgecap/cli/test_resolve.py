@@ -39,7 +39,7 @@ def test_the_captures_that_may_be_its_own_are_shown(call, edge, unknown):
     shown = {one["capture"]["id"]: one["match"] for one in json.loads(done.stdout)["candidates"]}
     assert shown == {own["id"]: "yes", other["id"]: "no"}
     words = call("resolve", unknown.intent_id)
-    assert f"{own['id']}  yes" in words.stdout
+    assert f"{own['id']}\tyes" in words.stdout
     assert "lost-run" in words.stdout
 
 
