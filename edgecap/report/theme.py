@@ -142,7 +142,7 @@ th,td{padding-right:9px}td.meter,th.meter{display:none}.least{display:none}td.fi
 @media print{
 html{color-scheme:light}
 *{print-color-adjust:exact;-webkit-print-color-adjust:exact}
-body{font-size:10.5pt}main{max-width:none;padding:0}nav{display:none}.scroll{overflow:visible}
+body{font-size:10.5pt}main{max-width:none;padding:0}nav,details:not([open]){display:none}.scroll{overflow:visible}
 h2,h3{break-after:avoid}tr,figure,.finding,dl div{break-inside:avoid}thead{display:table-header-group}
 a{color:inherit;text-decoration:none}
 }
