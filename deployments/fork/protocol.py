@@ -38,6 +38,8 @@ GO = b"g"  # the client's only answer
 
 # The interpreter and its libraries read these variables when they start.
 _READ_AT_START = ("PYTHON", "LD_", "MALLOC_", "GLIBC_", "OPENBLAS_", "OMP_", "OPENSSL_", "LANG", "LC_")
+# It only keeps `python -m` from importing what lies in the current folder. The fork server never does that.
+_WITHOUT_EFFECT = "PYTHONSAFEPATH"
 
 
 def needs_new_process(given: dict[str, str], wanted: dict[str, str]) -> bool:
@@ -46,7 +48,7 @@ def needs_new_process(given: dict[str, str], wanted: dict[str, str]) -> bool:
         "PLUGINS" in name for name in wanted if name.startswith("PREFECT_")
     ):  # they start when it is imported
         return True
-    names = {name for name in (*given, *wanted) if name.startswith(_READ_AT_START)}
+    names = {name for name in (*given, *wanted) if name.startswith(_READ_AT_START)} - {_WITHOUT_EFFECT}
     return any(given.get(name) != wanted.get(name) for name in names)
 
 

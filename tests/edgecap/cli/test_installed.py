@@ -52,7 +52,7 @@ def test_an_installation_works_from_any_folder(installed, shell, edge, store, pr
     home = str(installed.parents[1])
     where = "import edgecap, flows.capture; print(edgecap.__file__, flows.capture.__file__)"
     found = subprocess.run(
-        [installed.with_name("python"), "-c", where],
+        [installed.with_name("python"), "-P", "-c", where],
         cwd=shell.folder,
         capture_output=True,
         text=True,
