@@ -42,6 +42,7 @@ _MODULES = (
     "encodings.idna",
     "rich._emoji_codes",
     COMMAND,
+    "edgecap.cli.app",
     "edgecap.cli.capture",
     # What the programs of a setup import.
     "deployments.local.mended_worker",

@@ -84,7 +84,7 @@ def chosen_server(home: Path) -> str:
 def other_server(port: int = PORT) -> str:
     """How to use a Prefect server that answers on this machine and that nothing names; empty if none does.
 
-    It may be somebody else's, so it is not used by itself.
+    It may belong to another user, so it is not used by itself.
 
     Args:
         port: where `edgecap up` and Prefect listen unless told otherwise.
