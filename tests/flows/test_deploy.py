@@ -55,9 +55,7 @@ deployments:
 """
 
 
-def test_a_deployment_with_a_former_name_works_and_is_replaced_once_its_runs_are_over(
-    prefect_server, deployed, tmp_path
-):
+def test_a_former_name_works_until_its_runs_are_over(prefect_server, deployed, tmp_path):
     file = tmp_path / "prefect.yaml"
     with PrefectApi(prefect_server.api_url) as prefect:
         new = prefect.deployment("capture/capture-by-program")["id"]
@@ -374,7 +372,7 @@ def test_a_worker_that_could_do_no_work_does_not_start(tmp_path, settings, line)
     assert done.stderr.startswith(line.format(folder=tmp_path)), done.stderr
 
 
-def test_a_file_of_ones_own_is_deployed_and_what_is_on_is_said(prefect_server, tmp_path):
+def test_a_file_of_ones_own_is_deployed(prefect_server, tmp_path):
     tag = uuid4().hex[:8]
     captures = {
         "entrypoint": "flows/capture.py:capture",

@@ -19,7 +19,7 @@ from tasks.runtime.run_names import name_waiting
 pytestmark = [pytest.mark.prefect, pytest.mark.xdist_group("prefect 2")]
 
 
-def test_a_run_that_a_form_or_a_schedule_made_is_named_while_it_waits(deployed):
+def test_runs_of_forms_and_schedules_are_named_while_they_wait(deployed):
     soon = datetime.now(UTC) + timedelta(hours=1)
     with PrefectApi(deployed.api_url) as prefect, patient_api(deployed.api_url) as patient:
         deployment = prefect.deployment("capture/full-capture-now")["id"]

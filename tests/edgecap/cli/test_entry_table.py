@@ -72,7 +72,7 @@ def test_a_narrow_terminal_gets_the_whole_verdict_below_each_row(width):
     assert " ".join(" ".join(lines).split()).count(VERDICT) == 3
 
 
-def test_a_wider_terminal_gets_the_verdict_beside_and_more_columns_if_they_fit():
+def test_a_wider_terminal_gets_more_columns_if_they_fit():
     titles = [shown(width)[0].split()[2:] for width in (100, 200, 300)]
     first = ["id", "what", "where", "packets", "verdict"]
     assert titles == [first, [*first, "state", "bytes", "files"], [*first, "state", "bytes", "files", "path"]]
