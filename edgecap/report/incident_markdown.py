@@ -121,9 +121,11 @@ def _next(
     if href := links.incident(opened.incident):
         yield f"[The whole report]({href}), {what}"
     else:
-        yield f"{code(f'edgecap report {opened.incident[:8]}')} makes the whole report, {what}"
+        command = code(f"edgecap report {opened.incident[:8]} --captures")
+        yield f"{command} makes the whole report, {what}"
     if any(part.state == "archived" for part in parts):
-        yield f"{code(f'edgecap incident show {opened.incident[:8]}')} lists the entries with the packets."
+        shows = code(f"edgecap incident show {opened.incident[:8]}")
+        yield f"{shows} lists the entries, and {code('edgecap get ID')} brings the packets of one."
     for part in parts:
         if part.state == "missing":
             what = plain(f"{part.phase} {part.number} is missing: {part.reason}")

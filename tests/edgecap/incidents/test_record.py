@@ -114,7 +114,9 @@ def test_an_alert_cannot_put_anything_into_its_page(name):
 
 
 def test_a_page_ends_with_a_link_to_the_report():
-    assert f"`edgecap report {INCIDENT[:8]}` makes the whole report, " in incident_page(noted(), ())
+    assert f"`edgecap report {INCIDENT[:8]} --captures` makes the whole report, " in incident_page(
+        noted(), ()
+    )
     there = incident_page(noted(), (), links=links_to("https://edgecap.example.net"))
     assert f"[The whole report](https://edgecap.example.net/incidents/{INCIDENT})" in there
 
