@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,9 +14,12 @@ import yaml  # type: ignore[import-untyped]
 from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule, RRuleSchedule
 from prefect.events import DeploymentTriggerTypes
 from prefect.flows import Flow, load_flow_from_entrypoint
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
-from edgecap.errors import SetupError
+from edgecap.errors import InvalidRequest, SetupError
+from edgecap.filters.check import check_request
+from edgecap.requests import Filter, FullRequest, SimpleRequest
+from edgecap.settings import load_settings
 from tasks.runtime.compat import (
     apply_values,
     parameter_schema,
@@ -101,8 +104,8 @@ async def read_declared(file: Path) -> list[Declared]:
         _check(config, said, where)
         try:
             declared = await _declared(config, said, flows)
-        except SetupError:
-            raise
+        except SetupError as error:
+            raise SetupError(error.what, where=error.where or where, hint=error.hint) from None
         except Exception as error:  # the file's own errors, and those of a flow's module
             raise SetupError(" ".join(f"{type(error).__name__}: {error}".split()), where=where) from error
         if declared.key in found:
@@ -137,6 +140,7 @@ async def _declared(
     if entrypoint not in flows:
         flows[entrypoint] = load_flow_from_entrypoint(entrypoint)
     flow = flows[entrypoint]
+    check_captures(flow.name, config)
     limit = config.get("concurrency_limit")
     options = None
     if isinstance(limit, dict):
@@ -173,6 +177,35 @@ async def _declared(
     )
     declared.automations()  # an error shows before anything is changed
     return declared
+
+
+def check_captures(flow: str, config: Mapping[str, Any]) -> None:
+    """Reject requests for captures that could only fail when they run.
+
+    Args:
+        flow: the flow's name; others than `capture` have no request.
+        config: the deployment, as the file has it.
+
+    Raises:
+        SetupError: a request has an unknown field, or a value that the API is documented to refuse.
+    """
+    given = config.get("parameters") or {}
+    schedules = config.get("schedules") or [config.get("schedule") or {}]
+    for parameters in (given, *(each.get("parameters") or {} for each in schedules)):
+        request = parameters.get("request")
+        if flow != "capture" or not isinstance(request, dict):
+            continue
+        model = FullRequest if request.get("type") == "full" else SimpleRequest
+        try:
+            check_request(model.model_validate(request), load_settings().bounds, now=datetime.now(UTC))
+        except ValidationError as error:
+            first = error.errors(include_input=False, include_url=False)[0]
+            field = ".".join(map(str, first["loc"]))
+            known = ", ".join((Filter if field.startswith("filter.") else model).model_fields)
+            what = "unknown field" if first["type"] == "extra_forbidden" else first["msg"]
+            raise SetupError(f"request.{field}: {what}", hint=f"a request has {known}") from None
+        except InvalidRequest as error:
+            raise SetupError(f"its request is refused: {error}") from None
 
 
 def _schedule(said: dict[str, Any], number: int) -> Schedule:

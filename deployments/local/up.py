@@ -77,7 +77,12 @@ class Up(Stoppable):
         check_settings(self._settings)
         if self.alerts:
             enabled_sources(self._settings.alerts)
-            load_policy(self._settings.receiver.policy, self._settings.bounds)
+            policy = load_policy(self._settings.receiver.policy, self._settings.bounds)
+            for name in sorted(policy.buckets() - set(self._settings.buckets)):
+                self._say(
+                    f"No bucket is called {name!r} (buckets.{name}): full captures of alerts will fail, "
+                    "and only samples will be kept."
+                )
             if not self._settings.receiver.port:
                 raise ConfigError(
                     "the receiver's port is 0: it would change at each start, and no sender would know it",

@@ -25,6 +25,7 @@ from edgecap.report.links import links_to
 from edgecap.report.loading import pictured
 from edgecap.settings import DEFAULT, Settings, load_settings
 from edgecap.stores import Store, open_store
+from edgecap.units import plural
 
 STDOUT = "-"
 
@@ -43,7 +44,7 @@ def report(
 
     Args:
         report_id: The id of a capture or an incident, or its first characters; or an entry's path.
-        output: The file to write; - writes to stdout. Default: `edgecap-ID.html` in this folder.
+        output: The file to write, or a folder for it; - writes to stdout. Default: `edgecap-ID.html` here.
         captures: Also write the reports of an incident's captures, beside its own, which links to them.
         force: Replace an existing file.
         archive: Name of the archive in the settings.
@@ -71,8 +72,15 @@ def report(
     for file, page in files.items():
         with written(file, force=force, field="--output", other="-o") as beside:
             beside.write_text(page, encoding="utf-8")
+    _tell(made, json=json, captures=captures)
+
+
+def _tell(made: _Made, *, json: bool, captures: bool) -> None:
+    """Say which files were written."""
     if made.remark:
         say(made.remark)
+    if made.beside:
+        say(f"Beside it: {plural(len(made.beside), 'report')} of its captures, to which it links.")
     if json:
         others = {"captures": list(map(str, made.beside))} if captures else {}
         print_json({"file": str(made.file), "kind": made.kind, "id": made.name, **others})
@@ -105,8 +113,8 @@ def _make(
         name = found.manifest.entry_id
         summary, remark = find_summary(store, found)
         page = entry_html(found, summary, links=links_to(base), remark=remark)
-        return _Made("capture", name, Path(output or _file_name(name)), page, remark)
-    target = Path(output or _file_name(found.id))
+        return _Made("capture", name, _target(name, output), page, remark)
+    target = _target(found.id, output)
     parts = list(pictured(store, known, found))
     kept = [(each, each.entry) for each in parts if each.entry and captures]
     names = {entry.manifest.entry_id: _file_name(entry.manifest.entry_id) for _, entry in kept}
@@ -118,6 +126,12 @@ def _make(
         for each, entry in kept
     }
     return _Made("incident", found.id, target, incident_html(found, parts, links=links), beside=beside)
+
+
+def _target(report_id: str, output: str | None) -> Path:
+    """The file that is named, or one in the folder that is named, else in this folder."""
+    named = Path(output or "")
+    return named / _file_name(report_id) if named.is_dir() else named
 
 
 def _file_name(report_id: str) -> str:

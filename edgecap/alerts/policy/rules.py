@@ -151,6 +151,12 @@ class Policy(BaseModel):
             catch_all = rule.name if rule.matches_all else ""
         return self
 
+    def buckets(self) -> set[str]:
+        """Names of the buckets that full captures of these and the built-in rules need."""
+        return {
+            rule.during.bucket for rule in (*self.rules, *BUILT_IN) if rule.capture and rule.during.seconds
+        }
+
     def match(self, alert: Alert) -> Match:
         """The first rule that matches: the file's, else a built-in one, of which the last matches all."""
         for rule in self.rules:

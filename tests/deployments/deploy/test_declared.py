@@ -81,3 +81,37 @@ async def test_two_of_one_name_are_refused(tmp_path):
     file.write_text(yaml.safe_dump({"deployments": [GOOD, GOOD]}))
     with pytest.raises(SetupError, match="two deployments are called capture/mine"):
         await read_declared(file)
+
+
+@pytest.mark.parametrize(
+    ("request_", "words"),
+    [
+        (
+            {"type": "simple", "destination_port": 53},
+            "request.destination_port: unknown field; a request has",
+        ),
+        ({"type": "simple", "expresion": "udp"}, "request.expresion: unknown field"),
+        (
+            {"type": "simple", "filter": {"port": 53}},
+            "request.filter.port: unknown field; a request has source",
+        ),
+        ({"type": "simple", "time_limit": 600}, "its request is refused: time_limit 600 is out of bounds"),
+        ({"type": "full", "time_limit": 60}, "request.colo: Field required"),
+        (
+            {"type": "simple", "expression": "udp prot 53"},
+            "the filter has the unknown word 'prot' (expression",
+        ),
+    ],
+)
+async def test_a_request_that_could_only_fail_is_refused_by_name(request_, words, tmp_path):
+    file = tmp_path / "prefect.yaml"
+    config = {
+        "name": "mine",
+        "entrypoint": "flows/capture.py:capture",
+        "work_pool": {"name": "edgecap", "work_queue_name": "schedules"},
+        "parameters": {"request": request_},
+    }
+    file.write_text(yaml.safe_dump({"pull": STEP, "deployments": [config]}))
+    with pytest.raises(SetupError, match="deployment mine") as refused:
+        await read_declared(file)
+    assert words in str(refused.value).replace(f" ({file}: deployment mine)", "")

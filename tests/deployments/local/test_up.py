@@ -13,7 +13,7 @@ from deployments.local.processes import Program, check_port, free_port
 from deployments.local.setup import RUNNING
 from deployments.local.up import Up
 from edgecap.errors import ConfigError, SetupError, StoreError
-from edgecap.settings import Account, Settings, StoreLocation
+from edgecap.settings import Account, Bucket, Settings, StoreLocation
 from edgecap.settings.alerts import AlertSettings, GenericSettings, ReceiverSettings
 
 
@@ -126,3 +126,15 @@ def test_its_programs_find_the_settings_from_any_folder(make, tmp_path):
     env = make(home="state").setup.env
     assert env["EDGECAP_CONFIG"] == str(tmp_path / "edgecap.toml")
     assert env["EDGECAP_HOME"] == str(tmp_path / "state")
+
+
+def test_a_bucket_that_alerts_need_and_nobody_set_is_named(make, capsys):
+    """Without it, the full captures of each alert fail, and no one learns of it before the first attack."""
+    listening = {
+        "alerts": AlertSettings(generic=GenericSettings(secret="s" * 32)),
+        "receiver": ReceiverSettings(port=free_port()),
+    }
+    make(**listening).check()
+    assert "No bucket is called 'default' (buckets.default)" in capsys.readouterr().out
+    make(**listening, buckets={"default": Bucket(uri="s3://captures/edge?region=eu-west-1")}).check()
+    assert "No bucket" not in capsys.readouterr().out

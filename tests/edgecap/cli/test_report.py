@@ -111,7 +111,7 @@ def test_a_beginning_that_two_things_have_is_refused(call, store, incident):
     assert call("report", ID, "-o", "-").returncode == 0
 
 
-@pytest.mark.parametrize(("target", "code"), [("missing/report.html", 2), (".", 2), ("--force", 2)])
+@pytest.mark.parametrize(("target", "code"), [("missing/report.html", 2), ("--force", 2)])
 def test_a_place_that_cannot_be_written_is_one_clear_line(call, shell, entry, target, code):
     done = call("report", FLOOD, "-o", target)
     assert done.returncode == code
@@ -159,3 +159,15 @@ def test_of_several_reports_none_is_written_if_one_file_exists(call, shell, with
 def test_captures_of_a_capture_or_to_stdout_are_refused(call, entry, incident):
     assert "give the id of an incident" in call("report", FLOOD, "--captures").stderr
     assert "stdout takes one report" in call("report", ID, "--captures", "-o", "-").stderr
+
+
+def test_a_folder_gets_all_reports_and_nothing_is_written_elsewhere(call, shell, with_entry):
+    (shell.folder / "handover").mkdir()
+    done = call("report", "abab", "--captures", "-o", "handover/")
+    assert (done.returncode, done.stdout) == (0, f"handover/edgecap-{'ab' * 16}.html\n")
+    assert "1 report of its captures" in done.stderr
+    written = sorted(path.name for path in (shell.folder / "handover").iterdir())
+    assert written == [f"edgecap-{'99aa' * 8}.html", f"edgecap-{'ab' * 16}.html"]
+    assert not list(shell.folder.glob("*.html"))
+    assert call("report", "abab", "--captures", "-o", "nowhere/x.html").returncode == 2
+    assert not list(shell.folder.glob("*.html"))
