@@ -11,6 +11,7 @@ from rich.progress import (
     BarColumn,
     DownloadColumn,
     Progress,
+    ProgressColumn,
     TextColumn,
     TimeRemainingColumn,
     TransferSpeedColumn,
@@ -18,6 +19,21 @@ from rich.progress import (
 from rich.table import Column
 
 from edgecap.cli.output import colourful, console
+
+
+def titled_bar(*columns: ProgressColumn) -> Progress | None:
+    """A bar on stderr: its title, cut if it is long, then `columns`. None without a terminal."""
+    if not colourful(sys.stderr):
+        return None
+    title = Column(ratio=1, no_wrap=True, overflow="ellipsis")
+    return Progress(
+        TextColumn("{task.description}", table_column=title),
+        BarColumn(bar_width=20),
+        *columns,
+        console=console(sys.stderr),
+        transient=True,
+        expand=True,
+    )
 
 
 class ByteBar:
@@ -33,20 +49,8 @@ class ByteBar:
         self._after = after
         self._began = time.monotonic()
         self._done = 0
-        self._bar: Progress | None = None
-        if colourful(sys.stderr):
-            self._bar = Progress(
-                TextColumn(
-                    "{task.description}", table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")
-                ),
-                BarColumn(bar_width=20),
-                DownloadColumn(),
-                TransferSpeedColumn(),
-                TimeRemainingColumn(),
-                console=console(sys.stderr),
-                transient=True,
-                expand=True,
-            )
+        self._bar = titled_bar(DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+        if self._bar:
             self._task = self._bar.add_task(title, total=None)
         self._total = total
         self._is_shown = False

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -18,14 +17,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self, cast
 from uuid import UUID
 
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Column
+from rich.progress import TextColumn, TimeElapsedColumn
 
 from edgecap.captures.stopping import Stopped, Stopping
 from edgecap.cli.forked import is_forked
 from edgecap.cli.interrupting import Signalled, asks, leave_now, left_behind, signals, stop_wanted
-from edgecap.cli.output import colourful, console, printable, say
+from edgecap.cli.output import printable, say
 from edgecap.cli.prefect_client import chosen_server, other_server, point_at_prefect
+from edgecap.cli.progress import titled_bar
 from edgecap.errors import EdgecapError, NotStopped, SetupError
 from edgecap.redact import redact
 from edgecap.requests import FullRequest, SimpleRequest
@@ -66,19 +65,8 @@ class _Shown:
     """The run's progress on stderr: a bar on a terminal, else a line per change."""
 
     def __init__(self, title: str) -> None:
-        self._bar: Progress | None = None
-        if colourful(sys.stderr):
-            self._bar = Progress(
-                TextColumn(
-                    "{task.description}", table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")
-                ),
-                BarColumn(bar_width=20),
-                TextColumn("{task.percentage:>3.0f}%"),
-                TimeElapsedColumn(),
-                console=console(sys.stderr),
-                transient=True,
-                expand=True,
-            )
+        self._bar = titled_bar(TextColumn("{task.percentage:>3.0f}%"), TimeElapsedColumn())
+        if self._bar:
             self._task = self._bar.add_task(title, total=100)
 
     def __enter__(self) -> Self:

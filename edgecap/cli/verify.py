@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from edgecap.archive.entries import find_entry
+from edgecap.archive.entries import Entry, find_entry
 from edgecap.archive.layout import CAPTURES
 from edgecap.archive.verify import HARMLESS, UNREAD, Problem, Verified, verify_archive, verify_entry
 from edgecap.cli.options import Archive, Json
@@ -40,8 +40,9 @@ def verify(
     verdicts: list[Verified] = []
     failure: StoreError | None = None
     try:
-        with _bar(store, entry_id) as bar:
-            for verdict in _verdicts(store, entry_id, bar):
+        entry = find_entry(store, entry_id) if entry_id else None
+        with _bar(store, entry) as bar:
+            for verdict in _verdicts(store, entry, bar):
                 verdicts.append(verdict)
                 if not json and verdict.problems:
                     bar.pause()
@@ -77,16 +78,15 @@ def verify(
         console().print(told if entries else f"{place} is empty.")
 
 
-def _bar(store: Store, entry_id: str | None) -> ByteBar:
+def _bar(store: Store, entry: Entry | None) -> ByteBar:
     """The bar of all bytes that are to be read; the archive is listed for it only if there is a terminal."""
-    prefix = find_entry(store, entry_id).prefix if entry_id else CAPTURES
+    prefix = entry.prefix if entry else CAPTURES
     return ByteBar("verify", lambda: sum(info.size for info in store.list(prefix)))
 
 
-def _verdicts(store: Store, entry_id: str | None, bar: ByteBar) -> Iterable[Verified]:
-    if not entry_id:
+def _verdicts(store: Store, entry: Entry | None, bar: ByteBar) -> Iterable[Verified]:
+    if entry is None:
         return verify_archive(store, watch=bar.advance)
-    entry = find_entry(store, entry_id)
     return [Verified(entry.prefix, entry, verify_entry(store, entry, watch=bar.advance))]
 
 
