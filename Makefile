@@ -77,8 +77,9 @@ $(ALERTMANAGER): | $(BIN)/uv
 demo: setup ## show the main job on this machine (ONCE=1: run it once and exit)
 	@$(BIN)/edgecap demo $(if $(ONCE),--once)
 
+# An hour is six times what an idle machine takes; tests/watchdog.py ends a test that hangs long before.
 test: setup-dev apt lint types ## lint, types and all tests
-	@$(BIN)/pytest -n 4 --dist loadgroup --durations=15 --durations-min=1
+	@timeout --foreground --signal=INT --kill-after=60 3600 $(BIN)/pytest -n 4 --dist loadgroup --durations=15 --durations-min=1
 
 test-fast: setup-dev ## the tests without servers
 	@$(BIN)/pytest -n 2 -m "not prefect and not e2e"

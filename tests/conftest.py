@@ -21,6 +21,8 @@ from tests.prefect_database import shared_database
 from tests.r2_front import R2Front
 from tests.servers import CEPH_MISSING, Ceph, FakeGcs
 
+pytest_plugins = ["tests.watchdog"]
+
 # Nothing in a test may look for credentials in a cloud around this machine.
 os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
 os.environ["NO_GCE_CHECK"] = "true"
