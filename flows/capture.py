@@ -86,6 +86,7 @@ async def _see_through(order: CaptureOrder, watched: Watched) -> State[EntrySumm
     if AUTO_SCHEDULED in this_run.tags:
         series = f"{this_run.flow_name}/{deployment.name}"
         order = replace(order, scheduled=scheduled_time(), series=series)
+    failure = ""
     try:
         entry = await unless_cancelled(watched, _take(order, watched))
     except RunCancelled as cancelled:
@@ -96,6 +97,7 @@ async def _see_through(order: CaptureOrder, watched: Watched) -> State[EntrySumm
     except TooLate as skipped:
         return Cancelled(name="Skipped", message=str(skipped), data=skipped)
     except EdgecapError as error:
+        failure = str(error)
         await close_intent(order, error)
         # Raised, the message would begin with Prefect's own words.
         state: State[EntrySummary] = Failed(message=str(error), data=error)
@@ -103,7 +105,7 @@ async def _see_through(order: CaptureOrder, watched: Watched) -> State[EntrySumm
         # Code that awaits this run gets `data`; the UI shows the message.
         state = Completed(message=str(entry), data=entry)
     if order.part:
-        await notify_incident(order.part, order.archive)
+        await notify_incident(order.part, order.archive, failure)
     return state
 
 

@@ -1,13 +1,10 @@
 """Flow `respond`: an alert becomes an incident, with packets from before, during and after the attack."""
 
 # No `from __future__ import annotations`: Prefect makes the form of the UI from the real types.
-import asyncio
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, cast
 
 from prefect import flow, get_run_logger
-from prefect.artifacts import acreate_markdown_artifact
 from prefect.blocks.core import Block
 from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run as this_run
@@ -16,15 +13,13 @@ from prefect.states import Cancelled, Completed, Failed
 from edgecap.alerts.model import Alert, summary_of
 from edgecap.alerts.policy.decision import Plan
 from edgecap.errors import EdgecapError
-from edgecap.incidents.record import Incident, IncidentEvent, Part
+from edgecap.incidents.record import Incident, IncidentEvent
 from edgecap.report.incident_markdown import incident_page
-from edgecap.report.links import Links, links_to
-from edgecap.report.loading import Pictured, picture
-from edgecap.settings import DEFAULT, load_settings
-from edgecap.stores import open_store
+from edgecap.report.links import links_to
+from edgecap.settings import DEFAULT, Settings, load_settings
 from edgecap.units import plural
-from tasks.archive import artifact_page
 from tasks.incident import close, how_it_began, make_room, start_captures, wake_incident, watch, write_down
+from tasks.incident_page import show_incident
 from tasks.runtime.alert_runs import respond_name
 from tasks.runtime.cancelling import RunCancelled, Watched, unless_cancelled
 from tasks.runtime.prefect_away import crashed
@@ -85,7 +80,7 @@ async def _start(noted: IncidentEvent, archive: str) -> str:
     await start_captures(noted, archive)
     if noted.plan.preempt:
         await make_room(noted, archive)
-    await _show(noted, [], archive)
+    await show_incident(noted, [], archive)
     return await _see_out(noted, archive)
 
 
@@ -105,48 +100,20 @@ async def _see_out(opened: IncidentEvent, archive: str) -> str:
     until = opened.at + timedelta(seconds=settings.incidents.close_after)
     parts = await run_or_suspend(watch, opened.incident, archive, until)
     record, is_ours = await run_or_suspend(close, opened, parts, archive)
-    await _show(opened, parts, archive, record)
+    await show_incident(opened, parts, archive, record)
     if is_ours:
-        await _notify(settings.incidents.notify, opened, record)
+        await _notify(settings, opened, record)
     return str(record)
 
 
-async def _pictured(parts: list[Part], archive: str) -> list[Pictured]:
-    """The captures with their summaries; none if the archive does not answer: the page does without."""
-    store = open_store(load_settings().archive(archive))
-    with suppress(EdgecapError):
-        return await asyncio.to_thread(lambda: [picture(store, part) for part in parts])
-    return []
-
-
-async def _show(
-    opened: IncidentEvent, parts: list[Part], archive: str, record: Incident | None = None
-) -> None:
-    with suppress(*PREFECT_AWAY):  # the page is for people; the incident goes on without it
-        await acreate_markdown_artifact(
-            incident_page(
-                opened,
-                parts,
-                record,
-                captures=await _pictured(parts, archive),
-                links=_links(),
-                page_of=artifact_page,
-            ),
-            key=f"incident-{opened.incident[:12]}",
-            description=str(record) if record else opened.plan.alert,
-        )
-
-
-def _links() -> Links:
-    return links_to(load_settings().receiver.report_url)
-
-
-async def _notify(blocks: list[str], opened: IncidentEvent, record: Incident) -> None:
+async def _notify(settings: Settings, opened: IncidentEvent, record: Incident) -> None:
     """Tell people, through Prefect's own notification blocks; a channel that fails is only logged."""
-    for name in blocks:
+    for name in settings.incidents.notify:
         try:
             block = cast("Any", await Block.aload(name))
-            page = incident_page(opened, record.captures, record, links=_links())
+            page = incident_page(
+                opened, record.captures, record, links=links_to(settings.receiver.report_url)
+            )
             await block.notify(page, subject=f"edgecap: {record}")
         except Exception as error:  # noqa: BLE001 - a channel that fails must not fail the incident
             get_run_logger().error("Notification %s failed: %s", name, type(error).__name__)

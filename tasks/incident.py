@@ -16,11 +16,12 @@ from edgecap.archive.journal import Journal
 from edgecap.captures.incident_part import IncidentPart
 from edgecap.cloudflare.client import Client
 from edgecap.errors import EdgecapError
-from edgecap.incidents.record import Incident, IncidentEvent, Incidents, Part, closed_record
+from edgecap.incidents.record import Incident, IncidentEvent, Incidents, Lost, Part, closed_record
 from edgecap.requests import FullRequest
 from edgecap.settings import load_settings
 from edgecap.stores import Store, open_store
 from edgecap.units import plural
+from tasks.incident_page import show_incident
 from tasks.outcomes import Outcomes
 from tasks.runtime.alert_runs import ALERT, incident_tag, incident_tags, is_of_incident, plain
 from tasks.runtime.deployment_names import INCIDENT_CAPTURE
@@ -190,6 +191,8 @@ def _of_a_schedule(journal: Journal, captures: set[str]) -> str:
 async def watch(incident: str, archive: str, until: datetime) -> list[Part] | Waiting:
     """Wait until every capture of the incident is over, and the attack's end has arrived or is overdue.
 
+    The incident's page is shown anew each time a capture ends.
+
     Args:
         incident: its id.
         archive: name of the archive in the settings.
@@ -202,12 +205,15 @@ async def watch(incident: str, archive: str, until: datetime) -> list[Part] | Wa
     incidents, outcomes = Incidents(store), Outcomes(store)
     opened = await asyncio.to_thread(incidents.opened, incident)
     keeps = max(MAX_INLINE_WAIT, MAX_WAIT_IN_PROCESS.get())
-    began, pause = datetime.now(UTC), LOOK_FIRST
+    began, pause, shown = datetime.now(UTC), LOOK_FIRST, 0
     while True:
         ended = await asyncio.to_thread(incidents.ended, incident)
         parts = await outcomes.look([noted for noted in (opened, ended) if noted])
         now = datetime.now(UTC)
         pending = [part for part in parts if part.state == "pending"]
+        if opened and len(parts) - len(pending) != shown and not (ended and not pending):
+            shown = len(parts) - len(pending)
+            await show_incident(opened, parts, archive)
         if not pending and (ended or now >= until):
             return parts
         if not pending:
@@ -262,19 +268,37 @@ async def close(opened: IncidentEvent, parts: list[Part], archive: str) -> tuple
     return await asyncio.to_thread(write)
 
 
-async def notify_incident(part: IncidentPart, archive: str) -> None:
-    """Wake an incident if the capture that has just ended was its last one. Never fails."""
+async def notify_incident(part: IncidentPart, archive: str, failure: str = "") -> None:
+    """Tell an incident that a capture of it has just ended. Never fails.
+
+    Wakes the incident's run if that was its last capture, or if the capture failed.
+
+    Args:
+        part: the capture.
+        archive: name of the archive in the settings.
+        failure: why it failed. It is written down if the journal does not know the capture.
+    """
     with suppress(EdgecapError, *PREFECT_AWAY):
         store: Store = open_store(load_settings().archive(archive))
         incidents = Incidents(store)
         opened, ended = await asyncio.to_thread(
             lambda: (incidents.opened(part.incident), incidents.ended(part.incident))
         )
-        for other in await Outcomes(store).look([noted for noted in (opened, ended) if noted]):
-            mine = (other.phase, other.number) == (part.phase, part.number)
-            if other.state == "pending" and not mine:
-                return
+        if not failure or not await asyncio.to_thread(_note_failure, store, part, failure):
+            for other in await Outcomes(store).look([noted for noted in (opened, ended) if noted]):
+                mine = (other.phase, other.number) == (part.phase, part.number)
+                if other.state == "pending" and not mine:
+                    return
         await wake_incident(part.incident, "", ended=ended is not None, at=datetime.now(UTC) + SETTLED)
+
+
+def _note_failure(store: Store, part: IncidentPart, failure: str) -> bool:
+    """Write down why a capture failed that is not in the journal; False if it is there."""
+    if Journal(store).follow(part.intent_id):
+        return False
+    lost = Lost(reason=failure, at=datetime.now(UTC))
+    Incidents(store).lose(part.incident, part.phase, part.number, lost)
+    return True
 
 
 async def wake_incident(incident: str, myself: str, *, ended: bool, at: datetime | None = None) -> bool:

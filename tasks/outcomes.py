@@ -13,7 +13,7 @@ from edgecap.alerts.policy.decision import Planned
 from edgecap.archive.journal import Journal
 from edgecap.archive.journal_records import JournalRecord
 from edgecap.captures.incident_part import IncidentPart
-from edgecap.incidents.record import IncidentEvent, Part
+from edgecap.incidents.record import IncidentEvent, Incidents, Lost, Part
 from edgecap.incidents.status import missing, part_of
 from edgecap.stores import Store
 from tasks.runtime.alert_runs import incident_tags, is_of_incident
@@ -42,7 +42,7 @@ class Outcomes:
         """The outcome of each planned capture, in the order of the plans.
 
         Raises:
-            StoreError: the archive cannot be read.
+            StoreError: the archive cannot be read or written.
         """
         planned = [each for one in noted for each in one.parts]
         if all(part.intent_id in self._over for part, _ in planned):
@@ -60,14 +60,18 @@ class Outcomes:
 
     def _look(self, part: IncidentPart, planned: Planned, run: FlowRun | None) -> Part:
         record = self._journal.follow(part.intent_id)
-        found = part_of(self._store, planned, record)
+        found = part_of(self._store, part.incident, planned, record)
         state = run.state if run else None
         if found.state != "pending" or state is None:
             return found
         words = state.message or state.name or ""
         # A run that got further is finished by itself or by `reconcile`, and the journal says how it ended.
         if _is_over(state.type, state.timestamp) and _is_lost(record, state.timestamp):
-            return missing(found, words or "its run is over")
+            # Written down, since only this process asks Prefect: commands and reports read the archive.
+            lost = Lost(reason=words or "its run is over", at=datetime.now(UTC))
+            return missing(
+                found, Incidents(self._store).lose(part.incident, part.phase, part.number, lost).reason
+            )
         return found.model_copy(update={"reason": words or found.reason})
 
 

@@ -9,6 +9,7 @@
         manifest.json
     incidents/<incident id>/{opened,ended}.json     while it goes on
     incidents/<incident id>/held-back/<number>.json how many alerts joined or repeated it so far
+    incidents/<incident id>/lost/<capture>.json     a capture whose run ended and asked for nothing
     incidents/<incident id>.json                    once it is closed
 """
 
@@ -196,6 +197,11 @@ def incident_key(incident_id: str) -> str:
 def incident_event_key(incident_id: str, event: str) -> str:
     """Where the decisions on an incident's start or end are kept: `event` is `opened` or `ended`."""
     return f"{INCIDENTS}{safe_name(incident_id)}/{event}.json"
+
+
+def lost_key(incident_id: str, phase: str, number: int) -> str:
+    """Where it is written down that the run of an incident's capture ended and asked for nothing."""
+    return f"{INCIDENTS}{safe_name(incident_id)}/lost/{phase}-{number}.json"
 
 
 def held_back_prefix(incident_id: str) -> str:

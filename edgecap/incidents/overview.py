@@ -194,7 +194,7 @@ class Overviews:
             return
         for noted in filter(None, (incident.opened, incident.ended)):
             for part, planned in noted.parts:
-                yield part_of(self._store, planned, self._journal.follow(part.intent_id))
+                yield part_of(self._store, incident.id, planned, self._journal.follow(part.intent_id))
         if not incident.opened and incident.in_inbox:
             for planned in incident.in_inbox.plan.captures:
                 yield waiting(planned, incident.state)

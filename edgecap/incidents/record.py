@@ -12,7 +12,7 @@ from typing import Literal, TypeVar
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from edgecap.alerts.policy.decision import Plan, Planned
-from edgecap.archive.layout import INCIDENTS, held_back_prefix, incident_event_key, incident_key
+from edgecap.archive.layout import INCIDENTS, held_back_prefix, incident_event_key, incident_key, lost_key
 from edgecap.archive.text import Json, read_json, to_json
 from edgecap.captures.incident_part import IncidentPart, Phase
 from edgecap.errors import ObjectExists, ObjectMissing
@@ -67,6 +67,15 @@ class Part(BaseModel):
         if self.state == "archived":
             return f"{self.phase} {self.number}: {plural(self.packets or 0, 'packet')}"
         return f"{self.phase} {self.number}: {self.state}, {self.reason}"
+
+
+class Lost(BaseModel):
+    """The run of a capture ended before it asked Cloudflare for anything. The journal may not know of it."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    reason: str = Field(description="One line for people")
+    at: AwareDatetime = Field(description="When it was written down")
 
 
 class HeldBack(BaseModel):
@@ -156,6 +165,18 @@ class Incidents:
     def closed(self, incident_id: str) -> Incident | None:
         """The record of a closed incident, or None."""
         return self._get(incident_key(incident_id), Incident)
+
+    def lose(self, incident_id: str, phase: Phase, number: int, lost: Lost) -> Lost:
+        """Write down that a capture's run ended and asked for nothing. The first record stands.
+
+        Raises:
+            StoreError: it cannot be written.
+        """
+        return self._put(lost_key(incident_id, phase, number), lost)
+
+    def lost(self, incident_id: str, phase: Phase, number: int) -> Lost | None:
+        """Why a capture's run ended and asked for nothing; None if that is not written down."""
+        return self._get(lost_key(incident_id, phase, number), Lost)
 
     def count(self, incident_id: str, counts: HeldBack) -> None:
         """Write down how many alerts joined or repeated an incident so far; the same again changes nothing.

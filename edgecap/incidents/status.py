@@ -6,7 +6,7 @@ from edgecap.alerts.policy.decision import Planned
 from edgecap.archive.entries import read_entry
 from edgecap.archive.journal_records import JournalRecord
 from edgecap.errors import Damaged, EntryMissing
-from edgecap.incidents.record import Part
+from edgecap.incidents.record import Incidents, Part
 from edgecap.stores.base import Store
 
 
@@ -27,7 +27,7 @@ def missing(part: Part, reason: str) -> Part:
     return part.model_copy(update={"state": "missing", "reason": reason})
 
 
-def part_of(store: Store, planned: Planned, record: JournalRecord | None) -> Part:
+def part_of(store: Store, incident: str, planned: Planned, record: JournalRecord | None) -> Part:
     """What became of a planned capture, as the archive tells.
 
     An entry that is no longer there, or whose manifest is damaged, was kept all the same: its part says
@@ -35,12 +35,18 @@ def part_of(store: Store, planned: Planned, record: JournalRecord | None) -> Par
 
     Args:
         store: the archive.
+        incident: the incident's id.
         planned: the capture.
         record: what the journal has of its intent; None if there is no intent yet.
 
     Raises:
         StoreError: the archive does not answer, so nothing is known.
     """
+    if record is None or not (record.accepted or record.ended):
+        # A run that starts again later is in the journal, and its capture counts as soon as it is accepted.
+        lost = Incidents(store).lost(incident, planned.phase, planned.number)
+        if lost:
+            return missing(waiting(planned, ""), lost.reason)
     if record is None:
         return waiting(planned, "not asked for yet")
     reason = "it is being captured" if record.accepted else "about to be asked for"

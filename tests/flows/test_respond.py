@@ -21,6 +21,7 @@ from edgecap.alerts.model import Alert, derive
 from edgecap.alerts.policy.decision import decide, read_policy
 from edgecap.archive.entries import list_entries, read_entry
 from edgecap.archive.verify import verify_entry
+from edgecap.incidents.overview import Overviews
 from edgecap.incidents.record import Incidents
 from flows.register_bucket import register_bucket
 from tasks.runtime.alert_runs import incident_tag
@@ -221,3 +222,23 @@ async def test_one_capture_that_fails_loses_no_other_and_the_incident_says_why(
     [told] = [each for each in on_call if incident[:8] in each["text"]]
     assert told["subject"] == f"edgecap: {record}"
     assert "not registered" in told["text"]
+
+
+async def test_an_open_incident_says_why_a_capture_failed(deployed, warm, world, store):
+    """The bucket is not registered, so the journal knows nothing of the full capture."""
+    incident = derive(uuid4().hex)
+    await send(deployed, warm, incident, alert())
+    overviews = Overviews(store, None)
+    deadline, page = time.monotonic() + 240, ""
+    with PrefectApi(deployed.api_url) as prefect:
+        while "1 missing" not in page or "1 of 2 captures archived" not in page:
+            assert time.monotonic() < deadline, page
+            await asyncio.sleep(0.3)
+            body = {"artifacts": {"key": {"any_": [f"incident-{incident[:12]}"]}}, "sort": "CREATED_DESC"}
+            found = prefect.call("POST", "/artifacts/filter", json=body)
+            page = found[0]["data"] if found else ""
+    assert "not registered" in page
+    assert Incidents(store).closed(incident) is None
+    parts = list(overviews.parts(overviews.read(incident)))
+    assert [(part.phase, part.state) for part in parts] == [("before", "archived"), ("during", "missing")]
+    assert "not registered" in parts[1].reason

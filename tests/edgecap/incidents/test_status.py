@@ -6,12 +6,14 @@ import pytest
 
 from edgecap.archive.journal_records import Accepted, Ended, Intent, JournalRecord
 from edgecap.errors import StoreMissing
+from edgecap.incidents.record import Incidents, Lost
 from edgecap.incidents.status import part_of
 from tests.edgecap.incidents.inbox.inbox_parts import alert, plan
 from tests.edgecap.report.archive import damage_manifest, keep_summary, open_archive
 from tests.edgecap.report.summaries import flood
 
 NOW = datetime(2026, 11, 23, 6, 40, tzinfo=UTC)
+INCIDENT = "1f0c22ab" * 4
 PLANNED = plan(alert()).captures[0]
 INTENT = Intent(
     intent_id="i1",
@@ -44,14 +46,25 @@ def ended(outcome, reason="", **more):
     ],
 )
 def test_a_capture_without_an_entry_says_why(store, record, state, reason, capture_id):
-    part = part_of(store, PLANNED, record)
+    part = part_of(store, INCIDENT, PLANNED, record)
     assert (part.state, part.reason, part.capture_id) == (state, reason, capture_id)
     assert (part.phase, part.number, part.request) == ("before", 1, str(PLANNED.request))
 
 
+def test_a_capture_whose_run_failed_before_the_journal_is_missing(store):
+    Incidents(store).lose(INCIDENT, "before", 1, Lost(reason="the bucket is not registered", at=NOW))
+    part = part_of(store, INCIDENT, PLANNED, None)
+    assert (part.state, part.reason) == ("missing", "the bucket is not registered")
+
+
+def test_a_capture_that_was_accepted_after_all_is_not_missing(store):
+    Incidents(store).lose(INCIDENT, "before", 1, Lost(reason="the bucket is not registered", at=NOW))
+    assert part_of(store, INCIDENT, PLANNED, JournalRecord(INTENT, ACCEPTED)).state == "pending"
+
+
 def test_an_entry_gives_its_numbers(store):
     entry = keep_summary(store, flood())
-    part = part_of(store, PLANNED, ended("archived", entry=entry.prefix))
+    part = part_of(store, INCIDENT, PLANNED, ended("archived", entry=entry.prefix))
     assert (part.state, part.entry, part.reason) == ("archived", entry.prefix, "")
     totals = entry.manifest.totals
     assert (part.packets, part.bytes) == (totals.packets, totals.size)
@@ -61,7 +74,7 @@ def test_an_entry_that_is_damaged_or_gone_counts_as_archived(store, tmp_path):
     entry = keep_summary(store, flood())
     damage_manifest(tmp_path / "archive", entry)
     for prefix in (entry.prefix, "captures/2026/11/23/2026-11-23T06-30-00Z_full_ORD_gone/"):
-        part = part_of(store, PLANNED, ended("archived", entry=prefix))
+        part = part_of(store, INCIDENT, PLANNED, ended("archived", entry=prefix))
         assert (part.state, part.packets) == ("archived", None)
 
 
@@ -70,4 +83,4 @@ def test_an_archive_that_is_away_is_an_error(store, tmp_path):
     entry = keep_summary(store, flood())
     (tmp_path / "archive").rename(tmp_path / "elsewhere")
     with pytest.raises(StoreMissing):
-        part_of(store, PLANNED, ended("archived", entry=entry.prefix))
+        part_of(store, INCIDENT, PLANNED, ended("archived", entry=entry.prefix))
