@@ -318,10 +318,10 @@ class NotStopped(EdgecapError):
 
 
 class EntryMissing(EdgecapError):
-    """The archive has no such entry."""
+    """The archive has no such entry, or the entry has no packets."""
 
     exit_code = 13
-    meaning = "no such entry in the archive"
+    meaning = "no such entry in the archive, or it has no packets"
 
 
 class SetupError(EdgecapError):

@@ -103,7 +103,7 @@ async def archive_entry(
     return EntrySummary(
         capture_id=ended.capture.id,
         where=entry.where,
-        state=entry.manifest.state,
+        state=entry.manifest.shown_state,
         flags=entry.manifest.flags,
         files=entry.manifest.totals.files,
         packets=entry.manifest.totals.packets,

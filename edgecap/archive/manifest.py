@@ -54,6 +54,8 @@ _UNREADABLE = {
     ZSTD_DAMAGED: DAMAGED,
 }
 State = Literal["complete", "partial", "empty"]
+ShownState = Literal["complete", "partial", "empty", "no-match"]
+"""`no-match`: complete, but none of its packets matches the filter that edgecap applied."""
 
 
 class _Record(BaseModel):
@@ -186,6 +188,11 @@ class Manifest(_Record):
     def kept_packets(self) -> int:
         """The packets that matched the filter which edgecap applied; without one, all that were fetched."""
         return self.residual.kept if self.residual else self.totals.packets
+
+    @property
+    def shown_state(self) -> ShownState:
+        """Its state as people see it: an entry without a packet that matches is not merely complete."""
+        return "no-match" if self.state == "complete" and not self.kept_packets else self.state
 
     @property
     def account(self) -> str:

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from edgecap.archive.entries import Entry, find_entry, list_entries
+from edgecap.archive.manifest import ShownState
 from edgecap.archive.summaries import read_summary
 from edgecap.archive.targets import targets
 from edgecap.cli.entries import entry_details, entry_json, print_entry
@@ -30,6 +31,7 @@ def list_command(
     colo: str | None = None,
     target: str | None = None,
     verdict: str | None = None,
+    state: ShownState | None = None,
     account: str | None = None,
     limit: int = 50,
     columns: str | None = None,
@@ -47,6 +49,8 @@ def list_command(
         colo: Only this data centre or city, as requested, such as ORD.
         target: Only entries whose filter or alert names this address, or an address in this network.
         verdict: Only entries whose verdict has these words, such as "SYN flood".
+        state: Only entries in this state. no-match: complete, but no packet matches the filter that
+            edgecap applied.
         account: Only captures of this account, by its name in the settings.
         limit: Maximum entries; 0 for all.
         columns: Columns to show, with commas between: when, id, what, where, packets, verdict, state,
@@ -63,6 +67,7 @@ def list_command(
         store,
         target=parse_network(target, field="--target") if target else None,
         verdict=(verdict or "").lower(),
+        state=state,
         account=account,
     )
     now = datetime.now(UTC)
@@ -90,7 +95,7 @@ def list_command(
     elif not failure:
         if account and account not in settings.accounts:
             settings.account(account)  # raises: a name that is not in the settings may be mistyped
-        asked = any((since, until, type, colo, target, verdict, account))
+        asked = any((since, until, type, colo, target, verdict, state, account))
         say(f"There is no {'such ' if asked else ''}entry in {store.uri.removeprefix('file:')} yet.")
     if failure:
         raise failure
@@ -103,10 +108,13 @@ class _Wanted:
     store: Store
     target: IPv4Network | IPv6Network | None
     verdict: str
+    state: ShownState | None
     account: str | None
 
     def __call__(self, entry: Entry) -> bool:
         if self.account is not None and entry.manifest.account != self.account:
+            return False
+        if self.state is not None and entry.manifest.shown_state != self.state:
             return False
         if self.target and not any(self.target.overlaps(each) for each in targets(entry.manifest)):
             return False

@@ -14,16 +14,28 @@ from edgecap.archive.entries import Entry
 from edgecap.archive.manifest import ENTRY_FLAGS, FileRecord
 from edgecap.cli.output import pairs, printable, table
 from edgecap.packets.summary import Summary
-from edgecap.report.words import asked_for, incident_of
+from edgecap.report.words import (
+    asked_for,
+    covered,
+    incident_of,
+    state_in_words,
+    window,
+    window_in_words,
+    without_packets,
+)
 from edgecap.requests import rfc3339
+
+_UNLIMITED = 10_000  # columns
+_WHOLE_HASH, _SHORT_HASH = 64, 12  # hexadecimal digits of a SHA-256
 
 
 def entry_json(entry: Entry, verdict: str) -> dict[str, Any]:
     """The JSON form of an entry. Times are RFC 3339, UTC; sizes are bytes; `path` holds its files.
 
+    Packets were asked for from `asked_from` to `asked_to`, and are there from `first` to `last`.
     `packets` were fetched; `kept` are those of them that matched the filter which edgecap applied.
     """
-    manifest, totals = entry.manifest, entry.manifest.totals
+    manifest, totals, asked = entry.manifest, entry.manifest.totals, window(entry.manifest)
     return {
         "id": manifest.entry_id,
         "type": manifest.type,
@@ -32,9 +44,11 @@ def entry_json(entry: Entry, verdict: str) -> dict[str, Any]:
         "account": manifest.account or None,
         "incident": incident_of(manifest)[0] or None,
         "verdict": verdict or None,
-        "state": manifest.state,
+        "state": manifest.shown_state,
         "flags": list(manifest.flags),
         "submitted": _time(manifest.times.submitted),
+        "asked_from": _time(asked[0]) if asked else None,
+        "asked_to": _time(asked[1]) if asked else None,
         "first": _time(totals.first),
         "last": _time(totals.last),
         "packets": totals.packets,
@@ -72,7 +86,7 @@ def entry_details(entry: Entry, summary: Summary | None) -> dict[str, Any]:
 def print_entry(out: Console, entry: Entry, summary: Summary | None) -> None:
     """Print all details of an entry, for people."""
     manifest, totals = entry.manifest, entry.manifest.totals
-    residual = manifest.residual
+    residual, causes = manifest.residual, without_packets(manifest)
     rows = [
         *([("verdict", summary.verdict)] if summary else []),
         *([("difference", summary.difference.verdict)] if summary and summary.difference else []),
@@ -80,11 +94,13 @@ def print_entry(out: Console, entry: Entry, summary: Summary | None) -> None:
         ("capture", manifest.entry_id),
         ("type", manifest.type),
         ("place", manifest.colo or "all data centres"),
-        ("state", manifest.state),
+        ("state", state_in_words(manifest)),
+        *(("likely cause" if number == 0 else "", line) for number, line in enumerate(causes)),
         *(("flag", f"{flag}: {ENTRY_FLAGS.get(flag, 'unknown to this version')}") for flag in manifest.flags),
         ("request", _fields(manifest.request) or "none: it was started elsewhere"),
         ("submitted", _time(manifest.times.submitted) or "-"),
-        ("packets from", f"{_time(totals.first)} to {_time(totals.last)}" if totals.first else "-"),
+        ("time asked for", window_in_words(manifest) or "-"),
+        ("packets from", covered(totals.first, totals.last)),
         (
             "fetched" if residual else "packets",
             f"{totals.packets:,} ({totals.bytes_on_wire:,} bytes on the wire)",
@@ -98,17 +114,20 @@ def print_entry(out: Console, entry: Entry, summary: Summary | None) -> None:
     out.print(Text("path", "bold"))
     out.print(printable(entry.path), soft_wrap=True)  # whole, so that it can be copied
     out.print()
-    out.print(file_table(manifest.files))
+    files = _file_table(manifest.files)
+    if out.measure(files, options=out.options.update(width=_UNLIMITED)).maximum > out.width:
+        files = _file_table(manifest.files, digits=_SHORT_HASH)
+    out.print(files)
 
 
-def file_table(files: Iterable[FileRecord]) -> Table:
-    """One line per file."""
+def _file_table(files: Iterable[FileRecord], *, digits: int = _WHOLE_HASH) -> Table:
+    """One line per file, with so many digits of its hash; `show --json` has all of them."""
     rows = (
         (
             file.name,
             "-" if file.packets is None else f"{file.packets:,}",
             f"{file.size:,}",
-            file.sha256,
+            file.sha256[:digits] + ("…" if digits < _WHOLE_HASH else ""),
             ", ".join(file.flags) + (f": {file.damage}" if file.damage else ""),
         )
         for file in files

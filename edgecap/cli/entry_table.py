@@ -74,7 +74,7 @@ def _what(each: ListedEntry) -> str:
 def _state(each: ListedEntry) -> str:
     manifest = each.entry.manifest
     flags = ", ".join(flag for flag in manifest.flags if flag != manifest.state)
-    return manifest.state + (f" ({flags})" if flags else "")
+    return manifest.shown_state + (f" ({flags})" if flags else "")
 
 
 COLUMNS = {

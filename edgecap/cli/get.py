@@ -89,7 +89,7 @@ def _file(entry: Entry, part: str | None) -> FileRecord:
 
     Raises:
         InvalidRequest: the entry has no file of this name.
-        EntryMissing: it has no packets, or they are in several files that could not be merged.
+        EntryMissing: it has no packets that match, or they are in several files that could not be merged.
     """
     files = entry.manifest.files
     names = ", ".join(file.name for file in files) or "none"
@@ -99,13 +99,21 @@ def _file(entry: Entry, part: str | None) -> FileRecord:
             raise InvalidRequest(f"the entry has no file {part!r}", field="--part", hint=f"it has {names}")
         return found[0]
     raw = [file for file in files if file.role == RAW_ROLE]
+    if not entry.manifest.kept_packets:
+        says = f"`edgecap show {entry.manifest.entry_id[:8]}` says why"
+        raise EntryMissing(
+            "no packet of the capture matches its filter"
+            if entry.manifest.totals.packets
+            else "the capture has no packets",
+            where=entry.path,
+            hint=f"{says}; --part brings what was fetched: {names}" if raw else says,
+        )
     found = [file for file in files if file.role == _MERGED] or (raw if len(raw) == 1 else [])
     if not found:
-        why = "its files could not be merged" if raw else "nothing was captured"
         raise EntryMissing(
-            f"the entry has no file with all packets: {why}",
+            "the entry has no file with all packets: its files could not be merged",
             where=entry.path,
-            hint=f"name one with --part: {names}" if raw else "",
+            hint=f"name one with --part: {names}",
         )
     return found[0]
 

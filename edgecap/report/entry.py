@@ -11,7 +11,19 @@ from edgecap.packets.summary import Summary
 from edgecap.report.charts.timeline import NARROW
 from edgecap.report.links import NOWHERE, Links
 from edgecap.report.rendering import render
-from edgecap.report.words import asked_for, coverage, fields, flags, headline, incident_of, verdict
+from edgecap.report.words import (
+    asked_for,
+    coverage,
+    covered,
+    fields,
+    flags,
+    headline,
+    incident_of,
+    state_in_words,
+    verdict,
+    window_in_words,
+    without_packets,
+)
 from edgecap.units import stamp
 
 _FILES = 500  # rows; a capture of a large city has some hundred
@@ -44,6 +56,10 @@ def entry_html(entry: Entry, summary: Summary | None, *, links: Links = NOWHERE,
         last=last,
         sampled=summary is not None and summary.sampled,
         asked=asked_for(manifest),
+        window=window_in_words(manifest),
+        covered=covered(first, last),
+        state=state_in_words(manifest),
+        causes=without_packets(manifest),
         incident=f"{incident[:8]} {alert}".rstrip(),
         incident_link=links.incident(incident) if incident else "",
         sections=dict(_sections(summary)),

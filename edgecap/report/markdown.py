@@ -10,8 +10,18 @@ from edgecap.packets.summary import Summary
 from edgecap.report.charts.timeline import as_image, timeline_chart
 from edgecap.report.links import NOWHERE, Links
 from edgecap.report.markup import visible
-from edgecap.report.words import coverage, flags, headline, incident_of, verdict
-from edgecap.units import bit_rate, duration, packet_rate, percent, period, plural, size
+from edgecap.report.words import (
+    coverage,
+    covered,
+    flags,
+    headline,
+    incident_of,
+    state_in_words,
+    verdict,
+    window_in_words,
+    without_packets,
+)
+from edgecap.units import bit_rate, duration, packet_rate, percent, plural, size
 
 _WIDTH = 600  # pixels: about the width of an artifact in the newer UI
 _FILES = 50  # rows
@@ -41,6 +51,8 @@ def entry_markdown(entry: Entry, summary: Summary | None, *, title: str = "", li
     if covers := coverage(manifest, manifest.totals.first, manifest.totals.last):
         lines += ["", covers]
     lines += ["", *_flags(entry)]
+    if causes := without_packets(manifest):
+        lines += ["", "Likely causes:", "", *(f"- {plain(cause)}" for cause in causes)]
     if summary:
         lines += ["", *_findings(summary), "", *_difference(summary)]
         if chart := timeline_chart(summary, width=_WIDTH, hover=False):
@@ -73,7 +85,7 @@ def code(words: str) -> str:
 def _state(entry: Entry) -> str:
     manifest = entry.manifest
     kept = f"{plural(manifest.totals.packets, 'packet')} in {plural(manifest.totals.files, 'file')}"
-    return f"{plain(manifest.state)}: {kept}"
+    return f"{plain(state_in_words(manifest))}: {kept}"
 
 
 def _flags(entry: Entry) -> Iterator[str]:
@@ -100,7 +112,9 @@ def _facts(entry: Entry, summary: Summary | None, links: Links) -> Iterator[tupl
     manifest, totals = entry.manifest, entry.manifest.totals
     yield "capture", code(manifest.entry_id)
     yield "place", plain(manifest.colo or "all data centres")
-    yield "packets from", period(totals.first, totals.last)
+    if asked := window_in_words(manifest):
+        yield "time asked for", asked
+    yield "packets from", covered(totals.first, totals.last)
     yield "on the wire", size(summary.bytes if summary else totals.bytes_on_wire)
     if summary and summary.packets > 1:
         rates = summary.rates

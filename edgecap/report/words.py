@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
+from shlex import quote
 from typing import Any
 
 from edgecap.archive.entries import Entry
@@ -11,8 +12,9 @@ from edgecap.archive.manifest import ENTRY_FLAGS, LIMIT_REACHED, STOPPED, Manife
 from edgecap.packets.inspection import EMPTY
 from edgecap.packets.summary import Summary
 from edgecap.protocols import protocol_name
-from edgecap.units import duration, plural, size
+from edgecap.units import duration, period, plural, size
 
+_LONGEST = 366 * 86_400  # seconds; a longer window is no window
 _MILD = {EMPTY, LIMIT_REACHED, STOPPED}
 _ENDED_EARLY = {STOPPED: "it was stopped", LIMIT_REACHED: "its packet limit or byte limit ended it"}
 
@@ -62,6 +64,72 @@ def coverage(manifest: Manifest, first: datetime | None, last: datetime | None) 
         return ""
     covered = min((last - first).total_seconds(), float(wanted))
     return f"It covers {duration(covered)} of the {duration(wanted)} asked for: {reason}."
+
+
+def window(manifest: Manifest) -> tuple[datetime, datetime] | None:
+    """From when to when packets were asked for, aware; None if that is not known.
+
+    A full capture has no start of its own in the API: it records from its request on.
+    """
+    asked, submitted = manifest.request or manifest.capture, manifest.times.submitted
+    seconds = asked.get("time_limit") or manifest.capture.get("time_limit")
+    if not isinstance(seconds, int | float) or not 0 < seconds <= _LONGEST:
+        return None
+    length = timedelta(seconds=seconds)
+    if manifest.type == "full":
+        return (submitted, submitted + length) if submitted else None
+    try:
+        until = datetime.fromisoformat(str(manifest.capture.get("offset_time") or asked["offset_time"]))
+    except (KeyError, ValueError):
+        until = None
+    until = until if until and until.tzinfo else submitted
+    return (until - length, until) if until else None
+
+
+def window_in_words(manifest: Manifest) -> str:
+    """Such as `2026-11-23 06:33:06 to 06:34:06 UTC, 1 min`; empty if it is not known."""
+    if not (found := window(manifest)):
+        return ""
+    length = duration((found[1] - found[0]).total_seconds())
+    return f"{period(*found)}, {length}" + (" from the request on" if manifest.type == "full" else "")
+
+
+def covered(first: datetime | None, last: datetime | None) -> str:
+    """From when to when packets are, and how long that is, in the words of `window_in_words`."""
+    if first is None or last is None:
+        return "-"
+    return f"{period(first, last)}, {duration((last - first).total_seconds())}"
+
+
+def without_packets(manifest: Manifest) -> list[str]:
+    """The likely causes, a line each, why a capture found no packets; none if it found some."""
+    known, protocol, ends, expression = _filter(manifest)
+    if manifest.shown_state == "no-match":
+        fetched = plural(manifest.totals.packets, "packet")
+        return [
+            f"Cloudflare's part of the filter matched {fetched}, edgecap's part matches none of them.",
+            f"`edgecap explain {quote(expression)}` shows both parts.",
+        ]
+    if manifest.shown_state != "empty":  # packets may be lost: the flags say so
+        return []
+    lines = ["It was stopped before its time."] if STOPPED in manifest.flags else []
+    if protocol or ends or expression or not known:
+        lines.append("No packet in its window matched its filter: leave out one field at a time.")
+    lines.append("The traffic was at another time: look back further (--seconds, --at).")
+    if manifest.type == "simple":
+        lines.append("A simple capture has samples only: a small flow may have none.")
+    elif manifest.colo:
+        lines.append(f"The traffic may not pass {manifest.colo}: a simple capture sees all data centres.")
+    return lines
+
+
+def state_in_words(manifest: Manifest) -> str:
+    """The state, with what it means if the word alone does not tell."""
+    state = manifest.shown_state
+    if state != "no-match":
+        return state
+    fetched = plural(manifest.totals.packets, "packet")
+    return f"{state}: {fetched} fetched, and none matches the filter that edgecap applied"
 
 
 def _filter(manifest: Manifest) -> tuple[bool, list[str], list[str], str]:

@@ -3,10 +3,13 @@
 import json
 import re
 from datetime import timedelta
+from io import StringIO
 from urllib.parse import urlsplit
 
 import pytest
+from rich.console import Console
 
+from edgecap.cli.entries import print_entry
 from edgecap.packets.summary import Residual, Summary
 from edgecap.stores import open_store
 from tests.flaky_proxy import FlakyProxy
@@ -136,6 +139,44 @@ def test_packets_kept_and_fetched_are_both_told(call, store, keep):
     [entry] = json.loads(call("list", "--json").stdout)
     assert (entry["packets"], entry["kept"]) == (5, 2)
     assert "\t2 of 5\t" in call("list").stdout
+
+
+def test_an_entry_that_nothing_matched_is_not_merely_complete(call, store, keep):
+    residual = Residual(expression="udp", packets=5, kept=0)
+    keep(store, FULL, packets=5, changes={"residual": residual, "request": {"expression": "udp"}})
+    keep(store, SIMPLE, packets=0, type="simple", colo_name="")
+    keep(store, "9c1d" * 8)
+    for state, found in (("no-match", FULL), ("empty", SIMPLE), ("complete", "9c1d" * 8)):
+        done = call("list", "--state", state, "--json")
+        assert ids(done) == [found]
+        assert json.loads(done.stdout)[0]["state"] == state
+    assert "no-match: 5 packets fetched, and none matches" in call("show", FULL).stdout
+    assert "`edgecap explain udp` shows both parts" in call("show", FULL).stdout
+    assert "A simple capture has samples only" in call("show", SIMPLE).stdout
+    assert "likely cause" not in call("show", "9c1d").stdout
+    assert call("list", "--state", "well").returncode == 2
+
+
+def test_show_says_which_time_was_asked_for(call, store, keep):
+    asked = {"time_limit": 90, "offset_time": "2026-11-23T06:35:30.25Z"}
+    keep(store, SIMPLE, type="simple", colo_name="", changes={"request": asked})
+    shown = call("show", SIMPLE).stdout
+    assert re.search(r"time asked for +2026-11-23 06:34:00 to 06:35:30 UTC, 1 min 30 s\n", shown)
+    assert re.search(r"packets from +20.* UTC, 2 s\n", shown)
+    said = json.loads(call("show", SIMPLE, "--json").stdout)
+    assert (said["asked_from"], said["asked_to"]) == (
+        "2026-11-23T06:34:00.250000Z",
+        "2026-11-23T06:35:30.250000Z",
+    )
+
+
+def test_no_hash_is_broken_over_lines_on_a_narrow_terminal(store, keep):
+    entry = keep(store, FULL)
+    digest = entry.manifest.files[0].sha256
+    for width, shown in ((60, f"{digest[:12]}…"), (140, digest)):
+        page = StringIO()
+        print_entry(Console(file=page, width=width, color_system=None), entry, None)
+        assert f" {shown} " in page.getvalue()
 
 
 def test_entries_of_older_versions_have_the_verdict_of_their_summary(call, store, keep):

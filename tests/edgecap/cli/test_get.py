@@ -8,6 +8,7 @@ import pytest
 
 from edgecap.archive.manifest import FileRecord
 from edgecap.captures.keep import keep as keep_capture
+from edgecap.packets.summary import Residual
 from edgecap.stores import open_store
 from tests.edgecap.captures.test_keep import CAPTURE, Fetching, put_raw, recorded
 from tests.edgecap.cli.conftest import EDGECAP
@@ -96,13 +97,32 @@ def test_an_entry_without_one_file_of_all_packets_says_which_there_are(call, sto
     file = FileRecord(name="raw/b.pcap", size=0, sha256="0" * 64)
     entry = keep(store, ID)
     several = entry.manifest.model_copy(update={"files": (*entry.manifest.files, file)})
-    keep(store, "7be2" * 8, packets=0, changes={"files": ()})
-    assert "nothing was captured" in call("get", "7be2").stderr
     manifest = open_store_path(store, entry)
     manifest.chmod(0o644)
     manifest.write_text(several.model_dump_json())
     done = call("get", ID)
     assert (done.returncode, "--part: raw/a.pcap, raw/b.pcap" in done.stderr) == (13, True)
+
+
+NO_MATCH = {"residual": Residual(expression="greater 1000", packets=3, kept=0)}
+
+
+@pytest.mark.parametrize(
+    ("packets", "changes", "words"),
+    [
+        (0, {"files": ()}, "the capture has no packets"),
+        (0, {}, "the capture has no packets"),
+        (3, NO_MATCH, "no packet of the capture matches its filter"),
+    ],
+)
+def test_a_capture_without_packets_is_one_clear_line(call, shell, store, keep, packets, changes, words):
+    keep(store, ID, packets=packets, changes=changes)
+    done = call("get", ID)
+    assert (done.returncode, done.stdout) == (13, "")
+    assert done.stderr.startswith(f"edgecap: {words} (")
+    assert done.stderr.count("\n") == 1
+    assert f"`edgecap show {ID[:8]}` says why" in done.stderr
+    assert list(shell.folder.glob("edgecap-*")) == []
 
 
 def open_store_path(store, entry):

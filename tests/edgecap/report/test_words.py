@@ -4,7 +4,15 @@ from datetime import timedelta
 
 import pytest
 
-from edgecap.report.words import asked_for, coverage, headline
+from edgecap.packets.summary import Residual
+from edgecap.report.words import (
+    asked_for,
+    coverage,
+    headline,
+    state_in_words,
+    window_in_words,
+    without_packets,
+)
 from tests.edgecap.report.summaries import START, entry_of
 
 
@@ -63,6 +71,51 @@ def test_a_capture_that_ended_early_says_how_much_it_covers(flags, seconds, word
     manifest = asked(request={"time_limit": 60}, flags=flags)
     assert coverage(manifest, START, START + timedelta(seconds=seconds)) == words
     assert coverage(manifest, None, None) == ""
+
+
+@pytest.mark.parametrize(
+    ("type_", "request_", "capture", "words"),
+    [
+        (
+            "simple",
+            {"time_limit": 300, "offset_time": "2026-11-23T06:32:00Z"},
+            {},
+            "2026-11-23 06:27:00 to 06:32:00 UTC, 5 min",
+        ),
+        (
+            "simple",
+            {},
+            {"time_limit": 60, "offset_time": "2026-11-23T00:00:30Z"},
+            "2026-11-22 23:59:30 to 2026-11-23 00:00:30 UTC, 1 min",
+        ),
+        ("full", {"time_limit": 60}, {}, "2026-11-23 06:34:06 to 06:35:06 UTC, 1 min from the request on"),
+        ("full", {}, {"time_limit": "long"}, ""),
+        ("simple", {"time_limit": 60, "offset_time": "soon"}, {"time_limit": 1e300}, None),
+    ],
+)
+def test_the_time_asked_for_is_told_from_when_to_when(type_, request_, capture, words):
+    manifest = asked(type=type_, request=request_, capture=capture)
+    submitted = manifest.times.model_copy(update={"submitted": START})
+    told = window_in_words(manifest.model_copy(update={"times": submitted}))
+    assert told == words if words is not None else told.endswith("UTC, 1 min")
+
+
+def test_an_empty_capture_names_its_likely_causes():
+    causes = without_packets(entry_of(packets=0, type="simple", colo="").manifest)
+    assert any("samples only" in cause for cause in causes)
+    [where] = [cause for cause in without_packets(entry_of(packets=0).manifest) if "ORD" in cause]
+    assert "may not pass ORD" in where
+    assert without_packets(entry_of(packets=0, flags=["not-pcap"]).manifest) == []
+    assert without_packets(entry_of().manifest) == []
+
+
+def test_a_capture_that_nothing_matched_names_both_parts_of_its_filter():
+    residual = Residual(expression="greater 1000", packets=976, kept=0)
+    manifest = asked(residual=residual, request={"expression": "udp and greater 1000"})
+    assert state_in_words(manifest).startswith("no-match: ")
+    causes = without_packets(manifest)
+    assert "2,408 packets" in causes[0]
+    assert causes[1].startswith("`edgecap explain 'udp and greater 1000'` ")
 
 
 def test_an_unusual_filter_of_a_foreign_capture_is_shown():
