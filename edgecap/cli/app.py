@@ -175,11 +175,12 @@ COMMANDS = (
     (
         "get",
         "edgecap.cli.get:get",
-        """Bring an entry's packets out of the archive, verified.
+        """Bring the packets of an entry or an incident out of the archive, verified.
 
-        Writes all packets as one file, to open it in Wireshark or to hand it on, and verifies its SHA-256
-        against the manifest: the file gets its name only if it is whole. On stdout, the exit code 10 says
-        that the bytes were damaged.""",
+        Writes all packets of a capture as one file, to open it in Wireshark or to hand it on, and verifies
+        its SHA-256 against the manifest: the file gets its name only if it is whole. Of an incident, writes
+        one file for each capture into a folder, named with the phase and the data centre, such as
+        during-1-ORD.pcapng. On stdout, the exit code 10 says that the bytes were damaged.""",
     ),
     (
         "report",

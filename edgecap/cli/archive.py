@@ -9,12 +9,13 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from edgecap.archive.entries import Entry, find_entry, list_entries
+from edgecap.archive.entries import Entry, list_entries
 from edgecap.archive.manifest import ShownState
 from edgecap.archive.summaries import read_summary
 from edgecap.archive.targets import targets
 from edgecap.cli.entries import entry_details, entry_json, print_entry
 from edgecap.cli.entry_table import ListedEntry, chosen_columns, print_entries
+from edgecap.cli.finding import find_only_entry
 from edgecap.cli.options import Archive, Json
 from edgecap.cli.output import console, print_json, say
 from edgecap.cli.values import parse_network, parse_when
@@ -133,14 +134,10 @@ def show(
         archive: Name of the archive in the settings.
         json: Print one JSON document.
     """
-    store = _store(archive)
-    entry = find_entry(store, entry_id)
+    store = open_store(load_settings().archive(archive))
+    entry = find_only_entry(store, archive, entry_id)
     summary = read_summary(store, entry)
     if json:
         print_json(entry_details(entry, summary))
     else:
         print_entry(console(), entry, summary)
-
-
-def _store(archive: str) -> Store:
-    return open_store(load_settings().archive(archive))

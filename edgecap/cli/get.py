@@ -1,34 +1,32 @@
-"""`edgecap get`: bring an entry's packets out of the archive, verified."""
+"""`edgecap get`: bring the packets of an entry or an incident out of the archive, verified."""
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
-from edgecap.archive.entries import Entry, find_entry
+from edgecap.archive.entries import Entry
 from edgecap.archive.layout import safe_name
 from edgecap.archive.manifest import RAW_ROLE, FileRecord
+from edgecap.cli.finding import find_either
+from edgecap.cli.get_incident import bring_incident
+from edgecap.cli.incident import overviews
 from edgecap.cli.options import Archive, Json
 from edgecap.cli.output import print_json
-from edgecap.cli.progress import ByteBar
-from edgecap.cli.target_file import written
-from edgecap.errors import Damaged, EntryMissing, InvalidRequest
-from edgecap.files.hashing import sha256_of
+from edgecap.cli.packet_files import MERGED_ROLE, copy_file, file_of_packets, write_file
+from edgecap.errors import InvalidRequest
+from edgecap.incidents.overview import Overview
 from edgecap.settings import DEFAULT, load_settings
-from edgecap.stores import Store, open_store
-from edgecap.stores.reading import read_object
+from edgecap.stores import open_store
 
 STDOUT = "-"
-_MERGED = "merged"
 
 
 def get(
-    entry_id: Annotated[str, Parameter(name="ID")],
+    wanted: Annotated[str, Parameter(name="ID")],
     target: Annotated[str | None, Parameter(name="FILE", allow_leading_hyphen=True)] = None,
     /,
     *,
@@ -37,15 +35,16 @@ def get(
     archive: Archive = DEFAULT,
     json: Json = False,
 ) -> None:
-    """Bring an entry's packets out of the archive.
+    """Bring the packets of an entry, or of all captures of an incident, out of the archive.
 
     Args:
-        entry_id: The capture's id, its first characters, or the entry's path.
+        wanted: The id of a capture or an incident, or its first characters; or an entry's path.
         target: The new file, or a folder for it; - for stdout. Default: `edgecap-ID.pcapng` in this folder.
+            For an incident a folder, which is made if it does not exist. Default: `edgecap-ID`.
         part: Another file of the entry, as `edgecap show` names it, such as raw/ord02-s1.pcap.
-        force: Replace an existing file.
+        force: Replace existing files.
         archive: Name of the archive in the settings.
-        json: Print one JSON document with the file, its size and its SHA-256.
+        json: Print one JSON document with each file, its size and its SHA-256.
     """
     if target and target != STDOUT and target.startswith("-"):
         raise InvalidRequest(f"{target!r} is an option, not a file", field="FILE", hint="give a file")
@@ -58,17 +57,24 @@ def get(
             "packets are not for a terminal", field="FILE", hint="give a file, or pipe them into a program"
         )
     store = open_store(load_settings().archive(archive))
-    entry = find_entry(store, entry_id)
-    file = _file(entry, part)
+    with overviews(archive) as known:
+        found = find_either(store, known, wanted)
+        if isinstance(found, Overview):
+            if part is not None or target == STDOUT:
+                raise InvalidRequest(
+                    f"{wanted!r} is an incident, whose packets are several files",
+                    field="--part" if part is not None else "FILE",
+                    hint="give a folder, or the id of one of its captures",
+                )
+            bring_incident(store, known, found, target, force=force, json=json)
+            return
+    entry, file = found, file_of_packets(found, part)
     if target == STDOUT:
-        _copy(store, entry, file, sys.stdout.buffer.write)
+        copy_file(store, entry, file, sys.stdout.buffer.write)
         sys.stdout.flush()
         return
     path = _path(entry, file, target)
-    with written(path, force=force, field="FILE", other="FILE") as beside, beside.open("xb") as out:
-        _copy(store, entry, file, out.write)
-        out.flush()
-        os.fsync(out.fileno())
+    write_file(store, entry, file, path, force=force)
     if json:
         print_json(
             {
@@ -84,69 +90,12 @@ def get(
         print(path)  # noqa: T201 - the only line on stdout, for scripts
 
 
-def _file(entry: Entry, part: str | None) -> FileRecord:
-    """The file that is asked for: all packets in one, unless a part is named.
-
-    Raises:
-        InvalidRequest: the entry has no file of this name.
-        EntryMissing: it has no packets that match, or they are in several files that could not be merged.
-    """
-    files = entry.manifest.files
-    names = ", ".join(file.name for file in files) or "none"
-    if part is not None:
-        found = [file for file in files if file.name == part]
-        if not found:
-            raise InvalidRequest(f"the entry has no file {part!r}", field="--part", hint=f"it has {names}")
-        return found[0]
-    raw = [file for file in files if file.role == RAW_ROLE]
-    if not entry.manifest.kept_packets:
-        says = f"`edgecap show {entry.manifest.entry_id[:8]}` says why"
-        raise EntryMissing(
-            "no packet of the capture matches its filter"
-            if entry.manifest.totals.packets
-            else "the capture has no packets",
-            where=entry.path,
-            hint=f"{says}; --part brings what was fetched: {names}" if raw else says,
-        )
-    found = [file for file in files if file.role == _MERGED] or (raw if len(raw) == 1 else [])
-    if not found:
-        raise EntryMissing(
-            "the entry has no file with all packets: its files could not be merged",
-            where=entry.path,
-            hint=f"name one with --part: {names}",
-        )
-    return found[0]
-
-
 def _path(entry: Entry, file: FileRecord, target: str | None) -> Path:
     name = Path(file.name)
     stem = f"edgecap-{safe_name(entry.manifest.entry_id)}"
-    usual = f"{stem}{name.suffix}" if file.role in (_MERGED, RAW_ROLE) and name.parent.name == "" else ""
+    usual = f"{stem}{name.suffix}" if file.role in (MERGED_ROLE, RAW_ROLE) and name.parent.name == "" else ""
     chosen = usual or f"{stem}-{name.name}"
     if target is None:
         return Path(chosen)
     path = Path(target)
     return path / chosen if path.is_dir() else path
-
-
-def _copy(store: Store, entry: Entry, file: FileRecord, write: Callable[[bytes], object]) -> None:
-    """Write the bytes of a file as they come.
-
-    Raises:
-        Damaged: they are not those that the manifest promises.
-        StoreError: the store does not give them.
-    """
-    key = entry.prefix + file.name
-    with ByteBar(f"get {file.name}", lambda: file.size) as bar:
-
-        def use(chunk: bytes) -> None:
-            write(chunk)
-            bar.advance(chunk)
-
-        sha256 = sha256_of(read_object(store, key), use)
-    if sha256 != file.sha256:
-        raise Damaged(
-            f"its SHA-256 is {sha256}, and the manifest states {file.sha256}",
-            where=f"{entry.path}{file.name}",
-            hint="try again; if it stays so, restore the file from a copy",
-        )

@@ -10,9 +10,10 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 from rich.console import Group, RenderableType
 
+from edgecap.archive.entries import find_entry
 from edgecap.cli.options import Archive, Json
 from edgecap.cli.output import console, pairs, print_json, print_table, printable, say, table
-from edgecap.errors import Damaged, InvalidRequest, ObjectMissing, StoreError
+from edgecap.errors import Damaged, EntryMissing, InvalidRequest, ObjectMissing, StoreError
 from edgecap.incidents.inbox.alert_inbox import INBOX, AlertInbox
 from edgecap.incidents.overview import Overview, Overviews
 from edgecap.incidents.record import Part
@@ -64,7 +65,7 @@ def show(
         json: Print one JSON document.
     """
     with overviews(archive) as known:
-        found = known.find(incident_id)
+        found = _find(known, archive, incident_id)
         parts = list(known.parts(found))
     if json:
         print_json(_as_json(found, parts))
@@ -75,6 +76,21 @@ def show(
         out.print(f"\n{title}", style="bold")
         for line in plan.explain().splitlines():
             out.print(printable(line), soft_wrap=True)
+
+
+def _find(known: Overviews, archive: str, wanted: str) -> Overview:
+    """The incident with this id; if it is a capture's id, the error says so."""
+    try:
+        return known.find(wanted)
+    except EntryMissing as missing:
+        try:
+            entry = find_entry(open_store(load_settings().archive(archive)), wanted)
+        except EntryMissing:
+            raise missing from None
+        short = entry.manifest.entry_id[:8]
+        raise EntryMissing(
+            f"{wanted!r} is a capture, not an incident", hint=f"`edgecap show {short}` shows it"
+        ) from None
 
 
 @contextmanager

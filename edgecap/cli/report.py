@@ -10,21 +10,22 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from edgecap.archive.entries import Entry, find_entry
+from edgecap.archive.entries import Entry
 from edgecap.archive.layout import safe_name
 from edgecap.archive.summaries import find_summary
+from edgecap.cli.finding import find_either
 from edgecap.cli.incident import overviews
 from edgecap.cli.options import Archive, Json
 from edgecap.cli.output import print_json, say
 from edgecap.cli.target_file import require_free, written
-from edgecap.errors import EntryMissing, InvalidRequest
-from edgecap.incidents.overview import Overview, Overviews
+from edgecap.errors import InvalidRequest
+from edgecap.incidents.overview import Overviews
 from edgecap.report.entry import entry_html
 from edgecap.report.incident import incident_html
 from edgecap.report.links import links_to
 from edgecap.report.loading import pictured
 from edgecap.settings import DEFAULT, Settings, load_settings
-from edgecap.stores import Store, open_store
+from edgecap.stores import open_store
 from edgecap.units import plural
 
 STDOUT = "-"
@@ -104,7 +105,7 @@ def _make(
     settings: Settings, archive: str, known: Overviews, wanted: str, output: str | None, *, captures: bool
 ) -> _Made:
     store, base = open_store(settings.archive(archive)), settings.receiver.report_url
-    found = _find(store, known, wanted)
+    found = find_either(store, known, wanted)
     if isinstance(found, Entry):
         if captures:
             raise InvalidRequest(
@@ -136,35 +137,3 @@ def _target(report_id: str, output: str | None) -> Path:
 
 def _file_name(report_id: str) -> str:
     return f"edgecap-{safe_name(report_id)}.html"
-
-
-def _find(store: Store, known: Overviews, wanted: str) -> Entry | Overview:
-    """The entry or incident with this id, or whose id begins so.
-
-    Raises:
-        EntryMissing: there is none, or more than one.
-        Damaged: its record cannot be read.
-        StoreError: the archive cannot be read.
-    """
-    beginning = wanted.strip().lower()
-    incidents = known.ids(beginning) if beginning.isalnum() else []
-    if incidents == [beginning]:
-        return known.find(beginning)  # no need to search the whole archive for a capture of that id
-    try:
-        entry = find_entry(store, wanted)
-    except EntryMissing:
-        if incidents:
-            return known.find(wanted)
-        if not beginning.isalnum():
-            raise
-        raise EntryMissing(
-            f"there is no entry or incident {wanted!r}, or several entries begin with it",
-            where=store.uri,
-            hint="`edgecap list` and `edgecap incident list` show all ids",
-        ) from None
-    if incidents and entry.manifest.entry_id != wanted.strip():
-        raise EntryMissing(
-            f"a capture, {entry.manifest.entry_id}, and an incident, {incidents[0]}, begin with {wanted!r}",
-            hint="give more of the id",
-        )
-    return entry

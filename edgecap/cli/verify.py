@@ -7,9 +7,10 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from edgecap.archive.entries import Entry, find_entry
+from edgecap.archive.entries import Entry
 from edgecap.archive.layout import CAPTURES
 from edgecap.archive.verify import HARMLESS, UNREAD, Problem, Verified, verify_archive, verify_entry
+from edgecap.cli.finding import find_only_entry
 from edgecap.cli.options import Archive, Json
 from edgecap.cli.output import console, print_json, print_table
 from edgecap.cli.progress import ByteBar
@@ -40,7 +41,7 @@ def verify(
     verdicts: list[Verified] = []
     failure: StoreError | None = None
     try:
-        entry = find_entry(store, entry_id) if entry_id else None
+        entry = find_only_entry(store, archive, entry_id) if entry_id else None
         with _bar(store, entry) as bar:
             for verdict in _verdicts(store, entry, bar):
                 verdicts.append(verdict)

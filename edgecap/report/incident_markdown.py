@@ -124,8 +124,8 @@ def _next(
         command = code(f"edgecap report {opened.incident[:8]} --captures")
         yield f"{command} makes the whole report, {what}"
     if any(part.state == "archived" for part in parts):
-        shows = code(f"edgecap incident show {opened.incident[:8]}")
-        yield f"{shows} lists the entries, and {code('edgecap get ID')} brings the packets of one."
+        brings = code(f"edgecap get {opened.incident[:8]}")
+        yield f"{brings} brings the packets of all captures, one file for each."
     for part in parts:
         if part.state == "missing":
             what = plain(f"{part.phase} {part.number} is missing: {part.reason}")

@@ -8,10 +8,13 @@ import pytest
 
 from edgecap.archive.manifest import FileRecord
 from edgecap.captures.keep import keep as keep_capture
+from edgecap.incidents.record import Incidents, Part
 from edgecap.packets.summary import Residual
 from edgecap.stores import open_store
 from tests.edgecap.captures.test_keep import CAPTURE, Fetching, put_raw, recorded
 from tests.edgecap.cli.conftest import EDGECAP
+from tests.edgecap.report.incidents import ID as INCIDENT
+from tests.edgecap.report.incidents import attack
 
 ID = "0af1" * 8
 
@@ -142,3 +145,98 @@ def test_it_brings_them_out_of_a_bucket(call, shell, object_store, bucket, keep)
     assert call("get", ID, "x.pcap", **env).returncode == 0
     found = hashlib.sha256((shell.folder / "x.pcap").read_bytes()).hexdigest()
     assert found == kept.manifest.files[0].sha256
+
+
+class TestIncident:
+    """`edgecap get` with the id of an incident."""
+
+    @pytest.fixture
+    def incident(self, store, keep):
+        """An incident with a capture before, two during (one is empty, one failed), and one after."""
+        found, _ = attack()
+        kept = [
+            (keep(store, "0af1" * 8, packets=4, type="simple", colo_name=""), "before"),
+            (keep(store, "0af2" * 8, packets=9), "during"),
+            (keep(store, "0af3" * 8, packets=0, colo_name="AMS"), "during"),
+        ]
+        parts = [
+            Part(
+                phase=phase,
+                number=number,
+                request=str(entry.manifest.type),
+                why="",
+                state="archived",
+                entry=entry.prefix,
+            )
+            for number, (entry, phase) in enumerate(kept, 1)
+        ]
+        parts.append(
+            Part(phase="after", number=1, request="simple 60s", why="", state="missing", reason="refused")
+        )
+        incidents = Incidents(store)
+        incidents.open(found.opened)
+        incidents.close(found.record.model_copy(update={"captures": tuple(parts)}))
+        return [entry for entry, _ in kept]
+
+    def test_each_capture_comes_as_a_file_with_its_phase_and_place(self, call, shell, incident):
+        done = call("get", INCIDENT[:8], "out/of/it")
+        names = ["before-1-all.pcap", "during-2-ORD.pcap"]
+        assert (done.returncode, done.stdout.splitlines()) == (0, [f"out/of/it/{name}" for name in names])
+        for name, entry in zip(names, incident, strict=False):
+            packets = (shell.folder / "out/of/it" / name).read_bytes()
+            assert packets == bytes_of(shell, entry, "raw/a.pcap")
+        assert "Not brought: during-3 (full): the capture has no packets" in done.stderr
+        assert "Not brought: after-1 (simple 60s): missing: refused" in done.stderr
+
+    def test_json_names_the_files_and_what_is_missing(self, call, incident):
+        said = json.loads(call("get", INCIDENT, "--json").stdout)
+        assert said["folder"] == f"edgecap-{INCIDENT}"
+        assert [(each["phase"], each["colo"], each["packets"]) for each in said["files"]] == [
+            ("before", None, 4),
+            ("during", "ORD", 9),
+        ]
+        assert len(said["not_brought"]) == 2
+
+    def test_a_damaged_capture_stops_no_other(self, call, shell, incident):
+        path = shell.folder / "archive" / incident[0].prefix / "raw/a.pcap"
+        path.chmod(0o644)
+        path.write_bytes(path.read_bytes()[:-1] + b"x")
+        done = call("get", INCIDENT, "out")
+        assert (done.returncode, done.stdout) == (10, "out/during-2-ORD.pcap\n")
+        assert [each.name for each in (shell.folder / "out").iterdir()] == ["during-2-ORD.pcap"]
+
+    def test_files_that_are_there_stay_unless_force_is_given(self, call, shell, incident):
+        assert call("get", INCIDENT, "out").returncode == 0
+        done = call("get", INCIDENT, "out")
+        assert (done.returncode, "before-1-all.pcap already exists" in done.stderr) == (2, True)
+        assert call("get", INCIDENT, "out", "--force").returncode == 0
+
+    @pytest.mark.parametrize("options", [("-",), ("--part", "raw/a.pcap"), ("taken",)])
+    def test_an_incident_needs_a_folder(self, call, shell, incident, options):
+        (shell.folder / "taken").write_text("mine")
+        done = call("get", INCIDENT, *options)
+        assert (done.returncode, "folder" in done.stderr) == (2, True)
+
+    def test_files_that_could_not_be_merged_come_one_by_one(self, call, shell, store, keep, incident):
+        manifest = open_store_path(store, incident[1])
+        file = incident[1].manifest.files[0]
+        several = (file, file.model_copy(update={"name": "raw/b.pcap"}))
+        manifest.chmod(0o644)
+        manifest.write_text(incident[1].manifest.model_copy(update={"files": several}).model_dump_json())
+        data = bytes_of(shell, incident[1], "raw/a.pcap")
+        store.put(f"{incident[1].prefix}raw/b.pcap", data)
+        done = call("get", INCIDENT, "out")
+        assert done.stdout.splitlines()[1:] == ["out/during-2-ORD-a.pcap", "out/during-2-ORD-b.pcap"]
+
+
+def test_commands_for_one_kind_of_id_name_the_command_for_the_other(call, store, keep):
+    Incidents(store).open(attack()[0].opened)
+    keep(store, ID)
+    for command in (("show",), ("verify",)):
+        done = call(*command, INCIDENT[:6])
+        assert (done.returncode, done.stdout) == (13, "")
+        assert "is an incident, not a capture" in done.stderr
+        assert f"`edgecap incident show {INCIDENT[:8]}` shows it" in done.stderr
+    done = call("incident", "show", ID[:6])
+    assert (done.returncode, done.stdout) == (13, "")
+    assert f"is a capture, not an incident; `edgecap show {ID[:8]}` shows it" in done.stderr
