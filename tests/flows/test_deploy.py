@@ -394,4 +394,6 @@ def test_a_file_of_ones_own_is_deployed(prefect_server, tmp_path):
     with PrefectApi(prefect_server.api_url) as prefect:
         assert set(QUEUES) <= prefect.queues(POOL)
         ours = [line for line in schedules_on(prefect) if line.startswith(tag)]
-    assert ours == [f"{tag}-on: cron 0 4 * * *, UTC"]
+    now = datetime.now(UTC)
+    due = now.replace(hour=4, minute=0, second=0) + timedelta(days=now.hour >= 4)
+    assert ours == [f"{tag}-on: cron 0 4 * * *, UTC; next {due:%Y-%m-%d %H:%M:%S} UTC"]
