@@ -41,7 +41,7 @@ async def show_incident(
                 page_of=artifact_page,
             ),
             key=f"incident-{opened.incident[:12]}",
-            description=str(record) if record else opened.plan.alert,
+            description=str(record) if record else opened.alert_in_words,
         )
 
 

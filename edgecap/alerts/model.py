@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
@@ -13,6 +14,8 @@ Event = Literal["start", "end", "other"]
 
 Severity = Literal["critical", "high", "medium", "low", "info", "unknown"]
 
+_ACTION = re.compile(r"(?i)(?<![a-z])(drop(s|ped)?|pass(es|ed)|mitigat\w*|actions?|block(s|ed)?)(?![a-z])")
+_LABEL = 200  # characters of a label's value
 _IDENTITY = 32  # hexadecimal digits, as many as an intent's id has
 
 
@@ -62,6 +65,11 @@ class Alert(BaseModel):
     notes: tuple[str, ...] = Field((), description="Values of the payload that could not be used, in words")
     raw: dict[str, Any] = Field(default_factory=dict, description="The payload, or this alert's part of it")
 
+    @property
+    def actions(self) -> dict[str, str]:
+        """The labels that say what was done to the packets, such as `dropped`. Most alerts have none."""
+        return {name: value[:_LABEL] for name, value in sorted(self.labels.items()) if _ACTION.search(name)}
+
     def __str__(self) -> str:
         """Such as `cloudflare dos_attack_l4 start high 203.0.113.7:443`; without an unknown severity."""
         where = ",".join(self.targets)
@@ -77,5 +85,9 @@ def derive(*parts: str) -> str:
 
 
 def summary_of(alert: Alert) -> dict[str, Any]:
-    """The alert without its payload and its long texts, as manifests and run parameters carry it."""
-    return alert.model_dump(mode="json", exclude={"raw", "text", "labels", "notes"}, exclude_defaults=True)
+    """The alert without its payload and its long texts, as manifests and run parameters carry it.
+
+    Of its labels it has those that say what was done to the packets.
+    """
+    kept = alert.model_dump(mode="json", exclude={"raw", "text", "labels", "notes"}, exclude_defaults=True)
+    return {**kept, "labels": alert.actions} if alert.actions else kept

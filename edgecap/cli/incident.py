@@ -72,9 +72,9 @@ def show(
         return
     out = console()
     out.print(_page(found, parts))
-    for title, plan in _plans(found):
+    for title, plan, alert in found.plans:
         out.print(f"\n{title}", style="bold")
-        for line in plan.explain().splitlines():
+        for line in plan.explain(alert).splitlines():
             out.print(printable(line), soft_wrap=True)
 
 
@@ -128,10 +128,12 @@ def _page(incident: Overview, parts: list[Part]) -> RenderableType:
     told = [f"{held.joined} joined"] if held.joined else []
     told += [f"{held.repeated} repeated"] if held.repeated else []
     closed = incident.record.closed if incident.record else None
+    planned = {remark for _, plan, _ in incident.plans for remark in plan.remarks}
+    remarks = [each for each in (incident.record.remarks if incident.record else ()) if each not in planned]
     rows: list[tuple[str, object]] = [
         ("incident", incident.id),
-        ("alert", incident.alert),
-        ("state", incident.state + (f": {incident.record}" if incident.record else "")),
+        ("alert", incident.alert_in_words),
+        ("state", incident.state + (f": {incident.record.counts}" if incident.record else "")),
         ("rule", incident.rule),
         ("opened", _time(incident.began) or "-"),
         ("ended", _time(incident.over) or ("no end reported" if incident.record else "-")),
@@ -140,7 +142,7 @@ def _page(incident: Overview, parts: list[Part]) -> RenderableType:
         *([("last alert", _time(in_inbox.last))] if in_inbox else []),
         *((f"{event} run", run) for event, run in (in_inbox.runs if in_inbox else {}).items()),
         *(("not sent", _waiting(each)) for each in incident.orders),
-        *(("note", each) for each in (incident.record.remarks if incident.record else ())),
+        *(("note", each) for each in remarks),
     ]
     if not parts:
         return pairs(rows)
@@ -154,15 +156,6 @@ def _page(incident: Overview, parts: list[Part]) -> RenderableType:
         for part in parts
     )
     return Group(pairs(rows), "", table(_CAPTURES, captures))
-
-
-def _plans(incident: Overview) -> Iterator[tuple[str, Any]]:
-    if incident.opened or incident.in_inbox:
-        first = incident.opened or incident.in_inbox
-        assert first is not None
-        yield "At the start", first.plan
-    if incident.ended:
-        yield "At the end", incident.ended.plan
 
 
 def _waiting(order: Any) -> str:
@@ -189,7 +182,7 @@ def _as_json(incident: Overview, parts: list[Part]) -> dict[str, Any]:
         "not_sent": [{"event": each.event, "refused": each.refused or None} for each in incident.orders],
         "remarks": list(incident.record.remarks) if incident.record else [],
         "captures": [part.model_dump(mode="json") for part in parts],
-        "plans": {title: plan.model_dump(mode="json") for title, plan in _plans(incident)},
+        "plans": {title: plan.model_dump(mode="json") for title, plan, _ in incident.plans},
     }
 
 

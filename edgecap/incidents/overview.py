@@ -10,6 +10,8 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from edgecap.alerts.model import Alert
+from edgecap.alerts.policy.decision import Plan
+from edgecap.alerts.words import in_words
 from edgecap.archive.journal import Journal
 from edgecap.errors import Damaged, EntryMissing
 from edgecap.incidents.inbox.alert_inbox import AlertInbox, InboxIncident, RunRequest
@@ -91,6 +93,21 @@ class Overview:
             return self.in_inbox.plan.alert
         told = self.record.alert if self.record else self.ended.alert if self.ended else {}
         return _line(told)
+
+    @property
+    def alert_in_words(self) -> str:
+        """The alert that opened it, in a line for people."""
+        if self.opened:
+            return self.opened.alert_in_words
+        return in_words(self.in_inbox.alert) if self.in_inbox else self.alert
+
+    @property
+    def plans(self) -> Iterator[tuple[str, Plan, str]]:
+        """What was decided at its start and its end: a title, the plan, and the alert in words."""
+        if first := self.opened or self.in_inbox:
+            yield "At the start", first.plan, self.alert_in_words
+        if self.ended:
+            yield "At the end", self.ended.plan, self.ended.alert_in_words
 
     @property
     def held_back(self) -> HeldBack:

@@ -9,9 +9,11 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Literal, TypeVar
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
+from edgecap.alerts.model import Alert
 from edgecap.alerts.policy.decision import Plan, Planned
+from edgecap.alerts.words import in_words
 from edgecap.archive.layout import INCIDENTS, held_back_prefix, incident_event_key, incident_key, lost_key
 from edgecap.archive.text import Json, read_json, to_json
 from edgecap.captures.incident_part import IncidentPart, Phase
@@ -33,6 +35,14 @@ class IncidentEvent(BaseModel):
     plan: Plan
     account: str = Field(description="Name of the account in the settings")
     at: AwareDatetime
+
+    @property
+    def alert_in_words(self) -> str:
+        """The alert in a line for people; by its internal name if a newer version wrote it."""
+        try:
+            return in_words(Alert.model_validate(self.alert))
+        except ValidationError:
+            return self.plan.alert
 
     @property
     def parts(self) -> Iterator[tuple[IncidentPart, Planned]]:
@@ -114,11 +124,20 @@ class Incident(BaseModel):
         return tuple(part for part in self.captures if part.state != "archived")
 
     def __str__(self) -> str:
-        """One line for states and messages."""
+        """One line for states and messages; captures that are missing for one reason are put together."""
         got = len(self.captures) - len(self.missing)
         packets = sum(part.packets or 0 for part in self.captures)
         line = f"{got} of {plural(len(self.captures), 'capture')} archived, {plural(packets, 'packet')}"
-        return line + (f"; missing: {'; '.join(map(str, self.missing))}" if self.missing else "")
+        reasons: dict[str, list[str]] = {}
+        for part in self.missing:
+            reasons.setdefault(part.reason, []).append(f"{part.phase} {part.number}")
+        told = "; ".join(f"{', '.join(names)} ({reason})" for reason, names in reasons.items())
+        return line + (f"; missing: {told}" if told else "")
+
+    @property
+    def counts(self) -> str:
+        """As `str`, without the reasons of what is missing."""
+        return str(self).partition("; missing: ")[0]
 
 
 class Incidents:

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from edgecap.alerts.model import Alert
 from edgecap.alerts.policy.decision import Plan
+from edgecap.alerts.words import what_it_is
 from edgecap.incidents.overview import Overview
 from edgecap.report.charts.incident_timeline import incident_chart, shared_scales
 from edgecap.report.charts.scene import Scene, alert_of, scene_of
@@ -38,7 +39,7 @@ def incident_html(incident: Overview, captures: Sequence[Pictured], *, links: Li
         incident_chart(scene, width=NARROW, hover=False, shared=True),
     )
     phases = phases_of(captures)
-    plans = list(_plans(incident))
+    plans = list(incident.plans)
     sections = {
         **({"timeline": "Timeline"} if charts[0] else {}),
         **({"phases": "Before, during, after"} if phases else {}),
@@ -52,7 +53,9 @@ def incident_html(incident: Overview, captures: Sequence[Pictured], *, links: Li
         status=status(incident, scene),
         missing=[each.part for each in captures if each.part.state == "missing"],
         moments=dict(_moments(incident, alert, scene)),
+        alert=incident.alert_in_words,
         alert_says=_alert_says(alert),
+        actions=alert.actions if alert else {},
         closed=_clock_and_day(incident.record.closed) if incident.record else None,
         sections=sections,
         found=telling.summary.findings if telling and telling.summary else (),
@@ -77,7 +80,7 @@ def incident_verdict(incident: Overview, captures: Sequence[Pictured]) -> str:
         return incident.alert or "An incident without a readable alert"
     where = ", ".join(alert.targets)
     port = f":{alert.target_port}" if alert.target_port and len(alert.targets) == 1 else ""
-    what = alert.title or f"{alert.source} {alert.kind}"
+    what = what_it_is(alert)
     return f"{what}: {where}{port}" if where and where not in what else what
 
 
@@ -137,16 +140,9 @@ def _by_phase(each: Pictured) -> tuple[int, int]:
     return ("before", "during", "after").index(each.part.phase), each.part.number
 
 
-def _plans(incident: Overview) -> Iterator[tuple[str, Plan]]:
-    if first := incident.opened or incident.in_inbox:
-        yield "At the start", first.plan
-    if incident.ended:
-        yield "At the end", incident.ended.plan
-
-
-def _remarks(incident: Overview, plans: Sequence[tuple[str, Plan]]) -> list[str]:
+def _remarks(incident: Overview, plans: Sequence[tuple[str, Plan, str]]) -> list[str]:
     """What the plans do not say themselves."""
-    told = {remark for _, plan in plans for remark in plan.remarks}
+    told = {remark for _, plan, _ in plans for remark in plan.remarks}
     remarks = [each for each in (incident.record.remarks if incident.record else ()) if each not in told]
     return remarks + [
         f"the {order.event} is not at Prefect yet"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from edgecap.alerts.model import Alert
+from edgecap.alerts.words import target_of, what_it_is
 from edgecap.incidents.overview import Overview
 from edgecap.incidents.record import Incident, IncidentEvent, Part
 from edgecap.incidents.status import waiting
@@ -20,7 +21,6 @@ from edgecap.report.markup import visible
 from edgecap.units import bit_rate, packet_rate, plural, stamp
 
 _WIDTH = 600  # pixels: about the width of an artifact in the newer UI
-_TOLD = ("drop", "pass", "mitigat", "action", "blocked")  # in names of an alert's labels
 
 
 def incident_page(
@@ -57,7 +57,14 @@ def incident_page(
         lines += ["", "| capture | packets | what they show, or why there are none |", "|---|---:|---|"]
         lines += [_row(each, links, page_of) for each in pictured]
     lines += ["", "## What to do next", "", *(f"- {line}" for line in _next(opened, shown, record, links))]
-    lines += ["", "## Why these captures", "", "```", *_fenced(opened.plan.explain()), "```"]
+    lines += [
+        "",
+        "## Why these captures",
+        "",
+        "```",
+        *_fenced(opened.plan.explain(opened.alert_in_words)),
+        "```",
+    ]
     return "\n".join(lines)
 
 
@@ -65,20 +72,14 @@ def _reported(alert: Alert | None, opened: IncidentEvent) -> str:
     """What it is, as long as no packets tell."""
     if alert is None:
         return opened.plan.alert
-    target = _target(alert)
-    title = alert.title or f"Alert from {alert.source}"
+    target, title = target_of(alert), what_it_is(alert)
     return f"{title}: {target}" if target and target not in title else title
-
-
-def _target(alert: Alert) -> str:
-    port = f" port {alert.target_port}" if alert.target_port else ""
-    return ", ".join(alert.targets) + port
 
 
 def _facts(alert: Alert | None, incident: Overview) -> Iterator[tuple[str, str]]:
     if alert and alert.targets:
         by = "" if alert.protocol is None else f", {protocol_name(alert.protocol)}"
-        yield "target", f"{_target(alert)}{by}"
+        yield "target", f"{target_of(alert)}{by}"
     if alert and alert.started:
         yield "attack began", stamp(alert.started)
     if alert:
@@ -87,9 +88,8 @@ def _facts(alert: Alert | None, incident: Overview) -> Iterator[tuple[str, str]]
     rates = [(alert.pps, packet_rate), (alert.bps, bit_rate)] if alert else []
     if told := ", ".join(shown(rate) for rate, shown in rates if rate):
         yield "rate in the alert", told
-    for name, value in sorted(alert.labels.items()) if alert else []:
-        if any(word in name.lower() for word in _TOLD):
-            yield name, value
+    for name, value in alert.actions.items() if alert else ():
+        yield f"{name}, says the alert", value
     if incident.record and incident.record.held_back.total:
         counts = incident.record.held_back
         joined = plural(counts.joined, "other alert")

@@ -7,6 +7,10 @@ from datetime import datetime, timedelta
 from shlex import quote
 from typing import Any
 
+from pydantic import ValidationError
+
+from edgecap.alerts.model import Alert
+from edgecap.alerts.words import in_words
 from edgecap.archive.entries import Entry
 from edgecap.archive.manifest import ENTRY_FLAGS, LIMIT_REACHED, STOPPED, Manifest
 from edgecap.packets.inspection import EMPTY
@@ -164,11 +168,14 @@ def incident_of(manifest: Manifest) -> tuple[str, str]:
     """Id of the incident that the capture is part of, and its alert in a line; empty if there is none."""
     intent = manifest.intent or {}
     alert = intent.get("alert")
-    told = alert if isinstance(alert, Mapping) else {}
-    targets = told.get("targets")
-    where = ",".join(map(str, targets)) if isinstance(targets, list | tuple) else ""
-    words = (told.get("source"), told.get("kind"), told.get("severity"), where)
-    return str(intent.get("incident") or ""), " ".join(str(word) for word in words if word)
+    try:
+        words = in_words(Alert.model_validate(alert))
+    except ValidationError:  # another version wrote it
+        told = alert if isinstance(alert, Mapping) else {}
+        targets = told.get("targets")
+        where = ",".join(map(str, targets)) if isinstance(targets, list | tuple) else ""
+        words = " ".join(str(word) for word in (told.get("source"), told.get("kind"), where) if word)
+    return str(intent.get("incident") or ""), words
 
 
 def fields(record: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

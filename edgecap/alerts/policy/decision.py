@@ -87,10 +87,14 @@ class Plan(BaseModel):
     preempt: bool
     remarks: tuple[str, ...] = Field((), description="Remarks for people")
 
-    def explain(self) -> str:
-        """The plan in lines that a person can read."""
+    def explain(self, alert: str = "") -> str:
+        """The plan in lines that a person can read.
+
+        Args:
+            alert: the alert in words; the name of its kind and its source if empty.
+        """
         lines = [
-            f"alert     {self.alert}",
+            f"alert     {alert or self.alert}",
             f"rule      {self.rule}" + (" (built in)" if self.built_in else ""),
             f"decision  {self.reason}",
         ]

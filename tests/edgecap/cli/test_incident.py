@@ -111,6 +111,9 @@ class TestFromTheArchive:
         for word in (OLD, "closed: 1 of 2 captures archived, 5 packets", "floods", "missing: no packets"):
             assert word in done.stdout
         assert closed.captures[0].entry in done.stdout
+        assert done.stdout.count("no packets") == 1
+        assert done.stdout.count("the 60 s that follow are captured") == 1
+        assert "Flood on 203.0.113.7, began " in done.stdout
         assert "2 joined, 3 repeated" in done.stdout
         assert "At the start" in done.stdout
         assert "At the end" in done.stdout

@@ -89,7 +89,7 @@ def test_record_and_page_name_missing_captures_and_why(incidents):
     )
     record = closed_record(noted(), noted("end"), parts, held_back=HeldBack(joined=3, repeated=2), at=NOW)
     assert record.missing == parts[1:]
-    expected = "1 of 2 captures archived, 1,204 packets; missing: during 1: missing, no packets | matched"
+    expected = "1 of 2 captures archived, 1,204 packets; missing: during 1 (no packets | matched)"
     assert str(record) == expected
     page = incident_page(noted(), parts, record)
     assert "1 of 2 captures archived, 1 missing.**" in page
@@ -97,6 +97,21 @@ def test_record_and_page_name_missing_captures_and_why(incidents):
     assert "3 other alerts joined it, 2 were sent again" in page
     assert "- during 1 is missing: no packets \\| matched. " in page
     assert "rule      test" in page
+
+
+def test_a_closed_incident_says_each_reason_once():
+    parts = (
+        part("before", packets=1204, entry="captures/x/"),
+        *(
+            part("during", state="missing", reason="no bucket").model_copy(update={"number": n})
+            for n in (1, 2)
+        ),
+        part("after", state="missing", reason="refused"),
+    )
+    record = closed_record(noted(), None, parts, held_back=HeldBack(), at=NOW)
+    counts = "1 of 4 captures archived, 1,204 packets"
+    assert str(record) == f"{counts}; missing: during 1, during 2 (no bucket); after 1 (refused)"
+    assert record.counts == counts
 
 
 OF_PAGES = {"h2", "ul", "li", "strong"}

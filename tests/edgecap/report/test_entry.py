@@ -2,10 +2,12 @@ import re
 
 import pytest
 
+from edgecap.alerts.model import summary_of
 from edgecap.packets.summary import Flow
 from edgecap.report.entry import entry_html
 from edgecap.report.links import HERE, Links, links_to
 from tests.edgecap.report.hostile import NAMES, Seen, hostile_entry, hostile_summary
+from tests.edgecap.report.incidents import alert
 from tests.edgecap.report.summaries import (
     FLOOD,
     START,
@@ -165,6 +167,12 @@ def test_thousands_of_files_make_no_endless_page():
     page = entry_html(entry_of(files=files), None)
     assert "And 19,502 more, in the manifest." in page
     assert len(page) < 400_000
+
+
+def test_the_alert_is_told_in_words():
+    intent = {"incident": "e3fb" * 8, "alert": summary_of(alert())}
+    told = Seen(entry_html(entry_of(intent=intent), None)).text
+    assert f"e3fbe3fb Advanced DDoS attack (layer 4) on {TARGET} port 443, began 2026-11-23" in told
 
 
 def test_it_links_to_its_incident_where_reports_are_served():

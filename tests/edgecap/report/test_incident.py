@@ -41,9 +41,24 @@ def test_the_verdict_is_that_of_the_most_telling_packets():
     assert "4 of 5 captures archived, 1 missing." in text
 
 
+def test_the_alert_is_told_in_words_and_its_labels_as_its_own():
+    incident, captures = just_begun()
+    labelled = noted(alert(labels={"dropped": "96%", "collector": "c1"}))
+    text = Seen(incident_html(replace(incident, opened=labelled), captures)).text
+    words = (
+        f"Advanced DDoS attack (layer 4) on {TARGET} port 443, began 2026-11-23 06:33:25 UTC, from Cloudflare"
+    )
+    assert text.count(words) == 2
+    assert "advanced_ddos" not in text
+    assert "dropped, says the alert" in text
+    assert "collector" not in text
+    assert "says the alert" not in Seen(incident_html(incident, captures)).text
+
+
 def test_without_packets_the_verdict_is_what_the_alert_says():
     opened = noted(alert(title="L4 attack"))
     assert incident_verdict(Overview(ID, opened=opened), []) == f"L4 attack: {TARGET}:443"
+    assert incident_verdict(Overview(ID, opened=noted(alert())), []).startswith("Advanced DDoS attack")
     assert incident_verdict(Overview(ID), []) == "An incident without a readable alert"
 
 

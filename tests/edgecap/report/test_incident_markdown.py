@@ -7,7 +7,7 @@ import pytest
 
 from edgecap.report.incident_markdown import incident_page
 from edgecap.report.links import links_to
-from tests.edgecap.report.incidents import attack, just_begun
+from tests.edgecap.report.incidents import alert, attack, just_begun, noted
 from tests.edgecap.report.summaries import TARGET
 
 IMAGE = re.compile(r"!\[Before, during and after the attack\]\(data:image/svg\+xml;base64,([^)]+)\)")
@@ -32,7 +32,9 @@ def test_the_page_begins_with_verdict_state_target_and_times(over):
     page, _ = over
     lines = page.splitlines()
     assert lines[0].startswith(f"# SYN flood on {TARGET}:443: 93% of packets")
-    assert "advanced_ddos" not in lines[0]
+    assert "advanced_ddos" not in page
+    why = page[page.index("## Why these captures") :]
+    assert f"alert     Advanced DDoS attack (layer 4) on {TARGET} port 443, began 2026-11-23" in why
     assert lines[2].startswith("**The attack ended ")
     facts = page[: page.index("![")]
     for name in ("target", "attack began", "alert arrived", "attack ended", "rate in the alert"):
@@ -62,6 +64,13 @@ def test_reports_of_the_receiver_are_linked_to_if_they_are_served():
     page = incident_page(overview.opened, parts, overview.record, captures=captures, links=links)
     first = next(each.entry.manifest.entry_id for each in captures if each.entry)
     assert f"](https://edgecap.example.net/captures/{first}) | " in page
+
+
+def test_what_the_alert_says_of_passed_packets_is_told_as_its_word():
+    labels = {"packets_passed": "4%", "collector": "c1"}
+    page = incident_page(noted(alert(labels=labels)), [])
+    assert "| packets_passed, says the alert | 4% |" in page
+    assert "collector" not in page
 
 
 def test_an_open_incident_says_so():

@@ -1,0 +1,63 @@
+"""An alert in people's words: what it is, against what, since when. Internal names are put in words."""
+
+from __future__ import annotations
+
+from edgecap.alerts.model import Alert
+from edgecap.units import stamp
+
+_WORDS = {
+    "ddos": "DDoS",
+    "dos": "DoS",
+    "dosd": "DoS",
+    "fbm": "flow-based monitoring",
+    "l3": "(layer 3)",
+    "l4": "(layer 4)",
+    "l7": "(layer 7)",
+    **{word: word.upper() for word in ("tcp", "udp", "icmp", "dns", "syn", "http", "ntp", "bgp", "ip")},
+}
+_PRODUCTS = {
+    "cloudflare": "Cloudflare",
+    "alertmanager": "Alertmanager",
+    "grafana": "Grafana",
+    "pagerduty": "PagerDuty",
+    "datadog": "Datadog",
+    "fastnetmon": "FastNetMon",
+}
+_SHOWN = 3  # targets
+
+
+def what_it_is(alert: Alert) -> str:
+    """Such as `Advanced DDoS attack (layer 4)`: its title, or its kind without underscores."""
+    if alert.title and alert.title != alert.kind:
+        return alert.title
+    words = alert.kind.replace("_", " ").replace("-", " ").split()
+    words = words[:-1] if len(words) > 1 and words[-1].lower() == "alert" else words
+    told = " ".join(_WORDS.get(word.lower(), word) for word in words) or "alert"
+    return told[0].upper() + told[1:]
+
+
+def target_of(alert: Alert) -> str:
+    """Such as `203.0.113.7 port 443`; empty if the alert names no target."""
+    more = f" and {len(alert.targets) - _SHOWN} more" if len(alert.targets) > _SHOWN else ""
+    port = f" port {alert.target_port}" if alert.target_port and alert.targets else ""
+    return ", ".join(alert.targets[:_SHOWN]) + more + port
+
+
+def in_words(alert: Alert) -> str:
+    """What, the target, when, and who says so, in a line.
+
+    Such as `Advanced DDoS attack (layer 4) on 203.0.113.7 port 443, began 2026-11-23 06:33:25 UTC, from
+    Cloudflare`.
+    """
+    what, target = what_it_is(alert), target_of(alert)
+    named = alert.targets and any(each in what for each in alert.targets)
+    parts = [what if named or not target else f"{what} on {target}"]
+    if alert.event == "end":
+        parts.append(f"ended {stamp(alert.ended or alert.received)}")
+    elif alert.started:
+        parts.append(f"began {stamp(alert.started)}")
+    else:
+        parts.append(f"arrived {stamp(alert.received)}")
+    if product := _PRODUCTS.get(alert.source):
+        parts.append(f"from {product}")
+    return ", ".join(parts)
