@@ -58,6 +58,11 @@ def in_words(alert: Alert) -> str:
         parts.append(f"began {stamp(alert.started)}")
     else:
         parts.append(f"arrived {stamp(alert.received)}")
-    if product := _PRODUCTS.get(alert.source):
-        parts.append(f"from {product}")
+    if sender := sender_of(alert):
+        parts.append(f"from {sender}")
     return ", ".join(parts)
+
+
+def sender_of(alert: Alert) -> str:
+    """The product that sent it; empty if that is some other program."""
+    return _PRODUCTS.get(alert.source, "")

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import yaml  # type: ignore[import-untyped]
 from cyclopts import Parameter
 
 from deployments.receiver.replay import replay
@@ -14,12 +15,13 @@ from edgecap.alerts.policy.decision import load_policy
 from edgecap.alerts.sources.enabled import enabled_sources
 from edgecap.alerts.sources.registry import sources
 from edgecap.alerts.understanding import understand
+from edgecap.alerts.words import in_words
 from edgecap.cli.options import Json
 from edgecap.cli.output import console, print_json, print_table, printable, say
 from edgecap.errors import ConfigError, InvalidRequest
 from edgecap.incidents.inbox.alert_inbox import INBOX, AlertInbox, Judged, Outcome
 from edgecap.redact import redact
-from edgecap.requests import rfc3339
+from edgecap.requests import CaptureRequest, rfc3339
 from edgecap.settings import Settings, load_settings
 from edgecap.settings.alerts import GenericMapping
 
@@ -63,6 +65,8 @@ def replay_command(file: File, /, *, source: SourceName, url: str | None = None,
 def explain(file: File, /, *, source: SourceName, json: Json = False) -> None:
     """Show what edgecap would capture for a payload, and why. Captures nothing.
 
+    Shows the `request` of each capture as prefect.yaml has it.
+
     Args:
         file: The payload, as the product sends it.
         source: The product that sends the payload.
@@ -85,11 +89,15 @@ def explain(file: File, /, *, source: SourceName, json: Json = False) -> None:
             ]
         )
         return
-    for number, (_, plan) in enumerate(found):
+    for number, (alert, plan) in enumerate(found):
         if number:
             console().print()
-        for line in plan.explain().splitlines():
+        for line in plan.explain(in_words(alert)).splitlines():
             console().print(printable(line), soft_wrap=True)
+        for each in plan.captures:
+            console().print(f"\nrequest:  # {each.phase} {each.number}", soft_wrap=True)
+            for line in _as_yaml(each.request).splitlines():
+                console().print(f"  {printable(line)}", soft_wrap=True)
     say("Nothing was captured." if found else "A test message: it starts nothing.")
 
 
@@ -130,6 +138,12 @@ def list_command(*, aside: OnlyQuarantined = False, limit: int = 50, json: Json 
             say(f"The newest {limit}; --limit 0 shows all.")
     else:
         say("No alert was quarantined." if aside else "No alert has arrived yet.")
+
+
+def _as_yaml(request: CaptureRequest) -> str:
+    """A request as `prefect.yaml` has it, without fields that have their default."""
+    fields = request.model_dump(mode="json", exclude_defaults=True)
+    return str(yaml.safe_dump({"type": request.type, **fields}, sort_keys=False, allow_unicode=True))
 
 
 def _read(file: Path) -> bytes:

@@ -260,8 +260,8 @@ ALERT_COMMANDS = (
         "edgecap.cli.alert:explain",
         """Show what edgecap would capture for a payload, and why. Captures nothing.
 
-        A payload with several alerts has a plan for each. Earlier incidents and used budgets are not taken
-        into account.""",
+        Shows the `request` of each capture, as prefect.yaml has it. A payload with several alerts has a plan
+        for each. Earlier incidents and used budgets are not taken into account.""",
     ),
     (
         "list",

@@ -56,8 +56,10 @@ def bring_incident(
     folder = Path(target or f"edgecap-{safe_name(incident.id)}")
     found, without = _survey(store, known, incident, folder)
     if not found:
-        told = "; ".join(f"{name}: {reason}" for name, reason in without) or "no capture was planned"
-        raise EntryMissing(f"no capture of incident {incident.id[:8]} has packets: {told}")
+        short = incident.id[:8]
+        raise EntryMissing(
+            f"no capture of incident {short} has packets", hint=f"`edgecap incident show {short}` says why"
+        )
     _make(folder)
     if not force:
         for each in found:
@@ -115,6 +117,9 @@ def _survey(
         try:
             entry = read_entry(store, part.entry)
             files = files_of_packets(entry)
+        except EntryMissing as error:
+            without.append((f"{name} ({part.request})", error.what))
+            continue
         except EdgecapError as error:
             without.append((f"{name} ({part.request})", str(error)))
             continue

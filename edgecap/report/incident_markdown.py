@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from edgecap.alerts.model import Alert
-from edgecap.alerts.words import target_of, what_it_is
+from edgecap.alerts.words import sender_of, target_of, what_it_is
 from edgecap.incidents.overview import Overview
 from edgecap.incidents.record import Incident, IncidentEvent, Part
 from edgecap.incidents.status import waiting
@@ -83,7 +83,8 @@ def _facts(alert: Alert | None, incident: Overview) -> Iterator[tuple[str, str]]
     if alert and alert.started:
         yield "attack began", stamp(alert.started)
     if alert:
-        yield "alert arrived", f"{stamp(alert.received)}, from {alert.source}"
+        sender = sender_of(alert)
+        yield "alert arrived", stamp(alert.received) + (f", from {sender}" if sender else "")
     yield "attack ended", stamp(incident.over) if incident.over else "not reported"
     rates = [(alert.pps, packet_rate), (alert.bps, bit_rate)] if alert else []
     if told := ", ".join(shown(rate) for rate, shown in rates if rate):
@@ -123,16 +124,19 @@ def _next(
     else:
         command = code(f"edgecap report {opened.incident[:8]} --captures")
         yield f"{command} makes the whole report, {what}"
-    if any(part.state == "archived" for part in parts):
+    if any(part.packets for part in parts):
         brings = code(f"edgecap get {opened.incident[:8]}")
         yield f"{brings} brings the packets of all captures, one file for each."
+    missing: dict[str, list[str]] = {}
     for part in parts:
         if part.state == "missing":
-            what = plain(f"{part.phase} {part.number} is missing: {part.reason}")
-            how = code("edgecap capture simple --at")
-            yield f"{what}. Samples of the last 24 hours are still there: {how}."
+            missing.setdefault(part.reason, []).append(f"{part.phase} {part.number}")
+    for reason, names in missing.items():
+        what = plain(f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} missing: {reason}")
+        how = code("edgecap capture simple --at")
+        yield f"{what}. Samples of the last 24 hours are still there: {how}."
     if not record:
-        yield "The incident is open: this page is written anew when it is closed."
+        yield "The incident is open: this page is written anew when a capture ends, and when it is closed."
 
 
 def _fenced(words: str) -> list[str]:

@@ -79,3 +79,16 @@ def test_an_open_incident_says_so():
     assert "**No end has been reported yet. " in page
     assert "| attack ended | not reported |" in page
     assert "The incident is open" in page
+
+
+def test_a_reason_for_several_missing_captures_is_told_once_below():
+    overview, captures = just_begun()
+    parts = [
+        each.part.model_copy(update={"state": "missing", "reason": "no bucket", "packets": None})
+        for each in captures
+    ]
+    page = incident_page(overview.opened, parts)
+    below = page[page.index("## What to do next") :]
+    assert "before 1, " in below
+    assert below.count("no bucket") == 1
+    assert "edgecap get" not in below  # there are no packets

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from edgecap.alerts.policy.decision import Policy, decide
 from edgecap.alerts.sources import label_names
 from edgecap.alerts.sources.registry import SOURCES
 from edgecap.settings.alerts import GenericMapping
@@ -56,6 +57,9 @@ def test_the_generic_examples_work(received):
     (alert,) = SOURCES["generic"].parse(json.loads(block("generic", "json")), received=received)
     assert str(alert) == "generic udp flood start high 203.0.113.7:53"
     assert (alert.pps, alert.bps, alert.colos, alert.notes) == (500_000, 1.2e9, ("ord02", "AMS"), ())
+    plan = decide(alert, Policy())
+    assert [each.phase for each in plan.captures] == ["before", "during", "during"]
+    assert not any("no longer keeps" in remark for remark in plan.remarks)
     GenericMapping.model_validate(tomllib.loads(block("generic", "toml"))["alerts"]["generic"])
 
 
