@@ -10,6 +10,12 @@ between, SQLite refuses the write at once, whatever the busy timeout is. The cli
 for two seconds. That happened to almost every run: the events of its first state are written just then. Here
 each transaction begins IMMEDIATE: it waits for its turn to write, and then reads.
 
+It waits in a queue of the event loop, without a connection. SQLite has no queue: a connection that waits
+looks again every 1 to 100 ms, so the database idles in between, and a late transaction may go first. And
+fifteen waiting transactions hold every connection that there is: then nobody can read, and a burst of runs
+stopped the server. Only the transaction itself begins IMMEDIATE. Prefect leaves the mode to every task that
+starts meanwhile, and then each of its reads would take the database for itself.
+
 **Garbage collection** (SQLite through SQLAlchemy and aiosqlite; Python 3.11 to 3.14). A statement that failed
 leaves its cursor to Python's collector. Freeing the cursor takes the connection, which may be waiting in
 another thread, for up to a minute, for the database to be unlocked. In the thread of the event loop this is a
@@ -25,9 +31,11 @@ import gc
 import runpy
 import threading
 import time
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
+from weakref import WeakKeyDictionary
 
-from prefect.server.database.configurations import AioSqliteConfiguration
+from prefect.server.database.configurations import SQLITE_BEGIN_MODE, AioSqliteConfiguration
 from prefect.server.utilities.messaging.memory import MemoryMessage, Subscription
 from sqlalchemy.ext.asyncio import AsyncSession, AsyncSessionTransaction
 
@@ -35,14 +43,15 @@ _STARTS = 20.0  # seconds; what the server has by then, it keeps
 _EVERY = 0.25  # seconds between two looks at the collector's thresholds
 _TRIES = 10
 _FIRST, _MOST = 0.05, 2.0  # seconds before an event is looked at again, doubling: 11 seconds in all
+PATIENCE = 60.0  # seconds in the queue; as long as Prefect's connections wait for SQLite
+_queues: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
 _retry = Subscription.retry
-_begin = AioSqliteConfiguration.begin_transaction
 
 
 def main() -> None:
     """Run the `prefect` command with the arguments of this program."""
     Subscription.retry = retry_later  # type: ignore[method-assign]
-    AioSqliteConfiguration.begin_transaction = begin_to_write  # type: ignore[method-assign,assignment]
+    AioSqliteConfiguration.begin_transaction = begin_to_write  # type: ignore[method-assign]
     gc.disable()
     threading.Thread(target=_collect, name="collector", daemon=True).start()
     runpy.run_module("prefect", run_name="__main__", alter_sys=True)
@@ -55,12 +64,38 @@ async def retry_later(self: Subscription, message: MemoryMessage) -> None:
     await _retry(self, message)
 
 
-def begin_to_write(
+@asynccontextmanager
+async def begin_to_write(
     self: AioSqliteConfiguration, session: AsyncSession, with_for_update: bool = False
-) -> AbstractAsyncContextManager[AsyncSessionTransaction]:
+) -> AsyncGenerator[AsyncSessionTransaction, None]:
     """Begin a transaction that waits for its turn to write before it reads."""
-    del with_for_update
-    return _begin(self, session, with_for_update=True)
+    del self, with_for_update
+    async with _turn(), session.begin() as transaction:
+        token = SQLITE_BEGIN_MODE.set("IMMEDIATE")
+        try:
+            await session.connection()
+        finally:
+            SQLITE_BEGIN_MODE.reset(token)
+        yield transaction
+
+
+@asynccontextmanager
+async def _turn() -> AsyncGenerator[None, None]:
+    """Wait until every transaction of this event loop that came before has ended.
+
+    After a minute it goes on, and SQLite decides, as it does without a queue. So a transaction within another
+    is refused in the end, and does not wait for ever.
+    """
+    queue = _queues.setdefault(asyncio.get_running_loop(), asyncio.Lock())
+    has_turn = False
+    with suppress(TimeoutError):
+        async with asyncio.timeout(PATIENCE):
+            has_turn = await queue.acquire()
+    try:
+        yield
+    finally:
+        if has_turn:
+            queue.release()
 
 
 def _collect() -> None:
