@@ -21,9 +21,12 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
-from edgecap.cloudflare.models import Capture
 from edgecap.errors import UnexpectedAnswer
+
+if TYPE_CHECKING:
+    from edgecap.cloudflare.models import Capture
 
 CAPTURES = "captures/"
 INTENTS = "intents/"

@@ -6,13 +6,12 @@ import json
 import platform
 from collections.abc import Iterable, Sequence
 from importlib import metadata
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from edgecap.archive.layout import MANIFEST, entry_prefix
 from edgecap.archive.text import Json
-from edgecap.cloudflare.models import Capture
 from edgecap.files.unpacking import GZIP_DAMAGED, ZSTD_DAMAGED
 from edgecap.packets.inspection import (
     ABSURD_LENGTH,
@@ -23,8 +22,11 @@ from edgecap.packets.inspection import (
     TRUNCATED,
     Inspection,
 )
-from edgecap.packets.summary import Residual
+from edgecap.packets.residual import Residual
 from edgecap.units import plural
+
+if TYPE_CHECKING:
+    from edgecap.cloudflare.models import Capture
 
 FORMAT = "edgecap/1"
 RAW_ROLE = "raw"
@@ -198,6 +200,11 @@ class Manifest(_Record):
     def account(self) -> str:
         """Name of the account in the settings; empty if edgecap did not start the capture."""
         return str((self.intent or {}).get("account") or "")
+
+    @property
+    def incident(self) -> str:
+        """Id of the incident that the capture is part of; empty if it is of none."""
+        return str((self.intent or {}).get("incident") or "")
 
     @model_validator(mode="after")
     def _names_differ(self) -> Self:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from edgecap.archive.entries import Entry
 from edgecap.archive.text import read_json
 from edgecap.errors import Damaged, ObjectMissing
-from edgecap.packets.summary import Summary
 from edgecap.stores.base import Store
+
+if TYPE_CHECKING:
+    from edgecap.packets.summary import Summary
 
 ROLE = "summary"
 NO_SUMMARY = (
@@ -42,6 +46,8 @@ def find_summary(store: Store, entry: Entry) -> tuple[Summary | None, str]:
     Raises:
         StoreError: the store does not answer, or refuses access.
     """
+    from edgecap.packets.summary import Summary  # noqa: PLC0415 - `list` does without, and it takes long
+
     name = next((file.name for file in entry.manifest.files if file.role == ROLE), "")
     if not name:
         return None, _why(entry)

@@ -27,9 +27,10 @@ from edgecap.packets.flow_table import FlowTable
 from edgecap.packets.inspect import Inspector
 from edgecap.packets.inspection import TOO_LARGE, Inspection
 from edgecap.packets.merge import Merged, MergedSource, MergeSource, merge
+from edgecap.packets.residual import Residual
 from edgecap.packets.source import chunks, opened
 from edgecap.packets.summarize import summarize
-from edgecap.packets.summary import Residual, SourceFile, Summary
+from edgecap.packets.summary import SourceFile, Summary
 from edgecap.stores.base import Store
 from edgecap.stores.staging import working_folder
 from edgecap.stores.transfer import fetch_many

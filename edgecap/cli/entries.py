@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
@@ -13,17 +13,18 @@ from rich.text import Text
 from edgecap.archive.entries import Entry
 from edgecap.archive.manifest import ENTRY_FLAGS, FileRecord
 from edgecap.cli.output import pairs, printable, table
-from edgecap.packets.summary import Summary
 from edgecap.report.words import (
     asked_for,
     covered,
-    incident_of,
     state_in_words,
     window,
     window_in_words,
     without_packets,
 )
 from edgecap.requests import rfc3339
+
+if TYPE_CHECKING:
+    from edgecap.packets.summary import Summary
 
 _UNLIMITED = 10_000  # columns
 _WHOLE_HASH, _SHORT_HASH = 64, 12  # hexadecimal digits of a SHA-256
@@ -42,7 +43,7 @@ def entry_json(entry: Entry, verdict: str) -> dict[str, Any]:
         "colo": manifest.colo or None,
         "what": asked_for(manifest) or None,
         "account": manifest.account or None,
-        "incident": incident_of(manifest)[0] or None,
+        "incident": manifest.incident or None,
         "verdict": verdict or None,
         "state": manifest.shown_state,
         "flags": list(manifest.flags),

@@ -16,7 +16,7 @@ from edgecap.archive.entries import Entry
 from edgecap.archive.summaries import read_verdict
 from edgecap.cli.output import print_lines, printable
 from edgecap.errors import InvalidRequest, StoreError
-from edgecap.report.words import asked_for, incident_of, verdict
+from edgecap.report.words import asked_for, verdict
 from edgecap.stores.base import Store
 
 _GAP = 2  # spaces between two columns
@@ -89,7 +89,7 @@ COLUMNS = {
     "files": _Column("files", lambda each: str(each.entry.manifest.totals.files), right=True),
     "path": _Column("path", lambda each: each.entry.path),
     "account": _Column("account", lambda each: each.entry.manifest.account or "-"),
-    "incident": _Column("incident", lambda each: incident_of(each.entry.manifest)[0] or "-"),
+    "incident": _Column("incident", lambda each: each.entry.manifest.incident or "-"),
 }
 """Every column by its name. A terminal shows the first six, and further ones up to `path` if they fit."""
 

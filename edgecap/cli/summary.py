@@ -18,8 +18,9 @@ from edgecap.packets.inspection import Inspection
 from edgecap.packets.merge import MergedSource, MergeSource, merge
 from edgecap.packets.packet_filter import PacketFilter
 from edgecap.packets.reader import PacketReader, open_packets
+from edgecap.packets.residual import Residual
 from edgecap.packets.summarize import summarize
-from edgecap.packets.summary import Residual, SourceFile, Summary
+from edgecap.packets.summary import SourceFile, Summary
 from edgecap.units import plural
 
 STDIN = "-"

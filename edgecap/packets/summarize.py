@@ -20,6 +20,7 @@ from edgecap.packets.names import (
     service_name,
 )
 from edgecap.packets.native import text
+from edgecap.packets.residual import Residual
 from edgecap.packets.summary import (
     TOP,
     Amplification,
@@ -30,7 +31,6 @@ from edgecap.packets.summary import (
     Port,
     Ports,
     Rates,
-    Residual,
     Size,
     Sizes,
     SourceFile,

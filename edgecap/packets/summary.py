@@ -12,6 +12,8 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from edgecap.packets.residual import Residual
+
 FORMAT = "edgecap-summary/1"
 TOP = 50  # entries of a list of the largest
 
@@ -225,14 +227,6 @@ class SourceFile(_Record):
     bytes: int
     share: Share
     damage: str = Field("", description="What of it could not be read; empty if nothing")
-
-
-class Residual(_Record):
-    """What was filtered after the download: the raw files hold all packets, the merged one what matched."""
-
-    expression: str = Field(description="In pcap-filter's language")
-    packets: int = Field(description="Packets before")
-    kept: int = Field(description="Packets that matched; a summary's other numbers are about these")
 
 
 class Summary(_Record):

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from shlex import quote
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from edgecap.alerts.model import Alert
-from edgecap.alerts.words import in_words
 from edgecap.archive.entries import Entry
 from edgecap.archive.manifest import ENTRY_FLAGS, LIMIT_REACHED, STOPPED, Manifest
 from edgecap.packets.inspection import EMPTY
-from edgecap.packets.summary import Summary
 from edgecap.protocols import protocol_name
 from edgecap.units import duration, period, plural, size
+
+if TYPE_CHECKING:
+    from edgecap.packets.summary import Summary
 
 _LONGEST = 366 * 86_400  # seconds; a longer window is no window
 _MILD = {EMPTY, LIMIT_REACHED, STOPPED}
@@ -168,6 +168,11 @@ def incident_of(manifest: Manifest) -> tuple[str, str]:
     """Id of the incident that the capture is part of, and its alert in a line; empty if there is none."""
     intent = manifest.intent or {}
     alert = intent.get("alert")
+    if not alert:
+        return manifest.incident, ""
+    from edgecap.alerts.model import Alert  # noqa: PLC0415 - for incidents only
+    from edgecap.alerts.words import in_words  # noqa: PLC0415 - the same
+
     try:
         words = in_words(Alert.model_validate(alert))
     except ValidationError:  # another version wrote it
@@ -175,7 +180,7 @@ def incident_of(manifest: Manifest) -> tuple[str, str]:
         targets = told.get("targets")
         where = ",".join(map(str, targets)) if isinstance(targets, list | tuple) else ""
         words = " ".join(str(word) for word in (told.get("source"), told.get("kind"), where) if word)
-    return str(intent.get("incident") or ""), words
+    return manifest.incident, words
 
 
 def fields(record: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

@@ -10,7 +10,8 @@ import pytest
 from rich.console import Console
 
 from edgecap.cli.entries import print_entry
-from edgecap.packets.summary import Residual, Summary
+from edgecap.packets.residual import Residual
+from edgecap.packets.summary import Summary
 from edgecap.stores import open_store
 from tests.flaky_proxy import FlakyProxy
 

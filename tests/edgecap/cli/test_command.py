@@ -31,12 +31,23 @@ def test_nothing_heavy_is_imported_for_what_needs_nothing(arguments):
     assert not [name for name in HEAVY if f"'{name}'" in done.stderr]
 
 
+MODELS = [
+    "edgecap.packets.summary",
+    "edgecap.cloudflare.models",
+    "edgecap.incidents",
+    "edgecap.alerts.model",
+]
+
+
 @pytest.mark.parametrize(
     ("arguments", "needless"),
     [
         (["version"], ["cyclopts", "rich", "traceback", "edgecap.cli.app"]),
         (["--help"], ["importlib.metadata", "pydantic", "edgecap.settings"]),
-        (["list"], ["numpy", "edgecap.packets.inspect", "httpx", "botocore", "jinja2", "rich.progress"]),
+        (
+            ["list"],
+            ["numpy", "edgecap.packets.inspect", "httpx", "botocore", "jinja2", "rich.progress", *MODELS],
+        ),
     ],
     ids=str,
 )

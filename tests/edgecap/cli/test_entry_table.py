@@ -10,7 +10,7 @@ from edgecap.archive.entries import Entry
 from edgecap.archive.manifest import Times, make_manifest
 from edgecap.cli.entry_table import ListedEntry, print_entries
 from edgecap.cloudflare.models import Capture
-from edgecap.packets.summary import Residual
+from edgecap.packets.residual import Residual
 from edgecap.requests import rfc3339
 
 VERDICT = "Likely SYN flood on 203.0.113.7:443, peak 3,110 packets/s; 1 more finding."

@@ -9,7 +9,7 @@ import pytest
 from edgecap.archive.manifest import FileRecord
 from edgecap.captures.keep import keep as keep_capture
 from edgecap.incidents.record import Incidents, Part
-from edgecap.packets.summary import Residual
+from edgecap.packets.residual import Residual
 from edgecap.stores import open_store
 from tests.edgecap.captures.test_keep import CAPTURE, Fetching, put_raw, recorded
 from tests.edgecap.cli.conftest import EDGECAP

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from edgecap.packets.summary import Residual
+from edgecap.packets.residual import Residual
 from edgecap.report.words import (
     asked_for,
     coverage,
