@@ -5,7 +5,7 @@ Every record is create-only: a flow that runs again finds what it wrote before a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Literal, TypeVar
 
@@ -88,6 +88,14 @@ class Lost(BaseModel):
     at: AwareDatetime = Field(description="When it was written down")
 
 
+def by_reason(parts: Iterable[Part]) -> dict[str, str]:
+    """Each reason once, with the names of its captures, such as `during 1, during 2`."""
+    names: dict[str, list[str]] = {}
+    for part in parts:
+        names.setdefault(part.reason, []).append(f"{part.phase} {part.number}")
+    return {reason: ", ".join(each) for reason, each in names.items()}
+
+
 class HeldBack(BaseModel):
     """Alerts that started nothing, because their incident was open already. The receiver counts them."""
 
@@ -128,10 +136,7 @@ class Incident(BaseModel):
         got = len(self.captures) - len(self.missing)
         packets = sum(part.packets or 0 for part in self.captures)
         line = f"{got} of {plural(len(self.captures), 'capture')} archived, {plural(packets, 'packet')}"
-        reasons: dict[str, list[str]] = {}
-        for part in self.missing:
-            reasons.setdefault(part.reason, []).append(f"{part.phase} {part.number}")
-        told = "; ".join(f"{', '.join(names)} ({reason})" for reason, names in reasons.items())
+        told = "; ".join(f"{names} ({reason})" for reason, names in by_reason(self.missing).items())
         return line + (f"; missing: {told}" if told else "")
 
     @property

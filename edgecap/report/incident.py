@@ -9,6 +9,7 @@ from edgecap.alerts.model import Alert
 from edgecap.alerts.policy.decision import Plan
 from edgecap.alerts.words import what_it_is
 from edgecap.incidents.overview import Overview
+from edgecap.incidents.record import by_reason
 from edgecap.report.charts.incident_timeline import incident_chart, shared_scales
 from edgecap.report.charts.scene import Scene, alert_of, scene_of
 from edgecap.report.charts.timeline import NARROW
@@ -51,7 +52,7 @@ def incident_html(incident: Overview, captures: Sequence[Pictured], *, links: Li
         incident=incident,
         said=incident_verdict(incident, captures),
         status=status(incident, scene),
-        missing=[each.part for each in captures if each.part.state == "missing"],
+        missing=by_reason(each.part for each in captures if each.part.state == "missing"),
         moments=dict(_moments(incident, alert, scene)),
         alert=incident.alert_in_words,
         alert_says=_alert_says(alert),

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from edgecap.alerts.model import Alert
 from edgecap.alerts.words import sender_of, target_of, what_it_is
 from edgecap.incidents.overview import Overview
-from edgecap.incidents.record import Incident, IncidentEvent, Part
+from edgecap.incidents.record import Incident, IncidentEvent, Part, by_reason
 from edgecap.incidents.status import waiting
 from edgecap.protocols import protocol_name
 from edgecap.report.charts.incident_timeline import incident_chart
@@ -127,12 +127,8 @@ def _next(
     if any(part.packets for part in parts):
         brings = code(f"edgecap get {opened.incident[:8]}")
         yield f"{brings} brings the packets of all captures, one file for each."
-    missing: dict[str, list[str]] = {}
-    for part in parts:
-        if part.state == "missing":
-            missing.setdefault(part.reason, []).append(f"{part.phase} {part.number}")
-    for reason, names in missing.items():
-        what = plain(f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} missing: {reason}")
+    for reason, names in by_reason(part for part in parts if part.state == "missing").items():
+        what = plain(f"{names} {'are' if ',' in names else 'is'} missing: {reason}")
         how = code("edgecap capture simple --at")
         yield f"{what}. Samples of the last 24 hours are still there: {how}."
     if not record:

@@ -68,6 +68,18 @@ def test_missing_captures_are_named_at_the_top_with_the_reason():
     assert page.index("is missing") < page.index("<svg")
 
 
+def test_one_reason_for_several_missing_captures_is_told_once_at_the_top():
+    incident, captures = just_begun()
+    lost = [
+        replace(each, part=each.part.model_copy(update={"state": "missing", "reason": "no bucket"}))
+        for each in captures
+        if not each.entry
+    ]
+    top = incident_html(incident, lost).partition("<dl")[0]
+    assert "during 1, during 2 are missing</b>: no bucket" in top
+    assert top.count("no bucket") == 1
+
+
 def test_the_picture_has_a_row_per_capture_and_a_line_per_event():
     drawn = picture(*attack())
     said = texts(drawn)
