@@ -3,7 +3,6 @@
 # No `from __future__ import annotations`: Prefect makes the form of the UI from the real types.
 import asyncio
 from datetime import UTC, datetime
-from typing import Literal
 
 from prefect import flow
 from prefect.client.schemas.objects import State
@@ -13,11 +12,10 @@ from pydantic import AwareDatetime
 
 from edgecap.alerts.model import Alert
 from edgecap.alerts.policy.decision import Plan, load_policy
-from edgecap.alerts.sources.registry import sources
+from edgecap.alerts.sources.registry import source_called
 from edgecap.alerts.understanding import understand
 from edgecap.errors import EdgecapError
 from edgecap.settings import DEFAULT, load_settings
-from edgecap.settings.alerts import GenericMapping
 from tasks.enter_alert import enter_alert
 from tasks.runtime.compat import scheduled_time
 from tasks.runtime.prefect_away import crashed
@@ -32,7 +30,7 @@ def _name() -> str:
 
 @flow(name="respond-to", flow_run_name=_name, persist_result=True, retries=0)
 async def respond_to(
-    source: Literal["cloudflare", "alertmanager", "grafana", "pagerduty", "datadog", "fastnetmon", "generic"],
+    source: str,
     payload: str,
     received: AwareDatetime | None = None,
     account: str = DEFAULT,
@@ -44,7 +42,7 @@ async def respond_to(
     needed with edgecap's own receiver, which decides by itself, sooner, and also keeps cooldowns and budgets.
 
     Args:
-        source: The product that sent it
+        source: The product that sent it, such as cloudflare, or a source of your own in the settings
         payload: The body as the product sent it: JSON as text
         received: When it arrived; if not given, the time at which this run was to start
         account: Name of the Cloudflare account in the settings
@@ -65,11 +63,10 @@ async def respond_to(
 
 def _understand(source: str, payload: str, received: datetime) -> list[tuple[Alert, Plan]]:
     settings = load_settings()
-    mapping = settings.alerts.generic.mapping if settings.alerts.generic else GenericMapping()
     return understand(
-        sources(mapping)[source],
+        source_called(source, settings.alerts),
         payload.encode("utf-8", "replace"),
-        load_policy(settings.receiver.policy, settings.bounds),
+        load_policy(settings.receiver.policy, settings.bounds, settings.alerts.names),
         received=received,
         now=datetime.now(UTC),
         bounds=settings.bounds,

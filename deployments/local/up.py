@@ -14,7 +14,6 @@ from edgecap.alerts.policy.rules import load_policy
 from edgecap.alerts.sources.enabled import enabled_sources
 from edgecap.errors import ConfigError, SetupError
 from edgecap.settings import FOLDER, Settings, base_folder, config_file
-from edgecap.settings.alerts import AlertSettings
 from tasks.runtime.rest import PrefectApi
 
 _RECEIVER_GRACE = 6.0  # seconds
@@ -52,7 +51,7 @@ class Up(Stoppable):
         self._reset = reset
         self._say = say
         self.home = settings.home.resolve()
-        self.alerts = any(getattr(settings.alerts, name) for name in AlertSettings.model_fields)
+        self.alerts = bool(settings.alerts.tables)
         self.setup = LocalSetup(
             self.home, env=_environment(self.home), port=port, workers=workers, limit=limit, warm=self.alerts
         )
@@ -77,7 +76,9 @@ class Up(Stoppable):
         check_settings(self._settings)
         if self.alerts:
             enabled_sources(self._settings.alerts)
-            policy = load_policy(self._settings.receiver.policy, self._settings.bounds)
+            policy = load_policy(
+                self._settings.receiver.policy, self._settings.bounds, self._settings.alerts.names
+            )
             for name in sorted(policy.buckets() - set(self._settings.buckets)):
                 self._say(
                     f"No bucket is called {name!r} (buckets.{name}): full captures of alerts will fail, "

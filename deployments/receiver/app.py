@@ -147,7 +147,8 @@ class Receiver:
                 "an alert from %s could not be kept, and its sender was told so: %s", name, _kind(error)
             )
             answer = _again("it could not be kept").answer
-        self._metrics.requests.labels(name if name in SOURCES else NO_SOURCE, str(answer.status_code)).inc()
+        known = name if name in SOURCES or name in self._enabled else NO_SOURCE
+        self._metrics.requests.labels(known, str(answer.status_code)).inc()
         if answer.status_code == 202:  # noqa: PLR2004 - as the contract says
             self._metrics.taken_seconds.observe(time.monotonic() - began)
         return answer

@@ -81,6 +81,9 @@ class AlertProcessor:
         return IDLE
 
     def _process(self, kept: StoredAlert) -> None:
+        if kept.source not in self._sources:
+            self._aside(kept, f"the source {kept.source} is no longer in the settings (alerts.custom)")
+            return
         try:
             taken = understand(
                 self._sources[kept.source],

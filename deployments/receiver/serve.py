@@ -32,7 +32,6 @@ from edgecap.errors import StoreError
 from edgecap.incidents.inbox.alert_inbox import INBOX, AlertInbox
 from edgecap.incidents.record import Incidents
 from edgecap.settings import Settings, load_settings
-from edgecap.settings.alerts import GenericMapping
 from edgecap.stores import open_store
 from tasks.runtime.warm_runner import ADDRESS
 
@@ -59,8 +58,7 @@ class Receiving:
 
     def __init__(self, settings: Settings, *, prefect: Callable[[], str], warm_runner: str = "") -> None:
         self.enabled = enabled_sources(settings.alerts)
-        policy = load_policy(settings.receiver.policy, settings.bounds)
-        mapping = settings.alerts.generic.mapping if settings.alerts.generic else GenericMapping()
+        policy = load_policy(settings.receiver.policy, settings.bounds, settings.alerts.names)
         self._folder = (settings.home / INBOX).resolve().parent
         self.inbox = AlertInbox(settings.home.resolve() / INBOX)
         self.metrics = Metrics()
@@ -76,7 +74,7 @@ class Receiving:
         )
         self._processor = AlertProcessor(
             self.inbox,
-            sources(mapping),
+            sources(settings.alerts),
             policy,
             bounds=settings.bounds,
             keep=timedelta(days=settings.receiver.keep_days),

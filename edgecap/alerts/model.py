@@ -52,8 +52,18 @@ class Alert(BaseModel):
     targets: tuple[str, ...] = Field(
         (), description="Addresses under attack; a network has its prefix length, a single address has none"
     )
+    local_targets: tuple[str, ...] = Field(
+        (),
+        description="Private, loopback, link-local, multicast or broadcast addresses of a label such as "
+        "instance, or of the title: targets only if the policy's rule says so",
+    )
     target_port: int | None = Field(None, description="TCP or UDP port, 1 to 65535")
     protocol: int | None = Field(None, description="IP protocol number, 0 to 255")
+    announced: tuple[str, ...] = Field(
+        (),
+        description="Prefixes that Cloudflare began to announce, says the alert: from now on, their packets "
+        "arrive at the edge",
+    )
     source_addresses: tuple[str, ...] = Field((), description="Where the packets come from, if it is named")
     source_ports: tuple[int, ...] = Field((), description="The same for their ports")
     colos: tuple[str, ...] = Field((), description="Data centres that the alert names, such as ZRH")

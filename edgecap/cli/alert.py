@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import yaml  # type: ignore[import-untyped]
 from cyclopts import Parameter
@@ -13,7 +13,7 @@ from cyclopts import Parameter
 from deployments.receiver.replay import replay
 from edgecap.alerts.policy.decision import load_policy
 from edgecap.alerts.sources.enabled import enabled_sources
-from edgecap.alerts.sources.registry import sources
+from edgecap.alerts.sources.registry import source_called
 from edgecap.alerts.understanding import understand
 from edgecap.alerts.words import in_words
 from edgecap.cli.options import Json
@@ -23,9 +23,7 @@ from edgecap.incidents.inbox.alert_inbox import INBOX, AlertInbox, Judged, Outco
 from edgecap.redact import redact
 from edgecap.requests import CaptureRequest, rfc3339
 from edgecap.settings import Settings, load_settings
-from edgecap.settings.alerts import GenericMapping
 
-SourceName = Literal["cloudflare", "alertmanager", "grafana", "pagerduty", "datadog", "fastnetmon", "generic"]
 File = Annotated[Path, Parameter(name="FILE")]
 OnlyQuarantined = Annotated[bool, Parameter(show_default=False)]
 
@@ -35,18 +33,19 @@ _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - an address t
 _COLUMNS = ("received", ">arrival", "outcome", "incident", "alert", "why")
 
 
-def replay_command(file: File, /, *, source: SourceName, url: str | None = None, json: Json = False) -> None:
+def replay_command(file: File, /, *, source: str, url: str | None = None, json: Json = False) -> None:
     """Send a payload to the receiver, as its product would.
 
     Args:
         file: The payload, as the product sends it.
-        source: The product that sends the payload.
+        source: cloudflare, alertmanager, grafana, pagerduty, datadog, fastnetmon, generic or one of your own.
         url: Address of the receiver; by default the settings' on this machine.
         json: Print one JSON document.
     """
     body = _read(file)
     settings = load_settings()
-    if getattr(settings.alerts, source) is None:
+    source_called(source, settings.alerts)
+    if source not in settings.alerts.tables:
         raise ConfigError(
             f"alerts from {source} are off",
             where=f"alerts.{source}",
@@ -62,22 +61,23 @@ def replay_command(file: File, /, *, source: SourceName, url: str | None = None,
         say("`edgecap alert list` shows the result.")
 
 
-def explain(file: File, /, *, source: SourceName, json: Json = False) -> None:
+def explain(file: File, /, *, source: str, json: Json = False) -> None:
     """Show what edgecap would capture for a payload, and why. Captures nothing.
 
     Shows the `request` of each capture as prefect.yaml has it.
 
     Args:
         file: The payload, as the product sends it.
-        source: The product that sends the payload.
+        source: cloudflare, alertmanager, grafana, pagerduty, datadog, fastnetmon, generic or one of your own.
         json: Print one JSON document.
     """
     body = _read(file)
     settings = load_settings()
-    mapping = settings.alerts.generic.mapping if settings.alerts.generic else GenericMapping()
-    policy = load_policy(settings.receiver.policy, settings.bounds)
+    policy = load_policy(settings.receiver.policy, settings.bounds, settings.alerts.names)
     now = datetime.now(UTC)
-    found = understand(sources(mapping)[source], body, policy, received=now, now=now, bounds=settings.bounds)
+    found = understand(
+        source_called(source, settings.alerts), body, policy, received=now, now=now, bounds=settings.bounds
+    )
     if json:
         print_json(
             [

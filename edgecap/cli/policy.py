@@ -29,7 +29,7 @@ def check(file: Annotated[Path | None, Parameter(name="FILE")] = None, /, *, jso
     """
     settings = load_settings()
     path = file or settings.receiver.policy
-    policy = load_policy(path, settings.bounds)
+    policy = load_policy(path, settings.bounds, settings.alerts.names)
     rules = [*policy.rules, *BUILT_IN]
     over = shadowed(rules)
     warnings = _warnings(policy, over, settings.alerts)
@@ -63,7 +63,7 @@ def in_words(rule: Rule, bounds: Bounds) -> list[str]:
     """A rule in sentences without a full stop; `bounds` are the API's."""
     lines = [f"for {_matches(rule)}"]
     if not rule.capture:
-        return [*lines, "captures nothing"]
+        return [*lines, f"captures nothing{f': {rule.reason}' if rule.reason else ''}"]
     before = f"from {rule.before} s before the start up to the alert" if rule.before else ""
     colos = ", ".join(rule.during.colos)
     during = (
@@ -80,6 +80,8 @@ def in_words(rule: Rule, bounds: Bounds) -> list[str]:
             "for alerts without a target, "
             + ("nothing" if rule.filter is None else f"captures {rule.filter}")
         )
+        if rule.local_targets:
+            lines.append("takes a private address in a label such as instance, or in a title, for a target")
         if rule.expression.strip():
             lines.append(_narrowed(rule.expression, bounds))
         joins = f"joins alerts for one target for {rule.cooldown} s" if rule.cooldown else "joins no alerts"
@@ -114,7 +116,7 @@ def _limits(rule: Rule) -> str:
 
 def _warnings(policy: Policy, over: list[tuple[str, ...]], alerts: AlertSettings) -> list[str]:
     """Rules of the file that never match, with the reason."""
-    on = {name for name in type(alerts).model_fields if getattr(alerts, name) is not None}
+    on = set(alerts.tables)
     found = []
     for rule, takers in zip(policy.rules, over, strict=False):
         if takers:

@@ -8,13 +8,21 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
-from edgecap.settings.pointer import Pointer
+from edgecap.settings.pointer import Pointer, Pointers
 
 _SECRET = (
     "The secret that the sender of these alerts knows; docs/alerts says for each source where to enter it"  # noqa: S105 - a description
 )
+_HEADER = re.compile(r"[A-Za-z0-9-]*")
+_SOURCE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _ADDRESS = re.compile(r"https?://[A-Za-z0-9.\-_:\[\]]+(?:/[A-Za-z0-9._~/-]*)?")
 _OPEN = "true: accept alerts without a secret, from anyone who reaches the receiver"
+
+
+def _header_name(name: str) -> str:
+    if not _HEADER.fullmatch(name):
+        raise ValueError(f"{name!r} is not a header's name: letters, digits and hyphens")
+    return name
 
 
 class SourceSettings(BaseModel):
@@ -32,54 +40,103 @@ class SourceSettings(BaseModel):
 
 
 class GenericMapping(BaseModel):
-    """JSON pointers to an alert's fields in a payload, from the payload or from each item of `alerts`."""
+    """JSON pointers to an alert's fields in a payload, from the payload or from each item of `alerts`.
+
+    Where an entry has several pointers, the first that finds a usable value counts.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    alerts: Pointer | None = Field(None, description="A list of alerts; without it the payload is one alert")
-    kind: Pointer = Field("/kind", description="The alert's type, which policies match")
-    event: Pointer = Field("/event", description="Whether it began or ended; missing means that it began")
+    alerts: Pointer | None = Field(
+        None,
+        description="A list of alerts; without it the payload is one alert, or a list of them",
+    )
+    kind: Pointers = Field(["/kind", "/attack_type"], description="The alert's type, which policies match")
+    event: Pointers = Field(
+        ["/event", "/status", "/state", "/action"],
+        description="Whether it began or ended. If it is missing, a time in `ended` means that it is over, "
+        "and otherwise it began. A value in none of the four lists takes no packets if the first pointer "
+        "finds it, and is passed over if another one does",
+    )
     start_words: list[str] = Field(
-        ["start", "started", "firing", "triggered", "open", "alert", "ban"],
-        description="Words in `event` for a start, in any case",
+        [
+            *("start", "started", "attack_start", "firing", "trigger", "triggered", "open", "opened", "new"),
+            *("create", "created", "active", "ongoing", "alert", "alerting", "alarm", "problem", "ban"),
+        ],
+        description="Values of `event` for a start, in any case",
     )
     end_words: list[str] = Field(
-        ["end", "ended", "resolved", "recovered", "closed", "ok", "unban"],
-        description="Words in `event` for an end; any other word takes no packets",
+        [
+            *("end", "ended", "attack_end", "attack_stop", "stop", "stopped", "finished", "resolve"),
+            *("resolved", "recovered", "recovery", "close", "closed", "clear", "cleared", "inactive"),
+            *("ok", "normal", "unban"),
+        ],
+        description="Values of `event` for an end",
     )
-    severity: Pointer = Field("/severity", description="Words such as critical, warning, P1")
-    id: Pointer = Field("/id", description="The same for the same alert, however often it is sent")
-    incident: Pointer = Field("/incident", description="The same for the start and the end of one attack")
-    started: Pointer = Field("/started", description="RFC 3339, or Unix seconds or milliseconds")
-    ended: Pointer = Field("/ended", description="The same")
-    target: Pointer = Field("/target", description="One address or several, with a port or without")
-    target_port: Pointer = Field("/target_port", description="Number or text")
-    protocol: Pointer = Field("/protocol", description="Number or name, such as 17 or UDP")
-    source: Pointer = Field("/source", description="Addresses that packets come from")
-    source_port: Pointer = Field("/source_port", description="Ports that packets come from")
-    colos: Pointer = Field("/colos", description="Data centres, such as ZRH or ord02")
-    pps: Pointer = Field("/pps", description="Packets a second, such as 800 or 500K pps")
-    bps: Pointer = Field("/bps", description="Bits a second, such as 1200000000 or 1.2 Gbps")
-    title: Pointer = Field("/title", description="One line for people")
-    text: Pointer = Field("/text", description="More for people")
-    labels: Pointer = Field("/labels", description="A table of names and values")
+    both_words: list[str] = Field(
+        ["attack_short_term"],
+        description="Values of `event` for a message that tells of an attack from its start to its end",
+    )
+    other_words: list[str] = Field(
+        [
+            *("acknowledge", "acknowledged", "ack", "update", "updated", "attack_update", "test"),
+            *("muted", "snoozed", "silenced", "suppressed", "no data", "unknown"),
+        ],
+        description="Values of `event` for news that takes no packets",
+    )
+    severity: Pointers = Field(
+        ["/severity", "/priority", "/level"], description="Words such as critical, warning, P1"
+    )
+    id: Pointers = Field(
+        ["/id", "/alert_id"], description="The same for the same alert, however often it is sent"
+    )
+    incident: Pointers = Field(
+        ["/incident", "/incident_id", "/attack_id"],
+        description="The same for the start and the end of one attack",
+    )
+    started: Pointers = Field(
+        ["/started", "/start", "/start_time", "/started_at"],
+        description="RFC 3339, or Unix seconds or milliseconds",
+    )
+    ended: Pointers = Field(
+        ["/ended", "/end", "/end_time", "/ended_at"],
+        description="The same; 0 means that it is not over",
+    )
+    target: Pointers = Field("/target", description="One address or several, with a port or without")
+    target_port: Pointers = Field("/target_port", description="Number or text")
+    protocol: Pointers = Field("/protocol", description="Number or name, such as 17 or UDP")
+    source: Pointers = Field("/source", description="Addresses that packets come from")
+    source_port: Pointers = Field("/source_port", description="Ports that packets come from")
+    colos: Pointers = Field("/colos", description="Data centres, such as ZRH or ord02")
+    pps: Pointers = Field("/pps", description="Packets a second, such as 800 or 500K pps")
+    bps: Pointers = Field("/bps", description="Bits a second, such as 1200000000 or 1.2 Gbps")
+    title: Pointers = Field(["/title", "/name", "/summary"], description="One line for people")
+    text: Pointers = Field(["/text", "/description", "/message"], description="More for people")
+    labels: Pointers = Field(
+        ["/labels", "/tags"], description="A table of names and values, or a list of names with values"
+    )
+
+    def pointers(self, entry: str) -> tuple[str, ...]:
+        """The pointers of an entry, in their order."""
+        written = getattr(self, entry)
+        return (written,) if isinstance(written, str) else tuple(written)
 
 
 class GenericSettings(GenericMapping):
-    """The source `generic`: a secret, and the pointers into its payload."""
+    """The source `generic`, or one of your own: a secret, and the pointers into its payload."""
 
     secret: SecretStr | None = Field(None, description=_SECRET)
     open: bool = Field(default=False, description=_OPEN)
+    signature_header: Annotated[str, AfterValidator(_header_name)] = Field(
+        "",
+        description="The header in which the product signs the body with the secret (HMAC-SHA256), such as "
+        "`X-Hub-Signature-256`. Without it, the secret itself comes in `Authorization`",
+    )
 
     @model_validator(mode="after")
     def _one_of_them(self) -> Self:
         _not_both(self.secret, accepts_anybody=self.open)
         return self
-
-    @property
-    def mapping(self) -> GenericMapping:
-        """The pointers alone: readers of payloads need no secret."""
-        return GenericMapping.model_validate(self.model_dump(exclude={"secret", "open"}))
 
 
 def _not_both(secret: SecretStr | None, *, accepts_anybody: bool) -> None:
@@ -95,10 +152,15 @@ def _public_address(url: str) -> str:
 
 
 class AlertSettings(BaseModel):
-    """A table for each enabled source of `edgecap.alerts.sources.registry`."""
+    """A table for each enabled source of `edgecap.alerts.sources.registry`, and what concerns all of them."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    target_labels: list[str] = Field(
+        [],
+        description="Your own names of labels and tags that hold the target; they come before those that "
+        "edgecap knows (docs/alerts/alertmanager.md)",
+    )
     cloudflare: SourceSettings | None = None
     alertmanager: SourceSettings | None = None
     grafana: SourceSettings | None = None
@@ -106,6 +168,35 @@ class AlertSettings(BaseModel):
     datadog: SourceSettings | None = None
     fastnetmon: SourceSettings | None = None
     generic: GenericSettings | None = None
+    custom: dict[str, GenericSettings] = Field(
+        default_factory=dict, description="Sources of your own, by name: what `generic` can, each for itself"
+    )
+
+    @model_validator(mode="after")
+    def _names_of_their_own(self) -> Self:
+        for name in self.custom:
+            if name in PRODUCTS:
+                raise ValueError(f"custom.{name}: {name} is a source of edgecap's; choose another name")
+            if not _SOURCE_NAME.fullmatch(name):
+                raise ValueError(
+                    f"custom.{name}: a source's name has small letters, digits, hyphens and underscores"
+                )
+        return self
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The sources that could be on: edgecap's, and those of `custom`."""
+        return (*PRODUCTS, *self.custom)
+
+    @property
+    def tables(self) -> dict[str, SourceSettings | GenericSettings]:
+        """The tables of the sources that are on, by name."""
+        products = {name: getattr(self, name) for name in PRODUCTS}
+        return {name: table for name, table in {**products, **self.custom}.items() if table is not None}
+
+
+PRODUCTS = tuple(name for name in AlertSettings.model_fields if name not in ("target_labels", "custom"))
+"""The sources that edgecap knows, by name."""
 
 
 class ReceiverSettings(BaseModel):

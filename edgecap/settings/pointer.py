@@ -6,17 +6,26 @@
     /data/target/ip     a field of a field of a field
     /targets/0          the first of a list
     /a~1b  /a~0b        the fields `a/b` and `a~b`
+    /tags/target        in a list such as [{"name": "target", "value": "203.0.113.7"}]: that value
+
+The last is no part of the RFC. A list of names and values is one whose items have a field that ends in
+name, key, label, tag or field, and one that ends in value, in any case.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 from pydantic import AfterValidator
 
 _ESCAPE = re.compile(r"~(?![01])")
 _INDEX = re.compile(r"0|[1-9][0-9]{0,8}")
+
+
+_NAME = re.compile(r"(?:name|key|label|tag|field)$", re.IGNORECASE)
+_VALUE = re.compile(r"value$", re.IGNORECASE)
 
 
 def _check(pointer: str) -> str:
@@ -27,7 +36,15 @@ def _check(pointer: str) -> str:
     return pointer
 
 
+def _check_each(pointers: str | list[str]) -> str | list[str]:
+    for pointer in [pointers] if isinstance(pointers, str) else pointers:
+        _check(pointer)
+    return pointers
+
+
 Pointer = Annotated[str, AfterValidator(_check)]
+Pointers = Annotated[str | list[str], AfterValidator(_check_each)]
+"""One pointer, or several of which the first that finds a usable value counts."""
 
 
 def look_up(document: Any, pointer: str) -> Any:
@@ -36,8 +53,28 @@ def look_up(document: Any, pointer: str) -> Any:
         name = part.replace("~1", "/").replace("~0", "~")
         if isinstance(document, dict):
             document = document.get(name)
-        elif isinstance(document, list) and _INDEX.fullmatch(name) and int(name) < len(document):
+        elif not isinstance(document, list):
+            return None
+        elif _INDEX.fullmatch(name) and int(name) < len(document):
             document = document[int(name)]
         else:
-            return None
+            document = named_values(document).get(name)
     return document
+
+
+def named_values(items: Any) -> dict[str, Any]:
+    """The values of a list of names and values, by name; the first of a name counts."""
+    found: dict[str, Any] = {}
+    for name, value in _pairs(items):
+        found.setdefault(name, value)
+    return found
+
+
+def _pairs(items: Any) -> Iterator[tuple[str, Any]]:
+    for item in items if isinstance(items, list) else ():
+        if not isinstance(item, dict):
+            continue
+        name = next((item[field] for field in item if _NAME.search(field)), None)
+        field = next((field for field in item if _VALUE.search(field)), None)
+        if isinstance(name, str) and field is not None:
+            yield name, item[field]

@@ -12,6 +12,7 @@ from pydantic.fields import FieldInfo
 from edgecap.requests import Bounds
 from edgecap.settings import Account, Bucket, Settings, StoreLocation, Timing
 from edgecap.settings.alerts import (
+    PRODUCTS,
     AlertSettings,
     GenericSettings,
     IncidentSettings,
@@ -81,7 +82,11 @@ AWS profile. All clients use all of these variables. A folder holds certificates
 or a certificate is not trusted, a command at a terminal ends with one line that names the proxy and the
 variable to set. A worker's run waits until that is corrected.
 """
-_SOURCES = "A source of alerts: " + ", ".join(AlertSettings.model_fields)
+_SOURCES = "A source of alerts: " + ", ".join(PRODUCTS)
+_CUSTOM = """
+A source of your own has the same settings in a table `[alerts.custom.NAME]`, with variables such as
+`EDGECAP_ALERTS__CUSTOM__NAME__SECRET`: see [Alerts from anything else](alerts/generic.md#several-products).
+"""
 
 
 def settings_page() -> str:
@@ -100,6 +105,9 @@ def settings_page() -> str:
     ):
         parts.append(f"\n## {title}: `[{table}]`\n")
         parts += _rows(model, variable)
+    parts.append(_CUSTOM)
+    parts.append("\n## All sources of alerts: `[alerts]`\n")
+    parts += _rows(AlertSettings, "ALERTS__", only=("target_labels",))
     parts.append("\n## At the top of the file\n")
     parts += _rows(Settings, "", only=("home", "prefect_yaml"))
     parts.append(_NETWORK)

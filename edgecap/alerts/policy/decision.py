@@ -132,7 +132,10 @@ def decide(
     rule = match.rule
     choice = filters.Choice(None, ())
     if rule.capture:
-        choice = filters.narrow(filters.choose(alert, rule.filter, bounds), rule.expression, bounds)
+        chosen = filters.choose(alert, rule.filter, bounds, local_targets=rule.local_targets)
+        choice = filters.narrow(chosen, rule.expression, bounds)
+    if alert.event == "start" and (gone := windows.gone(alert, rule.before, now=now)):
+        choice = filters.Choice(None, (gone,))
     remarks = list(alert.notes)
     captures: tuple[Planned, ...] = ()
     reason = _refusal(alert, rule, choice)
@@ -141,6 +144,9 @@ def decide(
         wanted = Wanted(filter=choice.filter, expression=choice.expression)
         captures = tuple(phases(alert, rule, wanted, now=now, bounds=bounds, remarks=remarks))
         reason = _summary(captures) or f"nothing is left to capture at the {alert.event}"
+        if alert.event == "start" and not captures and not rule.after:
+            reason = f"no captures: {remarks[-1]}" if remarks else "no captures: the rule takes none"
+            choice = filters.Choice(None, ())
     return Plan(
         alert=str(alert),
         identity=alert.identity,
@@ -165,7 +171,7 @@ def decide(
 def _refusal(alert: Alert, rule: Rule, choice: filters.Choice) -> str:
     """Why nothing is captured; empty if something may be."""
     if not rule.capture:
-        return "no captures: the rule says capture = false"
+        return f"no captures: {rule.reason or 'the rule says capture = false'}"
     if alert.event == "other":
         return "no captures: the alert reports neither a start nor an end"
     return "" if choice.filter is not None else f"no captures: {choice.reasons[0]}"

@@ -6,6 +6,7 @@ import ipaddress
 from dataclasses import dataclass, replace
 
 from edgecap.alerts.model import Alert
+from edgecap.alerts.sources.values import kind_of_local
 from edgecap.errors import InvalidRequest
 from edgecap.filters.of_request import explain_request
 from edgecap.protocols import WITH_PORTS
@@ -13,6 +14,15 @@ from edgecap.requests import Bounds, Filter, SimpleRequest
 
 _NAMES = {6: "TCP", 17: "UDP", 132: "SCTP"}
 _IPV6 = 6
+_MOST_LABELS = 12  # that a reason names
+_KINDS = {
+    "private": "a private",
+    "loopback": "a loopback",
+    "link-local": "a link-local",
+    "multicast": "a multicast",
+    "broadcast": "the broadcast",
+    "": "a local",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,26 +42,29 @@ class Choice:
     residual: str = ""
 
 
-def choose(alert: Alert, fallback: Filter | None, bounds: Bounds) -> Choice:
+def choose(alert: Alert, fallback: Filter | None, bounds: Bounds, *, local_targets: bool = False) -> Choice:
     """The filter: the alert's target, port and protocol, as far as the API can filter by them.
 
     Args:
         alert: it gives the addresses, port and protocol.
         fallback: the rule's filter, for an alert that names no address.
         bounds: whether this account takes IPv6 addresses and networks.
+        local_targets: the rule takes local addresses for targets.
     """
+    if local_targets and not alert.targets:
+        alert = alert.model_copy(update={"targets": alert.local_targets})
     if not alert.targets and not alert.source_addresses:
+        missing = _without_target(alert)
         if fallback is None:
             return Choice(
-                None,
-                ("the alert names no target and the rule has no filter; filter = {} would take everything",),
+                None, (f"{missing}, and the rule has no filter; filter = {{}} would take everything",)
             )
-        return Choice(fallback, (f"the alert names no target, so the rule's filter counts: {fallback}",))
+        return Choice(fallback, (f"{missing}, so the rule's filter counts: {fallback}",))
     if alert.targets:
         role, addresses = "target", alert.targets
     else:
         role, addresses = "source", alert.source_addresses
-    if all(ipaddress.ip_network(each).is_loopback for each in addresses):
+    if not local_targets and all(ipaddress.ip_network(each).is_loopback for each in addresses):
         return Choice(
             None,
             (f"the {role} is {addresses[0]}, which no packet at the edge carries; test alerts have it",),
@@ -72,6 +85,19 @@ def choose(alert: Alert, fallback: Filter | None, bounds: Bounds) -> Choice:
     if chosen == Filter():
         reasons.append("nothing is left to filter by, so everything is taken")
     return Choice(chosen, tuple(reasons))
+
+
+def _without_target(alert: Alert) -> str:
+    """That there is no target, with what was there in its place."""
+    told = "the alert names no target"
+    if alert.local_targets:
+        local = ", ".join(f"{each} is {_KINDS[kind_of_local(each)]} address" for each in alert.local_targets)
+        told += f": {local}"
+    names = sorted(alert.labels)
+    if not names:
+        return told
+    more = f" and {len(names) - _MOST_LABELS} more" if len(names) > _MOST_LABELS else ""
+    return f"{told} (its labels are {', '.join(names[:_MOST_LABELS])}{more})"
 
 
 def narrow(choice: Choice, expression: str, bounds: Bounds) -> Choice:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
@@ -12,10 +13,10 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from edgecap.alerts.model import Alert, Severity
-from edgecap.alerts.sources.registry import SOURCES
 from edgecap.errors import ConfigError, InvalidRequest
 from edgecap.filters.check import check_request
 from edgecap.requests import Bounds, Filter, FullRequest
+from edgecap.settings.alerts import PRODUCTS
 
 LONGEST = 3600  # seconds of `before` and `after`: twelve captures, of which an account may take one a minute
 
@@ -37,6 +38,7 @@ cooldown = 600      # for this long, further alerts for the same target join the
 daily_budget = 50   # captures that this rule may take in a day (UTC)
 preempt = false     # true: a scheduled full capture is stopped in favour of this alert's
 filter = {}         # for alerts without a target; {} is everything; without this line: no captures
+local_targets = false   # true: a private address in a label such as instance, or in a title, is a target
 expression = ""     # narrows every capture, as for tcpdump: "less 100 and udp"; see `edgecap explain`
 
 [rules.during]      # a full capture at each data centre that is named here or in the alert
@@ -46,11 +48,28 @@ bucket = "default"  # a bucket's name in the settings
 # packet_limit = 10000
 # byte_limit = 1000000000
 
-# Cloudflare also sends notifications about certificates, bills and maintenance. They need no packets.
+# An attack on HTTP ends at Cloudflare's proxy. Packet captures see what goes on to your network.
+[[rules]]
+name = "built-in: cloudflare attacks on HTTP"
+source = "cloudflare"
+kind = ["advanced_ddos_attack_l7_alert", "dos_attack_l7"]
+capture = false
+reason = "an attack on HTTP ends at Cloudflare's proxy, where packet captures see nothing"
+
+# Cloudflare began to announce prefixes because of an attack: their packets arrive at the edge from now on.
+[[rules]]
+name = "built-in: cloudflare announces prefixes"
+source = "cloudflare"
+kind = "fbm_auto_advertisement"
+before = 0          # there was nothing at the edge before
+after = 0
+
+# Cloudflare also sends notifications about tunnels, certificates, bills and maintenance. They are no attacks.
 [[rules]]
 name = "built-in: other cloudflare notifications"
 source = "cloudflare"
 capture = false
+reason = "the notification is not about an attack"
 
 # Any other alert that is routed to edgecap leads to captures if it names a target.
 [[rules]]
@@ -91,6 +110,7 @@ class Rule(BaseModel):
     kind: Globs = Field(["*"], description="Types of alerts in the source's words; globs, in any case")
     severity: Annotated[list[Severity], BeforeValidator(_listed)] = Field([], description="Empty: all")
     capture: bool = Field(default=True, description="false: nothing is captured")
+    reason: str = Field("", description="Why nothing is captured, for people; only with capture = false")
     before: int = Field(
         240, ge=0, le=LONGEST, description="Seconds to reach back before the start; 0 takes none"
     )
@@ -99,15 +119,13 @@ class Rule(BaseModel):
     cooldown: int = Field(600, ge=0, description="Seconds for which alerts for one target are one incident")
     daily_budget: int = Field(50, ge=0, description="Captures in a day (UTC)")
     filter: Filter | None = Field(None, description="For alerts without a target")
+    local_targets: bool = Field(
+        default=False,
+        description="true: a private, loopback, link-local, multicast or broadcast address of a label such "
+        "as instance, or of a title, counts as target",
+    )
     expression: str = Field("", description="Narrows what is captured, as for tcpdump; addresses, no names")
     preempt: bool = Field(default=False, description="Stop a scheduled full capture in favour of this one")
-
-    @model_validator(mode="after")
-    def _known_sources(self) -> Self:
-        for each in self.source:
-            if each != "*" and each not in SOURCES:
-                raise ValueError(f"unknown source {each!r}; known are {', '.join(SOURCES)} and *")
-        return self
 
     def matches(self, alert: Alert) -> bool:
         """Whether the rule is about such an alert."""
@@ -165,8 +183,15 @@ class Policy(BaseModel):
         return Match(next(rule for rule in BUILT_IN if rule.matches(alert)), built_in=True)
 
 
-def load_policy(path: Path | None, bounds: Bounds | None = None) -> Policy:
+def load_policy(
+    path: Path | None, bounds: Bounds | None = None, sources: Collection[str] = PRODUCTS
+) -> Policy:
     """The policy in a file; without a file, the built-in rules alone.
+
+    Args:
+        path: the file.
+        bounds: the API's limits.
+        sources: the names that a rule may use as `source`.
 
     Raises:
         ConfigError: it cannot be read, or is wrong; says in which rule and how.
@@ -179,16 +204,23 @@ def load_policy(path: Path | None, bounds: Bounds | None = None) -> Policy:
         raise ConfigError(
             f"the policy cannot be read: {error}", where=str(path), hint="name a file that can be read"
         ) from None
-    return read_policy(written, where=str(path), bounds=bounds)
+    return read_policy(written, where=str(path), bounds=bounds, sources=sources)
 
 
-def read_policy(written: str, *, where: str = "the policy", bounds: Bounds | None = None) -> Policy:
+def read_policy(
+    written: str,
+    *,
+    where: str = "the policy",
+    bounds: Bounds | None = None,
+    sources: Collection[str] = PRODUCTS,
+) -> Policy:
     """The policy in a TOML text.
 
     Args:
         written: the text.
         where: its file, for errors.
         bounds: the API's limits; filters, data centres and times are checked when the policy is loaded.
+        sources: the names that a rule may use as `source`.
 
     Raises:
         ConfigError: it is wrong; says in which rule and how.
@@ -207,6 +239,12 @@ def read_policy(written: str, *, where: str = "the policy", bounds: Bounds | Non
             f"{field}: {message}" if field else message, where=where, hint="correct the policy"
         ) from None
     for rule in policy.rules:
+        if unknown := [each for each in rule.source if each not in ("*", *sources)]:
+            raise ConfigError(
+                f"rule {rule.name!r}: unknown source {unknown[0]!r}; known are {', '.join(sources)} and *",
+                where=where,
+                hint="correct the policy, or add a source of your own to the settings (alerts.custom)",
+            )
         _check(rule, bounds or Bounds(), where)
     return policy
 

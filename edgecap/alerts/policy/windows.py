@@ -38,8 +38,25 @@ class Stretch:
     remarks: tuple[str, ...] = ()
 
 
+def gone(alert: Alert, seconds: int, *, now: datetime) -> str:
+    """Why no packets of an attack's start are left; empty if there are some.
+
+    Args:
+        alert: it gives the start; without a start time, its arrival counts.
+        seconds: how far around the start a rule reaches.
+        now: the time.
+    """
+    started = alert.started or alert.received
+    if started + timedelta(seconds=seconds) > now - LOOK_BACK + WAITING:
+        return ""
+    what = "the attack began" if alert.started else "the alert arrived"
+    return f"{what} {_at(started)}, and Cloudflare no longer keeps packets from then"
+
+
 def before(alert: Alert, seconds: int, *, longest: int, now: datetime) -> Stretch:
     """From `seconds` before the attack's start up to now, but at most `seconds` past the start.
+
+    Nothing, if all of it is `gone`.
 
     The tile that contains the start comes first: if only one capture is taken, it shows how the attack began.
 
@@ -60,12 +77,6 @@ def before(alert: Alert, seconds: int, *, longest: int, now: datetime) -> Stretc
             f"the alert's start time, {_at(started)}, is in the future, so now counts as the start"
         )
     started = min(started, now)
-    if min(now, started + reach) <= oldest:
-        remarks.append(
-            f"the attack began {_at(started)}, and Cloudflare no longer keeps packets from then; "
-            f"the last {seconds} seconds are captured instead"
-        )
-        started = now
     begins = started - reach
     if begins < oldest:
         remarks.append(

@@ -6,7 +6,7 @@ has no message for trying a webhook. Which labels are looked at is in `edgecap.a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +14,7 @@ from edgecap.alerts.model import Alert, Event, derive
 from edgecap.alerts.sources import label_names, signing, values
 from edgecap.alerts.sources.base import AlertSource, never_pings
 from edgecap.alerts.sources.fields import Fields
+from edgecap.alerts.sources.order import in_order
 from edgecap.alerts.sources.payload import as_object, list_of_objects
 
 NAME = "alertmanager"
@@ -29,32 +30,38 @@ def sign(body: bytes, secret: str) -> dict[str, str]:  # noqa: ARG001 - all sour
     return signing.bearer(secret)
 
 
-def parse(payload: object, *, received: datetime) -> list[Alert]:
+def parse(payload: object, *, received: datetime, own_names: Sequence[str] = ()) -> list[Alert]:
     """The alerts of a notification; those that are resolved are `end`.
 
     Raises:
         AlertNotUnderstood: it is not an object, or has no list of alerts.
     """
-    return parse_group(NAME, as_object(payload, NAME), received=received)
+    return parse_group(NAME, as_object(payload, NAME), received=received, own_names=own_names)
 
 
-def parse_group(name: str, raw: dict[str, Any], *, received: datetime) -> list[Alert]:
-    """The alerts of a group in Alertmanager's form, which Grafana sends as well.
+def parse_group(
+    name: str, raw: dict[str, Any], *, received: datetime, own_names: Sequence[str] = ()
+) -> list[Alert]:
+    """The alerts of a group in Alertmanager's form, which Grafana sends as well, by time.
 
     Args:
         name: the source's name.
         raw: the payload, made safe.
         received: when it reached us.
+        own_names: labels with the target that the settings add.
     """
-    return [_alert(name, raw, item, received) for item in list_of_objects(raw, "alerts", name)]
+    items = list_of_objects(raw, "alerts", name)
+    return in_order([_alert(name, raw, item, received, own_names) for item in items])
 
 
-def _alert(name: str, group: dict[str, Any], item: dict[str, Any], received: datetime) -> Alert:
+def _alert(
+    name: str, group: dict[str, Any], item: dict[str, Any], received: datetime, own_names: Sequence[str]
+) -> Alert:
     notes: list[str] = []
     alert = Fields(item, notes)
     labels, annotations = alert.inner("labels"), alert.inner("annotations")
     known = {**annotations.labels(), **labels.labels()}
-    traffic = label_names.traffic(Fields(known, notes, "labels."))
+    traffic = label_names.traffic(known, notes, "labels.", own_names=own_names)
     kind = labels.line("alertname") or "unknown"
     event = _event(alert.line("status") or values.line(group.get("status")))
     started = alert.moment("startsAt")
@@ -67,7 +74,7 @@ def _alert(name: str, group: dict[str, Any], item: dict[str, Any], received: dat
         source=name,
         kind=kind,
         event=event,
-        severity=values.severity(*(known.get(word) for word in label_names.SEVERITIES)),
+        severity=values.severity(*label_names.severity_words(known)),
         identity=derive(*occurrence, event),
         incident=derive(*occurrence),
         received=received,

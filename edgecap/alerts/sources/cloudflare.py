@@ -3,6 +3,9 @@
 `account_id`, `policy_id`, `alert_type`, `alert_correlation_id` and `alert_event` may each be absent; rates
 are numbers or text in any unit; `target_ip` may carry `/32`, `target_port` be 0. "Save and test" sends only
 `{"text": ...}`.
+
+`fbm_auto_advertisement` tells that Magic Transit On Demand began to announce prefixes. It is a start whose
+targets are these prefixes. Alerts about HTTP (`dos_attack_l7`) name a host in place of an address.
 """
 
 from __future__ import annotations
@@ -13,12 +16,14 @@ from datetime import datetime
 from edgecap.alerts.model import Alert, Event, derive
 from edgecap.alerts.sources import signing, values
 from edgecap.alerts.sources.base import AlertSource
-from edgecap.alerts.sources.fields import Fields
+from edgecap.alerts.sources.fields import MOST_ADDRESSES, Fields
 from edgecap.alerts.sources.payload import as_object, not_understood
 
 NAME = "cloudflare"
 _TUNNEL_WELL = ("HEALTHY", "UP")  # how `new_status` ends: MAGIC_TUNNEL_STATUS_UP, TUNNEL_STATUS_TYPE_HEALTHY
 _TUNNEL_ILL = ("DOWN", "DEGRADED", "UNHEALTHY", "INACTIVE")
+_ANNOUNCEMENT = "fbm_auto_advertisement"
+_ANNOUNCED = ("advertised", "already advertised", "success", "active")
 _MEGA = 1e6
 
 
@@ -54,9 +59,13 @@ def parse(payload: object, *, received: datetime) -> list[Alert]:
     kind = whole.line("alert_type")
     if not kind and "data" not in whole:
         raise not_understood("the body has neither alert_type nor data", NAME)
+    announced = _announced(data)
     event = _event(whole, data)
     started = data.moment("start_time", "started_at", "event_ts") or whole.moment("ts")
     targets, beside = data.addresses("target_ip")
+    if kind == _ANNOUNCEMENT:
+        targets = targets or announced
+        event = event if announced or event != "start" else "other"
     identity, incident = _keys(whole, data, kind, event, targets)
     return [
         Alert(
@@ -72,6 +81,7 @@ def parse(payload: object, *, received: datetime) -> list[Alert]:
             if event == "end"
             else None,
             targets=targets,
+            announced=announced,
             target_port=data.port("target_port") or beside,
             protocol=data.protocol("protocol"),
             source_addresses=data.addresses("source_ip")[0],
@@ -86,6 +96,20 @@ def parse(payload: object, *, received: datetime) -> list[Alert]:
             raw=raw,
         )
     ]
+
+
+def _announced(data: Fields) -> tuple[str, ...]:
+    """The prefixes that are announced now; those that wait for it or failed are none."""
+    states = data.get("advertise_status")
+    return tuple(
+        dict.fromkeys(
+            prefix[0]
+            for each in (states if isinstance(states, list) else ())[:MOST_ADDRESSES]
+            if isinstance(each, dict)
+            and values.line(each.get("status")).lower() in _ANNOUNCED
+            and (prefix := values.address(each.get("prefix")))
+        )
+    )
 
 
 def _bits(data: Fields) -> float | None:

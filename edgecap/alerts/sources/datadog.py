@@ -1,20 +1,25 @@
 """Datadog's webhooks integration. Its payload is written by hand; docs/alerts/datadog.md has one to paste.
 
-Datadog's own default payload (`id`, `title`, `body`, `date`, `event_type`, `last_updated`, `org`) works too:
-the transition is then read from the title, `[Triggered on ...]` or `[Recovered on ...]`, each event is an
-alert of its own, and the title without that word joins them. Datadog authenticates with what is set for the
-webhook: custom headers, here `Authorization`, or user and password in the URL.
+Datadog's own default payload (`id`, `title`, `body`, `date`, `event_type`, `last_updated`, `org`) works too.
+Its title then tells all: the monitor's priority, the transition, the group of a multi alert, and the
+monitor's name::
+
+    [P2] [Triggered on {target:203.0.113.7,proto:udp}] Packets are high
+
+Each event of it is an alert of its own; the group and the monitor's name join them. Datadog authenticates
+with what is set for the webhook: custom headers, here `Authorization`, or user and password in the URL.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from edgecap.alerts.model import Alert, Event, derive
-from edgecap.alerts.sources import label_names, signing, values
+from edgecap.alerts.sources import label_names, signing, titles, values
 from edgecap.alerts.sources.base import AlertSource, never_pings
 from edgecap.alerts.sources.fields import Fields
 from edgecap.alerts.sources.payload import as_object, not_understood
@@ -30,10 +35,15 @@ _EVENTS: dict[str, Event] = {
     "no data": "other",
     "re-no data": "other",
 }
+_WARNINGS = ("warn", "re-warn")
 _TITLE = re.compile(
-    r"\s*\[(?P<word>Re-Triggered|Triggered|Recovered|Re-Warn|Warn|Re-No Data|No Data|Renotify)\b",
+    r"\s*(?:\[P(?P<priority>[1-5])]\s*)?"
+    r"\[(?P<word>Re-Triggered|Triggered|Recovered|Re-Warn|Warn|Re-No Data|No Data|Re-?notify)\b"
+    r"(?:\s+on\s+[{(](?P<group>[^{}()]*)[)}])?[^\]]*]?\s*(?P<name>.*)",
     re.IGNORECASE,
 )
+_TITLES = ("title", "event_title", "alert_title")
+_TRANSITIONS = ("alert_transition", "transition", "alerttransition")
 _VARIABLE = re.compile(r"\$[A-Z_]+(?:\[[^]]*])?")  # what Datadog leaves in place if it has no value
 
 
@@ -47,7 +57,26 @@ def sign(body: bytes, secret: str) -> dict[str, str]:  # noqa: ARG001 - all sour
     return signing.bearer(secret)
 
 
-def parse(payload: object, *, received: datetime) -> list[Alert]:
+@dataclass(frozen=True, slots=True)
+class _Title:
+    """What a title says.
+
+    Attributes:
+        text: all of it.
+        word: the transition, in lower case; empty if it names none.
+        priority: such as P2; empty if it names none.
+        group: the tags of the group of a multi alert, by name.
+        name: the monitor's.
+    """
+
+    text: str
+    word: str = ""
+    priority: str = ""
+    group: Mapping[str, str] = field(default_factory=dict)
+    name: str = ""
+
+
+def parse(payload: object, *, received: datetime, own_names: Sequence[str] = ()) -> list[Alert]:
     """The one notification. A renotification is the same alert; `No Data` is `other`.
 
     Raises:
@@ -57,35 +86,44 @@ def parse(payload: object, *, received: datetime) -> list[Alert]:
     notes: list[str] = []
     given = {name: value for name, value in raw.items() if not _unset(value)}
     whole = Fields(given, notes)
-    title = whole.line("title", "alert_title", "event_title")
-    if not title and not whole.line("alert_id", "id", "alert_cycle_key"):
+    title = _title(whole)
+    if not title.text and not whole.line("alert_id", "id", "alert_cycle_key"):
         raise not_understood("the body has no title and no id", NAME)
-    tags = {**label_names.from_tags(given.get("tags")), **label_names.from_tags(given.get("alert_scope"))}
-    traffic = label_names.traffic(Fields({**tags, **given}, notes))
-    if not traffic["targets"] and (target := values.address_in(title)):
-        traffic["targets"] = (target,)
-        notes.append(f"the target {target} was read from the title")
-    event = _event(whole.line("alert_transition"), title)
+    tags = {
+        **title.group,
+        **label_names.from_tags(given.get("tags")),
+        **label_names.from_tags(given.get("alert_scope")),
+    }
+    traffic = label_names.traffic({**tags, **given}, notes, own_names=own_names)
+    if not traffic["targets"]:
+        traffic["targets"], local = titles.target_in(title.text, notes)
+        traffic["local_targets"] = traffic["local_targets"] or local
+    word = whole.line(*_TRANSITIONS).lower() or title.word
+    event = _event(word, whole.line("alert_type"))
     when = whole.moment("date", "last_updated")
     cycle = _cycle(whole, title)
-    # A cycle begins once and ends once, however often Datadog reminds of it. Without its key, events count.
-    once = "" if "alert_cycle_key" in whole else whole.line("id", "date", "last_updated")
+    # A cycle begins once and ends once, however often Datadog reminds of it, but a warning can become an
+    # alert. Without its key, events count.
+    level = "warn" if word in _WARNINGS else ""
+    once = "" if "alert_cycle_key" in whole else whole.line("id", "event_id", "date", "last_updated")
     return [
         Alert(
             source=NAME,
             kind=whole.line("kind", "event_type") or "unknown",
             event=event,
             severity=values.severity(
-                *(tags.get(word) for word in label_names.SEVERITIES),
+                *label_names.severity_words(tags),
                 given.get("alert_priority"),
+                title.priority,
                 given.get("alert_type"),
+                level,
             ),
-            identity=derive(NAME, cycle, event, once),
+            identity=derive(NAME, cycle, event, level, once),
             incident=derive(NAME, cycle),
             received=received,
             started=when if event == "start" else None,
             ended=(when or received) if event == "end" else None,
-            title=title,
+            title=title.text,
             text=whole.text("body", "event_msg", "alert_status"),
             labels={**tags, **whole.labels()},
             notes=tuple(notes),
@@ -99,16 +137,33 @@ def _unset(value: Any) -> bool:
     return isinstance(value, str) and bool(_VARIABLE.fullmatch(value.strip()))
 
 
-def _event(transition: str, title: str) -> Event:
-    match = _TITLE.match(title)
-    word = transition or (match["word"] if match else "triggered")
-    return _EVENTS.get(word.lower(), "other")
+def _title(whole: Fields) -> _Title:
+    """The first title that names a transition, else the first one."""
+    for name in _TITLES:
+        if match := _TITLE.fullmatch(text := whole.line(name)):
+            return _Title(
+                text,
+                word=" ".join(match["word"].lower().replace("re-notify", "renotify").split()),
+                priority=f"P{match['priority']}" if match["priority"] else "",
+                group=label_names.from_tags(match["group"] or ""),
+                name=match["name"],
+            )
+    text = whole.line(*_TITLES)
+    return _Title(text, name=text)
 
 
-def _cycle(whole: Fields, title: str) -> str:
-    """What joins a trigger and its recovery: the cycle's key, else what the title says of the monitor."""
+def _event(word: str, alert_type: str) -> Event:
+    """By the transition; without one, by the type, of which `success` is a recovery."""
+    if word:
+        return _EVENTS.get(word, "other")
+    return "end" if alert_type.lower() == "success" else "start"
+
+
+def _cycle(whole: Fields, title: _Title) -> str:
+    """What joins a trigger and its recovery: the cycle's key, else the monitor and its group."""
     key = whole.line("alert_cycle_key", "aggreg_key")
-    return key or derive(whole.line("alert_id"), _TITLE.sub("[", title), whole.line("alert_scope"))
+    group = ",".join(f"{name}:{value}" for name, value in sorted(title.group.items()))
+    return key or derive(whole.line("alert_id"), group, title.name, whole.line("alert_scope"))
 
 
 SOURCE = AlertSource(NAME, verify, sign, parse, never_pings)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from edgecap.alerts.sources.base import AlertSource
 from edgecap.alerts.sources.registry import sources
 from edgecap.errors import ConfigError
-from edgecap.settings.alerts import AlertSettings, GenericMapping
+from edgecap.settings.alerts import AlertSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,19 +44,19 @@ def enabled_sources(alerts: AlertSettings) -> dict[str, EnabledSource]:
         ConfigError: no source is on, or one has neither a secret nor `open = true`.
     """
     found: dict[str, EnabledSource] = {}
-    known = sources(alerts.generic.mapping if alerts.generic else GenericMapping())
-    for name, source in known.items():
-        table = getattr(alerts, name)
-        if table is None:
-            continue
+    known = sources(alerts)
+    for name, table in alerts.tables.items():
         secret = table.secret.get_secret_value().strip() if table.secret else ""
         if not secret and not table.open:
+            place = f"custom.{name}" if name in alerts.custom else name
+            variable = f"EDGECAP_ALERTS__{place.replace('.', '__').upper()}__SECRET"
             raise ConfigError(
                 f"alerts from {name} have no secret",
-                where=f"alerts.{name}",
-                hint=f"set EDGECAP_ALERTS__{name.upper()}__SECRET, or open = true to accept anybody",
+                where=f"alerts.{place}",
+                hint=f"set {'`secret` in that table' if '-' in name else variable}, "
+                "or open = true to accept anybody",
             )
-        found[name] = EnabledSource(source, secret)
+        found[name] = EnabledSource(known[name], secret)
     if not found:
         raise ConfigError(
             "no source of alerts is set",

@@ -4,6 +4,9 @@ Web callbacks can only be given a URL. A notify script gets the same JSON on its
 it with a Bearer token; docs/alerts/fastnetmon.md has the script.
 
 `*_traffic` counts bytes a second. For an outgoing attack the host is the attacker, not the target.
+
+A partial block has the BGP Flow Spec rules that it announces, in `flow_spec_rules`. They say more of the
+packets than the details, and can come alone.
 """
 
 from __future__ import annotations
@@ -13,13 +16,18 @@ from datetime import datetime
 from typing import Any
 
 from edgecap.alerts.model import Alert, Event, derive
-from edgecap.alerts.sources import signing, values
+from edgecap.alerts.sources import flow_spec, signing, values
 from edgecap.alerts.sources.base import AlertSource, never_pings
 from edgecap.alerts.sources.fields import MOST_ADDRESSES, Fields
 from edgecap.alerts.sources.payload import as_object, not_understood
 
 NAME = "fastnetmon"
-_EVENTS: dict[str, Event] = {"ban": "start", "partial_block": "start", "unban": "end"}
+_EVENTS: dict[str, Event] = {
+    "ban": "start",
+    "partial_block": "start",
+    "unban": "end",
+    "partial_unblock": "end",
+}
 _BITS = 8.0
 
 
@@ -34,33 +42,39 @@ def sign(body: bytes, secret: str) -> dict[str, str]:  # noqa: ARG001 - all sour
 
 
 def parse(payload: object, *, received: datetime) -> list[Alert]:
-    """The one action. `ban` and `partial_block` are `start`, `unban` is `end`, status updates are `other`.
+    """The one action. `ban` and `partial_block` are `start`; `unban` and `partial_unblock` are `end`.
 
-    The format has no time of its own, so an attack began when its `ban` reached us.
+    Status updates are `other`. Flow Spec rules without an action are a partial block. The format has no time
+    of its own, so an attack began when its `ban` reached us.
 
     Raises:
-        AlertNotUnderstood: it has no `action`.
+        AlertNotUnderstood: it has neither an `action` nor `flow_spec_rules`.
     """
     raw = as_object(payload, NAME)
     notes: list[str] = []
     whole = Fields(raw, notes)
     attack = whole.inner("attack_details")
-    action = whole.line("action").lower()
+    rules = flow_spec.read(raw.get("flow_spec_rules"))
+    action = whole.line("action").lower() or (flow_spec.ACTION if rules else "")
     if not action:
         raise not_understood("the body has no action such as ban or unban", NAME)
     event = _EVENTS.get(action, "other")
     hosts, _ = whole.addresses("ip", "hostgroup_networks")
+    hosts = hosts or rules.targets
     direction = _direction(attack)
     outgoing = direction == "outgoing"
     group = whole.line("hostgroup_name") or attack.line("host_group", "hostgroup_name")
-    uuid = attack.line("attack_uuid") or derive(",".join(hosts), group, attack.line("attack_type"))
+    uuid = attack.line("attack_uuid") or derive(
+        ",".join(hosts), group, attack.line("attack_type"), rules.written
+    )
     port, sources, source_ports = _from_dump(raw.get("packet_dump_detailed"), hosts)
-    protocol = attack.line("attack_protocol").lower()
+    unknown = attack.line("attack_protocol").lower() == "unknown"
+    protocol = None if unknown else attack.protocol("attack_protocol")
     where = ",".join(hosts[:1]) or group
     return [
         Alert(
             source=NAME,
-            kind=attack.line("attack_type") or "unknown",
+            kind=attack.line("attack_type") or ("flow_spec" if rules else "unknown"),
             event=event,
             severity=values.severity(attack.get("attack_severity")),
             identity=derive(NAME, uuid, action),
@@ -69,13 +83,14 @@ def parse(payload: object, *, received: datetime) -> list[Alert]:
             started=received if event == "start" else None,
             ended=received if event == "end" else None,
             targets=() if outgoing else hosts,
-            target_port=None if outgoing else port,
-            protocol=attack.protocol("attack_protocol") if protocol != "unknown" else None,
-            source_addresses=hosts if outgoing else sources,
-            source_ports=() if outgoing else source_ports,
+            target_port=None if outgoing else port or rules.target_port,
+            protocol=rules.protocol if protocol is None else protocol,
+            source_addresses=hosts if outgoing else sources or rules.sources,
+            source_ports=() if outgoing else source_ports or rules.source_ports,
             pps=attack.rate("pps", f"total_{direction}_pps"),
             bps=attack.rate("bps", f"total_{direction}_traffic", factor=_BITS),
             title=" ".join(filter(None, (action, where, direction, attack.line("attack_protocol")))),
+            text=rules.written,
             labels={**attack.labels(), **whole.labels("action", "alert_scope", "hostgroup_name")},
             notes=tuple(notes),
             raw=raw,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -10,6 +10,7 @@ from edgecap.alerts.sources import values
 from edgecap.alerts.sources.values import Unit
 
 MOST_ADDRESSES = 64  # of one alert; a reflection attack can name thousands
+_NO_TIME = ("ongoing", "none", "null", "never", "-", "n/a")  # what products write in place of an end
 _SHOWN = 60  # characters of a useless value that a note shows
 
 _T = TypeVar("_T")
@@ -60,12 +61,16 @@ class Fields:
         return self._first(names, "IP protocol", values.protocol)
 
     def moment(self, *names: str) -> datetime | None:
-        """The first that is a time, UTC. A zero time means that there is none, and gets no note."""
+        """The first that is a time, UTC. A zero time or `ongoing` means none, and gets no note."""
         return self._first(
             names,
             "time",
             values.moment,
-            silent=lambda value: values.number(value) == 0 or values.text(value).startswith("0001-"),
+            silent=lambda value: (
+                values.number(value) == 0
+                or values.text(value).startswith("0001-")
+                or values.text(value).lower() in _NO_TIME
+            ),
         )
 
     def rate(self, unit: Unit, *names: str, factor: float | None = 1.0) -> float | None:
@@ -83,15 +88,18 @@ class Fields:
 
         return self._first(names, "rate", wanted, silent=lambda value: values.rate(value) is not None)
 
-    def addresses(self, *names: str) -> tuple[tuple[str, ...], int | None]:
-        """All addresses in the first field that has any, and the port beside them if they agree on one."""
+    def addresses(self, *names: str, silent: Collection[str] = ()) -> tuple[tuple[str, ...], int | None]:
+        """All addresses in the first field that has any, and the port beside them if they agree on one.
+
+        What is no address gets a note, except in the fields of `silent`.
+        """
         for name in names:
             items = values.several(self._data.get(name))
             found: dict[str, int | None] = {}
             for item in items:
                 if each := values.address(item):
                     found.setdefault(*each)
-                elif not _unspecified(item):
+                elif name not in silent and not _unspecified(item):
                     self.note(name, item, "IP address")
             if len(found) > MOST_ADDRESSES:
                 self._notes.append(

@@ -1,10 +1,10 @@
 """Any JSON, with a mapping from its fields to ours: for products without a parser of their own.
 
-The mapping is a table of the settings; every entry is a JSON pointer into the payload, and has a default, so
-that a product whose payload can be written by hand needs none. Example::
+The mapping is a table of the settings; every entry is a JSON pointer into the payload, or several, and has a
+default, so that a product whose payload can be written by hand needs none. Example::
 
-    [alerts.generic]
-    alerts = "/events"                # a list; without it the payload is one alert
+    [alerts.custom.mine]              # POST /alerts/mine; [alerts.generic] is the one at /alerts/generic
+    alerts = "/events"                # a list; without it the payload is one alert, or a list of them
     kind = "/rule/name"
     event = "/state"
     start_words = ["OPEN"]            # what `event` holds when it began, in any case
@@ -12,24 +12,35 @@ that a product whose payload can be written by hand needs none. Example::
     id = "/event_id"                  # the same for the same alert
     incident = "/attack/id"           # the same for the start and the end of an attack
     target = "/attack/victim"
+
+What the mapping does not find, edgecap looks for in labels and in the payload, under the names of
+`edgecap.alerts.sources.label_names`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Literal, TypeVar
 
 from edgecap.alerts.model import Alert, Event, derive
-from edgecap.alerts.sources import signing, values
+from edgecap.alerts.sources import label_names, signing, values
 from edgecap.alerts.sources.base import AlertSource, never_pings
 from edgecap.alerts.sources.fields import Fields
-from edgecap.alerts.sources.payload import as_object, list_of_objects, not_understood
+from edgecap.alerts.sources.order import in_order
+from edgecap.alerts.sources.payload import as_objects, list_of_objects, not_understood
 from edgecap.settings.alerts import GenericMapping
-from edgecap.settings.pointer import look_up
+from edgecap.settings.pointer import look_up, named_values
 
 NAME = "generic"
 _KEYS = ("kind", "id", "incident", "target", "source", "title")  # an alert has at least one of them
+_ENTRIES = tuple(
+    name for name in GenericMapping.model_fields if name != "alerts" and not name.endswith("_words")
+)
+_CLOCKS = timedelta(minutes=5)  # by which the sender's clock may be ahead of ours
+
+_T = TypeVar("_T")
+_Told = Literal["start", "end", "both", "other"]
 
 
 def verify(headers: Mapping[str, str], body: bytes, secret: str) -> bool:  # noqa: ARG001 - all sources have it
@@ -42,78 +53,155 @@ def sign(body: bytes, secret: str) -> dict[str, str]:  # noqa: ARG001 - all sour
     return signing.bearer(secret)
 
 
-def generic_source(mapping: GenericMapping | None = None) -> AlertSource:
-    """The source `generic` for a mapping of the settings; without one, for the default fields."""
+def generic_source(
+    mapping: GenericMapping | None = None,
+    *,
+    name: str = NAME,
+    signature_header: str = "",
+    own_names: Sequence[str] = (),
+) -> AlertSource:
+    """A source for a mapping of the settings.
+
+    Args:
+        mapping: without one, the default fields.
+        name: the source's name, in the path and in its alerts.
+        signature_header: the header with the body's HMAC; empty if the secret itself comes.
+        own_names: labels with the target that the settings add.
+    """
     chosen = mapping or GenericMapping()
 
     def parse(payload: object, *, received: datetime) -> list[Alert]:
-        return parse_with(chosen, payload, received=received)
+        return parse_with(chosen, payload, received=received, name=name, own_names=own_names)
 
-    return AlertSource(NAME, verify, sign, parse, never_pings)
+    def verify_signed(headers: Mapping[str, str], body: bytes, secret: str) -> bool:
+        return signing.signature(headers, signature_header, body, secret)
+
+    def sign_body(body: bytes, secret: str) -> dict[str, str]:
+        return {signature_header: f"sha256={signing.hmac_sha256(body, secret)}"}
+
+    if signature_header:
+        return AlertSource(name, verify_signed, sign_body, parse, never_pings)
+    return AlertSource(name, verify, sign, parse, never_pings)
 
 
-def parse_with(mapping: GenericMapping, payload: object, *, received: datetime) -> list[Alert]:
-    """The alerts that `mapping` finds in a payload.
+def parse_with(
+    mapping: GenericMapping,
+    payload: object,
+    *,
+    received: datetime,
+    name: str = NAME,
+    own_names: Sequence[str] = (),
+) -> list[Alert]:
+    """The alerts that `mapping` finds in a payload, by time.
 
     Raises:
-        AlertNotUnderstood: it is not an object, has no list where `alerts` points, or an alert has none
-            of `kind`, `id`, `incident`, `target`, `source` and `title`.
+        AlertNotUnderstood: it is neither an object nor a list of objects, has no list where `alerts` points,
+            or an alert has none of `kind`, `id`, `incident`, `target`, `source` and `title`.
     """
-    raw = as_object(payload, NAME)
-    if mapping.alerts is None:
-        return [_alert(mapping, raw, received)]
-    items = list_of_objects({mapping.alerts: look_up(raw, mapping.alerts)}, mapping.alerts, NAME)
-    return [_alert(mapping, item, received) for item in items]
+    items = as_objects(payload, name)
+    if mapping.alerts is not None:
+        at = mapping.alerts
+        items = [item for raw in items for item in list_of_objects({at: look_up(raw, at)}, at, name)]
+    return in_order([alert for item in items for alert in _alerts(mapping, item, received, name, own_names)])
 
 
-def _alert(mapping: GenericMapping, raw: dict[str, Any], received: datetime) -> Alert:
+def _alerts(
+    mapping: GenericMapping, raw: dict[str, Any], received: datetime, name: str, own_names: Sequence[str]
+) -> list[Alert]:
+    """One alert; the start and the end of a message that tells of both."""
     notes: list[str] = []
-    pointers = {name: value for name, value in mapping if name != "alerts" and isinstance(value, str)}
-    fields = Fields({name: look_up(raw, pointer) for name, pointer in pointers.items()}, notes)
-    if not any(name in fields for name in _KEYS):
-        missing = ", ".join(pointers[name] for name in _KEYS)
-        raise not_understood(f"the payload has none of {missing}", NAME)
-    kind = fields.line("kind") or "unknown"
-    event = _event(mapping, fields)
-    targets, beside = fields.addresses("target")
-    sources, _ = fields.addresses("source")
-    started = fields.moment("started")
-    told = (kind, ",".join(targets), ",".join(sources), started.isoformat() if started else "")
-    # Most products keep an alert's id from its start to its end, so it joins them if there is no better key.
-    alert_id, attack = fields.line("id"), fields.line("incident")
-    same = (alert_id,) if alert_id else (attack, *told)
-    joins = (attack,) if attack else (alert_id,) if alert_id else told
-    return Alert(
-        source=NAME,
+    at = mapping.pointers
+    fields = Fields({each: look_up(raw, each) for entry in _ENTRIES for each in at(entry)}, notes)
+    labels = _labels([fields.get(each) for each in at("labels")])
+    known = label_names.traffic({**raw, **labels}, [], own_names=own_names)
+    if not known["targets"] and not any(each in fields for entry in _KEYS for each in at(entry)):
+        missing = ", ".join(at(entry)[0] for entry in _KEYS)
+        raise not_understood(f"the payload has none of {missing}", name)
+    kind = fields.line(*at("kind")) or "unknown"
+    targets, beside = fields.addresses(*at("target"))
+    sources, _ = fields.addresses(*at("source"))
+    started, ended = fields.moment(*at("started")), fields.moment(*at("ended"))
+    told = _told(mapping, fields, is_over=ended is not None and ended <= received + _CLOCKS)
+    attack = (kind, ",".join(targets), ",".join(sources), started.isoformat() if started else "")
+    same, joins = _keys(fields, at, attack, values.line(raw.get("event_id")))
+    event: Event = "start" if told == "both" else told
+    alert = Alert(
+        source=name,
         kind=kind,
         event=event,
-        severity=values.severity(fields.get("severity")),
-        identity=derive(NAME, *same, event),
-        incident=derive(NAME, *joins),
+        severity=values.severity(
+            *(fields.get(each) for each in at("severity")), *label_names.severity_words(labels)
+        ),
+        identity=derive(name, *same, event),
+        incident=derive(name, *joins),
         received=received,
         started=started,
-        ended=(fields.moment("ended") or received) if event == "end" else None,
-        targets=targets,
-        target_port=fields.port("target_port") or beside,
-        protocol=fields.protocol("protocol"),
-        source_addresses=sources,
-        source_ports=fields.ports("source_port"),
-        colos=fields.colos("colos"),
-        pps=fields.rate("pps", "pps"),
-        bps=fields.rate("bps", "bps"),
-        title=fields.line("title") or kind,
-        text=fields.text("text"),
-        labels=fields.inner("labels").labels(),
+        ended=(ended or received) if event == "end" else None,
+        targets=targets or known["targets"],
+        local_targets=() if targets else known["local_targets"],
+        target_port=fields.port(*at("target_port")) or beside or known["target_port"],
+        protocol=_first(fields.protocol(*at("protocol")), known["protocol"]),
+        source_addresses=sources or known["source_addresses"],
+        source_ports=fields.ports(*at("source_port")) or known["source_ports"],
+        colos=fields.colos(*at("colos")) or known["colos"],
+        pps=_first(fields.rate("pps", *at("pps")), known["pps"]),
+        bps=_first(fields.rate("bps", *at("bps")), known["bps"]),
+        title=fields.line(*at("title")) or kind,
+        text=fields.text(*at("text")),
+        labels=labels,
         notes=tuple(notes),
         raw=raw,
     )
+    if told != "both":
+        return [alert]
+    end = {"event": "end", "identity": derive(name, *same, "end"), "ended": ended or received}
+    return [alert, alert.model_copy(update=end)]
 
 
-def _event(mapping: GenericMapping, fields: Fields) -> Event:
-    word = fields.line("event").lower()
-    if not word or word in (each.lower() for each in mapping.start_words):
-        return "start"
-    return "end" if word in (each.lower() for each in mapping.end_words) else "other"
+def _told(mapping: GenericMapping, fields: Fields, *, is_over: bool) -> _Told:
+    """What the values of `event` say; without any, whether the attack is over."""
+    words: dict[str, _Told] = {
+        **dict.fromkeys(map(str.lower, mapping.other_words), "other"),
+        **dict.fromkeys(map(str.lower, mapping.both_words), "both"),
+        **dict.fromkeys(map(str.lower, mapping.end_words), "end"),
+        **dict.fromkeys(map(str.lower, mapping.start_words), "start"),
+    }
+    pointers = mapping.pointers("event")
+    written = [fields.line(each).lower() for each in pointers]
+    for word in written:
+        if word in words:
+            return words[word]
+    if written[0]:
+        return "other"
+    return "both" if is_over else "start"
+
+
+def _keys(
+    fields: Fields, at: Callable[[str], tuple[str, ...]], attack: tuple[str, ...], event_id: str
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What makes an alert the same one, and what joins it with others to an incident.
+
+    Most products keep an alert's id from its start to its end, so it joins them if there is no better key.
+    An `event_id` may be that of the message, so it tells alerts apart, and joins nothing.
+    """
+    alert_id, key = fields.line(*at("id")), fields.line(*at("incident"))
+    same = (alert_id,) if alert_id else (key, *attack, event_id)
+    return same, (key,) if key else (alert_id,) if alert_id else attack
+
+
+def _labels(tables: Sequence[Any]) -> dict[str, str]:
+    """Names and values: of a table, a list of names with values, or tags such as `target:203.0.113.7`."""
+    found: dict[str, Any] = {}
+    for table in reversed(tables):
+        if isinstance(table, dict):
+            found.update(table)
+        elif isinstance(table, list | str):
+            found.update({**label_names.from_tags(table), **named_values(table)})
+    return {name: text for name, value in found.items() if (text := values.line(value))}
+
+
+def _first(value: _T | None, other: _T | None) -> _T | None:
+    return other if value is None else value
 
 
 SOURCE = generic_source()

@@ -7,7 +7,7 @@ in the contact point, over `timestamp:body`. Its "Test" button sends an alert ca
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from edgecap.alerts.model import Alert
@@ -52,13 +52,15 @@ def is_ping(payload: object) -> bool:
     )
 
 
-def parse(payload: object, *, received: datetime) -> list[Alert]:
+def parse(payload: object, *, received: datetime, own_names: Sequence[str] = ()) -> list[Alert]:
     """The alerts of a notification; those that are resolved are `end`.
 
     Raises:
         AlertNotUnderstood: it is not an object, or has no list of alerts.
     """
-    return [] if is_ping(payload) else parse_group(NAME, as_object(payload, NAME), received=received)
+    if is_ping(payload):
+        return []
+    return parse_group(NAME, as_object(payload, NAME), received=received, own_names=own_names)
 
 
 SOURCE = AlertSource(NAME, verify, sign, parse, is_ping)

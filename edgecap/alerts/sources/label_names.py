@@ -2,22 +2,33 @@
 
 ::
 
-    target        target_ip  target  dst_ip  destination_ip  destination_address  victim  instance
-    target port   target_port  dst_port  destination_port  port, or the port beside the target
-    protocol      protocol  proto  ip_protocol
-    sources       source_ip  src_ip  source_address  attacker
+    target        target_ip  target  target_address  target_host  target_prefix  target_network
+                  victim_ip  victim  victim_address  victim_host  attacked_ip
+                  dst_ip  dst  dst_addr  dst_address  dst_host  dst_prefix  ip_dst
+                  dest_ip  dest  destination_ip  destination  destination_address  destination_prefix
+    else          ip  ip_address  host_ip  host  address  instance
+    target port   target_port  victim_port  dst_port  dest_port  destination_port  port,
+                  or the port beside the target
+    protocol      protocol  proto  ip_protocol  ip_proto
+    sources       source_ip  src_ip  source_address  src_addr  src_address  ip_src  attacker_ip  attacker
     source ports  source_port  src_port
     data centres  colo  colos  pop  pops  colo_name
     rates         pps  packets_per_second  and  bps  bits_per_second
     severity      severity  priority  level
 
-The first name that holds something usable counts. `instance` is last: Prometheus sets it to what was scraped,
-which is the target only if the target itself is probed.
+Case, hyphens, spaces and underscores do not matter: `VictimIP` is `victim_ip`. Names that the setting
+`alerts.target_labels` adds come first. The first name that holds something usable counts.
+
+The names of the row "else" say whose host it is, not what is under attack, and `instance` is last:
+Prometheus sets it to what it scraped. So an address there counts only if it can be one at the edge, which
+private, loopback, link-local, multicast and broadcast addresses cannot.
 """
 
 from __future__ import annotations
 
-from typing import TypedDict
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, TypedDict
 
 from edgecap.alerts.sources import values
 from edgecap.alerts.sources.fields import Fields
@@ -25,23 +36,59 @@ from edgecap.alerts.sources.fields import Fields
 TARGETS = (
     "target_ip",
     "target",
-    "dst_ip",
-    "destination_ip",
-    "destination_address",
+    "target_address",
+    "target_host",
+    "target_prefix",
+    "target_network",
+    "victim_ip",
     "victim",
+    "victim_address",
+    "victim_host",
+    "attacked_ip",
+    "dst_ip",
+    "dst",
+    "dst_addr",
+    "dst_address",
+    "dst_host",
+    "dst_prefix",
+    "ip_dst",
+    "dest_ip",
+    "dest",
+    "destination_ip",
+    "destination",
+    "destination_address",
+    "destination_prefix",
 )
-TARGET_PORTS = ("target_port", "dst_port", "destination_port", "port")
-PROTOCOLS = ("protocol", "proto", "ip_protocol")
-SOURCES = ("source_ip", "src_ip", "source_address", "attacker")
+HOSTS = ("ip", "ip_address", "host_ip", "host", "address", "instance")
+TARGET_PORTS = ("target_port", "victim_port", "dst_port", "dest_port", "destination_port", "port")
+PROTOCOLS = ("protocol", "proto", "ip_protocol", "ip_proto")
+SOURCES = (
+    "source_ip",
+    "src_ip",
+    "source_address",
+    "src_addr",
+    "src_address",
+    "ip_src",
+    "attacker_ip",
+    "attacker",
+)
 SOURCE_PORTS = ("source_port", "src_port")
 COLOS = ("colo", "colos", "pop", "pops", "colo_name")
 SEVERITIES = ("severity", "priority", "level")
+_RATES = ("pps", "packets_per_second", "bps", "bits_per_second")
+# Often the name of a host and not an address, which is no mistake.
+_NAMES_TOO = frozenset(
+    ("target", "target_host", "victim", "victim_host", "dst", "dst_host", "dest", "destination")
+)
+
+_SEPARATORS = re.compile(r"[-_ .]+")
 
 
 class Traffic(TypedDict):
     """The fields of an `Alert` that say which packets it is about."""
 
     targets: tuple[str, ...]
+    local_targets: tuple[str, ...]
     target_port: int | None
     protocol: int | None
     source_addresses: tuple[str, ...]
@@ -51,27 +98,40 @@ class Traffic(TypedDict):
     bps: float | None
 
 
-def traffic(labels: Fields) -> Traffic:
-    """What labels say about the packets."""
-    targets, beside = labels.addresses(*TARGETS)
+def traffic(
+    labels: Mapping[str, Any], notes: list[str], path: str = "", *, own_names: Sequence[str] = ()
+) -> Traffic:
+    """What labels say about the packets.
+
+    Args:
+        labels: names and values; anything else is ignored.
+        notes: where notes on unusable values go.
+        path: prefix of names in notes.
+        own_names: names for the target that the settings add; they come first.
+    """
+    names = dict.fromkeys((*own_names, *TARGETS))
+    fields = Fields(_by_known_name(labels, (*names, *_KNOWN)), notes, path)
+    targets, beside = fields.addresses(*names, silent=_NAMES_TOO.difference(own_names))
+    local: tuple[str, ...] = ()
     if not targets:
-        targets, beside = _instance(labels)
+        targets, local, beside = _hosts(fields)
     return Traffic(
         targets=targets,
-        target_port=labels.port(*TARGET_PORTS) or beside,
-        protocol=labels.protocol(*PROTOCOLS),
-        source_addresses=labels.addresses(*SOURCES)[0],
-        source_ports=labels.ports(*SOURCE_PORTS),
-        colos=labels.colos(*COLOS),
-        pps=labels.rate("pps", "pps", "packets_per_second"),
-        bps=labels.rate("bps", "bps", "bits_per_second"),
+        local_targets=local,
+        target_port=fields.port(*TARGET_PORTS) or beside,
+        protocol=fields.protocol(*PROTOCOLS),
+        source_addresses=fields.addresses(*SOURCES)[0],
+        source_ports=fields.ports(*SOURCE_PORTS),
+        colos=fields.colos(*COLOS),
+        pps=fields.rate("pps", "pps", "packets_per_second"),
+        bps=fields.rate("bps", "bps", "bits_per_second"),
     )
 
 
-def _instance(labels: Fields) -> tuple[tuple[str, ...], int | None]:
-    """Prometheus' `instance`, if it is an address; it is as often the name of a host, which gets no note."""
-    found = values.address(labels.get("instance"))
-    return ((found[0],), found[1]) if found else ((), None)
+def severity_words(labels: Mapping[str, Any]) -> list[Any]:
+    """What labels say of the severity, the first name first."""
+    known = _by_known_name(labels, SEVERITIES)
+    return [known.get(name) for name in SEVERITIES]
 
 
 def from_tags(tags: object) -> dict[str, str]:
@@ -83,3 +143,43 @@ def from_tags(tags: object) -> dict[str, str]:
         if mark and name.strip():
             found.setdefault(name.strip(), value.strip())
     return found
+
+
+def _hosts(fields: Fields) -> tuple[tuple[str, ...], tuple[str, ...], int | None]:
+    """The address of a host, as target or as local target, and the port beside it.
+
+    These labels hold names as often as addresses, so an unusable value gets no note. The port of a local
+    address is an exporter's.
+    """
+    local: dict[str, None] = {}
+    for name in HOSTS:
+        found = values.address(fields.get(name))
+        if found is None:
+            continue
+        if not values.kind_of_local(found[0]):
+            return (found[0],), (), found[1]
+        local[found[0]] = None
+    return (), tuple(local), None
+
+
+_KNOWN = (
+    *HOSTS,
+    *TARGET_PORTS,
+    *PROTOCOLS,
+    *SOURCES,
+    *SOURCE_PORTS,
+    *COLOS,
+    *SEVERITIES,
+    *_RATES,
+)
+
+
+def _by_known_name(labels: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """The labels with a known name, under it; one that is written exactly so goes first."""
+    known = {_plain(name): name for name in reversed(names)}
+    found = {known[plain]: value for name, value in labels.items() if (plain := _plain(str(name))) in known}
+    return {**found, **{name: labels[name] for name in names if name in labels}}
+
+
+def _plain(name: str) -> str:
+    return _SEPARATORS.sub("", name).lower()

@@ -2,7 +2,7 @@
 
 The header holds one or more `v1=<hex>` parted by commas, of which one must fit: that is how a secret is
 changed without a gap. Events are about incidents, which name no addresses, so that the target is the one
-IPv4 address in the incident's title, if there is exactly one.
+address in the incident's title, if there is exactly one.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from edgecap.alerts.model import Alert, Event, derive
-from edgecap.alerts.sources import signing, values
+from edgecap.alerts.sources import signing, titles, values
 from edgecap.alerts.sources.base import AlertSource
 from edgecap.alerts.sources.fields import Fields
 from edgecap.alerts.sources.payload import as_object, not_understood
@@ -67,9 +67,7 @@ def parse(payload: object, *, received: datetime) -> list[Alert]:
     incident = data.line("id") if data.line("type") == "incident" else data.inner("incident").line("id")
     occurred = about.moment("occurred_at")
     title = data.line("title", "summary") or event_type
-    target = values.address_in(title)
-    if target:
-        notes.append(f"the target {target} was read from the title")
+    targets, local_targets = titles.target_in(title, notes)
     unique = about.line("id") or f"{event_type} {about.line('occurred_at')}"
     return [
         Alert(
@@ -82,7 +80,8 @@ def parse(payload: object, *, received: datetime) -> list[Alert]:
             received=received,
             started=occurred if event_type == "incident.reopened" else data.moment("created_at"),
             ended=(occurred or received) if event == "end" else None,
-            targets=(target,) if target else (),
+            targets=targets,
+            local_targets=local_targets,
             title=title,
             labels={"event_type": event_type, **data.labels()},
             notes=tuple(notes),

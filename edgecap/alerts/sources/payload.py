@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 from edgecap.errors import AlertNotUnderstood
 from edgecap.redact import HIDDEN, redact
+from edgecap.settings.alerts import PRODUCTS
 
 MOST_NESTED = 64  # levels; real alerts have 6, and Python's own limit must never be met
 MOST_TEXT = (
@@ -70,6 +71,22 @@ def as_object(payload: object, source: str) -> dict[str, Any]:
     return {_safe_text(str(name)): _safe(item, secret=_is_secret(name)) for name, item in payload.items()}
 
 
+def as_objects(payload: object, source: str) -> list[dict[str, Any]]:
+    """The same of an object, or of each object of a list that is not empty.
+
+    Raises:
+        AlertNotUnderstood: it is neither, or is nested more than 64 levels deep.
+    """
+    if not isinstance(payload, list):
+        return [as_object(payload, source)]
+    if not payload:
+        raise _refused("the body is an empty list", source)
+    for number, item in enumerate(payload):
+        if not isinstance(item, dict):
+            raise _refused(f"item {number} of the body is {_name_of(item)}, not an object", source)
+    return [as_object(item, source) for item in payload]
+
+
 def list_of_objects(payload: Mapping[str, Any], name: str, source: str) -> list[dict[str, Any]]:
     """The list of objects under `name`; not empty.
 
@@ -91,8 +108,9 @@ def not_understood(what: str, source: str) -> AlertNotUnderstood:
 
 
 def _refused(what: str, source: str) -> AlertNotUnderstood:
+    page = source if source in PRODUCTS else "generic"
     return AlertNotUnderstood(
-        what, where=f"alert from {source}", hint=f"see docs/alerts/{source}.md for what it should send"
+        what, where=f"alert from {source}", hint=f"see docs/alerts/{page}.md for what it should send"
     )
 
 

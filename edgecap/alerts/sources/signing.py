@@ -6,7 +6,10 @@ import base64
 import binascii
 import hashlib
 import hmac
+import re
 from collections.abc import Mapping
+
+_SCHEME = re.compile(r"(?:hmac-)?(?:sha-?256|v\d)\s*[=:]\s*", re.IGNORECASE)  # before a signature
 
 
 def header(headers: Mapping[str, str], name: str) -> str:
@@ -37,6 +40,19 @@ def bearer(secret: str) -> dict[str, str]:
 def hmac_sha256(message: bytes, secret: str) -> str:
     """The HMAC-SHA256 of `message` in lower-case hexadecimal, as products write it into headers."""
     return hmac.new(secret.encode("utf-8", "replace"), message, hashlib.sha256).hexdigest()
+
+
+def signature(headers: Mapping[str, str], name: str, body: bytes, secret: str) -> bool:
+    """The header `name` has an HMAC-SHA256 of `body`: hexadecimal or Base64, such as `sha256=<hex>`.
+
+    Several may be there, parted by commas, of which one must fit; all of them are compared.
+    """
+    digest = hmac.new(secret.encode("utf-8", "replace"), body, hashlib.sha256).digest()
+    given = [_SCHEME.sub("", part.strip()) for part in header(headers, name).split(",")]
+    fits = [
+        same(part.lower(), digest.hex()) | same(part, base64.b64encode(digest).decode()) for part in given
+    ]
+    return bool(secret) and any(fits)
 
 
 def _password(credentials: str) -> str:

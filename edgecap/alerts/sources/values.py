@@ -15,6 +15,8 @@ from edgecap.alerts.model import Severity
 from edgecap.protocols import LARGEST_PROTOCOL, PROTOCOL_NUMBERS
 from edgecap.requests import COLO
 
+_Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
 Unit = Literal["pps", "bps", "rps", ""]
 """Packets, bits or requests per second, or none stated."""
 
@@ -43,9 +45,21 @@ _SEVERITIES: dict[str, Severity] = {
     **dict.fromkeys(("info", "informational", "information", "notice", "none", "debug"), "info"),
     **dict.fromkeys(("ok", "success", "p5", "sev5"), "info"),
 }
+_LOCAL: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("loopback", ("127.0.0.0/8", "::1/128")),
+    ("link-local", ("169.254.0.0/16", "fe80::/10")),
+    ("private", ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")),
+    ("multicast", ("224.0.0.0/4", "ff00::/8")),
+    ("broadcast", ("255.255.255.255/32",)),
+)
+# Not `is_private` of ipaddress: it counts the documentation's addresses, and more than people mean by it.
+_LOCAL_NETWORKS = tuple(
+    (kind, ipaddress.ip_network(network)) for kind, networks in _LOCAL for network in networks
+)
 _BRACKETED = re.compile(r"\[(?P<address>[^]]+)](?::(?P<port>\d{1,5}))?")
 _IPV4_PORT = re.compile(r"(?P<address>\d{1,3}(?:\.\d{1,3}){3}):(?P<port>\d{1,5})")
 _IPV4 = re.compile(r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?![\w.]*\w|/)")
+_IPV6 = re.compile(r"(?<![\w:.])[0-9A-Fa-f]{1,4}(?::[0-9A-Fa-f]{0,4}){2,7}(?![\w:./%])")
 
 
 def text(value: object) -> str:
@@ -130,6 +144,26 @@ def address(value: object) -> tuple[str, int | None] | None:
     return (str(network.network_address) if network.num_addresses == 1 else str(network)), beside
 
 
+def kind_of_local(found: str) -> str:
+    """Why no packet from the Internet has this address or network as its destination; empty if one can.
+
+    One of loopback, link-local, private (with the carriers' 100.64.0.0/10), multicast and broadcast.
+    """
+    network = ipaddress.ip_network(found)
+    return next(
+        (
+            kind
+            for kind, local in _LOCAL_NETWORKS
+            if local.version == network.version and _within(network, local)
+        ),
+        "",
+    )
+
+
+def _within(inner: _Network, outer: _Network) -> bool:
+    return inner.network_address in outer and inner.prefixlen >= outer.prefixlen
+
+
 def several(value: object) -> list[Any]:
     """A list; text taken apart at commas, semicolons and spaces; all else as one value. At most 1000."""
     if isinstance(value, list):
@@ -140,8 +174,9 @@ def several(value: object) -> list[Any]:
 
 
 def address_in(sentence: str) -> str | None:
-    """The one IPv4 address that a sentence names; None if it names none or more than one."""
-    found = {each[0] for match in _IPV4.findall(sentence) if (each := address(match))}
+    """The one address that a sentence names; None if it names none or more than one."""
+    written = (*_IPV4.findall(sentence), *_IPV6.findall(sentence))
+    found = {each[0] for match in written if (each := address(match))}
     return found.pop() if len(found) == 1 else None
 
 

@@ -132,8 +132,9 @@ def test_the_plan_is_made_for_the_time_at_which_it_is_decided(make, inbox, clock
     clock.now = NOW + timedelta(hours=30)
     make()
     until(lambda: inbox.counts().pending == 0)
-    (order,) = inbox.orders()
-    assert any("no longer keeps" in remark for remark in order.plan.remarks)
+    (judged,) = inbox.alerts()
+    assert "no longer keeps" in judged.plan.reason
+    assert (judged.outcome, inbox.orders()) == (Outcome.NOTHING, [])
 
 
 def test_old_incidents_are_pruned(make, inbox, clock):

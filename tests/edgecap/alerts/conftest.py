@@ -9,12 +9,13 @@ import pytest
 
 DATA = Path(__file__).parents[2] / "data" / "alerts"
 FIXTURES = sorted(path for path in DATA.glob("*/*.json"))
+RECEIVED = datetime(2026, 11, 23, 6, 31, 30, tzinfo=UTC)
 
 
 @pytest.fixture
 def received():
     """Half a minute after the Cloudflare attack of the fixtures began."""
-    return datetime(2026, 11, 23, 6, 31, 30, tzinfo=UTC)
+    return RECEIVED
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,8 @@ import re
 
 import pytest
 
+from edgecap.alerts.policy.rules import BUILT_IN
+
 GOOD = """
 [[rules]]
 name = "login floods"
@@ -46,8 +48,10 @@ def test_the_rules_are_printed_in_order_and_in_words(call, policy):
         "1  login floods",
         "2  no tests",
         "3  built-in: cloudflare attacks",
-        "4  built-in: other cloudflare notifications",
-        "5  built-in: default",
+        "4  built-in: cloudflare attacks on HTTP",
+        "5  built-in: cloudflare announces prefixes",
+        "6  built-in: other cloudflare notifications",
+        "7  built-in: default",
     ]
     assert lines[1:5] == [
         "   for alerts of kind login* from grafana or datadog, severity critical or high",
@@ -69,7 +73,7 @@ def test_the_settings_name_the_file(call, policy):
     done = call("policy", "check", "--json", EDGECAP_RECEIVER__POLICY=policy(GOOD))
     document = json.loads(done.stdout)
     assert document["file"] == "policy.toml"
-    assert [rule["built_in"] for rule in document["rules"]] == [False, False, True, True, True]
+    assert [rule["built_in"] for rule in document["rules"]] == [False, False, *[True] * len(BUILT_IN)]
     assert document["rules"][1]["says"] == ["for alerts of kind test from any source", "captures nothing"]
     assert document["warnings"] == []
 
@@ -88,13 +92,13 @@ def test_a_rule_that_can_never_match_is_a_warning(call, policy):
     assert "2  narrow  (never matches)" in done.stdout.splitlines()
     document = json.loads(call("policy", "check", "policy.toml", "--json").stdout)
     assert len(document["warnings"]) == 1
-    assert [rule["matches"] for rule in document["rules"]] == [True, False, True, True, True]
+    assert [rule["matches"] for rule in document["rules"]] == [True, False, *[True] * len(BUILT_IN)]
 
 
 def test_a_catch_all_shows_that_built_in_rules_never_apply(call, policy):
     done = call("policy", "check", policy('[[rules]]\nname = "nothing else"\ncapture = false\n'), "--json")
     document = json.loads(done.stdout)
-    assert [rule["matches"] for rule in document["rules"]] == [True, False, False, False]
+    assert [rule["matches"] for rule in document["rules"]] == [True, *[False] * len(BUILT_IN)]
     assert document["warnings"] == []
 
 

@@ -132,6 +132,71 @@ class TestNothing:
         assert found.captures == ()
         assert "filter = {} would take everything" in found.reason
 
+    def test_the_reason_names_the_labels_that_were_there(self):
+        labels = {"alertname": "DDoS", "job": "flow", "victim_name": "web-1"}
+        found = plan(targets=(), labels=labels, local_targets=("10.0.0.5",))
+        assert found.reason == (
+            "no captures: the alert names no target: 10.0.0.5 is a private address "
+            "(its labels are alertname, job, victim_name), "
+            "and the rule has no filter; filter = {} would take everything"
+        )
+
+    def test_a_reason_names_a_dozen_labels_at_most(self):
+        found = plan(targets=(), labels={f"label_{number:02}": "x" for number in range(20)})
+        assert "label_11 and 8 more)" in found.reason
+        assert "label_12" not in found.reason
+
+    def test_a_rule_says_in_its_own_words_why_it_captures_nothing(self):
+        assert plan('capture = false\nreason = "a test"').reason == "no captures: a test"
+
+    def test_a_start_without_any_capture_opens_nothing(self):
+        """Without a data centre there is no full capture, and nothing follows at the end."""
+        found = plan("before = 0\nafter = 0")
+        assert (found.captures, found.filter) == ((), None)
+        assert (
+            found.reason == "no captures: no full capture: neither the alert nor the rule names a data centre"
+        )
+        assert plan("before = 0\nafter = 60").filter is not None
+
+
+class TestLocalTargets:
+    """Private, loopback, link-local, multicast and broadcast addresses of a host's label or of a title."""
+
+    @pytest.mark.parametrize(
+        "address", ["10.0.0.5", "127.0.0.1", "169.254.1.1", "224.0.0.5", "255.255.255.255"]
+    )
+    def test_they_are_targets_only_if_the_rule_says_so(self, address):
+        asked = {"targets": (), "local_targets": (address,), "target_port": None}
+        assert plan(**asked).captures == ()
+        found = plan("local_targets = true", **asked)
+        assert found.filter == Filter(destination_address=address, protocol=6)
+        assert found.captures
+
+    def test_a_target_goes_before_them(self):
+        found = plan("local_targets = true", local_targets=("10.0.0.5",))
+        assert found.filter.destination_address == "203.0.113.7"
+
+
+class TestBuiltInRules:
+    @pytest.mark.parametrize("kind", ["dos_attack_l7", "advanced_ddos_attack_l7_alert"])
+    def test_an_attack_on_http_takes_none_and_says_why(self, kind):
+        found = decide(alert(kind=kind, targets=()), Policy())
+        assert found.captures == ()
+        assert "ends at Cloudflare's proxy, where packet captures see nothing" in found.reason
+
+    def test_other_notifications_say_that_they_are_no_attack(self):
+        found = decide(alert(kind="universal_ssl_event_type", targets=()), Policy())
+        assert found.reason == "no captures: the notification is not about an attack"
+
+    def test_an_announcement_starts_the_full_captures_of_its_rule(self):
+        """There was nothing at the edge before, so nothing looks back."""
+        announced = {"kind": "fbm_auto_advertisement", "targets": ("203.0.113.0/24",), "colos": ()}
+        found = decide(alert(**announced), Policy())
+        assert (found.captures, found.rule) == ((), "built-in: cloudflare announces prefixes")
+        assert "neither the alert nor the rule names a data centre" in found.reason
+        mine = policy('before = 0\nafter = 0\nduring = { seconds = 30, colos = ["FRA"] }')
+        assert phases(decide(alert(**announced), mine)) == [("during", 1)]
+
 
 class TestExpression:
     def test_every_capture_carries_it_beside_the_alert_s_own_filter(self):
@@ -280,12 +345,13 @@ class TestWindows:
         assert found.captures[0].request.offset_time == NOW
         assert "in the future" in found.remarks[0]
 
-    def test_an_old_start_captures_the_latest_packets_instead(self):
-        found = plan("before = 100", started=NOW - timedelta(days=3))
-        (before,) = found.captures
-        assert (before.request.offset_time, before.request.time_limit) == (NOW, 100)
-        assert (
-            "no longer keeps packets from then; the last 100 seconds are captured instead" in found.remarks[0]
+    @pytest.mark.parametrize("during", ["", 'during = { seconds = 60, colos = ["ORD"] }'])
+    def test_nothing_is_captured_of_an_attack_that_began_too_long_ago(self, during):
+        found = plan(f"before = 100\n{during}", started=NOW - timedelta(hours=25))
+        assert (found.captures, found.filter) == ((), None)
+        assert found.reason == (
+            "no captures: the attack began 2026-11-22 05:32:00 UTC, "
+            "and Cloudflare no longer keeps packets from then"
         )
 
     def test_a_window_that_is_partly_gone_is_cut(self):

@@ -198,3 +198,54 @@ def test_an_alert_is_not_a_ping(payload, name):
 def test_an_object_without_type_and_data_is_refused(body, received):
     with pytest.raises(AlertNotUnderstood, match="neither alert_type nor data"):
         parse(body, received=received)
+
+
+class TestAnnouncements:
+    """`fbm_auto_advertisement`: Magic Transit On Demand began to announce prefixes."""
+
+    @pytest.fixture
+    def announcement(self, one):
+        def parse_states(*states):
+            return one(
+                "fbm-volumetric",
+                alert_type="fbm_auto_advertisement",
+                data={
+                    "advertise_status": [{"prefix": prefix, "status": status} for prefix, status in states]
+                },
+            )
+
+        return parse_states
+
+    def test_it_is_a_start_about_the_announced_prefixes(self, announcement):
+        alert = announcement(
+            ("203.0.113.0/24", "advertised"),
+            ("198.51.100.0/24", "Already Advertised"),
+            ("192.0.2.0/24", "pending"),
+            ("192.0.2.0/25", "failed"),
+        )
+        assert alert.event == "start"
+        assert alert.targets == alert.announced == ("203.0.113.0/24", "198.51.100.0/24")
+
+    @pytest.mark.parametrize("states", [(), (("203.0.113.0/24", "pending"),), (("x", "advertised"),)])
+    def test_without_an_announced_prefix_it_is_news(self, announcement, states):
+        alert = announcement(*states)
+        assert (alert.event, alert.announced) == ("other", ())
+
+    def test_an_attack_says_what_it_made_cloudflare_announce(self, one):
+        alert = one("fbm-dosd")
+        assert (alert.targets, alert.announced) == (("198.51.100.10",), ("198.51.100.0/24",))
+
+    @pytest.mark.parametrize("states", [None, "x", [None, 5], [{"status": ["advertised"]}]])
+    def test_useless_states_announce_nothing(self, one, states):
+        assert one("fbm-dosd", data={"advertise_status": states}).announced == ()
+
+
+def test_an_attack_on_http_is_understood(received):
+    body = {
+        "name": "HTTP DDoS Attack Alert",
+        "alert_type": "dos_attack_l7",
+        "data": {"attack_id": "a1", "target_hostname": "www.example.com", "severity": "HIGH"},
+    }
+    (alert,) = parse(body, received=received)
+    assert (alert.event, alert.severity, alert.targets) == ("start", "high", ())
+    assert alert.labels["target_hostname"] == "www.example.com"

@@ -95,3 +95,79 @@ def test_useless_tags_are_ignored(one, tags):
 def test_a_payload_without_title_and_id_is_refused(body, received):
     with pytest.raises(AlertNotUnderstood, match="no title and no id"):
         parse(body, received=received)
+
+
+class TestDefaultPayload:
+    """What Datadog sends without a payload of one's own: only the title tells what happened."""
+
+    @pytest.fixture
+    def titled(self, one):
+        def parse_title(title, **changes):
+            return one("default-payload-triggered", title=title, **changes)
+
+        return parse_title
+
+    @pytest.mark.parametrize(
+        ("title", "event", "severity"),
+        [
+            ("[Triggered on {target:203.0.113.7}] DDoS pps", "start", "unknown"),
+            ("[P2] [Triggered on {target:203.0.113.7}] DDoS pps", "start", "high"),
+            ("[P1] [Triggered] DDoS pps to 203.0.113.7", "start", "critical"),
+            ("[Re-Triggered on {target:203.0.113.7}] DDoS pps", "start", "unknown"),
+            ("[P4] [Re-Triggered on {target:203.0.113.7}] DDoS pps", "start", "low"),
+            ("[Warn on {target:203.0.113.7}] DDoS pps", "start", "medium"),
+            ("[P3] [Re-Warn on {target:203.0.113.7}] DDoS pps", "start", "medium"),
+            ("[P5] [Renotify on {target:203.0.113.7}] DDoS pps", "start", "info"),
+            ("[Re-notify on {target:203.0.113.7}] DDoS pps", "start", "unknown"),
+            ("[Recovered on {target:203.0.113.7}] DDoS pps", "end", "unknown"),
+            ("[P2] [Recovered on {target:203.0.113.7}] DDoS pps", "end", "high"),
+            ("[P2] [Recovered] DDoS pps to 203.0.113.7", "end", "high"),
+            ("[No data on {target:203.0.113.7}] DDoS pps", "other", "unknown"),
+            ("[P2] [No Data on (target:203.0.113.7)] DDoS pps", "other", "high"),
+            ("[P2] [Re-No Data on {target:203.0.113.7}] DDoS pps", "other", "high"),
+            ("  [p2]  [recovered on {target:203.0.113.7}]  DDoS pps", "end", "high"),
+        ],
+    )
+    def test_the_title_tells_priority_and_transition(self, titled, title, event, severity):
+        alert = titled(title)
+        assert (alert.event, alert.severity, alert.targets) == (event, severity, ("203.0.113.7",))
+
+    @pytest.mark.parametrize("badge", ["", "[P2] "])
+    def test_a_recovery_ends_the_incident_of_its_group_with_or_without_priority(self, titled, badge):
+        first = titled(badge + "[Triggered on {target:203.0.113.7,proto:udp}] DDoS")
+        for word in ("Re-Triggered", "Renotify", "Warn", "Recovered"):
+            assert (
+                titled(f"{badge}[{word} on {{proto:udp,target:203.0.113.7}}] DDoS", id="2").incident
+                == first.incident
+            )
+        for other in ("[Triggered on {target:203.0.113.8,proto:udp}] DDoS", "[Triggered] DDoS"):
+            assert titled(badge + other).incident != first.incident
+
+    def test_the_group_of_a_multi_alert_names_the_packets(self, titled):
+        alert = titled("[P1] [Triggered on {target:203.0.113.7,proto:udp,target_port:53,colo:ord02}] DDoS")
+        assert (alert.targets, alert.protocol, alert.target_port) == (("203.0.113.7",), 17, 53)
+        assert (alert.colos, alert.notes) == (("ord02",), ())
+        assert alert.labels["proto"] == "udp"
+
+    def test_an_ipv6_target_of_a_group(self, titled):
+        assert titled("[Triggered on {target:2001:db8::7}] DDoS").targets == ("2001:db8::7",)
+
+    def test_a_private_address_in_a_title_is_no_target(self, titled):
+        alert = titled("[Triggered] [TEST] Service with IP 172.19.128.1 has exceeded its memory")
+        assert (alert.targets, alert.local_targets) == ((), ("172.19.128.1",))
+
+    @pytest.mark.parametrize("end", [{"alert_type": "success"}, {"transition": "Recovered"}])
+    def test_without_a_word_in_the_title_other_fields_tell_the_end(self, titled, end):
+        assert titled("DDoS on 203.0.113.7", **end).event == "end"
+        assert titled("DDoS on 203.0.113.7").event == "start"
+
+    def test_the_title_with_a_transition_is_the_one_that_counts(self, titled):
+        """Payloads written by hand have up to three titles, of which one has the transition."""
+        alert = titled("DDoS", alert_title="DDoS on target", event_title="[P2] [Recovered on {a:b}] DDoS")
+        assert (alert.event, alert.severity) == ("end", "high")
+
+
+def test_an_alert_after_its_warning_is_another_alert_of_the_same_incident(one):
+    warn, alert = one("triggered", alert_transition="Warn"), one("triggered")
+    assert warn.incident == alert.incident
+    assert warn.identity != alert.identity

@@ -4,11 +4,12 @@ import os
 
 import pytest
 
+from edgecap.alerts.policy.rules import read_policy
 from edgecap.alerts.sources.enabled import enabled_sources
-from edgecap.alerts.sources.registry import SOURCES
+from edgecap.alerts.sources.registry import SOURCES, source_called
 from edgecap.errors import ConfigError
 from edgecap.settings import load_settings
-from edgecap.settings.alerts import AlertSettings
+from edgecap.settings.alerts import PRODUCTS, AlertSettings
 
 
 @pytest.fixture
@@ -29,7 +30,8 @@ def alerts_from(tmp_path, monkeypatch):
 
 
 def test_every_source_has_its_table():
-    assert list(AlertSettings.model_fields) == list(SOURCES)
+    assert list(PRODUCTS) == list(SOURCES)
+    assert set(PRODUCTS) < set(AlertSettings.model_fields)
 
 
 def test_only_sources_with_a_table_are_on(alerts_from):
@@ -82,3 +84,62 @@ def test_no_printed_form_contains_a_secret(alerts_from):
         '[alerts.generic]\nsecret = "hush-hush"\n', EDGECAP_ALERTS__CLOUDFLARE__SECRET="hush-hush"
     )
     assert "hush" not in f"{alerts!r} {enabled_sources(alerts)!r}"
+
+
+class TestSourcesOfOnesOwn:
+    TABLES = """
+[alerts.custom.scrubber]
+secret = "s1"
+event = "/state"
+[alerts.custom.flow_tool]
+secret = "s2"
+signature_header = "X-Signature"
+[alerts.generic]
+secret = "s3"
+"""
+
+    def test_each_has_its_own_secret_and_mapping(self, alerts_from, received):
+        found = enabled_sources(alerts_from(self.TABLES, EDGECAP_ALERTS__CUSTOM__THIRD__SECRET="s4"))
+        assert {name: source.secret for name, source in found.items()} == {
+            "generic": "s3",
+            "scrubber": "s1",
+            "flow_tool": "s2",
+            "third": "s4",
+        }
+        scrubber, generic = found["scrubber"].source, found["generic"].source
+        body = {"id": 1, "state": "closed", "event": "open"}
+        (mine,), (other,) = (each.parse(body, received=received) for each in (scrubber, generic))
+        assert (mine.source, mine.event, other.source, other.event) == ("scrubber", "end", "generic", "start")
+        assert mine.incident != other.incident
+
+    def test_a_signature_in_the_named_header_lets_in(self, alerts_from):
+        source = enabled_sources(alerts_from(self.TABLES))["flow_tool"]
+        signed = source.signed_headers(b"{}")
+        assert list(signed) == ["X-Signature"]
+        assert source.accepts(signed, b"{}")
+        assert not source.accepts(signed, b"{ }")
+        assert not source.accepts({"Authorization": "Bearer s2"}, b"{}")
+        assert enabled_sources(alerts_from(self.TABLES))["scrubber"].accepts(
+            {"Authorization": "Bearer s1"}, b"{}"
+        )
+
+    @pytest.mark.parametrize("name", ["cloudflare", "Mine", "a/b", ""])
+    def test_a_name_that_cannot_be_a_source_s_is_refused(self, alerts_from, name):
+        with pytest.raises(ConfigError, match="custom"):
+            alerts_from(f'[alerts.custom."{name}"]\nsecret = "s"\n')
+
+    def test_a_forgotten_secret_is_refused(self, alerts_from):
+        with pytest.raises(ConfigError, match=r"EDGECAP_ALERTS__CUSTOM__SCRUBBER__SECRET"):
+            enabled_sources(alerts_from("[alerts.custom.scrubber]\n"))
+
+    def test_a_policy_may_name_them(self, alerts_from):
+        rule = '[[rules]]\nname = "x"\nsource = "scrubber"\n'
+        assert read_policy(rule, sources=alerts_from(self.TABLES).names).rules[0].source == ["scrubber"]
+        with pytest.raises(ConfigError, match="unknown source 'scrubber'"):
+            read_policy(rule)
+
+    def test_an_unknown_name_is_one_clear_error(self, alerts_from):
+        alerts = alerts_from(self.TABLES)
+        assert source_called("scrubber", alerts).name == "scrubber"
+        with pytest.raises(ConfigError, match=r"no source 'scruber': known are cloudflare, .*scrubber"):
+            source_called("scruber", alerts)

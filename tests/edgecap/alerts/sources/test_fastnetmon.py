@@ -93,3 +93,61 @@ def test_without_details_the_address_is_the_identity(details, received):
 def test_a_payload_without_an_action_is_refused(body, received):
     with pytest.raises(AlertNotUnderstood, match="no action"):
         parse(body, received=received)
+
+
+RULE = {
+    "source_prefix": "198.51.100.4/32",
+    "destination_prefix": "203.0.113.70/32",
+    "destination_ports": [80],
+    "source_ports": [62586],
+    "packet_lengths": [40],
+    "protocols": ["tcp"],
+    "tcp_flags": ["syn"],
+    "action_type": "discard",
+    "action": {},
+}
+
+
+class TestFlowSpec:
+    """Partial blocks: the rules say which packets are dropped."""
+
+    def test_rules_alone_are_an_attack(self, received):
+        (alert,) = parse({"flow_spec_rules": [RULE]}, received=received)
+        assert str(alert) == "fastnetmon flow_spec start 203.0.113.70:80"
+        assert (alert.protocol, alert.source_addresses, alert.source_ports) == (
+            6,
+            ("198.51.100.4",),
+            (62586,),
+        )
+        assert alert.text.startswith("discard: destination_ports 80, destination_prefix 203.0.113.70/32")
+
+    def test_rules_without_a_destination_name_the_source(self, received):
+        rule = {name: value for name, value in RULE.items() if name != "destination_prefix"}
+        (alert,) = parse({"flow_spec_rules": [rule]}, received=received)
+        assert (alert.targets, alert.source_addresses) == ((), ("198.51.100.4",))
+
+    def test_the_same_rules_are_the_same_alert_and_others_another(self, received):
+        (one,) = parse({"flow_spec_rules": [RULE]}, received=received)
+        (same,) = parse({"flow_spec_rules": [dict(reversed(RULE.items()))]}, received=received)
+        (other,) = parse({"flow_spec_rules": [{**RULE, "protocols": ["udp"]}]}, received=received)
+        assert one.identity == same.identity != other.identity
+
+    def test_several_rules_name_what_they_have_in_common(self, received):
+        rules = [RULE, {**RULE, "destination_ports": [443], "source_prefix": "198.51.100.5/32"}]
+        (alert,) = parse({"flow_spec_rules": rules}, received=received)
+        assert (alert.targets, alert.target_port, alert.protocol) == (("203.0.113.70",), None, 6)
+        assert alert.source_addresses == ("198.51.100.4", "198.51.100.5")
+
+    def test_a_partial_block_takes_from_its_rules_what_its_details_lack(self, one):
+        alert = one("partial-block", flow_spec_rules=[RULE], packet_dump_detailed=[])
+        assert (alert.targets, alert.target_port, alert.protocol) == (("203.0.113.70",), 80, 6)
+        assert alert.kind == "unknown"
+
+    def test_a_partial_unblock_ends_it(self, one):
+        start, end = one("partial-block"), one("partial-block", action="partial_unblock")
+        assert (end.event, end.incident) == ("end", start.incident)
+
+    @pytest.mark.parametrize("rules", [[], [{}], [{**RULE, "action_type": "accept"}], "x", None, [5, None]])
+    def test_rules_that_drop_nothing_are_no_attack(self, rules, received):
+        with pytest.raises(AlertNotUnderstood, match="no action"):
+            parse({"flow_spec_rules": rules}, received=received)

@@ -10,6 +10,7 @@ import edgecap.alerts.sources.generic as module
 from edgecap.alerts.sources.generic import GenericMapping, generic_source, parse_with
 from edgecap.alerts.sources.registry import SOURCES, sources
 from edgecap.errors import AlertNotUnderstood
+from edgecap.settings.alerts import AlertSettings, GenericSettings
 from edgecap.settings.pointer import look_up
 
 MAPPING = GenericMapping.model_validate(
@@ -38,7 +39,7 @@ def test_the_default_fields(payload, received):
 
 
 def test_a_mapping_reads_a_list_of_alerts(payload, received):
-    start, end = sources(MAPPING)["generic"].parse(payload("generic", "mapped"), received=received)
+    start, end = generic_source(MAPPING).parse(payload("generic", "mapped"), received=received)
     assert str(start) == "generic volumetric start 203.0.113.81:443"
     assert (end.event, end.incident) == ("end", start.incident)
     assert end.identity != start.identity
@@ -46,8 +47,11 @@ def test_a_mapping_reads_a_list_of_alerts(payload, received):
     assert end.ended == datetime(2026, 11, 23, 6, 46, 5, tzinfo=UTC)
 
 
-def test_a_mapping_leaves_other_sources_unchanged():
-    assert {**sources(MAPPING), "generic": None} == {**SOURCES, "generic": None}
+def test_every_source_is_there_with_any_settings(received):
+    found = sources(AlertSettings(generic=GenericSettings(open=True, kind="/type")))
+    assert list(found) == list(SOURCES)
+    (alert,) = found["generic"].parse({"type": "flood"}, received=received)
+    assert alert.kind == "flood"
 
 
 @pytest.mark.parametrize(
@@ -139,6 +143,164 @@ def test_pointers_are_those_of_rfc_6901(pointer, value):
 
 
 def test_the_example_in_the_docstring_is_a_mapping():
-    example = (module.__doc__ or "").partition("::")[2]
+    example = (module.__doc__ or "").partition("::")[2].partition("\n\n\n")[0].rpartition("\n\n")[0]
     table = tomllib.loads("\n".join(line.strip() for line in example.splitlines()))
-    assert GenericMapping.model_validate(table["alerts"]["generic"]).target == "/attack/victim"
+    assert AlertSettings.model_validate(table["alerts"]).custom["mine"].target == "/attack/victim"
+
+
+def read(body, received, **mapping):
+    return generic_source(GenericMapping.model_validate(mapping)).parse(body, received=received)
+
+
+@pytest.mark.parametrize("field", ["event", "status", "state", "action"])
+@pytest.mark.parametrize(
+    ("word", "event"),
+    [
+        *((word, "end") for word in GenericMapping().end_words),
+        *((word, "start") for word in GenericMapping().start_words),
+        *((word, "other") for word in GenericMapping().other_words),
+    ],
+)
+def test_start_and_end_by_the_value_of_any_usual_field(field, word, event, received):
+    (alert,) = read({field: word.upper(), "target": "203.0.113.7", "event_id": "123456"}, received)
+    assert alert.event == event
+
+
+def test_a_status_ends_what_a_status_began(received):
+    """The same attack whether its messages have an id, or one that is the message's."""
+    for first, second in (({"event_id": "1"}, {"event_id": "2"}), ({"id": "1"}, {"id": "1"}), ({}, {})):
+        (start,) = read({"status": "triggered", "target": "203.0.113.7", **first}, received)
+        (end,) = read({"status": "resolved", "target": "203.0.113.7", "title": "over", **second}, received)
+        assert (start.event, end.event) == ("start", "end")
+        assert start.incident == end.incident
+
+
+def test_event_ids_tell_one_attack_from_the_next(received):
+    one, two = ({"status": "open", "target": "203.0.113.7", "event_id": each} for each in "12")
+    assert read(one, received)[0].identity != read(two, received)[0].identity
+
+
+def test_a_value_that_says_something_else_is_passed_over(received):
+    body = {"target": "203.0.113.7", "action": "block", "status": "200"}
+    assert read(body, received)[0].event == "start"
+    assert read({**body, "event": "pondering"}, received)[0].event == "other"
+    assert read({**body, "event": "pondering", "status": "resolved"}, received)[0].event == "end"
+
+
+def test_a_boolean_or_a_number_can_be_mapped_to_start_and_end(received):
+    words = {"event": "/ongoing", "start_words": ["true", "1"], "end_words": ["false", "0"]}
+    for value, event in ((True, "start"), (False, "end"), (1, "start"), (0, "end"), ("1", "start")):
+        assert read({"target": "203.0.113.7", "ongoing": value}, received, **words)[0].event == event
+
+
+class TestStartAndEndInOneMessage:
+    BEGAN, CEASED = 1795415400, 1795415460  # both before the message arrived
+
+    def body(self, **changes):
+        return {"target": "203.0.113.7", "start": self.BEGAN, **changes}
+
+    @pytest.mark.parametrize("end", [0, None, "", "0", "ongoing", "0001-01-01T00:00:00Z"])
+    def test_without_an_end_it_is_a_start(self, end, received):
+        (alert,) = read(self.body(end=end), received)
+        assert (alert.event, alert.notes) == ("start", ())
+
+    @pytest.mark.parametrize("field", ["end", "ended", "end_time", "ended_at"])
+    def test_with_an_end_it_is_both_in_order(self, field, received):
+        start, end = read(self.body(**{field: self.CEASED}), received)
+        assert (start.event, end.event) == ("start", "end")
+        assert start.started == end.started == datetime(2026, 11, 23, 6, 30, tzinfo=UTC)
+        assert (start.ended, end.ended) == (None, datetime(2026, 11, 23, 6, 31, tzinfo=UTC))
+        assert start.incident == end.incident
+        assert start.identity != end.identity
+
+    @pytest.mark.parametrize("alert_id", [{}, {"id": "7"}, {"attack_id": "7"}])
+    def test_the_start_that_came_before_is_the_same_alert(self, alert_id, received):
+        (first,) = read(self.body(**alert_id, end=0), received)
+        start, end = read(self.body(**alert_id, end=self.CEASED), received)
+        assert start.identity == first.identity
+        assert end.incident == first.incident
+
+    def test_a_word_can_tell_of_both(self, received):
+        found = read(self.body(event="attack_short_term", end=self.CEASED), received)
+        assert [each.event for each in found] == ["start", "end"]
+        assert [each.event for each in read(self.body(event="end", end=self.CEASED), received)] == ["end"]
+
+    def test_an_end_in_the_future_is_none(self, received):
+        (alert,) = read(self.body(end=self.CEASED + 3600), received)
+        assert alert.event == "start"
+
+
+class TestListsInAPayload:
+    def test_a_list_at_the_top_is_a_list_of_alerts(self, received):
+        body = [{"id": "1", "target": "203.0.113.7"}, {"id": "2", "target": "203.0.113.8", "event": "end"}]
+        assert [(each.event, each.targets) for each in read(body, received)] == [
+            ("start", ("203.0.113.7",)),
+            ("end", ("203.0.113.8",)),
+        ]
+
+    def test_a_list_of_messages_each_with_a_list(self, received):
+        body = [{"events": [{"id": "1"}, {"id": "2"}]}, {"events": [{"id": "3"}]}]
+        assert len(read(body, received, alerts="/events")) == 3
+
+    @pytest.mark.parametrize(
+        ("body", "what"),
+        [
+            ([], "an empty list"),
+            ([{"id": "1"}, 5], "item 1 of the body is a number"),
+            ("x", "text"),
+            (5, "number"),
+        ],
+    )
+    def test_anything_else_is_refused(self, body, what, received):
+        with pytest.raises(AlertNotUnderstood, match=what):
+            read(body, received)
+
+    @pytest.mark.parametrize(
+        "pair",
+        [
+            ("name", "value"),
+            ("key", "value"),
+            ("DimensionName", "DimensionValue"),
+            ("tag", "value"),
+            ("Label", "Value"),
+        ],
+    )
+    def test_a_pointer_reads_lists_of_names_and_values(self, pair, received):
+        name, value = pair
+        body = {"fields": [{name: "severity", value: "P1"}, {name: "victim", value: "203.0.113.7"}, None, {}]}
+        (alert,) = read(body, received, target="/fields/victim", severity="/fields/severity")
+        assert (alert.targets, alert.severity) == (("203.0.113.7",), "critical")
+
+    @pytest.mark.parametrize(
+        "labels",
+        [
+            {"victim_ip": "203.0.113.7", "proto": "udp"},
+            [{"name": "victim_ip", "value": "203.0.113.7"}, {"name": "proto", "value": "udp"}],
+            ["victim_ip:203.0.113.7", "proto:udp"],
+            "victim_ip:203.0.113.7,proto:udp",
+        ],
+    )
+    def test_labels_name_the_packets_in_every_form(self, labels, received):
+        (alert,) = read({"id": "1", "labels": labels}, received)
+        assert (alert.targets, alert.protocol) == (("203.0.113.7",), 17)
+        assert alert.labels == {"victim_ip": "203.0.113.7", "proto": "udp"}
+
+    def test_the_payload_itself_may_have_well_known_names(self, received):
+        (alert,) = read({"status": "firing", "victim_ip": "203.0.113.7", "dst_port": 53}, received)
+        assert (alert.targets, alert.target_port) == (("203.0.113.7",), 53)
+
+
+def test_the_first_pointer_with_a_usable_value_counts(received):
+    pointers = ["/attack/victim", "/attack/prefix"]
+    for attack, target in (
+        ({"victim": "203.0.113.7", "prefix": "203.0.113.0/24"}, "203.0.113.7"),
+        ({"victim": "", "prefix": "203.0.113.0/24"}, "203.0.113.0/24"),
+        ({"victim": "web-1", "prefix": "203.0.113.0/24"}, "203.0.113.0/24"),
+    ):
+        assert read({"attack": attack, "id": 1}, received, target=pointers)[0].targets == (target,)
+
+
+@pytest.mark.parametrize("pointers", [["/a", "b"], [""]])
+def test_each_of_several_pointers_must_be_one(pointers):
+    with pytest.raises(ValidationError, match="is not a JSON pointer"):
+        GenericMapping(kind=pointers)

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from edgecap.alerts.sources import signing
 from edgecap.alerts.sources.registry import SOURCES
 
 DATA = Path(__file__).parents[3] / "data" / "alerts"
@@ -170,3 +171,29 @@ def test_a_signature_is_of_one_body_only(name, body, other):
     assume(body != other)
     source = SOURCES[name]
     assert not source.verify(source.sign(body, SECRET), other, SECRET)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        RFC_SIGNATURE,
+        RFC_SIGNATURE.upper(),
+        f"sha256={RFC_SIGNATURE}",
+        f"v1={RFC_SIGNATURE}",
+        f"HMAC-SHA256: {RFC_SIGNATURE}",
+        f"sha256={'0' * 64}, sha256={RFC_SIGNATURE}",
+        base64.b64encode(bytes.fromhex(RFC_SIGNATURE)).decode(),
+        f"sha256={base64.b64encode(bytes.fromhex(RFC_SIGNATURE)).decode()}",
+    ],
+)
+def test_a_signature_in_any_usual_form_fits(written):
+    headers = {"x-signature": written}
+    assert signing.signature(headers, "X-Signature", RFC_DATA, RFC_KEY)
+    assert not signing.signature(headers, "X-Signature", RFC_DATA + b"!", RFC_KEY)
+    assert not signing.signature(headers, "X-Signature", RFC_DATA, "")
+    assert not signing.signature(headers, "X-Other", RFC_DATA, RFC_KEY)
+
+
+@pytest.mark.parametrize("written", ["", "sha256=", RFC_SIGNATURE[:-1], f"sha1={RFC_SIGNATURE}", ",,,"])
+def test_other_signatures_do_not_fit(written):
+    assert not signing.signature({"X-Signature": written}, "X-Signature", RFC_DATA, RFC_KEY)

@@ -25,6 +25,7 @@ def inbox(tmp_path):
     with closing(AlertInbox(tmp_path / "book.db")) as inbox:
         for attack in ("one", "two"):
             payload = json.loads(PAYLOAD.read_text()) | {"alert_correlation_id": attack}
+            payload["data"]["start_time"] = now.isoformat()
             payload["data"]["target_ip"] = "203.0.113.1" if attack == "one" else "203.0.113.2"
             body = json.dumps(payload).encode()
             (number,) = inbox.keep([("cloudflare", body, now)])
