@@ -120,7 +120,7 @@ def on_schedule(setup: LocalSetup, home: Path) -> dict[str, float]:
     """Captures of a schedule, one at a time; returns what `show` does."""
     due: dict[str, float] = {}
     first = datetime.now(UTC) + timedelta(seconds=AHEAD)
-    with PrefectApi(setup.api_url) as prefect:
+    with PrefectApi(setup.prefect) as prefect:
         deployment = str(prefect.deployment("capture/simple-every-10-min")["id"])
         for number in range(SCHEDULED):
             target, at = f"203.0.113.{number + 1}", first + number * timedelta(seconds=EVERY)
@@ -179,7 +179,7 @@ def send(address: str, target: str) -> float:
 def began_at(setup: LocalSetup) -> dict[str, float]:
     """When the run of `respond` for each target began."""
     found = {}
-    with PrefectApi(setup.api_url) as prefect:
+    with PrefectApi(setup.prefect) as prefect:
         for run in prefect.tagged("alert"):
             if run["start_time"] and "alert" in run["parameters"]:
                 target = run["parameters"]["alert"]["targets"][0]

@@ -129,7 +129,7 @@ class Run:
             self.said: list[str] = []
             threading.Thread(target=self._listen, daemon=True).start()
             return
-        with PrefectApi(setup.api_url) as prefect:
+        with PrefectApi(setup.prefect) as prefect:
             deployment = prefect.deployment(DEPLOYMENT)["id"]
             self.run_id = str(prefect.start_run(deployment, {"request": REQUEST}, tags=[])["id"])
         if where == "warm":
@@ -151,7 +151,7 @@ class Run:
             assert self._command
             self._command.send_signal(signal.SIGINT)
         elif by == "api":
-            with PrefectApi(self._setup.api_url) as prefect:
+            with PrefectApi(self._setup.prefect) as prefect:
                 prefect.cancel(self.run_id)
         else:
             env = {**os.environ, **self._setup.env}
@@ -190,7 +190,7 @@ def main() -> None:
         env = {**write_settings(home, account, more), "EDGECAP_HOME": str(home)}
         setup = stack.enter_context(LocalSetup(home, env=env, warm=True, workers=2))
         start(setup)
-        with PrefectApi(setup.api_url) as prefect:
+        with PrefectApi(setup.prefect) as prefect:
             prefect.pause(SCHEDULED)
         for _ in range(options.busy):
             busy = subprocess.Popen([sys.executable, "-c", "while True: pass"])

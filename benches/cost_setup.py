@@ -75,7 +75,7 @@ def running(home: Path, database: str, count: int) -> Iterator[tuple[Bench, Acco
         start(setup)
         receiver.start()
         receiver.wait_ready(lambda: answers(port), timeout=60)
-        prefect = stack.enter_context(PrefectApi(setup.api_url))
+        prefect = stack.enter_context(PrefectApi(setup.prefect))
         _rest(prefect)
         writes = partial(postgres_writes, postgres, "prefect") if postgres else None
         meters = Meters(setup, writes or partial(read_writes, home / "writes"), postgres)

@@ -25,6 +25,7 @@ import httpx
 
 from benches.meters import resident
 from deployments.local.setup import LocalSetup
+from tasks.runtime.prefect_server import PrefectServer
 from tests.faults.postgres import URL, Postgres
 
 _BURST = """
@@ -106,7 +107,7 @@ def _measure(home: Path, env: dict[str, str], database: int, count: int) -> dict
             [sys.executable, "-c", _BURST, str(count)], env=client, capture_output=True, text=True, check=True
         )
         burst = json.loads(done.stdout.splitlines()[-1])
-        known = asyncio.run(_events(setup.api_url, count))
+        known = asyncio.run(_events(setup.prefect, count))
         return {
             "first start, s": first,
             "next start, s": again,
@@ -128,13 +129,13 @@ def _server(home: Path, env: dict[str, str]) -> Iterator[tuple[float, LocalSetup
         yield time.monotonic() - began, setup
 
 
-async def _events(api_url: str, count: int) -> int:
+async def _events(prefect: PrefectServer, count: int) -> int:
     """How many ends of runs the server knows, a minute after the burst at the latest."""
     body = {"filter": {"event": {"name": ["prefect.flow-run.Completed"]}}, "limit": 1}
     until = time.monotonic() + 60
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(headers=prefect.headers()) as client:
         while True:
-            known = int((await client.post(f"{api_url}/events/filter", json=body)).json()["total"])
+            known = int((await client.post(f"{prefect.api_url}/events/filter", json=body)).json()["total"])
             if known >= count or time.monotonic() > until:
                 return known
             await asyncio.sleep(1)

@@ -82,7 +82,7 @@ def a_bucket(objects: ObjectStore, account: Account) -> str:
 
 def queue(setup: LocalSetup, requests: list[dict[str, Any]]) -> list[str]:
     """Start a run for each request, all at once; their ids."""
-    with PrefectApi(setup.api_url) as prefect:
+    with PrefectApi(setup.prefect) as prefect:
         prefect.pause(ALSO_SCHEDULED)
         deployment = prefect.deployment(DEPLOYMENT)["id"]
         return [
@@ -97,7 +97,7 @@ def use(setup: LocalSetup, log: Path, simple: int, full: int, workers: int) -> N
     started = time.monotonic()
     waiting = set(queue(setup, wanted))
     states: dict[str, int] = {}
-    with PrefectApi(setup.api_url) as prefect:
+    with PrefectApi(setup.prefect) as prefect:
         while waiting and time.monotonic() - started < (simple + 5) * SPACING * 1.5:
             time.sleep(LOOK)
             for run_id in list(waiting):
@@ -147,7 +147,7 @@ def hold(setup: LocalSetup, count: int) -> None:
     before = processes(setup)
     started = time.monotonic()
     ids = queue(setup, [{"type": "simple", "time_limit": 5}] * count)
-    with PrefectApi(setup.api_url) as prefect:
+    with PrefectApi(setup.prefect) as prefect:
         while time.monotonic() - started < count * 30:
             time.sleep(LOOK)
             states = [prefect.run(run_id)["state"] for run_id in ids]

@@ -46,7 +46,7 @@ def main() -> None:
 
 def watch(setup: LocalSetup, runs: int) -> tuple[list[str], int]:
     """Let a schedule start the runs; return their ids, and the peak of memory of one of them, in bytes."""
-    with PrefectApi(setup.api_url) as prefect:
+    with PrefectApi(setup.prefect) as prefect:
         since = datetime.now(UTC)
         deployment = prefect.deployment(DEPLOYMENT)["id"]
         first = since + timedelta(seconds=EVERY)
@@ -67,7 +67,7 @@ def report(setup: LocalSetup, ids: list[str], log: Path, archive: Path, peak: in
     events = [json.loads(line) for line in log.read_text().splitlines()]
     manifests = {path.parent.name.rsplit("_", 1)[1]: path for path in archive.rglob("manifest.json")}
     began, post, kept = [], [], []
-    with PrefectApi(setup.api_url) as prefect:
+    with PrefectApi(setup.prefect) as prefect:
         for run_id in ids:
             run = prefect.run(run_id)
             scheduled = datetime.fromisoformat(run["expected_start_time"])

@@ -37,6 +37,13 @@ from deployments.fork.protocol import (
     connect,
 )
 
+OF_RUN = {
+    # Heartbeats as often as Prefect allows: if they stop, the run has died with its machine.
+    "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
+    # No messages about Prefect's own retries in the worker's terminal.
+    "PREFECT_INTERNAL_LOGGING_LEVEL": "CRITICAL",
+}
+"""Variables of a run's process, unless its environment has them."""
 _READY_WITHIN = 5.0  # seconds; a server that takes longer is taken for hung
 _TOLD_WITHIN = 1.0  # seconds from the end of the run's process to the server's word, if that process left one
 _TOLD_AT_LAST = 10.0  # likewise without one: the server may be starting anew
@@ -47,6 +54,9 @@ _LIMITS = [getattr(resource, name) for name in dir(resource) if name.startswith(
 def main() -> None:
     """Run a module, or the flow run that the environment names, as a fork if possible."""
     program = sys.argv[2:] if sys.argv[1:2] == ["-m"] else [ENGINE, *sys.argv[1:]]
+    if program[0] == ENGINE:
+        for name, value in OF_RUN.items():
+            os.environ.setdefault(name, value)
     if path := os.environ.get(FORK_SERVER):
         become_fork(path, program)
     os.environ.pop(STARTED_BY, None)  # of the fork that started this process, if one did

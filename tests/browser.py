@@ -1,5 +1,6 @@
 """Debian's Chromium, run as a user runs it: its console errors and its requests can be read."""
 
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -40,9 +41,14 @@ def chromium() -> Iterator[Browser]:
 
 
 @contextmanager
-def visit(browser: Browser, address: str, *, width: int = 1280, **options: object) -> Iterator[Visit]:
-    """Go to an address in a fresh profile."""
+def visit(
+    browser: Browser, address: str, *, width: int = 1280, prefect_auth: str = "", **options: object
+) -> Iterator[Visit]:
+    """Go to an address in a fresh profile, signed in to Prefect's pages if their secret is given."""
     context = browser.new_context(viewport={"width": width, "height": 900}, **options)
+    if prefect_auth:
+        kept = b64encode(prefect_auth.encode()).decode()
+        context.add_init_script(f"localStorage.setItem('prefect-password', '{kept}')")
     page = context.new_page()
     found = Visit(page)
     page.on("console", lambda message: found.complaints.append(message.text))

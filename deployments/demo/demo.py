@@ -118,7 +118,7 @@ class Demo(Stoppable):
         self.setup.wait_for_server(timeout=STANDS_STILL, tell=self._note)
         if not self._template.exists():
             shutil.copy(self.home / "prefect" / "prefect.db", self._template)
-        self._say(f"Prefect server    {self.setup.ui_url}")
+        self._say(f"Prefect server    {self.setup.ui_url}  (sign in with {self.setup.sign_in.how})")
         self.setup.start_workers()
         self.receiver.start()
         self.setup.deploy()
@@ -141,7 +141,7 @@ class Demo(Stoppable):
         simple, full = ShownRun("simple, by a schedule"), ShownRun("full at ORD, by hand")
         incident = ShownRun(INCIDENT)
         every = [simple, full, incident]
-        with PrefectApi(self.setup.api_url) as prefect:
+        with PrefectApi(self.setup.prefect) as prefect:
             since = datetime.now(UTC)
             self._tell("START")
             retried = _RETRYING.on(self._is_busy)

@@ -1,4 +1,11 @@
-"""Prefect's command line for a server on SQLite, with three mends. tests/canary says when each may go.
+"""Prefect's command line for a server on SQLite, with three mends and a check of the Host header.
+
+tests/canary says when each mend may go.
+
+**Host header** (`prefect.server.api.server.create_app`; as in Prefect 3.0.0, and still in 3.9.1). A web page
+can give its own name this machine's address after it was loaded (DNS rebinding). To the browser, the server
+is then part of that page's site. Prefect answers under any name. Here it answers only under the names of
+loopback and those in the variable `EDGECAP_PREFECT_HOSTS`.
 
 **Retries of events** (`Subscription.retry`; as in Prefect 3.0.0, and still in 3.9.1). While the database is
 locked, no event can be processed. Prefect tries each four times within 60 ms and then drops it, so the
@@ -28,16 +35,25 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import runpy
 import threading
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
+from functools import partial
+from typing import Any
 from weakref import WeakKeyDictionary
 
+from fastapi import FastAPI
+from prefect.server.api import server
 from prefect.server.database.configurations import SQLITE_BEGIN_MODE, AioSqliteConfiguration
 from prefect.server.utilities.messaging.memory import MemoryMessage, Subscription
 from sqlalchemy.ext.asyncio import AsyncSession, AsyncSessionTransaction
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+from deployments.local.processes import LOOPBACK
+from tasks.runtime.prefect_server import HOSTS
 
 _STARTS = 20.0  # seconds; what the server has by then, it keeps
 _EVERY = 0.25  # seconds between two looks at the collector's thresholds
@@ -51,10 +67,24 @@ _retry = Subscription.retry
 def main() -> None:
     """Run the `prefect` command with the arguments of this program."""
     Subscription.retry = retry_later  # type: ignore[method-assign]
+    server.create_app = partial(checking_hosts, server.create_app)
     AioSqliteConfiguration.begin_transaction = begin_to_write  # type: ignore[method-assign]
     gc.disable()
     threading.Thread(target=_collect, name="collector", daemon=True).start()
     runpy.run_module("prefect", run_name="__main__", alter_sys=True)
+
+
+def checking_hosts(create: Callable[..., FastAPI], *arguments: Any, **options: Any) -> FastAPI:
+    """Make the server's app, which answers only under the names of `allowed_hosts`."""
+    app = create(*arguments, **options)
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=allowed_hosts(), www_redirect=False)
+    return app
+
+
+def allowed_hosts() -> list[str]:
+    """The names under which the server answers; a name such as `*.example.net` stands for all below it."""
+    more = os.environ.get(HOSTS, "").split(",")
+    return [LOOPBACK, "localhost", *(name.strip() for name in more if name.strip())]
 
 
 async def retry_later(self: Subscription, message: MemoryMessage) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import uuid
@@ -10,7 +9,6 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import httpx
 
@@ -25,19 +23,21 @@ from deployments.local.processes import (
     free_port,
     kill_marked,
 )
+from deployments.local.running import RUNNING, RunningSetup, announce
+from deployments.local.sign_in import sign_in_of
+from deployments.local.work_pool import TEMPLATE, lets_runs_choose
 from deployments.project import PROJECT
 from edgecap.errors import SetupError
 from edgecap.files.private_folder import private_folder
-from edgecap.network import prefect_api_url
 from tasks.runtime.lane_waiters import WORK_QUEUES
 from tasks.runtime.prefect_names import FILE_LEASES
+from tasks.runtime.prefect_server import AUTH_STRING, SERVER_AUTH_STRING, PrefectServer
 from tasks.runtime.rest import PrefectApi
 from tasks.runtime.warm_runner import ADDRESS
 
 PORT = 4200  # of `edgecap up`, unless it gets another; Prefect's own default
 POOL = "edgecap"
 QUEUES = {queue: number for number, queue in enumerate(WORK_QUEUES, 1)}  # Prefect keeps no two alike
-RUNNING = "running.json"
 OF_RUNS = {
     # Heartbeats come as often as Prefect allows: when they stop, the run has died with its machine.
     "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
@@ -52,6 +52,7 @@ OF_RUNS = {
     "PYTHONSAFEPATH": "1",
 }
 """The environment of workers and their runs, whichever Prefect server they have."""
+CORS = "PREFECT_SERVER_API_CORS_ALLOWED_ORIGINS"
 FORKED = ("deployments.run", "-m")  # before a module that is to be forked
 
 
@@ -80,6 +81,9 @@ def prefect_settings(home: Path, port: int) -> dict[str, str]:
         "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "100",
         "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL": "1",
         "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_BATCH_SIZE": "200",
+        # In a browser, only the server's own pages may call it, under whichever name they were opened.
+        "PREFECT_UI_API_URL": "/api",
+        CORS: f"http://{LOOPBACK}:{port}",
         # Each client would ask for both before its first request. But server and clients are one
         # installation, and this server has no CSRF protection.
         "PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED": "false",
@@ -119,7 +123,15 @@ class LocalSetup(Stoppable):
         self.mark = uuid.uuid4().hex
         # Runs are started with the `python` of the path: the one that has edgecap.
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
-        self.env = {**prefect_settings(home, self.port), MARK: self.mark, "PATH": path, **(env or {})}
+        self.sign_in = sign_in_of(home)
+        self.env = {
+            **prefect_settings(home, self.port),
+            AUTH_STRING: self.sign_in.auth_string,
+            SERVER_AUTH_STRING: self.sign_in.auth_string,
+            MARK: self.mark,
+            "PATH": path,
+            **(env or {}),
+        }
         # Prefect's runner keeps a folder with a fixed name in the temporary one, which is the first user's.
         self.env["TMPDIR"] = str(private_folder("edgecap-prefect"))
         self.env[FORK_SERVER] = str(private_folder("edgecap-fork") / f"{self.mark}{SUFFIX}")
@@ -155,6 +167,11 @@ class LocalSetup(Stoppable):
         return f"http://{LOOPBACK}:{self.port}/api"
 
     @property
+    def prefect(self) -> PrefectServer:
+        """The Prefect server, with the secret to sign in."""
+        return PrefectServer(self.api_url, self.sign_in.auth_string)
+
+    @property
     def ui_url(self) -> str:
         """The Prefect server's pages."""
         return f"http://{LOOPBACK}:{self.port}"
@@ -171,9 +188,11 @@ class LocalSetup(Stoppable):
 
         Raises:
             SetupError: its port is taken.
+            StoreError: its secret cannot be written.
         """
         check_port(self.port, hint="stop what listens there, or give another --port")
         (self.home / "prefect").mkdir(parents=True, exist_ok=True)
+        self.sign_in.keep()
         self.server.start()
 
     def start_fork_server(self) -> None:
@@ -194,8 +213,8 @@ class LocalSetup(Stoppable):
 
     def start_workers(self) -> None:
         """Make the pool and its queues; start the workers and the programs beside them."""
-        with PrefectApi(self.api_url) as prefect:
-            prefect.make_pool(POOL, QUEUES)
+        with PrefectApi(self.prefect) as prefect:
+            prefect.make_pool(POOL, QUEUES, TEMPLATE, replace=True)
         if not self.fork_server.running:
             self.start_fork_server()
         # The others are its forks, and share its memory. They also start without it.
@@ -239,9 +258,10 @@ class LocalSetup(Stoppable):
 
     def announce(self) -> None:
         """Write a file into the state folder, by which other commands find this setup while it runs."""
-        word = {"api_url": self.api_url, "ui_url": self.ui_url, "pid": os.getpid()}
-        word[FORK_SERVER] = self.env[FORK_SERVER]
-        (self.home / RUNNING).write_text(json.dumps(word) + "\n")
+        announce(
+            self.home,
+            RunningSetup(self.api_url, self.ui_url, self.sign_in.auth_string, self.env[FORK_SERVER]),
+        )
 
     def stop(self) -> None:
         """Stop everything, flow runs too."""
@@ -285,12 +305,11 @@ class LocalSetup(Stoppable):
 
     def _reported(self, worker: str) -> bool:
         try:
-            answer = httpx.post(
-                f"{self.api_url}/work_pools/{POOL}/workers/filter", json={}, timeout=5, trust_env=False
-            )
-            return any(known["name"] == worker and known["status"] == "ONLINE" for known in answer.json())
-        except (httpx.HTTPError, ValueError):
+            with PrefectApi(self.prefect, timeout=5, retry=False) as prefect:
+                found = prefect.worker(POOL, worker)
+        except SetupError:
             return False
+        return found is not None and found["status"] == "ONLINE"
 
 
 def check_own_file(file: Path | None) -> None:
@@ -334,43 +353,13 @@ def deploy_to(
     options = _deployer_options(file, reset=reset)
     with PrefectApi(api_url) as prefect:
         prefect.check()
-        prefect.make_pool(POOL, QUEUES)
+        template = prefect.make_pool(POOL, QUEUES, TEMPLATE, replace=reset)
+    if tell and lets_runs_choose(template):
+        tell(
+            f"The pool {POOL} lets a run choose its command: its template is Prefect's or your own. "
+            "`edgecap deploy --reset` replaces it."
+        )
     command = [sys.executable, "-m", "deployments.deploy.deployer", *options]
     program = Program("deploy", command, log=log, env={"PREFECT_API_URL": api_url}, folder=PROJECT)
     program.run(timeout=120, tell=tell)
     return program.last_line()
-
-
-def running_setup(home: Path) -> dict[str, Any] | None:
-    """What `announce` wrote of the setup that runs with the state folder `home`, or None."""
-    try:
-        word: dict[str, Any] = json.loads((home / RUNNING).read_text())
-        os.kill(int(word["pid"]), 0)
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return word
-
-
-def prefect_address(home: Path) -> str:
-    """The address of Prefect's API: `PREFECT_API_URL`, else that of the setup in `home`, else empty.
-
-    Raises:
-        ConfigError: `PREFECT_API_URL` is not a valid URL.
-    """
-    setup = running_setup(home)
-    return prefect_api_url() or (str(setup["api_url"]) if setup else "")
-
-
-def named_server(hint: str) -> str:
-    """The Prefect API that `PREFECT_API_URL` names.
-
-    Args:
-        hint: what to do besides setting it, for the error.
-
-    Raises:
-        SetupError: it is not set.
-        ConfigError: it is not a valid URL.
-    """
-    if address := prefect_api_url():
-        return address
-    raise SetupError("no Prefect server is named", where="PREFECT_API_URL", hint=f"set it; {hint}")

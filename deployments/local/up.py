@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from deployments.local.processes import Stoppable, answers, check_port, check_room
+from deployments.local.running import running_setup
 from deployments.local.schedules import NONE_ON, schedules_on
-from deployments.local.setup import FORKED, PORT, LocalSetup, check_own_file, running_setup
+from deployments.local.setup import FORKED, PORT, LocalSetup, check_own_file
 from deployments.local.watching import Watch
 from deployments.local.worker import check_settings
 from edgecap.alerts.policy.rules import load_policy
 from edgecap.alerts.sources.enabled import enabled_sources
 from edgecap.errors import ConfigError, SetupError
 from edgecap.settings import FOLDER, Settings, base_folder, config_file
+from tasks.runtime.prefect_server import HOSTS
 from tasks.runtime.rest import PrefectApi
 
 _RECEIVER_GRACE = 6.0  # seconds
@@ -53,7 +56,12 @@ class Up(Stoppable):
         self.home = settings.home.resolve()
         self.alerts = bool(settings.alerts.tables)
         self.setup = LocalSetup(
-            self.home, env=_environment(self.home), port=port, workers=workers, limit=limit, warm=self.alerts
+            self.home,
+            env=_environment(self.home, settings.ui_hosts),
+            port=port,
+            workers=workers,
+            limit=limit,
+            warm=self.alerts,
         )
         self.receiver = self.setup.program("receiver", *FORKED, "deployments.receiver.serve")
 
@@ -91,10 +99,10 @@ class Up(Stoppable):
                     hint="choose one",
                 )
         running = running_setup(self.home)
-        if running and answers(int(running["api_url"].rpartition(":")[2].partition("/")[0])):
+        if running and answers(urlsplit(running.api_url).port or 0):
             raise SetupError(
                 "edgecap is already running",
-                where=f"{running['ui_url']}, process {running['pid']}",
+                where=f"{running.ui_url}, process {running.pid}",
                 hint="stop that one first, or set another home",
             )
         check_own_file(self._settings.prefect_yaml)
@@ -112,11 +120,11 @@ class Up(Stoppable):
         self.setup.start_server()
         self.setup.start_fork_server()
         self.setup.wait_for_server(tell=self._say)
-        self._say(f"Prefect server    {self.setup.ui_url}")
+        self._say(f"Prefect server    {self.setup.ui_url}  (sign in with {self.setup.sign_in.how})")
         self.setup.start_workers()
         done = self.setup.deploy(self._settings.prefect_yaml, reset=self._reset, tell=self._say)
         self._say(f"prefect.yaml      {done}")
-        with PrefectApi(self.setup.api_url) as prefect:
+        with PrefectApi(self.setup.prefect) as prefect:
             for line in schedules_on(prefect) or [NONE_ON]:
                 self._say(f"Schedule          {line}")
         self.setup.wait_for_workers(tell=self._say)
@@ -149,9 +157,9 @@ class Up(Stoppable):
             self._say(f"Alerts            http://{given.host}:{given.port}/alerts/{name}")
 
 
-def _environment(home: Path) -> dict[str, str]:
+def _environment(home: Path, hosts: list[str]) -> dict[str, str]:
     """Where the settings and the state are, for programs that run in another folder."""
-    env = {"EDGECAP_HOME": str(home), FOLDER: str(base_folder().resolve())}
+    env = {"EDGECAP_HOME": str(home), FOLDER: str(base_folder().resolve()), HOSTS: ",".join(hosts)}
     if config_file().is_file():
         env["EDGECAP_CONFIG"] = str(config_file().resolve())
     return env

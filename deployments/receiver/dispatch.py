@@ -15,6 +15,7 @@ from edgecap.errors import SetupError
 from edgecap.incidents.inbox.alert_inbox import RunRequest
 from tasks.runtime.alert_runs import plain, respond_run
 from tasks.runtime.deployment_names import RESPOND
+from tasks.runtime.prefect_server import PrefectServer
 from tasks.runtime.rest import PrefectApi, status
 from tasks.runtime.warm_runner import HEAD_START
 
@@ -41,14 +42,14 @@ class Dispatch:
     """Where orders are sent.
 
     Args:
-        where: the address of Prefect's API now; empty if none is known.
+        where: the Prefect server of now; None if none is known.
         warm_runner: the warm process's address, such as `http://127.0.0.1:4281`; empty if there is none.
         account: name of the account that captures are taken with.
         archive: name of the archive that they are kept in.
     """
 
     def __init__(
-        self, where: Callable[[], str], *, warm_runner: str = "", account: str, archive: str
+        self, where: Callable[[], PrefectServer | None], *, warm_runner: str = "", account: str, archive: str
     ) -> None:
         self._where = where
         self._warm_runner = warm_runner.rstrip("/")
@@ -56,11 +57,11 @@ class Dispatch:
         self._archive = archive
         self._word = httpx.Client(timeout=WORD_TIMEOUT, trust_env=False)
         self._prefect: PrefectApi | None = None
-        self._address = ""
+        self._server: PrefectServer | None = None
         self._deployment = ""
 
     def __repr__(self) -> str:
-        return f"<Dispatch {self._address or 'nowhere yet'}>"
+        return f"<Dispatch {self._server.api_url if self._server else 'nowhere yet'}>"
 
     def check(self) -> None:
         """Return if Prefect answers.
@@ -98,20 +99,20 @@ class Dispatch:
         return run_id
 
     def _api(self) -> PrefectApi:
-        address = self._where().rstrip("/")
-        if not address:
+        server = self._where()
+        if not server:
             raise SetupError(
                 "no Prefect server is known", hint="start one with `edgecap up`, or set PREFECT_API_URL"
             )
-        if self._prefect is None or address != self._address:
+        if self._prefect is None or server != self._server:
             if self._prefect is not None:
                 self._prefect.close()
             self._deployment = ""
             try:
-                self._prefect = PrefectApi(address, timeout=TIMEOUT, retry=False)
+                self._prefect = PrefectApi(server, timeout=TIMEOUT, retry=False)
             except httpx.InvalidURL as error:
                 raise SetupError(f"this is not a valid address: {error}", where="PREFECT_API_URL") from None
-            self._address = address
+            self._server = server
         return self._prefect
 
     def _run(self, order: RunRequest) -> dict[str, Any]:

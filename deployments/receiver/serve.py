@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Self
 
-from deployments.local.setup import prefect_address
+from deployments.local.running import find_server
 from deployments.receiver.app import Health, Receiver
 from deployments.receiver.dispatch import Dispatch
 from deployments.receiver.held_back import HeldBackWriter
@@ -33,6 +33,7 @@ from edgecap.incidents.inbox.alert_inbox import INBOX, AlertInbox
 from edgecap.incidents.record import Incidents
 from edgecap.settings import Settings, load_settings
 from edgecap.stores import open_store
+from tasks.runtime.prefect_server import PrefectServer
 from tasks.runtime.warm_runner import ADDRESS
 
 FLOOR = 64 << 20  # bytes that alerts leave free: Prefect's database is usually on the same disk
@@ -56,7 +57,9 @@ class Receiving:
         StoreError: the inbox cannot be opened.
     """
 
-    def __init__(self, settings: Settings, *, prefect: Callable[[], str], warm_runner: str = "") -> None:
+    def __init__(
+        self, settings: Settings, *, prefect: Callable[[], PrefectServer | None], warm_runner: str = ""
+    ) -> None:
         self.enabled = enabled_sources(settings.alerts)
         policy = load_policy(settings.receiver.policy, settings.bounds, settings.alerts.names)
         self._folder = (settings.home / INBOX).resolve().parent
@@ -196,7 +199,7 @@ def serve(
     """
     home = settings.home.resolve()
     receiving = Receiving(
-        settings, prefect=lambda: prefect_address(home), warm_runner=os.environ.get(ADDRESS, "")
+        settings, prefect=lambda: find_server(home), warm_runner=os.environ.get(ADDRESS, "")
     )
     given = settings.receiver
     host = host or given.host

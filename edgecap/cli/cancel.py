@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from deployments.local.setup import prefect_address
+from deployments.local.running import find_server
 from edgecap.cli.cancelling import Cancelling
 from edgecap.cli.daemon_threads import DaemonThreads
 from edgecap.cli.options import Account, Archive, Json
@@ -41,7 +41,7 @@ def cancel(
         raise InvalidRequest(
             f"{which!r} is too short", field="ID", hint=f"give {_SHORTEST} characters or more"
         )
-    cancelling = Cancelling(settings, account, archive, prefect_address(settings.home))
+    cancelling = Cancelling(settings, account, archive, find_server(settings.home))
 
     async def cancelled() -> dict[str, Any]:
         asyncio.get_running_loop().set_default_executor(DaemonThreads())

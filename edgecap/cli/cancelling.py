@@ -31,6 +31,7 @@ from edgecap.requests import FullRequest
 from edgecap.settings import Settings
 from edgecap.stores import open_store
 from tasks.runtime.cancelled import Cancelled
+from tasks.runtime.prefect_server import PrefectServer
 from tasks.runtime.rest import PrefectApi
 
 STOP_WITHIN = 14.0  # seconds
@@ -49,15 +50,15 @@ class Cancelling:
         settings: the current settings.
         account: name of the capture's account, if no run names it.
         archive: name of the archive with the capture's journal, if no run names it.
-        address: Prefect's API; empty if no server is known.
+        server: Prefect's; None if no server is known.
     """
 
-    def __init__(self, settings: Settings, account: str, archive: str, address: str) -> None:
+    def __init__(self, settings: Settings, account: str, archive: str, server: PrefectServer | None) -> None:
         self._settings = settings
         self._account = account
         self._archive = archive
-        self._address = address
-        self._lookup = IdLookup(settings, account, archive, address)
+        self._server = server
+        self._lookup = IdLookup(settings, account, archive, server)
         self._is_over = False  # whether the run has ended, so that it posts nothing more
         self._looking: asyncio.Task[None] | None = None
 
@@ -206,19 +207,22 @@ class Cancelling:
             self._is_over = True
             return str(run["state"]["name"])
 
+        server = self._server
+        assert server is not None  # which has told of the run
+
         def tell() -> str:
-            with PrefectApi(self._address) as prefect:
+            with PrefectApi(server) as prefect:
                 return prefect.cancel(run["id"])
 
         state = await asyncio.to_thread(tell)
-        self._looking = _task(self._until_over(run["id"]))
+        self._looking = _task(self._until_over(server, run["id"]))
         return state
 
-    async def _until_over(self, run_id: str) -> None:
+    async def _until_over(self, server: PrefectServer, run_id: str) -> None:
         """Wait until the run's process has ended: until then, it may still post."""
 
         def look() -> bool:
-            with PrefectApi(self._address, timeout=PREFECT_ANSWER, retry=False) as prefect:
+            with PrefectApi(server, timeout=PREFECT_ANSWER, retry=False) as prefect:
                 return is_over(prefect.find_run(run_id))
 
         while not self._is_over:

@@ -15,7 +15,7 @@ from cyclopts import Parameter
 from deployments.demo.demo import STEPS, Demo
 from deployments.demo.runs import ShownRun
 from deployments.local.processes import check_room
-from deployments.local.setup import running_setup
+from deployments.local.running import running_setup
 from edgecap.archive.entries import list_entries, read_entry
 from edgecap.archive.layout import CAPTURES
 from edgecap.archive.summaries import read_summary
@@ -48,7 +48,7 @@ def demo(*, once: Annotated[bool, Parameter(show_default=False)] = False) -> Non
     if running := running_setup(home):
         raise SetupError(
             "a demonstration is already running",
-            where=running["ui_url"],
+            where=running.ui_url,
             hint="use it, or end it with Ctrl-C",
         )
     check_room(home)
@@ -143,7 +143,7 @@ def _show_next(setup: Demo, runs: list[ShownRun], hidden: list[str]) -> None:
     incident = Incidents(open_store(load_settings().archive())).ids()[0]
     lines = [
         "",
-        "Prefect's UI:",
+        f"Prefect's UI (sign in with {setup.setup.sign_in.how}):",
         setup.setup.ui_url,
         *(line for run in runs for line in (f"{run.label}:".capitalize(), run.url)),
         "",

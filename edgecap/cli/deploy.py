@@ -8,8 +8,9 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from deployments.local.running import named_server
 from deployments.local.schedules import NONE_ON, schedules_on
-from deployments.local.setup import deploy_to, named_server, prefect_settings
+from deployments.local.setup import deploy_to, prefect_settings
 from deployments.project import prefect_yaml
 from edgecap.cli.output import say
 from edgecap.network import check_network

@@ -7,8 +7,8 @@ import signal
 import sys
 from pathlib import Path
 
-from deployments.fork.protocol import COMMAND, FORK_SERVER, IS_FORKED
-from deployments.local.setup import running_setup
+from deployments.fork.protocol import COMMAND, IS_FORKED
+from deployments.local.running import running_setup
 from deployments.run import become_fork
 from edgecap.network import prefect_api_url
 
@@ -24,12 +24,12 @@ def go_on_in_fork(home: Path) -> None:
     if is_forked() or prefect_api_url():
         return
     setup = running_setup(home.resolve())
-    if setup and FORK_SERVER in setup:
+    if setup and setup.fork_server:
         os.environ[IS_FORKED] = "1"
         for number in (signal.SIGINT, signal.SIGTERM):
             if signal.getsignal(number) == signal.SIG_IGN:  # a shell's background job
                 signal.signal(number, signal.SIG_DFL)  # a capture heeds them all the same
-        become_fork(setup[FORK_SERVER], [COMMAND, *sys.argv[1:]])
+        become_fork(setup.fork_server, [COMMAND, *sys.argv[1:]])
         del os.environ[IS_FORKED]
 
 

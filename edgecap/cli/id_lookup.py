@@ -28,6 +28,7 @@ from edgecap.requests import LOOK_BACK
 from edgecap.settings import Settings
 from edgecap.stores import open_store
 from tasks.runtime.cancelled import CAPTURE
+from tasks.runtime.prefect_server import PrefectServer
 from tasks.runtime.rest import PrefectApi
 
 PREFECT_ANSWER = 10.0  # seconds to wait for one answer
@@ -43,18 +44,18 @@ class IdLookup:
         settings: the current settings.
         account: name of the captures' account.
         archive: name of the journal's archive.
-        address: Prefect's API; empty if no server is known.
+        server: Prefect's; None if no server is known.
 
     Attributes:
         silent: why Prefect could not be queried; empty if it could.
         unread: why the journal could not be read, or None.
     """
 
-    def __init__(self, settings: Settings, account: str, archive: str, address: str) -> None:
+    def __init__(self, settings: Settings, account: str, archive: str, server: PrefectServer | None) -> None:
         self._settings = settings
         self._account = account
         self._archive = archive
-        self._address = address
+        self._server = server
         self.silent = ""
         self.unread: StoreError | None = None
 
@@ -63,11 +64,11 @@ class IdLookup:
         return await asyncio.to_thread(self._run, which)
 
     def _run(self, which: str) -> dict[str, Any] | None:
-        if not self._address:
+        if not self._server:
             self.silent = "no server is known (PREFECT_API_URL)"
             return None
         try:
-            with PrefectApi(self._address, timeout=PREFECT_ANSWER, retry=False) as prefect:
+            with PrefectApi(self._server, timeout=PREFECT_ANSWER, retry=False) as prefect:
                 with suppress(ValueError):
                     if (run := prefect.find_run(str(UUID(which)))) or len(which) > WHOLE:
                         return run

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, get_args
 
-from deployments.local.setup import prefect_address
+from deployments.local.running import find_server
 from edgecap.captures.lanes import Admission, Kind, ends, next_turn
 from edgecap.captures.queue import CHANGE_OVER, LANES, Waiter, in_order, lane_tag, slot_name
 from edgecap.cli.options import Account, Json
@@ -18,6 +18,7 @@ from edgecap.cloudflare.client import Client, Listing
 from edgecap.cloudflare.models import Capture
 from edgecap.settings import DEFAULT, Settings, Timing, load_settings
 from tasks.runtime.lane_waiters import waiter_of
+from tasks.runtime.prefect_server import PrefectServer
 from tasks.runtime.rest import PrefectApi
 
 
@@ -62,19 +63,19 @@ def lanes(*, account: Account | None = None, json: Json = False) -> None:
     settings = load_settings()
     names = [account] if account else sorted(settings.accounts) or [DEFAULT]
     accounts = {name: settings.account(name) for name in names}
-    address = prefect_address(settings.home)
+    server = find_server(settings.home)
     views = []
     for name, sign_in in accounts.items():
         listing = asyncio.run(_list(settings, name))
         for kind in get_args(Kind):
-            runs = _waiting(address, kind, sign_in.lanes)
+            runs = _waiting(server, kind, sign_in.lanes)
             seen = view(name, kind, listing, runs, settings.timing, now=datetime.now(UTC))
-            abandoned = abandoned_slot(address, slot_name(kind, sign_in.lanes), home=settings.home)
+            abandoned = abandoned_slot(server, slot_name(kind, sign_in.lanes), home=settings.home)
             views.append(replace(seen, abandoned=abandoned))
     if json:
         print_json([lane_as_json(each) for each in views])
         return
-    if not address:
+    if not server:
         say("No Prefect server runs here, so the waiting runs are unknown; `edgecap up` starts one.")
     for each in views:
         show_lane(each)
@@ -120,25 +121,27 @@ async def _list(settings: Settings, account: str) -> Listing:
         return await client.list_captures()
 
 
-def _waiting(address: str, kind: Kind, lanes: str) -> list[dict[str, Any]]:
-    if not address:
+def _waiting(server: PrefectServer | None, kind: Kind, lanes: str) -> list[dict[str, Any]]:
+    if not server:
         return []
-    with PrefectApi(address) as prefect:
+    with PrefectApi(server) as prefect:
         return [run for run in prefect.waiting(lane_tag(kind)) if run["labels"].get(LANES) == lanes]
 
 
-def abandoned_slot(address: str, name: str, *, home: Path, after: timedelta | None = None) -> str:
+def abandoned_slot(
+    server: PrefectServer | None, name: str, *, home: Path, after: timedelta | None = None
+) -> str:
     """Why a lane's taken slot certainly has no holder; empty if it is free or held.
 
     Args:
-        address: the Prefect server's API; empty if there is none.
+        server: the Prefect server; None if there is none.
         name: the slot's name.
         home: state folder of the setup on this machine.
         after: minimum time since it was taken; two minutes by default.
     """
-    if not address:
+    if not server:
         return ""
-    with PrefectApi(address) as prefect:
+    with PrefectApi(server) as prefect:
         if not prefect.slot_is_taken(name):
             return ""
         # Slots are rarely taken, and importing Prefect takes longer than everything else here.

@@ -10,13 +10,16 @@ from urllib.parse import urlsplit
 import httpx
 
 from deployments.local.processes import LOOPBACK
-from deployments.local.setup import PORT, prefect_settings, running_setup
+from deployments.local.running import running_setup
+from deployments.local.setup import CORS, PORT, prefect_settings
+from deployments.local.sign_in import new_auth_string
 from edgecap.cli.exits import debugging
 from edgecap.errors import SetupError
 from edgecap.network import prefect_api_url
 from edgecap.network.environment import network_environment
 from edgecap.network.errors import diagnose
 from edgecap.network.over_httpx import Network
+from tasks.runtime.prefect_server import AUTH_STRING, SERVER_AUTH_STRING
 
 _ALSO_WITHOUT_SETUP = (
     "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE",
@@ -49,7 +52,8 @@ def point_at_prefect(home: Path) -> str:
     wanted = {} if debugging() else dict.fromkeys(quiet, "CRITICAL")
     api_url, pages = prefect_api_url(), ""
     if not api_url and (setup := running_setup(home)):
-        api_url, pages = setup["api_url"], setup["ui_url"]
+        api_url, pages = setup.api_url, setup.ui_url
+        os.environ[AUTH_STRING] = setup.auth_string  # one for another server is of no use here
         ours = prefect_settings(home, urlsplit(api_url).port or 0)
         wanted |= {name: value for name, value in ours.items() if name.startswith(("PREFECT_", "DO_NOT"))}
     else:
@@ -77,8 +81,24 @@ def chosen_server(home: Path) -> str:
     if api_url := prefect_api_url():
         return f"Prefect server: {api_url} (PREFECT_API_URL)"
     if setup := running_setup(home.resolve()):
-        return f"Prefect server: {setup['ui_url']} (`edgecap up` in {home.resolve().parent})"
+        return f"Prefect server: {setup.ui_url} (`edgecap up` in {home.resolve().parent})"
     return ""
+
+
+def protect_temporary_server() -> None:
+    """Give the server that Prefect's client will start a secret, unless a profile or a file names a server.
+
+    The server listens on loopback until this process ends; without a secret, every user of this machine could
+    give it orders.
+    """
+    from prefect.settings import get_current_settings  # noqa: PLC0415 - after the environment is set
+
+    from tasks.runtime.compat import read_environment_again  # noqa: PLC0415 - the same
+
+    if get_current_settings().api.url is None:
+        secret = os.environ.get(SERVER_AUTH_STRING) or new_auth_string()
+        os.environ.update({SERVER_AUTH_STRING: secret, AUTH_STRING: secret, CORS: f"http://{LOOPBACK}"})
+        read_environment_again()
 
 
 def other_server(port: int = PORT) -> str:

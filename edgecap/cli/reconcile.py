@@ -7,7 +7,7 @@ from typing import Literal, cast
 
 from edgecap.cli.options import Json
 from edgecap.cli.output import console, print_json
-from edgecap.cli.prefect_client import point_at_prefect
+from edgecap.cli.prefect_client import point_at_prefect, protect_temporary_server
 from edgecap.settings import load_settings
 
 
@@ -27,6 +27,7 @@ def reconcile(*, adopt: Literal["ours", "all"] = "ours", json: Json = False) -> 
 
 
 async def _run(adopt: Literal["ours", "all"]) -> str:
+    protect_temporary_server()
     from flows.reconcile import reconcile as flow  # noqa: PLC0415 - Prefect takes seconds to import
 
     # The flow returns a state, and Prefect hands over its result: Prefect's types do not know that.

@@ -23,7 +23,12 @@ from edgecap.captures.stopping import Stopped, Stopping
 from edgecap.cli.forked import is_forked
 from edgecap.cli.interrupting import Signalled, asks, leave_now, left_behind, signals, stop_wanted
 from edgecap.cli.output import printable, say
-from edgecap.cli.prefect_client import chosen_server, other_server, point_at_prefect
+from edgecap.cli.prefect_client import (
+    chosen_server,
+    other_server,
+    point_at_prefect,
+    protect_temporary_server,
+)
 from edgecap.cli.progress import titled_bar
 from edgecap.errors import EdgecapError, NotStopped, SetupError
 from edgecap.redact import redact
@@ -271,6 +276,7 @@ class _Run:
 
         api_url = get_current_settings().api.url
         if api_url is None:
+            protect_temporary_server()
             say("Prefect server: none is named; this capture starts one that ends with it, in some seconds.")
             say(other_server() or "`edgecap up` runs one that stays: then a capture starts at once.")
         elif not os.environ.get("PREFECT_API_URL"):

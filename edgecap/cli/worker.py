@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from deployments.local.processes import heed_interrupts
-from deployments.local.setup import named_server
+from deployments.local.running import named_server
 from deployments.local.worker import (
     check_name,
     check_server,

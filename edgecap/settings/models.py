@@ -170,6 +170,11 @@ class Settings(BaseSettings):
     prefect_yaml: Path | None = Field(
         None, description="Your own file of deployments and schedules, in place of edgecap's `prefect.yaml`"
     )
+    ui_hosts: list[str] = Field(
+        [],
+        description="Further names under which the Prefect server of `edgecap up` answers, such as those of "
+        "a reverse proxy; it always answers as `127.0.0.1` and `localhost`",
+    )
     home: Path = Field(Path(".edgecap"), description="Folder of a one-machine setup: database, logs, results")
 
     @classmethod

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sized
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,10 +19,10 @@ from edgecap.network.errors import diagnose
 from edgecap.network.over_httpx import Network
 from tasks.runtime.deployment_names import FORMER
 from tasks.runtime.prefect_names import AUTO_SCHEDULED, MEMORY_LEASES
+from tasks.runtime.prefect_server import SIGN_IN, PrefectServer
 
 # A server on SQLite answers 503 while something else writes.
 _ATTEMPTS, _FIRST, _MOST = 7, 0.1, 4.0  # the waits between them, doubling, in seconds: six in all
-_SIGN_IN = "set PREFECT_API_AUTH_STRING, or PREFECT_API_KEY, to what the server asks for"
 _PAGE = 200  # things; what it answers at most
 _UNFINISHED = ["SCHEDULED", "PENDING", "RUNNING", "CANCELLING"]
 
@@ -31,20 +30,22 @@ _UNFINISHED = ["SCHEDULED", "PENDING", "RUNNING", "CANCELLING"]
 class PrefectApi:
     """A Prefect server's REST API.
 
-    It signs in with what Prefect's own client takes: `PREFECT_API_AUTH_STRING` or `PREFECT_API_KEY`.
-
     Args:
-        api_url: such as `http://127.0.0.1:4200/api`.
+        server: the server; a URL alone takes the credentials of the environment.
         timeout: seconds for one call, or for each part of it.
         retry: try again where a server is just starting, or busy; False leaves that to the caller.
     """
 
-    def __init__(self, api_url: str, *, timeout: float | httpx.Timeout = 30, retry: bool = True) -> None:
+    def __init__(
+        self, server: PrefectServer | str, *, timeout: float | httpx.Timeout = 30, retry: bool = True
+    ) -> None:
+        if isinstance(server, str):
+            server = PrefectServer(server)
         self._attempts = _ATTEMPTS if retry else 1
         self._client = httpx.Client(
-            base_url=api_url,
+            base_url=server.api_url,
             timeout=timeout,
-            headers=_credentials(),
+            headers=server.headers(),
             transport=Network(retries=3 if retry else 0, **_tls()),
         )
 
@@ -77,12 +78,31 @@ class PrefectApi:
             return False  # Prefect Cloud tells no settings
         return storage == MEMORY_LEASES
 
-    def make_pool(self, name: str, queues: Mapping[str, int]) -> None:
-        """Make a process work pool and its queues (name: priority), or bring the priorities up to date."""
-        self._create("/work_pools/", {"name": name, "type": "process", "description": "Captures at the edge"})
+    def make_pool(
+        self, name: str, queues: Mapping[str, int], template: Mapping[str, Any], *, replace: bool = False
+    ) -> dict[str, Any]:
+        """Make a process work pool and its queues, or bring the queues' priorities up to date.
+
+        Args:
+            name: the pool's.
+            queues: their names and priorities.
+            template: Prefect's base job template for a new pool.
+            replace: whether a pool that is there gets the template, too.
+
+        Returns:
+            The template that the pool has then.
+        """
+        body = {"name": name, "type": "process", "base_job_template": template}
+        held = dict(template)
+        if not self._create("/work_pools/", {**body, "description": "Captures at the edge"}):
+            held = self.call("GET", f"/work_pools/{name}")["base_job_template"]
+            if (replace or not held) and held != template:
+                self.call("PATCH", f"/work_pools/{name}", json={"base_job_template": template})
+                held = dict(template)
         for queue, priority in queues.items():
             if not self._create(f"/work_pools/{name}/queues", {"name": queue, "priority": priority}):
                 self.call("PATCH", f"/work_pools/{name}/queues/{queue}", json={"priority": priority})
+        return held
 
     def queues(self, pool: str) -> set[str]:
         """The names of a work pool's queues."""
@@ -305,7 +325,7 @@ class PrefectApi:
             raise SetupError(
                 f"the Prefect server answers {error.response.status_code}: {error.response.text[:200]}",
                 where=f"{method} {path}",
-                hint=_SIGN_IN if error.response.status_code == httpx.codes.UNAUTHORIZED else "",
+                hint=SIGN_IN if error.response.status_code == httpx.codes.UNAUTHORIZED else "",
             ) from error
         except (httpx.HTTPError, ValueError) as error:
             diagnosis = diagnose(error, str(self._client.base_url))
@@ -357,11 +377,3 @@ def _tls() -> dict[str, Any]:
         "also": Authorities(name, Path(file)) if file else None,
         "verify": insecure not in ("1", "true", "t", "yes", "y", "on"),  # as pydantic reads it
     }
-
-
-def _credentials() -> dict[str, str]:
-    if given := os.environ.get("PREFECT_API_AUTH_STRING"):
-        return {"Authorization": f"Basic {b64encode(given.encode()).decode()}"}
-    if key := os.environ.get("PREFECT_API_KEY"):
-        return {"Authorization": f"Bearer {key}"}
-    return {}

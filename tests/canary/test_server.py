@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.prefect, pytest.mark.xdist_group("prefect")]
 
 @pytest.fixture
 def api(deployed):
-    with PrefectApi(deployed.api_url) as api:
+    with PrefectApi(deployed.prefect) as api:
         yield api
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import StateType
-from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
 
 from deployments.fork.protocol import COMMAND_NAME
 from deployments.local.processes import marked
@@ -26,7 +26,12 @@ def setup(tmp_path_factory, prefect_database):
     """A server and a worker."""
     home = tmp_path_factory.mktemp("taken")
     place_database(prefect_database, home)
-    with LocalSetup(home) as setup, temporary_settings({PREFECT_API_URL: setup.api_url}):
+    with (
+        LocalSetup(home) as setup,
+        temporary_settings(
+            {PREFECT_API_URL: setup.api_url, PREFECT_API_AUTH_STRING: setup.sign_in.auth_string}
+        ),
+    ):
         setup.start_server()
         setup.wait_for_server(timeout=240)
         setup.start_workers()
@@ -38,7 +43,7 @@ def setup(tmp_path_factory, prefect_database):
 @pytest.fixture(scope="module")
 def taken(setup):
     """A run that a worker took and has ended, and the names of processes that were there meanwhile."""
-    with PrefectApi(setup.api_url) as api:
+    with PrefectApi(setup.prefect) as api:
         run_id = api.start_run(api.deployment("reconcile/reconcile-every-10-min")["id"], {}, tags=[])["id"]
         variable = f"{FLOW_RUN_ID}={run_id}".encode()
         until(lambda: variable in environments(setup.mark), timeout=240)
@@ -87,7 +92,7 @@ def test_a_run_s_process_is_a_fork(taken):
 
 def test_a_run_due_again_too_soon_does_not_end_the_worker(setup):
     """Prefect's own worker ends: when it does not, deployments/local/mended_worker.py may go."""
-    with PrefectApi(setup.api_url) as api:
+    with PrefectApi(setup.prefect) as api:
         deployment = deploy_alike(api, "gives-back", "tests/canary/giving_back.py:gives_back")
         run_id = api.start_run(deployment, {}, tags=[])["id"]
         until(lambda: ended(api, run_id, None) or not setup.workers[0].running, timeout=240)

@@ -5,6 +5,7 @@ import uuid
 from dataclasses import dataclass, field
 
 from deployments.local.processes import free_port
+from tasks.runtime.prefect_server import PrefectServer
 from tests.stand_ins import JsonHandler, serving
 
 DEPLOYMENT = str(uuid.uuid4())
@@ -40,6 +41,10 @@ class PrefectStandIn:
     @property
     def api_url(self):
         return f"http://127.0.0.1:{self.port}/api"
+
+    @property
+    def server(self):
+        return PrefectServer(self.api_url)
 
     @property
     def warm_runner(self):

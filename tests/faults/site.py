@@ -25,6 +25,7 @@ import httpx
 
 from deployments.local.setup import POOL, QUEUES, LocalSetup
 from deployments.local.watching import LOOK, Watch
+from deployments.local.work_pool import TEMPLATE
 from edgecap.errors import SetupError
 from tasks.runtime.rest import PrefectApi
 from tasks.runtime.warm_runner import HEAD_START
@@ -97,7 +98,7 @@ class Site:
         (self.faults / "points.json").write_text(json.dumps({**(points or {})}))
         # Not forked: `crash` is installed when a program starts, and in forks for one run alone.
         self.setup = LocalSetup(home, env=env, warm=flavour == "warm", forked=False)
-        self.api = httpx.Client(trust_env=False)
+        self.api = httpx.Client(headers=self.setup.prefect.headers(), trust_env=False)
         self._plan: dict[str, list[dict[str, Any]]] = {}
         self._key: dict[str, str] = {}
         self._watch: Watch | None = None
@@ -436,8 +437,8 @@ def deploy_once(setup: LocalSetup) -> None:
     setup.start_server()
     try:
         setup.wait_for_server(timeout=PATIENT)
-        with PrefectApi(setup.api_url) as prefect:
-            prefect.make_pool(POOL, QUEUES)
+        with PrefectApi(setup.prefect) as prefect:
+            prefect.make_pool(POOL, QUEUES, TEMPLATE)
         setup.deploy()
     finally:
         setup.stop()

@@ -9,6 +9,7 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.context import SettingsContext
 from prefect.settings import (
+    PREFECT_API_AUTH_STRING,
     PREFECT_API_URL,
     PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
     PREFECT_HOME,
@@ -18,12 +19,14 @@ from prefect.settings import (
 )
 
 from deployments.local.setup import POOL, QUEUES, LocalSetup
+from deployments.local.work_pool import TEMPLATE
 from edgecap.cli.running import run_capture
 from edgecap.errors import SetupError
 from edgecap.settings import load_settings
 from edgecap.simulator.variants import VARIANTS
 from edgecap.stores import open_store
 from flows.capture import capture
+from tasks.runtime.prefect_server import AUTH_STRING
 from tasks.runtime.rest import PrefectApi
 from tests.prefect_database import place_database
 from tests.raw_sockets import live_traffic
@@ -42,25 +45,30 @@ def prefect_server(tmp_path_factory, prefect_database):
     with LocalSetup(home) as setup:
         setup.start_server()
         setup.wait_for_server(timeout=240)
-        with temporary_settings(
-            {
-                PREFECT_API_URL: setup.api_url,
-                PREFECT_HOME: home / "prefect",
-                PREFECT_RESULTS_PERSIST_BY_DEFAULT: True,
-                PREFECT_LOGGING_TO_API_ENABLED: False,  # else they are sent at exit, when it is gone
-                PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None,
-            }
+        with (
+            pytest.MonkeyPatch.context() as patch,
+            temporary_settings(
+                {
+                    PREFECT_API_URL: setup.api_url,
+                    PREFECT_API_AUTH_STRING: setup.sign_in.auth_string,
+                    PREFECT_HOME: home / "prefect",
+                    PREFECT_RESULTS_PERSIST_BY_DEFAULT: True,
+                    PREFECT_LOGGING_TO_API_ENABLED: False,  # else they are sent at exit, when it is gone
+                    PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None,
+                }
+            ),
         ):
+            patch.setenv(AUTH_STRING, setup.sign_in.auth_string)
             yield setup
 
 
 @pytest.fixture(scope="session")
 def deployed(prefect_server):
     """The deployments of `prefect.yaml`, without a worker, and with their schedules paused."""
-    with PrefectApi(prefect_server.api_url) as prefect:
-        prefect.make_pool(POOL, QUEUES)
+    with PrefectApi(prefect_server.prefect) as prefect:
+        prefect.make_pool(POOL, QUEUES, TEMPLATE)
     prefect_server.deploy()
-    forget_runs(prefect_server.api_url)
+    forget_runs(prefect_server.prefect)
     return prefect_server
 
 
@@ -73,12 +81,12 @@ async def deployment(prefect_server):
         return await client.create_deployment(flow_id, name=uuid.uuid4().hex, work_pool_name=pool.name)
 
 
-def forget_runs(api_url):
+def forget_runs(server):
     """Pause all schedules and delete the runs that are not over: a worker would take them.
 
     Prefect itself deletes only a paused schedule's runs to come, not one whose time has come.
     """
-    with PrefectApi(api_url) as prefect:
+    with PrefectApi(server) as prefect:
         for deployment in prefect.call("POST", "/deployments/filter", json={}):
             if deployment["schedules"] and not deployment["paused"]:
                 prefect.call("PATCH", f"/deployments/{deployment['id']}", json={"paused": True})
@@ -105,7 +113,7 @@ def world(prefect_server, object_store, tmp_path, monkeypatch, request):
         monkeypatch.setenv("EDGECAP_CONFIG", str(world.config))
         yield world
     # A run that seems to be starting keeps the next test's `reconcile` looking at it for two minutes.
-    forget_runs(prefect_server.api_url)
+    forget_runs(prefect_server.prefect)
 
 
 @pytest.fixture

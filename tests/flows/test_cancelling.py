@@ -45,7 +45,7 @@ async def wait_for(what):
 
 
 def cancel(prefect_server, run_id):
-    with PrefectApi(prefect_server.api_url) as prefect:
+    with PrefectApi(prefect_server.prefect) as prefect:
         return prefect.cancel(run_id)
 
 
@@ -78,7 +78,7 @@ async def test_a_cancelled_run_stops_its_capture_and_ends(world, store, prefect_
         == f"cancelled; Cloudflare was asked to stop full capture {post['capture_id']}, and accepted that"
     )
     assert world.stops() == [post["capture_id"]]
-    with PrefectApi(prefect_server.api_url) as prefect:
+    with PrefectApi(prefect_server.prefect) as prefect:
         assert prefect.run(run_id)["state"]["type"] == "CANCELLED"
     [record] = Journal(store).records()
     assert record.ended is None  # `reconcile` fetches what Cloudflare kept
@@ -102,7 +102,7 @@ async def test_a_failed_stop_is_reported_and_a_second_cancel_succeeds(
     """The run is over by then. Its label names the capture, even while the archive is away."""
     monkeypatch.setattr("tasks.runtime.cancelling.STOP_WITHIN", 2.0)
     flow, run_id = running
-    with PrefectApi(prefect_server.api_url) as prefect:
+    with PrefectApi(prefect_server.prefect) as prefect:
         await wait_for(lambda: CAPTURE in prefect.run(run_id)["labels"])
     cancel(prefect_server, run_id)
     state = await flow
@@ -111,7 +111,7 @@ async def test_a_failed_stop_is_reported_and_a_second_cancel_succeeds(
     assert "`edgecap reconcile` tries again" in state.message
     assert world.stops() == []
     world.edge.faults.clear()
-    cancelling = Cancelling(without_archive(), "default", "default", prefect_server.api_url)
+    cancelling = Cancelling(without_archive(), "default", "default", prefect_server.prefect)
     said = await cancelling.cancel(run_id, yes=False)
     assert (said["state"], said["outcome"]) == ("Cancelled", "asked")
     [post] = world.posts()
@@ -120,9 +120,9 @@ async def test_a_failed_stop_is_reported_and_a_second_cancel_succeeds(
 
 async def test_a_run_s_label_names_its_capture_without_the_journal(world, prefect_server, running):
     flow, run_id = running
-    with PrefectApi(prefect_server.api_url) as prefect:
+    with PrefectApi(prefect_server.prefect) as prefect:
         await wait_for(lambda: CAPTURE in prefect.run(run_id)["labels"])
-    cancelling = Cancelling(without_archive(), "default", "default", prefect_server.api_url)
+    cancelling = Cancelling(without_archive(), "default", "default", prefect_server.prefect)
     said = await cancelling.cancel(run_id, yes=False)
     [post] = world.posts()
     assert said["capture_id"] == post["capture_id"]
@@ -250,7 +250,7 @@ async def test_the_canceller_reads_run_states_and_writes_to_run_logs(prefect_ser
         ended = State(type=StateType.CANCELLED, name="Cancelled")
         run = await client.create_flow_run(capture, parameters={"request": {"type": "full"}}, state=ended)
         run_id = str(run.id)
-        with PrefectApi(prefect_server.api_url) as prefect:
+        with PrefectApi(prefect_server.prefect) as prefect:
             still = ask_whether(prefect)
             assert await still(run_id)
             await tell_in_its_log(prefect)(run_id, "stopping its capture is given up", logging.ERROR)
@@ -267,7 +267,7 @@ async def test_a_crashed_run_is_cancelled_at_once_and_not_resumed(prefect_server
     crashed = State(type=StateType.CRASHED, name="Crashed")
     async with get_client() as client:
         run = await client.create_flow_run(capture, parameters={"request": {"type": "full"}}, state=crashed)
-        with PrefectApi(prefect_server.api_url) as prefect:
+        with PrefectApi(prefect_server.prefect) as prefect:
             assert prefect.cancel(str(run.id)) == "Cancelled"
         states = await client.read_flow_run_states(run.id)
     assert is_to_end(RunState(state.type.value, state.timestamp, state.name or "") for state in states)
@@ -290,12 +290,12 @@ def test_ctrl_c_during_a_slow_write_is_a_cancel_in_prefect(world, prefect_server
     try:
         with pytest.raises(KeyboardInterrupt, match="interrupted"):
             capture_here(SimpleRequest(time_limit=5))
-        with PrefectApi(prefect_server.api_url) as prefect:
+        with PrefectApi(prefect_server.prefect) as prefect:
             [run] = prefect.cancelling("capture")
     finally:
         may_end.set()
         for thread in threading.enumerate():
             if thread.name == "capture":
                 thread.join()
-    with PrefectApi(prefect_server.api_url) as prefect:
+    with PrefectApi(prefect_server.prefect) as prefect:
         assert prefect.run(run["id"])["state"]["type"] == "CANCELLED"

@@ -125,7 +125,9 @@ async def test_a_full_capture_arrives_whole_under_every_plausible_api(world, sto
 async def test_a_run_leaves_progress_and_a_page_in_the_ui(world, prefect_server):
     state = await run(SimpleRequest(time_limit=10))
     summary = await state.result()
-    async with httpx.AsyncClient(base_url=prefect_server.api_url) as client:
+    async with httpx.AsyncClient(
+        base_url=prefect_server.api_url, headers=prefect_server.prefect.headers()
+    ) as client:
         found = (await client.post("/artifacts/filter", json={})).json()
     mine = {item["type"]: item for item in found if summary.capture_id[:12] in (item["key"] or "")}
     assert mine["progress"]["data"] == 100

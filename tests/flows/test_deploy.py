@@ -16,6 +16,8 @@ import yaml
 from deployments.local.processes import Program
 from deployments.local.schedules import schedules_on
 from deployments.local.setup import POOL, QUEUES, deploy_to
+from deployments.local.work_pool import TEMPLATE
+from tasks.runtime.prefect_server import AUTH_STRING
 from tasks.runtime.rest import PrefectApi
 
 pytestmark = [pytest.mark.prefect, pytest.mark.xdist_group("prefect")]
@@ -25,7 +27,11 @@ PREFECT = Path(sys.executable).with_name("prefect")
 
 
 def deploy(folder, **env):
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("PREFECT_") or name == AUTH_STRING
+    }
     return subprocess.run(
         [EDGECAP, "deploy"], cwd=folder, env={**kept, **env}, capture_output=True, text=True, check=False
     )
@@ -35,7 +41,7 @@ def test_a_user_s_server_gets_the_queues_and_every_deployment(prefect_server, tm
     done = deploy(tmp_path, PREFECT_API_URL=prefect_server.api_url)
     assert done.returncode == 0, done.stderr
     assert done.stderr.splitlines()[-1].strip() == "edgecap worker"
-    with PrefectApi(prefect_server.api_url) as prefect:
+    with PrefectApi(prefect_server.prefect) as prefect:
         queues = prefect.call("POST", f"/work_pools/{POOL}/queues/filter", json={})
         assert {each["name"]: each["priority"] for each in queues if each["name"] in QUEUES} == QUEUES
         for name in (
@@ -57,7 +63,7 @@ deployments:
 
 def test_a_former_name_works_until_its_runs_are_over(prefect_server, deployed, tmp_path):
     file = tmp_path / "prefect.yaml"
-    with PrefectApi(prefect_server.api_url) as prefect:
+    with PrefectApi(prefect_server.prefect) as prefect:
         new = prefect.deployment("capture/capture-by-program")["id"]
         prefect.call("DELETE", f"/deployments/{new}")
         file.write_text(FILE.replace("NAME", "now"))
@@ -115,7 +121,7 @@ def test_ui_changes_stay_and_changes_of_the_file_are_deployed(prefect_server, tm
         return run_deployer(api_url, file, *options)
 
     with PrefectApi(api_url) as prefect:
-        prefect.make_pool(POOL, QUEUES)
+        prefect.make_pool(POOL, QUEUES, TEMPLATE)
         assert deploy_file()[-1] == "20 deployments: 20 new, 0 changed, 0 unchanged"
 
         # A person pauses one, and switches the schedule of another on.
@@ -168,7 +174,7 @@ def test_a_deploy_loses_no_run_whose_time_has_come(prefect_server, tmp_path):
         file.write_text(yaml.safe_dump({"deployments": [config]}))
         return run_deployer(prefect_server.api_url, file)
 
-    with PrefectApi(prefect_server.api_url) as prefect:
+    with PrefectApi(prefect_server.prefect) as prefect:
 
         def schedules():
             return {each["slug"]: each["active"] for each in prefect.deployment(key)["schedules"]}
@@ -177,7 +183,7 @@ def test_a_deploy_loses_no_run_whose_time_has_come(prefect_server, tmp_path):
             found = prefect.find_runs({"deployment_id": {"any_": [identity]}})
             return {datetime.fromisoformat(run["expected_start_time"]): run["id"] for run in found}
 
-        prefect.make_pool(tag, {})
+        prefect.make_pool(tag, {}, TEMPLATE)
         deploy_file(hourly, nightly)
         identity = prefect.deployment(key)["id"]
         began = datetime.now(UTC)
@@ -220,7 +226,7 @@ def test_a_run_that_is_due_during_the_deploy_is_not_lost(prefect_server, tmp_pat
         "parameters": {"request": {"type": "simple", "time_limit": 60}},
         "schedules": [{"interval": 2, "anchor_date": "2026-01-01T00:00:00+00:00", "slug": "often"}],
     }
-    with PrefectApi(prefect_server.api_url) as prefect:
+    with PrefectApi(prefect_server.prefect) as prefect:
 
         def deploy_anew(description):
             config["description"] = description
@@ -243,7 +249,7 @@ def test_a_run_that_is_due_during_the_deploy_is_not_lost(prefect_server, tmp_pat
                 time.sleep(1)
             return made
 
-        prefect.make_pool(tag, {})
+        prefect.make_pool(tag, {}, TEMPLATE)
         began = deploy_anew("new")
         began = min(times_until(began))  # a new deployment has no runs before Prefect looks at it
         deploy_anew("changed")
@@ -256,8 +262,8 @@ def test_a_run_that_is_due_during_the_deploy_is_not_lost(prefect_server, tmp_pat
 
 def test_prefects_own_command_takes_the_file_too(prefect_server):
     """`prefect deploy --all`, but for one deployment only: each takes seconds."""
-    with PrefectApi(prefect_server.api_url) as prefect:
-        prefect.make_pool(POOL, QUEUES)
+    with PrefectApi(prefect_server.prefect) as prefect:
+        prefect.make_pool(POOL, QUEUES, TEMPLATE)
         argv = [PREFECT, "--no-prompt", "deploy", "--name", "reconcile-every-10-min"]
         env = environment(prefect_server.api_url)
         done = subprocess.run(argv, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
@@ -271,7 +277,9 @@ def test_prefects_own_command_takes_the_file_too(prefect_server):
 def environment(api_url):
     """That of a person's shell with an activated environment: nothing says where the settings are."""
     kept = {
-        name: value for name, value in os.environ.items() if not name.startswith(("EDGECAP_", "PREFECT_"))
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("EDGECAP_", "PREFECT_")) or name == AUTH_STRING
     }
     path = f"{EDGECAP.parent}:{kept['PATH']}"
     return {**kept, "PATH": path, "PREFECT_API_URL": api_url, "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30"}
@@ -282,13 +290,14 @@ def test_workers_in_folders_of_their_own_use_the_settings_that_lie_there(
 ):
     """`edgecap worker`, and Prefect's own command, in folders that have an edgecap.toml."""
     for name in [name for name in os.environ if name.startswith(("EDGECAP_", "PREFECT_"))]:
-        monkeypatch.delenv(name)
+        if name != AUTH_STRING:
+            monkeypatch.delenv(name)
     assert deploy(tmp_path, PREFECT_API_URL=prefect_server.api_url).returncode == 0
     commands = {
         "manual": [PREFECT, "worker", "start", "--pool", POOL, "--type", "process", "--work-queue", "manual"],
         "schedules": [EDGECAP, "worker", "--queue", "schedules"],
     }
-    with PrefectApi(prefect_server.api_url) as prefect, ExitStack() as programs:
+    with PrefectApi(prefect_server.prefect) as prefect, ExitStack() as programs:
         now, runs = prefect.deployment("capture/capture-by-program")["id"], {}
         for queue, argv in commands.items():
             folder = tmp_path / queue
@@ -391,7 +400,7 @@ def test_a_file_of_ones_own_is_deployed(prefect_server, tmp_path):
     file.write_text(yaml.safe_dump(said))
     done = deploy_to(prefect_server.api_url, log=tmp_path / "deploy.log", file=file)
     assert done.startswith("3 deployments: 3 new")
-    with PrefectApi(prefect_server.api_url) as prefect:
+    with PrefectApi(prefect_server.prefect) as prefect:
         assert set(QUEUES) <= prefect.queues(POOL)
         ours = [line for line in schedules_on(prefect) if line.startswith(tag)]
     now = datetime.now(UTC)

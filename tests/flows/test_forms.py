@@ -50,10 +50,11 @@ class Form:
 @contextmanager
 def form_of(setup, name, ui):
     """The form in Prefect's newer UI (`v2`) or in the older one (`v1`)."""
-    with PrefectApi(setup.api_url) as prefect:
+    with PrefectApi(setup.prefect) as prefect:
         deployment = prefect.deployment(f"capture/{name}")["id"]
     path = f"{'/v2' if ui == 'v2' else ''}/deployments/deployment/{deployment}/run"
-    with chromium() as browser, visit(browser, f"{setup.ui_url}{path}") as seen:
+    secret = setup.sign_in.auth_string
+    with chromium() as browser, visit(browser, f"{setup.ui_url}{path}", prefect_auth=secret) as seen:
         seen.page.get_by_text("Filter expression").first.wait_for(timeout=60_000)
         for word in ("Skip", "Dismiss"):  # a first visit
             if seen.page.get_by_role("button", name=word).count():
@@ -66,7 +67,7 @@ def submitted(deployed):
     """Fills in and submits a form; the run that it made, or None and why there is none."""
 
     def submit(name, ui, fields):
-        with form_of(deployed, name, ui) as form, PrefectApi(deployed.api_url) as prefect:
+        with form_of(deployed, name, ui) as form, PrefectApi(deployed.prefect) as prefect:
             deployment = prefect.deployment(f"capture/{name}")["id"]
             before = {run["id"] for run in runs_of(prefect, deployment)}
             for label, value in fields.items():
@@ -162,7 +163,7 @@ def test_the_form_shows_plain_fields_and_nothing_internal(deployed, name, ui):
 def test_a_null_for_an_empty_field_is_accepted(deployed, name):
     required = {"colo": "ORD"} if name == "full-capture-now" else {}
     empty = ("filter_expression", "destination_address", "destination_port", "source_port")
-    with PrefectApi(deployed.api_url) as prefect:
+    with PrefectApi(deployed.prefect) as prefect:
         deployment = prefect.deployment(f"capture/{name}")["id"]
         run = prefect.start_run(deployment, {**required, **dict.fromkeys(empty)}, tags=[])
         assert FLOWS[name].validate_parameters(run["parameters"])["source_port"] is None

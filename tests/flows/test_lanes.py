@@ -183,7 +183,7 @@ async def test_runs_of_another_account_are_not_in_line(client, queue):
 async def test_a_waiter_that_is_cancelled_ends_at_once(client, queue, prefect_server):
     """It has no process that could obey, so it must not stay `Cancelling`."""
     run = await sleeps(client, queue)
-    with PrefectApi(prefect_server.api_url) as prefect:
+    with PrefectApi(prefect_server.prefect) as prefect:
         assert prefect.cancel(str(run.id)) == "Cancelled"
     assert await queue.others("") == []
 
@@ -215,7 +215,7 @@ async def test_a_run_that_was_cancelled_meanwhile_is_passed_over(client, queue, 
     first, second = [await sleeps(client, queue, waited=timedelta(seconds=9 - n)) for n in range(2)]
     order = await queue.order(TIMING)
     assert [waiter.name for waiter in order] == [str(first.id), str(second.id)]
-    with PrefectApi(prefect_server.api_url) as prefect:
+    with PrefectApi(prefect_server.prefect) as prefect:
         prefect.cancel(str(first.id))
     await call(queue, order)
     assert await wakes_at(client, second) <= datetime.now(UTC)

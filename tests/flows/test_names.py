@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.prefect, pytest.mark.xdist_group("prefect 2")]
 
 def test_runs_of_forms_and_schedules_are_named_while_they_wait(deployed):
     soon = datetime.now(UTC) + timedelta(hours=1)
-    with PrefectApi(deployed.api_url) as prefect, patient_api(deployed.api_url) as patient:
+    with PrefectApi(deployed.prefect) as prefect, patient_api(deployed.api_url) as patient:
         deployment = prefect.deployment("capture/full-capture-now")["id"]
         run = prefect.start_run(deployment, {"colo": "ORD"}, name="Fantastic-Alusky", tags=[], at=soon)
         assert run["name"] == "Fantastic-Alusky"

@@ -8,6 +8,7 @@ import pytest
 from deployments.receiver.dispatch import EVENT, Dispatch, RunRefused
 from edgecap.alerts.model import derive
 from edgecap.incidents.inbox.alert_inbox import RunRequest
+from tasks.runtime.prefect_server import AUTH_STRING
 from tasks.runtime.rest import PrefectApi
 from tests.deployments.conftest import Command, attack, until
 
@@ -17,7 +18,7 @@ pytestmark = [pytest.mark.prefect, pytest.mark.xdist_group("prefect")]
 @pytest.fixture
 def api(deployed):
     """The server, with the deployments of `prefect.yaml`."""
-    with PrefectApi(deployed.api_url) as api:
+    with PrefectApi(deployed.prefect) as api:
         yield api
 
 
@@ -25,7 +26,12 @@ def api(deployed):
 def command(prefect_server, tmp_path):
     """The receiver, which tells this server."""
     command = Command(
-        tmp_path, {"PREFECT_API_URL": prefect_server.api_url, "HOME": os.environ.get("HOME", "/")}
+        tmp_path,
+        {
+            "PREFECT_API_URL": prefect_server.api_url,
+            AUTH_STRING: prefect_server.sign_in.auth_string,
+            "HOME": os.environ.get("HOME", "/"),
+        },
     )
     command.start()
     yield command
@@ -60,8 +66,8 @@ def test_an_alert_becomes_a_run_of_respond_in_the_queue_of_alerts(api, command, 
     # As if it had died before it wrote down that Prefect has the run: the same order again is the same run.
     key = derive(incident.id, "start")
     order = RunRequest(1, incident.id, "start", incident.alert, incident.plan, key, incident.opened)
-    here = Dispatch(lambda: prefect_server.api_url, account="default", archive="default")
+    here = Dispatch(lambda: prefect_server.prefect, account="default", archive="default")
     assert here.send(order) == run["id"]
-    wrong = Dispatch(lambda: prefect_server.api_url, account=["no", "name"], archive="default")
+    wrong = Dispatch(lambda: prefect_server.prefect, account=["no", "name"], archive="default")
     with pytest.raises(RunRefused, match="409"):
         wrong.send(replace(order, key="another"))

@@ -181,7 +181,7 @@ async def test_cancelled_runs_are_asked_for_again_where_prefect_is_busy(world, m
 
 
 async def test_of_several_reconcilers_one_works_one_waits_and_the_others_leave(prefect_server):
-    forget_runs(prefect_server.api_url)
+    forget_runs(prefect_server.prefect)
     async with get_client() as client:
         pool = await client.create_work_pool(WorkPoolCreate(name=f"pool-{uuid4().hex}", type="process"))
         deployment = await client.create_deployment(
@@ -208,7 +208,7 @@ async def test_of_several_reconcilers_one_works_one_waits_and_the_others_leave(p
 
 
 async def test_overdue_scheduled_reconcile_runs_are_deleted(prefect_server):
-    forget_runs(prefect_server.api_url)
+    forget_runs(prefect_server.prefect)
     now = datetime.now(UTC)
     async with get_client() as client:
         pool = await client.create_work_pool(WorkPoolCreate(name=f"pool-{uuid4().hex}", type="process"))
@@ -290,7 +290,9 @@ async def test_a_dead_run_s_capture_is_brought_in_and_reported(world, store, pre
     assert verify_entry(store, entry) == []
     assert Journal(store).find(intent.intent_id).ended.outcome == "archived"
     assert len(world.posts()) == 1
-    async with httpx.AsyncClient(base_url=prefect_server.api_url) as http:
+    async with httpx.AsyncClient(
+        base_url=prefect_server.api_url, headers=prefect_server.prefect.headers()
+    ) as http:
         body = {"artifacts": {"key": {"any_": ["reconcile"]}}, "sort": "CREATED_DESC"}
         page = (await http.post("/artifacts/filter", json=body)).json()[0]["data"]
     assert lost.id in page or intent.intent_id in page

@@ -56,7 +56,7 @@ def warm(deployed, world, monkeypatch, tmp_path):
         deployed.program("warm-runner", "deployments.warm_runner"),
         deployed.program("worker", "prefect", "worker", "start", "--pool", POOL, "--type", "process"),
     ]
-    forget_runs(deployed.api_url)
+    forget_runs(deployed.prefect)
     try:
         for program in programs:
             program.env = {**program.env, **env}
@@ -157,10 +157,10 @@ async def test_an_attack_is_shown_from_before_its_start_to_after_its_end(deploye
 
 async def test_a_test_s_worker_finds_no_leftover_scheduled_run(deployed):
     """Deploying takes a while; the time of a schedule's run may come before the schedule is paused."""
-    with PrefectApi(deployed.api_url) as prefect:
+    with PrefectApi(deployed.prefect) as prefect:
         deployment = prefect.deployment("capture/simple-every-10-min")["id"]
         run = prefect.start_run(deployment, {}, tags=["auto-scheduled"])["id"]
-        forget_runs(deployed.api_url)
+        forget_runs(deployed.prefect)
         assert run not in [
             left["id"] for left in prefect.find_runs({"state": {"type": {"any_": UNFINISHED}}})
         ]
@@ -230,7 +230,7 @@ async def test_an_open_incident_says_why_a_capture_failed(deployed, warm, world,
     await send(deployed, warm, incident, alert())
     overviews = Overviews(store, None)
     deadline, page = time.monotonic() + 240, ""
-    with PrefectApi(deployed.api_url) as prefect:
+    with PrefectApi(deployed.prefect) as prefect:
         while "1 missing" not in page or "1 of 2 captures archived" not in page:
             assert time.monotonic() < deadline, page
             await asyncio.sleep(0.3)

@@ -61,9 +61,9 @@ async def test_a_slot_without_a_named_holder_is_freed_once(taken):
 
 
 def test_edgecap_lanes_shows_an_abandoned_slot(taken, prefect_server, tmp_path, capsys):
-    def look(after, address=prefect_server.api_url, name=taken):
+    def look(after, server=prefect_server.prefect, name=taken):
         with patch.dict(os.environ, PREFECT_API_URL=prefect_server.api_url):  # it says more to Prefect there
-            return abandoned_slot(address, name, home=tmp_path, after=after)
+            return abandoned_slot(server, name, home=tmp_path, after=after)
 
     assert look(None) == "", "it was taken only now"
     run_id = asyncio.run(run_in(StateType.COMPLETED))
@@ -83,7 +83,7 @@ def test_edgecap_lanes_shows_an_abandoned_slot(taken, prefect_server, tmp_path, 
     asyncio.run(free_if_abandoned(taken, after=AT_ONCE))
     assert look(AT_ONCE) == ""
     assert look(AT_ONCE, name="none") == ""
-    assert look(AT_ONCE, address="") == ""
+    assert look(AT_ONCE, server=None) == ""
 
 
 async def test_the_slot_of_a_dead_process_is_freed(taken):

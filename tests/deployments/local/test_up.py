@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from deployments.local.processes import Program, check_port, free_port
-from deployments.local.setup import RUNNING
+from deployments.local.running import RUNNING
 from deployments.local.up import Up
 from edgecap.errors import ConfigError, SetupError, StoreError
 from edgecap.settings import Account, Bucket, Settings, StoreLocation

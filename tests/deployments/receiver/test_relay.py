@@ -12,6 +12,7 @@ from edgecap.alerts.model import Alert
 from edgecap.alerts.policy.decision import Plan
 from edgecap.errors import StoreFull
 from tasks.runtime.alert_runs import MOST_ALERT
+from tasks.runtime.prefect_server import PrefectServer
 from tasks.runtime.warm_runner import OUT_OF_SIGHT
 from tests.deployments.conftest import attack, until
 from tests.edgecap.incidents.inbox.inbox_parts import incident_of
@@ -19,7 +20,7 @@ from tests.edgecap.incidents.inbox.inbox_parts import incident_of
 
 @pytest.fixture
 def dispatch(prefect):
-    return Dispatch(lambda: prefect.api_url, warm_runner=prefect.warm_runner, account="main", archive="cold")
+    return Dispatch(lambda: prefect.server, warm_runner=prefect.warm_runner, account="main", archive="cold")
 
 
 @pytest.fixture
@@ -226,7 +227,7 @@ def test_a_missing_deployment_is_looked_for_again(prefect, enter, inbox, clock):
     """`edgecap up` makes the server first and the deployments a little later."""
     prefect.start()
     prefect.answer = lambda _: (404, {})
-    dispatch = Dispatch(lambda: prefect.api_url, account="main", archive="cold")
+    dispatch = Dispatch(lambda: prefect.server, account="main", archive="cold")
     relay = OutboxRelay(inbox, dispatch, metrics=Metrics(), clock=clock)
     enter(attack(1))
     clock.now += relay.step()
@@ -247,16 +248,16 @@ def test_a_busy_warm_process_leaves_the_run_to_a_worker_at_once(relay, prefect, 
 
 
 def test_without_a_server_orders_wait_for_one(inbox, prefect, enter, clock):
-    where = ""
+    where = None
     dispatch = Dispatch(lambda: where, account="main", archive="cold")
     relay = OutboxRelay(inbox, dispatch, metrics=Metrics(), clock=clock)
     enter(attack(1))
     for bad in ("", "no address at all", "http://[", "http://127.0.0.1:1/api"):
-        where = bad
+        where = PrefectServer(bad) if bad else None
         clock.now += relay.step()
         assert relay.prefect_said == AWAY
     prefect.start()
-    where = prefect.api_url
+    where = prefect.server
     relay.step()
     assert numbers(prefect) == ["2"]
 

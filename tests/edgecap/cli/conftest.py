@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from deployments.local.processes import LOOPBACK, free_port
+from deployments.local.running import running_setup
 from edgecap.archive.commit import commit, put_file
 from edgecap.archive.layout import RAW, SUMMARY, entry_prefix
 from edgecap.archive.manifest import FileRecord, Times, make_manifest
@@ -25,6 +26,7 @@ from edgecap.packets.inspect import Inspector
 from edgecap.requests import rfc3339
 from edgecap.settings import StoreLocation
 from edgecap.stores import open_store
+from tasks.runtime.rest import PrefectApi
 from tests.prefect_database import place_database
 from tests.world import SetClock, World
 
@@ -69,6 +71,10 @@ class Shell:
             stderr=subprocess.PIPE,
             text=True,
         )
+
+    def prefect(self):
+        """The API of the Prefect server of `edgecap up` here."""
+        return PrefectApi(running_setup(self.folder / ".edgecap").server)
 
     @contextmanager
     def up(self, prefect_database):

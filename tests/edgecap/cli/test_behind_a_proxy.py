@@ -12,7 +12,6 @@ from urllib.parse import urlsplit
 import certifi
 import pytest
 
-from tasks.runtime.rest import PrefectApi
 from tests.edgecap.cli.conftest import ACCOUNT
 from tests.intercepting_proxy import InterceptingProxy
 from tests.world import TOKEN, SetClock, World
@@ -68,7 +67,7 @@ def test_captures_go_through_the_proxy_and_prefect_does_not(shell, network, runn
     assert full.returncode == 0, full.stderr
     assert json.loads(full.stdout)["packets"] > 0
 
-    with PrefectApi(f"{running}/api") as prefect:
+    with shell.prefect() as prefect:
         wanted = {"request": {"type": "simple", "time_limit": 20, "packet_limit": 1000}}
         run = prefect.start_run(prefect.deployment("capture/capture-by-program")["id"], wanted, tags=[])
         deadline = time.monotonic() + 300

@@ -54,7 +54,8 @@ def test_the_whole_way_beside_a_running_setup(shell, edge, store, running):
     assert shell.run("bucket", "register").returncode == 0
     with started(shell) as capture:
         capture_id, run_id = accepted(capture.stderr)
-        mark = httpx.get(f"{running}/api/flow_runs/{run_id}").json()["labels"][PROCESS]
+        with shell.prefect() as prefect:
+            mark = prefect.run(run_id)["labels"][PROCESS]
         assert ProcessMark.parse(mark).pid != capture.pid, "the setup's fork server works on it"
         done = shell.run("cancel", run_id)
         assert done.returncode == 0, done.stderr
@@ -67,7 +68,8 @@ def test_the_whole_way_beside_a_running_setup(shell, edge, store, running):
         tuple(f"edgecap: cancelled in Prefect; {each}" for each in either)
     ), err
     assert stops(edge) == [capture_id]
-    assert httpx.get(f"{running}/api/flow_runs/{run_id}").json()["state"]["type"] == "CANCELLED"
+    with shell.prefect() as prefect:
+        assert prefect.run(run_id)["state"]["type"] == "CANCELLED"
     # The worker's own run frees the lane, and fetches what Cloudflare saved.
     deadline = time.monotonic() + 300
     while not (full := [kept for kept in list_entries(store) if kept.manifest.type == "full"]):

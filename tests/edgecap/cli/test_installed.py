@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from edgecap.archive.entries import list_entries
+from tasks.runtime.prefect_server import AUTH_STRING, PrefectServer
 
 pytestmark = [pytest.mark.prefect, pytest.mark.e2e, pytest.mark.xdist_group("site")]
 
@@ -63,18 +64,19 @@ def test_an_installation_works_from_any_folder(installed, shell, edge, store, pr
     assert "90 packets" in shell.run("summary", str(PACKETS)).stdout
 
     with shell.up(prefect_database) as (up, url):
-        deployed = shell.run("deploy", PREFECT_API_URL=f"{url}/api")
+        secret = (shell.folder / ".edgecap" / "prefect-auth").read_text().strip()
+        deployed = shell.run("deploy", **{"PREFECT_API_URL": f"{url}/api", AUTH_STRING: secret})
         assert deployed.returncode == 0, deployed.stderr
-        [kept] = captured_by_the_worker(f"{url}/api", store)
+        [kept] = captured_by_the_worker(PrefectServer(f"{url}/api", secret), store)
     assert up.returncode == 0, up.err
     assert kept.manifest.totals.packets > 0
     report = shell.run("report", kept.manifest.entry_id)  # its templates are in the wheel, too
     assert report.returncode == 0, report.stderr
 
 
-def captured_by_the_worker(api, store):
+def captured_by_the_worker(server, store):
     """The entry of a run of `capture/capture-by-program`, which the worker of the installation takes."""
-    with httpx.Client(base_url=api, timeout=60) as prefect:
+    with httpx.Client(base_url=server.api_url, headers=server.headers(), timeout=60) as prefect:
         deployment = prefect.get("/deployments/name/capture/capture-by-program").raise_for_status().json()
         wanted = {"request": {"type": "simple", "time_limit": 20, "filter": {"protocol": 17}}}
         run = prefect.post(

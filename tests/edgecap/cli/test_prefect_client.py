@@ -8,7 +8,7 @@ from threading import Thread
 import pytest
 
 from deployments.local.processes import free_port
-from deployments.local.setup import RUNNING
+from deployments.local.running import RUNNING
 from edgecap.cli.prefect_client import chosen_server, other_server
 
 

@@ -1,0 +1,84 @@
+"""The Prefect server of `edgecap up` obeys those who have its secret; a run does not choose a program."""
+
+import httpx
+import pytest
+
+from deployments.local.setup import POOL
+from deployments.local.work_pool import TEMPLATE
+from edgecap.errors import SetupError
+from tasks.runtime.rest import PrefectApi, status
+from tests.browser import chromium, visit
+
+pytestmark = [pytest.mark.prefect, pytest.mark.xdist_group("prefect 2")]
+
+
+def test_only_its_health_is_told_without_the_secret(prefect_server):
+    with httpx.Client(base_url=prefect_server.api_url) as anyone:
+        assert anyone.get("/health").status_code == 200
+        for path in ("/admin/version", "/admin/settings", "/flow_runs/filter", "/work_pools/filter"):
+            method = "GET" if path.startswith("/admin") else "POST"
+            assert anyone.request(method, path, json={}).status_code == 401
+            wrong = anyone.request(method, path, json={}, auth=("edgecap", "wrong"))
+            assert wrong.status_code == 401
+
+
+def test_it_answers_under_no_other_name(prefect_server):
+    for path in ("/api/health", "/ui-settings", "/"):
+        answer = httpx.get(f"{prefect_server.ui_url}{path}", headers={"Host": "rebound.example.net"})
+        assert (answer.status_code, answer.text) == (400, "Invalid host header")
+
+
+def test_no_other_page_may_call_it(prefect_server):
+    def allowed(origin):
+        answer = httpx.get(
+            f"{prefect_server.api_url}/admin/version",
+            headers={"Origin": origin, **prefect_server.prefect.headers()},
+        )
+        return answer.headers.get("access-control-allow-origin")
+
+    assert allowed("http://evil.example.net") is None
+    assert allowed("null") is None
+    assert allowed(prefect_server.ui_url) == prefect_server.ui_url
+
+
+@pytest.mark.parametrize("path", ["/v2/dashboard", "/dashboard"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_a_person_signs_in_to_its_pages_with_the_secret(prefect_server, host, path):
+    """Under both names, which takes an API that the pages call under the name that they have."""
+    with chromium() as browser, visit(browser, f"http://{host}:{prefect_server.port}{path}") as seen:
+        seen.page.locator("input").first.fill(prefect_server.sign_in.auth_string)
+        seen.page.get_by_role("button", name="Login").click()
+        seen.page.get_by_text("Work Pools").first.wait_for(timeout=60_000)
+        asked = {url.split("/api/")[0] for url in seen.requests if "/api/" in url}
+    assert asked == {f"http://{host}:{prefect_server.port}"}
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"command": "touch /tmp/owned"},
+        {"command": None},
+        {"env": {"LD_PRELOAD": "/tmp/owned.so"}},
+        {"env.PATH": "/tmp"},
+        {"working_dir": "/tmp"},
+    ],
+)
+def test_a_run_may_not_choose_what_its_worker_starts(deployed, asked):
+    with PrefectApi(deployed.prefect) as prefect:
+        deployment = prefect.deployment("capture/capture-by-program")["id"]
+        before = prefect.find_runs({"deployment_id": {"any_": [deployment]}})
+        body = {"parameters": {"request": {"type": "simple"}}, "job_variables": asked}
+        with pytest.raises(SetupError) as refused:
+            prefect.call("POST", f"/deployments/{deployment}/create_flow_run", json=body)
+        assert status(refused.value) == httpx.codes.UNPROCESSABLE_ENTITY
+        assert prefect.find_runs({"deployment_id": {"any_": [deployment]}}) == before
+
+
+def test_a_pool_of_an_earlier_release_gets_the_template(deployed):
+    """Of a setup of ours always, of a user's own server only if the user wants it."""
+    opened = {"job_configuration": {"command": "{{ command }}"}, "variables": {"properties": {"command": {}}}}
+    with PrefectApi(deployed.prefect) as prefect:
+        prefect.call("PATCH", f"/work_pools/{POOL}", json={"base_job_template": opened})
+        assert prefect.make_pool(POOL, {}, TEMPLATE) == opened
+        assert prefect.make_pool(POOL, {}, TEMPLATE, replace=True) == TEMPLATE
+        assert prefect.call("GET", f"/work_pools/{POOL}")["base_job_template"] == TEMPLATE
