@@ -47,7 +47,9 @@ class Alert(BaseModel):
     received: Moment = Field(description="When it reached us, UTC")
     started: Moment | None = Field(None, description="When the attack began, UTC, if the alert says so")
     ended: Moment | None = Field(
-        None, description="When it ended, UTC; an `end` without a time has `received`"
+        None,
+        description="When it ended, UTC; an `end` without a time has `received`. A `start` has it if the "
+        "attack was over when we heard of it",
     )
     targets: tuple[str, ...] = Field(
         (), description="Addresses under attack; a network has its prefix length, a single address has none"

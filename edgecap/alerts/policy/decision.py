@@ -188,8 +188,11 @@ def _on_start(
             "before", stretch, wanted, now, "packets from before the alert, of all data centres"
         )
     during = rule.during
-    named = list(dict.fromkeys([*alert.colos, *during.colos])) if during.seconds else []
-    if during.seconds and not named:
+    over = alert.ended is not None and alert.ended <= now
+    named = list(dict.fromkeys([*alert.colos, *during.colos])) if during.seconds and not over else []
+    if during.seconds and over:
+        remarks.append("no full capture: the attack was already over when the alert arrived")
+    elif during.seconds and not named:
         remarks.append("no full capture: neither the alert nor the rule names a data centre")
     for number, colo in enumerate(named, start=1):
         request = FullRequest(

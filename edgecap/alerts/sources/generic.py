@@ -19,8 +19,10 @@ What the mapping does not find, edgecap looks for in labels and in the payload, 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from itertools import zip_longest
 from typing import Any, Literal, TypeVar
 
 from edgecap.alerts.model import Alert, Event, derive
@@ -102,13 +104,17 @@ def parse_with(
     if mapping.alerts is not None:
         at = mapping.alerts
         items = [item for raw in items for item in list_of_objects({at: look_up(raw, at)}, at, name)]
-    return in_order([alert for item in items for alert in _alerts(mapping, item, received, name, own_names)])
+    found = [alert for item in items for alert in _alerts(mapping, item, received, name, own_names)]
+    return in_order(_once(found))
 
 
 def _alerts(
     mapping: GenericMapping, raw: dict[str, Any], received: datetime, name: str, own_names: Sequence[str]
 ) -> list[Alert]:
-    """One alert; the start and the end of a message that tells of both."""
+    """One alert; a start and an end if the message tells when it began and that it is over.
+
+    The start is the same alert as the one that came before, if one did: it then makes nothing happen twice.
+    """
     notes: list[str] = []
     at = mapping.pointers
     fields = Fields({each: look_up(raw, each) for entry in _ENTRIES for each in at(entry)}, notes)
@@ -123,8 +129,8 @@ def _alerts(
     started, ended = fields.moment(*at("started")), fields.moment(*at("ended"))
     told = _told(mapping, fields, is_over=ended is not None and ended <= received + _CLOCKS)
     attack = (kind, ",".join(targets), ",".join(sources), started.isoformat() if started else "")
-    same, joins = _keys(fields, at, attack, values.line(raw.get("event_id")))
-    event: Event = "start" if told == "both" else told
+    same, start, joins = _keys(fields, at, attack, values.line(raw.get("event_id")))
+    event: Event = "end" if told == "both" else told
     alert = Alert(
         source=name,
         kind=kind,
@@ -152,10 +158,24 @@ def _alerts(
         notes=tuple(notes),
         raw=raw,
     )
-    if told != "both":
-        return [alert]
-    end = {"event": "end", "identity": derive(name, *same, "end"), "ended": ended or received}
-    return [alert, alert.model_copy(update=end)]
+    if told == "both" or (alert.event == "end" and started and ended and started < ended):
+        begin = {"event": "start", "identity": derive(name, *start, "start")}
+        return [alert.model_copy(update=begin), alert]
+    return [alert]
+
+
+def _once(alerts: Sequence[Alert]) -> list[Alert]:
+    """Without the start that an end tells of, if the message has the start itself."""
+    told = Counter(alert.incident for alert in alerts if alert.event == "start")
+    return [
+        alert
+        for alert, following in zip_longest(alerts, alerts[1:])
+        if not (_is_told_by(alert, following) and told[alert.incident] > 1)
+    ]
+
+
+def _is_told_by(start: Alert, end: Alert | None) -> bool:
+    return end is not None and start.event == "start" and end.event == "end" and start.raw is end.raw
 
 
 def _told(mapping: GenericMapping, fields: Fields, *, is_over: bool) -> _Told:
@@ -178,15 +198,17 @@ def _told(mapping: GenericMapping, fields: Fields, *, is_over: bool) -> _Told:
 
 def _keys(
     fields: Fields, at: Callable[[str], tuple[str, ...]], attack: tuple[str, ...], event_id: str
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """What makes an alert the same one, and what joins it with others to an incident.
+) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+    """What makes an alert the same one, the same for the start that an end tells of, and what joins alerts.
 
     Most products keep an alert's id from its start to its end, so it joins them if there is no better key.
     An `event_id` may be that of the message, so it tells alerts apart, and joins nothing.
     """
     alert_id, key = fields.line(*at("id")), fields.line(*at("incident"))
-    same = (alert_id,) if alert_id else (key, *attack, event_id)
-    return same, (key,) if key else (alert_id,) if alert_id else attack
+    whole = (key, *attack, "")
+    if alert_id:
+        return (alert_id,), whole if key else (alert_id,), (key or alert_id,)
+    return (key, *attack, event_id), whole, (key,) if key else attack
 
 
 def _labels(tables: Sequence[Any]) -> dict[str, str]:

@@ -14,7 +14,7 @@ from edgecap.alerts.model import Alert
 from edgecap.alerts.sources import signing
 from edgecap.alerts.sources.alertmanager import parse_group
 from edgecap.alerts.sources.base import AlertSource
-from edgecap.alerts.sources.payload import as_object
+from edgecap.alerts.sources.payload import as_object, not_understood
 
 NAME = "grafana"
 SIGNATURE = "X-Grafana-Alerting-Signature"
@@ -60,7 +60,12 @@ def parse(payload: object, *, received: datetime, own_names: Sequence[str] = ())
     """
     if is_ping(payload):
         return []
-    return parse_group(NAME, as_object(payload, NAME), received=received, own_names=own_names)
+    raw = as_object(payload, NAME)
+    if "alerts" not in raw and "ruleName" in raw:
+        raise not_understood(
+            "this is an alert of Grafana's legacy alerting, which has no list of alerts", NAME
+        )
+    return parse_group(NAME, raw, received=received, own_names=own_names)
 
 
 SOURCE = AlertSource(NAME, verify, sign, parse, is_ping)

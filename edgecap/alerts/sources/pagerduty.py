@@ -61,7 +61,8 @@ def parse(payload: object, *, received: datetime) -> list[Alert]:
     data = about.inner("data")
     event_type = about.line("event_type")
     if not event_type:
-        raise not_understood("the body has no event with an event_type", NAME)
+        old = ": it is a webhook of version 1 or 2, and edgecap reads version 3" if "messages" in raw else ""
+        raise not_understood(f"the body has no event with an event_type{old}", NAME)
     event = _EVENTS.get(event_type, "other")
     # Events about a part of an incident, such as a note, have the incident inside.
     incident = data.line("id") if data.line("type") == "incident" else data.inner("incident").line("id")

@@ -68,6 +68,11 @@ class TestStart:
         request = plan(during).captures[1].request
         assert (request.bucket, request.packet_limit, request.byte_limit) == ("b2", 7, 8)
 
+    def test_an_attack_that_is_over_takes_no_full_capture(self):
+        found = plan('during = { colos = ["ORD"] }', ended=NOW - timedelta(seconds=20))
+        assert phases(found) == [("before", 1)]
+        assert "no full capture: the attack was already over when the alert arrived" in found.remarks
+
     def test_the_plan_says_that_no_data_centre_means_no_full_capture(self):
         found = plan()
         assert phases(found) == [("before", 1)]

@@ -209,7 +209,7 @@ class TestStartAndEndInOneMessage:
         start, end = read(self.body(**{field: self.CEASED}), received)
         assert (start.event, end.event) == ("start", "end")
         assert start.started == end.started == datetime(2026, 11, 23, 6, 30, tzinfo=UTC)
-        assert (start.ended, end.ended) == (None, datetime(2026, 11, 23, 6, 31, tzinfo=UTC))
+        assert start.ended == end.ended == datetime(2026, 11, 23, 6, 31, tzinfo=UTC)
         assert start.incident == end.incident
         assert start.identity != end.identity
 
@@ -223,7 +223,28 @@ class TestStartAndEndInOneMessage:
     def test_a_word_can_tell_of_both(self, received):
         found = read(self.body(event="attack_short_term", end=self.CEASED), received)
         assert [each.event for each in found] == ["start", "end"]
-        assert [each.event for each in read(self.body(event="end", end=self.CEASED), received)] == ["end"]
+
+    @pytest.mark.parametrize("alert_id", [{}, {"id": "7"}, {"attack_id": "7"}, {"attack_id": "7", "id": "9"}])
+    def test_an_end_that_tells_its_start_is_both(self, alert_id, received):
+        """Its start may never have come; if it has, it is the same alert, or joins the open incident."""
+        start, end = read(self.body(event="resolved", end=self.CEASED, **alert_id), received)
+        (first,) = read(self.body(event="firing", **alert_id), received)
+        assert [start.event, end.event] == ["start", "end"]
+        assert start.incident == end.incident == first.incident
+        assert (start.identity == first.identity) == (len(alert_id) < 2)
+
+    def test_ends_of_one_attack_tell_of_one_start(self, received):
+        ends = (self.body(event="end", end=self.CEASED, attack_id="7", event_id=each) for each in "12")
+        assert len({read(body, received)[0].identity for body in ends}) == 1
+
+    def test_a_message_with_the_start_needs_no_other(self, received):
+        body = [self.body(event="start", id="1"), self.body(event="end", end=self.CEASED, id="1")]
+        assert [each.event for each in read(body, received)] == ["start", "end"]
+
+    @pytest.mark.parametrize("began", [None, BEGAN + 120, "soon"])
+    def test_an_end_without_a_start_before_it_is_an_end_alone(self, began, received):
+        found = read(self.body(event="end", start=began, end=self.CEASED), received)
+        assert [each.event for each in found] == ["end"]
 
     def test_an_end_in_the_future_is_none(self, received):
         (alert,) = read(self.body(end=self.CEASED + 3600), received)
