@@ -106,7 +106,7 @@ def _show_incident(setup: Demo, archive: Store) -> None:
         if record is None:
             continue
         opened = incidents.opened(incident_id)
-        console().print(f"\nIncident {incident_id}: {opened.plan.alert if opened else record.rule}")
+        console().print(f"\nIncident {incident_id}: {opened.alert_in_words if opened else record.rule}")
         rows = [
             (
                 part.phase,

@@ -84,7 +84,7 @@ def test_an_alert_becomes_an_incident_with_packets_of_all_three_phases(once, hom
     for part in record["captures"]:
         assert entries[part["entry"]]["intent"]["incident"] == record["incident"]
         assert entries[part["entry"]]["request"]["filter"]["destination_address"] == "203.0.113.7"
-    assert f"Incident {record['incident']}" in once.stdout
+    assert f"Incident {record['incident']}: L4 attacks on 203.0.113.7 port 443, began " in once.stdout
 
 
 def test_all_are_listed_verified_and_nothing_runs_on(once, home):
