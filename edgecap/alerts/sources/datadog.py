@@ -31,7 +31,6 @@ _EVENTS: dict[str, Event] = {
     "warn": "start",
     "re-warn": "start",
     "renotify": "start",
-    "recovered": "end",
     "no data": "other",
     "re-no data": "other",
 }
@@ -154,6 +153,8 @@ def _title(whole: Fields) -> _Title:
 
 def _event(word: str, alert_type: str) -> Event:
     """By the transition; without one, by the type, of which `success` is a recovery."""
+    if word.startswith("recovered"):
+        return "end"  # also "Recovered from No Data"
     if word:
         return _EVENTS.get(word, "other")
     return "end" if alert_type.lower() == "success" else "start"

@@ -46,6 +46,7 @@ def test_another_cycle_is_another_incident(one):
         ("Warn", "start"),
         ("No Data", "other"),
         ("Recovered", "end"),
+        ("Recovered from No Data", "end"),
         ("Muted", "other"),
     ],
 )

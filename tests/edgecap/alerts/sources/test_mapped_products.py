@@ -3,44 +3,21 @@
 Each page of docs/alerts has the mapping and a shortened payload; the sources stand beside the tests.
 """
 
-import copy
-import json
-import re
-import textwrap
-import tomllib
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
 from edgecap.alerts.policy.decision import Policy, decide
-from edgecap.alerts.sources.registry import sources
 from edgecap.alerts.sources.signing import hmac_sha256
-from edgecap.settings.alerts import AlertSettings
 from tests.edgecap.alerts.conftest import RECEIVED
+from tests.edgecap.alerts.sources.pages import DOCS, example_of_page, settings_of_page, source_of_page
 
-DOCS = Path(__file__).parents[4] / "docs" / "alerts"
 PAGES = ("arbor", "ddos-guard", "flowtriq", "kentik", "opsgenie", "splunk", "zabbix")
-
-
-def settings(page):
-    """The page's table, as one would paste it, with a secret."""
-    text = textwrap.dedent(
-        re.findall(r"( *```toml\n.*?) *```", (DOCS / f"{page}.md").read_text(), re.DOTALL)[0]
-    )
-    tables = tomllib.loads(text.partition("\n")[2])
-    (table,) = tables["alerts"]["custom"].values()
-    table["secret"] = "s3"
-    return AlertSettings.model_validate(tables["alerts"])
-
-
-def example(page):
-    return json.loads(re.findall(r"```json\n(.*?)```", (DOCS / f"{page}.md").read_text(), re.DOTALL)[0])
 
 
 def changed(page, **changes):
     """The example with other values: `a__b` is the field `b` of the field `a`."""
-    body = copy.deepcopy(example(page))
+    body = example_of_page(page)
     for path, value in changes.items():
         inner = body
         *above, last = path.split("__")
@@ -54,8 +31,7 @@ def changed(page, **changes):
 
 
 def read(page, body):
-    name = page.replace("-", "_")
-    return sources(settings(page))[name].parse(body, received=RECEIVED)
+    return source_of_page(page).parse(body, received=RECEIVED)
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -63,12 +39,12 @@ def test_the_generic_page_links_each_product_and_its_page_says_where_it_posts(pa
     assert f"]({page}.md)" in (DOCS / "generic.md").read_text()
     text = (DOCS / f"{page}.md").read_text()
     assert f"`POST /alerts/{page.replace('-', '_')}`" in text
-    assert page.replace("-", "_") in settings(page).custom
+    assert page.replace("-", "_") in settings_of_page(page).custom
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_the_documented_payload_starts_a_capture_of_its_target(page):
-    (alert,) = read(page, example(page))
+    (alert,) = read(page, example_of_page(page))
     plan = decide(alert, Policy())
     assert alert.event == "start"
     assert alert.notes == ()
@@ -79,7 +55,7 @@ def test_the_documented_payload_starts_a_capture_of_its_target(page):
 # An alarm of the channel JSON and its clearance: Spike's documentation of its Kentik integration (payload
 # reference); AlertKey also in github.com/lucasalvatore/kentik-alerta-webhook; kb.kentik.com/v4/Cb24.htm
 def test_kentik():
-    (start,) = read("kentik", example("kentik"))
+    (start,) = read("kentik", example_of_page("kentik"))
     assert str(start) == "kentik Inbound flood start critical 203.0.113.63"
     assert (start.bps, start.pps) == (1761688121.28, 164264.94)
     assert start.started == datetime(2026, 11, 23, 6, 30, 20, tzinfo=UTC)
@@ -94,7 +70,7 @@ def test_kentik():
 
 # https://flowtriq.com/docs?section=webhooks
 def test_flowtriq():
-    (start,) = read("flowtriq", example("flowtriq"))
+    (start,) = read("flowtriq", example_of_page("flowtriq"))
     assert str(start) == "flowtriq udp_flood start critical 203.0.113.10"
     assert (start.pps, start.bps) == (2_450_000, 1_547_000_000)
     ended = changed("flowtriq", event_type="attack_end", timestamp="2026-11-23T06:31:00Z")
@@ -103,14 +79,14 @@ def test_flowtriq():
     assert end.ended == datetime(2026, 11, 23, 6, 31, tzinfo=UTC)
     for word in ("attack_update", "test"):
         assert read("flowtriq", changed("flowtriq", event_type=word))[0].event == "other"
-    source = sources(settings("flowtriq"))["flowtriq"]
+    source = source_of_page("flowtriq")
     assert source.verify({"X-Flowtriq-Signature": f"sha256={hmac_sha256(b'{}', 's3')}"}, b"{}", "s3")
     assert not source.verify({"X-Flowtriq-Signature": f"sha256={hmac_sha256(b'{}', 's4')}"}, b"{}", "s3")
 
 
 # https://ddos-guard.net/tutorials/network-protection/alerts-configuring
 def test_ddos_guard():
-    (start,) = read("ddos-guard", example("ddos-guard"))
+    (start,) = read("ddos-guard", example_of_page("ddos-guard"))
     assert str(start) == "ddos_guard unknown start 203.0.113.1"
     assert (start.pps, start.bps) == (4_264_545, 239_702_424)
     again, end = read("ddos-guard", changed("ddos-guard", end=1795415461))
@@ -121,7 +97,7 @@ def test_ddos_guard():
 
 # https://help.splunk.com/.../use-a-webhook-alert-action (the fields; its example has a result of mongod)
 def test_splunk():
-    (start,) = read("splunk", example("splunk"))
+    (start,) = read("splunk", example_of_page("splunk"))
     assert str(start) == "splunk Inbound flood start high 203.0.113.8:53"
     assert start.protocol == 17
     (end,) = read("splunk", changed("splunk", result__status="cleared", result__attack_id="7"))
@@ -130,7 +106,7 @@ def test_splunk():
 
 # https://support.atlassian.com/opsgenie/docs/opsgenie-edge-connector-alert-action-data/
 def test_opsgenie():
-    (start,) = read("opsgenie", example("opsgenie"))
+    (start,) = read("opsgenie", example_of_page("opsgenie"))
     assert str(start) == "opsgenie netflow start critical 203.0.113.9:53"
     assert (start.protocol, start.title) == (17, "UDP flood")
     assert start.started == datetime(2026, 11, 23, 6, 30, 0, 104_000, tzinfo=UTC)
@@ -146,7 +122,7 @@ def test_opsgenie():
 # https://www.zabbix.com/documentation/current/en/manual/appendix/macros/supported_by_location and
 # .../manual/config/notifications/media/webhook/webhook_examples
 def test_zabbix():
-    (start,) = read("zabbix", example("zabbix"))
+    (start,) = read("zabbix", example_of_page("zabbix"))
     assert str(start) == "zabbix Inbound packets to the web cluster are high start high 203.0.113.12"
     assert (start.protocol, start.labels) == (17, {"target_ip": "203.0.113.12", "proto": "udp"})
     (end,) = read("zabbix", changed("zabbix", value="0"))
@@ -160,7 +136,7 @@ def test_zabbix():
 # The alert of Sightline's REST API, which its webhook sends:
 # github.com/cablelabs/dis-arbor-monitor, `process_sightline_webhook_notification`
 def test_arbor():
-    (start,) = read("arbor", example("arbor"))
+    (start,) = read("arbor", example_of_page("arbor"))
     assert str(start) == "arbor dos_host_detection start 203.0.113.80"
     assert (start.pps, start.bps) == (3_200_000, 4_850_000_000)
     stopped = {"data__attributes__ongoing": False, "data__attributes__stop_time": "2026-11-23T06:31:00+00:00"}
