@@ -15,7 +15,7 @@ name, key, label, tag or field, and one that ends in value, in any case.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
 from pydantic import AfterValidator
@@ -70,11 +70,14 @@ def named_values(items: Any) -> dict[str, Any]:
     return found
 
 
+def pair_in(item: Mapping[str, Any]) -> tuple[str, str] | None:
+    """The name in an item of such a list, and the field that holds its value; None if it is no such item."""
+    name = next((item[field] for field in item if _NAME.search(field)), None)
+    field = next((field for field in item if _VALUE.search(field)), None)
+    return (name, field) if isinstance(name, str) and field is not None else None
+
+
 def _pairs(items: Any) -> Iterator[tuple[str, Any]]:
     for item in items if isinstance(items, list) else ():
-        if not isinstance(item, dict):
-            continue
-        name = next((item[field] for field in item if _NAME.search(field)), None)
-        field = next((field for field in item if _VALUE.search(field)), None)
-        if isinstance(name, str) and field is not None:
-            yield name, item[field]
+        if isinstance(item, dict) and (pair := pair_in(item)):
+            yield pair[0], item[pair[1]]

@@ -12,12 +12,15 @@ from typing import Any, NoReturn
 from edgecap.errors import AlertNotUnderstood
 from edgecap.redact import HIDDEN, redact
 from edgecap.settings.alerts import PRODUCTS
+from edgecap.settings.pointer import pair_in
 
 MOST_NESTED = 64  # levels; real alerts have 6, and Python's own limit must never be met
 MOST_TEXT = (
     10_000  # characters of one text that are kept; more than any title, message or list of targets needs
 )
 LONGEST_WORD = 128  # characters without a break: a SHA-512 fits; a longer one may be a token
+
+_LARGEST_PAIR = 4  # fields: a name, its value, and what else there may be
 
 _LONG_WORD = re.compile(rf"[A-Za-z0-9+.\-_=]{{{LONGEST_WORD + 1},}}")
 # Without one of these in it, a text has nothing that `redact` looks for, and most texts have none.
@@ -142,10 +145,20 @@ def _is_secret(name: object) -> bool:
     return bool(_SECRET_NAME.search(str(name)))
 
 
+def _secret_of_pair(item: dict[str, Any]) -> str | None:
+    """The field with the secret in a pair such as `{"name": "api_key", "value": "..."}`; None if none has."""
+    pair = pair_in(item) if len(item) <= _LARGEST_PAIR else None
+    return pair[1] if pair and _is_secret(pair[0]) else None
+
+
 def _safe(value: Any, *, secret: bool) -> Any:
     """`secret`: the value stands under a name that gives it away. A table of secrets is looked into."""
     if isinstance(value, dict):
-        return {_safe_text(str(name)): _safe(item, secret=_is_secret(name)) for name, item in value.items()}
+        hidden = _secret_of_pair(value)
+        return {
+            _safe_text(str(name)): _safe(item, secret=name == hidden or _is_secret(name))
+            for name, item in value.items()
+        }
     if isinstance(value, list):
         return [_safe(item, secret=secret) for item in value]
     if secret and value is not None and not isinstance(value, bool):

@@ -32,7 +32,11 @@ def receiver(shell, tmp_path):
     """A whole receiver for every source, without Prefect; the command's settings know its secrets."""
     for name in SOURCES:
         shell.env[f"EDGECAP_ALERTS__{name.upper()}__SECRET"] = SECRET
-    alerts = AlertSettings.model_validate({name: {"secret": SECRET} for name in SOURCES})
+    own = {"secret": SECRET, "signature_header": "X-Signature", "target": "/victim"}
+    shell.env |= {f"EDGECAP_ALERTS__CUSTOM__MINE__{name.upper()}": value for name, value in own.items()}
+    alerts = AlertSettings.model_validate(
+        {name: {"secret": SECRET} for name in SOURCES} | {"custom": {"mine": own}}
+    )
     given = Settings(home=tmp_path / ".edgecap", alerts=alerts)
     with Receiving(given, prefect=str) as receiving, served(receiving.receiver().application()) as address:
         shell.env["EDGECAP_RECEIVER__PORT"] = address.rpartition(":")[2]
@@ -68,6 +72,20 @@ def test_the_help_names_every_source(call):
 
 
 class TestReplay:
+    def test_a_source_of_one_s_own_is_signed_and_read_by_its_mapping(self, call, receiver, tmp_path):
+        (tmp_path / "mine.json").write_text('{"victim": "203.0.113.7"}')
+        done = call("alert", "replay", str(tmp_path / "mine.json"), "--source", "mine")
+        assert done.returncode == 0, done.stderr
+        until(lambda: receiver.inbox.counts().pending == 0)
+        (judged,) = receiver.inbox.alerts()
+        assert str(judged.alert) == "mine unknown start 203.0.113.7"
+
+    def test_an_unknown_source_is_one_clear_line(self, call, receiver, tmp_path):
+        (tmp_path / "mine.json").write_text("{}")
+        done = call("alert", "replay", str(tmp_path / "mine.json"), "--source", "mien")
+        assert done.returncode == 3
+        assert "there is no source 'mien': known are cloudflare" in done.stderr
+
     @pytest.mark.parametrize("path", FIXTURES, ids=lambda path: f"{path.parent.name} {path.stem}")
     def test_every_payload_gets_in_as_its_product_would_send_it(self, call, receiver, path, tmp_path):
         """Byte for byte: what the receiver kept is the file."""

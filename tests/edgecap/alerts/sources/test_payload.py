@@ -119,3 +119,17 @@ def test_long_texts_are_cut_long_words_dropped_and_identities_stay_different():
     assert safe["id"] == "f" * 128
     other = as_object({"text": f"call with {token}B now"}, "generic")
     assert other["text"] != safe["text"]
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [
+        {"name": "api_key", "value": "hush"},
+        {"key": "Authorization", "value": "hush"},
+        {"tag": "token", "Value": "hush"},
+    ],
+)
+def test_a_secret_in_a_list_of_names_and_values_is_hidden(pair):
+    safe = as_object({"fields": [pair, {"name": "victim", "value": "203.0.113.7"}]}, "generic")
+    assert "hush" not in str(safe)
+    assert safe["fields"][1]["value"] == "203.0.113.7"
