@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import json
+import signal
+import subprocess
+import sys
+from functools import lru_cache
+from pathlib import Path
+
 import cypcap
 
 from edgecap.errors import InvalidRequest
+from edgecap.filters.names import looked_up
 from edgecap.filters.numbers import numbered
 
 ETHERNET = 1
 _SNAPLEN = 262_144
-_OPTIMIZED = 2_000  # characters; libpcap's optimizer takes seconds for twice that, and minutes for more
+_SHORT = 250  # characters; the slowest known expression of this length takes 30 ms
+SECONDS = 10  # of processor time for a longer one; a thousand hosts take two
+_WAIT = 60.0  # seconds in all, for a machine that is busy, and for name servers that do not answer
+_SHOWN = 60  # characters of an expression in an error
 # Link types for which the number in a file (LINKTYPE_) and libpcap's (DLT_) differ.
 _COMPILED_AS = {14: 12, 101: 12}  # raw IP
 
@@ -22,23 +33,17 @@ class Program:
         link_type: the `LINKTYPE_` number of the packets.
 
     Raises:
-        InvalidRequest: libpcap rejects the expression; the error has its message.
+        InvalidRequest: libpcap rejects the expression; the error has its message. Or it takes too long.
     """
 
     def __init__(self, expression: str, link_type: int = ETHERNET) -> None:
         if "\0" in expression:
             raise _refused("it holds a zero byte", expression)  # libpcap would stop reading there
-        try:
-            self._program = cypcap.compile(
-                _COMPILED_AS.get(link_type, link_type),
-                _SNAPLEN,
-                numbered(expression),
-                optimize=len(expression) <= _OPTIMIZED,
-                netmask=cypcap.NETMASK_UNKNOWN,
-            )
-        except cypcap.Error as error:
-            said = str(error.args[-1]) if error.args else str(error)
-            raise _refused(said, expression) from None
+        compiled_as = _COMPILED_AS.get(link_type, link_type)
+        if len(expression) > _SHORT or looked_up(expression):
+            self._program = cypcap.BpfProgram.loads(_compiled_aside(expression, compiled_as))
+        else:
+            self._program = _compiled_here(expression, compiled_as)
         self._header = cypcap.Pkthdr(ts=0, caplen=0, len=0)
 
     def matches(self, packet: bytes, wire: int | None = None) -> bool:
@@ -54,9 +59,60 @@ class Program:
         return found
 
 
+def _compiled_here(expression: str, link_type: int) -> cypcap.BpfProgram:
+    try:
+        return cypcap.compile(
+            link_type, _SNAPLEN, numbered(expression), optimize=True, netmask=cypcap.NETMASK_UNKNOWN
+        )
+    except cypcap.Error as error:
+        raise _refused(str(error.args[-1]) if error.args else str(error), expression) from None
+
+
+@lru_cache(maxsize=16)
+def _compiled_aside(expression: str, link_type: int) -> str:
+    """The program of an expression, compiled by a process that ends if it takes too long.
+
+    Raises:
+        InvalidRequest: libpcap rejects the expression, or takes too long.
+    """
+    asked = {
+        "expression": numbered(expression),
+        "link_type": link_type,
+        "snaplen": _SNAPLEN,
+        "seconds": SECONDS,
+    }
+    argv = [sys.executable, "-I", str(Path(__file__).with_name("compiler.py"))]
+    given = json.dumps(asked).encode()
+    code: int | None = None
+    try:
+        done = subprocess.run(argv, input=given, capture_output=True, timeout=_WAIT, check=False)  # noqa: S603 - ours
+        told, said, code = done.stdout, done.stderr.decode(errors="replace"), done.returncode
+    except subprocess.TimeoutExpired as error:
+        told, said = error.stdout or b"", ""
+    answers = [json.loads(line) for line in told.splitlines() if line.endswith(b"}")]
+    for answer in answers:
+        if "error" in answer:
+            raise _refused(answer["error"], expression)
+    if answers:
+        program: str = answers[-1]["program"]
+        return program
+    if code in (None, -signal.SIGXCPU, -signal.SIGKILL):
+        raise InvalidRequest(
+            f"the filter has {len(expression):,} characters and takes too long to compile "
+            f"(more than {SECONDS} s of processor time)",
+            field=_shown(expression),
+            hint="give a network in place of many hosts, a portrange in place of many ports, or a part of it",
+        )
+    raise _refused(f"the compiler ended with {code}: {said.strip()[-200:]}", expression)
+
+
 def _refused(said: str, expression: str) -> InvalidRequest:
     return InvalidRequest(
         f"the filter is not valid: {said}",
-        field=repr(expression),
+        field=_shown(expression),
         hint="write it as for tcpdump (man pcap-filter)",
     )
+
+
+def _shown(expression: str) -> str:
+    return repr(expression if len(expression) <= _SHOWN else f"{expression[:_SHOWN]}...")

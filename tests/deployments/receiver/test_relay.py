@@ -299,6 +299,8 @@ def test_an_alert_too_long_for_prefect_loses_its_texts_for_people(relay, prefect
 def test_prefect_is_signed_in_to_as_its_own_client_does(
     prefect, enter, inbox, dispatch, monkeypatch, variable, value, header
 ):
+    for name in ("PREFECT_API_AUTH_STRING", "PREFECT_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv(variable, value)
     prefect.start()
     enter(attack(1))
