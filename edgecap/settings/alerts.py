@@ -113,7 +113,8 @@ class GenericMapping(BaseModel):
     title: Pointers = Field(["/title", "/name", "/summary"], description="One line for people")
     text: Pointers = Field(["/text", "/description", "/message"], description="More for people")
     labels: Pointers = Field(
-        ["/labels", "/tags"], description="A table of names and values, or a list of names with values"
+        ["/labels", "/tags", "/details", "/fields", "/attributes", "/dimensions"],
+        description="A table of names and values, a list of names with values, or tags; all that are there",
     )
 
     def pointers(self, entry: str) -> tuple[str, ...]:

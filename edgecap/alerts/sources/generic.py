@@ -19,6 +19,7 @@ What the mapping does not find, edgecap looks for in labels and in the payload, 
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -32,7 +33,7 @@ from edgecap.alerts.sources.fields import Fields
 from edgecap.alerts.sources.order import in_order
 from edgecap.alerts.sources.payload import as_objects, list_of_objects, not_understood
 from edgecap.settings.alerts import GenericMapping
-from edgecap.settings.pointer import look_up, named_values
+from edgecap.settings.pointer import look_up, named_values, pair_in
 
 NAME = "generic"
 _KEYS = ("kind", "id", "incident", "target", "source", "title")  # an alert has at least one of them
@@ -40,6 +41,8 @@ _ENTRIES = tuple(
     name for name in GenericMapping.model_fields if name != "alerts" and not name.endswith("_words")
 )
 _CLOCKS = timedelta(minutes=5)  # by which the sender's clock may be ahead of ours
+
+_TAGS = re.compile(r"\s*[\w.@-]{1,100}:[^\s,]+(?:\s*,\s*[\w.@-]{1,100}:[^\s,]+)*\s*")  # and no sentence
 
 _T = TypeVar("_T")
 _Told = Literal["start", "end", "both", "other"]
@@ -100,7 +103,7 @@ def parse_with(
         AlertNotUnderstood: it is neither an object nor a list of objects, has no list where `alerts` points,
             or an alert has none of `kind`, `id`, `incident`, `target`, `source` and `title`.
     """
-    items = as_objects(payload, name)
+    items = as_objects(_one_of_pairs(payload), name)
     if mapping.alerts is not None:
         at = mapping.alerts
         items = [item for raw in items for item in list_of_objects({at: look_up(raw, at)}, at, name)]
@@ -164,6 +167,17 @@ def _alerts(
     return [alert]
 
 
+def _one_of_pairs(payload: object) -> object:
+    """The object that a payload of nothing but names and values is; any other payload unchanged."""
+    if isinstance(payload, list) and payload and all(map(_is_pair, payload)):
+        return named_values(payload)
+    return payload
+
+
+def _is_pair(item: object) -> bool:
+    return isinstance(item, dict) and len(item) == 2 and pair_in(item) is not None  # noqa: PLR2004 - a pair
+
+
 def _once(alerts: Sequence[Alert]) -> list[Alert]:
     """Without the start that an end tells of, if the message has the start itself."""
     told = Counter(alert.incident for alert in alerts if alert.event == "start")
@@ -217,7 +231,7 @@ def _labels(tables: Sequence[Any]) -> dict[str, str]:
     for table in reversed(tables):
         if isinstance(table, dict):
             found.update(table)
-        elif isinstance(table, list | str):
+        elif isinstance(table, list) or (isinstance(table, str) and _TAGS.fullmatch(table)):
             found.update({**label_names.from_tags(table), **named_values(table)})
     return {name: text for name, value in found.items() if (text := values.line(value))}
 

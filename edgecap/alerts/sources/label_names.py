@@ -28,6 +28,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, TypedDict
 
 from edgecap.alerts.sources import values
@@ -176,9 +177,15 @@ _KNOWN = (
 
 def _by_known_name(labels: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
     """The labels with a known name, under it; one that is written exactly so goes first."""
-    known = {_plain(name): name for name in reversed(names)}
+    known = _spellings(tuple(names))
     found = {known[plain]: value for name, value in labels.items() if (plain := _plain(str(name))) in known}
     return {**found, **{name: labels[name] for name in names if name in labels}}
+
+
+@lru_cache(maxsize=64)
+def _spellings(names: tuple[str, ...]) -> Mapping[str, str]:
+    """The names by their plain form; the first of two with the same counts."""
+    return {_plain(name): name for name in reversed(names)}
 
 
 def _plain(name: str) -> str:

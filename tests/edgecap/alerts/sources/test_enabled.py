@@ -143,3 +143,16 @@ secret = "s3"
         assert source_called("scrubber", alerts).name == "scrubber"
         with pytest.raises(ConfigError, match=r"no source 'scruber': known are cloudflare, .*scrubber"):
             source_called("scruber", alerts)
+
+
+@pytest.mark.parametrize(
+    ("written", "pointers"), [("/rule", ("/rule",)), ('["/rule", "/name"]', ("/rule", "/name"))]
+)
+def test_a_variable_has_one_pointer_or_a_list(alerts_from, written, pointers):
+    alerts = alerts_from(
+        EDGECAP_ALERTS__GENERIC__KIND=written,
+        EDGECAP_ALERTS__CUSTOM__MINE__TARGET=written,
+        EDGECAP_ALERTS__TARGET_LABELS='["attacked_host"]',
+    )
+    assert alerts.generic.pointers("kind") == alerts.custom["mine"].pointers("target") == pointers
+    assert alerts.target_labels == ["attacked_host"]

@@ -306,6 +306,20 @@ class TestListsInAPayload:
         assert (alert.targets, alert.protocol) == (("203.0.113.7",), 17)
         assert alert.labels == {"victim_ip": "203.0.113.7", "proto": "udp"}
 
+    @pytest.mark.parametrize("field", ["details", "fields", "attributes", "dimensions"])
+    def test_labels_are_looked_for_in_the_usual_fields(self, field, received):
+        pairs = [{"name": "victim_ip", "value": "203.0.113.7"}]
+        assert read({"id": "1", field: pairs}, received)[0].targets == ("203.0.113.7",)
+        (alert,) = read({"id": "1", field: "a sentence: with a colon, and more"}, received)
+        assert alert.labels == {}
+
+    def test_a_payload_of_names_and_values_alone_is_one_alert(self, received):
+        fields = {"status": "resolved", "target": "203.0.113.7", "severity": "P1", "api_key": "hush"}
+        body = [{"name": name, "value": value} for name, value in fields.items()]
+        (alert,) = read(body, received)
+        assert str(alert) == "generic unknown end critical 203.0.113.7"
+        assert "hush" not in alert.model_dump_json()
+
     def test_the_payload_itself_may_have_well_known_names(self, received):
         (alert,) = read({"status": "firing", "victim_ip": "203.0.113.7", "dst_port": 53}, received)
         assert (alert.targets, alert.target_port) == (("203.0.113.7",), 53)
