@@ -55,6 +55,7 @@ def main() -> None:
     """Run a module, or the flow run that the environment names, as a fork if possible."""
     program = sys.argv[2:] if sys.argv[1:2] == ["-m"] else [ENGINE, *sys.argv[1:]]
     if program[0] == ENGINE:
+        os.umask(0o077)  # its packets are for this user alone; Prefect's own worker has another umask
         for name, value in OF_RUN.items():
             os.environ.setdefault(name, value)
     if path := os.environ.get(FORK_SERVER):

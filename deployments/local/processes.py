@@ -181,6 +181,7 @@ class Program:
                     env=env,
                     cwd=self.folder,
                     start_new_session=True,
+                    umask=0o077,  # its database, its logs and its packets are for this user alone
                 )
             except OSError as error:
                 raise SetupError(
@@ -191,8 +192,8 @@ class Program:
 
     def _opened_log(self) -> BinaryIO:
         try:
-            self.log.parent.mkdir(parents=True, exist_ok=True)
-            return self.log.open("ab")
+            self.log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            return os.fdopen(os.open(self.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "ab")
         except OSError as error:
             raise SetupError(
                 f"{self.name} does not start: its log cannot be written: {error.strerror}",

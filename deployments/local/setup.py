@@ -28,6 +28,7 @@ from deployments.local.sign_in import sign_in_of
 from deployments.local.work_pool import TEMPLATE, lets_runs_choose
 from deployments.project import PROJECT
 from edgecap.errors import SetupError
+from edgecap.files.private import make_private
 from edgecap.files.private_folder import private_folder
 from tasks.runtime.lane_waiters import WORK_QUEUES
 from tasks.runtime.prefect_names import FILE_LEASES
@@ -191,7 +192,8 @@ class LocalSetup(Stoppable):
             StoreError: its secret cannot be written.
         """
         check_port(self.port, hint="stop what listens there, or give another --port")
-        (self.home / "prefect").mkdir(parents=True, exist_ok=True)
+        make_private(self.home)
+        (self.home / "prefect").mkdir(exist_ok=True)
         self.sign_in.keep()
         self.server.start()
 

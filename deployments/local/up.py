@@ -16,6 +16,7 @@ from edgecap.alerts.policy.rules import load_policy
 from edgecap.alerts.sources.enabled import enabled_sources
 from edgecap.errors import ConfigError, SetupError
 from edgecap.settings import FOLDER, Settings, base_folder, config_file
+from edgecap.settings.permissions import open_to_others
 from tasks.runtime.prefect_server import HOSTS
 from tasks.runtime.rest import PrefectApi
 
@@ -82,6 +83,8 @@ class Up(Stoppable):
         if receiver.report_url and not receiver.report_token:
             self._say("receiver.report_url is set without receiver.report_token: its links do not work.")
         check_settings(self._settings)
+        for line in open_to_others(self._settings):
+            self._say(line)
         if self.alerts:
             enabled_sources(self._settings.alerts)
             policy = load_policy(

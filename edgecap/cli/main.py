@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -60,4 +61,5 @@ def _command(arguments: Sequence[str]) -> None:
 
 def main() -> None:
     """Run the command line."""
+    os.umask(0o077)  # what it writes holds packets or secrets
     sys.exit(run(sys.argv[1:]))

@@ -12,6 +12,7 @@ from deployments.receiver.serve import Receiving, serve
 from edgecap.cli.output import say
 from edgecap.network import check_network, prefect_api_url
 from edgecap.settings import load_settings
+from edgecap.settings.permissions import open_to_others
 
 
 def receive(
@@ -27,6 +28,8 @@ def receive(
     """
     settings = load_settings()
     check_network()
+    for line in open_to_others(settings):
+        say(line)
     prefect_api_url()
     log_quietly()
     serve(settings, host=host or "", port=port, on_ready=_tell)

@@ -34,6 +34,7 @@ from edgecap.errors import EdgecapError, NotStopped, SetupError
 from edgecap.redact import redact
 from edgecap.requests import FullRequest, SimpleRequest
 from edgecap.settings import Settings
+from edgecap.settings.permissions import open_to_others
 from tasks.runtime.prefect_names import RUN_LOGGERS
 from tasks.runtime.rest import PrefectApi
 
@@ -121,6 +122,8 @@ def run_capture(
     """
     server = chosen_server(settings.home)
     pages = point_at_prefect(settings.home)
+    for line in open_to_others(settings):
+        say(line)
     if server:
         say(server)
     if is_forked():

@@ -36,6 +36,7 @@ After=network-online.target
 
 [Service]
 Type=exec
+UMask=0077
 User={pwd.getpwuid(os.getuid()).pw_name}
 # The folder with {CONFIG}; the state folder .edgecap is made there.
 WorkingDirectory={_escaped(str(folder))}

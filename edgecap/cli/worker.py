@@ -24,6 +24,7 @@ from deployments.local.worker import (
 from edgecap.cli.output import say
 from edgecap.network import check_network
 from edgecap.settings import config_file, load_settings
+from edgecap.settings.permissions import open_to_others
 
 
 def worker(
@@ -43,6 +44,8 @@ def worker(
     settings = load_settings()
     check_network()
     check_settings(settings)
+    for line in open_to_others(settings):
+        say(line)
     check_server(address)
     name = name or name_of(queue)
     # The lock shows at once whether an earlier worker ran here. If it did and is gone, the last sign of life

@@ -20,6 +20,7 @@ from edgecap.settings.models import (
     config_file,
 )
 from edgecap.settings.overlap import overlap
+from edgecap.settings.permissions import require_private
 from edgecap.settings.variables import check_variables
 
 
@@ -28,7 +29,8 @@ def load_settings() -> Settings:
 
     Raises:
         ConfigError: the file cannot be read, or a value in it or in the environment is invalid, also a
-            variable for proxies and certificates.
+            variable for proxies and certificates. Or other users can read or change what they should not,
+            and `strict_permissions` is set.
     """
     if os.environ.get("EDGECAP_CONFIG") and not config_file().is_file():
         raise ConfigError(
@@ -53,6 +55,7 @@ def load_settings() -> Settings:
     if os.environ.get(FOLDER):
         _make_absolute(settings, base_folder())
     _keep_apart(settings)
+    require_private(settings)
     return settings
 
 

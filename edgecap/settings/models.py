@@ -170,6 +170,11 @@ class Settings(BaseSettings):
     prefect_yaml: Path | None = Field(
         None, description="Your own file of deployments and schedules, in place of edgecap's `prefect.yaml`"
     )
+    strict_permissions: bool = Field(
+        False,
+        description="Refuse to run if other users of the machine can read or change a file with secrets or "
+        "the folder of an archive. Otherwise edgecap only says so",
+    )
     ui_hosts: list[str] = Field(
         [],
         description="Further names under which the Prefect server of `edgecap up` answers, such as those of "

@@ -109,7 +109,7 @@ def settings_page() -> str:
     parts.append("\n## All sources of alerts: `[alerts]`\n")
     parts += _rows(AlertSettings, "ALERTS__", only=("target_labels",))
     parts.append("\n## At the top of the file\n")
-    parts += _rows(Settings, "", only=("home", "prefect_yaml", "ui_hosts"))
+    parts += _rows(Settings, "", only=("home", "prefect_yaml", "ui_hosts", "strict_permissions"))
     parts.append(_NETWORK)
     return "\n".join(parts).replace("\n\n\n", "\n\n") + "\n"
 
