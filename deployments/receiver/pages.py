@@ -76,6 +76,10 @@ class ReportPages:
     def __repr__(self) -> str:
         return f"<ReportPages [{self._under_way} under way]>"
 
+    def change_token(self, token: str) -> None:
+        """Let readers in with another token from now on; an empty one changes nothing."""
+        self._token = token.encode() or self._token
+
     def close(self) -> None:
         """Make no more pages; those that wait for their turn are given up."""
         self._threads.shutdown(wait=False, cancel_futures=True)

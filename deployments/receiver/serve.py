@@ -25,6 +25,7 @@ from deployments.receiver.metrics import Metrics
 from deployments.receiver.pages import ReportPages
 from deployments.receiver.processor import AlertProcessor
 from deployments.receiver.relay import OutboxRelay
+from deployments.receiver.rotation import SecretRotation
 from edgecap.alerts.policy.decision import load_policy
 from edgecap.alerts.sources.enabled import enabled_sources
 from edgecap.alerts.sources.registry import sources
@@ -96,6 +97,10 @@ class Receiving:
 
     def __repr__(self) -> str:
         return f"<Receiving [{', '.join(self.enabled)}] {self._processor!r} {self._relay!r}>"
+
+    def rotation(self) -> SecretRotation:
+        """What brings the secrets up to date."""
+        return SecretRotation(self.enabled, self._reports)
 
     def receiver(self) -> Receiver:
         """The app."""
@@ -216,7 +221,11 @@ def serve(
                 loop.add_signal_handler(number, setattr, server, "should_exit", True)
             # The socket already listens: from now on, every sender gets an answer.
             on_ready(address, receiving)
-            await server.serve(sockets=[listener])
+            rotating = asyncio.create_task(receiving.rotation().forever())
+            try:
+                await server.serve(sockets=[listener])
+            finally:
+                rotating.cancel()
 
         asyncio.run(until_told())
 

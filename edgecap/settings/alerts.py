@@ -13,6 +13,7 @@ from edgecap.settings.pointer import Pointer, Pointers
 _SECRET = (
     "The secret that the sender of these alerts knows; docs/alerts says for each source where to enter it"  # noqa: S105 - a description
 )
+_FORMER = "Accepted as well, while the senders change to `secret` (docs/security.md)"
 _HEADER = re.compile(r"[A-Za-z0-9-]*")
 _SOURCE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _ADDRESS = re.compile(r"https?://[A-Za-z0-9.\-_:\[\]]+(?:/[A-Za-z0-9._~/-]*)?")
@@ -31,6 +32,7 @@ class SourceSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     secret: SecretStr | None = Field(None, description=_SECRET)
+    former_secret: SecretStr | None = Field(None, description=_FORMER)
     open: bool = Field(default=False, description=_OPEN)
 
     @model_validator(mode="after")
@@ -127,6 +129,7 @@ class GenericSettings(GenericMapping):
     """The source `generic`, or one of your own: a secret, and the pointers into its payload."""
 
     secret: SecretStr | None = Field(None, description=_SECRET)
+    former_secret: SecretStr | None = Field(None, description=_FORMER)
     open: bool = Field(default=False, description=_OPEN)
     signature_header: Annotated[str, AfterValidator(_header_name)] = Field(
         "",

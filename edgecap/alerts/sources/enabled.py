@@ -18,10 +18,12 @@ class EnabledSource:
     Attributes:
         source: reads and authenticates its requests.
         secret: shared with the senders; empty only if anybody may send.
+        former_secret: accepted as well, unless it is empty.
     """
 
     source: AlertSource
     secret: str = field(repr=False)
+    former_secret: str = field(default="", repr=False)
 
     @property
     def open(self) -> bool:
@@ -30,7 +32,8 @@ class EnabledSource:
 
     def accepts(self, headers: Mapping[str, str], body: bytes) -> bool:
         """Whether the sender knows the secret, compared in constant time."""
-        return self.open or self.source.verify(headers, body, self.secret)
+        known = filter(None, (self.secret, self.former_secret))
+        return self.open or any(self.source.verify(headers, body, secret) for secret in known)
 
     def signed_headers(self, body: bytes) -> dict[str, str]:
         """The headers that the product sends with `body`; none if the source is open."""
@@ -56,7 +59,8 @@ def enabled_sources(alerts: AlertSettings) -> dict[str, EnabledSource]:
                 hint=f"set {'`secret` in that table' if '-' in name else variable}, "
                 "or open = true to accept anybody",
             )
-        found[name] = EnabledSource(known[name], secret)
+        former = table.former_secret.get_secret_value().strip() if table.former_secret else ""
+        found[name] = EnabledSource(known[name], secret, former)
     if not found:
         raise ConfigError(
             "no source of alerts is set",

@@ -67,7 +67,7 @@ def test_the_generic_examples_work(received):
 def test_the_generic_page_has_every_entry_with_its_default():
     text = page("generic")
     for name, value in GenericSettings():
-        assert f"`{name}`" in text or name in ("secret", "open", "signature_header")
+        assert f"`{name}`" in text or name in ("secret", "former_secret", "open", "signature_header")
         for default in [value] if isinstance(value, str) else value or []:
             assert f"`{default}`" in text or not default
 
