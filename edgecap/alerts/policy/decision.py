@@ -147,12 +147,13 @@ def decide(
         if alert.event == "start" and not captures and not rule.after:
             reason = f"no captures: {remarks[-1]}" if remarks else "no captures: the rule takes none"
             choice = filters.Choice(None, ())
+    about = alert.targets or (alert.local_targets if rule.local_targets else ()) or alert.source_addresses
     return Plan(
         alert=str(alert),
         identity=alert.identity,
         incident=alert.incident,
         event=alert.event,
-        about=",".join(sorted(alert.targets or alert.source_addresses)) or f"{alert.source} {alert.kind}",
+        about=",".join(sorted(about)) or f"{alert.source} {alert.kind}",
         rule=rule.name,
         built_in=match.built_in,
         reason=reason,

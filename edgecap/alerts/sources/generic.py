@@ -127,8 +127,9 @@ def _alerts(
         missing = ", ".join(at(entry)[0] for entry in _KEYS)
         raise not_understood(f"the payload has none of {missing}", name)
     kind = fields.line(*at("kind")) or "unknown"
-    targets, beside = fields.addresses(*at("target"))
-    sources, _ = fields.addresses(*at("source"))
+    mapped, beside = fields.addresses(*at("target"))
+    targets = mapped or known["targets"]
+    sources = fields.addresses(*at("source"))[0] or known["source_addresses"]
     started, ended = fields.moment(*at("started")), fields.moment(*at("ended"))
     told = _told(mapping, fields, is_over=ended is not None and ended <= received + _CLOCKS)
     attack = (kind, ",".join(targets), ",".join(sources), started.isoformat() if started else "")
@@ -146,11 +147,11 @@ def _alerts(
         received=received,
         started=started,
         ended=(ended or received) if event == "end" else None,
-        targets=targets or known["targets"],
+        targets=targets,
         local_targets=() if targets else known["local_targets"],
         target_port=fields.port(*at("target_port")) or beside or known["target_port"],
         protocol=_first(fields.protocol(*at("protocol")), known["protocol"]),
-        source_addresses=sources or known["source_addresses"],
+        source_addresses=sources,
         source_ports=fields.ports(*at("source_port")) or known["source_ports"],
         colos=fields.colos(*at("colos")) or known["colos"],
         pps=_first(fields.rate("pps", *at("pps")), known["pps"]),

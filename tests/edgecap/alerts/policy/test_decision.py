@@ -176,6 +176,7 @@ class TestLocalTargets:
         found = plan("local_targets = true", **asked)
         assert found.filter == Filter(destination_address=address, protocol=6)
         assert found.captures
+        assert found.about == address
 
     def test_a_target_goes_before_them(self):
         found = plan("local_targets = true", local_targets=("10.0.0.5",))

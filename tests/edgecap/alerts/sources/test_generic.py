@@ -325,6 +325,17 @@ class TestListsInAPayload:
         assert (alert.targets, alert.target_port) == (("203.0.113.7",), 53)
 
 
+def test_without_ids_attacks_on_other_targets_are_others_wherever_the_target_stands(received):
+    for one, two in (
+        ({"victim_ip": "203.0.113.7"}, {"victim_ip": "203.0.113.8"}),
+        ({"tags": ["target_ip:203.0.113.7"]}, {"tags": ["target_ip:203.0.113.8"]}),
+        ({"src_ip": "198.51.100.7", "kind": "x"}, {"src_ip": "198.51.100.8", "kind": "x"}),
+    ):
+        (first,), (second,) = read(one, received), read(two, received)
+        assert first.identity != second.identity
+        assert first.incident != second.incident
+
+
 def test_the_first_pointer_with_a_usable_value_counts(received):
     pointers = ["/attack/victim", "/attack/prefix"]
     for attack, target in (
