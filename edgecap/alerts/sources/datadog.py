@@ -38,9 +38,10 @@ _WARNINGS = ("warn", "re-warn")
 _TITLE = re.compile(
     r"\s*(?:\[P(?P<priority>[1-5])]\s*)?"
     r"\[(?P<word>Re-Triggered|Triggered|Recovered|Re-Warn|Warn|Re-No Data|No Data|Re-?notify)\b"
-    r"(?:\s+on\s+[{(](?P<group>[^{}()]*)[)}])?[^\]]*]?\s*(?P<name>.*)",
+    r"(?P<on>[^\]]*)]?\s*(?P<name>.*)",
     re.IGNORECASE,
 )
+_GROUP = re.compile(r"[{(](?P<tags>.*)[)}]")
 _TITLES = ("title", "event_title", "alert_title")
 _TRANSITIONS = ("alert_transition", "transition", "alerttransition")
 _VARIABLE = re.compile(r"\$[A-Z_]+(?:\[[^]]*])?")  # what Datadog leaves in place if it has no value
@@ -64,13 +65,15 @@ class _Title:
         text: all of it.
         word: the transition, in lower case; empty if it names none.
         priority: such as P2; empty if it names none.
-        group: the tags of the group of a multi alert, by name.
+        on: the group of a multi alert, as it is written; empty if there is none.
+        group: the group's tags, by name.
         name: the monitor's.
     """
 
     text: str
     word: str = ""
     priority: str = ""
+    on: str = ""
     group: Mapping[str, str] = field(default_factory=dict)
     name: str = ""
 
@@ -140,11 +143,13 @@ def _title(whole: Fields) -> _Title:
     """The first title that names a transition, else the first one."""
     for name in _TITLES:
         if match := _TITLE.fullmatch(text := whole.line(name)):
+            group = _GROUP.search(match["on"])
             return _Title(
                 text,
                 word=" ".join(match["word"].lower().replace("re-notify", "renotify").split()),
                 priority=f"P{match['priority']}" if match["priority"] else "",
-                group=label_names.from_tags(match["group"] or ""),
+                on=match["on"].strip(),
+                group=label_names.from_tags(group["tags"] if group else ""),
                 name=match["name"],
             )
     text = whole.line(*_TITLES)
@@ -163,8 +168,8 @@ def _event(word: str, alert_type: str) -> Event:
 def _cycle(whole: Fields, title: _Title) -> str:
     """What joins a trigger and its recovery: the cycle's key, else the monitor and its group."""
     key = whole.line("alert_cycle_key", "aggreg_key")
-    group = ",".join(f"{name}:{value}" for name, value in sorted(title.group.items()))
-    return key or derive(whole.line("alert_id"), group, title.name, whole.line("alert_scope"))
+    tags = ",".join(f"{name}:{value}" for name, value in sorted(title.group.items()))
+    return key or derive(whole.line("alert_id"), tags or title.on, title.name, whole.line("alert_scope"))
 
 
 SOURCE = AlertSource(NAME, verify, sign, parse, never_pings)

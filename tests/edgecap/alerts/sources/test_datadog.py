@@ -144,6 +144,15 @@ class TestDefaultPayload:
         for other in ("[Triggered on {target:203.0.113.8,proto:udp}] DDoS", "[Triggered] DDoS"):
             assert titled(badge + other).incident != first.incident
 
+    @pytest.mark.parametrize(
+        ("one_group", "another"),
+        [("{edge-1}", "{edge-2}"), ("{url:http://x/{a}}", "{url:http://x/{b}}"), ("(host:a)", "(host:b)")],
+    )
+    def test_groups_of_any_form_are_told_apart(self, titled, one_group, another):
+        first, last = titled(f"[Triggered on {one_group}] x"), titled(f"[Recovered on {one_group}] x")
+        assert first.incident == last.incident
+        assert titled(f"[Recovered on {another}] x").incident != first.incident
+
     def test_the_group_of_a_multi_alert_names_the_packets(self, titled):
         alert = titled("[P1] [Triggered on {target:203.0.113.7,proto:udp,target_port:53,colo:ord02}] DDoS")
         assert (alert.targets, alert.protocol, alert.target_port) == (("203.0.113.7",), 17, 53)
