@@ -55,21 +55,42 @@ class GenericMapping(BaseModel):
     )
     kind: Pointers = Field(["/kind", "/attack_type"], description="The alert's type, which policies match")
     event: Pointers = Field(
-        ["/event", "/status", "/state", "/action"],
+        ["/event", "/status", "/state", "/action", "/event_type", "/alert_state", "/current_state", "/type"],
         description="Whether it began or ended. If it is missing, a time in `ended` means that it is over, "
         "and otherwise it began. A value in none of the four lists takes no packets if the first pointer "
         "finds it, and is passed over if another one does",
     )
     start_words: list[str] = Field(
         [
-            *("start", "started", "attack_start", "firing", "trigger", "triggered", "open", "opened", "new"),
+            *(
+                "start",
+                "started",
+                "attack_start",
+                "attack_started",
+                "firing",
+                "trigger",
+                "triggered",
+                "open",
+                "opened",
+                "new",
+            ),
             *("create", "created", "active", "ongoing", "alert", "alerting", "alarm", "problem", "ban"),
         ],
-        description="Values of `event` for a start, in any case",
+        description="Values of `event` for a start, in any case, also after a dot: `alert.started`",
     )
     end_words: list[str] = Field(
         [
-            *("end", "ended", "attack_end", "attack_stop", "stop", "stopped", "finished", "resolve"),
+            *(
+                "end",
+                "ended",
+                "attack_end",
+                "attack_ended",
+                "attack_stop",
+                "stop",
+                "stopped",
+                "finished",
+                "resolve",
+            ),
             *("resolved", "recovered", "recovery", "close", "closed", "clear", "cleared", "inactive"),
             *("ok", "normal", "unban"),
         ],

@@ -204,8 +204,9 @@ def _told(mapping: GenericMapping, fields: Fields, *, is_over: bool) -> _Told:
     pointers = mapping.pointers("event")
     written = [fields.line(each).lower() for each in pointers]
     for word in written:
-        if word in words:
-            return words[word]
+        for known in (word, word.rpartition(".")[2]):
+            if known in words:
+                return words[known]
     if written[0]:
         return "other"
     return "both" if is_over else "start"

@@ -180,6 +180,20 @@ def test_event_ids_tell_one_attack_from_the_next(received):
     assert read(one, received)[0].identity != read(two, received)[0].identity
 
 
+@pytest.mark.parametrize(
+    ("field", "word", "event"),
+    [
+        ("type", "alert.resolved", "end"),
+        ("event_type", "attack_ended", "end"),
+        ("current_state", "Incident.Triggered", "start"),
+        ("event", "incident.acknowledged", "other"),
+        ("event", "not_resolved", "other"),
+    ],
+)
+def test_dotted_words_and_other_names_of_the_field(field, word, event, received):
+    assert read({field: word, "target": "203.0.113.7"}, received)[0].event == event
+
+
 def test_a_value_that_says_something_else_is_passed_over(received):
     body = {"target": "203.0.113.7", "action": "block", "status": "200"}
     assert read(body, received)[0].event == "start"
