@@ -32,3 +32,10 @@ def test_the_index_lists_every_page() -> None:
     for page in (ROOT / "docs").glob("*.*"):
         if page.name not in ("README.md", "faults.jsonl"):
             assert f"({page.name})" in index, page.name
+
+
+def test_the_tests_that_the_page_on_security_names_are_there():
+    """Each of its claims has one; a test that moves must not leave a claim without."""
+    named = set(re.findall(r"[\w/]*test_\w+\.py", (ROOT / "docs/security.md").read_text()))
+    assert len(named) > 15
+    assert not [name for name in named if not (ROOT / "tests" / name).is_file()]

@@ -270,3 +270,16 @@ uri = "s3://pcaps/archive"
     with pytest.raises(ConfigError, match=r"bucket 'edge' and archive 'main' overlap .*neither may contain"):
         settings_from(text)
     assert settings_from(text.replace('s3://pcaps"', 's3://pcaps/in"')).archives
+
+
+def test_a_file_that_changed_is_read_anew_at_once(monkeypatch, tmp_path):
+    """So each step of a run has the credentials of its moment, and none has to be restarted for a new one."""
+    file = tmp_path / "edgecap.toml"
+    monkeypatch.setenv("EDGECAP_CONFIG", str(file))
+    for name in ("CLOUDFLARE_ACCOUNT_ID", "CLOUDFLARE_API_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    for token in ("old", "new"):
+        file.write_text(f'[accounts.default]\naccount_id = "a"\napi_token = "{token}"\n')
+        token_read = load_settings().account().api_token
+        assert token_read
+        assert token_read.get_secret_value() == token
