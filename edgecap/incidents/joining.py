@@ -1,17 +1,21 @@
-"""What an alert does: it opens an incident, joins one, ends one, or repeats an earlier alert.
+"""What an alert does: it opens an incident, joins or escalates one, ends one, or repeats an earlier alert.
 
 Reads and writes the inbox's tables within the caller's transaction. The clock is the alerts' own `received`,
 so an interrupted step gives the same result when it runs again.
 
 - The same identity again is a repetition.
-- A start joins the open incident with its key. Else it joins the one about the same target, if that had an
-  alert within the plan's cooldown. Else it opens an incident.
-- An end closes the open incident with its key. The end of an attack that joined an incident of another key is
-  only counted: the incident's own end closes it.
+- A start joins the open incident that has its key. Else it joins the one about the same target, if that had
+  an alert within the plan's cooldown, also if it ended since. Else it opens an incident.
+- A start that joins an open incident escalates it if it is graver than all alerts before it, or names a new
+  data centre: the captures that the incident does not have yet are ordered. A start that would join an ended
+  incident, and is graver, opens one.
+- An incident is over when every attack that joined it has ended. The last end orders the captures of `after`.
+- An end whose start has not arrived yet is remembered for `LAPSES`. It ends the incident that the start
+  opens, if the attack began before that end.
 - An end may never arrive. After `LAPSES` without an alert, a start with the key of an open incident
   supersedes it, and an identity counts as new. The exception is an alert with a start time whose incident is
   open: some products remind once a week.
-- A rule has a budget of captures for each UTC day. A plan's first captures matter most, so they fit first.
+- A rule has a budget of captures for each UTC day: see `edgecap.incidents.budget`.
 """
 
 from __future__ import annotations
@@ -25,6 +29,8 @@ from pydantic import BaseModel
 
 from edgecap.alerts.model import Alert, derive
 from edgecap.alerts.policy.decision import Plan
+from edgecap.incidents.budget import spend, within_budget
+from edgecap.incidents.escalation import added, rank
 from edgecap.incidents.inbox.rows import Boundary, Outcome
 
 LAPSES = timedelta(hours=24)
@@ -32,7 +38,7 @@ LAPSES = timedelta(hours=24)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-_DAY = timedelta(days=1) // _MICROSECOND
+_LAPSES = LAPSES // _MICROSECOND
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,24 +102,61 @@ def enter(db: sqlite3.Connection, arrival: int, position: int, alert: Alert, pla
         ),
     ).lastrowid
     assert written is not None
-    match ruling:
-        case _Ruling(Outcome.OPENED | Outcome.OVER_BUDGET, str(incident), fitting):
-            # There is one to supersede only after a long silence: `_on_start` joins it before that.
-            _close(db, alert.incident, at, superseded=True)
-            db.execute(
-                "INSERT INTO incidents (id, key, about, rule, opening, opened, last)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (incident, plain(alert.incident), plain(plan.about), plain(plan.rule), written, at, at),
-            )
-            _order(db, incident, "start", written, fitting, at)
-        case _Ruling(Outcome.ENDED, str(incident), fitting):
-            _close(db, alert.incident, at, superseded=False)
-            _order(db, incident, "end", written, fitting, at)
-        case _Ruling(Outcome.JOINED, str(incident)):
-            _note(db, incident, at, joined=1)
-        case _Ruling(Outcome.REPEATED, str(incident)):
-            _note(db, incident, at, repeated=1)
+    _follow(db, written, alert, ruling, at)
+    if ruling.outcome in (Outcome.OPENED, Outcome.OVER_BUDGET):
+        _end_early(db, alert, at)
     return ruling.outcome
+
+
+def _follow(db: sqlite3.Connection, written: int, alert: Alert, ruling: _Ruling, at: int) -> None:
+    """Write what follows from a ruling."""
+    key = plain(alert.incident)
+    match ruling:
+        case _Ruling(Outcome.OPENED | Outcome.OVER_BUDGET, str(incident), plan):
+            # There is one to supersede only after a long silence: `_on_start` joins it before that.
+            db.execute(
+                "UPDATE incidents SET closed = ?, superseded = 1 WHERE closed IS NULL AND id IN"
+                " (SELECT incident FROM members WHERE key = ? AND ended IS NULL)",
+                (at, key),
+            )
+            db.execute(
+                "UPDATE incidents SET closed = ?, superseded = 1 WHERE key = ? AND closed IS NULL", (at, key)
+            )
+            db.execute(
+                "INSERT INTO incidents (id, key, about, rule, opening, opened, last, gravest)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (incident, key, plain(plan.about), plain(plan.rule), written, at, at, rank(alert.severity)),
+            )
+            _begin(db, incident, key)
+            _order(db, incident, "start", written, alert, plan, at)
+        case _Ruling(Outcome.ESCALATED, str(incident), plan):
+            _begin(db, incident, key)
+            _note(db, incident, at, gravest=rank(alert.severity))
+            _order(db, incident, "escalation", written, alert, plan, at)
+        case _Ruling(Outcome.ENDED, str(incident), plan):
+            _end(db, incident, key, at)
+            db.execute(
+                "UPDATE incidents SET closed = ?, last = max(last, ?) WHERE id = ?", (at, at, incident)
+            )
+            _order(db, incident, "end", written, alert, plan, at)
+        case _Ruling(Outcome.JOINED, str(incident)):
+            if alert.event == "start":
+                _begin(db, incident, key)
+                _note(db, incident, at, gravest=rank(alert.severity))
+            else:
+                _end(db, incident, key, at)
+                _note(db, incident, at)
+        case _Ruling(Outcome.REPEATED, str(incident)):
+            db.execute(
+                "UPDATE incidents SET repeated = repeated + 1, last = max(last, ?)"
+                " WHERE id = ? AND closed IS NULL",
+                (at, incident),
+            )
+        case _Ruling(Outcome.NOTHING) if alert.event == "end":
+            db.execute(
+                "INSERT OR REPLACE INTO early_ends (key, ended, received, alert) VALUES (?, ?, ?, ?)",
+                (key, microseconds(alert.ended or alert.received), at, written),
+            )
 
 
 def _rule(db: sqlite3.Connection, alert: Alert, plan: Plan, at: int) -> _Ruling:
@@ -135,7 +178,7 @@ def _known(db: sqlite3.Connection, alert: Alert, at: int) -> str | None:
     if row is None:
         return None
     incident, heard, closed = row
-    fresh = at - heard <= LAPSES // _MICROSECOND
+    fresh = at - heard <= _LAPSES
     goes_on = closed is None and alert.started is not None
     return str(incident) if fresh or goes_on else None
 
@@ -143,33 +186,64 @@ def _known(db: sqlite3.Connection, alert: Alert, at: int) -> str | None:
 def _on_start(db: sqlite3.Connection, alert: Alert, plan: Plan, at: int) -> _Ruling:
     cooldown = timedelta(seconds=plan.cooldown) // _MICROSECOND
     same = db.execute(
-        "SELECT id FROM incidents WHERE key = ? AND closed IS NULL AND last >= ?",
-        (plain(alert.incident), at - max(cooldown, LAPSES // _MICROSECOND)),
+        "SELECT incidents.id FROM members JOIN incidents ON incidents.id = members.incident"
+        " WHERE members.key = ? AND closed IS NULL AND last >= ? ORDER BY last DESC LIMIT 1",
+        (plain(alert.incident), at - max(cooldown, _LAPSES)),
     ).fetchone()
     if same:
-        return _Ruling(Outcome.JOINED, same[0], plan)
+        return _join(db, same[0], alert, plan, at)
     if plan.filter is None and not plan.captures:  # no captures, neither now nor at the end
         return _Ruling(Outcome.NOTHING, None, plan)
-    near = (
-        cooldown
-        and db.execute(
-            "SELECT id FROM incidents WHERE about = ? AND closed IS NULL AND last > ?"
-            " ORDER BY last DESC, id LIMIT 1",
-            (plain(plan.about), at - cooldown),
+    if cooldown:
+        near = db.execute(
+            "SELECT id, closed, gravest FROM incidents WHERE about = ? AND last > ? AND NOT superseded"
+            " AND (closed IS NULL OR opened > ?) ORDER BY closed IS NOT NULL, last DESC, id LIMIT 1",
+            (plain(plan.about), at - cooldown, at - _LAPSES),
         ).fetchone()
-    )
-    if near:
-        return _Ruling(Outcome.JOINED, near[0], plan)
-    fitting = _within_budget(db, plan, at)
+        if near and near[1] is None:
+            return _join(db, near[0], alert, plan, at)
+        if near and rank(alert.severity) <= near[2]:
+            why = f"no captures: an incident of {plan.about} ended within the cooldown of {plan.cooldown} s"
+            held = plan.model_copy(update={"captures": (), "reason": why})
+            return _Ruling(Outcome.JOINED, near[0], held)
+    fitting = within_budget(db, plan, alert.severity, at)
     outcome = Outcome.OPENED if fitting is plan else Outcome.OVER_BUDGET
     return _Ruling(outcome, _new_id(db, alert), fitting)
 
 
+def _join(db: sqlite3.Connection, incident: str, alert: Alert, plan: Plan, at: int) -> _Ruling:
+    """Join an open incident, and add to it what it lacks."""
+    (gravest,) = db.execute("SELECT gravest FROM incidents WHERE id = ?", (incident,)).fetchone()
+    rows = db.execute(
+        "SELECT alerts.plan, orders.created FROM orders JOIN alerts ON alerts.id = orders.alert"
+        " WHERE orders.incident = ? AND orders.event <> 'end' ORDER BY orders.id",
+        (incident,),
+    ).fetchall()
+    before = [(Plan.model_validate(json.loads(text)), moment(created)) for text, created in rows]
+    captures = added(plan, before, graver=rank(alert.severity) > gravest, at=alert.received)
+    told = f"captures: {len(captures)} more, since this alert is graver or says more than those before it"
+    more = plan.model_copy(update={"captures": captures, "reason": told})
+    fitting = within_budget(db, more, alert.severity, at) if captures else plan
+    if captures and fitting.captures:
+        return _Ruling(Outcome.ESCALATED, incident, fitting)
+    return _Ruling(Outcome.JOINED, incident, fitting)
+
+
 def _on_end(db: sqlite3.Connection, alert: Alert, plan: Plan, at: int) -> _Ruling:
     key = plain(alert.incident)
-    running = db.execute("SELECT id FROM incidents WHERE key = ? AND closed IS NULL", (key,)).fetchone()
+    running = db.execute(
+        "SELECT incidents.id FROM members JOIN incidents ON incidents.id = members.incident"
+        " WHERE members.key = ? AND closed IS NULL AND ended IS NULL ORDER BY last DESC LIMIT 1",
+        (key,),
+    ).fetchone()
     if running:
-        return _Ruling(Outcome.ENDED, running[0], _within_budget(db, plan, at))
+        others = db.execute(
+            "SELECT 1 FROM members WHERE incident = ? AND key <> ? AND ended IS NULL LIMIT 1",
+            (running[0], key),
+        ).fetchone()
+        if others:
+            return _Ruling(Outcome.JOINED, running[0], plan)
+        return _Ruling(Outcome.ENDED, running[0], within_budget(db, plan, alert.severity, at))
     heard = db.execute(
         "SELECT incidents.id, incidents.closed FROM alerts JOIN incidents ON incidents.id = alerts.incident"
         " WHERE alerts.key = ? AND alerts.incident IS NOT NULL ORDER BY alerts.id DESC LIMIT 1",
@@ -177,7 +251,30 @@ def _on_end(db: sqlite3.Connection, alert: Alert, plan: Plan, at: int) -> _Rulin
     ).fetchone()
     if heard is None:
         return _Ruling(Outcome.NOTHING, None, plan)
-    return _Ruling(Outcome.JOINED if heard[1] is None else Outcome.REPEATED, heard[0], plan)
+    return _Ruling(Outcome.REPEATED, heard[0], plan)
+
+
+def _end_early(db: sqlite3.Connection, alert: Alert, at: int) -> None:
+    """End the incident that this start has opened, if its end arrived first."""
+    early = db.execute(
+        "SELECT early_ends.ended, early_ends.received, alert_of.id, alert_of.alert, alert_of.plan"
+        " FROM early_ends JOIN alerts AS alert_of ON alert_of.id = early_ends.alert WHERE early_ends.key = ?",
+        (plain(alert.incident),),
+    ).fetchone()
+    if early is None:
+        return
+    ended, received, written, text, plan = early
+    db.execute("DELETE FROM early_ends WHERE key = ?", (plain(alert.incident),))
+    if alert.started is None or microseconds(alert.started) > ended or at - received > _LAPSES:
+        return  # the end of an earlier attack
+    end = Alert.model_validate(json.loads(text))
+    ruling = _on_end(db, end, Plan.model_validate(json.loads(plan)), at)
+    if ruling.outcome is not Outcome.NOTHING:
+        db.execute(
+            "UPDATE alerts SET outcome = ?, incident = ?, plan = ? WHERE id = ?",
+            (ruling.outcome, ruling.incident, to_text(ruling.plan), written),
+        )
+        _follow(db, written, end, ruling, at)
 
 
 def _new_id(db: sqlite3.Connection, alert: Alert) -> str:
@@ -191,48 +288,35 @@ def _new_id(db: sqlite3.Connection, alert: Alert) -> str:
     return derive(*parts, alert.received.isoformat()) if taken or alert.started is None else derived
 
 
-def _within_budget(db: sqlite3.Connection, plan: Plan, at: int) -> Plan:
-    """The plan with the captures that fit into the rule's budget of the day."""
-    wanted = len(plan.captures)
-    spent = db.execute(
-        "SELECT captures FROM spent WHERE rule = ? AND day = ?", (plain(plan.rule), at // _DAY)
-    ).fetchone()
-    left = max(0, plan.daily_budget - (spent[0] if spent else 0))
-    if wanted <= left:
-        return plan
-    lost = ", ".join(f"{each.phase} {each.number}" for each in plan.captures[left:])
-    budget = f"the daily budget of {plan.daily_budget} captures of rule {plan.rule!r}"
-    told = f"captures: {left} of {wanted}" if left else f"no captures: {budget} is used up"
-    remark = f"left out, since {budget} is used up until midnight UTC: {lost}"
-    return plan.model_copy(
-        update={"captures": plan.captures[:left], "reason": told, "remarks": (*plan.remarks, remark)}
-    )
-
-
-def _order(db: sqlite3.Connection, incident: str, event: Boundary, alert: int, plan: Plan, at: int) -> None:
-    if plan.captures:
-        db.execute(
-            "INSERT INTO spent (rule, day, captures) VALUES (?, ?, ?)"
-            " ON CONFLICT (rule, day) DO UPDATE SET captures = captures + excluded.captures",
-            (plain(plan.rule), at // _DAY, len(plan.captures)),
-        )
+def _order(
+    db: sqlite3.Connection, incident: str, event: Boundary, written: int, alert: Alert, plan: Plan, at: int
+) -> None:
+    spend(db, plan, alert.severity, at)
+    key = (incident, event) if event != "escalation" else (incident, event, alert.identity, str(at))
     db.execute(
         "INSERT INTO orders (incident, event, alert, key, created) VALUES (?, ?, ?, ?, ?)",
-        (incident, event, alert, derive(incident, event), at),
+        (incident, event, written, derive(*key), at),
     )
 
 
-def _close(db: sqlite3.Connection, key: str, at: int, *, superseded: bool) -> None:
+def _begin(db: sqlite3.Connection, incident: str, key: str) -> None:
+    """An attack of the incident goes on."""
     db.execute(
-        "UPDATE incidents SET closed = ?, superseded = ?, last = max(last, ?)"
-        " WHERE key = ? AND closed IS NULL",
-        (at, superseded, 0 if superseded else at, plain(key)),
+        "INSERT INTO members (incident, key, ended) VALUES (?, ?, NULL)"
+        " ON CONFLICT (incident, key) DO UPDATE SET ended = NULL",
+        (incident, key),
     )
 
 
-def _note(db: sqlite3.Connection, incident: str, at: int, *, joined: int = 0, repeated: int = 0) -> None:
+def _end(db: sqlite3.Connection, incident: str, key: str, at: int) -> None:
+    """An attack of the incident is over."""
+    db.execute("UPDATE members SET ended = ? WHERE incident = ? AND key = ?", (at, incident, key))
+
+
+def _note(db: sqlite3.Connection, incident: str, at: int, *, gravest: int = 0) -> None:
+    """Count an alert that joined; an incident that is over counts on while its cooldown lasts."""
     db.execute(
-        "UPDATE incidents SET joined = joined + ?, repeated = repeated + ?, last = max(last, ?)"
-        " WHERE id = ? AND closed IS NULL",
-        (joined, repeated, at, incident),
+        "UPDATE incidents SET joined = joined + 1, last = max(last, ?), gravest = max(gravest, ?)"
+        " WHERE id = ?",
+        (at, gravest, incident),
     )

@@ -84,6 +84,10 @@ class Plan(BaseModel):
     captures: tuple[Planned, ...] = ()
     cooldown: int = Field(description="Seconds")
     daily_budget: int = Field(description="Captures of this rule in a day (UTC)")
+    reserved: int = Field(0, description="Of these, how many are kept for critical and high alerts")
+    target_budget: int | None = Field(
+        None, description="Captures of this rule in a day for one target; null for no limit"
+    )
     preempt: bool
     remarks: tuple[str, ...] = Field((), description="Remarks for people")
 
@@ -164,6 +168,8 @@ def decide(
         captures=captures,
         cooldown=rule.cooldown,
         daily_budget=rule.daily_budget,
+        reserved=rule.kept_for_grave,
+        target_budget=rule.captures_of_a_target,
         preempt=rule.preempt,
         remarks=tuple(remarks),
     )

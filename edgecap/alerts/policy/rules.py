@@ -36,6 +36,8 @@ before = 240        # simple captures reach back this far before the attack's st
 after = 60          # simple captures cover this long after the attack's end
 cooldown = 600      # for this long, further alerts for the same target join the open incident
 daily_budget = 50   # captures that this rule may take in a day (UTC)
+# reserve = 10        # of these, how many are kept for critical and high alerts
+# target_budget = 25  # captures in a day for one target; those for critical and high alerts count apart
 preempt = false     # true: a scheduled full capture is stopped in favour of this alert's
 filter = {}         # for alerts without a target; {} is everything; without this line: no captures
 local_targets = false   # true: a private address in a label such as instance, or in a title, is a target
@@ -118,6 +120,14 @@ class Rule(BaseModel):
     after: int = Field(60, ge=0, le=LONGEST, description="Seconds after the end; 0 takes none")
     cooldown: int = Field(600, ge=0, description="Seconds for which alerts for one target are one incident")
     daily_budget: int = Field(50, ge=0, description="Captures in a day (UTC)")
+    reserve: int | None = Field(
+        None,
+        ge=0,
+        description="Captures of the budget that are kept for critical and high alerts; a fifth if not given",
+    )
+    target_budget: int | None = Field(
+        None, ge=0, description="Captures in a day for one target; half of the budget if not given"
+    )
     filter: Filter | None = Field(None, description="For alerts without a target")
     local_targets: bool = Field(
         default=False,
@@ -134,6 +144,16 @@ class Rule(BaseModel):
             and any(fnmatchcase(alert.kind.lower(), glob.lower()) for glob in self.kind)
             and (not self.severity or alert.severity in self.severity)
         )
+
+    @property
+    def kept_for_grave(self) -> int:
+        """Captures of the daily budget that only critical and high alerts may use."""
+        return self.daily_budget // 5 if self.reserve is None else self.reserve
+
+    @property
+    def captures_of_a_target(self) -> int:
+        """Captures in a day for one target: of grave alerts, and as many of others."""
+        return -(-self.daily_budget // 2) if self.target_budget is None else self.target_budget
 
     @property
     def matches_all(self) -> bool:

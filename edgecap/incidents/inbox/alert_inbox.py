@@ -58,7 +58,8 @@ _INCIDENTS = """
     SELECT incidents.id, incidents.key, about, rule, opened, last, closed, superseded, joined, repeated,
         alert, plan,
         (SELECT flow_run FROM orders WHERE incident = incidents.id AND event = 'start'),
-        (SELECT flow_run FROM orders WHERE incident = incidents.id AND event = 'end')
+        (SELECT flow_run FROM orders WHERE incident = incidents.id AND event = 'end'),
+        (SELECT count(*) FROM orders WHERE incident = incidents.id AND event = 'escalation')
     FROM incidents JOIN alerts ON alerts.id = incidents.opening
 """
 
@@ -265,8 +266,9 @@ class AlertInbox:
         """
         with self._database.transaction() as db:
             db.execute(
-                "INSERT INTO spent (rule, day, captures) VALUES ('', 0, 0)"  # no rule is called so
-                " ON CONFLICT (rule, day) DO UPDATE SET captures = 1 - captures"
+                "INSERT INTO spent (rule, day, about, reserved, captures)"
+                " VALUES ('', 0, '', 0, 0)"  # no rule is called so
+                " ON CONFLICT (rule, day, about, reserved) DO UPDATE SET captures = 1 - captures"
             )
 
     def prune(self, older_than: datetime) -> int:
@@ -322,7 +324,8 @@ def _plan(text: str) -> Plan:
 
 
 def _incident(row: tuple[Any, ...]) -> InboxIncident:
-    id_, key, about, rule, opened, last, closed, superseded, joined, repeated, alert, plan, start, end = row
+    (*row_of_incident, alert, plan, start, end, escalations) = row
+    id_, key, about, rule, opened, last, closed, superseded, joined, repeated = row_of_incident
     runs: dict[Boundary, str] = {}
     if start is not None:
         runs["start"] = start
@@ -339,6 +342,7 @@ def _incident(row: tuple[Any, ...]) -> InboxIncident:
         superseded=bool(superseded),
         joined=joined,
         repeated=repeated,
+        escalations=escalations,
         alert=_alert(alert),
         plan=_plan(plan),
         runs=runs,

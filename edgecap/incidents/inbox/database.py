@@ -17,7 +17,7 @@ from typing import Any
 
 from edgecap.errors import ConfigError, Damaged, ObjectMissing, StoreError, StoreFull, StoreUnwritable
 from edgecap.files.durable import explained, make_folders, sync_folder
-from edgecap.incidents.inbox.schema import APPLICATION_ID, TABLES, VERSION
+from edgecap.incidents.inbox.schema import APPLICATION_ID, TABLES, TO_VERSION, VERSION
 
 _PATIENCE = 10  # seconds to wait for another process, such as a person's sqlite3, to let go of the file
 _PRIVATE = 0o700  # bodies of alerts are private
@@ -129,11 +129,17 @@ class Database:
         with self._explained():
             fresh = not writer.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
             if not fresh:
-                self._check(writer)
+                version = self._check(writer, oldest=min(TO_VERSION) - 1)
                 found = writer.execute("PRAGMA quick_check(1)").fetchone()[0]
                 if found != "ok":
                     raise _damaged(self.path, found)
             writer.execute("PRAGMA journal_mode = WAL")
+        if not fresh:
+            for number in range(version + 1, VERSION + 1):
+                with self.transaction():
+                    for statement in TO_VERSION[number]:
+                        writer.execute(statement)
+                    writer.execute(f"PRAGMA user_version = {number}")
         if fresh:
             with self.transaction():
                 for statement in TABLES:
@@ -141,18 +147,23 @@ class Database:
                 writer.execute(f"PRAGMA application_id = {APPLICATION_ID}")
                 writer.execute(f"PRAGMA user_version = {VERSION}")
 
-    def _check(self, connection: sqlite3.Connection) -> None:
+    def _check(self, connection: sqlite3.Connection, *, oldest: int = VERSION) -> int:
+        """Return its version, if it is an inbox of this version, or of an older one down to `oldest`."""
         with self._explained():
             mark = connection.execute("PRAGMA application_id").fetchone()[0]
             version = connection.execute("PRAGMA user_version").fetchone()[0]
         if mark != APPLICATION_ID:
             raise Damaged("the file is not an inbox of alerts", where=str(self.path), hint=_MOVE_IT)
-        if version != VERSION:
+        if not oldest <= version <= VERSION:
+            converts = version in range(min(TO_VERSION) - 1, VERSION)
             raise ConfigError(
                 f"the inbox of alerts has format {version}, and this edgecap reads {VERSION}",
                 where=str(self.path),
-                hint="use the version that wrote it, or move the file away to start with an empty inbox",
+                hint="start the receiver, which converts it"
+                if converts
+                else "use the version that wrote it, or move the file away to start with an empty inbox",
             )
+        return int(version)
 
     @contextmanager
     def _explained(self) -> Iterator[None]:

@@ -27,6 +27,7 @@ def prune(database: Database, before: int) -> int:
         forgotten += done
     with database.transaction() as db:
         db.execute("DELETE FROM spent WHERE rule <> '' AND day < ?", (before // _DAY,))
+        db.execute("DELETE FROM early_ends WHERE received < ?", (before,))
     return forgotten
 
 
@@ -44,6 +45,7 @@ def _incidents(db: sqlite3.Connection, before: int) -> int:
     for statement in (
         "DELETE FROM orders WHERE incident = ?",
         "DELETE FROM alerts WHERE incident = ?",
+        "DELETE FROM members WHERE incident = ?",
         "DELETE FROM incidents WHERE id = ?",
     ):
         db.executemany(statement, ids)

@@ -13,8 +13,8 @@ from typing import Literal, NamedTuple
 from edgecap.alerts.model import Alert
 from edgecap.alerts.policy.decision import Plan
 
-Boundary = Literal["start", "end"]
-"""Of an incident: each is ordered once."""
+Boundary = Literal["start", "escalation", "end"]
+"""Of an incident: its start and its end are ordered once, and each escalation."""
 
 
 class Outcome(StrEnum):
@@ -25,9 +25,12 @@ class Outcome(StrEnum):
     REPEATED = "repeated"
     """The same alert again, or the end of an incident that is over."""
     JOINED = "joined"
-    """It joins an open incident: the same attack, or the same target within its cooldown."""
+    """It joins an incident: the same attack, or the same target within its cooldown. Or it is the end of one
+    attack of an incident with several."""
+    ESCALATED = "escalated"
+    """It joins an open incident, which gets captures that it did not have."""
     ENDED = "ended"
-    """The end of its incident."""
+    """The end of its incident: of the last attack in it that went on."""
     OVER_BUDGET = "over_budget"
     """A new incident, without the captures that are too many for the rule's day; perhaps without any."""
     NOTHING = "nothing"
@@ -88,7 +91,7 @@ class RunRequest:
     Attributes:
         id: counts up in the order in which orders are to be sent.
         incident: the incident's id.
-        event: its start or its end.
+        event: its start, its end, or an escalation between them.
         alert: what told of it.
         plan: what to capture; perhaps nothing, for the incident is to be shown all the same.
         key: idempotency key: the same for the same incident and event, so that sending twice makes one run.
@@ -119,8 +122,9 @@ class InboxIncident:
         last: when its last alert arrived.
         closed: when it ended; None while it is open.
         superseded: no end arrived, and the same attack started again after a long silence.
-        joined: how many other alerts joined it.
+        joined: how many other alerts joined it; with the cooldown, also after its end.
         repeated: how many alerts were sent again while it was open.
+        escalations: how many of those that joined added captures.
         alert: the start.
         plan: the captures of the start.
         runs: ids of the flow runs that were ordered and sent, by event.
@@ -136,6 +140,7 @@ class InboxIncident:
     superseded: bool
     joined: int
     repeated: int
+    escalations: int
     alert: Alert
     plan: Plan
     runs: dict[Boundary, str]
@@ -147,7 +152,7 @@ class InboxIncident:
 
 
 class HeldBackRow(NamedTuple):
-    """How many alerts joined an incident, or were sent again, while it was open."""
+    """How many alerts joined an incident, or were sent again while it was open."""
 
     incident: str
     opened: datetime

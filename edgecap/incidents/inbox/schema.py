@@ -7,7 +7,59 @@ time in an inbox of ten alerts and in one of a million.
 from __future__ import annotations
 
 APPLICATION_ID = 0x65636170  # "ecap": tells an inbox from other programs' SQLite files
-VERSION = 1
+VERSION = 2
+
+_MEMBERS = (
+    # The attacks of an incident: it is over when all of them are.
+    """
+    CREATE TABLE members (
+        incident TEXT NOT NULL,
+        key TEXT NOT NULL,
+        ended INTEGER,
+        PRIMARY KEY (incident, key)
+    ) WITHOUT ROWID
+    """,
+    "CREATE INDEX members_of_key ON members (key, incident)",
+    # Ends that arrived before their starts.
+    """
+    CREATE TABLE early_ends (
+        key TEXT PRIMARY KEY,
+        ended INTEGER NOT NULL,
+        received INTEGER NOT NULL,
+        alert INTEGER NOT NULL
+    ) WITHOUT ROWID
+    """,
+    "CREATE INDEX early_ends_by_age ON early_ends (received)",
+)
+
+_ORDERS = (
+    """
+    CREATE TABLE orders (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        incident TEXT NOT NULL,
+        event TEXT NOT NULL CHECK (event IN ('start', 'escalation', 'end')),
+        alert INTEGER NOT NULL,
+        key TEXT NOT NULL UNIQUE,
+        created INTEGER NOT NULL,
+        flow_run TEXT,
+        refused TEXT NOT NULL DEFAULT ''
+    )
+    """,
+    "CREATE INDEX orders_of_incident ON orders (incident, event)",
+    "CREATE INDEX orders_unsent ON orders (id, created, flow_run) WHERE flow_run IS NULL AND refused = ''",
+    "CREATE INDEX orders_refused ON orders (id) WHERE refused <> ''",
+)
+
+_SPENT = """
+    CREATE TABLE spent (
+        rule TEXT NOT NULL,
+        day INTEGER NOT NULL,
+        about TEXT NOT NULL,
+        reserved INTEGER NOT NULL,
+        captures INTEGER NOT NULL,
+        PRIMARY KEY (rule, day, about, reserved)
+    ) WITHOUT ROWID
+    """
 
 TABLES = (
     # AUTOINCREMENT never reuses an id: the sender was told it.
@@ -54,34 +106,36 @@ TABLES = (
         closed INTEGER,
         superseded INTEGER NOT NULL DEFAULT 0,
         joined INTEGER NOT NULL DEFAULT 0,
-        repeated INTEGER NOT NULL DEFAULT 0
+        repeated INTEGER NOT NULL DEFAULT 0,
+        gravest INTEGER NOT NULL DEFAULT 0
     ) WITHOUT ROWID
     """,
     "CREATE UNIQUE INDEX incidents_open ON incidents (key) WHERE closed IS NULL",
-    "CREATE INDEX incidents_about ON incidents (about, last) WHERE closed IS NULL",
+    "CREATE INDEX incidents_about ON incidents (about, last)",
     "CREATE INDEX incidents_by_age ON incidents (last)",
     "CREATE INDEX incidents_in_order ON incidents (opening)",
-    """
-    CREATE TABLE orders (
-        id INTEGER PRIMARY KEY AUTOINCREMENT,
-        incident TEXT NOT NULL,
-        event TEXT NOT NULL CHECK (event IN ('start', 'end')),
-        alert INTEGER NOT NULL,
-        key TEXT NOT NULL,
-        created INTEGER NOT NULL,
-        flow_run TEXT,
-        refused TEXT NOT NULL DEFAULT '',
-        UNIQUE (incident, event)
-    )
-    """,
-    "CREATE INDEX orders_unsent ON orders (id, created, flow_run) WHERE flow_run IS NULL AND refused = ''",
-    "CREATE INDEX orders_refused ON orders (id) WHERE refused <> ''",
-    """
-    CREATE TABLE spent (
-        rule TEXT NOT NULL,
-        day INTEGER NOT NULL,
-        captures INTEGER NOT NULL,
-        PRIMARY KEY (rule, day)
-    ) WITHOUT ROWID
-    """,
+    *_MEMBERS,
+    *_ORDERS,
+    _SPENT,
 )
+
+TO_VERSION = {
+    2: (
+        "ALTER TABLE incidents ADD COLUMN gravest INTEGER NOT NULL DEFAULT 0",
+        "DROP INDEX incidents_about",
+        "CREATE INDEX incidents_about ON incidents (about, last)",
+        *_MEMBERS,
+        "INSERT INTO members (incident, key, ended) SELECT id, key, closed FROM incidents",
+        "ALTER TABLE orders RENAME TO orders_1",
+        "DROP INDEX orders_unsent",
+        "DROP INDEX orders_refused",
+        *_ORDERS,
+        "INSERT INTO orders SELECT * FROM orders_1",
+        "DROP TABLE orders_1",
+        "ALTER TABLE spent RENAME TO spent_1",
+        _SPENT,
+        "INSERT INTO spent SELECT rule, day, '', 0, captures FROM spent_1",
+        "DROP TABLE spent_1",
+    )
+}
+"""The statements that make a version of the one before it."""

@@ -25,12 +25,23 @@ def connections():
         yield opened
 
 
-def alert(event="start", key="attack", *, at=NOON, identity="", about="203.0.113.7", timed=True, raw=None):
+def alert(
+    event="start",
+    key="attack",
+    *,
+    at=NOON,
+    identity="",
+    about="203.0.113.7",
+    timed=True,
+    raw=None,
+    severity="unknown",
+):
     """An alert; `identity` tells it from others of its key and event, `timed`: it says when it began."""
     return Alert(
         source="generic",
         kind="flood",
         event=event,
+        severity=severity,
         identity=derive(key, event, identity),
         incident=derive(key),
         received=at,
@@ -40,7 +51,7 @@ def alert(event="start", key="attack", *, at=NOON, identity="", about="203.0.113
     )
 
 
-def plan(of, *, captures=2, cooldown=600, budget=50, rule="floods", wanted=True, remarks=()):
+def plan(of, *, captures=2, cooldown=600, budget=50, rule="floods", wanted=True, remarks=(), **more):
     """The plan for an alert: `captures` captures, for a start and for an end alike."""
     phase = "before" if of.event == "start" else "after"
     return Plan(
@@ -66,6 +77,7 @@ def plan(of, *, captures=2, cooldown=600, budget=50, rule="floods", wanted=True,
         daily_budget=budget,
         preempt=False,
         remarks=tuple(remarks),
+        **more,
     )
 
 

@@ -5,7 +5,10 @@ from datetime import timedelta
 import pytest
 
 from edgecap.alerts.model import derive
+from edgecap.alerts.policy.decision import decide
+from edgecap.alerts.policy.rules import Policy
 from edgecap.incidents.inbox.alert_inbox import Outcome, RunRequest
+from edgecap.requests import Bounds
 from tests.edgecap.incidents.inbox.inbox_parts import NOON, alert, incident_of, plan, take
 
 SECOND = timedelta(seconds=1)
@@ -81,9 +84,39 @@ def test_the_cooldown_begins_anew_with_every_alert_of_the_incident(inbox):
     assert inbox.incidents()[0].last == NOON + 1500 * SECOND
 
 
-def test_no_alert_joins_an_ended_incident(inbox):
-    take(inbox, alert(), alert("end"))
-    assert take(inbox, alert(key="other", at=NOON + SECOND)) == [Outcome.OPENED]
+def test_the_cooldown_counts_from_the_end_too(inbox):
+    take(inbox, alert(), alert("end", at=NOON + 3 * HOUR))
+    again = alert(key="other", at=NOON + 3 * HOUR + 599 * SECOND)
+    assert take(inbox, again) == [Outcome.JOINED]
+    assert inbox.alerts()[0].plan.reason == (
+        "no captures: an incident of 203.0.113.7 ended within the cooldown of 600 s"
+    )
+    assert len(inbox.orders()) == 2
+    later = alert(key="third", at=again.received + 601 * SECOND)
+    assert take(inbox, later) == [Outcome.OPENED]
+
+
+def test_a_graver_alert_does_not_join_an_ended_incident(inbox):
+    take(inbox, alert(severity="info"), alert("end"))
+    assert take(inbox, alert(key="b", severity="info", at=NOON + SECOND)) == [Outcome.JOINED]
+    assert take(inbox, alert(key="c", severity="critical", at=NOON + 2 * SECOND)) == [Outcome.OPENED]
+
+
+def test_flapping_is_one_incident_with_a_count(inbox):
+    """Sixty starts and ends of five minutes each: one incident, and its captures once."""
+    for n in range(60):
+        at = NOON + n * 300 * SECOND
+        take(inbox, alert(identity=str(n), at=at), alert("end", identity=str(n), at=at + 100 * SECOND))
+    (incident,) = inbox.incidents()
+    assert incident.joined == 59
+    assert [order.event for order in inbox.orders()] == ["start", "end"]
+
+
+def test_what_flaps_for_more_than_a_day_opens_another(inbox):
+    for n in range(25 * 7):
+        at = NOON + n * 540 * SECOND
+        take(inbox, alert(identity=str(n), at=at), alert("end", identity=str(n), at=at + SECOND))
+    assert len(inbox.incidents()) == 2
 
 
 def test_an_end_closes_its_incident_and_orders_the_captures_of_after(inbox):
@@ -109,10 +142,24 @@ def test_a_second_end_is_a_repetition_even_as_another_message(inbox):
     assert (inbox.incidents()[0].repeated, inbox.incidents()[0].last) == (0, NOON)  # only while it goes on
 
 
-def test_an_end_before_its_start_counts_when_sent_again(inbox):
-    assert take(inbox, alert("end")) == [Outcome.NOTHING]
-    assert take(inbox, alert()) == [Outcome.OPENED]
-    assert take(inbox, alert("end")) == [Outcome.ENDED]
+def test_an_end_before_its_start_ends_the_incident(inbox):
+    end = alert("end", at=NOON + SECOND)
+    assert take(inbox, end) == [Outcome.NOTHING]
+    assert take(inbox, alert(at=NOON + 2 * SECOND)) == [Outcome.OPENED]
+    assert inbox.incidents()[0].closed == NOON + 2 * SECOND
+    start_order, end_order = inbox.orders()
+    assert (start_order.event, end_order.event, end_order.alert) == ("start", "end", end)
+    assert [each.outcome for each in inbox.alerts()] == [Outcome.OPENED, Outcome.ENDED]
+    assert take(inbox, end) == [Outcome.REPEATED]
+
+
+def test_an_end_of_an_earlier_attack_does_not_end_a_new_one(inbox):
+    """Its start has another time, or none."""
+    for timed in (True, False):
+        key = f"attack {timed}"
+        take(inbox, alert("end", key=key, at=NOON - SECOND))
+        take(inbox, alert(key=key, about=key, timed=timed))
+        assert inbox.incidents()[0].closed is None
 
 
 def test_the_end_of_a_joined_attack_does_not_end_the_incident(inbox):
@@ -124,10 +171,81 @@ def test_the_end_of_a_joined_attack_does_not_end_the_incident(inbox):
     assert take(inbox, alert("end", key="other", identity="late")) == [Outcome.REPEATED]
 
 
+def test_an_incident_is_open_until_all_that_joined_have_ended(inbox):
+    take(inbox, alert(), alert(key="other"))
+    assert take(inbox, alert("end", at=NOON + SECOND)) == [Outcome.JOINED]
+    assert take(inbox, alert("start", key="third", at=NOON + 2 * SECOND)) == [Outcome.JOINED]
+    assert take(inbox, alert("end", key="other", at=NOON + 3 * SECOND)) == [Outcome.JOINED]
+    assert [order.event for order in inbox.orders()] == ["start"]
+    last = alert("end", key="third", at=NOON + 4 * SECOND)
+    assert take(inbox, last) == [Outcome.ENDED]
+    assert inbox.orders()[-1].alert == last
+
+
+def test_a_start_after_its_end_goes_on_in_the_open_incident(inbox):
+    take(inbox, alert(), alert(key="other"), alert("end", key="other"))
+    assert take(inbox, alert(key="other", identity="again", at=NOON + SECOND)) == [Outcome.JOINED]
+    assert take(inbox, alert("end")) == [Outcome.JOINED]
+    assert take(inbox, alert("end", key="other", identity="again")) == [Outcome.ENDED]
+
+
+# Escalation
+
+
+def flood(key="flood", colos=("ORD",), severity="critical", at=NOON):
+    told = alert(key=key, severity=severity, at=at)
+    return told, decide(
+        told.model_copy(update={"colos": colos}), Policy(), now=told.received, bounds=Bounds()
+    )
+
+
+def settle(inbox, *taken):
+    (arrival,) = inbox.keep([("generic", b"{}", taken[0][0].received)])
+    return inbox.settle(arrival, taken)
+
+
+def test_a_graver_alert_adds_the_captures_that_are_missing(inbox):
+    assert settle(inbox, flood("ping loss", (), "info")) == [Outcome.OPENED]
+    assert settle(inbox, flood()) == [Outcome.ESCALATED]
+    start, escalation = inbox.orders()
+    assert (escalation.incident, escalation.event) == (start.incident, "escalation")
+    # The time before it is covered already, since both began at noon.
+    assert [(each.phase, each.number) for each in start.plan.captures] == [("before", 1)]
+    assert [(each.phase, each.number) for each in escalation.plan.captures] == [("during", 1)]
+    assert escalation.plan.captures[0].request.colo == "ORD"
+    assert inbox.incidents()[0].escalations == inbox.incidents()[0].joined == 1
+    assert settle(inbox, flood("again", at=NOON + SECOND)) == [Outcome.JOINED]
+
+
+def test_a_new_data_centre_escalates_whatever_the_severity(inbox):
+    settle(inbox, flood())
+    at = NOON + 30 * SECOND
+    assert settle(inbox, flood("b", ("ORD",), "info", at)) == [Outcome.JOINED]
+    assert settle(inbox, flood("c", ("ORD", "AMS"), "info", at)) == [Outcome.ESCALATED]
+    added = inbox.orders()[-1].plan.captures
+    assert [(each.phase, each.number) for each in added] == [("before", 2), ("during", 2)]
+    assert added[-1].request.colo == "AMS"
+
+
+def test_an_escalation_is_in_the_budget(inbox):
+    settle(inbox, flood("ping loss", (), "info"))
+    told, decided = flood()
+    assert settle(inbox, (told, decided.model_copy(update={"daily_budget": 1}))) == [Outcome.JOINED]
+    assert "is used up" in inbox.alerts()[0].plan.reason
+    assert len(inbox.orders()) == 1
+
+
+def test_each_escalation_has_a_run_of_its_own(inbox):
+    settle(inbox, flood("a", (), "info"))
+    for number, colo in enumerate(("ORD", "AMS", "FRA")):
+        settle(inbox, flood(colo, (colo,), "info", NOON + number * SECOND))
+    assert len({order.key for order in inbox.orders()}) == 4
+
+
 def test_a_start_after_the_end_is_a_new_incident(inbox):
     take(inbox, alert(), alert("end"))
     again = alert(identity="2", at=NOON + SECOND)
-    assert take(inbox, again) == [Outcome.OPENED]
+    assert take(inbox, again, cooldown=0) == [Outcome.OPENED]
     second, first = inbox.incidents()
     assert second.id == derive(again.incident, again.identity) != first.id
     assert first.key == second.key
@@ -224,7 +342,7 @@ def test_an_incident_without_budget_says_why_it_has_no_captures(inbox):
 def test_the_budget_counts_ends_but_not_joins_or_repetitions(inbox):
     take(inbox, alert(), alert(), alert(identity="2"), captures=2, budget=5)
     assert take(inbox, alert("end"), captures=2, budget=5) == [Outcome.ENDED]
-    take(inbox, alert(key="other"), captures=2, budget=5)
+    take(inbox, alert(key="other", about="b"), captures=2, budget=5)
     assert [len(order.plan.captures) for order in inbox.orders()] == [2, 2, 1]
 
 
@@ -235,6 +353,36 @@ def test_each_rule_has_a_budget_for_each_utc_day(inbox):
     assert take(inbox, alert(key="b", about="b", at=late), budget=2) == [Outcome.OVER_BUDGET]
     assert take(inbox, alert(key="c", about="c", at=late), budget=2, rule="other") == [Outcome.OPENED]
     assert take(inbox, alert(key="d", about="d", at=midnight), budget=2) == [Outcome.OPENED]
+
+
+def test_a_part_of_the_budget_is_kept_for_grave_alerts(inbox):
+    def told(key, severity):
+        return alert(key=key, about=key, severity=severity)
+
+    limits = {"captures": 3, "budget": 10, "reserved": 4}
+    assert take(inbox, told("a", "info"), **limits) == [Outcome.OPENED]
+    assert take(inbox, told("b", "medium"), **limits) == [Outcome.OPENED]
+    assert take(inbox, told("c", "info"), **limits) == [Outcome.OVER_BUDGET]
+    assert "4 are kept for critical and high alerts" in inbox.orders()[-1].plan.reason
+    assert take(inbox, told("d", "critical"), **limits) == [Outcome.OPENED]
+    assert take(inbox, told("e", "high"), **limits) == [Outcome.OVER_BUDGET]
+    assert [len(order.plan.captures) for order in inbox.orders()] == [3, 3, 0, 3, 1]
+
+
+def test_a_target_has_a_budget_and_grave_alerts_have_their_own(inbox):
+    limits = {"captures": 2, "cooldown": 0, "target_budget": 3}
+    told = [
+        take(inbox, alert(key=key, severity=severity, about=about), **limits)[0]
+        for key, severity, about in [
+            ("a", "low", "x"),
+            ("b", "low", "x"),
+            ("c", "low", "y"),
+            ("d", "critical", "x"),
+        ]
+    ]
+    assert told == [Outcome.OPENED, Outcome.OVER_BUDGET, Outcome.OPENED, Outcome.OPENED]
+    assert inbox.orders()[1].plan.reason == "captures: 1 of 2"
+    assert "3 captures for x of rule 'floods'" in inbox.orders()[1].plan.remarks[0]
 
 
 # Orders

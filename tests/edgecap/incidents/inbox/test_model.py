@@ -16,6 +16,9 @@ from tests.edgecap.incidents.inbox.inbox_parts import NOON, alert, incident_of, 
 DAY = timedelta(days=1)
 
 
+RISING = ("info", "low", "unknown", "medium", "high", "critical")
+
+
 @dataclass
 class Incident:
     key: str
@@ -27,16 +30,33 @@ class Incident:
     superseded: bool = False
     joined: int = 0
     repeated: int = 0
+    escalations: int = 0
+    gravest: str = field(default="", compare=False)
+    going_on: set[str] = field(default_factory=set, compare=False)
+    known: set[str] = field(default_factory=set, compare=False)
+    numbers: int = field(default=0, compare=False)
+    windows: set[datetime] = field(default_factory=set, compare=False)
 
 
 @dataclass
 class Sight:
-    """An alert that was about an incident."""
+    """An alert that was about an incident, with its place among all alerts."""
 
+    number: int
     identity: str
     key: str
     at: datetime
     incident: Incident
+
+
+@dataclass
+class Early:
+    """An end whose start is not known."""
+
+    number: int
+    arrived: datetime
+    told: object
+    decided: object
 
 
 @dataclass
@@ -45,19 +65,51 @@ class Model:
     seen: list[Sight] = field(default_factory=list)
     spent: Counter = field(default_factory=Counter)
     orders: list[tuple[Incident, str, tuple[int, ...], datetime]] = field(default_factory=list)
+    early: dict[str, Early] = field(default_factory=dict)
+    count: int = 0
 
-    def settle(self, told, decided) -> str:
-        outcome, incident = self._rule(told, decided)
-        if incident:
-            self.seen.append(Sight(told.identity, told.incident, told.received, incident))
-            if not incident.closed and outcome in ("joined", "repeated"):
-                incident.joined += outcome == "joined"
-                incident.repeated += outcome == "repeated"
-                incident.last = max(incident.last, told.received)
+    def settle(self, told, decided, arrived) -> str:
+        self.count += 1
+        number = self.count
+        outcome, incident = self._rule(told, decided, told.received)
+        self._see(number, told, outcome, incident)
+        if outcome == "nothing" and told.event == "end":
+            self.early[told.incident] = Early(number, arrived, told, decided)
+        if outcome in ("opened", "over_budget"):
+            self._end_early(told)
         return outcome
 
-    def _rule(self, told, decided):
+    def _see(self, number, told, outcome, incident) -> None:
+        if not incident:
+            return
+        self.seen.append(Sight(number, told.identity, told.incident, told.received, incident))
+        self.seen.sort(key=lambda sight: sight.number)
         at = told.received
+        if outcome == "repeated" and not incident.closed:
+            incident.repeated += 1
+            incident.last = max(incident.last, at)
+        if outcome in ("joined", "escalated"):
+            incident.joined += 1
+            incident.last = max(incident.last, at)
+            if told.event == "end":
+                incident.going_on.discard(told.incident)
+            else:
+                incident.going_on.add(told.incident)
+                incident.known.add(told.incident)
+                incident.gravest = max(incident.gravest, told.severity, key=RISING.index)
+
+    def _end_early(self, start) -> None:
+        early = self.early.pop(start.incident, None)
+        if early is None or start.started is None or start.started > early.told.received:
+            return
+        if start.received - early.told.received > DAY:
+            return
+        incident = self.incidents[-1]
+        outcome, _ = self._end(early.told, early.decided, start.received)
+        assert outcome == "ended"
+        self._see(early.number, early.told, outcome, incident)
+
+    def _rule(self, told, decided, at):
         if told.event == "other":
             return "nothing", None
         before = [sight for sight in self.seen if sight.identity == told.identity]
@@ -65,41 +117,76 @@ class Model:
             goes_on = before[-1].incident.closed is None and told.started is not None
             if goes_on or at - before[-1].at <= DAY:
                 return "repeated", before[-1].incident
-        own = next((each for each in self.incidents if each.key == told.incident and not each.closed), None)
-        return self._end(told, decided, own) if told.event == "end" else self._start(told, decided, own)
+        return self._end(told, decided, at) if told.event == "end" else self._start(told, decided, at)
 
-    def _start(self, told, decided, own):
-        at = told.received
+    def _start(self, told, decided, at):
         cooldown = timedelta(seconds=decided.cooldown)
-        if own and at - own.last <= max(cooldown, DAY):
-            return "joined", own
+        own = [
+            each
+            for each in self.incidents
+            if told.incident in each.known and not each.closed and at - each.last <= max(cooldown, DAY)
+        ]
+        if own:
+            # Among equals the inbox may take any; the machine's times make them differ.
+            return self._join(max(own, key=lambda each: each.last), told, decided, at)
         if decided.filter is None:
             return "nothing", None
         near = [
             each
             for each in self.incidents
-            if each.closed is None and each.about == decided.about and at - each.last < cooldown
+            if each.about == decided.about
+            and at - each.last < cooldown
+            and not each.superseded
+            and (not each.closed or at - each.opened < DAY)
         ]
         if near and cooldown:
-            # Among equals the inbox may take any; the machine's times make them differ.
-            return "joined", max(near, key=lambda each: each.last)
-        if own:
-            own.closed, own.superseded = at, True
+            nearest = max(near, key=lambda each: (not each.closed, each.last))
+            if not nearest.closed:
+                return self._join(nearest, told, decided, at)
+            if RISING.index(told.severity) <= RISING.index(nearest.gravest):
+                return "joined", nearest
+        for each in self.incidents:
+            if not each.closed and (told.incident == each.key or told.incident in each.going_on):
+                each.closed, each.superseded = at, True
         captures = self._spend(decided, at)
         opened = Incident(told.incident, decided.about, at, at, captures)
+        opened.gravest, opened.numbers = told.severity, max(captures, default=0)
+        opened.going_on, opened.known = {told.incident}, {told.incident}
+        opened.windows = {each.request.offset_time for each in decided.captures[: len(captures)]}
         self.incidents.append(opened)
         self.orders.append((opened, "start", captures, at))
         return ("opened" if len(captures) == len(decided.captures) else "over_budget"), opened
 
-    def _end(self, told, decided, own):
+    def _join(self, incident, told, decided, at):
+        graver = RISING.index(told.severity) > RISING.index(incident.gravest)
+        new = [each for each in decided.captures if each.request.offset_time not in incident.windows]
+        if not graver or not new:
+            return "joined", incident
+        renumbered = tuple(
+            each.model_copy(update={"number": incident.numbers + place})
+            for place, each in enumerate(new, start=1)
+        )
+        captures = self._spend(decided.model_copy(update={"captures": renumbered}), at)
+        if not captures:
+            return "joined", incident
+        incident.numbers += len(captures)
+        incident.windows |= {each.request.offset_time for each in new[: len(captures)]}
+        incident.escalations += 1
+        self.orders.append((incident, "escalation", captures, at))
+        return "escalated", incident
+
+    def _end(self, told, decided, at):
+        own = [each for each in self.incidents if told.incident in each.going_on and not each.closed]
         if own:
-            own.closed, own.last = told.received, max(own.last, told.received)
-            self.orders.append((own, "end", self._spend(decided, told.received), told.received))
-            return "ended", own
+            incident = max(own, key=lambda each: each.last)
+            if incident.going_on != {told.incident}:
+                return "joined", incident
+            incident.going_on.clear()
+            incident.closed, incident.last = at, max(incident.last, at)
+            self.orders.append((incident, "end", self._spend(decided, at), at))
+            return "ended", incident
         heard = [sight.incident for sight in self.seen if sight.key == told.incident]
-        if not heard:
-            return "nothing", None
-        return ("repeated" if heard[-1].closed else "joined"), heard[-1]
+        return ("repeated", heard[-1]) if heard else ("nothing", None)
 
     def _spend(self, decided, at):
         day = (decided.rule, at.date())
@@ -118,6 +205,11 @@ class Model:
         ]
         self.incidents = [each for each in self.incidents if not any(each is one for one in gone)]
         self.seen = [sight for sight in self.seen if not any(sight.incident is one for one in gone)]
+        self.early = {
+            key: each
+            for key, each in self.early.items()
+            if each.arrived >= before and each.told.received >= before
+        }
         for rule_, day in list(self.spent):
             if day < before.date():
                 del self.spent[rule_, day]
@@ -134,6 +226,7 @@ alerts = st.fixed_dictionaries(
         "identity": st.sampled_from("12"),
         "about": st.sampled_from(["203.0.113.7", "203.0.113.8"]),
         "timed": st.booleans(),
+        "severity": st.sampled_from(["low", "unknown", "critical"]),
     }
 )
 plans = st.fixed_dictionaries(
@@ -193,7 +286,7 @@ class Inboxes(RuleBasedStateMachine):
         for tick, (what, how) in enumerate(told):
             each = alert(**what, at=received + tick * timedelta(microseconds=1))
             taken.append((each, decided_so(each, how)))
-        expected = [self.model.settle(*each) for each in taken]
+        expected = [self.model.settle(*each, received) for each in taken]
         assert self.inbox.settle(arrival, taken) == expected
         self.settled.append((arrival, expected))
 
@@ -245,6 +338,7 @@ class Inboxes(RuleBasedStateMachine):
                 each.superseded,
                 each.joined,
                 each.repeated,
+                each.escalations,
             )
             for each in reversed(found)
         ] == self.model.incidents
@@ -269,7 +363,12 @@ class Inboxes(RuleBasedStateMachine):
             )
             for order in orders
         ] == [(incident.key, event, captures, at) for incident, event, captures, at in self.model.orders]
-        assert [order.key for order in orders] == [derive(order.incident, order.event) for order in orders]
+        assert all(
+            order.key == derive(order.incident, order.event)
+            for order in orders
+            if order.event != "escalation"
+        )
+        assert len({order.key for order in orders}) == len(orders)
 
     @invariant()
     def what_waits_is_the_same(self) -> None:

@@ -1,0 +1,84 @@
+"""The budget of captures that a rule of the policy has for a UTC day, as the inbox counts it.
+
+A part of it is reserved for grave alerts, and each target has a budget of its own within it. Grave alerts and
+others are counted apart, so a target that flaps all day with a low severity does not cost the attack on it.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from datetime import timedelta
+
+from edgecap.alerts.model import Severity
+from edgecap.alerts.policy.decision import Plan
+
+GRAVE: tuple[Severity, ...] = ("critical", "high")
+_DAY = timedelta(days=1) // timedelta(microseconds=1)
+
+
+def within_budget(db: sqlite3.Connection, plan: Plan, severity: Severity, at: int) -> Plan:
+    """The plan with the captures that fit. Its first captures matter most, so they fit first.
+
+    Args:
+        db: the inbox, within a transaction.
+        plan: what was decided.
+        severity: the alert's.
+        at: when it arrived, as the tables hold it.
+    """
+    left, budget = _left(db, plan, severity, at)
+    wanted = len(plan.captures)
+    if wanted <= left:
+        return plan
+    lost = ", ".join(f"{each.phase} {each.number}" for each in plan.captures[left:])
+    told = f"captures: {left} of {wanted}" if left else f"no captures: {budget} is used up"
+    remark = f"left out, since {budget} is used up until midnight UTC: {lost}"
+    return plan.model_copy(
+        update={"captures": plan.captures[:left], "reason": told, "remarks": (*plan.remarks, remark)}
+    )
+
+
+def spend(db: sqlite3.Connection, plan: Plan, severity: Severity, at: int) -> None:
+    """Count the captures of a plan that is ordered."""
+    if plan.captures:
+        db.execute(
+            "INSERT INTO spent (rule, day, about, reserved, captures) VALUES (?, ?, ?, ?, ?)"
+            " ON CONFLICT (rule, day, about, reserved)"
+            " DO UPDATE SET captures = captures + excluded.captures",
+            (_column(plan.rule), at // _DAY, _column(plan.about), severity in GRAVE, len(plan.captures)),
+        )
+
+
+def _left(db: sqlite3.Connection, plan: Plan, severity: Severity, at: int) -> tuple[int, str]:
+    """How many captures are left, and the name of the budget that limits them."""
+    is_grave = severity in GRAVE
+    rows = db.execute(
+        "SELECT about, reserved, captures FROM spent WHERE rule = ? AND day = ?",
+        (_column(plan.rule), at // _DAY),
+    ).fetchall()
+    total = sum(captures for _, _, captures in rows)
+    of_grave = sum(captures for _, reserved, captures in rows if reserved)
+    here = sum(
+        captures
+        for about, reserved, captures in rows
+        if about == _column(plan.about) and bool(reserved) == is_grave
+    )
+    whole = f"the daily budget of {plan.daily_budget} captures of rule {plan.rule!r}"
+    left = [(plan.daily_budget - total, whole)]
+    if not is_grave:
+        kept = max(0, plan.reserved - of_grave)
+        why = f"{whole}, of which {plan.reserved} are kept for critical and high alerts,"
+        left.append((plan.daily_budget - total - kept, why if kept else whole))
+    if plan.target_budget is not None:
+        why = f"the daily budget of {plan.target_budget} captures for {plan.about} of rule {plan.rule!r}"
+        left.append((plan.target_budget - here, why))
+    least, name = min(left, key=_amount)
+    return max(0, least), name
+
+
+def _amount(left: tuple[int, str]) -> int:
+    return left[0]
+
+
+def _column(text: str) -> str:
+    """Text that SQLite can hold, for columns that are only compared."""
+    return text.encode("utf-8", "replace").decode()
