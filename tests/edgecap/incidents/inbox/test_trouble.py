@@ -3,11 +3,14 @@
 import os
 import sqlite3
 import stat
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
 from edgecap.errors import ConfigError, Damaged, ObjectMissing, StoreFull, StoreUnwritable
-from edgecap.incidents.inbox.alert_inbox import AlertInbox
+from edgecap.incidents.inbox.alert_inbox import AlertInbox, Outcome
 from edgecap.incidents.inbox.database import explain
 from edgecap.incidents.inbox.schema import VERSION
 from tests.edgecap.incidents.inbox.inbox_parts import NOON, alert, connections, take
@@ -234,3 +237,35 @@ def test_a_failed_step_leaves_the_inbox_usable_and_unchanged(path):
         assert [each.id for each in inbox.pending()] == [arrival]
         assert inbox.alerts() == []
         assert inbox.keep([("generic", b"{}", NOON)]) == [arrival + 1]
+
+
+# Earlier formats
+
+
+@pytest.fixture
+def first_format(path):
+    """An inbox as the first format had it: an open incident, one that is over, and an arrival that waits."""
+    path.parent.mkdir()
+    with closing(sqlite3.connect(path)) as file:
+        file.executescript((Path(__file__).parents[3] / "data" / "inbox-1.sql").read_text())
+    return path
+
+
+def test_an_inbox_of_the_first_format_is_converted(first_format):
+    later = NOON + timedelta(minutes=2)
+    with AlertInbox(first_format) as inbox:
+        over, going_on = inbox.incidents()
+        assert (over.closed is None, going_on.closed is None) == (False, True)
+        assert [order.event for order in inbox.orders()] == ["start", "end"]
+        assert going_on.runs == {"start": "run 1"}
+        assert len(inbox.pending()) == 1
+        assert take(inbox, alert("end", at=later)) == [Outcome.ENDED]
+        assert take(inbox, alert(key="c", about="c", at=later), captures=3, budget=7) == [Outcome.OVER_BUDGET]
+        assert len(inbox.orders()[-1].plan.captures) == 2  # three were spent before, and two on the end
+    with AlertInbox(first_format) as inbox:
+        assert len(inbox.incidents()) == 3
+
+
+def test_who_only_reads_says_who_converts_it(first_format):
+    with pytest.raises(ConfigError, match="start the receiver, which converts it"):
+        AlertInbox(first_format, read_only=True)
