@@ -2,10 +2,9 @@
 
 # No `from __future__ import annotations`: Prefect makes the form of the UI from the real types.
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal, cast
+from typing import Literal
 
-from prefect import flow, get_run_logger
-from prefect.blocks.core import Block
+from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run as this_run
 from prefect.states import Cancelled, Completed, Failed
@@ -13,12 +12,11 @@ from prefect.states import Cancelled, Completed, Failed
 from edgecap.alerts.model import Alert, summary_of
 from edgecap.alerts.policy.decision import Plan
 from edgecap.errors import EdgecapError
-from edgecap.incidents.record import Incident, IncidentEvent
-from edgecap.report.incident_markdown import incident_page
-from edgecap.report.links import links_to
-from edgecap.settings import DEFAULT, Settings, load_settings
+from edgecap.incidents.record import IncidentEvent
+from edgecap.settings import DEFAULT, load_settings
 from edgecap.units import plural
 from tasks.incident import close, how_it_began, make_room, start_captures, wake_incident, watch, write_down
+from tasks.incident_notice import tell
 from tasks.incident_page import show_incident
 from tasks.runtime.alert_runs import respond_name
 from tasks.runtime.cancelling import RunCancelled, Watched, unless_cancelled
@@ -37,7 +35,7 @@ def _name() -> str:
 @flow(name="respond", flow_run_name=_name, persist_result=True, retries=0)
 async def respond(
     incident: str,
-    event: Literal["start", "end"],
+    event: Literal["start", "escalation", "end"],
     alert: Alert,
     plan: Plan,
     account: str = DEFAULT,
@@ -51,7 +49,7 @@ async def respond(
 
     Args:
         incident: The incident's id, 32 hexadecimal digits
-        event: Whether the attack began or ended
+        event: Whether the attack began, grew graver, or ended
         alert: The alert that arrived
         plan: What to capture, and why
         account: Name of the Cloudflare account in the settings
@@ -62,7 +60,7 @@ async def respond(
     )
     try:
         await record_process(this_run.id)
-        work = _start(noted, archive) if event == "start" else _end(noted, archive)
+        work = {"start": _start, "escalation": _escalate, "end": _end}[event](noted, archive)
         # In the warm process nothing else would notice that the run is cancelled.
         message = await unless_cancelled(Watched(str(this_run.id), ""), work)
     except RunCancelled:
@@ -81,13 +79,25 @@ async def _start(noted: IncidentEvent, archive: str) -> str:
     if noted.plan.preempt:
         await make_room(noted, archive)
     await show_incident(noted, [], archive)
+    await tell("opening", noted, archive)
     return await _see_out(noted, archive)
+
+
+async def _escalate(noted: IncidentEvent, archive: str) -> str:
+    noted = await run_or_suspend(write_down, "escalation", noted, archive)
+    await start_captures(noted, archive)
+    if noted.plan.preempt:
+        await make_room(noted, archive)
+    await tell("escalation", noted, archive)
+    if await retry_prefect(wake_incident, noted.incident, this_run.id, has_news=True):
+        return f"{plural(len(noted.plan.captures), 'capture')} added to the incident"
+    return await _see_out(await run_or_suspend(how_it_began, noted, archive), archive)
 
 
 async def _end(noted: IncidentEvent, archive: str) -> str:
     noted = await run_or_suspend(write_down, "end", noted, archive)
     await start_captures(noted, archive)
-    if await retry_prefect(wake_incident, noted.incident, this_run.id, ended=True):
+    if await retry_prefect(wake_incident, noted.incident, this_run.id, has_news=True):
         started = plural(len(noted.plan.captures), "capture")
         return f"the end is noted, and {started} after it"
     opened = await run_or_suspend(how_it_began, noted, archive)
@@ -102,18 +112,5 @@ async def _see_out(opened: IncidentEvent, archive: str) -> str:
     record, is_ours = await run_or_suspend(close, opened, parts, archive)
     await show_incident(opened, parts, archive, record)
     if is_ours:
-        await _notify(settings, opened, record)
+        await tell("closing", opened, archive, record)
     return str(record)
-
-
-async def _notify(settings: Settings, opened: IncidentEvent, record: Incident) -> None:
-    """Tell people, through Prefect's own notification blocks; a channel that fails is only logged."""
-    for name in settings.incidents.notify:
-        try:
-            block = cast("Any", await Block.aload(name))
-            page = incident_page(
-                opened, record.captures, record, links=links_to(settings.receiver.report_url)
-            )
-            await block.notify(page, subject=f"edgecap: {record}")
-        except Exception as error:  # noqa: BLE001 - a channel that fails must not fail the incident
-            get_run_logger().error("Notification %s failed: %s", name, type(error).__name__)

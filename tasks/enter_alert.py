@@ -13,7 +13,8 @@ from prefect.states import Scheduled
 
 from edgecap.alerts.model import Alert, derive
 from edgecap.alerts.policy.decision import Plan
-from edgecap.incidents.record import IncidentEvent, Incidents
+from edgecap.incidents.incidents import Incidents
+from edgecap.incidents.record import IncidentEvent
 from edgecap.incidents.without_inbox import enter
 from edgecap.settings import load_settings
 from edgecap.stores import open_store

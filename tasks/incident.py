@@ -16,7 +16,8 @@ from edgecap.archive.journal import Journal
 from edgecap.captures.incident_part import IncidentPart
 from edgecap.cloudflare.client import Client
 from edgecap.errors import EdgecapError
-from edgecap.incidents.record import Incident, IncidentEvent, Incidents, Lost, Part, closed_record
+from edgecap.incidents.incidents import Incidents
+from edgecap.incidents.record import Incident, IncidentEvent, Lost, Part, Told, closed_record
 from edgecap.requests import FullRequest
 from edgecap.settings import load_settings
 from edgecap.stores import Store, open_store
@@ -53,7 +54,7 @@ async def write_down(event: str, noted: IncidentEvent, archive: str) -> Incident
     """Write down how an incident begins or ends, before anything else is done. The first record stands.
 
     Args:
-        event: `start` or `end`.
+        event: `start`, `escalation` or `end`.
         noted: the alert and its plan.
         archive: name of the archive in the settings.
 
@@ -61,7 +62,8 @@ async def write_down(event: str, noted: IncidentEvent, archive: str) -> Incident
         StoreError: the archive cannot be written.
     """
     incidents = Incidents(open_store(load_settings().archive(archive)))
-    return await asyncio.to_thread(incidents.end if event == "end" else incidents.open, noted)
+    write = {"start": incidents.open, "escalation": incidents.escalate, "end": incidents.end}[event]
+    return await asyncio.to_thread(write, noted)
 
 
 async def how_it_began(noted: IncidentEvent, archive: str) -> IncidentEvent:
@@ -203,12 +205,13 @@ async def watch(incident: str, archive: str, until: datetime) -> list[Part] | Wa
     """
     store = open_store(load_settings().archive(archive))
     incidents, outcomes = Incidents(store), Outcomes(store)
-    opened = await asyncio.to_thread(incidents.opened, incident)
+    told: Told | None = None
     keeps = max(MAX_INLINE_WAIT, MAX_WAIT_IN_PROCESS.get())
     began, pause, shown = datetime.now(UTC), LOOK_FIRST, 0
     while True:
-        ended = await asyncio.to_thread(incidents.ended, incident)
-        parts = await outcomes.look([noted for noted in (opened, ended) if noted])
+        told = await asyncio.to_thread(incidents.told, incident, told)
+        opened, ended = told.opened, told.ended
+        parts = await outcomes.look(told.events)
         now = datetime.now(UTC)
         pending = [part for part in parts if part.state == "pending"]
         if opened and len(parts) - len(pending) != shown and not (ended and not pending):
@@ -255,10 +258,12 @@ async def close(opened: IncidentEvent, parts: list[Part], archive: str) -> tuple
     incidents = Incidents(open_store(load_settings().archive(archive)))
 
     def write() -> tuple[Incident, bool]:
+        told = incidents.told(opened.incident)
         record = closed_record(
             opened,
-            incidents.ended(opened.incident),
+            told.ended,
             tuple(parts),
+            escalations=told.escalations,
             held_back=incidents.held_back(opened.incident),
             at=datetime.now(UTC),
         )
@@ -281,15 +286,15 @@ async def notify_incident(part: IncidentPart, archive: str, failure: str = "") -
     with suppress(EdgecapError, *PREFECT_AWAY):
         store: Store = open_store(load_settings().archive(archive))
         incidents = Incidents(store)
-        opened, ended = await asyncio.to_thread(
-            lambda: (incidents.opened(part.incident), incidents.ended(part.incident))
-        )
+        told = await asyncio.to_thread(incidents.told, part.incident)
         if not failure or not await asyncio.to_thread(_note_failure, store, part, failure):
-            for other in await Outcomes(store).look([noted for noted in (opened, ended) if noted]):
+            for other in await Outcomes(store).look(told.events):
                 mine = (other.phase, other.number) == (part.phase, part.number)
                 if other.state == "pending" and not mine:
                     return
-        await wake_incident(part.incident, "", ended=ended is not None, at=datetime.now(UTC) + SETTLED)
+        await wake_incident(
+            part.incident, "", has_news=told.ended is not None, at=datetime.now(UTC) + SETTLED
+        )
 
 
 def _note_failure(store: Store, part: IncidentPart, failure: str) -> bool:
@@ -301,13 +306,14 @@ def _note_failure(store: Store, part: IncidentPart, failure: str) -> bool:
     return True
 
 
-async def wake_incident(incident: str, myself: str, *, ended: bool, at: datetime | None = None) -> bool:
+async def wake_incident(incident: str, myself: str, *, has_news: bool, at: datetime | None = None) -> bool:
     """Wake the run that opened an incident, so that it looks again; False if there is none.
 
     Args:
         incident: its id.
         myself: the id of the run that asks; it is left out.
-        ended: whether the attack's end is known; if not, a run that waits for it sleeps on.
+        has_news: whether the attack's end is known, or captures were added; if not, a run that waits for the
+            end sleeps on.
         at: when, aware; now if not given.
     """
     async with get_client() as client:
@@ -320,7 +326,7 @@ async def wake_incident(incident: str, myself: str, *, ended: bool, at: datetime
                 soon = at or datetime.now(UTC)
                 # A run that wakes sooner may be starting already: another wake would start a second process.
                 sleeps = (state.state_details.scheduled_time or soon) > soon + PREFETCH
-                if not sleeps or (state.name == WAITING_FOR_END and not ended):
+                if not sleeps or (state.name == WAITING_FOR_END and not has_news):
                     return True
                 if await wake(client, run, at=soon):
                     return True

@@ -13,7 +13,8 @@ from edgecap.alerts.policy.decision import Planned
 from edgecap.archive.journal import Journal
 from edgecap.archive.journal_records import JournalRecord
 from edgecap.captures.incident_part import IncidentPart
-from edgecap.incidents.record import IncidentEvent, Incidents, Lost, Part
+from edgecap.incidents.incidents import Incidents
+from edgecap.incidents.record import IncidentEvent, Lost, Part
 from edgecap.incidents.status import missing, part_of
 from edgecap.stores import Store
 from tasks.runtime.alert_runs import incident_tags, is_of_incident

@@ -10,7 +10,8 @@ from datetime import UTC, datetime, timedelta
 from deployments.receiver.loop import Loop
 from edgecap.errors import EdgecapError
 from edgecap.incidents.inbox.alert_inbox import AlertInbox
-from edgecap.incidents.record import HeldBack, Incidents
+from edgecap.incidents.incidents import Incidents
+from edgecap.incidents.record import HeldBack
 
 RECENT = timedelta(days=2)  # an incident that is silent for longer has its last counts in the archive
 LONGEST = timedelta(hours=1)

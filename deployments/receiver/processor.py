@@ -92,6 +92,7 @@ class AlertProcessor:
                 received=kept.received,
                 now=self._clock(),
                 bounds=self._bounds,
+                start_of=self._inbox.start_of,
             )
             outcomes = self._inbox.settle(kept.id, taken)
         except AlertNotUnderstood as error:

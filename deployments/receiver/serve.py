@@ -31,7 +31,7 @@ from edgecap.alerts.sources.enabled import enabled_sources
 from edgecap.alerts.sources.registry import sources
 from edgecap.errors import StoreError
 from edgecap.incidents.inbox.alert_inbox import INBOX, AlertInbox
-from edgecap.incidents.record import Incidents
+from edgecap.incidents.incidents import Incidents
 from edgecap.settings import Settings, load_settings
 from edgecap.stores import open_store
 from tasks.runtime.prefect_server import PrefectServer

@@ -44,6 +44,9 @@ class Alert(BaseModel):
         description="Joins the start and the end of one attack; 32 hex digits. Sources that report the "
         "state of a thing use it again: a start after its end is a new incident"
     )
+    thing: str = Field(
+        "", description="Equal for every occurrence of one alert, if the source says so; 32 hex digits"
+    )
     received: Moment = Field(description="When it reached us, UTC")
     started: Moment | None = Field(None, description="When the attack began, UTC, if the alert says so")
     ended: Moment | None = Field(

@@ -197,9 +197,24 @@ def incident_key(incident_id: str) -> str:
     return f"{INCIDENTS}{safe_name(incident_id)}.json"
 
 
+def incident_prefix(incident_id: str) -> str:
+    """Where all that is known of an incident lies, but for its record."""
+    return f"{INCIDENTS}{safe_name(incident_id)}/"
+
+
 def incident_event_key(incident_id: str, event: str) -> str:
     """Where the decisions on an incident's start or end are kept: `event` is `opened` or `ended`."""
-    return f"{INCIDENTS}{safe_name(incident_id)}/{event}.json"
+    return f"{incident_prefix(incident_id)}{event}.json"
+
+
+def escalation_key(incident_id: str, alert: str) -> str:
+    """Where the decision on an alert is that added captures to an incident; `alert` is its identity."""
+    return f"{incident_prefix(incident_id)}escalated/{safe_name(alert)}.json"
+
+
+def notice_key(incident_id: str, event: str, channel: str) -> str:
+    """Where it is written down that a notification about an incident went to a channel."""
+    return f"{incident_prefix(incident_id)}told/{safe_name(event)}/{safe_name(channel)}.json"
 
 
 def lost_key(incident_id: str, phase: str, number: int) -> str:

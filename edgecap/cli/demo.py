@@ -26,7 +26,7 @@ from edgecap.cli.output import console, print_lines, program, say, table
 from edgecap.cli.progress import ByteBar
 from edgecap.cli.signals import ending_well
 from edgecap.errors import CaptureFailed, Damaged, SetupError
-from edgecap.incidents.record import Incidents
+from edgecap.incidents.incidents import Incidents
 from edgecap.settings import load_settings
 from edgecap.stores import open_store
 from edgecap.stores.base import Store

@@ -10,6 +10,8 @@ so an interrupted step gives the same result when it runs again.
   data centre: the captures that the incident does not have yet are ordered. A start that would join an ended
   incident, and is graver, opens one.
 - An incident is over when every attack that joined it has ended. The last end orders the captures of `after`.
+- An end ends the attack with its key. If its key is new, it ends what goes on of the same thing, such as an
+  alert of Grafana with the same fingerprint.
 - An end whose start has not arrived yet is remembered for `LAPSES`. It ends the incident that the start
   opens, if the attack began before that end.
 - An end may never arrive. After `LAPSES` without an alert, a start with the key of an open incident
@@ -46,6 +48,7 @@ class _Ruling:
     outcome: Outcome
     incident: str | None
     plan: Plan
+    ends: str = ""  # the key of the attack that ends
 
 
 def microseconds(moment: datetime) -> int:
@@ -127,24 +130,24 @@ def _follow(db: sqlite3.Connection, written: int, alert: Alert, ruling: _Ruling,
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 (incident, key, plain(plan.about), plain(plan.rule), written, at, at, rank(alert.severity)),
             )
-            _begin(db, incident, key)
+            _begin(db, incident, alert)
             _order(db, incident, "start", written, alert, plan, at)
         case _Ruling(Outcome.ESCALATED, str(incident), plan):
-            _begin(db, incident, key)
+            _begin(db, incident, alert)
             _note(db, incident, at, gravest=rank(alert.severity))
             _order(db, incident, "escalation", written, alert, plan, at)
         case _Ruling(Outcome.ENDED, str(incident), plan):
-            _end(db, incident, key, at)
+            _end(db, incident, ruling.ends, at)
             db.execute(
                 "UPDATE incidents SET closed = ?, last = max(last, ?) WHERE id = ?", (at, at, incident)
             )
             _order(db, incident, "end", written, alert, plan, at)
         case _Ruling(Outcome.JOINED, str(incident)):
             if alert.event == "start":
-                _begin(db, incident, key)
+                _begin(db, incident, alert)
                 _note(db, incident, at, gravest=rank(alert.severity))
             else:
-                _end(db, incident, key, at)
+                _end(db, incident, ruling.ends, at)
                 _note(db, incident, at)
         case _Ruling(Outcome.REPEATED, str(incident)):
             db.execute(
@@ -230,28 +233,48 @@ def _join(db: sqlite3.Connection, incident: str, alert: Alert, plan: Plan, at: i
 
 
 def _on_end(db: sqlite3.Connection, alert: Alert, plan: Plan, at: int) -> _Ruling:
-    key = plain(alert.incident)
-    running = db.execute(
-        "SELECT incidents.id FROM members JOIN incidents ON incidents.id = members.incident"
-        " WHERE members.key = ? AND closed IS NULL AND ended IS NULL ORDER BY last DESC LIMIT 1",
-        (key,),
-    ).fetchone()
+    running = _going_on(db, alert)
     if running:
+        incident, key = running
         others = db.execute(
             "SELECT 1 FROM members WHERE incident = ? AND key <> ? AND ended IS NULL LIMIT 1",
-            (running[0], key),
+            (incident, key),
         ).fetchone()
         if others:
-            return _Ruling(Outcome.JOINED, running[0], plan)
-        return _Ruling(Outcome.ENDED, running[0], within_budget(db, plan, alert.severity, at))
+            return _Ruling(Outcome.JOINED, incident, plan, ends=key)
+        return _Ruling(Outcome.ENDED, incident, within_budget(db, plan, alert.severity, at), ends=key)
     heard = db.execute(
-        "SELECT incidents.id, incidents.closed FROM alerts JOIN incidents ON incidents.id = alerts.incident"
-        " WHERE alerts.key = ? AND alerts.incident IS NOT NULL ORDER BY alerts.id DESC LIMIT 1",
-        (key,),
+        "SELECT incident FROM alerts WHERE key = ? AND incident IS NOT NULL ORDER BY id DESC LIMIT 1",
+        (plain(alert.incident),),
     ).fetchone()
     if heard is None:
         return _Ruling(Outcome.NOTHING, None, plan)
     return _Ruling(Outcome.REPEATED, heard[0], plan)
+
+
+def _going_on(db: sqlite3.Connection, alert: Alert) -> tuple[str, str] | None:
+    """The incident and the key of the attack that this end is about, if it goes on."""
+    columns = [("key", alert.incident)]
+    if alert.thing and not _is_known(db, alert.incident):
+        columns.append(("thing", alert.thing))
+    for column, value in columns:
+        row = db.execute(
+            "SELECT incidents.id, members.key FROM members JOIN incidents ON incidents.id = members.incident"  # noqa: S608 - one of two constants
+            f" WHERE members.{column} = ? AND ended IS NULL AND closed IS NULL"
+            + (" AND thing <> ''" if column == "thing" else "")
+            + " ORDER BY last DESC LIMIT 1",
+            (plain(value),),
+        ).fetchone()
+        if row:
+            return row[0], row[1]
+    return None
+
+
+def _is_known(db: sqlite3.Connection, key: str) -> bool:
+    row = db.execute(
+        "SELECT 1 FROM alerts WHERE key = ? AND incident IS NOT NULL LIMIT 1", (plain(key),)
+    ).fetchone()
+    return row is not None
 
 
 def _end_early(db: sqlite3.Connection, alert: Alert, at: int) -> None:
@@ -299,12 +322,12 @@ def _order(
     )
 
 
-def _begin(db: sqlite3.Connection, incident: str, key: str) -> None:
+def _begin(db: sqlite3.Connection, incident: str, alert: Alert) -> None:
     """An attack of the incident goes on."""
     db.execute(
-        "INSERT INTO members (incident, key, ended) VALUES (?, ?, NULL)"
+        "INSERT INTO members (incident, key, thing, ended) VALUES (?, ?, ?, NULL)"
         " ON CONFLICT (incident, key) DO UPDATE SET ended = NULL",
-        (incident, key),
+        (incident, plain(alert.incident), plain(alert.thing)),
     )
 
 

@@ -15,9 +15,11 @@ from edgecap.alerts.words import in_words
 from edgecap.archive.journal import Journal
 from edgecap.errors import Damaged, EntryMissing
 from edgecap.incidents.inbox.alert_inbox import AlertInbox, InboxIncident, RunRequest
-from edgecap.incidents.record import HeldBack, Incident, IncidentEvent, Incidents, Part
+from edgecap.incidents.incidents import Incidents
+from edgecap.incidents.record import HeldBack, Incident, IncidentEvent, Part
 from edgecap.incidents.status import part_of, waiting
 from edgecap.stores.base import Store
+from edgecap.units import stamp
 
 State = Literal["waits for Prefect", "refused by Prefect", "starting", "open", "ending", "closed"]
 """The first three: it is only in the inbox yet. `ending`: its end was reported."""
@@ -33,6 +35,7 @@ class Overview:
     Attributes:
         id: 32 hex digits.
         opened: how it began, from the archive.
+        escalations: the alerts that added captures, in the order of time.
         ended: how it ended.
         record: the record of it once it is closed.
         counted: alerts that joined or repeated it, as the receiver wrote them into the archive.
@@ -42,6 +45,7 @@ class Overview:
 
     id: str
     opened: IncidentEvent | None = None
+    escalations: tuple[IncidentEvent, ...] = ()
     ended: IncidentEvent | None = None
     record: Incident | None = None
     counted: HeldBack = field(default_factory=HeldBack)
@@ -103,9 +107,11 @@ class Overview:
 
     @property
     def plans(self) -> Iterator[tuple[str, Plan, str]]:
-        """What was decided at its start and its end: a title, the plan, and the alert in words."""
+        """What was decided at its start, later, and at its end: a title, the plan, and the alert in words."""
         if first := self.opened or self.in_inbox:
             yield "At the start", first.plan, self.alert_in_words
+        for each in self.escalations:
+            yield f"At {stamp(each.at)}, when a graver alert joined", each.plan, each.alert_in_words
         if self.ended:
             yield "At the end", self.ended.plan, self.ended.alert_in_words
 
@@ -152,10 +158,12 @@ class Overviews:
             Damaged: a record of it cannot be read.
             StoreError: the archive cannot be.
         """
+        told = self._incidents.told(incident_id)
         return Overview(
             incident_id,
-            opened=self._incidents.opened(incident_id),
-            ended=self._incidents.ended(incident_id),
+            opened=told.opened,
+            escalations=tuple(told.escalations),
+            ended=told.ended,
             record=self._incidents.closed(incident_id),
             counted=self._incidents.held_back(incident_id),
             in_inbox=self._in_inbox.get(incident_id),
@@ -209,7 +217,7 @@ class Overviews:
         if incident.record:
             yield from incident.record.captures
             return
-        for noted in filter(None, (incident.opened, incident.ended)):
+        for noted in filter(None, (incident.opened, *incident.escalations, incident.ended)):
             for part, planned in noted.parts:
                 yield part_of(self._store, incident.id, planned, self._journal.follow(part.intent_id))
         if not incident.opened and incident.in_inbox:

@@ -1,32 +1,28 @@
-"""An incident in the archive: its start, its end, and one record of it once it is closed.
-
-Every record is create-only: a flow that runs again finds what it wrote before and continues from there.
-"""
+"""The records of an incident: its start, what was added, its end, and one of all once it is closed."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, TypeVar
+from typing import Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from edgecap.alerts.model import Alert
 from edgecap.alerts.policy.decision import Plan, Planned
 from edgecap.alerts.words import in_words
-from edgecap.archive.layout import INCIDENTS, held_back_prefix, incident_event_key, incident_key, lost_key
-from edgecap.archive.text import Json, read_json, to_json
+from edgecap.archive.text import Json
 from edgecap.captures.incident_part import IncidentPart, Phase
-from edgecap.errors import ObjectExists, ObjectMissing
-from edgecap.stores.base import Store
-from edgecap.units import plural
+from edgecap.units import plural, stamp
 
 FORMAT = "edgecap-incident/1"
-_Record = TypeVar("_Record", bound=BaseModel)
+OPENED, ENDED, ESCALATED = "opened", "ended", "escalated/"
+"""Names of the records of an incident's alerts; the last is where the names of escalations begin."""
 
 
 class IncidentEvent(BaseModel):
-    """The alert that began or ended an incident, and what was planned because of it. Decided once."""
+    """The alert that began, escalated or ended an incident, and what was planned for it. Decided once."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
@@ -52,6 +48,42 @@ class IncidentEvent(BaseModel):
                 incident=self.incident, phase=each.phase, number=each.number, alert=dict(self.alert)
             )
             yield part, each
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """The alerts that made captures for an incident, as far as they are in the archive.
+
+    Attributes:
+        records: by the names of their records.
+    """
+
+    records: Mapping[str, IncidentEvent]
+
+    @property
+    def opened(self) -> IncidentEvent | None:
+        """How it began."""
+        return self.records.get(OPENED)
+
+    @property
+    def escalations(self) -> list[IncidentEvent]:
+        """The alerts that added captures, in the order of time."""
+        found = [each for name, each in self.records.items() if name.startswith(ESCALATED)]
+        return sorted(found, key=_at)
+
+    @property
+    def ended(self) -> IncidentEvent | None:
+        """How it ended, or None if it has not."""
+        return self.records.get(ENDED)
+
+    @property
+    def events(self) -> list[IncidentEvent]:
+        """All of them, from the start to the end."""
+        return [each for each in (self.opened, *self.escalations, self.ended) if each]
+
+
+def _at(event: IncidentEvent) -> datetime:
+    return event.at
 
 
 class Part(BaseModel):
@@ -94,6 +126,14 @@ def by_reason(parts: Iterable[Part]) -> dict[str, str]:
     for part in parts:
         names.setdefault(part.reason, []).append(f"{part.phase} {part.number}")
     return {reason: ", ".join(each) for reason, each in names.items()}
+
+
+class Notice(BaseModel):
+    """A notification about an incident went out. It is not sent again."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    at: AwareDatetime
 
 
 class HeldBack(BaseModel):
@@ -145,105 +185,12 @@ class Incident(BaseModel):
         return str(self).partition("; missing: ")[0]
 
 
-class Incidents:
-    """The incidents of an archive."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-
-    def __repr__(self) -> str:
-        return f"<Incidents {self._store.uri}/{INCIDENTS}>"
-
-    def open(self, noted: IncidentEvent) -> IncidentEvent:
-        """Write how it began. The first record stands.
-
-        Raises:
-            StoreError: it cannot be written.
-        """
-        return self._put(incident_event_key(noted.incident, "opened"), noted)
-
-    def end(self, noted: IncidentEvent) -> IncidentEvent:
-        """Write how it ended. The first record stands.
-
-        Raises:
-            StoreError: it cannot be written.
-        """
-        return self._put(incident_event_key(noted.incident, "ended"), noted)
-
-    def close(self, incident: Incident) -> Incident:
-        """Write its closing record. The first one stands.
-
-        Raises:
-            StoreError: it cannot be written.
-        """
-        return self._put(incident_key(incident.incident), incident)
-
-    def opened(self, incident_id: str) -> IncidentEvent | None:
-        """How it began, or None if that is not known here."""
-        return self._get(incident_event_key(incident_id, "opened"), IncidentEvent)
-
-    def ended(self, incident_id: str) -> IncidentEvent | None:
-        """How it ended, or None if it has not."""
-        return self._get(incident_event_key(incident_id, "ended"), IncidentEvent)
-
-    def closed(self, incident_id: str) -> Incident | None:
-        """The record of a closed incident, or None."""
-        return self._get(incident_key(incident_id), Incident)
-
-    def lose(self, incident_id: str, phase: Phase, number: int, lost: Lost) -> Lost:
-        """Write down that a capture's run ended and asked for nothing. The first record stands.
-
-        Raises:
-            StoreError: it cannot be written.
-        """
-        return self._put(lost_key(incident_id, phase, number), lost)
-
-    def lost(self, incident_id: str, phase: Phase, number: int) -> Lost | None:
-        """Why a capture's run ended and asked for nothing; None if that is not written down."""
-        return self._get(lost_key(incident_id, phase, number), Lost)
-
-    def count(self, incident_id: str, counts: HeldBack) -> None:
-        """Write down how many alerts joined or repeated an incident so far; the same again changes nothing.
-
-        Raises:
-            StoreError: it cannot be written.
-        """
-        self._put(f"{held_back_prefix(incident_id)}{counts.total:09d}.json", counts)
-
-    def held_back(self, incident_id: str) -> HeldBack:
-        """The highest counts that were written down; zeros if there are none.
-
-        Raises:
-            Damaged: the counts cannot be read.
-            StoreError: the archive cannot be.
-        """
-        keys = [info.key for info in self._store.list(held_back_prefix(incident_id))]
-        return read_json(self._store, max(keys), HeldBack) if keys else HeldBack()
-
-    def ids(self, beginning: str = "") -> list[str]:
-        """The ids that begin with this, of open and closed incidents, sorted."""
-        names = (info.key.removeprefix(INCIDENTS) for info in self._store.list(INCIDENTS + beginning))
-        return sorted({name.partition("/")[0].removesuffix(".json") for name in names})
-
-    def _put(self, key: str, record: _Record) -> _Record:
-        try:
-            self._store.put(key, to_json(record))
-        except ObjectExists:
-            return read_json(self._store, key, type(record))
-        return record
-
-    def _get(self, key: str, model: type[_Record]) -> _Record | None:
-        try:
-            return read_json(self._store, key, model)
-        except ObjectMissing:
-            return None
-
-
 def closed_record(
     opened: IncidentEvent,
     ended: IncidentEvent | None,
     captures: tuple[Part, ...],
     *,
+    escalations: Sequence[IncidentEvent] = (),
     held_back: HeldBack,
     at: datetime,
 ) -> Incident:
@@ -253,10 +200,15 @@ def closed_record(
         opened: how it began.
         ended: how it ended, if that was reported.
         captures: what became of each planned one.
+        escalations: the alerts that added captures.
         held_back: alerts that joined it.
         at: now, aware.
     """
-    remarks = [*opened.plan.remarks, *(ended.plan.remarks if ended else ())]
+    remarks = list(opened.plan.remarks)
+    for each in escalations:
+        more = plural(len(each.plan.captures), "capture")
+        remarks += [f"{more} added at {stamp(each.at)}: {each.alert_in_words}", *each.plan.remarks]
+    remarks += ended.plan.remarks if ended else ()
     if not opened.plan.captures:
         remarks.insert(0, opened.plan.reason)
     return Incident(

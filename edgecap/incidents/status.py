@@ -6,7 +6,8 @@ from edgecap.alerts.policy.decision import Planned
 from edgecap.archive.entries import read_entry
 from edgecap.archive.journal_records import JournalRecord
 from edgecap.errors import Damaged, EntryMissing
-from edgecap.incidents.record import Incidents, Part
+from edgecap.incidents.incidents import Incidents
+from edgecap.incidents.record import Part
 from edgecap.stores.base import Store
 
 

@@ -64,7 +64,7 @@ def picture(store: Store, part: Part, planned: Planned | None = None) -> Picture
 
 
 def _plans(incident: Overview) -> dict[tuple[str, int], Planned]:
-    plans = [noted.plan for noted in (incident.opened, incident.ended) if noted]
+    plans = [noted.plan for noted in (incident.opened, *incident.escalations, incident.ended) if noted]
     if incident.opened is None and incident.in_inbox:
         plans.append(incident.in_inbox.plan)
     return {(each.phase, each.number): each for plan in plans for each in plan.captures}

@@ -262,5 +262,6 @@ class IncidentSettings(BaseModel):
     )
     notify: list[str] = Field(
         [],
-        description="Prefect notification blocks to notify when one closes, such as slack-webhook/on-call",
+        description="Prefect notification blocks to notify when one opens, grows graver or closes, such as "
+        "slack-webhook/on-call",
     )

@@ -13,6 +13,7 @@ import httpx
 import pytest
 from prefect.blocks.notifications import CustomWebhookNotificationBlock
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import TaskRunFilter
 from prefect.client.schemas.objects import State, StateType
 
 from deployments.local.processes import LOOPBACK, MARK, answers, free_port, kill_marked
@@ -21,8 +22,8 @@ from edgecap.alerts.model import Alert, derive
 from edgecap.alerts.policy.decision import decide, read_policy
 from edgecap.archive.entries import list_entries, read_entry
 from edgecap.archive.verify import verify_entry
+from edgecap.incidents.incidents import Incidents
 from edgecap.incidents.overview import Overviews
-from edgecap.incidents.record import Incidents
 from flows.register_bucket import register_bucket
 from tasks.runtime.alert_runs import incident_tag
 from tasks.runtime.rest import PrefectApi
@@ -80,8 +81,9 @@ def alert(event="start", *, ago=timedelta(), **more):
     return Alert(**facts, **({"ended": now - timedelta(seconds=90)} if event == "end" else {}), **more)
 
 
-async def send(deployed, warm, incident, given, policy=POLICY):
-    """Start `respond` as the receiver does; the run's id."""
+async def send(deployed, warm, incident, given, policy=POLICY, *, event=""):
+    """Start `respond` as the receiver does; the run's id. By default the event is the alert's."""
+    event = event or given.event
     plan = decide(given, read_policy(policy))
     async with get_client() as client:
         deployment = await client.read_deployment_by_name("respond/incident-response")
@@ -89,13 +91,13 @@ async def send(deployed, warm, incident, given, policy=POLICY):
             deployment.id,
             parameters={
                 "incident": incident,
-                "event": given.event,
+                "event": event,
                 "alert": given.model_dump(mode="json", exclude={"raw"}),
                 "plan": plan.model_dump(mode="json"),
             },
             tags=["alert", incident_tag(incident)],
             state=State[None](type=StateType.SCHEDULED),
-            idempotency_key=f"{incident} {given.event}",
+            idempotency_key=f"{incident} {event} {given.identity}",
         )
     await tell(warm, run.id)
     return run.id
@@ -219,9 +221,58 @@ async def test_one_capture_that_fails_loses_no_other_and_the_incident_says_why(
     ]
     assert "not registered" in record.missing[0].reason
     assert record.ended is None
-    [told] = [each for each in on_call if incident[:8] in each["text"]]
-    assert told["subject"] == f"edgecap: {record}"
-    assert "not registered" in told["text"]
+    opening, closing = [each for each in on_call if incident[:8] in each["text"]]
+    assert opening["subject"].startswith(f"edgecap: incident {incident[:8]}, 2 captures started: ")
+    assert closing["subject"] == f"edgecap: {record}"
+    assert "not registered" in closing["text"]
+    wanted = {
+        f"notify {channel}: {event}": state
+        for channel, state in {
+            "custom-webhook/on-call": "COMPLETED",
+            "slack-webhook/nobody-made-it": "FAILED",
+        }.items()
+        for event in ("opening", "closing")
+    }
+    mine, tried = TaskRunFilter(flow_run_id={"any_": [run]}, name={"like_": "notify"}), {}
+    async with get_client() as client:
+        while tried != wanted:  # Prefect learns the states of tasks from events, some time later
+            assert time.monotonic() < deadline, tried
+            await asyncio.sleep(0.3)
+            found = await client.read_task_runs(task_run_filter=mine)
+            tried = {each.name: each.state.type.value for each in found}
+
+
+async def test_an_escalation_adds_captures_and_the_incident_ends_with_them(
+    deployed, warm, world, store, on_call
+):
+    world.write(incidents={"notify": ["custom-webhook/on-call"]})
+    await register_bucket()
+    incident, incidents = derive(uuid4().hex), Incidents(store)
+    quiet = POLICY.replace("seconds = 20", "seconds = 0")
+    start = await send(deployed, warm, incident, alert(), quiet)
+    deadline = time.monotonic() + 240
+    while len(list(list_entries(store))) < 1:
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.2)
+    loud = POLICY.replace("before = 240", "before = 0")
+    escalation = await send(deployed, warm, incident, alert(), loud, event="escalation")
+    state = await ended(escalation)
+    assert (state.is_completed(), state.message) == (True, "1 capture added to the incident")
+    end = await send(deployed, warm, incident, alert("end", ago=timedelta(seconds=120)), quiet)
+    assert (await ended(end)).is_completed()
+    assert (await ended(start)).is_completed()
+    record = incidents.closed(incident)
+    assert [(part.phase, part.number, part.state) for part in record.captures] == [
+        ("before", 1, "archived"),
+        ("during", 1, "archived"),
+        ("after", 1, "archived"),
+    ]
+    assert any(remark.startswith("1 capture added at ") for remark in record.remarks)
+    subjects = [each["subject"] for each in on_call if incident[:8] in each["text"]]
+    opened, grew, closed = subjects
+    assert opened.startswith(f"edgecap: incident {incident[:8]}, 1 capture started: Flood, began ")
+    assert grew.startswith(f"edgecap: incident {incident[:8]} grew graver, 1 capture added: Flood, began ")
+    assert closed == f"edgecap: {record}"
 
 
 async def test_an_open_incident_says_why_a_capture_failed(deployed, warm, world, store):

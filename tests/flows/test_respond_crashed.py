@@ -15,7 +15,7 @@ from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, tempor
 
 from edgecap.alerts.model import derive
 from edgecap.alerts.policy.decision import decide, read_policy
-from edgecap.incidents.record import Incidents
+from edgecap.incidents.incidents import Incidents
 from flows.respond import respond
 from flows.respond_to import respond_to
 from tasks.enter_alert import enter_alert

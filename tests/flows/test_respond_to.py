@@ -9,7 +9,7 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterTags
 from prefect.client.schemas.objects import StateType
 
-from edgecap.incidents.record import Incidents
+from edgecap.incidents.incidents import Incidents
 from flows.respond_to import respond_to
 from tasks.runtime.alert_runs import incident_tag
 from tests.deployments.conftest import attack

@@ -65,7 +65,8 @@ def _alert(
     kind = labels.line("alertname") or "unknown"
     event = _event(alert.line("status") or values.line(group.get("status")))
     started = alert.moment("startsAt")
-    # A fingerprint is a hash of the labels, so it comes again with the next outage; its start does not.
+    # A fingerprint is a hash of the labels, so it comes again with the next outage; its start does not. But
+    # Grafana 12 may send the end with another start: then only the fingerprint tells what has ended.
     fingerprint = alert.line("fingerprint") or derive(
         *(f"{key}={known[key]}" for key in sorted(labels.labels()))
     )
@@ -77,6 +78,7 @@ def _alert(
         severity=values.severity(*label_names.severity_words(known)),
         identity=derive(*occurrence, event),
         incident=derive(*occurrence),
+        thing=derive(name, fingerprint),
         received=received,
         started=started,
         ended=(alert.moment("endsAt") or received) if event == "end" else None,

@@ -66,7 +66,7 @@ def parse(payload: object, *, received: datetime) -> list[Alert]:
     if kind == _ANNOUNCEMENT:
         targets = targets or announced
         event = event if announced or event != "start" else "other"
-    identity, incident = _keys(whole, data, kind, event, targets)
+    identity, incident, thing = _keys(whole, data, kind, event, targets)
     return [
         Alert(
             source=NAME,
@@ -75,6 +75,7 @@ def parse(payload: object, *, received: datetime) -> list[Alert]:
             severity=values.severity(data.get("severity"), whole.get("severity")),
             identity=identity,
             incident=incident,
+            thing=thing,
             received=received,
             started=started,
             ended=(data.moment("end_time", "ended_at", "event_ts") or whole.moment("ts") or received)
@@ -131,19 +132,23 @@ def _event(whole: Fields, data: Fields) -> Event:
     return "end" if status.endswith(_TUNNEL_WELL) else "other"
 
 
-def _keys(whole: Fields, data: Fields, kind: str, event: Event, targets: tuple[str, ...]) -> tuple[str, str]:
-    """Identity and incident: from the correlation id, else the attack's or tunnel's id, else what it tells.
+def _keys(
+    whole: Fields, data: Fields, kind: str, event: Event, targets: tuple[str, ...]
+) -> tuple[str, str, str]:
+    """Identity, incident and thing: from the attack's or tunnel's id, else from what it tells.
 
-    A tunnel's id stays the same for years, so its time is part of the identity, and the incident's key comes
-    again with each outage.
+    Several attacks may have one correlation id. So the attack's id and its target belong to the incident, and
+    an end that names neither ends what goes on under its correlation id. A tunnel's id stays the same for
+    years, so its time is part of the identity, and the incident's key comes again with each outage.
     """
-    attack = whole.line("alert_correlation_id") or data.line("attack_id")
-    if attack:
-        return derive(NAME, attack, event), derive(NAME, attack)
+    correlation, attack = whole.line("alert_correlation_id"), data.line("attack_id")
+    if correlation or attack:
+        one = (correlation, attack, ",".join(sorted(targets)))
+        return derive(NAME, *one, event), derive(NAME, *one), derive(NAME, correlation or attack)
     tunnel = data.line("tunnel_id")
     if tunnel:
         when = data.line("event_ts") or whole.line("ts")
-        return derive(NAME, kind, tunnel, event, when), derive(NAME, kind, tunnel)
+        return derive(NAME, kind, tunnel, event, when), derive(NAME, kind, tunnel), ""
     told = (
         kind,
         whole.line("policy_id", "name"),
@@ -151,7 +156,7 @@ def _keys(whole: Fields, data: Fields, kind: str, event: Event, targets: tuple[s
         data.line("rule_name"),
         data.line("start_time") or whole.line("ts"),
     )
-    return derive(NAME, *told, event), derive(NAME, *told)
+    return derive(NAME, *told, event), derive(NAME, *told), ""
 
 
 SOURCE = AlertSource(NAME, verify, sign, parse, is_ping)

@@ -35,7 +35,7 @@ from edgecap.incidents.inbox.rows import (
     RunRequest,
     StoredAlert,
 )
-from edgecap.incidents.joining import enter, microseconds, moment
+from edgecap.incidents.joining import enter, microseconds, moment, plain
 
 __all__ = [
     "INBOX",
@@ -221,6 +221,16 @@ class AlertInbox:
             Judged(arrival, Outcome(outcome), incident_id, _alert(alert), _plan(plan))
             for arrival, outcome, incident_id, alert, plan in rows
         ]
+
+    def start_of(self, key: str) -> Alert | None:
+        """The last start with this key that opened or joined an incident, or None."""
+        rows = self._database.rows(
+            "SELECT alert FROM alerts WHERE key = ? AND incident IS NOT NULL"
+            " AND outcome IN ('opened', 'over_budget', 'joined', 'escalated') ORDER BY id DESC",
+            (plain(key),),
+        )
+        found = (_alert(text) for (text,) in rows)
+        return next((alert for alert in found if alert.event == "start"), None)
 
     def incidents(self, limit: int = 100) -> list[InboxIncident]:
         """Incidents, newest first."""

@@ -15,11 +15,13 @@ _MEMBERS = (
     CREATE TABLE members (
         incident TEXT NOT NULL,
         key TEXT NOT NULL,
+        thing TEXT NOT NULL DEFAULT '',
         ended INTEGER,
         PRIMARY KEY (incident, key)
     ) WITHOUT ROWID
     """,
     "CREATE INDEX members_of_key ON members (key, incident)",
+    "CREATE INDEX members_of_thing ON members (thing, incident) WHERE ended IS NULL AND thing <> ''",
     # Ends that arrived before their starts.
     """
     CREATE TABLE early_ends (

@@ -7,8 +7,9 @@ import pytest
 
 from deployments.receiver.held_back import IDLE, SPACING, HeldBackWriter
 from edgecap.errors import StoreUnreachable
+from edgecap.incidents.incidents import Incidents
 from edgecap.incidents.overview import Overviews
-from edgecap.incidents.record import HeldBack, Incidents
+from edgecap.incidents.record import HeldBack
 from edgecap.stores.folder import FolderStore
 from tasks.incident import close
 from tests.edgecap.incidents.inbox.inbox_parts import NOON, alert, take

@@ -15,7 +15,7 @@ from deployments.receiver.log import MOST
 from deployments.receiver.metrics import Metrics
 from deployments.receiver.pages import AT_WORK, WAITING, ReportPages
 from deployments.receiver.serve import Receiving
-from edgecap.incidents.record import Incidents
+from edgecap.incidents.incidents import Incidents
 from edgecap.settings import Settings
 from edgecap.settings.alerts import ReceiverSettings
 from tests.browser import chromium, visit

@@ -10,7 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
-from edgecap.incidents.record import HeldBack, Incidents
+from edgecap.incidents.incidents import Incidents
+from edgecap.incidents.record import HeldBack
 from edgecap.stores.folder import FolderStore
 from tests.deployments.conftest import SECRET, attack, http, until
 

@@ -72,7 +72,7 @@ def test_the_help_names_every_source(call):
 
 
 class TestReplay:
-    def test_a_source_of_one_s_own_is_signed_and_read_by_its_mapping(self, call, receiver, tmp_path):
+    def test_a_custom_source_is_signed_and_read_by_its_mapping(self, call, receiver, tmp_path):
         (tmp_path / "mine.json").write_text('{"victim": "203.0.113.7"}')
         done = call("alert", "replay", str(tmp_path / "mine.json"), "--source", "mine")
         assert done.returncode == 0, done.stderr

@@ -8,7 +8,8 @@ import pytest
 
 from edgecap.archive.manifest import FileRecord
 from edgecap.captures.keep import keep as keep_capture
-from edgecap.incidents.record import Incidents, Part
+from edgecap.incidents.incidents import Incidents
+from edgecap.incidents.record import Part
 from edgecap.packets.residual import Residual
 from edgecap.stores import open_store
 from tests.edgecap.captures.test_keep import CAPTURE, Fetching, put_raw, recorded

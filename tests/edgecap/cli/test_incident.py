@@ -11,7 +11,8 @@ from edgecap.alerts.policy.decision import decide, read_policy
 from edgecap.archive.journal import Journal
 from edgecap.archive.journal_records import Ended, Intent
 from edgecap.incidents.inbox.alert_inbox import INBOX, AlertInbox
-from edgecap.incidents.record import HeldBack, IncidentEvent, Incidents, Part, closed_record
+from edgecap.incidents.incidents import Incidents
+from edgecap.incidents.record import HeldBack, IncidentEvent, Part, closed_record
 
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 POLICY = read_policy(

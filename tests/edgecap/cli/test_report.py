@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from edgecap.incidents.record import Incidents
+from edgecap.incidents.incidents import Incidents
 from tests.edgecap.report.archive import keep_summary
 from tests.edgecap.report.hostile import Seen
 from tests.edgecap.report.incidents import ID, attack

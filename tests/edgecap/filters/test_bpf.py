@@ -22,7 +22,7 @@ def packet(host="203.0.0.1", port=53):
     return bytes(12) + b"\x08\x00" + ip + port.to_bytes(2, "big") + bytes([0x30, 0x39, 0, 8, 0, 0])
 
 
-def test_a_list_of_ports_that_libpcap_optimizes_for_long_is_compiled_all_the_same():
+def test_a_list_of_ports_that_is_slow_to_optimize_is_compiled():
     """The optimizer takes fifteen seconds for it; the program is used without it."""
     program = Program(PORTS)
     assert program.matches(packet(port=400))

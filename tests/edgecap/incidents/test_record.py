@@ -10,7 +10,8 @@ from edgecap.alerts.policy.decision import decide, read_policy
 from edgecap.captures.incident_part import IncidentPart
 from edgecap.captures.intent import decide as decide_intent
 from edgecap.captures.order import CaptureOrder
-from edgecap.incidents.record import HeldBack, IncidentEvent, Incidents, Part, closed_record
+from edgecap.incidents.incidents import Incidents
+from edgecap.incidents.record import HeldBack, IncidentEvent, Part, closed_record
 from edgecap.report.incident_markdown import incident_page
 from edgecap.report.links import links_to
 from edgecap.requests import SimpleRequest

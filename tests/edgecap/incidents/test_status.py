@@ -6,7 +6,8 @@ import pytest
 
 from edgecap.archive.journal_records import Accepted, Ended, Intent, JournalRecord
 from edgecap.errors import StoreMissing
-from edgecap.incidents.record import Incidents, Lost
+from edgecap.incidents.incidents import Incidents
+from edgecap.incidents.record import Lost
 from edgecap.incidents.status import part_of
 from tests.edgecap.incidents.inbox.inbox_parts import alert, plan
 from tests.edgecap.report.archive import damage_manifest, keep_summary, open_archive

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from edgecap.alerts.model import Alert, derive
 from edgecap.alerts.policy.decision import decide, read_policy
 from edgecap.incidents.inbox.rows import Outcome
-from edgecap.incidents.record import HeldBack, Incidents, closed_record
+from edgecap.incidents.incidents import Incidents
+from edgecap.incidents.record import HeldBack, closed_record
 from edgecap.incidents.without_inbox import enter, first_true
 from edgecap.settings import StoreLocation
 from edgecap.stores import open_store

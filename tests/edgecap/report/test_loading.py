@@ -4,8 +4,8 @@ import pytest
 
 from edgecap.archive.summaries import find_summary, read_summary
 from edgecap.errors import StoreMissing
+from edgecap.incidents.incidents import Incidents
 from edgecap.incidents.overview import Overviews
-from edgecap.incidents.record import Incidents
 from edgecap.report.loading import pictured
 from tests.edgecap.report.archive import damage_manifest, keep_summary, open_archive
 from tests.edgecap.report.incidents import ID, attack

@@ -35,7 +35,7 @@ def read(page, body):
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_the_generic_page_links_each_product_and_its_page_says_where_it_posts(page):
+def test_each_product_has_a_linked_page_that_says_where_it_posts(page):
     assert f"]({page}.md)" in (DOCS / "generic.md").read_text()
     text = (DOCS / f"{page}.md").read_text()
     assert f"`POST /alerts/{page.replace('-', '_')}`" in text

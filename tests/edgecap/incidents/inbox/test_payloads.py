@@ -83,13 +83,15 @@ def test_a_status_ends_the_incident_that_a_status_opened(arrive):
 
 @pytest.mark.parametrize("badge", ["", "[P2] "])
 def test_datadog_s_default_payload_opens_warns_again_and_ends(arrive, badge):
+    apart = timedelta(minutes=11)  # longer than the cooldown
+
     def event(number, word):
-        when = str(int((NOON + timedelta(minutes=number)).timestamp() * 1000))
+        when = str(int((NOON + number * apart).timestamp() * 1000))
         return {"id": str(number), "title": f"{badge}[{word} on {{target:203.0.113.83}}] pps", "date": when}
 
     words = ["Triggered", "Re-Triggered", "No data", "Recovered", "Triggered", "Recovered"]
     found = [
-        outcomes(arrive("datadog", event(number, word), at=NOON + timedelta(minutes=number)))[0]
+        outcomes(arrive("datadog", event(number, word), at=NOON + number * apart))[0]
         for number, word in enumerate(words)
     ]
     assert found == [

@@ -1,0 +1,100 @@
+"""Telling people of an incident, through Prefect's notification blocks: when it opens, grows and closes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from datetime import UTC, datetime
+from typing import Any, Literal, cast
+
+from prefect import get_run_logger, task
+from prefect.blocks.core import Block
+from prefect.cache_policies import NO_CACHE
+
+from edgecap.errors import EdgecapError
+from edgecap.incidents.incidents import Incidents
+from edgecap.incidents.record import Incident, IncidentEvent
+from edgecap.report.incident_markdown import incident_page
+from edgecap.report.links import links_to
+from edgecap.settings import load_settings
+from edgecap.stores import open_store
+from edgecap.units import plural
+
+Occasion = Literal["opening", "escalation", "closing"]
+_DELAYS = [2.0, 10.0, 30.0]  # seconds before a channel is tried again
+
+
+async def tell(
+    occasion: Occasion, noted: IncidentEvent, archive: str, record: Incident | None = None
+) -> None:
+    """Notify each channel of the settings, once for each occasion. Never fails.
+
+    A channel that cannot be reached is tried four times. Then its task has failed, for people to see.
+
+    Args:
+        occasion: what there is to tell.
+        noted: the alert of it; at the closing, the one that opened it.
+        archive: name of the archive in the settings.
+        record: the incident once it is closed.
+    """
+    settings = load_settings()
+    if not settings.incidents.notify:
+        return
+    subject = f"edgecap: {_line(occasion, noted, record)}"
+    links = links_to(settings.receiver.report_url)
+    page = incident_page(noted, record.captures if record else (), record, links=links)
+    event = occasion if occasion != "escalation" else f"{occasion} {noted.alert.get('identity', '')}"
+    told = (noted.incident, archive, subject, page)
+    sending = [
+        cast("Awaitable[object]", notify(channel, event, *told, return_state=True))
+        for channel in settings.incidents.notify
+    ]
+    await asyncio.gather(*sending)
+
+
+def _line(occasion: Occasion, noted: IncidentEvent, record: Incident | None) -> str:
+    if record:
+        return str(record)
+    name, plan = f"incident {noted.incident[:8]}", noted.plan
+    if occasion == "escalation":
+        return f"{name} grew graver, {plural(len(plan.captures), 'capture')} added: {noted.alert_in_words}"
+    if not plan.captures:
+        return f"{name} has {plan.reason}: {noted.alert_in_words}"
+    return f"{name}, {plural(len(plan.captures), 'capture')} started: {noted.alert_in_words}"
+
+
+@task(
+    name="notify",
+    task_run_name="notify {channel}: {event}",
+    cache_policy=NO_CACHE,
+    retries=len(_DELAYS),
+    retry_delay_seconds=_DELAYS,
+)
+async def notify(channel: str, event: str, incident: str, archive: str, subject: str, page: str) -> None:
+    """Notify one channel, unless that was done before.
+
+    Args:
+        channel: the block, such as `slack-webhook/on-call`.
+        event: what there is to tell; told once for an incident.
+        incident: its id.
+        archive: name of the archive in the settings.
+        subject: a line.
+        page: Markdown.
+
+    Raises:
+        Exception: the channel's own.
+    """
+    incidents = Incidents(open_store(load_settings().archive(archive)))
+    if await asyncio.to_thread(incidents.has_told, incident, event, channel):
+        return
+    try:
+        block = cast("Any", await Block.aload(channel))
+        await block.notify(page, subject=subject)
+    except Exception as error:
+        # Its text may hold the channel's address, which is a secret of some products.
+        get_run_logger().error("Notification %s failed: %s", channel, type(error).__name__)
+        raise
+    try:
+        await asyncio.to_thread(incidents.note_told, incident, event, channel, datetime.now(UTC))
+    except EdgecapError as error:
+        get_run_logger().warning("%s was notified, and may be again: %s", channel, error)

@@ -1,0 +1,122 @@
+"""Alerts as products send them, from their bytes to what the inbox orders."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from edgecap.alerts.policy.decision import load_policy, read_policy
+from edgecap.alerts.sources.registry import sources
+from edgecap.alerts.understanding import understand
+from edgecap.requests import Bounds
+from edgecap.settings.alerts import AlertSettings
+
+NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+KNOWN = sources(AlertSettings())
+
+
+@pytest.fixture
+def tell(inbox):
+    """Receives a payload some seconds after noon, and returns what its alerts came to."""
+
+    def receive(payload, *, after=0, source="generic", policy=None):
+        at = NOON + timedelta(seconds=after)
+        (arrival,) = inbox.keep([(source, json.dumps(payload).encode(), at)])
+        [kept] = inbox.pending()
+        taken = understand(
+            KNOWN[source],
+            kept.body,
+            read_policy(policy) if policy else load_policy(None),
+            received=at,
+            now=at,
+            bounds=Bounds(),
+            start_of=inbox.start_of,
+        )
+        return [str(outcome) for outcome in inbox.settle(arrival, taken)]
+
+    return receive
+
+
+def captures(order):
+    return [f"{each.phase} {each.number}" for each in order.plan.captures]
+
+
+def test_a_flood_within_a_ping_loss_is_captured_to_its_end(inbox, tell):
+    """The full capture never started, and the incident closed with the ping loss."""
+    loss = {"kind": "ping loss", "target": "203.0.113.50", "incident": "p"}
+    flood = {"kind": "syn flood", "target": "203.0.113.50", "target_port": 443, "protocol": "tcp"}
+    assert tell({**loss, "event": "start", "severity": "info", "id": "p1"}) == ["opened"]
+    start = {**flood, "event": "start", "severity": "critical", "colos": ["ORD"], "id": "s1", "incident": "s"}
+    assert tell(start, after=30) == ["escalated"]
+    assert tell({**loss, "event": "end", "id": "p2"}, after=60) == ["joined"]
+    assert inbox.incidents()[0].closed is None
+    assert tell({**flood, "event": "end", "id": "s2", "incident": "s"}, after=90) == ["ended"]
+    started, escalated, ended = inbox.orders()
+    assert [captures(each) for each in (started, escalated, ended)] == [
+        ["before 1"],
+        ["before 2", "during 1"],
+        ["after 1"],
+    ]
+    assert escalated.plan.captures[1].request.colo == "ORD"
+    assert ended.alert.kind == "syn flood"
+
+
+def test_an_end_without_a_target_is_about_that_of_its_start(inbox, tell):
+    tell({"event": "start", "target": "203.0.113.7", "protocol": "udp", "id": "1", "incident": "a"})
+    assert tell({"event": "end", "id": "2", "incident": "a"}, after=60) == ["ended"]
+    [after] = inbox.orders()[-1].plan.captures
+    assert after.request.filter.destination_address == "203.0.113.7"
+    assert after.request.filter.protocol == 17
+
+
+def grafana(status, *, began="2026-11-23T11:59:00Z", ends="0001-01-01T00:00:00Z", fingerprint="f00d"):
+    alert = {
+        "status": status,
+        "labels": {"alertname": "ddos", "target": "203.0.113.9", "severity": "critical"},
+        "startsAt": began,
+        "endsAt": ends,
+        "fingerprint": fingerprint,
+    }
+    return {"status": status, "alerts": [alert], "groupKey": "{}", "version": "1"}
+
+
+@pytest.mark.parametrize("source", ["grafana", "alertmanager"])
+@pytest.mark.parametrize("began", ["2026-11-23T11:59:00Z", "2026-11-23T12:01:00Z"])
+def test_grafana_12_ends_an_incident_with_another_start(inbox, tell, began, source):
+    """Its end has the time of the end as its start, too."""
+    assert tell(grafana("firing"), source=source) == ["opened"]
+    other = grafana("resolved", began=began, ends=began, fingerprint="0ther")
+    assert tell(other, source=source, after=80) == ["nothing"]
+    assert tell(grafana("resolved", began=began, ends=began), source=source, after=90) == ["ended"]
+    assert captures(inbox.orders()[-1]) == ["after 1"]
+
+
+def test_a_late_end_of_an_earlier_occurrence_ends_no_later_one(inbox, tell):
+    first, second = "2026-11-23T11:59:00Z", "2026-11-23T12:30:00Z"
+    tell(grafana("firing", began=first), source="grafana")
+    tell(grafana("resolved", began=first, ends="2026-11-23T12:01:00Z"), source="grafana", after=60)
+    assert tell(grafana("firing", began=second), source="grafana", after=1860) == ["opened"]
+    late = grafana("resolved", began=first, ends="2026-11-23T12:01:00Z")
+    assert tell(late, source="grafana", after=1870) == ["repeated"]
+    assert inbox.incidents()[0].closed is None
+
+
+def cloudflare(event, target, attack, **more):
+    data = {"target_ip": target, "attack_id": attack, "protocol": "UDP", "start_time": "2026-11-23T11:59:00Z"}
+    return {
+        "alert_type": "dos_attack_l4",
+        "alert_event": f"ALERT_STATE_EVENT_{event}",
+        "alert_correlation_id": "c1",
+        "data": {name: value for name, value in data.items() if value},
+        **more,
+    }
+
+
+def test_two_attacks_under_one_correlation_id_are_two(inbox, tell):
+    """The second was "repeated", and never captured."""
+    assert tell(cloudflare("START", "203.0.113.7", "a1"), source="cloudflare") == ["opened"]
+    assert tell(cloudflare("START", "203.0.113.8", "a2"), source="cloudflare", after=5) == ["opened"]
+    assert tell(cloudflare("START", "203.0.113.8", "a2"), source="cloudflare", after=6) == ["repeated"]
+    assert tell(cloudflare("END", "203.0.113.8", "a2"), source="cloudflare", after=60) == ["ended"]
+    assert tell(cloudflare("END", "", ""), source="cloudflare", after=70) == ["ended"]
+    assert [each.closed is None for each in inbox.incidents()] == [False, False]
