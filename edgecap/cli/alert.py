@@ -187,8 +187,8 @@ def _judged(each: Judged) -> dict[str, Any]:
 def _why(each: Judged) -> str:
     """The reason for the outcome: the plan's, if the plan decided."""
     match each.outcome:
-        case Outcome.JOINED:
-            return "part of an open incident"
+        case Outcome.JOINED if each.plan.captures or each.alert.event == "end":
+            return "part of an incident that has such captures, or goes on"
         case Outcome.REPEATED:
             return "already known"
         case Outcome.NOTHING if each.plan.captures:
