@@ -88,6 +88,15 @@ def test_an_alert_that_is_not_understood_is_quarantined_with_the_reason(make, in
     assert len(inbox.orders()) == 1
 
 
+def test_an_alert_of_a_source_that_left_the_settings_is_put_aside_by_name(make, inbox):
+    keep(inbox, {"id": 1}, source="scrubber")
+    keep(inbox, attack(1))
+    make()
+    until(lambda: inbox.counts().pending == 0)
+    assert inbox.asides()[0].reason == "the source scrubber is no longer in the settings (alerts.custom)"
+    assert len(inbox.orders()) == 1
+
+
 def test_an_alert_that_breaks_its_parser_holds_up_no_other(make, inbox):
     def broken(payload, *, received):
         if payload["alert_correlation_id"] == "attack-1":
