@@ -104,6 +104,7 @@ def parse(payload: object, *, received: datetime, own_names: Sequence[str] = ())
     event = _event(word, whole.line("alert_type"))
     when = whole.moment("date", "last_updated")
     cycle = _cycle(whole, title)
+    where = whole.line("alert_scope") or title.on or ",".join(traffic["targets"])
     # A cycle begins once and ends once, however often Datadog reminds of it, but a warning can become an
     # alert. Without its key, events count.
     level = "warn" if word in _WARNINGS else ""
@@ -122,6 +123,8 @@ def parse(payload: object, *, received: datetime, own_names: Sequence[str] = ())
             ),
             identity=derive(NAME, cycle, event, level, once),
             incident=derive(NAME, cycle),
+            # A monitor's name may hold a value, such as {{value}}: then only the group tells what has ended.
+            thing=derive(NAME, whole.line("alert_id"), where) if where else "",
             received=received,
             started=when if event == "start" else None,
             ended=(when or received) if event == "end" else None,

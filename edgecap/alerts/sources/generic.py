@@ -144,6 +144,10 @@ def _alerts(
         ),
         identity=derive(name, *same, event),
         incident=derive(name, *joins),
+        # An id may be that of the message: then only the target tells what has ended.
+        thing=derive(name, *targets)
+        if targets and not any(each in fields for each in at("incident"))
+        else "",
         received=received,
         started=started,
         ended=(ended or received) if event == "end" else None,

@@ -81,6 +81,24 @@ def test_a_status_ends_the_incident_that_a_status_opened(arrive):
     assert outcomes(arrive("generic", last, at=NOON + timedelta(minutes=9))) == [Outcome.ENDED]
 
 
+def test_an_end_with_an_id_of_its_own_ends_the_attack_on_its_target(arrive):
+    assert outcomes(arrive("generic", generic(event="start", id="message-1"))) == [Outcome.OPENED]
+    other = generic(event="end", id="message-2") | {"target": "203.0.113.8"}
+    assert outcomes(arrive("generic", other, at=NOON + timedelta(minutes=1))) == [Outcome.NOTHING]
+    last = generic(event="end", id="message-3")
+    assert outcomes(arrive("generic", last, at=NOON + timedelta(minutes=2))) == [Outcome.ENDED]
+
+
+def test_a_value_in_the_name_of_a_datadog_monitor_does_not_keep_its_incident_open(arrive):
+    def event(number, word, name):
+        return {"id": str(number), "title": f"[{word} on {{target:203.0.113.83}}] {name}", "date": str(when)}
+
+    when = int(NOON.timestamp() * 1000)
+    assert outcomes(arrive("datadog", event(1, "Triggered", "pps is 950"))) == [Outcome.OPENED]
+    over = event(2, "Recovered", "pps is 3")
+    assert outcomes(arrive("datadog", over, at=NOON + timedelta(minutes=2))) == [Outcome.ENDED]
+
+
 @pytest.mark.parametrize("badge", ["", "[P2] "])
 def test_datadog_s_default_payload_opens_warns_again_and_ends(arrive, badge):
     apart = timedelta(minutes=11)  # longer than the cooldown
