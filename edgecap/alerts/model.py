@@ -14,6 +14,7 @@ Event = Literal["start", "end", "other"]
 
 Severity = Literal["critical", "high", "medium", "low", "info", "unknown"]
 
+_RISING: tuple[Severity, ...] = ("info", "low", "unknown", "medium", "high", "critical")
 _ACTION = re.compile(r"(?i)(?<![a-z])(drop(s|ped)?|pass(es|ed)|mitigat\w*|actions?|block(s|ed)?)(?![a-z])")
 _LABEL = 200  # characters of a label's value
 _IDENTITY = 32  # hexadecimal digits, as many as an intent's id has
@@ -91,6 +92,11 @@ class Alert(BaseModel):
         port = f":{self.target_port}" if self.target_port else ""
         severity = "" if self.severity == "unknown" else self.severity
         return " ".join(filter(None, (self.source, self.kind, self.event, severity, where + port)))
+
+
+def rank(severity: Severity) -> int:
+    """How grave it is, from 1. An alert of unknown severity is between low and medium."""
+    return _RISING.index(severity) + 1
 
 
 def derive(*parts: str) -> str:

@@ -6,17 +6,9 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from edgecap.alerts.model import Severity
 from edgecap.alerts.policy.decision import Plan, Planned
 from edgecap.captures.incident_part import Phase
 from edgecap.requests import CaptureRequest, Filter, FullRequest, SimpleRequest
-
-_RISING: tuple[Severity, ...] = ("info", "low", "unknown", "medium", "high", "critical")
-
-
-def rank(severity: Severity) -> int:
-    """How grave it is, from 1. An alert of unknown severity is between low and medium."""
-    return _RISING.index(severity) + 1
 
 
 def added(

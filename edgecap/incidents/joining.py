@@ -29,10 +29,10 @@ from datetime import UTC, datetime, timedelta
 
 from pydantic import BaseModel
 
-from edgecap.alerts.model import Alert, derive
+from edgecap.alerts.model import Alert, derive, rank
 from edgecap.alerts.policy.decision import Plan
 from edgecap.incidents.budget import spend, within_budget
-from edgecap.incidents.escalation import added, rank
+from edgecap.incidents.escalation import added
 from edgecap.incidents.inbox.rows import Boundary, Outcome
 
 LAPSES = timedelta(hours=24)

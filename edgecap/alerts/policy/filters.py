@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from edgecap.alerts.model import Alert
@@ -14,6 +15,8 @@ from edgecap.requests import Bounds, Filter, SimpleRequest
 
 _NAMES = {6: "TCP", 17: "UDP", 132: "SCTP"}
 _IPV6 = 6
+_LONGEST = 4_000  # characters of an expression with the alert's addresses: some 140 of them
+_Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _MOST_LABELS = 12  # that a reason names
 _KINDS = {
     "private": "a private",
@@ -32,7 +35,7 @@ class Choice:
     Attributes:
         filter: the alert's own.
         reasons: a line each.
-        expression: the rule's expression; empty if the rule has none.
+        expression: what the filter's fields cannot say of the alert's addresses, and the rule's expression.
         residual: the part of the expression that is applied after the download.
     """
 
@@ -69,7 +72,7 @@ def choose(alert: Alert, fallback: Filter | None, bounds: Bounds, *, local_targe
             None,
             (f"the {role} is {addresses[0]}, which no packet at the edge carries; test alerts have it",),
         )
-    address, said = _address(role, addresses, bounds)
+    address, within, said = _address(role, addresses, bounds)
     port, about_port = _port(alert)
     protocol = alert.protocol
     reasons = [said, *about_port]
@@ -82,9 +85,7 @@ def choose(alert: Alert, fallback: Filter | None, bounds: Bounds, *, local_targe
         destination_port=port,
         protocol=protocol,
     )
-    if chosen == Filter():
-        reasons.append("nothing is left to filter by, so everything is taken")
-    return Choice(chosen, tuple(reasons))
+    return Choice(chosen, tuple(reasons), within)
 
 
 def _without_target(alert: Alert) -> str:
@@ -101,33 +102,77 @@ def _without_target(alert: Alert) -> str:
 
 
 def narrow(choice: Choice, expression: str, bounds: Bounds) -> Choice:
-    """The choice, narrowed by a rule's expression.
+    """The choice, narrowed by a rule's expression, and with what is applied after the download.
 
     An expression that contradicts the alert is left out, and a reason says so: unwanted packets can be
     dropped later, but packets that were not captured are gone in a day.
     """
-    if choice.filter is None or not expression.strip():
+    if choice.filter is None:
         return choice
-    shown = " ".join(expression.split())
-    try:
-        explained = explain_request(SimpleRequest(filter=choice.filter, expression=expression), bounds)
-    except InvalidRequest as error:
-        reason = f"without the rule's expression, {shown}: {error.what}"
-        return replace(choice, reasons=(*choice.reasons, reason))
-    reason = f"the rule's expression, {shown}: with it, the API is asked for {explained.filter}"
-    return Choice(choice.filter, (*choice.reasons, reason), expression, explained.residual)
+    shown, reasons = " ".join(expression.split()), choice.reasons
+    if shown:
+        both = f"({choice.expression}) and ({expression})" if choice.expression else expression
+        try:
+            explained = explain_request(SimpleRequest(filter=choice.filter, expression=both), bounds)
+        except InvalidRequest as error:
+            reasons = (*reasons, f"without the rule's expression, {shown}: {error.what}")
+        else:
+            reason = f"the rule's expression, {shown}: with it, the API is asked for {explained.filter}"
+            return Choice(choice.filter, (*reasons, reason), both, explained.residual)
+    if choice.expression:
+        explained = explain_request(SimpleRequest(filter=choice.filter, expression=choice.expression), bounds)
+        return Choice(choice.filter, reasons, choice.expression, explained.residual)
+    return replace(choice, reasons=reasons)
 
 
-def _address(role: str, addresses: tuple[str, ...], bounds: Bounds) -> tuple[str | None, str]:
-    """The address to filter by, if the API takes it, and a sentence about it."""
+def _address(role: str, addresses: tuple[str, ...], bounds: Bounds) -> tuple[str | None, str, str]:
+    """The address to filter by, or else an expression for the addresses, and a sentence about it."""
+    which = "to" if role == "target" else "from"
     if len(addresses) > 1:
-        return None, f"no address: the alert names {len(addresses)} {role}s, and a filter takes one"
-    network = ipaddress.ip_network(addresses[0])
-    if network.version == _IPV6 and not bounds.ipv6_filters:
-        return None, f"no address: {addresses[0]} is IPv6, and the API's filters are documented for IPv4 only"
-    if "/" in addresses[0] and not bounds.cidr_filters:
-        return None, f"no address: {addresses[0]} is a network, and the API's filters take single addresses"
-    return addresses[0], f"{'to' if role == 'target' else 'from'} {addresses[0]}: the alert's {role}"
+        said = f"{which} the {len(addresses)} {role}s of the alert: a filter of the API takes one address"
+    else:
+        is_ipv6 = ipaddress.ip_network(addresses[0]).version == _IPV6
+        if is_ipv6 and not bounds.ipv6_filters:
+            what = "are documented for IPv4 only"
+        elif "/" in addresses[0] and not bounds.cidr_filters:
+            what = "take single addresses"
+        else:
+            return addresses[0], "", f"{which} {addresses[0]}: the alert's {role}"
+        said = f"{which} {addresses[0]}: the API's filters {what}"
+    said += ", so other packets are left out after the download"
+    within = _expression("dst" if role == "target" else "src", addresses)
+    return None, within, said
+
+
+def _expression(direction: str, addresses: tuple[str, ...]) -> str:
+    """A filter expression for packets to or from any of these; for very many, for what is around them."""
+    networks = [ipaddress.ip_network(each) for each in addresses]
+    ipv4 = [each for each in networks if isinstance(each, ipaddress.IPv4Network)]
+    ipv6 = [each for each in networks if isinstance(each, ipaddress.IPv6Network)]
+    exact: list[_Network] = [*ipaddress.collapse_addresses(ipv4), *ipaddress.collapse_addresses(ipv6)]
+    text = _any_of(direction, exact)
+    if len(text) <= _LONGEST:
+        return text
+    around = [_around(each) for each in (ipv4, ipv6) if each]
+    return _any_of(direction, around)
+
+
+def _any_of(direction: str, networks: Sequence[_Network]) -> str:
+    return " or ".join(
+        f"{direction} host {each.network_address}"
+        if each.prefixlen == each.max_prefixlen
+        else f"{direction} net {each}"
+        for each in networks
+    )
+
+
+def _around(networks: Sequence[_Network]) -> _Network:
+    """The smallest network that holds all of these."""
+    first = min(int(each.network_address) for each in networks)
+    last = max(int(each.broadcast_address) for each in networks)
+    differs = (first ^ last).bit_length()
+    one = networks[0]
+    return type(one)((first >> differs << differs, one.max_prefixlen - differs))
 
 
 def _port(alert: Alert) -> tuple[int | None, list[str]]:

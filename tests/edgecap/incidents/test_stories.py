@@ -120,3 +120,42 @@ def test_two_attacks_under_one_correlation_id_are_two(inbox, tell):
     assert tell(cloudflare("END", "203.0.113.8", "a2"), source="cloudflare", after=60) == ["ended"]
     assert tell(cloudflare("END", "", ""), source="cloudflare", after=70) == ["ended"]
     assert [each.closed is None for each in inbox.incidents()] == [False, False]
+
+
+def many(count, status="firing"):
+    """A notification about many targets; the gravest comes last."""
+    alerts = [
+        {
+            "status": status,
+            "labels": {
+                "alertname": "carpet",
+                "target": f"203.0.{number // 250}.{number % 250 + 1}",
+                "severity": "critical" if number == count - 1 else "warning",
+            },
+            "startsAt": "2026-11-23T11:59:00Z",
+            "endsAt": "0001-01-01T00:00:00Z" if status == "firing" else "2026-11-23T12:01:00Z",
+            "fingerprint": f"{number:016x}",
+        }
+        for number in range(count)
+    ]
+    return {"status": status, "alerts": alerts, "groupKey": "{}", "version": "4"}
+
+
+def test_many_targets_are_the_gravest_alone_and_the_rest_together(inbox, tell):
+    """Fifty incidents were opened, first come first served, and the rest got nothing."""
+    came_to = tell(many(256), source="alertmanager")
+    assert came_to == ["opened"] * 9 + ["joined"] * 247
+    assert inbox.orders()[0].alert.severity == "critical"
+    together = inbox.orders()[-1]
+    assert len(together.alert.targets) == 248
+    [capture] = together.plan.captures
+    assert capture.request.expression.startswith("dst net 203.0.0.8/29 or dst net 203.0.0.16/28 or ")
+    assert "248 of the targets of one notification, captured together" in together.plan.remarks
+    assert set(tell(many(256), source="alertmanager", after=30)) == {"repeated"}
+    ends = tell(many(256, "resolved"), source="alertmanager", after=90)
+    assert (ends.count("ended"), ends.count("joined")) == (9, 247)
+    assert all(incident.closed for incident in inbox.incidents())
+
+
+def test_few_targets_have_an_incident_each(inbox, tell):
+    assert tell(many(8), source="alertmanager") == ["opened"] * 8

@@ -274,33 +274,50 @@ class TestFilter:
     def test_with_a_target_the_rule_s_filter_does_not_count(self):
         assert plan("filter = { protocol = 47 }").filter.protocol == 6
 
-    def test_ipv6_is_filtered_without_an_address_and_with_a_reason(self):
+    def test_what_the_api_cannot_filter_is_applied_after_the_download(self):
         found = plan(targets=("2001:db8::7",), colos=("ZRH",))
         assert found.filter == Filter(destination_port=443, protocol=6)
-        assert (
-            "2001:db8::7 is IPv6, and the API's filters are documented for IPv4 only"
-            in found.filter_reasons[0]
+        assert found.filter_reasons[0] == (
+            "to 2001:db8::7: the API's filters are documented for IPv4 only, "
+            "so other packets are left out after the download"
         )
         assert phases(found) == [("before", 1), ("during", 1)]
+        assert {each.request.expression for each in found.captures} == {"dst host 2001:db8::7"}
+        assert found.residual == "dst host 2001:db8::7"
 
-    def test_ipv6_alone_captures_everything_with_a_reason(self):
-        found = plan(targets=("2001:db8::7",), target_port=None, protocol=None)
-        assert found.filter == Filter()
-        assert found.filter_reasons[-1] == "nothing is left to filter by, so everything is taken"
+    @pytest.mark.parametrize(
+        ("targets", "expression"),
+        [
+            (("203.0.113.0/24",), "dst net 203.0.113.0/24"),
+            (("203.0.113.7", "203.0.113.9"), "dst host 203.0.113.7 or dst host 203.0.113.9"),
+            (("203.0.113.8", "203.0.113.9"), "dst net 203.0.113.8/31"),
+            (("203.0.113.7", "2001:db8::/64"), "dst host 203.0.113.7 or dst net 2001:db8::/64"),
+        ],
+    )
+    def test_networks_and_lists_are_one_capture_with_an_exact_rest(self, targets, expression):
+        found = plan(targets=targets, target_port=None, protocol=17)
+        assert found.filter == Filter(protocol=17)
+        assert found.residual == expression
+        assert phases(found) == [("before", 1)]
+
+    def test_very_many_targets_are_the_networks_around_them(self):
+        targets = tuple(f"203.0.113.{number}" for number in range(1, 255, 2))
+        far = tuple(f"198.51.{number}.1" for number in range(0, 100, 3))
+        assert plan(targets=targets + far).residual == "dst net 192.0.0.0/4"
+        assert plan(targets=targets + targets[:9]).residual.count("dst host") == 127
+
+    def test_a_rule_s_expression_narrows_the_rest(self):
+        found = plan('expression = "less 100"', targets=("203.0.113.0/24",))
+        assert found.expression == "(dst net 203.0.113.0/24) and (less 100)"
+        assert "less 100" in found.residual
+        contradicted = plan('expression = "udp"', targets=("203.0.113.0/24",))
+        assert contradicted.residual == "dst net 203.0.113.0/24"
+        assert "without the rule's expression" in contradicted.filter_reasons[-1]
 
     def test_an_account_that_takes_ipv6_or_networks_gets_them(self):
         assert plan(targets=("2001:db8::7",), bounds=Bounds(ipv6_filters=True)).filter.destination_address
         network = plan(targets=("203.0.113.0/24",), bounds=Bounds(cidr_filters=True)).filter
         assert network.destination_address == "203.0.113.0/24"
-
-    @pytest.mark.parametrize(
-        ("targets", "said"),
-        [(("203.0.113.0/24",), "is a network"), (("203.0.113.7", "203.0.113.8"), "names 2 targets")],
-    )
-    def test_networks_and_several_targets_are_filtered_without_an_address(self, targets, said):
-        found = plan(targets=targets)
-        assert found.filter == Filter(destination_port=443, protocol=6)
-        assert said in found.filter_reasons[0]
 
     def test_a_port_means_nothing_to_a_protocol_without_ports(self):
         found = plan(protocol=47)
