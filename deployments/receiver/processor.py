@@ -103,6 +103,8 @@ class AlertProcessor:
         except Exception as error:  # noqa: BLE001 - one alert that breaks us must not hold up the others
             self._aside(kept, f"a bug in edgecap: {type(error).__name__}")
             return
+        for note in dict.fromkeys(note for alert, _ in taken for note in alert.notes):
+            _log.warning("alert %d from %s: %s", kept.id, kept.source, note)
         for (alert, _), outcome in zip(taken, outcomes, strict=True):
             self._metrics.outcomes.labels(kept.source, outcome).inc()
             _log.info("alert %d: %s: %s", kept.id, alert, outcome)

@@ -16,6 +16,7 @@ from edgecap.alerts.sources.base import AlertSource, never_pings
 from edgecap.alerts.sources.fields import Fields
 from edgecap.alerts.sources.order import in_order
 from edgecap.alerts.sources.payload import as_object, list_of_objects
+from edgecap.units import plural
 
 NAME = "alertmanager"
 
@@ -58,6 +59,10 @@ def _alert(
     name: str, group: dict[str, Any], item: dict[str, Any], received: datetime, own_names: Sequence[str]
 ) -> Alert:
     notes: list[str] = []
+    cut_off = group.get("truncatedAlerts")
+    if isinstance(cut_off, int) and cut_off > 0:
+        more = plural(cut_off, "more alert")
+        notes.append(f"the notification left {more} out (truncatedAlerts): set max_alerts to 0 at the sender")
     alert = Fields(item, notes)
     labels, annotations = alert.inner("labels"), alert.inner("annotations")
     known = {**annotations.labels(), **labels.labels()}

@@ -159,3 +159,9 @@ def test_many_targets_are_the_gravest_alone_and_the_rest_together(inbox, tell):
 
 def test_few_targets_have_an_incident_each(inbox, tell):
     assert tell(many(8), source="alertmanager") == ["opened"] * 8
+
+
+@pytest.mark.parametrize("source", ["grafana", "alertmanager"])
+def test_alerts_that_the_sender_cut_off_are_told(inbox, tell, source):
+    tell({**grafana("firing"), "truncatedAlerts": 7}, source=source)
+    assert "left 7 more alerts out (truncatedAlerts)" in inbox.incidents()[0].plan.remarks[0]
