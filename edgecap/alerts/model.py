@@ -82,6 +82,11 @@ class Alert(BaseModel):
     raw: dict[str, Any] = Field(default_factory=dict, description="The payload, or this alert's part of it")
 
     @property
+    def is_announcement(self) -> bool:
+        """Whether it only says which prefixes are announced now, and tells of no attack."""
+        return bool(self.announced) and self.targets == self.announced
+
+    @property
     def actions(self) -> dict[str, str]:
         """The labels that say what was done to the packets, such as `dropped`. Most alerts have none."""
         return {name: value[:_LABEL] for name, value in sorted(self.labels.items()) if _ACTION.search(name)}

@@ -11,9 +11,10 @@ from datetime import timedelta
 
 from edgecap.alerts.model import Severity
 from edgecap.alerts.policy.decision import Plan
+from edgecap.incidents.columns import MICROSECOND, plain
 
 GRAVE: tuple[Severity, ...] = ("critical", "high")
-_DAY = timedelta(days=1) // timedelta(microseconds=1)
+_DAY = timedelta(days=1) // MICROSECOND
 
 
 def within_budget(db: sqlite3.Connection, plan: Plan, severity: Severity, at: int) -> Plan:
@@ -44,7 +45,7 @@ def spend(db: sqlite3.Connection, plan: Plan, severity: Severity, at: int) -> No
             "INSERT INTO spent (rule, day, about, reserved, captures) VALUES (?, ?, ?, ?, ?)"
             " ON CONFLICT (rule, day, about, reserved)"
             " DO UPDATE SET captures = captures + excluded.captures",
-            (_column(plan.rule), at // _DAY, _column(plan.about), severity in GRAVE, len(plan.captures)),
+            (plain(plan.rule), at // _DAY, plain(plan.about), severity in GRAVE, len(plan.captures)),
         )
 
 
@@ -53,14 +54,14 @@ def _left(db: sqlite3.Connection, plan: Plan, severity: Severity, at: int) -> tu
     is_grave = severity in GRAVE
     rows = db.execute(
         "SELECT about, reserved, captures FROM spent WHERE rule = ? AND day = ?",
-        (_column(plan.rule), at // _DAY),
+        (plain(plan.rule), at // _DAY),
     ).fetchall()
     total = sum(captures for _, _, captures in rows)
     of_grave = sum(captures for _, reserved, captures in rows if reserved)
     here = sum(
         captures
         for about, reserved, captures in rows
-        if about == _column(plan.about) and bool(reserved) == is_grave
+        if about == plain(plan.about) and bool(reserved) == is_grave
     )
     whole = f"the daily budget of {plan.daily_budget} captures of rule {plan.rule!r}"
     left = [(plan.daily_budget - total, whole)]
@@ -77,8 +78,3 @@ def _left(db: sqlite3.Connection, plan: Plan, severity: Severity, at: int) -> tu
 
 def _amount(left: tuple[int, str]) -> int:
     return left[0]
-
-
-def _column(text: str) -> str:
-    """Text that SQLite can hold, for columns that are only compared."""
-    return text.encode("utf-8", "replace").decode()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from edgecap.alerts.policy.decision import Plan, Planned
 from edgecap.captures.incident_part import Phase
@@ -67,3 +68,24 @@ def _selects_more(old: CaptureRequest, new: CaptureRequest) -> bool:
     if old.expression and old.expression != new.expression:
         return False
     return all(getattr(old.filter, name) in (None, getattr(new.filter, name)) for name in Filter.model_fields)
+
+
+def is_within(about: str, networks: Sequence[str]) -> bool:
+    """Whether a target that an incident is about lies in one of these networks."""
+    wanted = [ip_network(each) for each in networks]
+    for target in about.split(","):
+        try:
+            network = ip_network(target)
+        except ValueError:
+            continue  # the sender, or the alert's type
+        if any(_holds(each, network) for each in wanted):
+            return True
+    return False
+
+
+def _holds(wider: IPv4Network | IPv6Network, network: IPv4Network | IPv6Network) -> bool:
+    if isinstance(wider, IPv4Network) and isinstance(network, IPv4Network):
+        return network.subnet_of(wider)
+    if isinstance(wider, IPv6Network) and isinstance(network, IPv6Network):
+        return network.subnet_of(wider)
+    return False

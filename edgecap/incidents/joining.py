@@ -9,6 +9,8 @@ so an interrupted step gives the same result when it runs again.
 - A start that joins an open incident escalates it if it is graver than all alerts before it, or names a new
   data centre: the captures that the incident does not have yet are ordered. A start that would join an ended
   incident, and is graver, opens one.
+- A start that says which prefixes are announced now escalates the newest incident about an address in them:
+  its traffic arrives only now, so its full captures are taken again.
 - An incident is over when every attack that joined it has ended. The last end orders the captures of `after`.
 - An end ends the attack with its key. If its key is new, it ends what goes on of the same thing, such as an
   alert of Grafana with the same fingerprint.
@@ -25,22 +27,15 @@ from __future__ import annotations
 import json
 import sqlite3
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-
-from pydantic import BaseModel
+from datetime import timedelta
 
 from edgecap.alerts.model import Alert, derive, rank
 from edgecap.alerts.policy.decision import Plan
 from edgecap.incidents.budget import spend, within_budget
+from edgecap.incidents.columns import LAPSES, MICROSECOND, microseconds, moment, plain, to_text
 from edgecap.incidents.escalation import added
 from edgecap.incidents.inbox.rows import Boundary, Outcome
-
-LAPSES = timedelta(hours=24)
-"""How long an incident stays open, or an identity the same, without an alert."""
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
-_LAPSES = LAPSES // _MICROSECOND
+from edgecap.incidents.lookups import going_on, known, new_id, waits_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,32 +44,6 @@ class _Ruling:
     incident: str | None
     plan: Plan
     ends: str = ""  # the key of the attack that ends
-
-
-def microseconds(moment: datetime) -> int:
-    """How the tables hold a time.
-
-    Raises:
-        ValueError: it has no time zone.
-    """
-    if moment.tzinfo is None:
-        raise ValueError(f"{moment} has no time zone")
-    return (moment - _EPOCH) // _MICROSECOND
-
-
-def moment(stored: int) -> datetime:
-    """The time for a number of the tables."""
-    return _EPOCH + stored * _MICROSECOND
-
-
-def to_text(record: BaseModel) -> str:
-    """How the tables hold an alert or a plan; every text survives it."""
-    return json.dumps(record.model_dump(mode="json"), separators=(",", ":"))
-
-
-def plain(text: str) -> str:
-    """Text that SQLite can hold, for columns that are only compared."""
-    return text.encode("utf-8", "replace").decode()
 
 
 def enter(db: sqlite3.Connection, arrival: int, position: int, alert: Alert, plan: Plan) -> Outcome:
@@ -165,43 +134,29 @@ def _follow(db: sqlite3.Connection, written: int, alert: Alert, ruling: _Ruling,
 def _rule(db: sqlite3.Connection, alert: Alert, plan: Plan, at: int) -> _Ruling:
     if alert.event == "other":
         return _Ruling(Outcome.NOTHING, None, plan)
-    if known := _known(db, alert, at):
-        return _Ruling(Outcome.REPEATED, known, plan)
+    if before := known(db, alert, at):
+        return _Ruling(Outcome.REPEATED, before, plan)
     return _on_start(db, alert, plan, at) if alert.event == "start" else _on_end(db, alert, plan, at)
 
 
-def _known(db: sqlite3.Connection, alert: Alert, at: int) -> str | None:
-    """The incident of this same alert when it arrived before."""
-    row = db.execute(
-        "SELECT alerts.incident, alerts.received, incidents.closed FROM alerts"
-        " JOIN incidents ON incidents.id = alerts.incident"
-        " WHERE alerts.identity = ? AND alerts.incident IS NOT NULL ORDER BY alerts.id DESC LIMIT 1",
-        (plain(alert.identity),),
-    ).fetchone()
-    if row is None:
-        return None
-    incident, heard, closed = row
-    fresh = at - heard <= _LAPSES
-    goes_on = closed is None and alert.started is not None
-    return str(incident) if fresh or goes_on else None
-
-
 def _on_start(db: sqlite3.Connection, alert: Alert, plan: Plan, at: int) -> _Ruling:
-    cooldown = timedelta(seconds=plan.cooldown) // _MICROSECOND
+    cooldown = timedelta(seconds=plan.cooldown) // MICROSECOND
     same = db.execute(
         "SELECT incidents.id FROM members JOIN incidents ON incidents.id = members.incident"
         " WHERE members.key = ? AND closed IS NULL AND last >= ? ORDER BY last DESC LIMIT 1",
-        (plain(alert.incident), at - max(cooldown, _LAPSES)),
+        (plain(alert.incident), at - max(cooldown, LAPSES // MICROSECOND)),
     ).fetchone()
     if same:
         return _join(db, same[0], alert, plan, at)
+    if waits := waits_for(db, alert):
+        return _join(db, waits, alert, plan, at)
     if plan.filter is None and not plan.captures:  # no captures, neither now nor at the end
         return _Ruling(Outcome.NOTHING, None, plan)
     if cooldown:
         near = db.execute(
             "SELECT id, closed, gravest FROM incidents WHERE about = ? AND last > ? AND NOT superseded"
             " AND (closed IS NULL OR opened > ?) ORDER BY closed IS NOT NULL, last DESC, id LIMIT 1",
-            (plain(plan.about), at - cooldown, at - _LAPSES),
+            (plain(plan.about), at - cooldown, at - LAPSES // MICROSECOND),
         ).fetchone()
         if near and near[1] is None:
             return _join(db, near[0], alert, plan, at)
@@ -211,7 +166,7 @@ def _on_start(db: sqlite3.Connection, alert: Alert, plan: Plan, at: int) -> _Rul
             return _Ruling(Outcome.JOINED, near[0], held)
     fitting = within_budget(db, plan, alert.severity, at)
     outcome = Outcome.OPENED if fitting is plan else Outcome.OVER_BUDGET
-    return _Ruling(outcome, _new_id(db, alert), fitting)
+    return _Ruling(outcome, new_id(db, alert), fitting)
 
 
 def _join(db: sqlite3.Connection, incident: str, alert: Alert, plan: Plan, at: int) -> _Ruling:
@@ -223,7 +178,11 @@ def _join(db: sqlite3.Connection, incident: str, alert: Alert, plan: Plan, at: i
         (incident,),
     ).fetchall()
     before = [(Plan.model_validate(json.loads(text)), moment(created)) for text, created in rows]
-    captures = added(plan, before, graver=rank(alert.severity) > gravest, at=alert.received)
+    if alert.is_announcement:  # the traffic begins to arrive: the incident's full captures saw none of it
+        again = [each for one, _ in before for each in one.captures if each.phase == "during"]
+        plan = plan.model_copy(update={"captures": (*again, *plan.captures)})
+    graver = rank(alert.severity) > gravest or alert.is_announcement
+    captures = added(plan, before, graver=graver, at=alert.received)
     told = f"captures: {len(captures)} more, since this alert is graver or says more than those before it"
     more = plan.model_copy(update={"captures": captures, "reason": told})
     fitting = within_budget(db, more, alert.severity, at) if captures else plan
@@ -233,7 +192,7 @@ def _join(db: sqlite3.Connection, incident: str, alert: Alert, plan: Plan, at: i
 
 
 def _on_end(db: sqlite3.Connection, alert: Alert, plan: Plan, at: int) -> _Ruling:
-    running = _going_on(db, alert)
+    running = going_on(db, alert)
     if running:
         incident, key = running
         others = db.execute(
@@ -252,31 +211,6 @@ def _on_end(db: sqlite3.Connection, alert: Alert, plan: Plan, at: int) -> _Rulin
     return _Ruling(Outcome.REPEATED, heard[0], plan)
 
 
-def _going_on(db: sqlite3.Connection, alert: Alert) -> tuple[str, str] | None:
-    """The incident and the key of the attack that this end is about, if it goes on."""
-    columns = [("key", alert.incident)]
-    if alert.thing and not _is_known(db, alert.incident):
-        columns.append(("thing", alert.thing))
-    for column, value in columns:
-        row = db.execute(
-            "SELECT incidents.id, members.key FROM members JOIN incidents ON incidents.id = members.incident"  # noqa: S608 - one of two constants
-            f" WHERE members.{column} = ? AND ended IS NULL AND closed IS NULL"
-            + (" AND thing <> ''" if column == "thing" else "")
-            + " ORDER BY last DESC LIMIT 1",
-            (plain(value),),
-        ).fetchone()
-        if row:
-            return row[0], row[1]
-    return None
-
-
-def _is_known(db: sqlite3.Connection, key: str) -> bool:
-    row = db.execute(
-        "SELECT 1 FROM alerts WHERE key = ? AND incident IS NOT NULL LIMIT 1", (plain(key),)
-    ).fetchone()
-    return row is not None
-
-
 def _end_early(db: sqlite3.Connection, alert: Alert, at: int) -> None:
     """End the incident that this start has opened, if its end arrived first."""
     early = db.execute(
@@ -288,7 +222,7 @@ def _end_early(db: sqlite3.Connection, alert: Alert, at: int) -> None:
         return
     ended, received, written, text, plan = early
     db.execute("DELETE FROM early_ends WHERE key = ?", (plain(alert.incident),))
-    if alert.started is None or microseconds(alert.started) > ended or at - received > _LAPSES:
+    if alert.started is None or microseconds(alert.started) > ended or at - received > LAPSES // MICROSECOND:
         return  # the end of an earlier attack
     end = Alert.model_validate(json.loads(text))
     ruling = _on_end(db, end, Plan.model_validate(json.loads(plan)), at)
@@ -298,17 +232,6 @@ def _end_early(db: sqlite3.Connection, alert: Alert, at: int) -> None:
             (ruling.outcome, ruling.incident, to_text(ruling.plan), written),
         )
         _follow(db, written, end, ruling, at)
-
-
-def _new_id(db: sqlite3.Connection, alert: Alert) -> str:
-    """The id of an incident that this start opens.
-
-    An identity without a start time comes again with the next attack, and so does one that lapsed.
-    """
-    parts = (alert.incident, alert.identity)
-    derived = derive(*parts)
-    taken = db.execute("SELECT 1 FROM incidents WHERE id = ?", (derived,)).fetchone()
-    return derive(*parts, alert.received.isoformat()) if taken or alert.started is None else derived
 
 
 def _order(
@@ -323,7 +246,12 @@ def _order(
 
 
 def _begin(db: sqlite3.Connection, incident: str, alert: Alert) -> None:
-    """An attack of the incident goes on."""
+    """An attack of the incident goes on. An announcement is none, and has no end."""
+    if (
+        alert.is_announcement
+        and db.execute("SELECT 1 FROM members WHERE incident = ?", (incident,)).fetchone()
+    ):
+        return
     db.execute(
         "INSERT INTO members (incident, key, thing, ended) VALUES (?, ?, ?, NULL)"
         " ON CONFLICT (incident, key) DO UPDATE SET ended = NULL",

@@ -14,9 +14,9 @@ from datetime import datetime
 
 from edgecap.alerts.model import Alert, derive, summary_of
 from edgecap.alerts.policy.decision import Plan
+from edgecap.incidents.columns import LAPSES
 from edgecap.incidents.inbox.rows import Outcome
 from edgecap.incidents.incidents import Incidents
-from edgecap.incidents.joining import LAPSES
 from edgecap.incidents.record import IncidentEvent
 
 

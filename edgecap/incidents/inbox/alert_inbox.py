@@ -21,6 +21,7 @@ from typing import Any, Self
 from edgecap.alerts.model import Alert
 from edgecap.alerts.policy.decision import Plan
 from edgecap.errors import EntryMissing
+from edgecap.incidents.columns import microseconds, moment, plain
 from edgecap.incidents.inbox import pruning
 from edgecap.incidents.inbox.database import Database
 from edgecap.incidents.inbox.rows import (
@@ -35,7 +36,7 @@ from edgecap.incidents.inbox.rows import (
     RunRequest,
     StoredAlert,
 )
-from edgecap.incidents.joining import enter, microseconds, moment, plain
+from edgecap.incidents.joining import enter
 
 __all__ = [
     "INBOX",

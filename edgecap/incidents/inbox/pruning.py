@@ -6,8 +6,8 @@ import sqlite3
 from collections.abc import Callable
 from datetime import timedelta
 
+from edgecap.incidents.columns import LAPSES
 from edgecap.incidents.inbox.database import Database
-from edgecap.incidents.joining import LAPSES
 
 _AT_ONCE = 200  # rows in a transaction: a few milliseconds
 _DAY = timedelta(days=1) // timedelta(microseconds=1)

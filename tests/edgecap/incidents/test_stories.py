@@ -165,3 +165,29 @@ def test_few_targets_have_an_incident_each(inbox, tell):
 def test_alerts_that_the_sender_cut_off_are_told(inbox, tell, source):
     tell({**grafana("firing"), "truncatedAlerts": 7}, source=source)
     assert "left 7 more alerts out (truncatedAlerts)" in inbox.incidents()[0].plan.remarks[0]
+
+
+def test_an_announced_prefix_starts_the_full_captures_of_its_incident(inbox, tell):
+    """Before that, the traffic of an on-demand customer does not arrive at the edge."""
+    policy = """
+        [[rules]]
+        name = "on demand"
+        before = 60
+        during = { seconds = 30, colos = ["ORD"] }
+        filter = {}
+    """
+    flood = {"event": "start", "target": "203.0.113.7", "protocol": "udp", "id": "1", "incident": "a"}
+    elsewhere = {**flood, "target": "198.51.100.7", "id": "2", "incident": "b"}
+    assert tell(flood, policy=policy) == ["opened"]
+    assert tell(elsewhere, after=5, policy=policy) == ["opened"]
+    announced = {
+        "alert_type": "fbm_auto_advertisement",
+        "ts": 1795435320,
+        "data": {"advertise_status": [{"prefix": "203.0.113.0/24", "status": "advertised"}]},
+    }
+    assert tell(announced, source="cloudflare", after=120, policy=policy) == ["escalated"]
+    order = inbox.orders()[-1]
+    assert order.incident == inbox.incidents()[1].id
+    [again] = [each for each in order.plan.captures if each.request.filter.destination_address]
+    assert (again.phase, again.number, again.request.colo) == ("during", 2, "ORD")
+    assert tell({"event": "end", "id": "3", "incident": "a"}, after=180) == ["ended"]
