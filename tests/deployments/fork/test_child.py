@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 from deployments.fork.protocol import COMMAND_NAME, STARTED_BY
+from deployments.run import OF_RUN
 
 LOOK = """
 import json, os, resource, signal, sys
@@ -41,11 +42,13 @@ def test_it_has_what_a_new_process_has(served, tmp_path):
         forked = json.loads(served.run(LOOK, stdin=given, **here))
     with file.open() as given:
         code = f"import sys\nsys.path[:0] = [{str(tmp_path)!r}]\n{LOOK}"
+        here |= {"env": {**OF_RUN, **here["env"]}, "preexec_fn": lambda: (limit(), os.umask(0o77))}
         new = subprocess.run(
             [sys.executable, "-c", code], stdin=given, capture_output=True, check=True, **here
         )
     assert forked == json.loads(new.stdout)
     assert forked["variables"]["OF_THE_CLIENT"] == "x\udcff"
+    assert forked["umask"] == 0o77  # whatever the worker's is
 
 
 def test_its_descriptors_are_its_own(served):
