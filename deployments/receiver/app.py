@@ -30,6 +30,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from deployments.receiver.bodies import BODY_TIME, BodyReader, Refused, again
 from deployments.receiver.metrics import CONTENT_TYPE, NO_SOURCE, Metrics
 from deployments.receiver.pages import ReportPages
 from edgecap.alerts.sources.enabled import EnabledSource
@@ -37,14 +38,8 @@ from edgecap.alerts.sources.payload import decode
 from edgecap.alerts.sources.registry import SOURCES
 from edgecap.errors import AlertNotUnderstood, StoreError, StoreFull
 
-MOST_BODY = 1 << 20  # bytes
-MOST_SURPLUS = (
-    1 << 20
-)  # bytes read and dropped of a body that is too large: many senders read no answer before they are done
-MOST_READING = 64 << 20  # bytes of bodies in memory, of all requests together
 PING = 4096  # bytes; no product's trial message is larger
 SMALL = 64 << 10  # bytes; decoding them takes less than a millisecond. A larger body is decoded in a thread
-BODY_TIME = 10.0  # seconds
 DISK_TIME = 8.0  # seconds that a commit may take; a sender gives up soon after that
 
 _log = logging.getLogger("edgecap.receiver")
@@ -72,14 +67,6 @@ class Keep(Protocol):
 
     def __call__(self, source: str, body: bytes, received: datetime) -> Awaitable[int]:
         """The id under which the alert is on disk, once it is."""
-
-
-class _Refused(Exception):
-    """The request ends with this answer."""
-
-    def __init__(self, status: int, error: str, **headers: str) -> None:
-        super().__init__(error)
-        self.answer = JSONResponse({"error": error}, status, headers=headers)
 
 
 class Receiver:
@@ -111,12 +98,16 @@ class Receiver:
         self._health = health
         self._metrics = metrics
         self._has_room = has_room
-        self._body_time = body_time
+        self._bodies = BodyReader(body_time)
         self._reports = reports
-        self._reading = 0
 
     def __repr__(self) -> str:
         return f"<Receiver [{', '.join(self._enabled)}]>"
+
+    @property
+    def unproven(self) -> int:
+        """Bytes in memory from senders that only the whole body proves."""
+        return self._bodies.unproven
 
     def application(self) -> Starlette:
         """The ASGI app."""
@@ -138,7 +129,7 @@ class Receiver:
         name = request.path_params["source"]
         try:
             answer = await self._answer(request, name)
-        except _Refused as refused:
+        except Refused as refused:
             answer = refused.answer
         except ClientDisconnect:
             answer = Response(status_code=400)  # the sender is gone; the answer is only counted
@@ -146,7 +137,7 @@ class Receiver:
             _log.error(
                 "an alert from %s could not be kept, and its sender was told so: %s", name, _kind(error)
             )
-            answer = _again("it could not be kept").answer
+            answer = again("it could not be kept").answer
         known = name if name in SOURCES or name in self._enabled else NO_SOURCE
         self._metrics.requests.labels(known, str(answer.status_code)).inc()
         if answer.status_code == 202:  # noqa: PLR2004 - as the contract says
@@ -156,47 +147,20 @@ class Receiver:
     async def _answer(self, request: Request, name: str) -> Response:
         enabled = self._enabled.get(name)
         if enabled is None:
-            raise _Refused(
+            raise Refused(
                 404, f"source {name} is not configured" if name in SOURCES else "there is no such source"
             )
-        body = bytearray()
-        try:
-            await self._read(request, body)
-            return await self._judge(request, enabled, bytes(body))
-        finally:
-            self._reading -= len(body)
-
-    async def _read(self, request: Request, body: bytearray) -> None:
-        """Read the body into `body`; of one that is too large, as much as it takes to be heard."""
-        declared = int(request.headers.get("content-length", "0"))  # uvicorn lets digits alone through
-        if declared > MOST_BODY and "expect" in request.headers:
-            raise _too_large()
-        surplus = 0
-        try:
-            async with asyncio.timeout(self._body_time):
-                async for chunk in request.stream():
-                    if surplus or max(declared, len(body) + len(chunk)) > MOST_BODY:
-                        surplus += len(chunk)
-                        if surplus > MOST_SURPLUS:
-                            break
-                    elif self._reading + len(chunk) > MOST_READING:
-                        raise _again("too many alerts at once", connection="close")
-                    else:
-                        self._reading += len(chunk)
-                        body += chunk
-        except TimeoutError:
-            raise _Refused(408, "the body did not arrive in time", connection="close") from None
-        if surplus:
-            raise _too_large()
+        is_signed = enabled.is_signed(request.headers)
+        if not is_signed and not enabled.accepts(request.headers, b""):
+            is_read = await self._bodies.drop(request)
+            raise _unauthorized(request, name, **({} if is_read else {"connection": "close"}))
+        async with self._bodies.body(request, proven=not is_signed and not enabled.open) as body:
+            return await self._judge(request, enabled, body)
 
     async def _judge(self, request: Request, enabled: EnabledSource, body: bytes) -> Response:
         name = enabled.source.name
         if not enabled.accepts(request.headers, body):
-            _log.warning(
-                f"an alert from {name} was refused: its secret is missing or wrong (sent from %s)",
-                request.client.host if request.client else "an unknown address",
-            )
-            raise _Refused(401, "unauthorized")
+            raise _unauthorized(request, name)
         payload = await _decoded(name, body)
         if len(body) < PING and enabled.source.is_ping(payload):
             return JSONResponse({"ping": name})
@@ -237,21 +201,21 @@ async def _decoded(name: str, body: bytes) -> Any:
     """The JSON in a body. A large one is decoded without delaying other requests.
 
     Raises:
-        _Refused: the body is no JSON.
+        Refused: the body is no JSON.
     """
     try:
         return decode(body, name) if len(body) <= SMALL else await asyncio.to_thread(decode, body, name)
     except AlertNotUnderstood as error:
         _log.warning(f"an alert from {name} was refused: %s", error)
-        raise _Refused(400, str(error)) from None
+        raise Refused(400, str(error)) from None
 
 
-def _too_large() -> _Refused:
-    return _Refused(413, "the body is larger than 1 MiB", connection="close")
-
-
-def _again(error: str, **headers: str) -> _Refused:
-    return _Refused(503, error, **{"retry-after": "5", **headers})
+def _unauthorized(request: Request, name: str, **headers: str) -> Refused:
+    _log.warning(
+        f"an alert from {name} was refused: its secret is missing or wrong (sent from %s)",
+        request.client.host if request.client else "an unknown address",
+    )
+    return Refused(401, "unauthorized", **headers)
 
 
 def _kind(error: Exception) -> str:

@@ -46,13 +46,19 @@ class IsPing(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class AlertSource:
-    """A product that sends alerts to `POST /alerts/<name>`."""
+    """A product that sends alerts to `POST /alerts/<name>`.
+
+    Attributes:
+        signature: the header in which it signs the body; empty if it sends the secret itself. Without this
+            header, `verify` needs no body.
+    """
 
     name: str
     verify: Verify
     sign: Sign
     parse: Parse
     is_ping: IsPing
+    signature: str = ""
 
     def __str__(self) -> str:
         """Its name, as in the path."""

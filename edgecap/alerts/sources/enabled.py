@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from edgecap.alerts.sources.base import AlertSource
 from edgecap.alerts.sources.registry import sources
+from edgecap.alerts.sources.signing import header
 from edgecap.errors import ConfigError
 from edgecap.settings.alerts import AlertSettings
 
@@ -29,6 +30,10 @@ class EnabledSource:
     def open(self) -> bool:
         """Whether anybody may send."""
         return not self.secret
+
+    def is_signed(self, headers: Mapping[str, str]) -> bool:
+        """Whether it takes the body to tell who sent this: it has a signature. Otherwise the headers tell."""
+        return not self.open and bool(self.source.signature and header(headers, self.source.signature))
 
     def accepts(self, headers: Mapping[str, str], body: bytes) -> bool:
         """Whether the sender knows the secret, compared in constant time."""

@@ -85,7 +85,7 @@ def generic_source(
         return {signature_header: f"sha256={signing.hmac_sha256(body, secret)}"}
 
     if signature_header:
-        return AlertSource(name, verify_signed, sign_body, parse, never_pings)
+        return AlertSource(name, verify_signed, sign_body, parse, never_pings, signature=signature_header)
     return AlertSource(name, verify, sign, parse, never_pings)
 
 

@@ -68,4 +68,4 @@ def parse(payload: object, *, received: datetime, own_names: Sequence[str] = ())
     return parse_group(NAME, raw, received=received, own_names=own_names)
 
 
-SOURCE = AlertSource(NAME, verify, sign, parse, is_ping)
+SOURCE = AlertSource(NAME, verify, sign, parse, is_ping, signature=SIGNATURE)

@@ -91,4 +91,4 @@ def parse(payload: object, *, received: datetime) -> list[Alert]:
     ]
 
 
-SOURCE = AlertSource(NAME, verify, sign, parse, is_ping)
+SOURCE = AlertSource(NAME, verify, sign, parse, is_ping, signature=SIGNATURE)

@@ -14,7 +14,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from deployments.receiver.app import MOST_BODY, MOST_SURPLUS, PING, Health, Receiver
+from deployments.receiver.app import PING, Health, Receiver
+from deployments.receiver.bodies import MOST_BODY, MOST_SURPLUS
 from deployments.receiver.http_server import listen
 from deployments.receiver.inbox_writer import GroupCommit
 from deployments.receiver.log import MOST, log_quietly
@@ -193,7 +194,8 @@ def test_a_body_without_end_is_not_read_to_its_end(address):
     sent = 0
     port = int(address.rpartition(":")[2])
     with socket.create_connection(("127.0.0.1", port), timeout=20) as line:
-        line.sendall(b"POST /alerts/cloudflare HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n")
+        head = f"POST /alerts/cloudflare HTTP/1.1\r\nhost: x\r\ncf-webhook-auth: {SECRET}\r\n"
+        line.sendall(head.encode() + b"transfer-encoding: chunked\r\n\r\n")
         with suppress(ConnectionError):
             while sent < 200 * MOST_BODY:
                 line.sendall(b"10000\r\n" + bytes(0x10000) + b"\r\n")
@@ -204,8 +206,8 @@ def test_a_body_without_end_is_not_read_to_its_end(address):
 def test_a_length_that_is_too_large_is_refused_before_the_body(address):
     port = int(address.rpartition(":")[2])
     with socket.create_connection(("127.0.0.1", port), timeout=20) as line:
-        head = b"POST /alerts/cloudflare HTTP/1.1\r\nhost: x\r\ncontent-length: 9000000\r\n"
-        line.sendall(head + b"expect: 100-continue\r\n\r\n")
+        head = f"POST /alerts/cloudflare HTTP/1.1\r\nhost: x\r\ncf-webhook-auth: {SECRET}\r\n"
+        line.sendall(head.encode() + b"content-length: 9000000\r\nexpect: 100-continue\r\n\r\n")
         assert line.recv(100).startswith(b"HTTP/1.1 413 ")
 
 
