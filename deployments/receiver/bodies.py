@@ -6,10 +6,11 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from ipaddress import ip_address
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse
+
+from deployments.receiver.http_server import is_loopback
 
 MOST_BODY = 1 << 20  # bytes
 MOST_SURPLUS = (
@@ -128,7 +129,7 @@ class BodyReader:
             return False
         if not sender:
             return True
-        most = MOST_UNPROVEN if _is_loopback(sender) else MOST_OF_ONE
+        most = MOST_UNPROVEN if is_loopback(sender) else MOST_OF_ONE
         return self._unproven[sender] + more <= most and self.unproven + more <= MOST_UNPROVEN
 
 
@@ -138,10 +139,3 @@ def _too_large() -> Refused:
 
 def _address(request: Request) -> str:
     return request.client.host if request.client else "unknown"
-
-
-def _is_loopback(address: str) -> bool:
-    try:
-        return ip_address(address).is_loopback
-    except ValueError:
-        return False

@@ -7,6 +7,7 @@ import contextlib
 import socket
 from collections.abc import Iterator
 from functools import partial
+from ipaddress import ip_address
 from typing import Any, cast
 
 import uvicorn
@@ -18,6 +19,8 @@ from edgecap.errors import SetupError
 HEAD_TIME = 10.0  # seconds
 GRACE = 3  # seconds that requests under way have when the server stops
 CONNECTIONS = 512  # at a time; more are answered 503. Well below the 1024 files that a process usually has
+OPEN = 384  # of them; for one more, the one that has waited longest without a request is closed
+OF_ONE = 128  # from one address, likewise; loopback has no such limit: a proxy may be there
 
 
 class Server(uvicorn.Server):
@@ -29,33 +32,85 @@ class Server(uvicorn.Server):
         yield
 
 
+class Connections:
+    """The open connections. Of too many, the one that has waited longest without a request is closed.
+
+    Args:
+        most: at a time.
+        of_one: at a time from one address, unless it is of loopback.
+    """
+
+    def __init__(self, most: int = OPEN, of_one: int = OF_ONE) -> None:
+        self._most = most
+        self._of_one = of_one
+        self._open: dict[ImpatientProtocol, str] = {}  # with their addresses; the last to become idle is last
+
+    def __repr__(self) -> str:
+        return f"<Connections [{len(self._open)} open]>"
+
+    def add(self, protocol: ImpatientProtocol, address: str) -> None:
+        """Count a new connection, and close one that waits if there are too many."""
+        self._open[protocol] = address
+        if not is_loopback(address) and list(self._open.values()).count(address) > self._of_one:
+            self._close_one(protocol, address)
+        elif len(self._open) > self._most:
+            self._close_one(protocol, "")
+
+    def waits(self, protocol: ImpatientProtocol) -> None:
+        """Note that a connection has no request any more."""
+        if protocol in self._open:
+            self._open[protocol] = self._open.pop(protocol)
+
+    def remove(self, protocol: ImpatientProtocol) -> None:
+        """Count a connection no longer."""
+        self._open.pop(protocol, None)
+
+    def _close_one(self, new: ImpatientProtocol, address: str) -> None:
+        """The one that has waited longest, of one address if it is given; the new one if none waits."""
+        others = (each for each, of in self._open.items() if each.is_idle and of == (address or of))
+        chosen = next(others, new)
+        self.remove(chosen)
+        chosen.transport.close()
+
+
 class ImpatientProtocol(H11Protocol):
     """Closes connections whose next request does not get going; uvicorn waits for half a head for ever.
 
     Args:
         head_time: seconds for a request's head.
+        connections: all that are open.
         given: what uvicorn gives to its protocols.
     """
 
-    def __init__(self, *, head_time: float, **given: Any) -> None:
+    def __init__(self, *, head_time: float, connections: Connections, **given: Any) -> None:
         super().__init__(**given)
+        self._connections = connections
         self._head_time = head_time
         self._late: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for the first request."""
         super().connection_made(transport)
+        self._connections.add(self, self.client[0] if self.client else "")
         self._wait()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it has no request, or only a part of its head."""
+        # mypy takes uvicorn's word that there is always a cycle; before the first request there is none.
+        return self.cycle is None or self.cycle.response_complete
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait no more."""
         if self._late:
             self._late.cancel()
+        self._connections.remove(self)
         super().connection_lost(exc)
 
     def on_response_complete(self) -> None:
         """Begin to wait for the next request."""
         self._wait()
+        self._connections.waits(self)
         super().on_response_complete()
 
     def _wait(self) -> None:
@@ -64,9 +119,16 @@ class ImpatientProtocol(H11Protocol):
         self._late = self.loop.call_later(self._head_time, self._give_up)
 
     def _give_up(self) -> None:
-        # mypy takes uvicorn's word that there is always a cycle; before the first request there is none.
-        if (self.cycle is None or self.cycle.response_complete) and not self.transport.is_closing():
+        if self.is_idle and not self.transport.is_closing():
             self.transport.close()
+
+
+def is_loopback(address: str) -> bool:
+    """Whether an address is this machine's own, where a proxy may speak for many senders."""
+    try:
+        return ip_address(address).is_loopback
+    except ValueError:
+        return False
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -109,7 +171,9 @@ def make_server(app: ASGIApp, *, head_time: float = HEAD_TIME) -> Server:
         app: what answers.
         head_time: seconds that a request's head may take, from when its connection is free for it.
     """
-    protocol = cast("type[asyncio.Protocol]", partial(ImpatientProtocol, head_time=head_time))
+    protocol = cast(
+        "type[asyncio.Protocol]", partial(ImpatientProtocol, head_time=head_time, connections=Connections())
+    )
     return Server(
         uvicorn.Config(
             app,
