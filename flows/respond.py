@@ -27,9 +27,9 @@ from tasks.runtime.run_or_suspend import run_or_suspend
 
 
 def _name() -> str:
-    """Such as `incident 1f0c22ab: cloudflare dos_attack_l4 start high 203.0.113.7:443`."""
+    """Such as `incident 1f0c22ab: SYN flood on 203.0.113.7 port 443, critical`."""
     given = this_run.parameters
-    return respond_name(given["incident"], str(given["alert"]))
+    return respond_name(given["incident"], Alert.model_validate(given["alert"]))
 
 
 @flow(name="respond", flow_run_name=_name, persist_result=True, retries=0)

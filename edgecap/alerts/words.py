@@ -49,9 +49,7 @@ def in_words(alert: Alert) -> str:
     Such as `Advanced DDoS attack (layer 4) on 203.0.113.7 port 443, began 2026-11-23 06:33:25 UTC, from
     Cloudflare`.
     """
-    what, target = what_it_is(alert), target_of(alert)
-    named = alert.targets and any(each in what for each in alert.targets)
-    parts = [what if named or not target else f"{what} on {target}"]
+    parts = [_attack(alert)]
     if alert.event == "end":
         parts.append(f"ended {stamp(alert.ended or alert.received)}")
     elif alert.started:
@@ -61,6 +59,26 @@ def in_words(alert: Alert) -> str:
     if sender := sender_of(alert):
         parts.append(f"from {sender}")
     return ", ".join(parts)
+
+
+def briefly(alert: Alert) -> str:
+    """What, the target, how grave and who says so, without the time: for lists that show it, and for names.
+
+    Such as `Advanced DDoS attack (layer 4) on 203.0.113.7 port 443, critical, from Cloudflare`; an end begins
+    with `end of`.
+    """
+    parts = [f"end of {_attack(alert)}" if alert.event == "end" else _attack(alert)]
+    if alert.severity != "unknown" and alert.event == "start":
+        parts.append(alert.severity)
+    if sender := sender_of(alert):
+        parts.append(f"from {sender}")
+    return ", ".join(parts)
+
+
+def _attack(alert: Alert) -> str:
+    what, target = what_it_is(alert), target_of(alert)
+    named = alert.targets and any(each in what for each in alert.targets)
+    return what if named or not target else f"{what} on {target}"
 
 
 def sender_of(alert: Alert) -> str:

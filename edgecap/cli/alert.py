@@ -15,7 +15,7 @@ from edgecap.alerts.policy.decision import load_policy
 from edgecap.alerts.sources.enabled import enabled_sources
 from edgecap.alerts.sources.registry import source_called
 from edgecap.alerts.understanding import understand
-from edgecap.alerts.words import in_words
+from edgecap.alerts.words import briefly, in_words
 from edgecap.cli.options import Json
 from edgecap.cli.output import console, print_json, print_table, printable, say
 from edgecap.errors import ConfigError, InvalidRequest
@@ -179,7 +179,7 @@ def _judged(each: Judged) -> dict[str, Any]:
         arrival=each.arrival,
         incident=each.incident,
         source=alert.source,
-        alert=str(alert),
+        alert=briefly(alert),
         why=_why(each),
     )
 
@@ -234,7 +234,7 @@ def _refused(inbox: AlertInbox, limit: int) -> list[dict[str, Any]]:
             f"{each.event} refused",
             incident=each.incident,
             source=each.alert.source,
-            alert=str(each.alert),
+            alert=briefly(each.alert),
             why=each.refused,
         )
         for each in orders

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from edgecap.alerts.model import Alert
 from edgecap.alerts.policy.decision import Plan
-from edgecap.alerts.words import in_words
+from edgecap.alerts.words import briefly, in_words
 from edgecap.archive.journal import Journal
 from edgecap.errors import Damaged, EntryMissing
 from edgecap.incidents.inbox.alert_inbox import AlertInbox, InboxIncident, RunRequest
@@ -90,13 +90,12 @@ class Overview:
 
     @property
     def alert(self) -> str:
-        """The alert that opened it, in a line."""
+        """The alert that opened it, in a few words."""
         if self.opened:
-            return self.opened.plan.alert
+            return _line(self.opened.alert)
         if self.in_inbox:
-            return self.in_inbox.plan.alert
-        told = self.record.alert if self.record else self.ended.alert if self.ended else {}
-        return _line(told)
+            return briefly(self.in_inbox.alert)
+        return _line(self.record.alert if self.record else self.ended.alert if self.ended else {})
 
     @property
     def alert_in_words(self) -> str:
@@ -226,9 +225,9 @@ class Overviews:
 
 
 def _line(alert: dict[str, Any]) -> str:
-    """The alert in a line, also if a newer version wrote it."""
+    """The alert in a few words, also if a newer version wrote it."""
     try:
-        return str(Alert.model_validate(alert))
+        return briefly(Alert.model_validate(alert))
     except ValidationError:
         return " ".join(str(alert[name]) for name in ("source", "kind") if name in alert)
 

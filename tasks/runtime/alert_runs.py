@@ -10,7 +10,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from edgecap.alerts.model import Alert
 from edgecap.alerts.policy.decision import Plan
+from edgecap.alerts.words import briefly
 from tasks.runtime.prefect_names import TEMPLATE_KEY
 
 ALERT = "alert"  # the tag of every run that an alert started
@@ -39,14 +41,14 @@ def is_of_incident(parameters: Mapping[str, Any], incident: str) -> bool:
     return bool(of == incident)
 
 
-def respond_name(incident: str, alert: str) -> str:
-    """The name of a run of `respond`, such as `incident 1f0c22ab: cloudflare dos_attack_l4 203.0.113.7`.
+def respond_name(incident: str, alert: Alert) -> str:
+    """The name of a run of `respond`, such as `incident 1f0c22ab: SYN flood on 203.0.113.7, critical`.
 
     Args:
         incident: the incident's id.
-        alert: the alert in a line.
+        alert: what arrived.
     """
-    return str(plain(f"incident {incident[:8]}: {alert}"[:_LONGEST_NAME]))
+    return str(plain(f"incident {incident[:8]}: {briefly(alert)}"[:_LONGEST_NAME]))
 
 
 def respond_run(
@@ -74,7 +76,7 @@ def respond_run(
         "archive": archive,
     }
     return {
-        "name": respond_name(incident, plan.alert),
+        "name": respond_name(incident, Alert.model_validate(alert)),
         "parameters": plain(parameters),
         "tags": [ALERT, incident_tag(incident)],
         "idempotency_key": key,

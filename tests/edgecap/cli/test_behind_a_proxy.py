@@ -149,4 +149,4 @@ def test_a_store_elsewhere_is_not_opened_with_a_bad_value(shell, archive, variab
 def test_an_address_of_prefect_that_is_not_valid_is_refused(call, store, command, url):
     done = call(*command, PREFECT_API_URL=url, HTTP_PROXY="http://127.0.0.1:9", **SIGN_IN)
     assert (done.returncode, done.stdout) == (3, "")
-    assert done.stderr.startswith("edgecap: PREFECT_API_URL is not a valid URL")
+    assert done.stderr.splitlines()[-1].startswith("edgecap: PREFECT_API_URL is not a valid URL")

@@ -100,7 +100,7 @@ class TestFromTheArchive:
         assert found[0]["closed"] is None
         text = call("incident", "list").stdout
         assert text.index(NEW) < text.index(OLD)
-        assert re.search(rf"{OLD}\tclosed\t1 of 2\t5\tgeneric flood start", text)
+        assert re.search(rf"{OLD}\tclosed\t1 of 2\t5\tFlood on ", text)
         newest = call("incident", "list", "--limit", "1")
         assert OLD not in newest.stdout
         assert "The newest 1 of 2" in newest.stderr
