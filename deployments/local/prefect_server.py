@@ -2,10 +2,10 @@
 
 tests/canary says when each mend may go.
 
-**Host header** (`prefect.server.api.server.create_app`; as in Prefect 3.0.0, and still in 3.9.1). A web page
-can give its own name this machine's address after it was loaded (DNS rebinding). To the browser, the server
-is then part of that page's site. Prefect answers under any name. Here it answers only under the names of
-loopback and those in the variable `EDGECAP_PREFECT_HOSTS`.
+**Host header** (`uvicorn.Config.load`; as in Prefect 3.0.0, and still in 3.9.1). A web page can give its own
+name this machine's address after it was loaded (DNS rebinding). To the browser, the server is then part of
+that page's site. Prefect answers under any name. Here it answers only under the names of loopback and those
+in the variable `EDGECAP_PREFECT_HOSTS`.
 
 **Retries of events** (`Subscription.retry`; as in Prefect 3.0.0, and still in 3.9.1). While the database is
 locked, no event can be processed. Prefect tries each four times within 60 ms and then drops it, so the
@@ -39,14 +39,11 @@ import os
 import runpy
 import threading
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
-from functools import partial
-from typing import Any
 from weakref import WeakKeyDictionary
 
-from fastapi import FastAPI
-from prefect.server.api import server
+import uvicorn
 from prefect.server.database.configurations import SQLITE_BEGIN_MODE, AioSqliteConfiguration
 from prefect.server.utilities.messaging.memory import MemoryMessage, Subscription
 from sqlalchemy.ext.asyncio import AsyncSession, AsyncSessionTransaction
@@ -62,23 +59,28 @@ _FIRST, _MOST = 0.05, 2.0  # seconds before an event is looked at again, doublin
 PATIENCE = 60.0  # seconds in the queue; as long as Prefect's connections wait for SQLite
 _queues: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
 _retry = Subscription.retry
+_load = uvicorn.Config.load
 
 
 def main() -> None:
     """Run the `prefect` command with the arguments of this program."""
     Subscription.retry = retry_later  # type: ignore[method-assign]
-    server.create_app = partial(checking_hosts, server.create_app)
+    uvicorn.Config.load = load_checking_hosts  # type: ignore[method-assign]
     AioSqliteConfiguration.begin_transaction = begin_to_write  # type: ignore[method-assign]
     gc.disable()
     threading.Thread(target=_collect, name="collector", daemon=True).start()
     runpy.run_module("prefect", run_name="__main__", alter_sys=True)
 
 
-def checking_hosts(create: Callable[..., FastAPI], *arguments: Any, **options: Any) -> FastAPI:
-    """Make the server's app, which answers only under the names of `allowed_hosts`."""
-    app = create(*arguments, **options)
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=allowed_hosts(), www_redirect=False)
-    return app
+def load_checking_hosts(self: uvicorn.Config) -> None:
+    """Load the server's app, which then answers only under the names of `allowed_hosts`.
+
+    Around the app and not in it: the server's own services call the app within the process, by another name.
+    """
+    _load(self)
+    self.loaded_app = TrustedHostMiddleware(
+        self.loaded_app, allowed_hosts=allowed_hosts(), www_redirect=False
+    )
 
 
 def allowed_hosts() -> list[str]:

@@ -88,7 +88,7 @@ def test_an_alert_that_is_not_understood_is_quarantined_with_the_reason(make, in
     assert len(inbox.orders()) == 1
 
 
-def test_an_alert_of_a_source_that_left_the_settings_is_put_aside_by_name(make, inbox):
+def test_an_alert_of_a_removed_source_is_put_aside_by_name(make, inbox):
     keep(inbox, {"id": 1}, source="scrubber")
     keep(inbox, attack(1))
     make()

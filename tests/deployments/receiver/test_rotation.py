@@ -33,7 +33,7 @@ def lets_in(source, secret):
     return source.accepts({"authorization": f"Bearer {secret}"}, b"{}")
 
 
-def test_old_and_new_secret_are_accepted_until_the_old_one_is_taken_out(write):
+def test_old_and_new_secret_count_until_the_old_one_goes(write):
     write(alerts_alertmanager={"secret": "old"})
     enabled = enabled_sources(load_settings().alerts)
     rotation = SecretRotation(enabled, None)

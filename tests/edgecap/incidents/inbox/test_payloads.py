@@ -81,7 +81,7 @@ def test_a_status_ends_the_incident_that_a_status_opened(arrive):
     assert outcomes(arrive("generic", last, at=NOON + timedelta(minutes=9))) == [Outcome.ENDED]
 
 
-def test_an_end_with_an_id_of_its_own_ends_the_attack_on_its_target(arrive):
+def test_an_end_with_another_id_ends_the_attack_on_its_target(arrive):
     assert outcomes(arrive("generic", generic(event="start", id="message-1"))) == [Outcome.OPENED]
     other = generic(event="end", id="message-2") | {"target": "203.0.113.8"}
     assert outcomes(arrive("generic", other, at=NOON + timedelta(minutes=1))) == [Outcome.NOTHING]
@@ -89,7 +89,7 @@ def test_an_end_with_an_id_of_its_own_ends_the_attack_on_its_target(arrive):
     assert outcomes(arrive("generic", last, at=NOON + timedelta(minutes=2))) == [Outcome.ENDED]
 
 
-def test_a_value_in_the_name_of_a_datadog_monitor_does_not_keep_its_incident_open(arrive):
+def test_a_value_in_a_monitor_s_name_keeps_no_incident_open(arrive):
     def event(number, word, name):
         return {"id": str(number), "title": f"[{word} on {{target:203.0.113.83}}] {name}", "date": str(when)}
 
