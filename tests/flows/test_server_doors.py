@@ -1,5 +1,8 @@
 """The Prefect server of `edgecap up` obeys those who have its secret; a run does not choose a program."""
 
+from datetime import UTC, datetime
+from uuid import uuid4
+
 import httpx
 import pytest
 
@@ -8,6 +11,7 @@ from deployments.local.work_pool import TEMPLATE
 from edgecap.errors import SetupError
 from tasks.runtime.rest import PrefectApi, status
 from tests.browser import chromium, visit
+from tests.deployments.conftest import until
 
 pytestmark = [pytest.mark.prefect, pytest.mark.xdist_group("prefect 2")]
 
@@ -82,3 +86,16 @@ def test_a_pool_of_an_earlier_release_gets_the_template(deployed):
         assert prefect.make_pool(POOL, {}, TEMPLATE) == opened
         assert prefect.make_pool(POOL, {}, TEMPLATE, replace=True) == TEMPLATE
         assert prefect.call("GET", f"/work_pools/{POOL}")["base_job_template"] == TEMPLATE
+
+
+def test_an_automation_still_starts_runs(deployed):
+    """The server's own services call its API, in memory and under a name of Prefect's."""
+    with PrefectApi(deployed.prefect) as prefect:
+        reconcile = prefect.deployment("reconcile/reconcile-every-10-min")["id"]
+        wanted = {"deployment_id": {"any_": [reconcile]}}
+        before = len(prefect.find_runs(wanted))
+        resource = {"prefect.resource.id": "prefect.worker.process.test", "prefect.resource.name": "test"}
+        moment = datetime.now(UTC).isoformat()
+        event = {"event": "prefect.worker.started", "resource": resource, "occurred": moment}
+        prefect.emit({**event, "id": str(uuid4()), "related": [], "payload": {}})
+        until(lambda: len(prefect.find_runs(wanted)) > before, timeout=60)
