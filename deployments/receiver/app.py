@@ -5,7 +5,7 @@
     POST /alerts/<source>   202 {"id": ...}: it is on disk, and survives any crash
                             200: a trial message of the source, which is not kept
                             400 no JSON   401 wrong secret   404 no such source   405   408 too slow
-                            413 over a mebibyte   503 it could not be kept: send it again
+                            413 over 4 MiB         503 it could not be kept: send it again
     GET  /healthz           200: it lives
     GET  /readyz            200 or 503: alerts can be kept; says how many wait, and whether Prefect answers
     GET  /metrics           for Prometheus
@@ -40,6 +40,7 @@ from edgecap.errors import AlertNotUnderstood, StoreError, StoreFull
 
 PING = 4096  # bytes; no product's trial message is larger
 SMALL = 64 << 10  # bytes; decoding them takes less than a millisecond. A larger body is decoded in a thread
+_UNHEARD = (408, 413, 503)  # answers after which an alert may be lost
 DISK_TIME = 8.0  # seconds that a commit may take; a sender gives up soon after that
 
 _log = logging.getLogger("edgecap.receiver")
@@ -127,10 +128,15 @@ class Receiver:
     async def _take(self, request: Request) -> Response:
         began = time.monotonic()
         name = request.path_params["source"]
+        known = name if name in SOURCES or name in self._enabled else NO_SOURCE
         try:
             answer = await self._answer(request, name)
         except Refused as refused:
             answer = refused.answer
+            if answer.status_code in _UNHEARD:
+                _log.warning(
+                    f"an alert from {known} was refused: %s (sent from %s)", refused, _sender(request)
+                )
         except ClientDisconnect:
             answer = Response(status_code=400)  # the sender is gone; the answer is only counted
         except Exception as error:  # noqa: BLE001 - never 2xx for what was not kept, and never silence
@@ -138,7 +144,6 @@ class Receiver:
                 "an alert from %s could not be kept, and its sender was told so: %s", name, _kind(error)
             )
             answer = again("it could not be kept").answer
-        known = name if name in SOURCES or name in self._enabled else NO_SOURCE
         self._metrics.requests.labels(known, str(answer.status_code)).inc()
         if answer.status_code == 202:  # noqa: PLR2004 - as the contract says
             self._metrics.taken_seconds.observe(time.monotonic() - began)
@@ -213,9 +218,13 @@ async def _decoded(name: str, body: bytes) -> Any:
 def _unauthorized(request: Request, name: str, **headers: str) -> Refused:
     _log.warning(
         f"an alert from {name} was refused: its secret is missing or wrong (sent from %s)",
-        request.client.host if request.client else "an unknown address",
+        _sender(request),
     )
     return Refused(401, "unauthorized", **headers)
+
+
+def _sender(request: Request) -> str:
+    return request.client.host if request.client else "an unknown address"
 
 
 def _kind(error: Exception) -> str:

@@ -12,16 +12,13 @@ from starlette.responses import JSONResponse
 
 from deployments.receiver.http_server import is_loopback
 
-MOST_BODY = 1 << 20  # bytes
-MOST_SURPLUS = (
-    1 << 20
-)  # bytes read and dropped of a body that is too large: many senders read no answer before they are done
-MOST_READING = 64 << 20  # bytes of bodies in memory, of all requests together
-MOST_UNPROVEN = 32 << 20  # of those, bytes from senders that only the whole body proves
-MOST_OF_ONE = (
-    8 << 20
-)  # of those, bytes from one address; from loopback, where a proxy is, as many as from all
-MOST_UNREAD = 64 << 10  # bytes read and dropped of a request that is refused by its headers
+# Bytes. A notification of Alertmanager has about 1 kB for an alert: this is some thousands of them.
+MOST_BODY = 4 << 20
+MOST_SURPLUS = 1 << 20  # read and dropped of a body that is too large: many senders read no answer before
+MOST_READING = 64 << 20  # of bodies in memory, of all requests together
+MOST_UNPROVEN = 32 << 20  # of these, from senders that only the whole body proves
+MOST_OF_ONE = 8 << 20  # of these, from one address; from loopback, where a proxy is, as many as from all
+MOST_UNREAD = 64 << 10  # read and dropped of a request that is refused by its headers
 BODY_TIME = 10.0  # seconds
 
 
@@ -134,7 +131,7 @@ class BodyReader:
 
 
 def _too_large() -> Refused:
-    return Refused(413, "the body is larger than 1 MiB", connection="close")
+    return Refused(413, f"the body is larger than {MOST_BODY >> 20} MiB", connection="close")
 
 
 def _address(request: Request) -> str:

@@ -15,7 +15,7 @@ from datetime import datetime
 from types import TracebackType
 from typing import Self
 
-MOST = 256  # alerts in one commit: at a mebibyte each, what a transaction can hold without trouble
+MOST = 256  # alerts in one commit: their bodies are bounded all together while they are read
 
 Arrival = tuple[str, bytes, datetime]
 """The source's name, the body, and when it was received (aware)."""

@@ -178,15 +178,17 @@ def test_other_ways_lead_nowhere(address, method, path, status, error):
     assert (answer.status_code, answer.json()) == (status, {"error": error})
 
 
-def test_a_body_of_a_mebibyte_is_accepted_and_a_larger_one_refused(address, inbox):
+def test_a_body_over_the_limit_is_refused_and_logged(address, inbox, caplog):
     filled = json.dumps({"text": "", "data": {}})
     most = filled.replace('""', f'"{"x" * (MOST_BODY - len(filled))}"').encode()
     assert http.post(f"{address}/alerts/cloudflare", content=most, headers=KNOWN).status_code == 202
     answer = http.post(f"{address}/alerts/cloudflare", content=most + b" ", headers=KNOWN)
-    assert (answer.status_code, answer.json()["error"]) == (413, "the body is larger than 1 MiB")
+    assert (answer.status_code, answer.json()["error"]) == (413, "the body is larger than 4 MiB")
     answer = http.post(f"{address}/alerts/cloudflare", content=iter([most, b" "]), headers=KNOWN)
     assert answer.status_code == 413
     assert inbox.counts().pending == 1
+    told = "an alert from cloudflare was refused: the body is larger than 4 MiB (sent from 127.0.0.1)"
+    assert caplog.messages.count(told) == 2
 
 
 def test_a_body_without_end_is_not_read_to_its_end(address):
