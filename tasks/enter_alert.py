@@ -67,6 +67,7 @@ async def start_respond(noted: IncidentEvent, event: str, archive: str) -> None:
         incident=noted.incident,
         event=event,
         alert=noted.alert,
+        words=noted.alert_briefly,
         plan=noted.plan,
         account=noted.account,
         archive=archive,

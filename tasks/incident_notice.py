@@ -10,8 +10,9 @@ from typing import Any, Literal, cast
 from prefect import get_run_logger, task
 from prefect.blocks.core import Block
 from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
 
-from edgecap.errors import EdgecapError
+from edgecap.errors import ConfigError, EdgecapError
 from edgecap.incidents.incidents import Incidents
 from edgecap.incidents.record import Incident, IncidentEvent
 from edgecap.report.incident_markdown import incident_page
@@ -29,7 +30,7 @@ async def tell(
 ) -> None:
     """Notify each channel of the settings, once for each occasion. Never fails.
 
-    A channel that cannot be reached is tried four times. Then its task has failed, for people to see.
+    A channel that does not take it is tried four times. Then its task has failed, for people to see.
 
     Args:
         occasion: what there is to tell.
@@ -63,12 +64,18 @@ def _line(occasion: Occasion, noted: IncidentEvent, record: Incident | None) -> 
     return f"{name}, {plural(len(plan.captures), 'capture')} started: {noted.alert_in_words}"
 
 
+async def _may_pass(_task: object, _run: object, state: State[Any]) -> bool:
+    """Whether another try may help: not, if there is no such block."""
+    return not isinstance(await state.aresult(raise_on_failure=False), ConfigError)
+
+
 @task(
     name="notify",
     task_run_name="notify {channel}: {event}",
     cache_policy=NO_CACHE,
     retries=len(_DELAYS),
     retry_delay_seconds=_DELAYS,
+    retry_condition_fn=_may_pass,
 )
 async def notify(channel: str, event: str, incident: str, archive: str, subject: str, page: str) -> None:
     """Notify one channel, unless that was done before.
@@ -82,6 +89,7 @@ async def notify(channel: str, event: str, incident: str, archive: str, subject:
         page: Markdown.
 
     Raises:
+        ConfigError: there is no such block.
         Exception: the channel's own.
     """
     incidents = Incidents(open_store(load_settings().archive(archive)))
@@ -89,6 +97,13 @@ async def notify(channel: str, event: str, incident: str, archive: str, subject:
         return
     try:
         block = cast("Any", await Block.aload(channel))
+    except ValueError:
+        raise ConfigError(
+            f"Prefect has no notification block {channel}",
+            where="incidents.notify",
+            hint="create it in Prefect's UI (Blocks), or correct the setting",
+        ) from None
+    try:
         await block.notify(page, subject=subject)
     except Exception as error:
         # Its text may hold the channel's address, which is a secret of some products.

@@ -29,7 +29,7 @@ def test_after(): pass
 def test_a_hung_test_is_named_and_the_others_go_on(tmp_path):
     """In its call, and in its teardown after a failure."""
     (tmp_path / "conftest.py").write_text('pytest_plugins = ["tests.watchdog"]\n')
-    (tmp_path / "pytest.ini").write_text(f"[pytest]\nwatchdog = 8\npythonpath = {Path.cwd()}\n")
+    (tmp_path / "pytest.ini").write_text(f"[pytest]\nwatchdog = 4\npythonpath = {Path.cwd()}\n")
     (tmp_path / "test_it.py").write_text(SUITE)
     command = [sys.executable, "-m", "pytest", "-n", "1", "-p", "no:cacheprovider", str(tmp_path)]
     ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600, cwd=tmp_path)

@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 
+from edgecap.alerts.words import briefly
 from edgecap.errors import SetupError
 from edgecap.incidents.inbox.alert_inbox import RunRequest
 from tasks.runtime.alert_runs import plain, respond_run
@@ -120,6 +121,7 @@ class Dispatch:
             incident=order.incident,
             event=order.event,
             alert=order.alert.model_dump(mode="json", exclude={"raw"}),
+            words=briefly(order.alert),
             plan=order.plan,
             account=self._account,
             archive=self._archive,

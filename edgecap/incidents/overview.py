@@ -92,7 +92,7 @@ class Overview:
     def alert(self) -> str:
         """The alert that opened it, in a few words."""
         if self.opened:
-            return _line(self.opened.alert)
+            return self.opened.alert_briefly
         if self.in_inbox:
             return briefly(self.in_inbox.alert)
         return _line(self.record.alert if self.record else self.ended.alert if self.ended else {})

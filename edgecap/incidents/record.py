@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -11,7 +11,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 
 from edgecap.alerts.model import Alert
 from edgecap.alerts.policy.decision import Plan, Planned
-from edgecap.alerts.words import in_words
+from edgecap.alerts.words import briefly, in_words
 from edgecap.archive.text import Json
 from edgecap.captures.incident_part import IncidentPart, Phase
 from edgecap.units import plural, stamp
@@ -35,8 +35,16 @@ class IncidentEvent(BaseModel):
     @property
     def alert_in_words(self) -> str:
         """The alert in a line for people; by its internal name if a newer version wrote it."""
+        return self._told(in_words)
+
+    @property
+    def alert_briefly(self) -> str:
+        """The same in a few words, without the time."""
+        return self._told(briefly)
+
+    def _told(self, tell: Callable[[Alert], str]) -> str:
         try:
-            return in_words(Alert.model_validate(self.alert))
+            return tell(Alert.model_validate(self.alert))
         except ValidationError:
             return self.plan.alert
 

@@ -10,9 +10,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from edgecap.alerts.model import Alert
 from edgecap.alerts.policy.decision import Plan
-from edgecap.alerts.words import briefly
 from tasks.runtime.prefect_names import TEMPLATE_KEY
 
 ALERT = "alert"  # the tag of every run that an alert started
@@ -41,25 +39,34 @@ def is_of_incident(parameters: Mapping[str, Any], incident: str) -> bool:
     return bool(of == incident)
 
 
-def respond_name(incident: str, alert: Alert) -> str:
+def respond_name(incident: str, words: str) -> str:
     """The name of a run of `respond`, such as `incident 1f0c22ab: SYN flood on 203.0.113.7, critical`.
 
     Args:
         incident: the incident's id.
-        alert: what arrived.
+        words: the alert in a few words.
     """
-    return str(plain(f"incident {incident[:8]}: {briefly(alert)}"[:_LONGEST_NAME]))
+    return str(plain(f"incident {incident[:8]}: {words}"[:_LONGEST_NAME]))
 
 
 def respond_run(
-    *, incident: str, event: str, alert: Mapping[str, Any], plan: Plan, account: str, archive: str, key: str
+    *,
+    incident: str,
+    event: str,
+    alert: Mapping[str, Any],
+    words: str,
+    plan: Plan,
+    account: str,
+    archive: str,
+    key: str,
 ) -> dict[str, Any]:
     """A run of `respond`, as the arguments with which Prefect's client and ours start a deployment's run.
 
     Args:
         incident: the incident's id.
-        event: `start` or `end`.
+        event: `start`, `escalation` or `end`.
         alert: what arrived, as JSON without its payload. Long texts are left out of a very large one.
+        words: the same in a few words.
         plan: what was decided.
         account: name of the account in the settings.
         archive: name of the archive in the settings.
@@ -76,7 +83,7 @@ def respond_run(
         "archive": archive,
     }
     return {
-        "name": respond_name(incident, Alert.model_validate(alert)),
+        "name": respond_name(incident, words),
         "parameters": plain(parameters),
         "tags": [ALERT, incident_tag(incident)],
         "idempotency_key": key,

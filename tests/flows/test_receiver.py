@@ -49,7 +49,7 @@ def test_an_alert_becomes_a_run_of_respond_in_the_queue_of_alerts(api, command, 
     run = api.run(incident.runs["start"])
     assert run["deployment_id"] == api.deployment("respond/incident-response")["id"]
     assert run["work_queue_name"] == "alerts"
-    assert run["name"].startswith(f"incident {incident.id[:8]}: cloudflare ")
+    assert run["name"].startswith(f"incident {incident.id[:8]}: L4 attacks on ")
     assert {"alert", f"incident {incident.id[:8]}"} <= set(run["tags"])
     assert run["state"]["type"] == "SCHEDULED"
     assert run["parameters"]["incident"] == incident.id

@@ -28,7 +28,14 @@ PLAN = Plan(
 
 def run_for(alert):
     return respond_run(
-        incident="1" * 32, event="start", alert=alert, plan=PLAN, account="a", archive="b", key="k"
+        incident="1" * 32,
+        event="start",
+        alert=alert,
+        words="an attack\0",
+        plan=PLAN,
+        account="a",
+        archive="b",
+        key="k",
     )
 
 
@@ -38,8 +45,9 @@ def test_a_template_and_a_nul_in_an_alert_become_plain_text():
     assert parameters["plan"]["alert"] == "an attack\ufffd"
 
 
-def test_the_run_carries_the_tags_of_alerts_and_of_its_incident():
+def test_the_run_carries_a_name_and_the_tags_of_its_incident():
     run = run_for({})
+    assert run["name"] == f"incident {'1' * 8}: an attack\ufffd"
     assert (run["tags"], run["idempotency_key"]) == (["alert", f"incident {'1' * 8}"], "k")
 
 
