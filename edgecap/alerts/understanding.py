@@ -55,7 +55,9 @@ def understand(
     for alert in source.parse(decode(body, source.name), received=received):
         if alert.event == "start":
             starts[alert.incident] = alert
-        alerts.append(_with_target(alert, starts.get(alert.incident) or start_of(alert.incident)))
+        elif alert.event == "end" and not alert.targets and not alert.source_addresses:
+            alert = _with_target(alert, starts.get(alert.incident) or start_of(alert.incident))  # noqa: PLW2901 - the same, completed
+        alerts.append(alert)
     due = max(now, received)
 
     def decided(alert: Alert) -> tuple[Alert, Plan]:
@@ -105,7 +107,7 @@ def _together(
 
 def _with_target(alert: Alert, start: Alert | None) -> Alert:
     """An end without a target is about that of its start."""
-    if alert.event != "end" or alert.targets or alert.source_addresses or start is None:
+    if start is None:
         return alert
     lacking = {name: getattr(start, name) for name in _WHERE if not getattr(alert, name)}
     return alert.model_copy(update=lacking)

@@ -69,6 +69,15 @@ def test_an_end_without_a_target_is_about_that_of_its_start(inbox, tell):
     assert after.request.filter.protocol == 17
 
 
+def test_only_an_end_without_a_target_asks_for_its_start(inbox, tell, monkeypatch):
+    """A query for each alert would cost every start."""
+    asked = []
+    monkeypatch.setattr(inbox, "start_of", asked.append)
+    tell({"event": "start", "target": "203.0.113.7", "id": "1", "incident": "a"})
+    tell({"event": "end", "target": "203.0.113.7", "id": "2", "incident": "a"}, after=60)
+    assert asked == []
+
+
 def grafana(status, *, began="2026-11-23T11:59:00Z", ends="0001-01-01T00:00:00Z", fingerprint="f00d"):
     alert = {
         "status": status,
