@@ -16,6 +16,7 @@ from prefect.events import DeploymentTriggerTypes
 from prefect.flows import Flow, load_flow_from_entrypoint
 from pydantic import TypeAdapter, ValidationError
 
+from edgecap.captures.parameters import within_bounds
 from edgecap.errors import InvalidRequest, SetupError
 from edgecap.filters.check import check_request
 from edgecap.requests import Filter, FullRequest, SimpleRequest
@@ -155,7 +156,9 @@ async def _declared(
         "description": config.get("description") or flow.description,
         "tags": config.get("tags") or [],
         "parameters": config.get("parameters") or {},
-        "parameter_openapi_schema": parameter_schema(flow).model_dump(exclude_unset=True, mode="json"),
+        "parameter_openapi_schema": within_bounds(
+            parameter_schema(flow).model_dump(exclude_unset=True, mode="json"), load_settings().bounds
+        ),
         "enforce_parameter_schema": config.get("enforce_parameter_schema", True),
         "pull_steps": [pull] if isinstance(pull, dict) else pull or [],
         "work_pool_name": pool["name"],

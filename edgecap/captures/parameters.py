@@ -6,13 +6,14 @@ the form for a full capture has the field `colo`, and requires it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from pydantic import MISSING, TypeAdapter
 
 from edgecap.protocols import PROTOCOL_NUMBERS
-from edgecap.requests import CaptureRequest, FullRequest, SimpleRequest
+from edgecap.requests import Bounds, CaptureRequest, FullRequest, SimpleRequest
 
 ANY = "any"  # the protocol in a form that matches every packet
 _FILTER = ("source_address", "destination_address", "source_port", "destination_port")
@@ -60,3 +61,33 @@ def filled_in(value: object) -> Any:
     """What a person entered in a field of a form, without spaces around it; None for an empty field."""
     value = value.strip() if isinstance(value, str) else value
     return None if value is MISSING or value == "" else value
+
+
+def within_bounds(schema: Mapping[str, Any], bounds: Bounds) -> dict[str, Any]:
+    """The schema of a form's fields with the limits that the settings give.
+
+    The flows' signatures have those of the documentation: settings are read where a flow is deployed.
+
+    Args:
+        schema: JSON schema of a flow's parameters. One without a form's fields comes back as it is.
+        bounds: of requests.
+
+    Returns:
+        A schema whose numbers, also those in descriptions and default values, are within `bounds`.
+    """
+    fields: dict[str, Any] = {**schema.get("properties", {})}
+    most = {
+        "seconds": bounds.full_time_limit if "colo" in fields else bounds.simple_time_limit,
+        "packets": bounds.packet_limit,
+        "bytes": bounds.byte_limit,
+    }
+    for name, limit in most.items():
+        field = fields.get(name)
+        if field and "maximum" in field:
+            field = {**field, "maximum": limit}
+            if description := field.get("description"):
+                field["description"] = re.sub(r"\b1 to \d+", f"1 to {limit}", description)
+            if isinstance(field.get("default"), int):
+                field["default"] = min(field["default"], limit)
+            fields[name] = field
+    return {**schema, "properties": fields}

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from deployments.deploy.declared import read_declared
 from edgecap.errors import SetupError
+from edgecap.requests import Bounds
 
 ROOT = Path(__file__).parents[3]
 FILES = ("prefect.yaml", "deployments/prefect-cloud/prefect.yaml")
@@ -51,6 +52,25 @@ async def test_the_project_s_schedules_have_the_expected_times():
     hourly = found["capture/simple-hourly-5-min"].schedules["hourly"]
     assert hourly.body["schedule"]["interval"] == timedelta(hours=1).total_seconds()
     assert hourly.body["schedule"]["anchor_date"].startswith("2026-01-01T00:05:00")
+
+
+async def test_forms_have_the_bounds_of_the_settings(monkeypatch):
+    async def fields(name):
+        found = {declared.key: declared for declared in await read_declared(ROOT / "prefect.yaml")}
+        return found[f"capture/{name}"].fields["parameter_openapi_schema"]["properties"]
+
+    assert (await fields("simple-capture-now"))["seconds"]["maximum"] == Bounds().simple_time_limit
+    bounds = {"SIMPLE_TIME_LIMIT": 400, "FULL_TIME_LIMIT": 3_600, "PACKET_LIMIT": 20_000, "BYTE_LIMIT": 7_000}
+    for name, value in bounds.items():
+        monkeypatch.setenv(f"EDGECAP_BOUNDS__{name}", str(value))
+    simple, full = await fields("simple-capture-now"), await fields("full-capture-now")
+    assert [simple[name]["maximum"] for name in ("seconds", "packets")] == [400, 20_000]
+    assert simple["packets"]["default"] == 10_000
+    assert simple["seconds"]["description"] == "How far to look back, 1 to 400."
+    assert [full[name]["maximum"] for name in ("seconds", "packets", "bytes")] == [3_600, 20_000, 7_000]
+    assert full["bytes"]["description"].startswith("The capture ends after this many, 1 to 7000. Empty")
+    assert full["seconds"]["default"] == 60
+    assert full["source_port"]["maximum"] == 65_535
 
 
 GOOD = {"name": "mine", "entrypoint": "flows/capture.py:capture", "work_pool": {"name": "edgecap"}}

@@ -3,8 +3,8 @@
 import pytest
 from pydantic import MISSING
 
-from edgecap.captures.parameters import is_full, request_of
-from edgecap.requests import Filter, FullRequest, SimpleRequest
+from edgecap.captures.parameters import is_full, request_of, within_bounds
+from edgecap.requests import Bounds, Filter, FullRequest, SimpleRequest
 
 FULL = {"type": "full", "colo": "ORD", "time_limit": 9}
 
@@ -51,3 +51,13 @@ def test_tables_of_schedules_and_alerts_are_read_as_before():
 def test_an_unknown_protocol_is_an_error():
     with pytest.raises(ValueError, match="protocol"):
         request_of({"protocol": "quic"})
+
+
+def test_the_default_of_a_form_is_not_above_its_limit():
+    packets = {"type": "integer", "minimum": 1, "maximum": 10_000, "default": 10_000}
+    request = {"$ref": "#/definitions/Request"}
+    schema = {"type": "object", "properties": {"packets": packets, "request": request}}
+    within = within_bounds(schema, Bounds(packet_limit=500))
+    assert within["properties"]["packets"] == {**packets, "maximum": 500, "default": 500}
+    assert within["properties"]["request"] == request
+    assert packets["maximum"] == 10_000
