@@ -145,15 +145,15 @@ def report(bench: Bench, levels: list[int], database: str) -> None:
     """Print the tables, and the limits that are missed."""
     unit = "commits" if database == "sqlite" else "commits, of reads too"
     print(f"\nprocessor seconds of one run by kind of process, {unit}, rows written; beside the idle setup\n")
-    print("| | all | " + " | ".join(GROUPS) + " | times plain | commits | rows | wall s | MB |")
-    print("|---|" + "--:|" * (len(GROUPS) + 6))
-    base = bench.rows["plain flow"].used.total
+    print("| | all | " + " | ".join(GROUPS) + " | times plain | commits | rows | wall s | MB | pace |")
+    print("|---|" + "--:|" * (len(GROUPS) + 7))
+    plain_flow = bench.rows["plain flow"]
     for row in bench.rows.values():
         used = row.used
         parts = " | ".join(f"{max(0.0, used.processor[group]):.2f}" for group in GROUPS)
         print(
-            f"| {row.what} | {used.total:.2f} | {parts} | {used.total / base:.1f} | {used.commits:.0f} | "
-            f"{used.rows:.0f} | {row.took:.1f} | {row.memory / 1e6:.0f} |"
+            f"| {row.what} | {used.total:.2f} | {parts} | {row.times(plain_flow):.1f} | {used.commits:.0f} | "
+            f"{used.rows:.0f} | {row.took:.1f} | {row.memory / 1e6:.0f} | {row.pace / plain_flow.pace:.2f} |"
         )
     print(f"\nidle for {IDLE:.0f} s\n")
     print(
@@ -163,16 +163,14 @@ def report(bench: Bench, levels: list[int], database: str) -> None:
         parts = " | ".join(f"{max(0.0, used.processor[group]):.2f}" for group in GROUPS)
         print(f"| {level} | {used.total:.2f} | {parts} | {used.commits:.0f} | {used.rows:.0f} |")
     print()
-    simple = bench.rows["simple"].used
+    simple = bench.rows["simple"]
     limits = [
-        ("processor seconds of a simple capture", simple.total, PROCESSOR),
+        ("processor seconds of a simple capture", simple.used.total, PROCESSOR),
         ("MB of the idle setup", bench.memory / 1e6, MEMORY / 1e6),
     ]
     for level in levels:
         if row := bench.rows.get(f"simple, {level} in line"):
-            limits.append(
-                (f"times an empty line's cost, with {level} in line", row.used.total / simple.total, IN_LINE)
-            )
+            limits.append((f"times an empty line's cost, with {level} in line", row.times(simple), IN_LINE))
         if level in bench.idle and level:
             more = bench.idle[level].commits / bench.idle[0].commits
             limits.append((f"times an empty line's commits when idle, with {level} in line", more, SAME))

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benches.meters import Meters, Used, resident
+from benches.pace import read_pace
 from benches.waiting_line import WaitingLine
 from benches.world import runs
 from deployments.local.setup import POOL, LocalSetup
@@ -33,12 +34,18 @@ class Row:
         used: by one run.
         took: seconds from its creation to its end, the median; of a turn in line, to the next one's.
         memory: most resident bytes of processes of runs while one ran.
+        pace: `read_pace` just before and after, their mean.
     """
 
     what: str
     used: Used
     took: float = 0.0
     memory: int = 0
+    pace: float = 1.0
+
+    def times(self, other: Row) -> float:
+        """How many times as much processor as the other kind this one takes, at one pace of the machine."""
+        return (self.used.total / self.pace) / (other.used.total / other.pace)
 
 
 @dataclass
@@ -84,18 +91,19 @@ class Bench:
     def measure(self, what: str, count: int, begin: Callable[[], list[str]], waiting: int = 0) -> Row:
         """Measure runs that all begin and end in the window."""
         self.rest()
+        pace = read_pace()
         before = self.meters.read()
         with most_memory(self.setup) as memory:
             ids = begin()
             took = self._ended(ids, len(ids))
             self.rest()
         used = self.meters.read().since(before)
-        return self._keep(Row(what, used, took, max(memory)), count, waiting)
+        return self._keep(Row(what, used, took, max(memory), (pace + read_pace()) / 2), count, waiting)
 
     def measure_line(self, what: str, line: WaitingLine, waiting: int, count: int) -> Row:
         """Measure turns of runs in line, each of which calls the next: from one entry to the last one."""
         self.rest()
-        have = len(self.entries())
+        have, pace = len(self.entries()), read_pace()
         with most_memory(self.setup) as memory:
             line.start()
             self.until(lambda: len(self.entries()) > have)
@@ -106,14 +114,16 @@ class Bench:
         self.rest(5)
         line.stop()
         self.prefect.call("PATCH", f"/work_pools/{POOL}", json={"is_paused": False})
-        return self._keep(Row(what, used, took / count, max(memory)), count, waiting)
+        return self._keep(
+            Row(what, used, took / count, max(memory), (pace + read_pace()) / 2), count, waiting
+        )
 
     def _keep(self, row: Row, count: int, waiting: int) -> Row:
         """Keep what one run used beside the idle setup."""
         idle = self.idle.get(waiting, self.idle[0])
         row.used = row.used.plus(idle, -row.used.at / idle.at).per(count)
         self.rows[row.what] = row
-        print(f"  {row.what}: {row.used.total:.2f} s of processor", flush=True)
+        print(f"  {row.what}: {row.used.total:.2f} s of processor, pace {1000 * row.pace:.1f} ms", flush=True)
         return row
 
     def _ended(self, ids: list[str], count: int) -> float:
