@@ -26,6 +26,7 @@ from tasks.runtime.compat import (
     Abort,
     TerminationSignal,
     forget_process,
+    gives_back,
     is_missing,
     is_taken,
     last_change,
@@ -110,6 +111,20 @@ async def test_a_run_that_exists_runs_here_and_can_give_itself_back(prefect_serv
     [said] = [record for record in caplog.records if record.getMessage() == "working"]
     assert said.name in RUN_LOGGERS
     assert said.flow_run_id == str(run.id)
+
+
+@pytest.mark.parametrize("announced", [True, False])
+async def test_prefect_logs_an_error_for_a_run_that_gives_itself_back(prefect_server, caplog, announced):
+    """Unless it was announced. The day Prefect logs none, our filter of its lines can go."""
+    async with get_client() as client:
+        run = await a_run(client)
+        await client.set_flow_run_state(run.id, Pending())
+        if announced:
+            gives_back(str(run.id))
+        with pytest.raises(Abort):
+            await run_here(gives_itself_back, await client.read_flow_run(run.id))
+    errors = [each.getMessage() for each in caplog.records if each.levelno == logging.ERROR]
+    assert [each.startswith("Finished in state") for each in errors] == ([] if announced else [True])
 
 
 @pytest.mark.parametrize(("forgets", "name"), [(True, "Cancelled"), (False, "Cancelling")])
