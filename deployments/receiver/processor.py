@@ -92,7 +92,7 @@ class AlertProcessor:
                 received=kept.received,
                 now=self._clock(),
                 bounds=self._bounds,
-                start_of=self._inbox.start_of,
+                known=self._inbox,
             )
             outcomes = self._inbox.settle(kept.id, taken)
         except AlertNotUnderstood as error:

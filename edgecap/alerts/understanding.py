@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
+from typing import Protocol
 
-from edgecap.alerts.model import Alert, rank
+from edgecap.alerts.model import Alert, derive, rank
 from edgecap.alerts.policy.decision import Plan, Policy, decide
 from edgecap.alerts.sources.base import AlertSource
 from edgecap.alerts.sources.payload import decode
@@ -19,8 +20,14 @@ _BITS_OF_A_PACKET = 8 * 500  # to compare rates of packets with rates of bits
 _WHERE = ("targets", "target_port", "protocol", "source_addresses", "source_ports", "colos")
 
 
-def _unknown(_key: str) -> Alert | None:
-    return None
+class Known(Protocol):
+    """What is known of earlier alerts: `AlertInbox`."""
+
+    def start_of(self, end: Alert) -> Alert | None:
+        """The start of the attack that an end is about, if it led to an incident."""
+
+    def knows(self, end: Alert) -> bool:
+        """Whether the attack that an end is about has an incident."""
 
 
 def understand(
@@ -31,12 +38,14 @@ def understand(
     received: datetime,
     now: datetime,
     bounds: Bounds,
-    start_of: Callable[[str], Alert | None] = _unknown,
+    known: Known | None = None,
 ) -> list[tuple[Alert, Plan]]:
     """The alerts in a body, each with its plan; none for a ping.
 
     If a notification names very many targets, the most telling alerts come first, and the others are captured
     together: an account may take one simple capture a minute.
+
+    An end whose start never came is both, if it tells when the attack began, and packets from then are kept.
 
     Args:
         source: the product that sent it.
@@ -45,23 +54,32 @@ def understand(
         received: when it arrived, aware.
         now: the time, aware; later than `received` if the alert had to wait.
         bounds: the API's limits.
-        start_of: the start of an attack by its key, as far as it is known; an end may not name its target.
+        known: earlier alerts. Without them, an end is what it says, and its start may be known elsewhere.
 
     Raises:
         AlertNotUnderstood: it is not what this source sends.
     """
-    starts: dict[str, Alert] = {}
-    alerts = []
-    for alert in source.parse(decode(body, source.name), received=received):
-        if alert.event == "start":
-            starts[alert.incident] = alert
-        elif alert.event == "end" and not alert.targets and not alert.source_addresses:
-            alert = _with_target(alert, starts.get(alert.incident) or start_of(alert.incident))  # noqa: PLW2901 - the same, completed
-        alerts.append(alert)
     due = max(now, received)
 
     def decided(alert: Alert) -> tuple[Alert, Plan]:
         return alert, decide(alert, policy, now=due, bounds=bounds)
+
+    def wanted(start: Alert) -> bool:
+        return bool(decided(start)[1].captures)
+
+    starts: dict[str, Alert] = {}  # by their key, and by what they are about
+    alerts = []
+    for alert in source.parse(decode(body, source.name), received=received):
+        keys = [key for key in (alert.incident, alert.thing) if key]
+        if alert.event == "start":
+            starts |= dict.fromkeys(keys, alert)
+        elif alert.event == "end" and not alert.targets and not alert.source_addresses:
+            told = next((starts[key] for key in keys if key in starts), None)
+            told = told or (known.start_of(alert) if known else None)
+            alert = _with_target(alert, told)  # noqa: PLW2901 - the same, completed
+        if alert.event == "end" and known and not any(key in starts for key in keys):
+            alerts += [start for start in _start_told_by(alert) if not known.knows(alert) and wanted(start)]
+        alerts.append(alert)
 
     begun = [alert for alert in alerts if alert.event == "start" and alert.targets]
     if len({alert.targets for alert in begun}) <= MOST_ALONE:
@@ -103,6 +121,13 @@ def _together(
     yield first, plan
     for alert in alerts[1:]:
         yield alert, plan.model_copy(update={"identity": alert.identity, "incident": alert.incident})
+
+
+def _start_told_by(end: Alert) -> Iterator[Alert]:
+    """The start that an end tells of: none without a time before the end."""
+    if end.started and end.started < (end.ended or end.received):
+        identity = derive(end.incident, end.identity, "start")
+        yield end.model_copy(update={"event": "start", "identity": identity})
 
 
 def _with_target(alert: Alert, start: Alert | None) -> Alert:

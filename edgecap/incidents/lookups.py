@@ -40,7 +40,7 @@ def waits_for(db: sqlite3.Connection, alert: Alert) -> str | None:
 def going_on(db: sqlite3.Connection, alert: Alert) -> tuple[str, str] | None:
     """The incident and the key of the attack that this end is about, if it goes on."""
     columns = [("key", alert.incident)]
-    if alert.thing and not _is_known(db, alert.incident):
+    if alert.thing and not is_known(db, alert.incident):
         columns.append(("thing", alert.thing))
     for column, value in columns:
         row = db.execute(
@@ -55,7 +55,8 @@ def going_on(db: sqlite3.Connection, alert: Alert) -> tuple[str, str] | None:
     return None
 
 
-def _is_known(db: sqlite3.Connection, key: str) -> bool:
+def is_known(db: sqlite3.Connection, key: str) -> bool:
+    """Whether an alert with this key belongs to an incident."""
     row = db.execute(
         "SELECT 1 FROM alerts WHERE key = ? AND incident IS NOT NULL LIMIT 1", (plain(key),)
     ).fetchone()

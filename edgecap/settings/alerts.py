@@ -55,7 +55,11 @@ class GenericMapping(BaseModel):
     )
     kind: Pointers = Field(["/kind", "/attack_type"], description="The alert's type, which policies match")
     event: Pointers = Field(
-        ["/event", "/status", "/state", "/action", "/event_type", "/alert_state", "/current_state", "/type"],
+        [
+            *("/event", "/status", "/state", "/action", "/event_type", "/alert_state", "/current_state"),
+            *("/alert_status", "/notification_type", "/transition", "/phase"),
+            *("/eventType", "/alertState", "/alertStatus", "/currentState", "/notificationType", "/type"),
+        ],
         description="Whether it began or ended. If it is missing, a time in `ended` means that it is over, "
         "and otherwise it began. A value in none of the four lists takes no packets if the first pointer "
         "finds it, and is passed over if another one does",
@@ -74,7 +78,18 @@ class GenericMapping(BaseModel):
                 "opened",
                 "new",
             ),
-            *("create", "created", "active", "ongoing", "alert", "alerting", "alarm", "problem", "ban"),
+            *(
+                "create",
+                "created",
+                "active",
+                "ongoing",
+                "detected",
+                "alert",
+                "alerting",
+                "alarm",
+                "problem",
+                "ban",
+            ),
         ],
         description="Values of `event` for a start, in any case, also after a dot: `alert.started`",
     )
@@ -92,7 +107,7 @@ class GenericMapping(BaseModel):
                 "resolve",
             ),
             *("resolved", "recovered", "recovery", "close", "closed", "clear", "cleared", "inactive"),
-            *("ok", "normal", "unban"),
+            *("ok", "normal", "unban", "up", "over", "expired", "terminated", "completed"),
         ],
         description="Values of `event` for an end",
     )
@@ -103,7 +118,7 @@ class GenericMapping(BaseModel):
     other_words: list[str] = Field(
         [
             *("acknowledge", "acknowledged", "ack", "update", "updated", "attack_update", "test"),
-            *("muted", "snoozed", "silenced", "suppressed", "no data", "unknown"),
+            *("muted", "snoozed", "silenced", "suppressed", "no data", "nodata", "unknown"),
         ],
         description="Values of `event` for news that takes no packets",
     )
@@ -136,7 +151,10 @@ class GenericMapping(BaseModel):
     title: Pointers = Field(["/title", "/name", "/summary"], description="One line for people")
     text: Pointers = Field(["/text", "/description", "/message"], description="More for people")
     labels: Pointers = Field(
-        ["/labels", "/tags", "/details", "/fields", "/attributes", "/dimensions"],
+        [
+            *("/labels", "/tags", "/annotations", "/details", "/custom_details", "/fields", "/attributes"),
+            "/dimensions",
+        ],
         description="A table of names and values, a list of names with values, or tags; all that are there",
     )
 

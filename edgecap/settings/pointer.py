@@ -9,7 +9,7 @@
     /tags/target        in a list such as [{"name": "target", "value": "203.0.113.7"}]: that value
 
 The last is no part of the RFC. A list of names and values is one whose items have a field that ends in
-name, key, label, tag or field, and one that ends in value, in any case.
+name, key, label, tag, field or title, and one that ends in value, in any case.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _ESCAPE = re.compile(r"~(?![01])")
 _INDEX = re.compile(r"0|[1-9][0-9]{0,8}")
 
 
-_NAME = re.compile(r"(?:name|key|label|tag|field)$", re.IGNORECASE)
+_NAME = re.compile(r"(?:name|key|label|tag|field|title)$", re.IGNORECASE)
 _VALUE = re.compile(r"value$", re.IGNORECASE)
 
 

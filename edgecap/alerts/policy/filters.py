@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from edgecap.alerts.model import Alert
-from edgecap.alerts.sources.values import kind_of_local
+from edgecap.alerts.sources.values import kind_of_local, networks_around
 from edgecap.errors import InvalidRequest
 from edgecap.filters.of_request import explain_request
 from edgecap.protocols import WITH_PORTS
@@ -16,7 +16,7 @@ from edgecap.requests import Bounds, Filter, SimpleRequest
 _NAMES = {6: "TCP", 17: "UDP", 132: "SCTP"}
 _IPV6 = 6
 _LONGEST = 4_000  # characters of an expression with the alert's addresses: some 140 of them
-_Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+_NEVER_AT_THE_EDGE = ("loopback", "link-local", "multicast", "broadcast")  # private ones may come by a tunnel
 _MOST_LABELS = 12  # that a reason names
 _KINDS = {
     "private": "a private",
@@ -67,10 +67,13 @@ def choose(alert: Alert, fallback: Filter | None, bounds: Bounds, *, local_targe
         role, addresses = "target", alert.targets
     else:
         role, addresses = "source", alert.source_addresses
-    if not local_targets and all(ipaddress.ip_network(each).is_loopback for each in addresses):
+    if not local_targets and all(kind_of_local(each) in _NEVER_AT_THE_EDGE for each in addresses):
+        kind = kind_of_local(addresses[0])
+        what, tests = (
+            ("", "; test alerts have it") if kind == "loopback" else (f" {_KINDS[kind]} address,", "")
+        )
         return Choice(
-            None,
-            (f"the {role} is {addresses[0]}, which no packet at the edge carries; test alerts have it",),
+            None, (f"the {role} is {addresses[0]},{what} which no packet at the edge carries{tests}",)
         )
     address, within, said = _address(role, addresses, bounds)
     port, about_port = _port(alert)
@@ -146,33 +149,18 @@ def _address(role: str, addresses: tuple[str, ...], bounds: Bounds) -> tuple[str
 
 def _expression(direction: str, addresses: tuple[str, ...]) -> str:
     """A filter expression for packets to or from any of these; for very many, for what is around them."""
-    networks = [ipaddress.ip_network(each) for each in addresses]
-    ipv4 = [each for each in networks if isinstance(each, ipaddress.IPv4Network)]
-    ipv6 = [each for each in networks if isinstance(each, ipaddress.IPv6Network)]
-    exact: list[_Network] = [*ipaddress.collapse_addresses(ipv4), *ipaddress.collapse_addresses(ipv6)]
-    text = _any_of(direction, exact)
-    if len(text) <= _LONGEST:
-        return text
-    around = [_around(each) for each in (ipv4, ipv6) if each]
-    return _any_of(direction, around)
+    text = _any_of(direction, networks_around(addresses, len(addresses)))
+    return text if len(text) <= _LONGEST else _any_of(direction, networks_around(addresses, 1))
 
 
-def _any_of(direction: str, networks: Sequence[_Network]) -> str:
+def _any_of(direction: str, networks: Sequence[str]) -> str:
+    found = map(ipaddress.ip_network, networks)
     return " or ".join(
         f"{direction} host {each.network_address}"
         if each.prefixlen == each.max_prefixlen
         else f"{direction} net {each}"
-        for each in networks
+        for each in found
     )
-
-
-def _around(networks: Sequence[_Network]) -> _Network:
-    """The smallest network that holds all of these."""
-    first = min(int(each.network_address) for each in networks)
-    last = max(int(each.broadcast_address) for each in networks)
-    differs = (first ^ last).bit_length()
-    one = networks[0]
-    return type(one)((first >> differs << differs, one.max_prefixlen - differs))
 
 
 def _port(alert: Alert) -> tuple[int | None, list[str]]:

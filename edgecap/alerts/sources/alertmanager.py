@@ -15,10 +15,12 @@ from edgecap.alerts.sources import label_names, signing, values
 from edgecap.alerts.sources.base import AlertSource, never_pings
 from edgecap.alerts.sources.fields import Fields
 from edgecap.alerts.sources.order import in_order
-from edgecap.alerts.sources.payload import as_object, list_of_objects
+from edgecap.alerts.sources.payload import as_object, as_objects, list_of_objects
 from edgecap.units import plural
 
 NAME = "alertmanager"
+_BEGAN = ("firing", "active", "unprocessed", "")
+_WITHOUT_DATA = ("DatasourceNoData", "DatasourceError")  # Grafana's own: the query failed, or found nothing
 
 
 def verify(headers: Mapping[str, str], body: bytes, secret: str) -> bool:  # noqa: ARG001 - all sources have it
@@ -34,10 +36,22 @@ def sign(body: bytes, secret: str) -> dict[str, str]:  # noqa: ARG001 - all sour
 def parse(payload: object, *, received: datetime, own_names: Sequence[str] = ()) -> list[Alert]:
     """The alerts of a notification; those that are resolved are `end`.
 
+    A list is what Alertmanager's API answers with: groups of alerts, or alerts.
+
     Raises:
         AlertNotUnderstood: it is not an object, or has no list of alerts.
     """
-    return parse_group(NAME, as_object(payload, NAME), received=received, own_names=own_names)
+    if not isinstance(payload, list):
+        return parse_group(NAME, as_object(payload, NAME), received=received, own_names=own_names)
+    items = as_objects(payload, NAME)
+    groups = [each for each in items if "alerts" in each]
+    if alone := [each for each in items if "alerts" not in each]:
+        groups.append({"alerts": alone})
+    return [
+        alert
+        for group in groups
+        for alert in parse_group(NAME, group, received=received, own_names=own_names)
+    ]
 
 
 def parse_group(
@@ -68,8 +82,10 @@ def _alert(
     known = {**annotations.labels(), **labels.labels()}
     traffic = label_names.traffic(known, notes, "labels.", own_names=own_names)
     kind = labels.line("alertname") or "unknown"
-    event = _event(alert.line("status") or values.line(group.get("status")))
-    started = alert.moment("startsAt")
+    started, ended = alert.moment("startsAt"), alert.moment("endsAt")
+    status = _state(item.get("status")) or _state(group.get("status"))
+    is_over = ended is not None and ended <= received
+    event = "other" if kind in _WITHOUT_DATA else _event(status or ("resolved" if is_over else ""))
     # A fingerprint is a hash of the labels, so it comes again with the next outage; its start does not. But
     # Grafana 12 may send the end with another start: then only the fingerprint tells what has ended.
     fingerprint = alert.line("fingerprint") or derive(
@@ -86,7 +102,7 @@ def _alert(
         thing=derive(name, fingerprint),
         received=received,
         started=started,
-        ended=(alert.moment("endsAt") or received) if event == "end" else None,
+        ended=(ended or received) if event == "end" else None,
         title=annotations.line("summary", "title") or values.line(group.get("title")) or kind,
         text=annotations.text("description", "message"),
         labels={**known, **alert.labels("generatorURL", "silenceURL", "dashboardURL", "panelURL")},
@@ -96,8 +112,13 @@ def _alert(
     )
 
 
+def _state(status: object) -> str:
+    """`firing` or `resolved`; of the API, the `state` of an object: active, suppressed or unprocessed."""
+    return values.line(status.get("state") if isinstance(status, dict) else status).lower()
+
+
 def _event(status: str) -> Event:
-    return "end" if status.lower() == "resolved" else "start" if status.lower() in ("firing", "") else "other"
+    return "end" if status == "resolved" else "start" if status in _BEGAN else "other"
 
 
 SOURCE = AlertSource(NAME, verify, sign, parse, never_pings)

@@ -2,9 +2,10 @@
 
 Datadog's own default payload (`id`, `title`, `body`, `date`, `event_type`, `last_updated`, `org`) works too.
 Its title then tells all: the monitor's priority, the transition, the group of a multi alert, and the
-monitor's name::
+monitor's name; a text before them changes nothing::
 
     [P2] [Triggered on {target:203.0.113.7,proto:udp}] Packets are high
+    P2 Triggered: Packets are high
 
 Each event of it is an alert of its own; the group and the monitor's name join them. Datadog authenticates
 with what is set for the webhook: custom headers, here `Authorization`, or user and password in the URL.
@@ -18,7 +19,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from edgecap.alerts.model import Alert, Event, derive
+from edgecap.alerts.model import Alert, Event, Severity, derive, rank
 from edgecap.alerts.sources import label_names, signing, titles, values
 from edgecap.alerts.sources.base import AlertSource, never_pings
 from edgecap.alerts.sources.fields import Fields
@@ -35,12 +36,12 @@ _EVENTS: dict[str, Event] = {
     "re-no data": "other",
 }
 _WARNINGS = ("warn", "re-warn")
-_TITLE = re.compile(
-    r"\s*(?:\[P(?P<priority>[1-5])]\s*)?"
-    r"\[(?P<word>Re-Triggered|Triggered|Recovered|Re-Warn|Warn|Re-No Data|No Data|Re-?notify)\b"
-    r"(?P<on>[^\]]*)]?\s*(?P<name>.*)",
-    re.IGNORECASE,
-)
+_ALARMS = ("triggered", "re-triggered", "renotify")
+_WORD = r"(?P<word>Re-Triggered|Triggered|Recovered|Re-Warn|Warn|Re-No Data|No Data|Re-?notify)\b"
+_TITLE = re.compile(rf"(?P<before>.*?)\[{_WORD}(?P<on>[^\]]*)]?\s*(?P<name>.*)", re.IGNORECASE)
+_SENTENCE = re.compile(rf"(?P<before>.*?)\b{_WORD}(?P<on>)\s*:\s*(?P<name>.*)", re.IGNORECASE)
+_PRIORITY = re.compile(r"\bP([1-5])\b", re.IGNORECASE)
+_WARNING: Severity = "medium"
 _GROUP = re.compile(r"[{(](?P<tags>.*)[)}]")
 _TITLES = ("title", "event_title", "alert_title")
 _TRANSITIONS = ("alert_transition", "transition", "alerttransition")
@@ -108,19 +109,23 @@ def parse(payload: object, *, received: datetime, own_names: Sequence[str] = ())
     # A cycle begins once and ends once, however often Datadog reminds of it, but a warning can become an
     # alert. Without its key, events count.
     level = "warn" if word in _WARNINGS else ""
+    severity = values.severity(
+        *label_names.severity_words(tags),
+        given.get("alert_priority"),
+        title.priority,
+        given.get("alert_type"),
+        level,
+        "error" if word in _ALARMS else "",
+    )
+    if level and rank(severity) > rank(_WARNING):  # a priority is the monitor's, whether it warns or alerts
+        severity = _WARNING
     once = "" if "alert_cycle_key" in whole else whole.line("id", "event_id", "date", "last_updated")
     return [
         Alert(
             source=NAME,
             kind=whole.line("kind", "event_type") or "unknown",
             event=event,
-            severity=values.severity(
-                *label_names.severity_words(tags),
-                given.get("alert_priority"),
-                title.priority,
-                given.get("alert_type"),
-                level,
-            ),
+            severity=severity,
             identity=derive(NAME, cycle, event, level, once),
             incident=derive(NAME, cycle),
             # A monitor's name may hold a value, such as {{value}}: then only the group tells what has ended.
@@ -145,12 +150,14 @@ def _unset(value: Any) -> bool:
 def _title(whole: Fields) -> _Title:
     """The first title that names a transition, else the first one."""
     for name in _TITLES:
-        if match := _TITLE.fullmatch(text := whole.line(name)):
+        text = whole.line(name)
+        if match := _TITLE.fullmatch(text) or _SENTENCE.fullmatch(text):
             group = _GROUP.search(match["on"])
+            priority = _PRIORITY.search(match["before"])
             return _Title(
                 text,
                 word=" ".join(match["word"].lower().replace("re-notify", "renotify").split()),
-                priority=f"P{match['priority']}" if match["priority"] else "",
+                priority=f"P{priority[1]}" if priority else "",
                 on=match["on"].strip(),
                 group=label_names.from_tags(group["tags"] if group else ""),
                 name=match["name"],

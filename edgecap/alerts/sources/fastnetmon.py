@@ -44,11 +44,13 @@ def sign(body: bytes, secret: str) -> dict[str, str]:  # noqa: ARG001 - all sour
 def parse(payload: object, *, received: datetime) -> list[Alert]:
     """The one action. `ban` and `partial_block` are `start`; `unban` and `partial_unblock` are `end`.
 
-    Status updates are `other`. Flow Spec rules without an action are a partial block. The format has no time
-    of its own, so an attack began when its `ban` reached us.
+    Status updates are `other`. Flow Spec rules without an action are a partial block, and details of an
+    attack without one are a ban. The format has no time of its own, so an attack began when its `ban`
+    reached us.
 
     Raises:
-        AlertNotUnderstood: it has neither an `action` nor `flow_spec_rules`.
+        AlertNotUnderstood: it has no `action`, no `attack_details`, and no `flow_spec_rules` that drop
+            packets.
     """
     raw = as_object(payload, NAME)
     notes: list[str] = []
@@ -56,6 +58,10 @@ def parse(payload: object, *, received: datetime) -> list[Alert]:
     attack = whole.inner("attack_details")
     rules = flow_spec.read(raw.get("flow_spec_rules"))
     action = whole.line("action").lower() or (flow_spec.ACTION if rules else "")
+    if not action and "flow_spec_rules" in raw:
+        raise not_understood("the body has no action, and none of its flow_spec_rules drops packets", NAME)
+    if not action and "attack_details" in whole:
+        action = "ban"
     if not action:
         raise not_understood("the body has no action such as ban or unban", NAME)
     event = _EVENTS.get(action, "other")
@@ -79,6 +85,8 @@ def parse(payload: object, *, received: datetime) -> list[Alert]:
             severity=values.severity(attack.get("attack_severity")),
             identity=derive(NAME, uuid, action),
             incident=derive(NAME, uuid),
+            # An unban may come without the details: then only the host tells what has ended.
+            thing=derive(NAME, where) if where else "",
             received=received,
             started=received if event == "start" else None,
             ended=received if event == "end" else None,

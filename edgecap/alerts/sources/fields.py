@@ -7,10 +7,15 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from edgecap.alerts.sources import values
+from edgecap.alerts.sources.payload import CUT, MOST_TEXT
 from edgecap.alerts.sources.values import Unit
+from edgecap.units import plural
 
-MOST_ADDRESSES = 64  # of one alert; a reflection attack can name thousands
+MOST_ADDRESSES = 64  # of one kind in an alert; a reflection attack can name thousands
+MOST_NOTES = 64
+MOST_TARGETS = 1000  # addresses of a field; for more, what is around them counts
 _NO_TIME = ("ongoing", "none", "null", "never", "-", "n/a")  # what products write in place of an end
+_ADDRESSES = ("ip", "ip_address", "address", "addr", "prefix", "cidr", "subnet", "network", "value")
 _SHOWN = 60  # characters of a useless value that a note shows
 
 _T = TypeVar("_T")
@@ -91,23 +96,31 @@ class Fields:
     def addresses(self, *names: str, silent: Collection[str] = ()) -> tuple[tuple[str, ...], int | None]:
         """All addresses in the first field that has any, and the port beside them if they agree on one.
 
-        What is no address gets a note, except in the fields of `silent`.
+        Of more than 1000, none is left out: the networks that hold them all count. What is no address gets a
+        note, except in the fields of `silent`.
         """
         for name in names:
-            items = values.several(self._data.get(name))
+            written = self._data.get(name)
+            items = [_address_of(item) for item in values.several(written)]
+            if isinstance(written, str) and CUT.search(written):
+                items = values.several(CUT.sub("", written))[:-1]  # the last may be half an address
+                self._say(f"{name} is longer than {MOST_TEXT:,} characters; the rest is left out")
             found: dict[str, int | None] = {}
             for item in items:
                 if each := values.address(item):
                     found.setdefault(*each)
                 elif name not in silent and not _unspecified(item):
                     self.note(name, item, "IP address")
-            if len(found) > MOST_ADDRESSES:
-                self._notes.append(
-                    f"{self._path}{name} names {len(found)} addresses; {MOST_ADDRESSES} are kept"
-                )
+            if isinstance(written, list) and len(written) > values.MOST_ITEMS:
+                self._say(f"{name} has {len(written):,} items; the first {values.MOST_ITEMS:,} are read")
             if found:
                 ports = set(found.values())
-                return tuple(found)[:MOST_ADDRESSES], ports.pop() if len(ports) == 1 else None
+                kept = tuple(found)
+                if len(kept) > MOST_TARGETS:
+                    kept = values.networks_around(kept, MOST_TARGETS)
+                    together = plural(len(kept), "network")
+                    self._say(f"{name} names {len(found):,} addresses; they are taken together as {together}")
+                return kept, ports.pop() if len(ports) == 1 else None
         return (), None
 
     def ports(self, *names: str) -> tuple[int, ...]:
@@ -139,8 +152,11 @@ class Fields:
         """Note that the field could not be used."""
         shown = values.line(value) or type(value).__name__
         shown = shown if len(shown) <= _SHOWN else shown[: _SHOWN - 3] + "..."
-        line = f"{self._path}{name} {shown!r} is not a valid {what}; ignored"
-        if line not in self._notes and len(self._notes) < MOST_ADDRESSES:
+        self._say(f"{name} {shown!r} is not a valid {what}; ignored")
+
+    def _say(self, line: str) -> None:
+        line = f"{self._path}{line}"
+        if line not in self._notes and len(self._notes) < MOST_NOTES:
             self._notes.append(line)
 
     def _first(
@@ -161,6 +177,20 @@ class Fields:
             if not silent(value):
                 self.note(name, value, what)
         return None
+
+
+def _address_of(item: object) -> object:
+    """The address in an object such as `{"ip": "203.0.113.7", "port": 53}`; anything else unchanged."""
+    if not isinstance(item, dict):
+        return item
+    written = next((item[name] for name in _ADDRESSES if isinstance(item.get(name), str)), None)
+    if written is None:
+        return item
+    beside = values.port(item.get("port"))
+    address = values.address(written)
+    if address is None or beside is None or "/" in address[0]:
+        return written
+    return f"[{address[0]}]:{beside}"
 
 
 def _empty(value: object) -> bool:

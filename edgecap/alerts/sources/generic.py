@@ -42,10 +42,23 @@ _ENTRIES = tuple(
 )
 _CLOCKS = timedelta(minutes=5)  # by which the sender's clock may be ahead of ours
 
+_OF_ALERTS = ("alerts", "attacks", "incidents", "alert", "attack", "incident")
+_OF_ANYTHING = ("events", "event", "data", "payload", "result", "items", "records")
+_BETWEEN = re.compile(r"[\W_]+")
+_DENIALS = frozenset(("not", "no", "never", "non", "un", "without", "isn", "t"))
+_SUBJECTS = frozenset(("alert", "alarm", "problem", "ban", "test"))  # also nouns: what it is that ended
+_LONGEST_STATE = 40  # characters; a longer one is a sentence
+
 _TAGS = re.compile(r"\s*[\w.@-]{1,100}:[^\s,]+(?:\s*,\s*[\w.@-]{1,100}:[^\s,]+)*\s*")  # and no sentence
 
 _T = TypeVar("_T")
 _Told = Literal["start", "end", "both", "other"]
+
+_DEFAULT = GenericMapping()
+_FLAGS: Mapping[str, tuple[_Told, _Told]] = {
+    **dict.fromkeys(("active", "is_active", "isActive", "ongoing", "firing"), ("start", "end")),
+    **dict.fromkeys(("resolved", "is_resolved", "isResolved", "cleared"), ("end", "start")),
+}
 
 
 def verify(headers: Mapping[str, str], body: bytes, secret: str) -> bool:  # noqa: ARG001 - all sources have it
@@ -103,8 +116,10 @@ def parse_with(
         AlertNotUnderstood: it is neither an object nor a list of objects, has no list where `alerts` points,
             or an alert has none of `kind`, `id`, `incident`, `target`, `source` and `title`.
     """
-    items = as_objects(_one_of_pairs(payload), name)
-    if mapping.alerts is not None:
+    items = as_objects(_one_of_pairs(_flat(payload)), name)
+    if mapping.alerts is None:
+        items = [inner for item in items for inner in _unwrapped(mapping, item, own_names)]
+    else:
         at = mapping.alerts
         items = [item for raw in items for item in list_of_objects({at: look_up(raw, at)}, at, name)]
     found = [alert for item in items for alert in _alerts(mapping, item, received, name, own_names)]
@@ -131,7 +146,7 @@ def _alerts(
     targets = mapped or known["targets"]
     sources = fields.addresses(*at("source"))[0] or known["source_addresses"]
     started, ended = fields.moment(*at("started")), fields.moment(*at("ended"))
-    told = _told(mapping, fields, is_over=ended is not None and ended <= received + _CLOCKS)
+    told = _told(mapping, fields, raw, is_over=ended is not None and ended <= received + _CLOCKS)
     attack = (kind, ",".join(targets), ",".join(sources), started.isoformat() if started else "")
     same, start, joins = _keys(fields, at, attack, values.line(raw.get("event_id")))
     event: Event = "end" if told == "both" else told
@@ -179,6 +194,41 @@ def _one_of_pairs(payload: object) -> object:
     return payload
 
 
+def _flat(payload: object) -> object:
+    """A list without the lists that it may consist of."""
+    if isinstance(payload, list) and payload and all(isinstance(each, list) for each in payload):
+        return [item for each in payload for item in each]
+    return payload
+
+
+def _unwrapped(
+    mapping: GenericMapping, item: dict[str, Any], own_names: Sequence[str]
+) -> list[dict[str, Any]]:
+    """The alerts in an object that is none itself, such as `{"alert": {...}}` or `{"events": [{...}]}`.
+
+    They have the other fields of the object, too, unless they have such fields themselves. In a field that
+    could hold anything, such as `data`, they must name a target.
+    """
+
+    def is_alert(found: object) -> bool:
+        return isinstance(found, dict) and any(
+            look_up(found, each) is not None for entry in _KEYS for each in mapping.pointers(entry)
+        )
+
+    def has_target(found: object) -> bool:
+        return isinstance(found, dict) and label_names.names_target(found, own_names)
+
+    if is_alert(item) or has_target(item):
+        return [item]
+    for name in (*_OF_ALERTS, *_OF_ANYTHING):
+        inner = item.get(name)
+        found = inner if isinstance(inner, list) else [inner]
+        if found and all(has_target(each) or (name in _OF_ALERTS and is_alert(each)) for each in found):
+            around = {other: value for other, value in item.items() if other != name}
+            return [{**around, **each} for each in found]
+    return [item]
+
+
 def _is_pair(item: object) -> bool:
     return isinstance(item, dict) and len(item) == 2 and pair_in(item) is not None  # noqa: PLR2004 - a pair
 
@@ -197,7 +247,7 @@ def _is_told_by(start: Alert, end: Alert | None) -> bool:
     return end is not None and start.event == "start" and end.event == "end" and start.raw is end.raw
 
 
-def _told(mapping: GenericMapping, fields: Fields, *, is_over: bool) -> _Told:
+def _told(mapping: GenericMapping, fields: Fields, raw: Mapping[str, Any], *, is_over: bool) -> _Told:
     """What the values of `event` say; without any, whether the attack is over."""
     words: dict[str, _Told] = {
         **dict.fromkeys(map(str.lower, mapping.other_words), "other"),
@@ -208,12 +258,40 @@ def _told(mapping: GenericMapping, fields: Fields, *, is_over: bool) -> _Told:
     pointers = mapping.pointers("event")
     written = [fields.line(each).lower() for each in pointers]
     for word in written:
-        for known in (word, word.rpartition(".")[2]):
-            if known in words:
-                return words[known]
+        if told := _known(word, words):
+            return told
     if written[0]:
         return "other"
+    if told := _flag(mapping, raw):
+        return told
     return "both" if is_over else "start"
+
+
+def _flag(mapping: GenericMapping, raw: Mapping[str, Any]) -> _Told | None:
+    """What `"active": false` and the like say, unless the settings map `event` to another field."""
+    if mapping.event != _DEFAULT.event:
+        return None
+    for name, (true, false) in _FLAGS.items():
+        if (said := values.text(raw.get(name)).lower()) in ("true", "false"):
+            return true if said == "true" else false
+    return None
+
+
+def _known(word: str, words: Mapping[str, _Told]) -> _Told | None:
+    """What a value says: as a whole, after its last dot, or by the words that it is made of.
+
+    Of several known words, those for an alert as such count only if there are no others; the others must
+    agree. A word that denies, such as not, makes it unknown.
+    """
+    for whole in (word, word.rpartition(".")[2], _BETWEEN.sub(" ", word), _BETWEEN.sub("_", word)):
+        if whole in words:
+            return words[whole]
+    parts = _BETWEEN.split(word)
+    if len(word) > _LONGEST_STATE or any(part in _DENIALS for part in parts):
+        return None
+    known = [part for part in parts if part in words]
+    said = {words[part] for part in known if part not in _SUBJECTS} or {words[part] for part in known}
+    return said.pop() if len(said) == 1 else None
 
 
 def _keys(

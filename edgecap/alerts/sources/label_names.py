@@ -2,11 +2,12 @@
 
 ::
 
-    target        target_ip  target  target_address  target_host  target_prefix  target_network
-                  victim_ip  victim  victim_address  victim_host  attacked_ip
-                  dst_ip  dst  dst_addr  dst_address  dst_host  dst_prefix  ip_dst
-                  dest_ip  dest  destination_ip  destination  destination_address  destination_prefix
-    else          ip  ip_address  host_ip  host  address  instance
+    target        target  victim  attacked  attack_target  dst  dest  destination, each of them followed by
+                  ip  ip_address  ip_addr  address  addr  host  prefix  network  net  cidr  subnet, such as
+                  target_ip; but for attacked, also alone. Then
+                  target_ips  targets  victim_ips  victims  dst_ips  dest_ips  destination_ips  ip_dst  daddr
+    else          ip  ip_address  ip_addr  host_ip  server_ip  vip  host  address  prefix  network  subnet
+                  cidr  instance
     target port   target_port  victim_port  dst_port  dest_port  destination_port  port,
                   or the port beside the target
     protocol      protocol  proto  ip_protocol  ip_proto
@@ -34,33 +35,39 @@ from typing import Any, TypedDict
 from edgecap.alerts.sources import values
 from edgecap.alerts.sources.fields import Fields
 
-TARGETS = (
-    "target_ip",
-    "target",
-    "target_address",
-    "target_host",
-    "target_prefix",
-    "target_network",
-    "victim_ip",
-    "victim",
-    "victim_address",
-    "victim_host",
-    "attacked_ip",
-    "dst_ip",
-    "dst",
-    "dst_addr",
-    "dst_address",
-    "dst_host",
-    "dst_prefix",
-    "ip_dst",
-    "dest_ip",
-    "dest",
-    "destination_ip",
-    "destination",
-    "destination_address",
-    "destination_prefix",
+WHO = ("target", "victim", "attacked", "attack_target", "dst", "dest", "destination")
+WHAT = (
+    *("ip", "", "ip_address", "ip_addr", "address", "addr"),
+    *("host", "prefix", "network", "net", "cidr", "subnet"),
 )
-HOSTS = ("ip", "ip_address", "host_ip", "host", "address", "instance")
+SINGLE = (
+    *("target_ips", "targets", "victim_ips", "victims", "dst_ips", "dest_ips", "destination_ips"),
+    *("ip_dst", "daddr"),
+)
+TARGETS = (
+    *(
+        f"{who}_{what}" if what else who
+        for who in WHO
+        for what in WHAT
+        if (who, what) != ("attacked", "")  # `attacked: true`
+    ),
+    *SINGLE,
+)
+HOSTS = (
+    "ip",
+    "ip_address",
+    "ip_addr",
+    "host_ip",
+    "server_ip",
+    "vip",
+    "host",
+    "address",
+    "prefix",
+    "network",
+    "subnet",
+    "cidr",
+    "instance",
+)
 TARGET_PORTS = ("target_port", "victim_port", "dst_port", "dest_port", "destination_port", "port")
 PROTOCOLS = ("protocol", "proto", "ip_protocol", "ip_proto")
 SOURCES = (
@@ -79,8 +86,10 @@ SEVERITIES = ("severity", "priority", "level")
 _RATES = ("pps", "packets_per_second", "bps", "bits_per_second")
 # Often the name of a host and not an address, which is no mistake.
 _NAMES_TOO = frozenset(
-    ("target", "target_host", "victim", "victim_host", "dst", "dst_host", "dest", "destination")
-)
+    each for each in TARGETS if each.endswith(("_host", "_network", "_net", "s")) or "_" not in each
+) | {"attack_target"}
+
+_EXPORTERS = range(9090, 10_000)  # github.com/prometheus/prometheus/wiki/Default-port-allocations
 
 _SEPARATORS = re.compile(r"[-_ .]+")
 
@@ -129,6 +138,13 @@ def traffic(
     )
 
 
+def names_target(labels: Mapping[str, Any], own_names: Sequence[str] = ()) -> bool:
+    """Whether one of them names a target, and not only a host."""
+    names = dict.fromkeys((*own_names, *TARGETS))
+    fields = Fields(_by_known_name(labels, tuple(names)), [])
+    return bool(fields.addresses(*names)[0])
+
+
 def severity_words(labels: Mapping[str, Any]) -> list[Any]:
     """What labels say of the severity, the first name first."""
     known = _by_known_name(labels, SEVERITIES)
@@ -150,7 +166,7 @@ def _hosts(fields: Fields) -> tuple[tuple[str, ...], tuple[str, ...], int | None
     """The address of a host, as target or as local target, and the port beside it.
 
     These labels hold names as often as addresses, so an unusable value gets no note. The port of a local
-    address is an exporter's.
+    address is an exporter's, and so is one that Prometheus allots to exporters.
     """
     local: dict[str, None] = {}
     for name in HOSTS:
@@ -158,7 +174,7 @@ def _hosts(fields: Fields) -> tuple[tuple[str, ...], tuple[str, ...], int | None
         if found is None:
             continue
         if not values.kind_of_local(found[0]):
-            return (found[0],), (), found[1]
+            return (found[0],), (), None if found[1] in _EXPORTERS else found[1]
         local[found[0]] = None
     return (), tuple(local), None
 

@@ -20,6 +20,9 @@ MOST_TEXT = (
 )
 LONGEST_WORD = 128  # characters without a break: a SHA-512 fits; a longer one may be a token
 
+CUT = re.compile(r"\.\.\. \(\d+ characters, SHA-256 \w+\)$")
+"""How a text ends of which only the first 10,000 characters were kept."""
+
 _LARGEST_PAIR = 4  # fields: a name, its value, and what else there may be
 
 _LONG_WORD = re.compile(rf"[A-Za-z0-9+.\-_=]{{{LONGEST_WORD + 1},}}")

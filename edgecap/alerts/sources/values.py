@@ -8,7 +8,9 @@ from __future__ import annotations
 import ipaddress
 import math
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import Any, Literal
 
 from edgecap.alerts.model import Severity
@@ -21,7 +23,8 @@ Unit = Literal["pps", "bps", "rps", ""]
 """Packets, bits or requests per second, or none stated."""
 
 LARGEST_RATE = 1e15  # per second; the whole Internet moves less, so a higher one is a mistake
-MOST_ITEMS = 1000  # of a list that are looked at; an alert is read in milliseconds
+MOST_ITEMS = 5000  # of a list that are looked at; an alert is read in a fraction of a second
+_MOST_NESTED_LISTS = 3
 
 _EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)  # before it: Go's and Unix's zero times
 _LATEST = datetime(2100, 1, 1, tzinfo=UTC)
@@ -57,9 +60,25 @@ _LOCAL_NETWORKS = tuple(
     (kind, ipaddress.ip_network(network)) for kind, networks in _LOCAL for network in networks
 )
 _BRACKETED = re.compile(r"\[(?P<address>[^]]+)](?::(?P<port>\d{1,5}))?")
-_IPV4_PORT = re.compile(r"(?P<address>\d{1,3}(?:\.\d{1,3}){3}):(?P<port>\d{1,5})")
-_IPV4 = re.compile(r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?![\w.]*\w|/)")
-_IPV6 = re.compile(r"(?<![\w:.])[0-9A-Fa-f]{1,4}(?::[0-9A-Fa-f]{0,4}){2,7}(?![\w:./%])")
+_URL = re.compile(
+    r"[A-Za-z][A-Za-z0-9+.-]{0,20}://(?:[^/@\s]{0,100}@)?(?P<host>\[[^]]+](?::\d+)?|[^/?#\s]+)[^\s]*"
+)
+_ZONE = re.compile(r"%[A-Za-z0-9_.-]{1,32}(?=$|/)")  # of an IPv6 address: an interface of the sender's
+_RANGE = re.compile(
+    r"(?P<first>[0-9A-Fa-f.:]{3,45})\s{0,3}(?:-|\u2013|\.{2,3})\s{0,3}(?P<last>[0-9A-Fa-f.:]{3,45})"
+)
+_IPV4_PORT = re.compile(r"(?P<address>\d{1,3}(?:\.\d{1,3}){3}):(?P<port>\d{1,5})(?:/(?i:tcp|udp|sctp))?")
+_PREFIX_LENGTH = r"(?:/\d{1,3}(?![\w/]))?"
+_IPV4 = re.compile(rf"(?<![\w./])\d{{1,3}}(?:\.\d{{1,3}}){{3}}{_PREFIX_LENGTH}(?![\w.]*\w|/)")
+_IPV6 = re.compile(
+    rf"(?<![\w:./])[0-9A-Fa-f]{{1,4}}(?::[0-9A-Fa-f]{{0,4}}){{2,7}}{_PREFIX_LENGTH}(?![\w:./%])"
+)
+_SENDER = re.compile(r"(?i)(?:\b(?:from|by|src|source|sources|attacker|sender)\b\W{0,3})$")
+_SEPARATED_DATE = re.compile(r"(\d{4})[/.](\d{2})[/.](\d{2})(?=[ T]|$)")
+_RFC_2822 = re.compile(
+    r"(?:[A-Z][a-z]{2}, )?\d{1,2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}(?::\d{2})? (?:GMT|UTC|UT|[+-]\d{4})"
+)
+_GO_TIME = re.compile(r"(?P<time>\d{4}-\d{2}-\d{2} \S+ [+-]\d{4}) \w{1,5}(?: m=\S+)?")
 
 
 def text(value: object) -> str:
@@ -94,12 +113,13 @@ def number(value: object) -> float | None:
 
 
 def port(value: object) -> int | None:
-    """A port from 1 to 65535. 0 means that the source knows none."""
-    return _whole(value, 1, _LARGEST_PORT)
+    """A port from 1 to 65535, also alone in a list. 0 means that the source knows none."""
+    return _whole(_alone(value), 1, _LARGEST_PORT)
 
 
 def protocol(value: object) -> int | None:
-    """An IP protocol's number: 6, "6", "TCP". None for the word "IPv6", which tells the version of IP."""
+    """An IP protocol's number: 6, "6", "TCP", ["udp"]. None for the word "IPv6", the version of IP."""
+    value = _alone(value)
     word = text(value).lower()
     if word in PROTOCOL_NUMBERS and word != "ipv6":
         return PROTOCOL_NUMBERS[word]
@@ -109,6 +129,11 @@ def protocol(value: object) -> int | None:
 def _whole(value: object, least: int, most: int) -> int | None:
     found = number(value)
     return int(found) if found is not None and found == int(found) and least <= found <= most else None
+
+
+def _alone(value: object) -> object:
+    """The one item of a list; any other value unchanged."""
+    return value[0] if isinstance(value, list) and len(value) == 1 else value
 
 
 def severity(*words: object) -> Severity:
@@ -126,12 +151,18 @@ def address(value: object) -> tuple[str, int | None] | None:
         203.0.113.7  203.0.113.7/32     ("203.0.113.7", None)
         203.0.113.7:443                 ("203.0.113.7", 443)
         [2001:db8::7]:443               ("2001:db8::7", 443)
+        2001:db8::7%eth0                ("2001:db8::7", None): a zone is the sender's own interface
+        https://203.0.113.7:443/health  ("203.0.113.7", 443)
         198.51.100.9/24                 ("198.51.100.0/24", None)
         0.0.0.0  ::  0.0.0.0/0          None: they say that no address is known
     """
     written, beside = text(value), None
+    if "://" in written and (url := _URL.fullmatch(written)):
+        written = url["host"]
     if match := _BRACKETED.fullmatch(written) or _IPV4_PORT.fullmatch(written):
         written, beside = match["address"], port(match["port"])
+    if ":" in written:
+        written = _ZONE.sub("", written)
     try:
         network = ipaddress.ip_network(written, strict=False)
     except ValueError:
@@ -164,19 +195,80 @@ def _within(inner: _Network, outer: _Network) -> bool:
     return inner.network_address in outer and inner.prefixlen >= outer.prefixlen
 
 
+def networks_around(addresses: Sequence[str], most: int) -> tuple[str, ...]:
+    """Networks that hold all of these: exactly them, or the smallest around them if that takes too many.
+
+    Args:
+        addresses: addresses and networks, of both versions of IP.
+        most: networks of each version.
+    """
+    networks = [ipaddress.ip_network(each) for each in addresses]
+    ipv4 = [each for each in networks if isinstance(each, ipaddress.IPv4Network)]
+    ipv6 = [each for each in networks if isinstance(each, ipaddress.IPv6Network)]
+    exact: list[list[_Network]] = [
+        [*ipaddress.collapse_addresses(ipv4)],
+        [*ipaddress.collapse_addresses(ipv6)],
+    ]
+    kept = [each if len(each) <= most else [_around(each)] for each in exact]
+    return tuple(str(network) for each in kept for network in each)
+
+
+def _around(networks: Sequence[_Network]) -> _Network:
+    """The smallest network that holds all of these, of one version of IP."""
+    first = min(int(each.network_address) for each in networks)
+    last = max(int(each.broadcast_address) for each in networks)
+    differs = (first ^ last).bit_length()
+    one = networks[0]
+    return type(one)((first >> differs << differs, one.max_prefixlen - differs))
+
+
 def several(value: object) -> list[Any]:
-    """A list; text taken apart at commas, semicolons and spaces; all else as one value. At most 1000."""
+    """A list, with the lists in it; text taken apart at commas, semicolons and spaces; else one value.
+
+    At most 5000. A range of addresses, such as `203.0.113.0-203.0.113.63`, is the networks in it.
+    """
     if isinstance(value, list):
-        return value[:MOST_ITEMS]
+        return _flat(value)[:MOST_ITEMS]
     if isinstance(value, str):
-        return [part for part in re.split(r"[,;\s]+", value, maxsplit=MOST_ITEMS)[:MOST_ITEMS] if part]
+        value = _RANGE.sub(_networks_of, value)
+        return [part for part in re.split(r"[,;|\s]+", value, maxsplit=MOST_ITEMS)[:MOST_ITEMS] if part]
     return [] if value is None else [value]
 
 
+def _flat(items: list[Any]) -> list[Any]:
+    """The items of a list and of the lists in it; of texts with a range of addresses, its networks."""
+    for _ in range(_MOST_NESTED_LISTS):
+        if not any(isinstance(item, list) for item in items):
+            break
+        items = [
+            inner
+            for item in items[:MOST_ITEMS]
+            for inner in (item[:MOST_ITEMS] if isinstance(item, list) else [item])
+        ]
+    return [
+        part
+        for item in items[:MOST_ITEMS]
+        for part in (several(item) if isinstance(item, str) and _RANGE.fullmatch(item) else [item])
+    ]
+
+
+def _networks_of(match: re.Match[str]) -> str:
+    """The networks in a range, parted by spaces; a text that is none, unchanged."""
+    try:
+        ends = ipaddress.ip_address(match["first"]), ipaddress.ip_address(match["last"])
+        return " ".join(str(network) for network in ipaddress.summarize_address_range(*ends))
+    except (ValueError, TypeError):
+        return match[0]
+
+
 def address_in(sentence: str) -> str | None:
-    """The one address that a sentence names; None if it names none or more than one."""
-    written = (*_IPV4.findall(sentence), *_IPV6.findall(sentence))
-    found = {each[0] for match in written if (each := address(match))}
+    """The one address or network that a sentence names; None if it names none or more than one.
+
+    An address after a word such as "from" is a sender's, and does not count.
+    """
+    written = [*_IPV4.finditer(sentence), *_IPV6.finditer(sentence)]
+    named = [match[0] for match in written if not _SENDER.search(sentence[: match.start()])]
+    found = {each[0] for match in named if (each := address(match))}
     return found.pop() if len(found) == 1 else None
 
 
@@ -189,19 +281,33 @@ def colo(value: object) -> str | None:
 def moment(value: object) -> datetime | None:
     """A time from 2000 to 2100 in UTC.
 
-    RFC 3339 (without a zone it is taken for UTC), or a Unix time in seconds, milliseconds, microseconds or
-    nanoseconds, also as text. Go's zero time `0001-01-01T00:00:00Z` and Unix's 0 mean that none is known.
+    RFC 3339 (without a zone it is taken for UTC), also with slashes or dots in the date; RFC 2822; Go's own
+    form; or a Unix time in seconds, milliseconds, microseconds or nanoseconds, also as text. Go's zero time
+    `0001-01-01T00:00:00Z` and Unix's 0 mean that none is known.
     """
     unix = number(value)
     try:
         if unix is not None:
             found = _EPOCH + timedelta(seconds=unix / _unix_scale(unix))
         else:
-            found = datetime.fromisoformat(re.sub(r" ?UTC$", "Z", text(value)))
+            found = _written(text(value))
             found = (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
         return None
     return found if _EARLIEST <= found < _LATEST else None
+
+
+def _written(written: str) -> datetime:
+    """The time in a text, perhaps without a zone.
+
+    Raises:
+        ValueError: it is none that is known.
+    """
+    if go := _GO_TIME.fullmatch(written):
+        written = go["time"]
+    if _RFC_2822.fullmatch(written):
+        return parsedate_to_datetime(written)
+    return datetime.fromisoformat(re.sub(r" ?UTC$", "Z", _SEPARATED_DATE.sub(r"\1-\2-\3", written)))
 
 
 def _unix_scale(unix: float) -> float:

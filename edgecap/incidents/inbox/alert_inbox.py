@@ -37,6 +37,7 @@ from edgecap.incidents.inbox.rows import (
     StoredAlert,
 )
 from edgecap.incidents.joining import enter
+from edgecap.incidents.lookups import going_on, is_known
 
 __all__ = [
     "INBOX",
@@ -223,8 +224,11 @@ class AlertInbox:
             for arrival, outcome, incident_id, alert, plan in rows
         ]
 
-    def start_of(self, key: str) -> Alert | None:
-        """The last start with this key that opened or joined an incident, or None."""
+    def start_of(self, end: Alert) -> Alert | None:
+        """The last start of the attack that an end is about, if it opened or joined an incident."""
+        with self._database.reading() as db:
+            running = going_on(db, end)
+        key = running[1] if running else end.incident
         rows = self._database.rows(
             "SELECT alert FROM alerts WHERE key = ? AND incident IS NOT NULL"
             " AND outcome IN ('opened', 'over_budget', 'joined', 'escalated') ORDER BY id DESC",
@@ -232,6 +236,11 @@ class AlertInbox:
         )
         found = (_alert(text) for (text,) in rows)
         return next((alert for alert in found if alert.event == "start"), None)
+
+    def knows(self, end: Alert) -> bool:
+        """Whether the attack that an end is about has an incident."""
+        with self._database.reading() as db:
+            return going_on(db, end) is not None or is_known(db, end.incident)
 
     def incidents(self, limit: int = 100) -> list[InboxIncident]:
         """Incidents, newest first."""

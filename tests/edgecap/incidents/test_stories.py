@@ -30,7 +30,7 @@ def tell(inbox):
             received=at,
             now=at,
             bounds=Bounds(),
-            start_of=inbox.start_of,
+            known=inbox,
         )
         return [str(outcome) for outcome in inbox.settle(arrival, taken)]
 
@@ -128,6 +128,8 @@ def test_two_attacks_under_one_correlation_id_are_two(inbox, tell):
     assert tell(cloudflare("START", "203.0.113.8", "a2"), source="cloudflare", after=6) == ["repeated"]
     assert tell(cloudflare("END", "203.0.113.8", "a2"), source="cloudflare", after=60) == ["ended"]
     assert tell(cloudflare("END", "", ""), source="cloudflare", after=70) == ["ended"]
+    [after] = inbox.orders()[-1].plan.captures
+    assert after.request.filter.destination_address == "203.0.113.7", "the incident's, not everything"
     assert [each.closed is None for each in inbox.incidents()] == [False, False]
 
 
@@ -200,3 +202,107 @@ def test_an_announced_prefix_starts_the_full_captures_of_its_incident(inbox, tel
     [again] = [each for each in order.plan.captures if each.request.filter.destination_address]
     assert (again.phase, again.number, again.request.colo) == ("during", 2, "ORD")
     assert tell({"event": "end", "id": "3", "incident": "a"}, after=180) == ["ended"]
+
+
+def pagerduty(event, *, created="2026-11-23T11:58:00Z", occurred="2026-11-23T12:00:00Z"):
+    data = {"id": "P1", "type": "incident", "title": "flood on 203.0.113.9", "created_at": created}
+    return {"event": {"id": event, "event_type": event, "occurred_at": occurred, "data": data}}
+
+
+def of_cloudflare(event, began):
+    return {**cloudflare(event, "203.0.113.9", "a1"), "ts": 1795435200} | {
+        "data": {"target_ip": "203.0.113.9", "attack_id": "a1", "start_time": began}
+    }
+
+
+def told_by_its_end(source, began):
+    """An end that says when its attack began."""
+    return {
+        "alertmanager": lambda: grafana("resolved", began=began, ends="2026-11-23T12:00:00Z"),
+        "grafana": lambda: grafana("resolved", began=began, ends="2026-11-23T12:00:00Z"),
+        "pagerduty": lambda: pagerduty("incident.resolved", created=began),
+        "cloudflare": lambda: of_cloudflare("END", began),
+    }[source]()
+
+
+BY_ITS_END = ["alertmanager", "grafana", "pagerduty", "cloudflare"]
+
+
+class TestAnEndWhoseStartNeverCame:
+    """It was only remembered, though the packets of the attack could still be had."""
+
+    @pytest.mark.parametrize("source", BY_ITS_END)
+    def test_it_is_both_if_it_tells_when_the_attack_began(self, inbox, tell, source):
+        end = told_by_its_end(source, "2026-11-23T11:58:00Z")
+        assert tell(end, source=source, after=5) == ["opened", "ended"]
+        [incident] = inbox.incidents()
+        assert incident.closed
+        start, after = inbox.orders()
+        assert (start.event, captures(start)) == ("start", ["before 2", "before 1"])
+        assert (after.event, captures(after)) == ("end", ["after 1"])
+        before = start.plan.captures[0].request
+        assert before.offset_time == NOON + timedelta(seconds=5), "up to now"
+        assert before.filter.destination_address == "203.0.113.9"
+        assert tell(end, source=source, after=10) == ["repeated"]
+
+    @pytest.mark.parametrize("source", ["alertmanager", "grafana", "cloudflare"])
+    def test_its_start_joins_if_it_still_comes(self, inbox, tell, source):
+        began = "2026-11-23T11:58:00Z"
+        tell(told_by_its_end(source, began), source=source, after=5)
+        late = of_cloudflare("START", began) if source == "cloudflare" else grafana("firing", began=began)
+        assert tell(late, source=source, after=8) == ["joined"]
+        assert len(inbox.orders()) == 2
+        assert inbox.incidents()[0].closed
+
+    @pytest.mark.parametrize("source", BY_ITS_END)
+    def test_it_is_only_remembered_if_the_packets_are_gone(self, inbox, tell, source):
+        assert tell(told_by_its_end(source, "2026-11-22T11:00:00Z"), source=source, after=5) == ["nothing"]
+        assert inbox.incidents() == []
+
+    @pytest.mark.parametrize("source", BY_ITS_END)
+    def test_it_is_only_remembered_without_a_time_before_the_end(self, inbox, tell, source):
+        assert tell(told_by_its_end(source, "2026-11-23T12:00:00Z"), source=source) == ["nothing"]
+
+    def test_it_is_only_remembered_if_the_rule_takes_nothing(self, inbox, tell):
+        policy = '[[rules]]\nname = "none"\ncapture = false\n'
+        end = told_by_its_end("grafana", "2026-11-23T11:58:00Z")
+        assert tell(end, source="grafana", policy=policy) == ["nothing"]
+
+    @pytest.mark.parametrize("source", BY_ITS_END)
+    def test_an_end_whose_start_came_is_an_end(self, inbox, tell, source):
+        began = "2026-11-23T11:58:00Z"
+        start = {
+            "pagerduty": lambda: pagerduty("incident.triggered"),
+            "cloudflare": lambda: of_cloudflare("START", began),
+        }.get(source, lambda: grafana("firing", began=began))()
+        assert tell(start, source=source) == ["opened"]
+        assert tell(told_by_its_end(source, began), source=source, after=60) == ["ended"]
+
+    def test_an_end_with_its_start_in_one_message_is_an_end(self, inbox, tell):
+        both = grafana("firing")
+        both["alerts"] += grafana("resolved", ends="2026-11-23T12:00:00Z")["alerts"]
+        assert tell(both, source="grafana", after=5) == ["opened", "ended"]
+        assert len(inbox.orders()) == 2
+
+
+def test_an_unban_without_details_ends_the_ban_of_its_host(inbox, tell):
+    ban = {"ip": "203.0.113.7", "action": "ban", "attack_details": {"attack_uuid": "u1"}}
+    assert tell(ban, source="fastnetmon") == ["opened"]
+    assert tell({"ip": "203.0.113.8", "action": "unban"}, source="fastnetmon", after=50) == ["nothing"]
+    assert tell({"ip": "203.0.113.7", "action": "unban"}, source="fastnetmon", after=60) == ["ended"]
+
+
+def test_a_warning_of_datadog_that_becomes_an_alert_escalates(inbox, tell):
+    def monitor(word, number):
+        return {
+            "id": str(number),
+            "title": f"[P1] [{word} on {{target:203.0.113.7}}] pps",
+            "date": "1795435190",
+        }
+
+    words = ["Warn", "Triggered", "Warn", "Recovered"]
+    outcomes = [
+        tell(monitor(word, number), source="datadog", after=60 * number)[0]
+        for number, word in enumerate(words)
+    ]
+    assert outcomes == ["opened", "escalated", "joined", "ended"]

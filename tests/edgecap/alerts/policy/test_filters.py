@@ -83,6 +83,24 @@ class TestFilter:
         found = plan(targets=(), source_addresses=("203.0.113.71",), target_port=None)
         assert found.filter == Filter(source_address="203.0.113.71", protocol=6)
 
+    @pytest.mark.parametrize(
+        ("target", "kind"),
+        [
+            ("127.0.0.1", "which no packet at the edge carries; test alerts have it"),
+            ("fe80::1", "a link-local address, which no packet at the edge carries"),
+            ("224.0.0.5", "a multicast address, which"),
+            ("255.255.255.255", "the broadcast address, which"),
+        ],
+    )
+    def test_what_never_reaches_the_edge_is_not_captured(self, target, kind):
+        found = plan(targets=(target,), target_port=None)
+        assert found.captures == ()
+        assert f"the target is {target}, {kind}" in found.reason
+        assert plan("local_targets = true", targets=(target,), target_port=None).captures
+
+    def test_a_private_target_may_come_by_a_tunnel(self):
+        assert plan(targets=("10.0.0.5",)).captures
+
     def test_senders_do_not_narrow_a_filter_by_target(self):
         assert plan(source_addresses=("198.51.100.1",)).filter.source_address is None
 

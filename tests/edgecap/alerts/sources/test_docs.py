@@ -75,7 +75,10 @@ def test_the_generic_page_has_every_entry_with_its_default():
 def test_the_names_of_labels_are_all_on_alertmanager_s_page():
     text = page("alertmanager")
     names = [
-        label_names.TARGETS,
+        label_names.WHO,
+        label_names.WHAT[:1],
+        label_names.WHAT[2:],
+        label_names.SINGLE,
         label_names.HOSTS,
         label_names.TARGET_PORTS,
         label_names.PROTOCOLS,

@@ -151,3 +151,20 @@ class TestFlowSpec:
     def test_rules_that_drop_nothing_are_no_attack(self, rules, received):
         with pytest.raises(AlertNotUnderstood, match="no action"):
             parse({"flow_spec_rules": rules}, received=received)
+
+
+def test_an_unban_without_details_ends_what_goes_on_at_its_host(one):
+    ban, unban = one("ban"), one("unban", attack_details={})
+    assert unban.incident != ban.incident
+    assert (unban.event, unban.thing) == ("end", ban.thing)
+    assert one("ban", ip="203.0.113.99").thing != ban.thing
+
+
+def test_details_of_an_attack_without_an_action_are_a_ban(one):
+    assert one("ban", action="").event == "start"
+
+
+@pytest.mark.parametrize("rules", [[], [{"destination_prefix": "203.0.113.7/32", "action_type": "accept"}]])
+def test_rules_that_drop_nothing_are_no_attack(rules, received):
+    with pytest.raises(AlertNotUnderstood, match="none of its flow_spec_rules drops packets"):
+        parse({"flow_spec_rules": rules}, received=received)

@@ -188,6 +188,21 @@ def test_event_ids_tell_one_attack_from_the_next(received):
         ("current_state", "Incident.Triggered", "start"),
         ("event", "incident.acknowledged", "other"),
         ("event", "not_resolved", "other"),
+        ("event", "no longer active", "other"),
+        ("status", "INCIDENT_RESOLVED", "end"),
+        ("status", "attack ended", "end"),
+        ("status", "Resolved - back to normal", "end"),
+        ("status", "new alert", "start"),
+        ("status", "problem resolved", "end"),
+        ("status", "no_data", "other"),
+        ("status", "NoData", "other"),
+        ("event", "opened and closed", "other"),
+        ("event", "resolved " * 9, "other"),
+        ("eventType", "resolved", "end"),
+        ("alertStatus", "Cleared", "end"),
+        ("notification_type", "RECOVERY", "end"),
+        ("phase", "end", "end"),
+        ("transition", "recovered", "end"),
     ],
 )
 def test_dotted_words_and_other_names_of_the_field(field, word, event, received):
@@ -199,6 +214,26 @@ def test_a_value_that_says_something_else_is_passed_over(received):
     assert read(body, received)[0].event == "start"
     assert read({**body, "event": "pondering"}, received)[0].event == "other"
     assert read({**body, "event": "pondering", "status": "resolved"}, received)[0].event == "end"
+
+
+@pytest.mark.parametrize(
+    ("flag", "event"),
+    [
+        ({"active": False}, "end"),
+        ({"active": True}, "start"),
+        ({"isActive": "false"}, "end"),
+        ({"ongoing": False}, "end"),
+        ({"firing": False}, "end"),
+        ({"resolved": True}, "end"),
+        ({"is_resolved": False}, "start"),
+        ({"resolved": "yes"}, "start"),
+        ({"active": False, "status": "firing"}, "start"),
+    ],
+)
+def test_flags_tell_the_end_if_no_word_does(flag, event, received):
+    body = {"target": "203.0.113.7", **flag}
+    assert read(body, received)[0].event == event
+    assert read(body, received, event="/nowhere")[0].event == "start"
 
 
 def test_a_boolean_or_a_number_can_be_mapped_to_start_and_end(received):
@@ -273,6 +308,28 @@ class TestListsInAPayload:
             ("end", ("203.0.113.8",)),
         ]
 
+    def test_lists_within_a_list_are_one_list(self, received):
+        body = [[{"id": "1"}], [{"id": "2"}, {"id": "3"}]]
+        assert len(read(body, received)) == 3
+
+    @pytest.mark.parametrize("name", ["alerts", "events", "attacks", "alert", "event", "data", "payload"])
+    def test_alerts_within_an_object_that_is_none_itself(self, name, received):
+        one = {"id": "1", "target": "203.0.113.7", "status": "resolved"}
+        for inner, count in ((one, 1), ([one, {**one, "id": "2"}], 2)):
+            found = read({"severity": "P1", "status": "firing", name: inner}, received)
+            assert [str(each) for each in found] == ["generic unknown end critical 203.0.113.7"] * count
+
+    def test_an_alert_is_not_looked_for_within_itself(self, received):
+        (alert,) = read({"id": "1", "target": "203.0.113.7", "alert": {"target": "203.0.113.8"}}, received)
+        assert alert.targets == ("203.0.113.7",)
+        (alert,) = read({"victim_ip": "203.0.113.7", "data": {"target": "203.0.113.8"}}, received)
+        assert alert.targets == ("203.0.113.7",)
+
+    @pytest.mark.parametrize("inner", [{"id": 7, "address": "203.0.113.7/24"}, {"id": 7}, [1], [], "x", None])
+    def test_data_without_a_target_is_no_alert(self, inner, received):
+        with pytest.raises(AlertNotUnderstood, match="has none of"):
+            read({"event": "created", "model": "ipaddress", "data": inner}, received)
+
     def test_a_list_of_messages_each_with_a_list(self, received):
         body = [{"events": [{"id": "1"}, {"id": "2"}]}, {"events": [{"id": "3"}]}]
         assert len(read(body, received, alerts="/events")) == 3
@@ -298,6 +355,7 @@ class TestListsInAPayload:
             ("DimensionName", "DimensionValue"),
             ("tag", "value"),
             ("Label", "Value"),
+            ("title", "value"),
         ],
     )
     def test_a_pointer_reads_lists_of_names_and_values(self, pair, received):
@@ -320,7 +378,9 @@ class TestListsInAPayload:
         assert (alert.targets, alert.protocol) == (("203.0.113.7",), 17)
         assert alert.labels == {"victim_ip": "203.0.113.7", "proto": "udp"}
 
-    @pytest.mark.parametrize("field", ["details", "fields", "attributes", "dimensions"])
+    @pytest.mark.parametrize(
+        "field", ["details", "fields", "attributes", "dimensions", "annotations", "custom_details"]
+    )
     def test_labels_are_looked_for_in_the_usual_fields(self, field, received):
         pairs = [{"name": "victim_ip", "value": "203.0.113.7"}]
         assert read({"id": "1", field: pairs}, received)[0].targets == ("203.0.113.7",)

@@ -154,3 +154,36 @@ def test_grafana_s_test_button_is_a_ping_even_with_own_labels(payload, received)
 )
 def test_only_grafanas_test_is_a_ping(body):
     assert not grafana.is_ping(body)
+
+
+@pytest.mark.parametrize("kind", ["DatasourceNoData", "DatasourceError"])
+@pytest.mark.parametrize("status", ["firing", "resolved"])
+def test_a_query_of_grafana_s_that_failed_is_no_attack(kind, status, payload, received):
+    body = payload("grafana", "firing")
+    body["alerts"][0]["status"] = status
+    body["alerts"][0]["labels"] |= {"alertname": kind, "rulename": "Syn rate"}
+    assert grafana.parse(body, received=received)[0].event == "other"
+
+
+@pytest.mark.parametrize(
+    ("ends", "event"), [("2026-11-23T06:31:00Z", "end"), ("2026-11-23T07:31:00Z", "start")]
+)
+def test_without_a_status_the_end_s_time_tells(ends, event, payload, received):
+    body = payload("alertmanager", "firing-and-resolved")
+    del body["status"]
+    body["alerts"] = [{**body["alerts"][0], "endsAt": ends}]
+    del body["alerts"][0]["status"]
+    assert alertmanager.parse(body, received=received)[0].event == event
+
+
+@pytest.mark.parametrize("in_groups", [True, False])
+def test_what_alertmanager_s_api_answers_can_be_sent_on(in_groups, payload, received):
+    """`/api/v2/alerts/groups` has groups of alerts, and `/api/v2/alerts` alerts; `status` is an object."""
+    states = {"active": "start", "unprocessed": "start", "suppressed": "other"}
+    alerts = []
+    for number, state in enumerate(states):
+        one = dict(payload("alertmanager", "firing-and-resolved")["alerts"][0])
+        one["status"] = {"state": state, "inhibitedBy": [], "silencedBy": []}
+        alerts.append({**one, "fingerprint": f"{number}", "endsAt": "2026-11-23T06:35:00Z"})
+    body = [{"alerts": alerts[:1], "labels": {}}, {"alerts": alerts[1:]}] if in_groups else alerts
+    assert [each.event for each in alertmanager.parse(body, received=received)] == [*states.values()]

@@ -34,6 +34,42 @@ def test_instance_is_the_last_of_all():
     assert read({"instance": "203.0.113.10:443"}) == (("203.0.113.10",), (), 443, [])
 
 
+@pytest.mark.parametrize("port", [9090, 9100, 9115, 9999])
+def test_the_port_of_an_exporter_is_not_under_attack(port):
+    assert read({"instance": f"203.0.113.10:{port}"}) == (("203.0.113.10",), (), None, [])
+    assert read({"target": f"203.0.113.10:{port}"})[2] == port
+
+
+def test_a_probe_s_url_names_its_host():
+    assert read({"instance": "https://203.0.113.10:8443/health"})[::2] == (("203.0.113.10",), 8443)
+
+
+def test_more_targets_than_a_filter_can_name_are_the_networks_around_them():
+    many = [f"203.{number // 256}.{number % 256}.1" for number in range(1200)]
+    targets, _, _, notes = read({"target": many})
+    assert targets == ("203.0.0.0/13",)
+    assert notes == ["target names 1,200 addresses; they are taken together as 1 network"]
+    assert len(read({"target": many[:900]})[0]) == 900
+
+
+def test_a_list_that_is_too_long_says_so():
+    notes = read({"target": ["203.0.113.7"] * 5001})[3]
+    assert notes == ["target has 5,001 items; the first 5,000 are read"]
+
+
+@pytest.mark.parametrize(
+    ("target", "port"),
+    [
+        ({"ip": "203.0.113.7", "port": 53}, 53),
+        ({"address": "203.0.113.7"}, None),
+        ([{"cidr": "203.0.113.7/32", "port": "53"}], 53),
+        ([{"ip": "203.0.113.7", "name": "web"}, {"ip": "203.0.113.7"}], None),
+    ],
+)
+def test_a_target_may_be_an_object_with_its_address(target, port):
+    assert read({"target": target}) == (("203.0.113.7",), (), port, [])
+
+
 @pytest.mark.parametrize("name", label_names.HOSTS)
 @pytest.mark.parametrize(
     "address",

@@ -79,7 +79,17 @@ def test_other_values_are_not_rates(written):
         ("0.0.0.0", None),
         ("0.0.0.0/0", None),
         ("::", None),
-        ("fe80::1%eth0", None),
+        ("fe80::1%eth0", ("fe80::1", None)),
+        ("[2001:db8::7%eth0]:443", ("2001:db8::7", 443)),
+        ("2001:db8::%3/64", ("2001:db8::/64", None)),
+        ("https://203.0.113.7:443/health?x=1", ("203.0.113.7", 443)),
+        ("udp://[2001:db8::7]:53", ("2001:db8::7", 53)),
+        ("http://user@203.0.113.7/", ("203.0.113.7", None)),
+        ("https://web-1.example.net/", None),
+        ("203.0.113.7:53/udp", ("203.0.113.7", 53)),
+        ("203.0.113.0/255.255.255.0", ("203.0.113.0/24", None)),
+        ("203.0.113.007", None),
+        ("203.0.113.7%eth0", None),
         ("203.0.113.999", None),
         ("web-1", None),
         ("7", None),
@@ -105,6 +115,8 @@ def test_an_address_and_the_port_beside_it(written, read):
         (-1, None),
         (443.5, None),
         ("https", None),
+        ([443], 443),
+        ([80, 443], None),
         (True, None),
         (None, None),
         ({}, None),
@@ -123,6 +135,8 @@ def test_a_port_is_1_to_65535(written, read):
         ("17", 17),
         ("GRE", 47),
         ("ICMPv6", 58),
+        (["udp"], 17),
+        (["udp", "tcp"], None),
         (0, 0),
         ("PIM", 103),
         ("IPv6", None),
@@ -148,6 +162,12 @@ NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
         "2026-11-23T12:00:00.000000000Z",
         "2026-11-23 12:00:00 UTC",
         "2026-11-23T12:00:00",
+        "2026-11-23 12:00:00.000000000 +0000 UTC",
+        "2026-11-23 13:00:00.5 +0100 CET m=+0.1".replace(".5", ""),
+        "Mon, 23 Nov 2026 12:00:00 GMT",
+        "23 Nov 2026 13:00:00 +0100",
+        "2026/11/23 12:00:00",
+        "2026.11.23 12:00:00",
         int(NOON.timestamp()),
         str(int(NOON.timestamp())),
         int(NOON.timestamp()) * 1000,
@@ -172,6 +192,8 @@ def test_a_time_is_read_in_each_form_and_is_utc(written):
         -1,
         10**30,
         "soon",
+        "2026-11-23 12:00:00 CET",
+        "Nov 23, 2026 12:00:00 PM",
         "",
         None,
         True,
@@ -209,7 +231,14 @@ def test_severities_of_all_products_are_on_one_scale(words, read):
         ("[Triggered on {ip:203.0.113.50}]", "203.0.113.50"),
         ("between 203.0.113.50 and 203.0.113.51", None),
         ("version 1.2.3.4.5", None),
-        ("203.0.113.0/24 is down", None),
+        ("203.0.113.0/24 is down", "203.0.113.0/24"),
+        ("DDoS on 203.0.113.7/32", "203.0.113.7"),
+        ("203.0.113.0/24 and 198.51.100.7", None),
+        ("DDoS on 203.0.113.7 from 198.51.100.7", "203.0.113.7"),
+        ("DDoS on 203.0.113.0/24, source: 198.51.100.7", "203.0.113.0/24"),
+        ("many packets from 198.51.100.7", None),
+        ("2001:db8::7/64 is loud", "2001:db8::/64"),
+        ("path 203.0.113.7/24/x", None),
         ("999.1.1.1", None),
         ("nothing", None),
     ],
@@ -231,6 +260,43 @@ def test_no_value_raises(value):
     for read in (values.address, values.several, values.colo, values.moment, values.rate):
         read(value)
     values.address_in(values.text(value))
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("203.0.113.7, 203.0.113.8;203.0.113.9|203.0.113.10", [f"203.0.113.{n}" for n in (7, 8, 9, 10)]),
+        ([["203.0.113.7"], ["203.0.113.8", ["2001:db8::7"]]], ["203.0.113.7", "203.0.113.8", "2001:db8::7"]),
+        ("203.0.113.0 - 203.0.113.255", ["203.0.113.0/24"]),
+        (["203.0.113.4-203.0.113.6"], ["203.0.113.4/31", "203.0.113.6/32"]),
+        ("2001:db8::..2001:db8::ff", ["2001:db8::/120"]),
+        ("203.0.113.9-203.0.113.1", ["203.0.113.9-203.0.113.1"]),
+        ("web-1 edge-2", ["web-1", "edge-2"]),
+    ],
+)
+def test_several_values_in_a_text_a_list_or_a_range(written, read):
+    assert values.several(written) == read
+
+
+def test_the_networks_around_many_addresses_leave_none_out():
+    many = [f"203.0.113.{number}" for number in range(0, 256, 2)] + ["2001:db8::7", "2001:db8::8"]
+    assert values.networks_around(many, 1000) == (
+        *(f"{each}/32" for each in many[:128]),
+        "2001:db8::7/128",
+        "2001:db8::8/128",
+    )
+    assert values.networks_around(many, 2) == ("203.0.113.0/24", "2001:db8::7/128", "2001:db8::8/128")
+    assert values.networks_around(["203.0.113.0/25", "203.0.113.128/25"], 1) == ("203.0.113.0/24",)
+
+
+@pytest.mark.parametrize("letter", [".", "-", ":", " ", "a", "1", "1.", "a-", "a ", "[", "/"])
+def test_no_text_takes_long_to_read(letter):
+    """A pattern that tries every way to read a long text would not come back at all."""
+    written = letter * (10_000 // len(letter))
+    values.several(written)
+    values.address_in(written)
+    values.address(written)
+    values.moment(written)
 
 
 def test_a_long_list_in_a_text_is_cut():
