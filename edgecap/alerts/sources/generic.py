@@ -222,7 +222,7 @@ def _unwrapped(
         return [item]
     for name in (*_OF_ALERTS, *_OF_ANYTHING):
         inner = item.get(name)
-        found = inner if isinstance(inner, list) else [inner]
+        found: list[Any] = inner if isinstance(inner, list) else [inner]
         if found and all(has_target(each) or (name in _OF_ALERTS and is_alert(each)) for each in found):
             around = {other: value for other, value in item.items() if other != name}
             return [{**around, **each} for each in found]
