@@ -36,7 +36,7 @@ from edgecap.stores import open_store
 from tasks.runtime.rest import PrefectApi, status
 
 BUCKET = "packet-captures"
-SPACING = 15  # seconds between two simple captures instead of sixty, so that the demonstration is quick
+SPACING = 8  # seconds between two simple captures instead of sixty, so that the demonstration is quick
 # The edge's steps also take less time than Cloudflare's. Its clock is the real one.
 QUICK = {
     "validation_takes": "3",
@@ -148,7 +148,6 @@ class Demo(Stoppable):
             deployment = str(retried(prefect.deployment, SIMPLE)["id"])
             anchor = since + timedelta(seconds=HEAD_START)
             retried(schedule, prefect, deployment, anchor)
-            full.run_id = retried(start_full, prefect)
             goes_on = True
             while not all(watched.ended for watched in every):
                 try:
@@ -157,7 +156,11 @@ class Demo(Stoppable):
                     alerted = prefect.tagged("alert") if goes_on or not incident.run_id else []
                     for run in starts(alerted):
                         incident.run_id = run["id"]
-                    recorded = any("during" in run["tags"] and is_over(run["state"] or {}) for run in alerted)
+                    during = [run for run in alerted if "during" in run["tags"]]
+                    recorded = any(is_over(run["state"] or {}) for run in during)
+                    # After the alert's, which it waits for: the attack's end depends on that one.
+                    if during and not full.run_id:
+                        full.run_id = start_full(prefect)
                     for watched in every:
                         if watched.run_id and not watched.ended:
                             self._look(prefect, watched)
