@@ -11,10 +11,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from pydantic import ValidationError
+
+from edgecap.archive.baseline import Usual, find_usual
 from edgecap.archive.commit import put_file
 from edgecap.archive.journal_records import Intent
 from edgecap.archive.layout import FLOWS, PACKETS, SUMMARY, entry_prefix
-from edgecap.archive.manifest import FileRecord
+from edgecap.archive.manifest import FileRecord, Totals
 from edgecap.archive.series import earlier
 from edgecap.archive.text import to_json
 from edgecap.cloudflare.models import Capture
@@ -29,8 +32,10 @@ from edgecap.packets.inspection import TOO_LARGE, Inspection
 from edgecap.packets.merge import Merged, MergedSource, MergeSource, merge
 from edgecap.packets.residual import Residual
 from edgecap.packets.source import chunks, opened
-from edgecap.packets.summarize import summarize
+from edgecap.packets.summarize import judged, summarize
 from edgecap.packets.summary import SourceFile, Summary
+from edgecap.packets.verdict.conditions import Conditions, conditions_of
+from edgecap.requests import Filter
 from edgecap.stores.base import Store
 from edgecap.stores.staging import working_folder
 from edgecap.stores.transfer import fetch_many
@@ -72,20 +77,56 @@ def derive_for(archive: Store, capture: Capture, raw: Sequence[FileRecord], inte
     """
     series = intent.series if intent else ""
     decided = intent.decided if intent else None
+    request = intent.request.model_dump(mode="json") if intent else {}
+    submitted = capture.submitted or decided or datetime.now(UTC)
     return derive(
         archive,
         entry_prefix(capture, decided=decided),
         raw,
-        sampled=capture.type == "simple",
+        conditions=_conditions(capture, raw, intent),
         expression=intent.residual if intent else "",
         series=series,
         before=lambda: earlier(
             archive,
             series,
-            intent.request.model_dump(mode="json") if intent else {},
-            before=capture.submitted or decided or datetime.now(UTC),
+            request,
+            before=submitted,
             most=LAST,
         ),
+        usual=lambda summary: find_usual(
+            archive,
+            request,
+            summary,
+            before=submitted,
+            series=series,
+            incident=(intent.incident if intent else None) or "",
+        ),
+    )
+
+
+def _conditions(capture: Capture, raw: Sequence[FileRecord], intent: Intent | None) -> Conditions:
+    """How a capture's packets came, as it was asked for, and as the API says."""
+    request = intent.request if intent else None
+    wanted = {name: capture.filter_v1[name] for name in Filter.model_fields if name in capture.filter_v1}
+    try:
+        fields = request.filter if request else Filter.model_validate(wanted)
+    except ValidationError:
+        fields = Filter()
+    totals = Totals.of(raw)
+    cut = "it was stopped" if capture.stop_requested else ""
+    limits = (
+        (capture.packet_limit or getattr(request, "packet_limit", None), totals.packets, "packets"),
+        (capture.byte_limit or getattr(request, "byte_limit", None), totals.bytes_on_wire, "bytes"),
+    )
+    for limit, reached, unit in limits:
+        if limit and reached >= limit:
+            cut = f"at its limit of {limit:,} {unit}"
+    return conditions_of(
+        sampled=capture.type == "simple",
+        fields=fields,
+        expression=request.expression if request else "",
+        at_edge=True,
+        cut=cut,
     )
 
 
@@ -94,10 +135,11 @@ def derive(
     prefix: str,
     raw: Sequence[FileRecord],
     *,
-    sampled: bool,
+    conditions: Conditions | None = None,
     expression: str = "",
     series: str = "",
     before: Earlier = tuple,
+    usual: Callable[[Summary], Usual] = lambda _: Usual(),
 ) -> Derived:
     """Merge, filter and summarise an entry's raw files, and put the results beside them.
 
@@ -107,10 +149,11 @@ def derive(
         archive: where the raw files lie.
         prefix: the entry's.
         raw: its files as fetched.
-        sampled: the packets are samples, as those of simple captures are.
+        conditions: how the packets came; by default neither sampled nor filtered.
         expression: the filter to apply after the download, in pcap-filter's language.
         series: the name of its schedule, which earlier captures share.
         before: gets those captures' ids and summaries, newest first; called once.
+        usual: finds the baseline of the summary.
 
     Raises:
         StoreError: the archive cannot be read or written, or the disk is full.
@@ -128,11 +171,14 @@ def derive(
             with explained(folder):
                 keep_free(folder, folder, needed=copies * sum(file.size for file in raw))
             local = _local(archive, prefix, raw, folder)
-            made = _make(local, raw, folder, sampled=sampled, expression=expression)
+            made = _make(local, raw, folder, conditions or Conditions(), expression)
             left = tuple(
                 SourceFile(name=each.name, packets=0, bytes=0, share=0, damage=each.damage) for each in unread
             )
             summary = made.summary.model_copy(update={"files": (*made.summary.files, *left)})
+            found = usual(summary)
+            if found.baseline:
+                summary = judged(summary, found.baseline, found.evidence)
             if series:
                 difference = compare(summary, series, before())
                 summary = summary.model_copy(update={"difference": difference})
@@ -159,7 +205,11 @@ class _Made:
 
 
 def _make(
-    local: Sequence[Path], raw: Sequence[FileRecord], folder: Path, *, sampled: bool, expression: str
+    local: Sequence[Path],
+    raw: Sequence[FileRecord],
+    folder: Path,
+    conditions: Conditions,
+    expression: str,
 ) -> _Made:
     named = [
         MergeSource(path, server=Path(file.name).stem, name=Path(file.source_key or file.name).name)
@@ -175,7 +225,7 @@ def _make(
         filtered = Residual(expression=expression, packets=readable, kept=merged.packets)
     summary = summarize(
         table,
-        sampled=sampled,
+        conditions=conditions,
         files=tuple(_sources(merged.sources, raw, readable)),
         residual=filtered,
     )

@@ -21,9 +21,11 @@ from edgecap.packets.reader import PacketReader, open_packets
 from edgecap.packets.residual import Residual
 from edgecap.packets.summarize import summarize
 from edgecap.packets.summary import SourceFile, Summary
+from edgecap.packets.verdict.conditions import Conditions, conditions_of
 from edgecap.units import plural
 
 STDIN = "-"
+_LEAST_OF_ALL = 1e9  # sampling
 
 Files = Annotated[str, Parameter(name="FILE", allow_leading_hyphen=True)]
 Filter = Annotated[str, Parameter(name="--filter")]
@@ -34,6 +36,7 @@ def summary_command(
     filter: Filter = "",  # noqa: A002 - the option's name
     flows: Path | None = None,
     sampled: bool = False,
+    sampling: float | None = None,
     json: Json = False,
 ) -> None:
     """Summarize capture files: verdict, top talkers, volume, times.
@@ -43,9 +46,22 @@ def summary_command(
         filter: Count only packets that match, as for tcpdump.
         flows: Write a table of all flows to this file, as Parquet.
         sampled: The packets are samples, as in simple captures; the summary says so.
+        sampling: One packet in so many was kept: rates become estimates of all packets. Implies --sampled.
         json: Print one JSON document: docs/summary.schema.json describes it.
     """
-    summary = _summarized(_named(files, "nothing to summarize"), filter, flows, sampled=sampled)
+    if sampling is not None and not 1 <= sampling <= _LEAST_OF_ALL:
+        raise InvalidRequest(
+            f"a sampling of 1 in {sampling:g} is impossible",
+            field="--sampling",
+            hint="give N of 1 in N, 1 or more",
+        )
+    conditions = conditions_of(
+        sampled=sampled or sampling is not None,
+        sampling=sampling,
+        sampling_from="as given",
+        expression=filter,
+    )
+    summary = _summarized(_named(files, "nothing to summarize"), filter, flows, conditions)
     if json:
         print_json(summary.model_dump(mode="json"))
     else:
@@ -116,7 +132,9 @@ def _named(files: tuple[str, ...], nothing: str) -> tuple[str, ...]:
     return files
 
 
-def _summarized(files: tuple[str, ...], expression: str, flows: Path | None, *, sampled: bool) -> Summary:
+def _summarized(
+    files: tuple[str, ...], expression: str, flows: Path | None, conditions: Conditions
+) -> Summary:
     with ExitStack() as stack:
         writer = None
         if flows:
@@ -129,7 +147,7 @@ def _summarized(files: tuple[str, ...], expression: str, flows: Path | None, *, 
     packets = sum(each.packets for _, each in found)
     return summarize(
         tally,
-        sampled=sampled,
+        conditions=conditions,
         files=[
             SourceFile(
                 name=name,

@@ -10,6 +10,8 @@ from rich.text import Text
 
 from edgecap.cli.output import pairs, printable, table
 from edgecap.packets.summary import Named, Port, Summary, Talker
+from edgecap.packets.verdict.signs import interval
+from edgecap.packets.verdict.words import numbers_of
 from edgecap.units import plural
 
 _ROWS = 10  # of a table
@@ -20,10 +22,15 @@ _WIDTH = 60  # columns of the timeline
 def print_summary(out: Console, summary: Summary) -> None:
     """Print a summary for people."""
     out.print(Text(printable(summary.verdict), "bold"))
-    for finding in summary.findings:
-        out.print(f"\n{finding.title} ({finding.likelihood})")
-        for line in finding.evidence:
+    for vector in summary.vectors:
+        out.print()
+        out.print(printable(f"{vector.title} ({vector.strength})"))
+        for line in numbers_of(vector, summary.conditions):
             out.print(printable(f"  {line}"))
+    if summary.caveats:
+        out.print()
+    for line in summary.caveats:
+        out.print(printable(line))
     if summary.difference:
         out.print(f"\n{summary.difference.verdict}")
         for change in summary.difference.changes:
@@ -65,7 +72,14 @@ def _amounts(summary: Summary) -> Iterator[tuple[str, object]]:
     if summary.first and summary.last:
         yield "time", f"{_time(summary.first)} to {_time(summary.last)}, {summary.seconds:,.3f} s"
     rates, sizes = summary.rates, summary.sizes
-    if rates.packets:
+    if rates.packets_estimate and rates.bits_estimate and rates.peak_estimate:
+        unit = "packets/s" if summary.conditions.sampling else "sampled packets/s"
+        bits = f"{_bits(rates.bits_estimate.low)} to {_bits(rates.bits_estimate.high)}"
+        yield "on average", f"{interval(rates.packets_estimate)} {unit}, {bits} (95 %)"
+        at = f" at {_time(rates.peak_at)}" if rates.peak_at else ""
+        peak = f"{interval(rates.peak_estimate)} {unit}{at}"
+        yield "peak", f"{peak}, within {rates.peak_seconds:g} s (95 %)"
+    elif rates.packets:
         yield "on average", f"{rates.packets:,.1f} packets/s, {_bits(rates.bits)}"
         at = f" at {_time(rates.peak_at)}" if rates.peak_at else ""
         peak = f"{rates.peak_packets:,.0f} packets/s{at}, {_bits(rates.peak_bits)}"

@@ -43,6 +43,9 @@ LAYER: Final = np.dtype(
         ("icmp_type", "u1"),
         ("icmp_code", "u1"),
         ("options", "u1"),  # 1 with IPv4 options or IPv6 extension headers
+        ("payload", "u2"),  # bytes behind the header of TCP or UDP, from the IP header
+        ("tcp_words", "u1"),  # length of the TCP header, in words of four bytes
+        ("unused", "u1"),
     ]
 )
 """One IP header and the first words of what it carries."""
@@ -52,6 +55,7 @@ HEADERS: Final = np.dtype(
         ("outer", LAYER),
         ("inner", LAYER),  # of the innermost tunnel
         ("spi", "u4"),  # ESP's security parameter index, 0 for none
+        ("body", "u4"),  # where the innermost TCP or UDP payload begins in the frame; 0: none was captured
         ("ether_type", "u2"),  # behind VLAN tags; 0 for link types without one
         ("vlan", "u2"),  # of the outer tag, plus `TAGGED`
         ("inner_vlan", "u2"),  # of the second tag, likewise

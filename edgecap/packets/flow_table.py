@@ -18,8 +18,34 @@ from numpy.typing import NDArray
 
 from edgecap.packets.columns import Batch, Interface, Rows
 from edgecap.packets.native import tally, text
+from edgecap.packets.verdict.distinct import estimated
+from edgecap.packets.verdict.gather import EvidenceTable
 
 _PAIR: Final = np.dtype([("packets", "u8"), ("bytes", "u8")])
+SUFFIX: Final = np.dtype(
+    [
+        ("hash", "u8"),
+        ("queries", "u8"),
+        ("text", f"S{tally.SUFFIX_TEXT}"),
+        ("registers", "u1", (tally.SUFFIX_REGISTERS,)),
+    ]
+)
+"""Queries for names below one domain."""
+
+NAMES: Final = np.dtype(
+    [
+        ("queries", "u8"),
+        ("answers", "u8"),
+        ("failed", "u8"),  # answers with NXDOMAIN
+        ("named", "u8"),  # queries whose name was captured
+        ("registers", "u1", (tally.NAME_REGISTERS,)),
+        ("suffix", SUFFIX, (tally.SUFFIXES,)),
+    ]
+)
+"""DNS messages over UDP, to and from port 53."""
+
+TUNNEL_END: Final = np.dtype([("address", "u1", (16,)), ("packets", "u8")])
+
 COUNTS: Final = np.dtype(
     [
         ("packets", "u8"),
@@ -48,6 +74,9 @@ COUNTS: Final = np.dtype(
         ("base", "i8"),  # the first bin begins at this times the width
         ("level", "u8"),
         ("bins", "u8"),  # in use
+        ("names", NAMES),
+        ("tunnel_ends", TUNNEL_END, (tally.ENDS,)),  # outer destinations
+        ("tunnel_sources", "u1", (tally.SUFFIX_REGISTERS,)),
     ]
 )
 """Counts over all packets."""
@@ -73,10 +102,11 @@ FLOW: Final = np.dtype(
         ("tcp_flags", "u1"),  # the union of all packets' flags
         ("ttl_low", "u1"),
         ("ttl_high", "u1"),
-        ("unused", "u1"),
+        ("signs", "u1"),  # of any of its packets: `PAYLOAD`, `BARE_SYN`
     ]
 )
 """A record of a flow."""
+
 
 TALKER: Final = np.dtype([("address", "u1", (16,)), ("packets", "u8"), ("bytes", "u8"), ("flows", "u8")])
 """An address on one side of flows."""
@@ -144,7 +174,11 @@ class Addresses:
 
     def distinct(self) -> int:
         """Number of different addresses; an estimate within a few per cent if not `exact`."""
-        return self._used if self.exact else max(self._used, _estimated(self._registers))
+        return self._used if self.exact else max(self._used, estimated(self._registers))
+
+    def rows(self) -> Rows:
+        """All `TALKER`s, in no order."""
+        return self._table[: self._used]
 
     def top(self, count: int) -> Rows:
         """The `TALKER`s with the most packets, in that order; then by bytes."""
@@ -185,6 +219,7 @@ class FlowTable:
         self.destinations = Addresses(destination=True, seed=self._seed, room=min(room, TALKERS))
         # By protocol, then by side: sources, destinations.
         self.ports = {protocol: (PortCounts(), PortCounts()) for protocol in (_TCP, _UDP)}
+        self.evidence = EvidenceTable()
         self.records = 0
         self.drains = 0
         self._registers = np.zeros(tally.REGISTERS, "u1")
@@ -244,7 +279,7 @@ class FlowTable:
 
     def distinct_flows(self) -> int:
         """Number of different flows; an estimate within a few per cent if not `exact_flows`."""
-        return self.records if self.exact_flows else min(self.records, _estimated(self._registers))
+        return self.records if self.exact_flows else min(self.records, estimated(self._registers))
 
     @property
     def exact_flows(self) -> bool:
@@ -265,21 +300,12 @@ class FlowTable:
             mine = flows[(flows["protocol"] == protocol) & (flows["ports"] == 1)]
             sources.gather(mine["source_port"], mine["packets"], mine["bytes"])
             destinations.gather(mine["destination_port"], mine["packets"], mine["bytes"])
+        self.evidence.feed(flows)
         self._top = largest(np.concatenate([self._top, flows]), TOP_FLOWS, "bytes", "packets")
         if self._on_flows:
             self._on_flows(flows)
         self._counts["flows"] = 0
         self._index[:] = 0
-
-
-def _estimated(registers: NDArray[np.uint8]) -> int:
-    """Number of keys, from these registers: HyperLogLog (Flajolet et al., 2007)."""
-    count = len(registers)
-    estimate = 0.7213 / (1 + 1.079 / count) * count**2 / float(np.sum(2.0 ** -registers.astype(float)))
-    free = count - int(np.count_nonzero(registers))
-    if estimate <= 2.5 * count and free:  # the paper's correction for few keys
-        estimate = count * math.log(count / free)
-    return round(estimate)
 
 
 def largest(rows: Rows, count: int, first: str, then: str) -> Rows:

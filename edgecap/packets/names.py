@@ -5,6 +5,8 @@ Numbers: https://www.iana.org/assignments/service-names-port-numbers and icmp-pa
 
 from __future__ import annotations
 
+from edgecap.packets.verdict.services import AMPLIFIERS
+
 ETHER_TYPES = {
     0x0806: "arp",
     0x8035: "rarp",
@@ -15,41 +17,6 @@ ETHER_TYPES = {
     0x88CC: "lldp",
     0x888E: "eapol",
 }
-
-AMPLIFIERS = {
-    17: "qotd",
-    19: "chargen",
-    53: "dns",
-    69: "tftp",
-    111: "portmap",
-    123: "ntp",
-    137: "netbios",
-    161: "snmp",
-    177: "xdmcp",
-    389: "cldap",
-    427: "slp",
-    500: "isakmp",
-    520: "rip",
-    1434: "mssql",
-    1604: "citrix",
-    1701: "l2tp",
-    1900: "ssdp",
-    3283: "apple remote desktop",
-    3389: "rdp",
-    3478: "stun",
-    3702: "ws-discovery",
-    5093: "sentinel",
-    5351: "nat-pmp",
-    5353: "mdns",
-    5683: "coap",
-    10_001: "ubiquiti discovery",
-    10_074: "mitel tp-240",
-    11_211: "memcached",
-    27_015: "steam",
-    30_120: "fivem",
-    37_810: "dvr dhcpdiscover",
-}
-"""UDP services that reflection attacks are known to abuse, by port."""
 
 _TCP_SERVICES = {
     20: "ftp-data",
@@ -81,15 +48,13 @@ _TCP_SERVICES = {
     8443: "https alternate",
 }
 _UDP_SERVICES = {
-    **AMPLIFIERS,
+    **{port: each.name for port, each in AMPLIFIERS.items()},
     67: "dhcp",
     68: "dhcp",
     443: "quic",
     514: "syslog",
     853: "dns over quic",
-    1194: "openvpn",
     1812: "radius",
-    4500: "ipsec nat-t",
     4789: "vxlan",
     5060: "sip",
     6081: "geneve",

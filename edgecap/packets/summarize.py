@@ -9,11 +9,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecap.packets.findings import find, verdict
 from edgecap.packets.flow_table import Addresses, FlowTable, PortCounts
 from edgecap.packets.inspection import moment
 from edgecap.packets.names import (
-    AMPLIFIERS,
     ether_name,
     flags_name,
     icmp_name,
@@ -42,7 +40,16 @@ from edgecap.packets.summary import (
     Ttls,
     Tunnels,
 )
+from edgecap.packets.verdict.conditions import Conditions
+from edgecap.packets.verdict.evidence import Evidence
+from edgecap.packets.verdict.from_table import evidence_of
+from edgecap.packets.verdict.intervals import Estimate, count
+from edgecap.packets.verdict.judge import judge
+from edgecap.packets.verdict.model import Baseline
+from edgecap.packets.verdict.services import AMPLIFIERS
+from edgecap.packets.verdict.signs import percent
 from edgecap.protocols import protocol_name
+from edgecap.units import plural
 
 STEPS = 240  # maximum steps of a timeline: the width of a screen
 _SECOND = 1_000_000_000
@@ -56,7 +63,7 @@ def summarize(
     tally: FlowTable,
     *,
     files: Sequence[SourceFile] = (),
-    sampled: bool = False,
+    conditions: Conditions | None = None,
     residual: Residual | None = None,
 ) -> Summary:
     """Make a summary of the counts.
@@ -64,9 +71,12 @@ def summarize(
     Args:
         tally: finished.
         files: the packets' files.
-        sampled: the packets are samples, as in simple captures.
+        conditions: how the packets came; by default neither sampled nor filtered.
         residual: the filter that was applied before counting.
     """
+    conditions = conditions or Conditions()
+    if any(each.damage for each in files):
+        conditions = conditions.model_copy(update={"damaged": True})
     counts = tally.counts
     packets = int(counts["packets"])
     first, last = (int(counts["first"]), int(counts["last"])) if packets else (None, None)
@@ -74,14 +84,15 @@ def summarize(
     shares = _Shares(packets)
     summary = Summary(
         verdict="",
-        sampled=sampled,
+        sampled=conditions.sampled,
+        conditions=conditions,
         packets=packets,
         bytes=int(counts["wire"]),
         bytes_captured=int(counts["captured"]),
         first=moment(first),
         last=moment(last),
         seconds=seconds,
-        rates=_rates(tally, seconds),
+        rates=_rates(tally, seconds, conditions),
         versions=_versions(counts, shares),
         protocols=shares.named(counts["protocol"], protocol_name, most=TOP),
         sources=_talkers(tally.sources, shares),
@@ -108,8 +119,34 @@ def summarize(
         files=tuple(files),
         residual=residual,
     )
-    findings = find(summary)
-    return summary.model_copy(update={"findings": findings, "verdict": verdict(summary, findings)})
+    return judged(summary.model_copy(update={"evidence": evidence_of(tally, seconds)}))
+
+
+def judged(summary: Summary, baseline: Baseline | None = None, usual: Sequence[Evidence] = ()) -> Summary:
+    """The summary with the verdict of its evidence.
+
+    Args:
+        summary: with evidence; without, it stays as it is.
+        baseline: what the captures of `usual` are.
+        usual: the evidence of captures that tell what is usual.
+    """
+    if summary.evidence is None:
+        return summary
+    mix = ", ".join(f"{percent(each.share)} {each.name}" for each in summary.protocols[:3])
+    found = judge(summary.evidence, summary.conditions, baseline=baseline, usual=usual, mix=mix)
+    line = found.line
+    if not summary.packets and summary.residual and summary.residual.packets:
+        line = f"None of {plural(summary.residual.packets, 'packet')} matches the filter."
+    return summary.model_copy(
+        update={
+            "verdict": line,
+            "strength": found.strength,
+            "vectors": found.vectors,
+            "caveats": found.caveats,
+            "conditions": found.conditions,
+            "baseline": found.baseline,
+        }
+    )
 
 
 class _Shares:
@@ -202,7 +239,7 @@ def _amplification(sources: PortCounts, shares: _Shares) -> tuple[Amplification,
         if packets:
             found.append(
                 Amplification(
-                    service=service,
+                    service=service.name,
                     port=port,
                     packets=packets,
                     bytes=size,
@@ -269,7 +306,7 @@ def _ttls(ttls: NDArray[np.uint64], shares: _Shares) -> Ttls:
     return Ttls(distinct=len(seen), lowest=int(seen[0]), highest=int(seen[-1]), top=top)
 
 
-def _rates(tally: FlowTable, seconds: float) -> Rates:
+def _rates(tally: FlowTable, seconds: float, conditions: Conditions) -> Rates:
     counts, bins = tally.counts, tally.bins()
     if seconds < _MILLISECOND:
         return Rates()
@@ -289,7 +326,24 @@ def _rates(tally: FlowTable, seconds: float) -> Rates:
         peak_bits=round(size * 8 * _SECOND / window, 3),
         peak_at=moment((int(counts["base"]) + at) * width),
         peak_seconds=window / _SECOND,
+        **_estimates(int(counts["packets"]), int(counts["wire"]), seconds, packets, window, conditions),
     )
+
+
+def _estimates(
+    kept: int, wire: int, seconds: float, peak: int, window: int, conditions: Conditions
+) -> dict[str, Estimate]:
+    """Rates of all packets that passed, with their intervals; nothing if all were kept."""
+    if not conditions.sampled:
+        return {}
+    all_of_them = count(kept, sampled=True, sampling=conditions.sampling)
+    rate = all_of_them.times(1 / seconds)
+    most = count(peak, sampled=True, sampling=conditions.sampling).times(_SECOND / window)
+    return {
+        "packets_estimate": rate,
+        "bits_estimate": rate.times(8 * wire / max(kept, 1)),
+        "peak_estimate": most,
+    }
 
 
 def _most(values: NDArray[np.uint64], over: int) -> tuple[int, int]:

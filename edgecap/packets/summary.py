@@ -8,13 +8,17 @@ aware, UTC. Lists are sorted, the largest first.
 from __future__ import annotations
 
 import json
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from edgecap.packets.residual import Residual
+from edgecap.packets.verdict.conditions import Conditions
+from edgecap.packets.verdict.evidence import Evidence
+from edgecap.packets.verdict.intervals import Estimate
+from edgecap.packets.verdict.model import Baseline, Strength, Vector
 
-FORMAT = "edgecap-summary/1"
+FORMAT = "edgecap-summary/2"
 TOP = 50  # entries of a list of the largest
 
 Share = Annotated[float, Field(ge=0, le=1, description="Part of all packets, 0 to 1")]
@@ -142,6 +146,11 @@ class Rates(_Record):
 
     packets: float = Field(0, description="Packets a second, on average")
     bits: float = Field(0, description="Bits a second, on average")
+    packets_estimate: Estimate | None = Field(
+        None, description="Packets a second that passed, of which samples were kept; null: all were kept"
+    )
+    bits_estimate: Estimate | None = Field(None, description="Bits a second, likewise")
+    peak_estimate: Estimate | None = Field(None, description="Most packets a second, likewise")
     peak_packets: float = Field(0, description="Most packets a second, over `peak_seconds`")
     peak_bits: float = Field(0, description="Bits a second where they were most, over `peak_seconds`")
     peak_at: AwareDatetime | None = Field(None, description="Where the peak of packets begins")
@@ -187,15 +196,6 @@ class Amplification(_Record):
     mean_size: float = Field(description="Bytes of a packet, on average")
 
 
-class Finding(_Record):
-    """A pattern in the numbers."""
-
-    kind: str = Field(description="Such as syn-flood, amplification, scan")
-    title: str = Field(description="One line")
-    likelihood: Literal["likely", "possible"]
-    evidence: tuple[str, ...] = Field(description="The numbers that say so, a line each")
-
-
 class Change(_Record):
     """A difference from the captures before."""
 
@@ -234,7 +234,15 @@ class Summary(_Record):
 
     format: str = Field(FORMAT, pattern=r"^edgecap-summary/\d+$")
     verdict: str = Field(description="One line: what it looks like")
-    findings: tuple[Finding, ...] = Field((), description="What the numbers look like, most likely first")
+    strength: Strength = Field("nothing", description="Of the strongest vector; nothing: there is none")
+    vectors: tuple[Vector, ...] = Field(
+        (), description="The ways in which an attack or a scan sends packets, the most likely first"
+    )
+    caveats: tuple[str, ...] = Field((), description="What limits the verdict, a line each")
+    conditions: Conditions = Conditions()
+    baseline: Baseline | None = Field(
+        None, description="What the verdict was compared with; null: nothing was there"
+    )
     difference: Difference | None = Field(None, description="Null: there is nothing to compare with")
     sampled: bool = Field(False, description="Packets are samples: true for simple captures")
     packets: int = 0
@@ -264,6 +272,27 @@ class Summary(_Record):
     timeline: Timeline = Timeline()
     files: tuple[SourceFile, ...] = ()
     residual: Residual | None = Field(None, description="Null: nothing was filtered after the download")
+    evidence: Evidence | None = Field(
+        None, description="What the verdict is made of; null in summaries of older versions"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_older_versions(cls, data: Any) -> Any:
+        """Findings of the first format become vectors, with what they have."""
+        if not isinstance(data, dict) or "findings" not in data or "vectors" in data:
+            return data
+        found = data["findings"]
+        vectors = [
+            {**each, "strength": each.get("likelihood", "possible")}
+            for each in (found if isinstance(found, list | tuple) else ())
+            if isinstance(each, dict)
+        ]
+        strength = "nothing"
+        if vectors:
+            strength = "likely" if any(each["strength"] == "likely" for each in vectors) else "possible"
+        rest = {name: value for name, value in data.items() if name != "findings"}
+        return {**rest, "vectors": vectors, "strength": strength}
 
 
 def summary_schema() -> str:

@@ -59,7 +59,7 @@ def incident_html(incident: Overview, captures: Sequence[Pictured], *, links: Li
         actions=alert.actions if alert else {},
         closed=_clock_and_day(incident.record.closed) if incident.record else None,
         sections=sections,
-        found=telling.summary.findings if telling and telling.summary else (),
+        told=telling.summary if telling else None,
         charts=charts,
         common=common if shared and common[0] else None,
         common_of=", and one for ".join(shared),
@@ -109,8 +109,7 @@ def _most_telling(captures: Sequence[Pictured]) -> Pictured | None:
 
 
 def _silence(each: Pictured) -> tuple[bool, int, int]:
-    found = each.summary.findings if each.summary else ()
-    likely = any(one.likelihood == "likely" for one in found)
+    likely = each.summary is not None and each.summary.strength == "likely"
     return not likely, _TELLING.index(each.part.phase), -(each.summary.packets if each.summary else 0)
 
 

@@ -7,9 +7,11 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from edgecap.archive.entries import Entry
 from edgecap.packets.summary import Summary
+from edgecap.packets.verdict.words import numbers_of
 from edgecap.report.charts.timeline import as_image, timeline_chart
 from edgecap.report.links import NOWHERE, Links
 from edgecap.report.markup import visible
+from edgecap.report.rates import average, peak
 from edgecap.report.words import (
     coverage,
     covered,
@@ -21,7 +23,7 @@ from edgecap.report.words import (
     window_in_words,
     without_packets,
 )
-from edgecap.units import bit_rate, duration, packet_rate, percent, plural, size
+from edgecap.units import duration, percent, plural, size
 
 _WIDTH = 600  # pixels: about the width of an artifact in the newer UI
 _FILES = 50  # rows
@@ -54,7 +56,7 @@ def entry_markdown(entry: Entry, summary: Summary | None, *, title: str = "", li
     if causes := without_packets(manifest):
         lines += ["", "Likely causes:", "", *(f"- {plain(cause)}" for cause in causes)]
     if summary:
-        lines += ["", *_findings(summary), "", *_difference(summary)]
+        lines += ["", *_vectors(summary), "", *_difference(summary)]
         if chart := timeline_chart(summary, width=_WIDTH, hover=False):
             lines += ["", f"![Packets a second over time]({as_image(chart, _WIDTH)})"]
     lines += ["", *_table(("", ""), _facts(entry, summary, links))]
@@ -93,10 +95,13 @@ def _flags(entry: Entry) -> Iterator[str]:
         yield f"- {'**' if serious else ''}{plain(flag)}{'**' if serious else ''}: {plain(meaning)}"
 
 
-def _findings(summary: Summary) -> Iterator[str]:
-    for found in summary.findings:
-        yield f"- {found.likelihood}: **{plain(found.title)}**"
-        yield from (f"    - {plain(line)}" for line in found.evidence)
+def _vectors(summary: Summary) -> Iterator[str]:
+    for found in summary.vectors:
+        yield f"- {found.strength}: **{plain(found.title)}**"
+        yield from (f"    - {plain(line)}" for line in numbers_of(found, summary.conditions))
+    if summary.baseline:
+        yield f"- Compared with {plain(summary.baseline.words)}."
+    yield from (f"- {plain(line)}" for line in summary.caveats)
 
 
 def _difference(summary: Summary) -> Iterator[str]:
@@ -118,12 +123,8 @@ def _facts(entry: Entry, summary: Summary | None, links: Links) -> Iterator[tupl
     yield "on the wire", size(summary.bytes if summary else totals.bytes_on_wire)
     if summary and summary.packets > 1:
         rates = summary.rates
-        word = ", of samples" if summary.sampled else ""
-        yield "on average", f"{packet_rate(rates.packets)}, {bit_rate(rates.bits)}{word}"
-        yield (
-            f"most in {duration(rates.peak_seconds)}",
-            (f"{packet_rate(rates.peak_packets)}, {bit_rate(rates.peak_bits)}{word}"),
-        )
+        yield "on average", ", ".join(average(summary))
+        yield f"most in {duration(rates.peak_seconds)}", ", ".join(peak(summary))
         about = "" if summary.sources.exact and summary.destinations.exact else "about "
         yield (
             "addresses",

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from edgecap.packets.summary import Named, Ports, Summary
 from edgecap.report.loading import Pictured
-from edgecap.units import bit_rate, packet_rate, percent, size
+from edgecap.report.rates import peak_rate
+from edgecap.units import bit_rate, percent, size
 
 _PHASES = ("before", "during", "after")
 _PROTOCOLS = ("tcp", "udp", "icmp")
@@ -46,6 +47,11 @@ class _Column:
     def peak(self) -> float:
         """Most packets a second in one of the captures."""
         return max(each.rates.peak_packets for each in self.summaries)
+
+    @property
+    def peak_in_words(self) -> str:
+        """The same with its interval, if it is of samples."""
+        return peak_rate(max(self.summaries, key=lambda each: each.rates.peak_packets))
 
     def share(self, of: Callable[[Summary], Sequence[Named]], name: str) -> Cell:
         """The share of packets of one kind."""
@@ -96,7 +102,7 @@ def phases_of(captures: Sequence[Pictured]) -> Phases | None:
     rows: list[tuple[str, Callable[[_Column], Cell]]] = [
         ("captures", lambda c: Cell([f"{len(c.summaries)}"])),
         ("packets kept", lambda c: Cell([f"{c.packets:,}"])),
-        ("highest rate", lambda c: Cell([packet_rate(c.peak)], c.peak / (highest[c.sampled] or 1))),
+        ("highest rate", lambda c: Cell([c.peak_in_words], c.peak / (highest[c.sampled] or 1))),
         ("", lambda c: Cell([bit_rate(max(each.rates.peak_bits for each in c.summaries))])),
         ("mean size", lambda c: Cell([size(sum(each.bytes for each in c.summaries) / c.packets)])),
         *((name.upper(), _share(name)) for name in _PROTOCOLS),

@@ -12,10 +12,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from edgecap import units
 from edgecap.packets.summary import Flows, Named, Summary, Talkers
+from edgecap.packets.verdict.words import numbers_of
 from edgecap.protocols import protocol_name
 from edgecap.report.charts.svg import meter, protocol_bar, protocol_class, size_histogram
 from edgecap.report.charts.timeline import timeline_chart
 from edgecap.report.markup import visible
+from edgecap.report.rates import average, peak
 from edgecap.report.theme import STYLE
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
@@ -109,4 +111,7 @@ _PAGES.globals.update(
     size_histogram=size_histogram,
     style=STYLE,
     timeline_chart=timeline_chart,
+    numbers_of=numbers_of,
+    average=average,
+    peak=peak,
 )

@@ -31,7 +31,9 @@ static uint16_t tags(struct headers *h, const uint8_t **at, const uint8_t *end, 
 }
 
 /* One IP header and what it carries, up to the ports. Gives where the payload begins, NULL if there is none. */
-static const uint8_t *ip_layer(struct headers *h, struct layer *l, const uint8_t *at, const uint8_t *end) {
+static const uint8_t *ip_layer(struct headers *h, struct layer *l, const uint8_t *frame, const uint8_t *at,
+                               const uint8_t *end) {
+    const uint8_t *header = at;
     if (end - at < 1) {
         h->cut = 1;
         return NULL;
@@ -114,10 +116,18 @@ static const uint8_t *ip_layer(struct headers *h, struct layer *l, const uint8_t
         } else
             h->cut = 1;
         if (l->protocol == TCP) {
-            if (left >= 14)
+            if (left >= 14) {
                 l->tcp_flags = at[13];
-            else
+                l->tcp_words = at[12] >> 4;
+            } else
                 h->cut = 1;
+        }
+        if (l->protocol == TCP || l->protocol == UDP) {
+            Py_ssize_t ahead = at - header + (l->protocol == UDP ? 8 : l->tcp_words * 4);
+            /* Segmentation offload writes 0 for a length that IPv4 cannot state. */
+            Py_ssize_t whole = l->length ? l->length : end - header;
+            l->payload = (uint16_t)(whole > ahead ? whole - ahead : 0);
+            if (l->payload && header + ahead < end) h->body = (uint32_t)(header + ahead - frame);
         }
         return NULL;
     case ICMP:
@@ -167,6 +177,7 @@ static const uint8_t *gre(struct headers *h, const uint8_t *at, const uint8_t *e
 
 static void dissect_one(struct headers *h, const uint8_t *at, const uint8_t *end, uint32_t link) {
     Py_ssize_t size, type_at;
+    const uint8_t *frame = at;
     memset(h, 0, sizeof *h);
     switch (link) {
     case 1: size = 14, type_at = 12; break; /* Ethernet */
@@ -196,7 +207,7 @@ static void dissect_one(struct headers *h, const uint8_t *at, const uint8_t *end
     struct layer *layer = &h->outer;
     for (int depth = 0; depth < DEEPEST; depth++) {
         if (depth > 1) memset(layer, 0, sizeof *layer);
-        at = ip_layer(h, layer, at, end);
+        at = ip_layer(h, layer, frame, at, end);
         if (!at) return;
         uint8_t protocol = layer->protocol;
         if (protocol == GRE) {

@@ -30,11 +30,15 @@ struct layer {
     uint8_t ports; /* 1 if the ports were there to be read */
     uint8_t tcp_flags, icmp_type, icmp_code;
     uint8_t options; /* 1 if there were IPv4 options or IPv6 extension headers */
+    uint16_t payload; /* bytes behind the header of TCP or UDP, as the IP header says */
+    uint8_t tcp_words; /* length of the TCP header in words of four bytes; 5 without options */
+    uint8_t unused;
 };
 
 struct headers {
     struct layer outer, inner;
     uint32_t spi; /* of ESP */
+    uint32_t body; /* where the payload of the innermost TCP or UDP begins in the frame; 0: none was captured */
     uint16_t ether_type, vlan, inner_vlan; /* VLAN: 0x1000 set if there is a tag, since 0 is a valid number */
     uint8_t tunnel; /* IP protocol of the outermost tunnel: 4, 41 or 47; 0 for none */
     uint8_t cut; /* 1 if a header ends outside what was captured */
@@ -48,8 +52,11 @@ struct flow {
     uint64_t packets, bytes;
     int64_t first, last;
     uint32_t fragments;
-    uint8_t tcp_flags, ttl_low, ttl_high, unused;
+    uint8_t tcp_flags, ttl_low, ttl_high;
+    uint8_t signs; /* of any packet: PAYLOAD, BARE_SYN */
 };
+
+enum { PAYLOAD = 1, BARE_SYN = 2 }; /* bytes behind the transport header; a SYN without TCP options */
 
 /* IP protocols that are parsed. */
 enum { ICMP = 1, IPIP = 4, TCP = 6, UDP = 17, DCCP = 33, IP6 = 41, GRE = 47, ESP = 50, AH = 51, ICMP6 = 58,

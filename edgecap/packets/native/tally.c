@@ -13,6 +13,28 @@ enum { AHEAD = 16 }; /* packets that are parsed ahead of counting */
 
 struct pair { uint64_t packets, bytes; };
 
+/* Names in DNS queries, by their last labels; and where tunnels end. Both lists keep the frequent ones
+ * (Misra and Gries, 1982): a count may be low by what was taken off to make room. */
+enum { SUFFIXES = 32, SUFFIX_TEXT = 64, NAME_REGISTERS = 1024, SUFFIX_REGISTERS = 256, ENDS = 8 };
+
+struct suffix {
+    uint64_t hash, queries;
+    uint8_t text[SUFFIX_TEXT]; /* ends with a 0 */
+    uint8_t registers[SUFFIX_REGISTERS]; /* of whole names */
+};
+
+struct names {
+    uint64_t queries, answers, failed; /* failed: answers with NXDOMAIN */
+    uint64_t named; /* queries whose name was captured */
+    uint8_t registers[NAME_REGISTERS];
+    struct suffix suffix[SUFFIXES];
+};
+
+struct tunnel_end {
+    uint8_t address[16];
+    uint64_t packets;
+};
+
 struct counts {
     uint64_t packets, wire, captured;
     int64_t first, last;
@@ -25,6 +47,9 @@ struct counts {
     uint64_t flows; /* that are in the table */
     int64_t width, base; /* of the timeline: nanoseconds of a bin, number of the first */
     uint64_t level, bins; /* how often the width was raised, how many bins are in use */
+    struct names names;
+    struct tunnel_end tunnel_ends[ENDS]; /* the outer destinations of tunnels */
+    uint8_t tunnel_sources[SUFFIX_REGISTERS];
 };
 
 struct bin { uint64_t packets, bytes, tcp, udp, icmp; };
@@ -78,6 +103,98 @@ INLINE void add(struct pair *to, uint64_t bytes) {
 INLINE int64_t floor_div(int64_t a, int64_t b) {
     int64_t q = a / b;
     return a % b < 0 ? q - 1 : q;
+}
+
+/* Note a key in the registers of an estimate, 4,096 or a smaller power of two; without a seed, so that it is the
+ * same each time. */
+INLINE void note_in(uint8_t *registers, int bits, const uint64_t *key, int words) {
+    uint64_t spread = fold(hash_of(key, words, 0), 0x8ebc6af09c88c6e3u);
+    uint8_t rank = (uint8_t)(1 + __builtin_clzll(spread << bits | (uint64_t)1 << (bits - 1)));
+    if (rank > registers[spread >> (64 - bits)]) registers[spread >> (64 - bits)] = rank;
+}
+
+/* The name of a query ends with these labels: at most two, or three below a registry such as co.uk. */
+static void count_suffix(struct names *n, const uint8_t *name, int length, const int *label, int labels,
+                         uint64_t whole, uint64_t seed) {
+    int from = labels > 2 ? labels - 2 : 0;
+    if (labels > 3 && name[label[labels - 2]] <= 3) from = labels - 3;
+    if (from == 0) return; /* a name of its own, not one of many below something */
+    uint64_t hash = seed;
+    int begin = label[from];
+    for (int i = begin; i < length; i++) hash = fold(hash ^ (name[i] | 32), 0x9e3779b97f4a7c15u + (uint64_t)i - (uint64_t)begin);
+    struct suffix *slot = NULL, *free = NULL;
+    for (int i = 0; i < SUFFIXES && !slot; i++) {
+        if (!n->suffix[i].queries) free = free ? free : n->suffix + i;
+        else if (n->suffix[i].hash == hash) slot = n->suffix + i;
+    }
+    if (!slot && !free) {
+        for (int i = 0; i < SUFFIXES; i++) n->suffix[i].queries--;
+        return;
+    }
+    if (!slot) {
+        slot = free;
+        memset(slot, 0, sizeof *slot);
+        slot->hash = hash;
+        int to = 0;
+        for (int i = begin; i < length && to < SUFFIX_TEXT - 1;) {
+            int size = name[i++];
+            if (to) slot->text[to++] = '.';
+            for (; size > 0 && i < length && to < SUFFIX_TEXT - 1; size--, i++)
+                slot->text[to++] = name[i] > 32 && name[i] < 127 ? name[i] : '?';
+        }
+    }
+    slot->queries++;
+    note_in(slot->registers, 8, &whole, 1);
+}
+
+/* A DNS message over UDP, as far as it was captured. RFC 1035, 4.1. */
+static void count_name(struct names *n, const uint8_t *at, const uint8_t *end, int asked, uint64_t seed) {
+    if (end - at < 12) return;
+    if (at[2] & 0x80) {
+        n->answers += !asked;
+        n->failed += !asked && (at[3] & 15) == 3;
+        return;
+    }
+    if (!asked || at[2] & 0x78) return; /* only standard queries */
+    n->queries++;
+    if (net16(at + 4) != 1) return;
+    const uint8_t *name = at + 12;
+    int labels = 0, length = 0, label[128];
+    uint64_t whole = 0;
+    while (name + length < end && name[length] && labels < 128) {
+        int size = name[length];
+        if (size > 63 || end - name - length <= size) return;
+        label[labels++] = length;
+        for (int i = length; i <= length + size; i++) whole = fold(whole ^ (name[i] | 32), 0xa0761d6478bd642fu + (uint64_t)i);
+        length += size + 1;
+        if (length > 255) return;
+    }
+    if (name + length >= end || name[length]) return;
+    n->named++;
+    note_in(n->registers, 10, &whole, 1);
+    count_suffix(n, name, length, label, labels, whole, seed);
+}
+
+static void count_tunnel(struct counts *c, const struct layer *outer) {
+    uint64_t key[2];
+    memcpy(key, outer->source, 16);
+    note_in(c->tunnel_sources, 8, key, 2);
+    struct tunnel_end *free = NULL;
+    for (int i = 0; i < ENDS; i++) {
+        struct tunnel_end *each = c->tunnel_ends + i;
+        if (!each->packets) {
+            free = free ? free : each;
+        } else if (!memcmp(each->address, outer->destination, 16)) {
+            each->packets++;
+            return;
+        }
+    }
+    if (free) {
+        memcpy(free->address, outer->destination, 16);
+        free->packets = 1;
+    } else {
+        for (int i = 0; i < ENDS; i++) c->tunnel_ends[i].packets--;
+    }
 }
 
 /* Widths grow as 1, 2, 10, 20, 100 ... milliseconds. */
@@ -181,7 +298,7 @@ INLINE void fetch_flow(const struct tables *t, const struct looked *p) {
 enum { COUNTED, FULL, BAD };
 
 /* Counts a packet, unless the table of flows is full and must be emptied first. */
-static int count_one(struct tables *t, const struct row *row, const struct looked *p) {
+static int count_one(struct tables *t, const struct row *row, const struct looked *p, const uint8_t *data) {
     struct counts *c = t->c;
     uint64_t wire = row->wire;
     const struct headers *h = &p->h;
@@ -209,11 +326,16 @@ static int count_one(struct tables *t, const struct row *row, const struct looke
         if (row->time > flow->last) flow->last = row->time;
         flow->fragments += l->fragment != 0;
         flow->tcp_flags |= l->tcp_flags;
+        if (l->payload) flow->signs |= PAYLOAD;
+        if (l->protocol == TCP && (l->tcp_flags & 0x12) == 2 && l->tcp_words == 5) flow->signs |= BARE_SYN;
         if (l->ttl < flow->ttl_low) flow->ttl_low = l->ttl;
         if (l->ttl > flow->ttl_high) flow->ttl_high = l->ttl;
         add(c->version + (l->version == 6), wire);
         add(c->protocol + l->protocol, wire);
-        if (h->tunnel) add(c->tunnel + h->tunnel, wire);
+        if (h->tunnel) {
+            add(c->tunnel + h->tunnel, wire);
+            count_tunnel(c, &h->outer);
+        }
         c->ttl[l->ttl]++;
         c->options += l->options;
         if (l->fragment) {
@@ -221,6 +343,10 @@ static int count_one(struct tables *t, const struct row *row, const struct looke
             c->later += l->fragment == 2;
         }
         if (l->protocol == TCP && l->ports && !h->cut) add(c->tcp_flags + l->tcp_flags, wire);
+        if (l->protocol == UDP && h->body && (l->destination_port == 53 || l->source_port == 53)) {
+            const uint8_t *at = data + row->start;
+            count_name(&c->names, at + h->body, at + row->captured, l->destination_port == 53, t->seed);
+        }
         if (icmp) add((l->protocol == ICMP ? c->icmp4 : c->icmp6) + l->icmp_type, wire);
     } else {
         add(c->version + 2, wire);
@@ -303,7 +429,7 @@ static PyObject *tally(PyObject *self, PyObject *args) {
             }
             for (int k = 0; k < ready; k++)
                 if (ahead[k].layer->version) fetch_flow(&t, ahead + k);
-            while (done < ready && (went = count_one(&t, row + i + done, ahead + done)) == COUNTED) done++;
+            while (done < ready && (went = count_one(&t, row + i + done, ahead + done, data.buf)) == COUNTED) done++;
             i += done;
         }
         Py_END_ALLOW_THREADS
@@ -324,12 +450,7 @@ static PyObject *tally(PyObject *self, PyObject *args) {
     return result;
 }
 
-/* Note a key in the registers of an estimate; without a seed, so that it is the same each time. */
-INLINE void note(uint8_t *registers, const uint64_t *key, int words) {
-    uint64_t spread = fold(hash_of(key, words, 0), 0x8ebc6af09c88c6e3u);
-    uint8_t rank = (uint8_t)(1 + __builtin_clzll(spread << 12 | 0x800));
-    if (rank > registers[spread >> 52]) registers[spread >> 52] = rank;
-}
+INLINE void note(uint8_t *registers, const uint64_t *key, int words) { note_in(registers, 12, key, words); }
 
 /* mark(flows, registers): note each flow, for an estimate of how many there are (HyperLogLog) */
 static PyObject *mark(PyObject *self, PyObject *args) {
@@ -453,7 +574,12 @@ static int execute(PyObject *module) {
            PyModule_AddIntConstant(module, "TALKER_SIZE", sizeof(struct talker)) ||
            PyModule_AddIntConstant(module, "BASE_WIDTH", BASE_WIDTH) ||
            PyModule_AddIntConstant(module, "LONGEST", LONGEST) ||
-           PyModule_AddIntConstant(module, "REGISTERS", REGISTERS);
+           PyModule_AddIntConstant(module, "REGISTERS", REGISTERS) ||
+           PyModule_AddIntConstant(module, "SUFFIXES", SUFFIXES) ||
+           PyModule_AddIntConstant(module, "SUFFIX_TEXT", SUFFIX_TEXT) ||
+           PyModule_AddIntConstant(module, "NAME_REGISTERS", NAME_REGISTERS) ||
+           PyModule_AddIntConstant(module, "SUFFIX_REGISTERS", SUFFIX_REGISTERS) ||
+           PyModule_AddIntConstant(module, "ENDS", ENDS);
 }
 
 static PyModuleDef_Slot slots[] = {{Py_mod_exec, execute}, {0, NULL}};

@@ -11,6 +11,11 @@ TALKER_SIZE: int
 BASE_WIDTH: int
 LONGEST: int
 REGISTERS: int
+SUFFIXES: int
+SUFFIX_TEXT: int
+NAME_REGISTERS: int
+SUFFIX_REGISTERS: int
+ENDS: int
 
 _Array: TypeAlias = NDArray[Any]
 

@@ -12,9 +12,9 @@ from edgecap.alerts.model import Alert
 from edgecap.incidents.overview import Overview
 from edgecap.packets.summary import Summary
 from edgecap.report.loading import Pictured
+from edgecap.report.rates import peak_rate
 from edgecap.report.words import verdict
 from edgecap.requests import SimpleRequest
-from edgecap.units import packet_rate
 
 _FURTHEST = timedelta(days=8)  # captures of an incident are hours apart, and look a day back
 Window = tuple[datetime, datetime]
@@ -136,7 +136,7 @@ def _row(each: Pictured, incident: Overview) -> Row:
         words = each.remark
     peak = ""
     if summary and summary.packets > 1:
-        peak = packet_rate(summary.rates.peak_packets) + (" sampled" if summary.sampled else "")
+        peak = peak_rate(summary)
     return Row(
         name=f"{part.phase} {part.number}",
         place=place or ("all" if entry or each.planned else ""),

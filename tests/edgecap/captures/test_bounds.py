@@ -56,7 +56,7 @@ def archive(tmp_path):
 async def archived(bucket, archive, **limit):
     prefix = entry_prefix(CAPTURE)
     fetched = await fetch_full(bucket, CAPTURE, archive, Timing(settle=0), prefix=prefix, **limit)
-    derived = derive(archive, prefix, fetched.files, sampled=False)
+    derived = derive(archive, prefix, fetched.files)
     manifest = make_manifest(
         CAPTURE,
         [*fetched.files, *derived.files],

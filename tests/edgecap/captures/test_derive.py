@@ -21,6 +21,7 @@ from edgecap.captures.keep import keep
 from edgecap.cloudflare.models import Capture
 from edgecap.errors import StoreFull, StoreMissing
 from edgecap.packets.inspect import Inspector
+from edgecap.packets.verdict.conditions import Conditions
 from edgecap.requests import SimpleRequest
 from edgecap.settings import StoreLocation
 from edgecap.simulator.traffic.pcapfile import PcapWriter
@@ -82,7 +83,7 @@ def test_servers_files_become_one_that_says_where_each_packet_was_seen(store, tm
     """tshark counts as many packets of each interface as capinfos counts in that server's file."""
     capture = job()
     raw = put_raw(store, capture, {f"ord02-s{n}.pcap": recorded(f"ord02-s{n}") for n in (1, 2, 3)})
-    derived = derive(store, entry_prefix(capture), raw, sampled=False)
+    derived = derive(store, entry_prefix(capture), raw)
     entry = archived(store, capture, raw, derived)
     assert verify_entry(store, entry) == []
     assert sorted(file.role for file in entry.manifest.files) == ["flows", "merged", *["raw"] * 3, "summary"]
@@ -106,9 +107,9 @@ def test_doing_it_again_changes_nothing(store):
     """After a crash between the files and the manifest, the second life finds the same bytes."""
     capture = job()
     raw = put_raw(store, capture, {"ord02-s1.pcap": recorded("ord02-s1")})
-    first = derive(store, entry_prefix(capture), raw, sampled=True)
+    first = derive(store, entry_prefix(capture), raw, conditions=Conditions(sampled=True))
     keys = [info.key for info in store.list()]
-    again = derive(store, entry_prefix(capture), raw, sampled=True)
+    again = derive(store, entry_prefix(capture), raw, conditions=Conditions(sampled=True))
     assert first == again
     assert [info.key for info in store.list()] == keys
 
@@ -119,9 +120,7 @@ def test_the_residual_filter_is_applied_here_and_the_originals_stay(store, tmp_p
     data = recorded("ord02-s1")
     raw = put_raw(store, capture, {"ord02-s1.pcap": data})
     expression = "udp and src port 53"
-    entry = archived(
-        store, capture, raw, derive(store, entry_prefix(capture), raw, sampled=False, expression=expression)
-    )
+    entry = archived(store, capture, raw, derive(store, entry_prefix(capture), raw, expression=expression))
     assert verify_entry(store, entry) == []
     (tmp_path / "raw.pcap").write_bytes(data)
     count = ["tcpdump", "-r", tmp_path / "raw.pcap", "--count", expression]
@@ -138,7 +137,7 @@ def test_a_file_without_packets_is_kept_and_flagged(store):
     """An entry without a readable packet has a summary that says so, and no merged file."""
     capture = job()
     raw = put_raw(store, capture, {"a.pcap": b"<html>", "b.pcap": recorded("ord02-s1")[:20]})
-    entry = archived(store, capture, raw, derive(store, entry_prefix(capture), raw, sampled=False))
+    entry = archived(store, capture, raw, derive(store, entry_prefix(capture), raw))
     assert {file.role for file in entry.manifest.files} == {"raw", "summary"}
     summary = read_summary(store, entry)
     assert summary.verdict == "No packets."
@@ -149,7 +148,7 @@ def test_a_cut_file_is_summarised_up_to_there(store):
     capture = job()
     data = recorded("ord02-s1")
     raw = put_raw(store, capture, {"a.pcap": data[:-7]})
-    entry = archived(store, capture, raw, derive(store, entry_prefix(capture), raw, sampled=False))
+    entry = archived(store, capture, raw, derive(store, entry_prefix(capture), raw))
     summary = read_summary(store, entry)
     assert summary.packets == raw[0].packets > 0
     assert summary.files[0].damage.startswith("from byte ")
@@ -159,7 +158,7 @@ def test_a_cut_file_is_summarised_up_to_there(store):
 def test_a_filter_unknown_to_a_link_type_costs_only_the_summary(store):
     capture = job()
     raw = put_raw(store, capture, {"a.pcap": recorded("ord02-s1", link_type=101)})
-    derived = derive(store, entry_prefix(capture), raw, sampled=False, expression="ether host 2:0:0:0:0:1")
+    derived = derive(store, entry_prefix(capture), raw, expression="ether host 2:0:0:0:0:1")
     entry = archived(store, capture, raw, derived)
     assert verify_entry(store, entry) == []
     assert UNSUMMARISED in entry.manifest.flags
@@ -172,7 +171,7 @@ def test_one_file_of_another_link_type_costs_only_itself(store):
     capture = job()
     files = {"a.pcap": recorded("ord02-s1"), "b.pcap": recorded("ord02-s2", link_type=101)}
     raw = put_raw(store, capture, files)
-    derived = derive(store, entry_prefix(capture), raw, sampled=False, expression="ether host 2:0:0:0:1:0")
+    derived = derive(store, entry_prefix(capture), raw, expression="ether host 2:0:0:0:1:0")
     entry = archived(store, capture, raw, derived)
     assert (derived.trouble, UNSUMMARISED in entry.manifest.flags) == ("", False)
     summary = read_summary(store, entry)
@@ -183,7 +182,7 @@ def test_one_file_of_another_link_type_costs_only_itself(store):
 def test_no_matching_packets_differ_from_no_packets(store):
     capture = job()
     raw = put_raw(store, capture, {"a.pcap": recorded("ord02-s1")})
-    derived = derive(store, entry_prefix(capture), raw, sampled=False, expression="tcp port 9")
+    derived = derive(store, entry_prefix(capture), raw, expression="tcp port 9")
     assert derived.verdict == f"None of {raw[0].packets:,} packets matches the filter."
 
 
@@ -191,8 +190,8 @@ def test_files_in_another_order_make_the_same(store):
     """A retried run may see at once what came late before."""
     capture = job()
     raw = put_raw(store, capture, {f"ord02-s{n}.pcap": recorded(f"ord02-s{n}") for n in (1, 2, 3)})
-    first = derive(store, entry_prefix(capture), raw, sampled=False)
-    assert derive(store, entry_prefix(capture), raw[::-1], sampled=False) == first
+    first = derive(store, entry_prefix(capture), raw)
+    assert derive(store, entry_prefix(capture), raw[::-1]) == first
 
 
 def test_a_full_disk_is_a_failure_that_can_be_tried_again(small_disk):
@@ -202,7 +201,7 @@ def test_a_full_disk_is_a_failure_that_can_be_tried_again(small_disk):
     data = recorded("ord02-s1", seconds=8)
     raw = put_raw(store, capture, {"a.pcap": data[: 600 << 10]})
     with pytest.raises(StoreFull):
-        derive(store, entry_prefix(capture), raw, sampled=False)
+        derive(store, entry_prefix(capture), raw)
     assert [info.key.rpartition("/")[2] for info in store.list()] == ["a.pcap"]
     assert list(store.staging().iterdir()) == []
 
@@ -223,11 +222,11 @@ def test_a_folder_that_vanishes_meanwhile_is_reported_and_not_made_again(tmp_pat
 
     monkeypatch.setattr(module, step, unmounted)
     with pytest.raises(StoreMissing, match="the folder does not exist"):
-        derive(store, entry_prefix(capture), raw, sampled=False)
+        derive(store, entry_prefix(capture), raw)
     assert not root.exists()
     (tmp_path / "away").rename(root)
     monkeypatch.undo()
-    derived = derive(store, entry_prefix(capture), raw, sampled=False)
+    derived = derive(store, entry_prefix(capture), raw)
     assert [file.role for file in derived.files] == ["merged", "flows", "summary"]
 
 

@@ -37,7 +37,7 @@ class TestSummary:
         done = call("summary", str(NMAP))
         assert (done.returncode, done.stderr) == (0, "")
         lines = done.stdout.splitlines()
-        assert lines[0].startswith("Likely a scan by 198.51.100.1, peak ")
+        assert lines[0].startswith("Likely TCP SYN scan of 200 ports of 198.51.100.2 by 198.51.100.1, ")
         assert "  198.51.100.1 sent 200 packets in 200 flows: 50 % of all packets" in lines
         assert any(line.split()[:2] == ["packets", "400"] for line in lines)
         assert any(line.split() == ["SYN", "200", "11,600", "50.0%"] for line in lines)

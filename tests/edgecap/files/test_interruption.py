@@ -49,11 +49,11 @@ def raw(store):
 async def test_a_merge_in_a_thread_ends_when_its_run_is_cancelled(store, raw):
     interruption = Interruption()
     with interruptible(interruption):
-        made = await asyncio.to_thread(derive, store, entry_prefix(CAPTURE), [raw], sampled=False)
+        made = await asyncio.to_thread(derive, store, entry_prefix(CAPTURE), [raw])
         assert made.files
         interruption.ask()
         with pytest.raises(Interrupted):
-            await asyncio.to_thread(derive, store, entry_prefix(CAPTURE), [raw], sampled=False)
+            await asyncio.to_thread(derive, store, entry_prefix(CAPTURE), [raw])
 
 
 def test_a_fetch_in_several_threads_ends_and_leaves_no_file(store, raw, tmp_path):

@@ -34,6 +34,7 @@ def transport(draw, protocol: int, layer: dict, expected: Expected) -> bytes:
         layer.update(source_port=source, destination_port=destination, ports=1)
     if protocol == TCP:
         layer["tcp_flags"] = flags = draw(st.integers(0, 255))
+        layer["tcp_words"] = 5
         return struct.pack("!HHIIBBHHH", source, destination, 1, 2, 0x50, flags, 1024, 0, 0)
     if protocol == UDP:
         return struct.pack("!HHHH", source, destination, 8, 0)

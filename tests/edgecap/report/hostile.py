@@ -112,7 +112,7 @@ def everywhere(value, name, *, under=""):
         return {key: everywhere(each, name, under=key) for key, each in value.items()}
     if isinstance(value, list):
         return [everywhere(each, name, under=under) for each in value]
-    fixed = ("format", "likelihood", "kind", "protocol", "first", "last", "start", "peak_at")
+    fixed = ("format", "strength", "kind", "kinds", "fixed", "protocol", "first", "last", "start", "peak_at")
     return name if isinstance(value, str) and under not in fixed else value
 
 

@@ -11,7 +11,6 @@ from edgecap.packets.summary import (
     Amplification,
     Change,
     Difference,
-    Finding,
     Flow,
     Flows,
     Fragments,
@@ -31,6 +30,8 @@ from edgecap.packets.summary import (
     Ttls,
     Tunnels,
 )
+from edgecap.packets.verdict.conditions import Conditions
+from edgecap.packets.verdict.model import Vector
 
 START = datetime(2026, 11, 23, 6, 34, 6, 250_000, tzinfo=UTC)
 TARGET = "203.0.113.7"
@@ -200,21 +201,21 @@ def flood(start=START, *, seconds=60, sampled=False, strength=1.0, onset=0.25):
     return summary_of(
         line,
         f"SYN flood on {TARGET}:443: 93% of packets are TCP SYN without an answer, from about 48,200 sources",
-        findings=(
-            Finding(
+        vectors=(
+            Vector(
                 kind="syn-flood",
                 title=f"SYN flood on {TARGET}:443",
-                likelihood="likely",
+                strength="likely",
                 evidence=(
                     "93.1% of packets are TCP with SYN alone; 0.4% have SYN and ACK",
                     "48,212 sources sent 1.1 packets each, on average",
                     "96% of them go to one port, 443",
                 ),
             ),
-            Finding(
+            Vector(
                 kind="spoofed",
                 title="The sources are probably forged",
-                likelihood="possible",
+                strength="possible",
                 evidence=("255 different times to live, spread evenly", "no source completes a handshake"),
             ),
         ),
@@ -242,6 +243,7 @@ def flood(start=START, *, seconds=60, sampled=False, strength=1.0, onset=0.25):
             ),
         ),
         sampled=sampled,
+        conditions=Conditions(sampled=sampled),
         versions=named(packets, ("ipv4", 4, 0.994), ("ipv6", 6, 0.0058), ("arp", None, 0.0002)),
         protocols=named(
             packets, ("tcp", 6, 0.981), ("udp", 17, 0.0174), ("icmp", 1, 0.0014), ("gre", 47, 0.0002)
@@ -289,11 +291,12 @@ def reflection(start=START, *, seconds=300, sampled=True):
         line,
         f"DNS amplification on {TARGET}: 71% of packets are DNS answers of 1,350 bytes, from 2,114 resolvers",
         sampled=sampled,
-        findings=(
-            Finding(
+        conditions=Conditions(sampled=sampled),
+        vectors=(
+            Vector(
                 kind="amplification",
                 title=f"DNS and CLDAP amplification on {TARGET}",
-                likelihood="likely",
+                strength="likely",
                 evidence=(
                     "71% of packets come from UDP port 53, 1,350 bytes each",
                     "2,114 sources, none of them asked",
@@ -343,6 +346,7 @@ def quiet(start=START, *, seconds=60, sampled=True):
         line,
         "Nothing stands out: mostly HTTPS, 71% TCP",
         sampled=sampled,
+        conditions=Conditions(sampled=sampled),
         protocols=named(packets, ("tcp", 6, 0.71), ("udp", 17, 0.27), ("icmp", 1, 0.02), size=612),
         sources=talkers(packets, attackers(6), distinct=311, size=612),
         destinations=talkers(packets, [TARGET, "203.0.113.9"], size=612),

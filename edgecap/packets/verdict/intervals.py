@@ -1,0 +1,90 @@
+"""Numbers of samples with their 95 % interval.
+
+A sampled capture keeps each packet with the same chance, 1 in `sampling`. What is wanted is the number of
+packets that passed, and that number is fixed; so only the choice of samples is by chance. The interval of a
+count is that of Jeffreys' prior for a Poisson number (Brown, Cai and DasGupta 2003), narrowed by the finite
+population. The interval of a share is Wilson's (1927). Both cover 95 % on average over all true values,
+also of few packets; the exact ones of Garwood and Clopper and Pearson cover more, and are wider.
+"""
+
+from __future__ import annotations
+
+from math import sqrt
+
+from pydantic import BaseModel, ConfigDict, Field
+
+_Z = 1.959964  # of a normal distribution, 2.5 % on either side
+
+
+class Estimate(BaseModel):
+    """A number with its 95 % interval; both ends equal the value if it was counted without sampling."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    value: float
+    low: float = Field(description="Lower end of the 95 % interval")
+    high: float = Field(description="Upper end of the 95 % interval")
+
+    @property
+    def exact(self) -> bool:
+        """Whether it was counted."""
+        return self.low == self.high
+
+    def times(self, factor: float) -> Estimate:
+        """The estimate of a multiple."""
+        return Estimate(value=self.value * factor, low=self.low * factor, high=self.high * factor)
+
+
+def count(seen: int, *, sampled: bool, sampling: float | None = None) -> Estimate:
+    """How many packets passed, where `seen` were kept.
+
+    Args:
+        seen: packets that were kept.
+        sampled: whether they are samples.
+        sampling: one packet in so many was kept; None if that is not known. Then the estimate is of samples:
+            how many of them such traffic gives.
+    """
+    if not sampled:
+        return Estimate(value=seen, low=seen, high=seen)
+    every = sampling or 1.0
+    narrowed = sqrt(1 - 1 / every) if sampling else 1.0
+    low = _chi_squared(2 * seen + 1, -_Z) / 2 if seen else 0.0
+    high = _chi_squared(2 * seen + 1, _Z) / 2
+    value = seen * every
+    return Estimate(
+        value=value,
+        low=max(seen, value - (value - low * every) * narrowed) if sampling else low,
+        high=value + (high * every - value) * narrowed,
+    )
+
+
+def share(part: int, whole: int, *, sampled: bool) -> Estimate:
+    """Which share of the packets that passed `part` of `whole` stands for."""
+    if not whole:
+        return Estimate(value=0, low=0, high=0)
+    value = part / whole
+    if not sampled:
+        return Estimate(value=value, low=value, high=value)
+    spread = _Z * sqrt(value * (1 - value) / whole + _Z**2 / (4 * whole**2))
+    middle, scale = value + _Z**2 / (2 * whole), 1 + _Z**2 / whole
+    return Estimate(
+        value=value,
+        low=min(value, max(0.0, (middle - spread) / scale)),
+        high=max(value, min(1.0, (middle + spread) / scale)),
+    )
+
+
+def ratio(now: Estimate, before: Estimate) -> Estimate:
+    """How many times `before` is `now`, at least and at most; a `before` of 0 counts as its upper end."""
+    usual = before.value or before.high or 1e-9
+    return Estimate(
+        value=now.value / usual,
+        low=now.low / max(before.high, 1e-9),
+        high=now.high / max(before.low, usual / 10, 1e-9),
+    )
+
+
+def _chi_squared(degrees: int, z: float) -> float:
+    """The quantile that belongs to `z` of the normal distribution (Wilson and Hilferty 1931)."""
+    part = 2 / (9 * degrees)
+    return float(degrees * max(0.0, 1 - part + z * sqrt(part)) ** 3)

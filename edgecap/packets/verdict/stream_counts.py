@@ -1,0 +1,179 @@
+"""What is counted of one stream: sums, different values, and the most frequent ones."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecap.packets.columns import Rows
+from edgecap.packets.verdict.distinct import Distinct
+from edgecap.packets.verdict.evidence import Kind, Stream, Top
+from edgecap.packets.verdict.kinds import BARE_SYN, PAYLOAD
+
+_KEPT = 32  # values of a list of frequent ones
+_SHOWN = 3
+_IPV4 = np.uint64(0xFFFF << 32)
+_MOST = 2**31
+# Hops take at most 40 of the 64, 128 or 255 that systems start with; traceroute starts with less than 24.
+_POSSIBLE_TTL = np.zeros(256, bool)
+_POSSIBLE_TTL[:65] = _POSSIBLE_TTL[88:129] = _POSSIBLE_TTL[200:] = True
+
+
+class Frequent:
+    """The most frequent values of a stream."""
+
+    __slots__ = ("counts",)
+
+    def __init__(self) -> None:
+        self.counts: dict[int, int] = {}
+
+    def add(self, values: NDArray[Any], packets: NDArray[np.int64]) -> None:
+        """Add values with their packets."""
+        found, places = np.unique(values, return_inverse=True)
+        sums = np.bincount(places, weights=packets).astype("i8")
+        if len(found) > _KEPT:
+            best = np.argpartition(sums, len(sums) - _KEPT)[-_KEPT:]
+            found, sums = found[best], sums[best]
+        for value, count in zip(found.tolist(), sums.tolist(), strict=True):
+            self.counts[value] = self.counts.get(value, 0) + count
+        if len(self.counts) > _KEPT * 8:
+            self.counts = dict(sorted(self.counts.items(), key=lambda each: -each[1])[: _KEPT * 4])
+
+    def top(self, most: int = _SHOWN) -> tuple[Top, ...]:
+        """The largest, the largest first."""
+        best = sorted(self.counts.items(), key=lambda each: (-each[1], each[0]))[:most]
+        return tuple(Top(value=value, packets=packets) for value, packets in best)
+
+
+class StreamCounts:
+    """Counts of one stream."""
+
+    def __init__(self, kind: Kind, port: int) -> None:
+        self._kind, self._port = kind, port
+        self.packets = 0
+        self._sums = dict.fromkeys(
+            ("bytes", "flows", "answered", "single", "payload", "bare", "slow", "impossible", "odd_ttl"), 0
+        )
+        names = ("sources", "destinations", "networks", "source_ports", "destination_ports")
+        self._distinct = {name: Distinct() for name in names}
+        self._ttls, self._sizes = Frequent(), Frequent()
+        self._from, self._to, self._senders = Frequent(), Frequent(), Frequent()
+        self._spread = np.zeros(8, "i8")
+
+    def __repr__(self) -> str:
+        return f"<StreamCounts {self._kind} [{self.packets} packets]>"
+
+    def add(
+        self, flows: Rows, source: NDArray[np.uint64], destination: NDArray[np.uint64], paired: Any
+    ) -> None:
+        """Add flows.
+
+        Args:
+            flows: `FLOW` records.
+            source: a hash of each one's source address.
+            destination: likewise.
+            paired: whether each has an opposite flow.
+        """
+        packets = flows["packets"].astype("i8")
+        size = flows["bytes"].astype("i8")
+        mean = size // np.maximum(packets, 1)
+        self.packets += int(packets.sum())
+        ttl = flows["ttl_high"]
+        for name, value in (
+            ("bytes", size.sum()),
+            ("flows", len(flows)),
+            ("answered", packets[paired].sum()),
+            ("single", np.count_nonzero(packets == 1)),
+            ("payload", packets[(flows["signs"] & PAYLOAD) != 0].sum()),
+            ("bare", packets[(flows["signs"] & BARE_SYN) != 0].sum()),
+            ("slow", np.count_nonzero(slow(flows))),
+            ("impossible", packets[impossible(flows["source"])].sum()),
+            ("odd_ttl", packets[~_POSSIBLE_TTL[ttl]].sum()),
+        ):
+            self._sums[name] += int(value)
+        self._distinct["sources"].add(source)
+        self._distinct["destinations"].add(destination)
+        self._distinct["networks"].add(network_of(flows["source"], 14, 4))
+        ports = flows["ports"] == 1
+        if self._kind not in (Kind.ECHO, Kind.ECHO_REPLY, Kind.ICMP, Kind.PROTOCOL) and ports.any():
+            sides = (("source_port", self._from), ("destination_port", self._to))
+            for name, frequent in sides:
+                numbers = flows[name][ports]
+                frequent.add(numbers, packets[ports])
+                self._distinct[f"{name}s"].add(numbers.astype("u8") * np.uint64(0x9E3779B97F4A7C15))
+            self._spread += np.bincount(
+                flows["destination_port"][ports] >> 13, weights=packets[ports], minlength=8
+            ).astype("i8")
+        self._ttls.add(ttl, packets)
+        self._sizes.add(mean, packets)
+        self._senders.add(source, packets)
+
+    def shrink(self) -> None:
+        """Use less memory, since more flows will come."""
+        for each in self._distinct.values():
+            each.shrink()
+
+    def stream(self) -> Stream:
+        """What was counted."""
+        top_ttl, top_size = self._ttls.top(1), self._sizes.top(1)
+        senders = self._senders.top(1)
+        return Stream(
+            kind=self._kind,
+            port=self._port,
+            packets=self.packets,
+            largest_source=senders[0].packets if senders else 0,
+            ttls=len(self._ttls.counts),
+            top_ttl=top_ttl[0] if top_ttl else None,
+            sizes=len(self._sizes.counts),
+            top_size=top_size[0] if top_size else None,
+            top_source_ports=self._from.top(),
+            top_destination_ports=self._to.top(),
+            port_spread=tuple(self._spread.tolist()),
+            **self._sums,
+            **{name: len(each) for name, each in self._distinct.items()},
+        )
+
+
+def slow(flows: Rows) -> NDArray[np.bool_]:
+    """TCP flows that last five seconds or more, carry at most two small packets a second, and do not end."""
+    seconds = (flows["last"] - flows["first"]) / 1e9
+    packets = flows["packets"].astype("f8")
+    found: NDArray[np.bool_] = (
+        (flows["protocol"] == 6)  # noqa: PLR2004 - TCP
+        & (flows["tcp_flags"] & 5 == 0)  # neither FIN nor RST
+        & (flows["tcp_flags"] & 16 != 0)
+        & (seconds >= 5)  # noqa: PLR2004
+        & (packets >= 3)  # noqa: PLR2004
+        & (packets <= 2 * seconds)
+        & (flows["bytes"] <= 300 * packets)
+    )
+    return found
+
+
+def impossible(addresses: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Sources that no host has: 0/8, 127/8, 224/3; of IPv6, outside 2000::/3, unless local."""
+    mapped = is_ipv4(addresses)
+    first4, first6 = addresses[:, 12], addresses[:, 0]
+    bad4 = (first4 == 0) | (first4 == 127) | (first4 >= 224)  # noqa: PLR2004
+    bad6 = (first6 >> 5 != 1) & (first6 < 0xFC) & (first6 != 0)  # noqa: PLR2004
+    whole0 = ~addresses.any(axis=1) | ((first4 == 0) & ~addresses[:, 13:].any(axis=1))  # DHCP's 0.0.0.0
+    found: NDArray[np.bool_] = np.where(mapped, bad4, bad6) & ~whole0
+    return found
+
+
+def is_ipv4(addresses: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Which of the addresses of 16 bytes are IPv4."""
+    found: NDArray[np.bool_] = (
+        (addresses[:, 10:12] == 0xFF).all(axis=1) & ~addresses[:, :10].any(axis=1)  # noqa: PLR2004
+    )
+    return found
+
+
+def network_of(addresses: NDArray[np.uint8], end4: int, end6: int) -> NDArray[np.uint64]:
+    """A number for each address's network: of IPv4 the bytes up to `end4` of 16, of IPv6 to `end6`."""
+    four = addresses[:, 12:end4].astype("u8") @ (np.uint64(256) ** np.arange(end4 - 12, dtype="u8"))
+    six = addresses[:, :end6].astype("u8") @ (np.uint64(256) ** np.arange(end6, dtype="u8"))
+    mixed = np.where(is_ipv4(addresses), four, six + np.uint64(1 << 62))
+    return (mixed + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
