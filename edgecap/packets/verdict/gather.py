@@ -161,7 +161,7 @@ def _prefixes(addresses: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _group(addresses: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Multicast and broadcast addresses: nobody's."""
+    """Multicast and broadcast addresses, which no single host has."""
     found: NDArray[np.bool_] = np.where(is_ipv4(addresses), addresses[:, 12] >= 224, addresses[:, 0] == 0xFF)  # noqa: PLR2004
     return found
 

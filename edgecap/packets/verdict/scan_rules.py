@@ -15,7 +15,7 @@ _MOSTLY = 0.7  # of its flows are probes
 _ANSWERING = 0.3
 _ACCEPTED = 0.2  # of its probes: more is a client that is served
 _FEW_PORTS = 20
-_NEIGHBOURS = 3  # addresses in a /24: nobody's friends live so close together
+_NEIGHBOURS = 3  # addresses in a /24; the peers of a client are spread wider
 _NAMES = {
     Kind.SYN: "TCP SYN",
     Kind.ODD: "TCP (odd flags)",
