@@ -2,7 +2,7 @@
 
 A run is first made in Prefect; then this process is told of it. It claims the run by setting it to Pending,
 which Prefect lets only one process do. If this process is away, a worker claims the run two seconds later, so
-only speed depends on it. If it dies, its runs are taken up like any others.
+only speed depends on it. If it dies, all its runs die: the next one starts `reconcile`, which takes them up.
 
 All runs share one event loop and two clients of Prefect: its engine asks for some things synchronously. To
 make a client takes 18 ms of processor, and a run would make four.
@@ -35,6 +35,7 @@ from deployments.project import PROJECT
 from flows.capture import capture
 from flows.respond import respond
 from tasks.runtime.compat import Abort, Pause, run_here
+from tasks.runtime.recovery import start_reconcile_for_dead
 from tasks.runtime.retry import PREFECT_AWAY
 from tasks.runtime.starting import claim
 from tasks.runtime.warm_runner import ADDRESS, MAX_WAIT_IN_PROCESS, START_HERE
@@ -76,9 +77,11 @@ class WarmRunner:
         with SyncClientContext.get_or_create():
             async with AsyncClientContext.get_or_create():
                 self._context = contextvars.copy_context()
+                former = asyncio.create_task(_see_to_former_runs(), name="former runs")
                 try:
                     yield
                 finally:
+                    former.cancel()
                     # Prefect ends this process by an exception, which cancels all tasks, this one too. The
                     # clients must stay open until the runs have told their last state.
                     await self._end_all()
@@ -126,6 +129,16 @@ class WarmRunner:
         except Exception as error:  # noqa: BLE001 - the run must not look alive, whatever the error
             _log.exception("run %s ended in this process", run_id)
             await _mark_crashed(run_id, type(error).__name__)
+
+
+async def _see_to_former_runs() -> None:
+    """Have the runs of a former process that died taken up. Retries until Prefect answers."""
+    waits = {"wait_initial": _AGAIN, "wait_max": _AGAIN, "wait_jitter": 0}
+    async for attempt in stamina.retry_context(on=PREFECT_AWAY, attempts=None, timeout=None, **waits):
+        with attempt, contextlib.suppress(ObjectNotFound):  # nothing is deployed yet
+            async with get_client() as client:
+                if await start_reconcile_for_dead(client):
+                    _log.info("runs were left when their process died: reconcile is started")
 
 
 async def _mark_crashed(run_id: UUID, why: str) -> None:

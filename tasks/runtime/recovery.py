@@ -18,7 +18,8 @@ from prefect.settings import get_current_settings
 
 from edgecap.archive.journal_records import Intent
 from edgecap.reconcile import Life
-from tasks.runtime.find_runs import find_runs, in_state
+from tasks.runtime import deployment_names
+from tasks.runtime.find_runs import find_deployment, find_runs, in_state
 from tasks.runtime.prefect_names import HEARTBEAT
 from tasks.runtime.process_identity import ProcessMark, is_gone, this_process
 from tasks.runtime.restart_policy import MAX_LIVES, SETTLING, TOO_OLD, Recovery, RunState, crashes, judge
@@ -143,6 +144,24 @@ async def _see_to_all(client: PrefectClient) -> tuple[list[TakenUp], bool]:
             log.warning("%s: %s", run.name, detail)
             done.append(TakenUp(str(run.id), run.name, verdict, detail))
     return done, again
+
+
+async def start_reconcile_for_dead(client: PrefectClient) -> bool:
+    """Start `reconcile` if an unfinished run's process has ended on this machine, or a run was just claimed.
+
+    A worker tells Prefect of the end of its runs' processes. Of other processes nobody tells, and the
+    heartbeats of their runs are missed only after two minutes. A claimed run has no process on record yet:
+    `reconcile` waits until it can be judged.
+
+    Returns:
+        Whether it was started.
+    """
+    runs = await find_runs(client, flows=TAKEN_UP, state=in_state(*_UNFINISHED))
+    if not any(process_is_gone(run) or run.state_type == StateType.PENDING for run in runs):
+        return False
+    upkeep = await find_deployment(client, deployment_names.RECONCILE)
+    await client.create_flow_run_from_deployment(upkeep.id, name=RECONCILE)
+    return True
 
 
 async def read_life(intent: Intent) -> Life:

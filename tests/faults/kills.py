@@ -14,6 +14,8 @@ from tests.faults.points import BEGINNING, CLIENT, DEATHS, KINDS, LANE, PENDING,
 from tests.faults.site import ANY, OVER
 
 SOON = 120.0  # seconds in which somebody notices that a run died
+# Seconds, likewise, until the missed heartbeats alone would tell: the next warm process says it within 20.
+BEFORE_ITS_HEARTBEATS = 90.0
 WORKER = {"worker": "worker alone"}
 POLLING = Step(CLIENT, "Client.get_capture", "return")
 
@@ -149,7 +151,14 @@ def _in_the_warm_process() -> Iterator[Case]:
         assert step
         for kind in KINDS:
             yield Case(
-                f"crash {point}", "warm process", kind, Place(), steps=(step,), who="warm", flavour="warm"
+                f"crash {point}",
+                "warm process",
+                kind,
+                Place(),
+                steps=(step,),
+                who="warm",
+                flavour="warm",
+                noticed_within=BEFORE_ITS_HEARTBEATS,
             )
 
 

@@ -12,7 +12,7 @@ import pytest
 from prefect import flow
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.actions import WorkPoolCreate
-from prefect.client.schemas.filters import FlowRunFilter
+from prefect.client.schemas.filters import FlowFilter, FlowFilterName, FlowRunFilter
 from prefect.client.schemas.objects import State, StateType
 from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
@@ -28,7 +28,7 @@ from edgecap.settings import load_settings
 from flows.capture import capture
 from flows.reconcile import free_lanes, reconcile, show_findings
 from tasks.runtime.process_identity import this_process
-from tasks.runtime.recovery import PROCESS, look_again, take_up
+from tasks.runtime.recovery import PROCESS, look_again, start_reconcile_for_dead, take_up
 from tasks.runtime.restart_policy import MAX_LIVES, Recovery
 from tasks.runtime.single_reconcile import (
     LOOKING,
@@ -105,6 +105,31 @@ async def start_by_a_worker_that_died(client, run_id):
         "resource": {"prefect.resource.id": f"prefect.worker.process.{name}", "prefect.resource.name": name},
     }
     (await client.request("POST", "/events", json=[event])).raise_for_status()
+
+
+async def test_what_a_dead_process_left_starts_reconcile(deployed, deployment, ended):
+    forget_runs(deployed.prefect)
+    async with get_client() as client:
+
+        async def started():
+            flow_filter = FlowFilter(name=FlowFilterName(any_=["reconcile"]))
+            return [run.name for run in await client.read_flow_runs(flow_filter=flow_filter)]
+
+        await dead_run(client, str(this_process()), deployment=deployment)
+        assert not await start_reconcile_for_dead(client)
+        assert await started() == []
+        await dead_run(client, ended, deployment=deployment)
+        assert await start_reconcile_for_dead(client)
+        assert await started() == ["reconcile"]
+
+
+async def test_a_run_that_a_process_claimed_before_it_died_starts_reconcile(deployed, deployment):
+    forget_runs(deployed.prefect)
+    async with get_client() as client:
+        run = await client.create_flow_run_from_deployment(deployment)
+        assert not await start_reconcile_for_dead(client)
+        await set_state(client, run.id, StateType.PENDING)
+        assert await start_reconcile_for_dead(client)
 
 
 async def test_a_dead_run_is_taken_up_again_as_often_as_is_sensible(deployment, ended):
