@@ -122,13 +122,13 @@ class _Step:
 
 
 def _client():
-    """The process that stands for this forked one."""
+    """The process that stands for this forked one; this one itself if nothing was forked in time."""
     run = f"PREFECT__FLOW_RUN_ID={os.environ['PREFECT__FLOW_RUN_ID']}".encode()
-    for entry in Path("/proc").iterdir():
+    for process in (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()):
         try:
-            if run in (entry / "environ").read_bytes().split(b"\0"):
-                return int(entry.name)
-        except OSError:  # no process, or it has ended
+            if run in Path(f"/proc/{process}/environ").read_bytes().split(b"\0"):
+                return process
+        except OSError:  # it has ended
             continue
     raise AssertionError("it has no client")
 
