@@ -222,7 +222,13 @@ def _make(
     readable = sum(each.inspection.packets for each in merged.sources)
     filtered = None
     if expression.strip():
-        filtered = Residual(expression=expression, packets=readable, kept=merged.packets)
+        hints = [each.hint for each in merged.sources if each.hint]
+        filtered = Residual(
+            expression=expression,
+            packets=readable,
+            kept=merged.packets,
+            hint=hints[0] if hints and not merged.packets else "",
+        )
     summary = summarize(
         table,
         conditions=conditions,
@@ -243,6 +249,7 @@ def _sources(
             bytes=found.bytes_on_wire,
             share=round(found.packets / readable, 6) if readable else 0,
             damage=source.lost,
+            notes=found.notes,
         )
 
 

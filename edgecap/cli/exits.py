@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from typing import TextIO
 
 from edgecap import errors
 from edgecap.errors import EdgecapError
+from edgecap.files.names import shown
 from edgecap.redact import redact
 
 DONE = 0
@@ -95,17 +97,46 @@ def report(error: BaseException) -> int:
 
 def complain(line: str) -> None:
     """Print `edgecap: <line>` on stderr, as one line, without secrets or control characters."""
-    clean = "".join(letter if letter.isprintable() else " " for letter in " ".join(line.split()))
-    sys.stderr.write(f"edgecap: {redact(clean)}\n")
-    sys.stderr.flush()
+    line = shown(" ".join(line.split()))
+    clean = "".join(letter if letter.isprintable() else " " for letter in line)
+    with suppress(OSError):  # the exit code says the rest
+        sys.stderr.write(f"edgecap: {redact(clean)}\n")
+        sys.stderr.flush()
 
 
 @contextmanager
 def quiet_ending() -> Iterator[None]:
-    """Let a reader of stdout exit early, as `head` does, without a traceback at exit."""
+    """Let a reader of stdout exit early, as `head` does, without a traceback at exit.
+
+    Raises:
+        StoreError: stdout cannot be written, because the disk behind it is full or does not answer.
+    """
     try:
-        yield
-        sys.stdout.flush()
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _give_up_stdout()
         raise SystemExit(DEAD_PIPE) from None
+    except OSError as error:
+        if not _failed(sys.stdout):
+            raise
+        _give_up_stdout()
+        from edgecap.files.durable import explain  # noqa: PLC0415 - only for this
+
+        raise explain(error, "standard output") from None
+
+
+def _failed(stream: TextIO) -> bool:
+    """Whether what is still to be written to `stream` cannot be."""
+    try:
+        stream.flush()
+    except OSError:
+        return True
+    return False
+
+
+def _give_up_stdout() -> None:
+    """Let the interpreter's last flush succeed."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 import edgecap
+from edgecap.cli.any_name import print_any_name
 from edgecap.cli.exits import INTERRUPTED, USAGE, complain, quiet_ending, report
 
 _VERSION = (["version"], ["--version"])
@@ -62,4 +63,5 @@ def _command(arguments: Sequence[str]) -> None:
 def main() -> None:
     """Run the command line."""
     os.umask(0o077)  # what it writes holds packets or secrets
+    print_any_name()
     sys.exit(run(sys.argv[1:]))

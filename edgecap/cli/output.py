@@ -19,9 +19,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from edgecap.cli.any_name import escaped
+
 _UNLIMITED = 10_000  # columns; readers of a pipe want whole lines
 _SHORT_ID = 8  # characters; enough for `edgecap show`
 _PADDING = re.compile(" +$", re.MULTILINE)
+_SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 def colourful(stream: TextIO) -> bool:
@@ -62,7 +65,10 @@ def say(line: str) -> None:
 
 def print_json(document: Any) -> None:
     """Print the one JSON document of a command with `--json`."""
-    sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+    text = json.dumps(document, indent=2, ensure_ascii=False)
+    # No JSON text holds half a character: names are shown as elsewhere, with the backslash that JSON wants.
+    text = _SURROGATES.sub(lambda found: "\\" + escaped(found.group()), text)
+    sys.stdout.write(text + "\n")
     sys.stdout.flush()
 
 

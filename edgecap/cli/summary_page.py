@@ -12,7 +12,7 @@ from edgecap.cli.output import pairs, printable, table
 from edgecap.packets.summary import Named, Port, Summary, Talker
 from edgecap.packets.verdict.signs import interval
 from edgecap.packets.verdict.words import numbers_of
-from edgecap.units import plural
+from edgecap.units import duration, plural
 
 _ROWS = 10  # of a table
 _BARS = " ▁▂▃▄▅▆▇█"
@@ -57,13 +57,27 @@ def print_summary(out: Console, summary: Summary) -> None:
 def _facts(summary: Summary) -> Iterator[tuple[str, object]]:
     yield "packets", f"{summary.packets:,}" + (" (samples)" if summary.sampled else "")
     if summary.residual:
-        yield "filtered", f"{summary.residual.packets:,} before {summary.residual.expression!r}"
+        inside = ", applied to the innermost packets" if summary.residual.inner else ""
+        yield "filtered", f"{summary.residual.packets:,} before {summary.residual.expression!r}{inside}"
+        if summary.residual.hint:
+            yield "hint", summary.residual.hint
     for each in summary.files:
         if each.damage:
             yield "damage", f"{each.name}: {each.damage}"
+    yield from _notes(summary)
     if summary.packets:
         yield from _amounts(summary)
         yield from _contents(summary)
+
+
+def _notes(summary: Summary) -> Iterator[tuple[str, str]]:
+    """What to know about times and lengths: each note once, with the files that it is about."""
+    files: dict[str, list[str]] = {}
+    for each in summary.files:
+        for note in each.notes:
+            files.setdefault(note, []).append(each.name)
+    for note, names in files.items():
+        yield "note", f"{names[0]}{f' and {len(names) - 1:,} more' if len(names) > 1 else ''}: {note}"
 
 
 def _amounts(summary: Summary) -> Iterator[tuple[str, object]]:
@@ -83,7 +97,7 @@ def _amounts(summary: Summary) -> Iterator[tuple[str, object]]:
         yield "on average", f"{rates.packets:,.1f} packets/s, {_bits(rates.bits)}"
         at = f" at {_time(rates.peak_at)}" if rates.peak_at else ""
         peak = f"{rates.peak_packets:,.0f} packets/s{at}, {_bits(rates.peak_bits)}"
-        yield "peak", f"{peak}, within {rates.peak_seconds:g} s"
+        yield "peak", f"{peak}, within {duration(rates.peak_seconds)}"
     yield "sizes", f"{sizes.smallest:,} to {sizes.largest:,} bytes, {sizes.mean:,.1f} on average"
 
 
@@ -118,7 +132,7 @@ def _timeline(summary: Summary) -> Text:
     most = max(sums) or 1
     bars = "".join(_BARS[-(-value * (len(_BARS) - 1) // most)] for value in sums)
     seconds = summary.timeline.seconds * together
-    return Text(f"{bars}  {seconds:g} s each, at most {plural(most, 'packet')}")
+    return Text(f"{bars}  {duration(seconds)} each, at most {plural(most, 'packet')}")
 
 
 def _print_talkers(out: Console, name: str, talkers: Iterable[Talker]) -> None:

@@ -11,8 +11,12 @@ PCAP_MAGICS = {
     b"\xa1\xb2\xc3\xd4": (">", 1_000),
     b"\x4d\x3c\xb2\xa1": ("<", 1),
     b"\xa1\xb2\x3c\x4d": (">", 1),
+    b"\x34\xcd\xb2\xa1": ("<", 1_000),
+    b"\xa1\xb2\xcd\x34": (">", 1_000),
 }
 """First four bytes of a classic pcap to its byte order and the nanoseconds per unit of its fractions."""
+MODIFIED_PCAP = frozenset({b"\x34\xcd\xb2\xa1", b"\xa1\xb2\xcd\x34"})
+"""Those of Alexey Kuznetzov's modified pcap, whose records have a header of 24 bytes."""
 PCAPNG_MAGIC = b"\x0a\x0d\x0d\x0a"  # reads the same in both byte orders
 GZIP_MAGIC = b"\x1f\x8b"
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"

@@ -6,44 +6,46 @@ import json
 import signal
 import subprocess
 import sys
+from contextlib import closing
 from functools import lru_cache
 from pathlib import Path
 
 import cypcap
 
 from edgecap.errors import InvalidRequest
+from edgecap.filters.compiler import savefile
 from edgecap.filters.names import looked_up
 from edgecap.filters.numbers import numbered
 
 ETHERNET = 1
-_SNAPLEN = 262_144
 _SHORT = 250  # characters; the slowest known expression of this length takes 30 ms
 SECONDS = 10  # of processor time for a longer one; a thousand hosts take two
 _WAIT = 60.0  # seconds in all, for a machine that is busy, and for name servers that do not answer
 _SHOWN = 60  # characters of an expression in an error
-# Link types for which the number in a file (LINKTYPE_) and libpcap's (DLT_) differ.
-_COMPILED_AS = {14: 12, 101: 12}  # raw IP
+RAW = 101
+_COMPILED_AS = {14: RAW}  # as OpenBSD numbers raw IP
 
 
 class Program:
-    """A filter expression, compiled for one link type.
+    """A filter expression, compiled as tcpdump compiles it for a file.
 
     Args:
         expression: in pcap-filter syntax. Empty: every packet.
         link_type: the `LINKTYPE_` number of the packets.
+        big_endian: the byte order of their file.
 
     Raises:
         InvalidRequest: libpcap rejects the expression; the error has its message. Or it takes too long.
     """
 
-    def __init__(self, expression: str, link_type: int = ETHERNET) -> None:
+    def __init__(self, expression: str, link_type: int = ETHERNET, *, big_endian: bool = False) -> None:
         if "\0" in expression:
             raise _refused("it holds a zero byte", expression)  # libpcap would stop reading there
         compiled_as = _COMPILED_AS.get(link_type, link_type)
         if len(expression) > _SHORT or looked_up(expression):
-            self._program = cypcap.BpfProgram.loads(_compiled_aside(expression, compiled_as))
+            self._program = cypcap.BpfProgram.loads(_compiled_aside(expression, compiled_as, big_endian))
         else:
-            self._program = _compiled_here(expression, compiled_as)
+            self._program = _compiled_here(expression, compiled_as, big_endian)
         self._header = cypcap.Pkthdr(ts=0, caplen=0, len=0)
 
     def matches(self, packet: bytes, wire: int | None = None) -> bool:
@@ -59,17 +61,16 @@ class Program:
         return found
 
 
-def _compiled_here(expression: str, link_type: int) -> cypcap.BpfProgram:
+def _compiled_here(expression: str, link_type: int, big_endian: bool) -> cypcap.BpfProgram:
     try:
-        return cypcap.compile(
-            link_type, _SNAPLEN, numbered(expression), optimize=True, netmask=cypcap.NETMASK_UNKNOWN
-        )
+        with closing(savefile(link_type, big_endian=big_endian)) as file:
+            return file.compile(numbered(expression), True, cypcap.NETMASK_UNKNOWN)
     except cypcap.Error as error:
         raise _refused(str(error.args[-1]) if error.args else str(error), expression) from None
 
 
 @lru_cache(maxsize=16)
-def _compiled_aside(expression: str, link_type: int) -> str:
+def _compiled_aside(expression: str, link_type: int, big_endian: bool) -> str:
     """The program of an expression, compiled by a process that ends if it takes too long.
 
     Raises:
@@ -78,7 +79,7 @@ def _compiled_aside(expression: str, link_type: int) -> str:
     asked = {
         "expression": numbered(expression),
         "link_type": link_type,
-        "snaplen": _SNAPLEN,
+        "big_endian": big_endian,
         "seconds": SECONDS,
     }
     argv = [sys.executable, "-I", str(Path(__file__).with_name("compiler.py"))]

@@ -10,17 +10,44 @@ little as possible: each long expression starts it anew, by its path.
 
 import json
 import math
+import os
 import resource
+import struct
 import sys
 import time
+from contextlib import closing
 
 import cypcap
 
 MEMORY = 1 << 30  # bytes
+_SNAPLEN = 262_144
+
+
+def savefile(link_type: int, *, big_endian: bool) -> cypcap.Pcap:
+    """A capture file without packets: libpcap compiles an expression for a file as tcpdump does.
+
+    Without a file it assumes a live interface: it takes `inbound`, which no file of Ethernet can tell, and
+    reads BSD loopback's address families as those of this machine.
+
+    Args:
+        link_type: the `LINKTYPE_` number of the file.
+        big_endian: the file's byte order.
+
+    Raises:
+        cypcap.Error: libpcap does not know the link type.
+    """
+    ours, theirs = os.pipe()
+    try:
+        head = (0xA1B2C3D4, 2, 4, 0, 0, _SNAPLEN, link_type)
+        os.write(theirs, struct.pack(">IHHiIII" if big_endian else "<IHHiIII", *head))
+        os.close(theirs)
+        return cypcap.open_offline(f"/dev/fd/{ours}")
+    finally:
+        os.close(ours)
 
 
 def main() -> None:
-    """Compile what stdin says: `expression`, `link_type`, `snaplen` and `seconds` of processor time."""
+    """Compile what stdin says: `expression`, `link_type`, `big_endian` and `seconds` of processor time."""
     asked = json.load(sys.stdin)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
@@ -28,13 +55,8 @@ def main() -> None:
         # At the limit the kernel ends this process: what it has written counts.
         resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(time.process_time()) + seconds, -1))
         try:
-            program = cypcap.compile(
-                asked["link_type"],
-                asked["snaplen"],
-                asked["expression"],
-                optimize=optimize,
-                netmask=cypcap.NETMASK_UNKNOWN,
-            )
+            with closing(savefile(asked["link_type"], big_endian=asked["big_endian"])) as file:
+                program = file.compile(asked["expression"], optimize, cypcap.NETMASK_UNKNOWN)
         except cypcap.Error as error:
             say({"error": str(error.args[-1]) if error.args else str(error)})
             return

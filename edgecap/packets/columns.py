@@ -17,14 +17,17 @@ Rows = NDArray[np.void]
 
 PACKET: Final = np.dtype(
     [
-        ("time", "i8"),  # nanoseconds since 1970 UTC
+        ("time", "i8"),  # nanoseconds since 1970 UTC; `NO_TIME` if it has none
         ("start", "u4"),  # position of the packet's bytes in the batch's data
         ("captured", "u4"),  # captured bytes
-        ("wire", "u4"),  # original length
+        ("wire", "u4"),  # original length; never less than `captured`
         ("interface", "u4"),  # number of an `Interface` of the file
     ]
 )
 """One packet's position and time."""
+
+NO_TIME: Final = -(1 << 63)
+"""The time of a packet without one: pcapng's simple packet blocks have none."""
 
 LAYER: Final = np.dtype(
     [
@@ -56,16 +59,33 @@ HEADERS: Final = np.dtype(
         ("inner", LAYER),  # of the innermost tunnel
         ("spi", "u4"),  # ESP's security parameter index, 0 for none
         ("body", "u4"),  # where the innermost TCP or UDP payload begins in the frame; 0: none was captured
-        ("ether_type", "u2"),  # behind VLAN tags; 0 for link types without one
+        ("inside", "u4"),  # position of the innermost IP header in the packet
+        ("ether_type", "u2"),  # behind VLAN tags; `LLC` and `PPP` too; 0 for link types without one
         ("vlan", "u2"),  # of the outer tag, plus `TAGGED`
         ("inner_vlan", "u2"),  # of the second tag, likewise
-        ("tunnel", "u1"),  # IP protocol of the outermost tunnel: 4 IPIP, 41 IPv6, 47 GRE; 0 for none
+        ("tunnel", "u1"),  # of the outermost tunnel: an IP protocol, or one of `TUNNELS`; 0 for none
         ("cut", "u1"),  # 1 if a header exceeds the captured bytes
+        ("unknown", "u4"),  # 1 if the link type is not one that is parsed
     ]
 )
 """The headers of one packet, as far as they were captured; zeros for missing ones."""
 
 TAGGED = 0x1000  # since VLAN 0 exists
+LLC, PPP = 0x0004, 0x880B  # EtherTypes of what has none: IEEE 802.2 in a frame with a length, and PPP
+
+TUNNELS: Final = {
+    240: "vxlan",
+    241: "geneve",
+    242: "gtp-u",
+    243: "teredo",
+    244: "mpls",
+    245: "pppoe",
+    246: "l2tp",
+    247: "gre in udp",
+    248: "802.1ah",
+    249: "nsh",
+}
+"""Tunnels that no IP protocol stands for, by numbers that IANA has not assigned to one; as in `packets.h`."""
 
 INTERFACE: Final = np.dtype(
     [
@@ -93,11 +113,15 @@ class Interface:
         link_type: the `LINKTYPE_` number; 1 is Ethernet.
         snaplen: maximum captured bytes per packet; 0: no limit.
         name: from the file, such as `eth0`; empty if it has none.
+        big_endian: the byte order of the file, in which BSD loopback has its address family.
+        options: pcapng options as codes and values that tell more: comments, its filter, its hardware.
     """
 
     link_type: int
     snaplen: int
     name: str = ""
+    big_endian: bool = False
+    options: tuple[tuple[int, bytes], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,13 +130,18 @@ class Batch:
 
     Attributes:
         data: the bytes that `rows` point into.
-        rows: `PACKET`, in the file's order.
+        rows: `PACKET`, in the file's order; none if there are only `blocks`.
         offset: position of `data` in the unpacked file.
+        in_blocks: each packet stands in a pcapng block, and its options follow it.
+        blocks: pcapng blocks that came before or between these packets and are for all of the file: names,
+            secrets to decrypt packets, journal entries, custom ones. In this machine's byte order.
     """
 
     data: bytes
     rows: Rows
     offset: int
+    in_blocks: bool = False
+    blocks: tuple[bytes, ...] = ()
 
     def packet(self, number: int) -> bytes:
         """The captured bytes of packet `number` of this batch."""

@@ -41,11 +41,11 @@ COLUMNS: Final = {
     "fragments": _U32,  # packets that were fragments
     "ttl_low": _U8,
     "ttl_high": _U8,
-    "tunnel": _U8,  # IP protocol of the outermost tunnel; 0 for none
+    "tunnel": _U8,  # outermost tunnel: an IP protocol, or a number of `columns.TUNNELS`; 0 for none
 }
-"""Names and types of the columns; none is ever null."""
+"""Names and types of the columns. Only times can be null: if no packet of the flow has one."""
 
-_SCHEMA = arrow.Schema([arrow.Field(name, kind, nullable=False) for name, kind in COLUMNS.items()])
+_SCHEMA = arrow.Schema([arrow.Field(name, kind, nullable=kind == _TIME) for name, kind in COLUMNS.items()])
 _TEXTS = {"community_id", "source", "destination"}
 _ROWS = 1 << 15  # per batch and row group: readers skip groups without the values that they search
 
@@ -185,13 +185,17 @@ def _batch(flows: Rows) -> arrow.RecordBatch:
         "source": text.addresses(flows, 0, size, count),
         "destination": text.addresses(flows, 16, size, count),
     }
+    timed = flows["first"] <= flows["last"]
     columns = [
-        arrow.Array(texts[name], kind) if name in _TEXTS else _numbers(flows[name], kind)
+        arrow.Array(texts[name], kind) if name in _TEXTS else _numbers(flows[name], kind, timed)
         for name, kind in COLUMNS.items()
     ]
     return arrow.RecordBatch.from_arrays(columns, schema=_SCHEMA)
 
 
-def _numbers(values: Any, kind: arrow.DataType) -> arrow.Array:
+def _numbers(values: Any, kind: arrow.DataType, timed: Any) -> arrow.Array:
+    if kind == _TIME and not timed.all():
+        known = [value if has else None for value, has in zip(values.tolist(), timed.tolist(), strict=True)]
+        return arrow.Array(known, arrow.DataType.int64()).cast(kind)
     made = arrow.Array.from_numpy(np.ascontiguousarray(values))
     return made.cast(kind) if kind == _TIME else made

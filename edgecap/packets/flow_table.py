@@ -16,7 +16,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecap.packets.columns import Batch, Interface, Rows
+from edgecap.packets.columns import NO_TIME, Batch, Interface, Rows
 from edgecap.packets.native import tally, text
 from edgecap.packets.verdict.distinct import estimated
 from edgecap.packets.verdict.gather import EvidenceTable
@@ -51,7 +51,8 @@ COUNTS: Final = np.dtype(
         ("packets", "u8"),
         ("wire", "u8"),
         ("captured", "u8"),
-        ("first", "i8"),  # nanoseconds since 1970
+        ("untimed", "u8"),  # packets without a time
+        ("first", "i8"),  # nanoseconds since 1970; later than `last` if no packet has a time
         ("last", "i8"),
         ("smallest", "u8"),
         ("largest", "u8"),
@@ -62,6 +63,7 @@ COUNTS: Final = np.dtype(
         ("icmp4", _PAIR, (256,)),
         ("icmp6", _PAIR, (256,)),
         ("ether", _PAIR, (65_536,)),  # of what is not IP
+        ("link", _PAIR, (tally.LINKS,)),  # of link types that are not parsed; the last: that or more
         ("vlan", "u8", (4_096,)),
         ("ttl", "u8", (256,)),
         ("size", "u8", (tally.LONGEST + 1,)),  # by bytes on the wire; the last: that or more
@@ -92,11 +94,11 @@ FLOW: Final = np.dtype(
         ("destination_port", "u2"),  # of ICMP: the code
         ("protocol", "u1"),
         ("version", "u1"),
-        ("tunnel", "u1"),  # IP protocol of the outermost tunnel, 0 for none
+        ("tunnel", "u1"),  # of the outermost tunnel, as in `HEADERS`
         ("ports", "u1"),  # 1 with ports, or a type and code; 0 in later fragments, or if cut off
         ("packets", "u8"),
         ("bytes", "u8"),
-        ("first", "i8"),
+        ("first", "i8"),  # later than `last` if no packet has a time
         ("last", "i8"),
         ("fragments", "u4"),
         ("tcp_flags", "u1"),  # the union of all packets' flags
@@ -120,6 +122,7 @@ TALKERS = 1 << 17  # addresses on one side: 5 MB
 _BINS = 1 << 17  # a second each for a day, or a millisecond each for two minutes
 TOP_FLOWS = 20
 _TCP, _UDP = 6, 17
+LATEST: Final = (1 << 63) - 1  # nanoseconds since 1970 that a row can hold
 
 OnFlows = Callable[[Rows], None]
 
@@ -211,6 +214,7 @@ class FlowTable:
         self._seed = int.from_bytes(os.urandom(8), "little")
         self._counts = np.zeros(1, COUNTS)
         self._counts["width"] = tally.BASE_WIDTH
+        self._counts["first"], self._counts["last"] = LATEST, NO_TIME
         self._bins = np.zeros(_BINS, BIN)
         self._flows = np.empty(room, FLOW)
         self._index = np.zeros(_index_size(room), "u8")

@@ -15,10 +15,13 @@ from edgecap.packets.native import kernel
 def dissect(batch: Batch, interfaces: Sequence[Interface]) -> Rows:
     """The `HEADERS` of each packet of a batch.
 
-    Supports Ethernet with any number of VLAN tags, Linux cooked (both versions), BSD loopback and raw IP;
-    other link types give zeros. Behind IPv4 with options and IPv6 with extension headers, it follows IPIP (4
-    and 41) and GRE (also with Ethernet in it) to the innermost of at most eight layers. Later fragments have
-    addresses and protocol, but no ports.
+    Supports Ethernet with any number of VLAN tags and IEEE 802.2, Linux cooked (both versions), BSD loopback,
+    raw IP, PPP, Cisco HDLC, Frame Relay, FDDI, ATM (RFC 2684), OpenBSD's enc and pflog, and NFLOG; others are
+    `unknown`. Behind IPv4 with options and IPv6 with extension headers, it follows IP in IP (4 and 41), GRE
+    (also with Ethernet, PPP or ERSPAN in it), EtherIP, MPLS, PPPoE, provider bridges, NSH, and over UDP
+    VXLAN, Geneve, GTP-U, Teredo, L2TP, MPLS and GRE to the innermost of at most sixteen headers. A UDP port
+    alone makes no tunnel: its payload has to be what the tunnel carries. Later fragments have addresses and
+    protocol, but no ports.
 
     Args:
         batch: from a reader.

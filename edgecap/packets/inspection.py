@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from edgecap.files.unpacking import GZIP_DAMAGED, ZSTD_DAMAGED
+from edgecap.packets.columns import NO_TIME
 
 EMPTY = "empty"
 TRUNCATED = "truncated"
@@ -16,6 +17,8 @@ BAD_STRUCTURE = "bad-structure"
 NO_TIMES = "no-times"
 TIME_OUT_OF_RANGE = "time-out-of-range"
 TOO_LARGE = "too-large"
+CAPTURED_OVER_ORIGINAL = "captured-over-original"
+FRACTION_OVER_SECOND = "fraction-over-second"
 
 FLAGS = {
     EMPTY: "it has no packets",
@@ -25,12 +28,16 @@ FLAGS = {
     ABSURD_LENGTH: "a record claims to be longer than any packet can be; reading stopped there",
     BAD_STRUCTURE: "a header contradicts itself or the format; reading stopped there",
     NO_TIMES: "packets in it carry no time (pcapng simple packet blocks)",
+    CAPTURED_OVER_ORIGINAL: "a packet's captured length exceeds its original one; the captured length counts",
+    FRACTION_OVER_SECOND: "a time's fraction exceeds a second; behind the magic number for microseconds, "
+    "fractions are read as nanoseconds from the first of two seconds or more on",
     TIME_OUT_OF_RANGE: "a packet's time exceeds 64 bits of nanoseconds; readers get the limit instead",
     GZIP_DAMAGED: "its gzip stream is cut, fails its checksum, or is followed by something else",
     ZSTD_DAMAGED: "its zstd stream is cut, fails its checksum, or is followed by something else",
     TOO_LARGE: "unpacked it would far exceed the capture's limit; it is kept packed, and not read",
 }
 """Every flag of an `Inspection`, and its meaning."""
+_NOTED = {NO_TIMES, TIME_BACKWARDS, TIME_OUT_OF_RANGE, CAPTURED_OVER_ORIGINAL, FRACTION_OVER_SECOND}
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -74,6 +81,11 @@ class Inspection:
     damage: str
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """What to know about the packets that could be read, a line each: about their times and lengths."""
+        return tuple(FLAGS[flag] for flag in self.flags if flag in _NOTED)
+
+    @property
     def lost(self) -> str:
         """What was lost, and after which byte of the unpacked file, one line; empty if nothing."""
         if not self.damage or not self.damage_offset:
@@ -83,7 +95,7 @@ class Inspection:
 
 def moment(nanoseconds: int | None) -> datetime | None:
     """The time of `nanoseconds` since 1970 UTC, rounded down to microseconds; None if not representable."""
-    if nanoseconds is None:
+    if nanoseconds in (None, NO_TIME):
         return None
     try:
         return _EPOCH + timedelta(microseconds=nanoseconds // 1_000)

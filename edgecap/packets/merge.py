@@ -1,31 +1,34 @@
-"""Merge files of packets by time into one pcapng that tells each packet's source."""
+"""Merge files of packets by time into one, of which a pcapng tells each packet's source."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import BinaryIO
 
 import numpy as np
 
-from edgecap.errors import InvalidRequest, ObjectChanged
+from edgecap.errors import Damaged, InvalidRequest, ObjectChanged
+from edgecap.files.names import shown
 from edgecap.files.sniff import is_zstd
 from edgecap.files.unzstd import Unzstd
-from edgecap.packets.columns import Batch
+from edgecap.packets.columns import NO_TIME, Batch, Rows
 from edgecap.packets.flow_table import FlowTable
 from edgecap.packets.inspect import inspect_file
 from edgecap.packets.inspection import Inspection
 from edgecap.packets.packet_filter import PacketFilter
 from edgecap.packets.reader import PacketReader
 from edgecap.packets.source import Readable, chunks, opened
-from edgecap.packets.writer import PacketWriter, new_pcapng
+from edgecap.packets.writer import Form, PacketWriter, new_packet_file
 
 _BUFFERS = 24 << 20  # read-ahead bytes of all sources together
 _LEAST, _MOST = 1 << 12, 1 << 20  # of one source
+_LONGEST_COMMENT = 65_535  # bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +47,8 @@ class MergeSource:
 
     @property
     def label(self) -> str:
-        """The name of its interface: server and file."""
-        return "/".join(filter(None, (self.server, self.name or self.path.name)))
+        r"""The name of its interface: server and file. Bytes that are not UTF-8 are written as `\xff`."""
+        return shown("/".join(filter(None, (self.server, self.name or self.path.name))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +59,16 @@ class MergedSource:
         source: the file.
         interfaces: the numbers of its interface blocks in the merged file; none if it is not a packet file.
         inspection: its content; `damage` says what was lost, and after which byte.
-        refused: why the expression does not apply to its link type, so that none of its packets was merged;
-            empty if it applies.
+        refused: why none of its packets was merged: the expression does not apply to its link type, or the
+            merged file cannot hold that; empty otherwise.
+        hint: what to write if no packet matches the expression, but some do inside a tunnel; else empty.
     """
 
     source: MergeSource
     interfaces: tuple[int, ...]
     inspection: Inspection
     refused: str = ""
+    hint: str = ""
 
     @property
     def lost(self) -> str:
@@ -80,12 +85,14 @@ class Merged:
         packets: its packets: all readable ones of the sources.
         size: its bytes.
         sources: in the order given.
+        clamped: packets whose time the format cannot hold; they got the nearest that it can.
     """
 
     path: Path
     packets: int
     size: int
     sources: tuple[MergedSource, ...]
+    clamped: int = 0
 
     @property
     def damaged(self) -> tuple[MergedSource, ...]:
@@ -94,31 +101,45 @@ class Merged:
 
 
 def merge(
-    sources: Sequence[MergeSource], target: Path, *, expression: str = "", tally: FlowTable | None = None
+    sources: Sequence[MergeSource],
+    target: Path,
+    *,
+    expression: str = "",
+    inner: bool = False,
+    form: Form = Form.PCAPNG,
+    tally: FlowTable | None = None,
 ) -> Merged:
-    """Merge files by time into the pcapng `target`, in nanoseconds, with an interface block for each source.
+    """Merge files by time into `target`, in nanoseconds; a pcapng has an interface block for each source.
 
     A source with several interfaces gets one block for each. Each step takes the earliest of the sources'
     next packets, of equal ones the first source's: sources in order give a result in order, and a source
-    whose time goes backwards keeps its own order. A packet without a time gets the latest time before it; a
-    time before 1970 becomes 1970. Comments and other options of packets are dropped; the sources are not
-    changed.
+    whose time goes backwards keeps its own order. A packet without a time stays behind the one before it, and
+    gets its time, since both formats require one; a time before 1970 becomes 1970, and in a pcap one after
+    2106 becomes that. The sources are not changed.
+
+    A pcapng keeps comments and other options of packets, of interfaces, and comments of sections (with the
+    section's interfaces), and the blocks with names, secrets and journal entries. A pcap has one link type,
+    and no place for any of that; old programs read it, and those that want equal snap lengths.
 
     Memory does not grow with the files' sizes, and hardly with their number. No source stays open. Of several
     zstd sources, each gets an unnamed unpacked copy beside `target`, because each decoder would need
     megabytes for its window.
 
     Damaged sources are merged as far as they can be read; the result says what was lost. If libpcap rejects
-    the expression for a source's link type, that source is left out, and the others are merged.
+    the expression for a source's link type, or the format cannot hold that, the source is left out, and the
+    others are merged.
 
     Args:
         sources: the files to merge.
         target: the new file.
         expression: in pcap-filter syntax; only matching packets are merged. Empty: all.
+        inner: apply the expression to the innermost IP packet, as `PacketFilter`.
+        form: the format of `target`.
         tally: also counts the merged packets.
 
     Raises:
         InvalidRequest: there is no source, or libpcap rejects the expression for all of them.
+        Damaged: the format can hold none of their link types.
         ObjectExists: `target` exists.
         ObjectMissing: a source does not exist.
         ObjectChanged: a source was replaced during the merge.
@@ -127,7 +148,7 @@ def merge(
     if not sources:
         raise InvalidRequest("there is nothing to merge", hint="name at least one file")
     read_size = min(max(_BUFFERS // len(sources), _LEAST), _MOST)
-    with ExitStack() as stack, new_pcapng(target) as writer:
+    with ExitStack() as stack, new_packet_file(target, form) as writer:
         packed = [each for each in sources if _is_zstd(each.path)]
         feeds = []
         for each in sources:
@@ -137,33 +158,44 @@ def merge(
             else:
                 feeds.append(_Feed(each, _Revisited(each.path), writer, read_size))
         for feed in feeds:
-            feed.sieve = PacketFilter(expression, str(feed.source.path)) if expression.strip() else None
+            if expression.strip():
+                feed.sieve = PacketFilter(expression, shown(feed.source.path), inner=inner)
             feed.tally = tally
         _merge(feeds, writer)
         refused = [feed.refused for feed in feeds if feed.refused]
         if refused and not any(feed.is_described and not feed.refused for feed in feeds):
             raise refused[0]
         done = tuple(feed.result() for feed in feeds)
-        packets, size = writer.packets, writer.size
-    return Merged(target, packets, size, done)
+        packets, size, clamped = writer.packets, writer.size, writer.clamped
+    return Merged(target, packets, size, done, clamped)
 
 
 def _merge(feeds: list[_Feed], writer: PacketWriter) -> None:
+    for feed in feeds:
+        feed.begin()
+    writer.begin(comment for feed in feeds for comment in feed.comments(named=len(feeds) > 1))
     batches = [(feed, feed.next()) for feed in feeds]
     waiting = [(feed, batch) for feed, batch in batches if batch is not None]
     alive = [feed for feed, _ in waiting]
-    heads = [(batch.data, batch.rows) for _, batch in waiting]
+    heads = [(batch.data, batch.rows, batch.in_blocks) for _, batch in waiting]
+    writer.latest = _earliest([rows for _, rows, _ in heads])
     del batches, waiting  # they would keep the first batches' bytes in memory
     taken = np.zeros(len(alive), np.uint32)
     while alive:
         starved = writer.merge(heads, taken)
         batch = alive[starved].next()
         if batch is not None:
-            heads[starved] = batch.data, batch.rows
+            heads[starved] = batch.data, batch.rows, batch.in_blocks
             taken[starved] = 0
         else:
             del alive[starved], heads[starved]
             taken = np.delete(taken, starved)
+
+
+def _earliest(heads: Sequence[Rows]) -> int:
+    """The earliest time of the first packets that have one: for packets without, in front of all others."""
+    timed = [rows["time"][rows["time"] != NO_TIME] for rows in heads]
+    return min((int(times[0]) for times in timed if len(times)), default=0)
 
 
 class _Feed:
@@ -181,18 +213,29 @@ class _Feed:
         self.source = source
         self.sieve: PacketFilter | None = None
         self.tally: FlowTable | None = None
-        self.refused: InvalidRequest | None = None
+        self.refused: InvalidRequest | Damaged | None = None
         self._copied = copied
         self._writer = writer
         self._reader = PacketReader(file, where=source.path, read_size=read_size)
-        self._batches = iter(self._reader)
+        self._batches: Iterator[Batch] = iter(self._reader)
         self._numbers = np.zeros(0, np.uint32)
+
+    def begin(self) -> None:
+        """Read the first packets, and so what the file says of itself."""
+        self._batches = chain([*islice(self._batches, 1)], self._batches)
+
+    def comments(self, *, named: bool) -> list[bytes]:
+        """The file's comments on itself; `named` puts its name in front."""
+        head = f"{self.source.label}: ".encode() if named else b""
+        return [head + comment[: _LONGEST_COMMENT - len(head)] for comment in self._reader.comments]
 
     def next(self) -> Batch | None:
         """The next packets to merge; None at the end."""
         try:
             for batch in self._batches:
                 self._describe()
+                for block in batch.blocks:
+                    self._writer.block(block)
                 kept = self.sieve.keep(batch, self._reader.interfaces) if self.sieve else batch
                 if not len(kept.rows):
                     continue
@@ -203,7 +246,7 @@ class _Feed:
             self._describe()
             if self.sieve:
                 self.sieve.check(self._reader.interfaces)
-        except InvalidRequest as error:
+        except (InvalidRequest, Damaged) as error:
             self.refused = error
         return None
 
@@ -216,8 +259,7 @@ class _Feed:
         described = self._reader.interfaces
         if len(described) > len(self._numbers):
             new = [
-                self._writer.interface(each.link_type, each.snaplen, self.source.label, each.name)
-                for each in described[len(self._numbers) :]
+                self._writer.interface(each, self.source.label) for each in described[len(self._numbers) :]
             ]
             self._numbers = np.concatenate([self._numbers, np.array(new, np.uint32)])
 
@@ -225,7 +267,8 @@ class _Feed:
         # The reader of an unpacked copy does not know of the packing and its damage.
         found = inspect_file(self.source.path) if self._copied else self._reader.inspection()
         refused = str(self.refused) if self.refused else ""
-        return MergedSource(self.source, tuple(self._numbers.tolist()), found, refused)
+        hint = self.sieve.hint if self.sieve else ""
+        return MergedSource(self.source, tuple(self._numbers.tolist()), found, refused, hint)
 
 
 class _Revisited:

@@ -5,9 +5,14 @@ Numbers: https://www.iana.org/assignments/service-names-port-numbers and icmp-pa
 
 from __future__ import annotations
 
+from edgecap.packets.columns import LLC, PPP, TUNNELS
+from edgecap.packets.native import tally
 from edgecap.packets.verdict.services import AMPLIFIERS
+from edgecap.protocols import protocol_name
 
 ETHER_TYPES = {
+    LLC: "802.2",
+    PPP: "ppp",
     0x0806: "arp",
     0x8035: "rarp",
     0x8847: "mpls",
@@ -17,6 +22,8 @@ ETHER_TYPES = {
     0x88CC: "lldp",
     0x888E: "eapol",
 }
+
+MOST_LINK = tally.LINKS - 1  # larger link types are counted with it
 
 _TCP_SERVICES = {
     20: "ftp-data",
@@ -101,6 +108,23 @@ _ICMP6 = {
 def ether_name(number: int) -> str:
     """The EtherType of something that is not IP, such as `arp`; 0 is a link without one."""
     return ETHER_TYPES.get(number, f"ethertype 0x{number:04x}") if number else "not ip"
+
+
+def link_name(number: int) -> str:
+    """A link type, such as `IEEE802_11 (link type 105)`: libpcap's name for it, if it has one."""
+    from cypcap import DatalinkType  # noqa: PLC0415 - takes time, and few files need it
+
+    if number == MOST_LINK:
+        return f"link type {number} or higher"
+    try:
+        return f"{DatalinkType(number).name} (link type {number})"
+    except ValueError:
+        return f"link type {number}"
+
+
+def tunnel_name(number: int) -> str:
+    """A tunnel, such as `gre` or `vxlan`."""
+    return TUNNELS.get(number) or protocol_name(number)
 
 
 def service_name(protocol: str, port: int) -> str:

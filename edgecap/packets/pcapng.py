@@ -6,7 +6,7 @@ Format: https://www.ietf.org/archive/id/draft-ietf-opsawg-pcapng-03.html
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +15,7 @@ from edgecap.packets.columns import INTERFACE, Interface
 from edgecap.packets.inspection import NO_TIMES
 from edgecap.packets.native import kernel
 from edgecap.packets.pcap import NATIVE
+from edgecap.packets.pcapng_blocks import CARRIED, native_block
 from edgecap.packets.record_parser import LONGEST_BLOCK, RecordParser, longest_packet
 
 SECTION = 0x0A0D0D0A
@@ -31,9 +32,13 @@ _SIMPLE_FRAME = 16
 _SIMPLE_BEGIN = 12
 _INTERFACE_FRAME = 20
 _SECTION_FRAME = 28
+_SECTION_BEGIN, _INTERFACE_BEGIN = 24, 16  # positions of their options
 _MOST_INTERFACES = 65_536  # so that a file of interfaces cannot fill the memory
 _LONGEST_NAME = 256
-_END, _NAME, _TSRESOL, _TSOFFSET = 0, 2, 9, 14
+_END, _COMMENT, _NAME, _TSRESOL, _TSOFFSET = 0, 1, 2, 9, 14
+# Options of an interface whose value has no byte order: description, addresses, filter, system, hardware.
+_KEPT = frozenset({_COMMENT, 3, 4, 5, 6, 7, 11, 12, 15})
+_MOST_KEPT = 64  # options of an interface
 _Unpack = Callable[[bytes, int], tuple[int, ...]]
 _TWO = 0x80  # the bit of if_tsresol that makes it a power of two
 
@@ -57,12 +62,15 @@ class PcapngParser(RecordParser):
     """Parses a pcapng of any number of sections, each in its own byte order."""
 
     format = "pcapng"
+    in_blocks = True
 
     def __init__(self, *, collect: bool = False) -> None:
         super().__init__(collect=collect)
         self.need = _SMALLEST
         self._order = ""
         self._section: list[_Interface] = []
+        self._sections = 0
+        self._comments: tuple[tuple[int, bytes], ...] = ()  # of a section other than the first
         self._table = np.zeros(1, INTERFACE)  # the section for the kernel; grows
         self._numbers: dict[Interface, int] = {}
 
@@ -139,7 +147,9 @@ class PcapngParser(RecordParser):
             return self._simple_packet(block, at)
         if kind in (PACKET, OLD_PACKET):
             return self._packet(kind, block, at)
-        return True  # statistics, names, secrets, custom blocks: not packets
+        if self._collect and kind in CARRIED:
+            self._blocks.append(native_block(kind, block, swapped=self._order != NATIVE))
+        return True  # statistics and unknown blocks: not packets
 
     def _packet(self, kind: int, block: bytes, at: int) -> bool:
         if len(block) < _PACKET_FRAME:
@@ -171,6 +181,12 @@ class PcapngParser(RecordParser):
             self._bad(f"pcapng version {major}.{minor} does not exist")
             return False
         self._section.clear()
+        comments = [each for each in self._each_option(block, _SECTION_BEGIN) if each[0] == _COMMENT]
+        if self._sections:
+            self._comments = tuple(comments[:_MOST_KEPT])
+        else:
+            self.comments = tuple(value for _, value in comments[:_MOST_KEPT])
+        self._sections += 1
         return True
 
     def _interface(self, block: bytes) -> bool:
@@ -181,9 +197,9 @@ class PcapngParser(RecordParser):
             self._bad(f"one section describes more than {_MOST_INTERFACES} interfaces")
             return False
         link_type, _, snaplen = struct.unpack_from(self._order + "HHI", block, 8)
-        resolution, offset, name = self._options(block)
+        resolution, offset, name, options = self._options(block)
         # Sections that repeat an interface share its number.
-        described = Interface(link_type, snaplen, name)
+        described = Interface(link_type, snaplen, name, self._order == ">", (*options, *self._comments))
         number = self._numbers.setdefault(described, len(self.interfaces))
         if number == _MOST_INTERFACES:
             self._bad(f"the file describes more than {_MOST_INTERFACES} different interfaces")
@@ -205,23 +221,30 @@ class PcapngParser(RecordParser):
         self._table[len(self._section)] = interface.row()
         self._section.append(interface)
 
-    def _options(self, block: bytes) -> tuple[int, int, str]:
-        """The interface's if_tsresol (6 unless given: microseconds), if_tsoffset (seconds) and if_name."""
+    def _options(self, block: bytes) -> tuple[int, int, str, list[tuple[int, bytes]]]:
+        """The interface's if_tsresol (microseconds unless given), if_tsoffset (seconds), if_name, others."""
         resolution, offset, name = 6, 0, ""
-        pos, end = 16, len(block) - 4
+        others: list[tuple[int, bytes]] = []
+        for code, value in self._each_option(block, _INTERFACE_BEGIN):
+            if code == _NAME:
+                name = value[:_LONGEST_NAME].decode(errors="replace").rstrip("\0")
+            elif code == _TSRESOL and len(value) == 1:
+                resolution = value[0]
+            elif code == _TSOFFSET and len(value) == 8:  # noqa: PLR2004 - a 64-bit number
+                (offset,) = struct.unpack(self._order + "q", value)
+            elif code in _KEPT and len(others) < _MOST_KEPT:
+                others.append((code, value))
+        return resolution, offset, name, others
+
+    def _each_option(self, block: bytes, pos: int) -> Iterator[tuple[int, bytes]]:
+        end = len(block) - 4
         while pos + 4 <= end:
             code, size = struct.unpack_from(self._order + "HH", block, pos)
             pos += 4
             if code == _END or pos + size > end:
                 break
-            if code == _NAME:
-                name = block[pos : pos + min(size, _LONGEST_NAME)].decode(errors="replace").rstrip("\0")
-            elif code == _TSRESOL and size == 1:
-                resolution = block[pos]
-            elif code == _TSOFFSET and size == 8:  # noqa: PLR2004 - a 64-bit number
-                (offset,) = struct.unpack_from(self._order + "q", block, pos)
+            yield code, bytes(block[pos : pos + size])
             pos += size + (-size & 3)
-        return resolution, offset, name
 
     def _simple_packet(self, block: bytes, at: int) -> bool:
         if not self._section:
@@ -240,8 +263,7 @@ class PcapngParser(RecordParser):
             self._bad(f"a packet of {captured} bytes does not fit into its block of {len(block)}")
             return False
         self.flags.add(NO_TIMES)
-        # It has no time: use the latest so far.
-        self._count(self._latest or 0, at + _SIMPLE_BEGIN, captured, original, interface.number)
+        self._count(None, at + _SIMPLE_BEGIN, captured, original, interface.number)
         return True
 
 

@@ -47,6 +47,11 @@ class PacketReader:
         """The interfaces so far; a row's `interface` is an index into this list."""
         return self._stream.interfaces
 
+    @property
+    def comments(self) -> tuple[bytes, ...]:
+        """The comments of a pcapng's first section, UTF-8; those of later ones are with their interfaces."""
+        return self._stream.comments
+
     def __iter__(self) -> Iterator[Batch]:
         """Batches of packets.
 

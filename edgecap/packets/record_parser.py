@@ -11,10 +11,11 @@ from abc import ABC, abstractmethod
 
 import numpy as np
 
-from edgecap.packets.columns import PACKET, Interface, Rows
+from edgecap.packets.columns import NO_TIME, PACKET, Interface, Rows
 from edgecap.packets.inspection import (
     ABSURD_LENGTH,
     BAD_STRUCTURE,
+    CAPTURED_OVER_ORIGINAL,
     NO_TIMES,
     TIME_BACKWARDS,
     TIME_OUT_OF_RANGE,
@@ -44,6 +45,7 @@ class RecordParser(ABC):
     """
 
     format = ""
+    in_blocks = False  # as in `Batch`
 
     def __init__(self, *, collect: bool = False) -> None:
         self.offset = 0
@@ -61,6 +63,8 @@ class RecordParser(ABC):
         self._collect = collect
         self._rows: Rows | None = None
         self._filled = 0
+        self._blocks: list[bytes] = []
+        self.comments: tuple[bytes, ...] = ()  # on the whole file
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} [{self.packets} packets, {self.offset} bytes] {self.stopped or 'ok'}>"
@@ -87,6 +91,11 @@ class RecordParser(ABC):
         # The array has room for the smallest packets; do not keep the unused part.
         return filled.copy() if 2 * len(filled) < len(whole) else filled
 
+    def blocks(self) -> tuple[bytes, ...]:
+        """What the last walks met beside packets, as in `Batch.blocks`. Empty without `collect`."""
+        met, self._blocks = tuple(self._blocks), []
+        return met
+
     def times(self) -> tuple[int, int] | None:
         """Earliest and latest packet time in nanoseconds since 1970, None if no packet has one."""
         if self._earliest is None or self._latest is None:
@@ -101,7 +110,7 @@ class RecordParser(ABC):
 
     def _walked(self, run: tuple[int, ...]) -> None:
         """Add the kernel's counts."""
-        _, _, _, count, wire, captured, untimed, earliest, latest, backwards, self._filled = run
+        _, _, _, count, wire, captured, untimed, earliest, latest, backwards, oversized, self._filled = run
         self.packets += count
         self.bytes_on_wire += wire
         self.bytes_captured += captured
@@ -109,6 +118,8 @@ class RecordParser(ABC):
             self.flags.add(NO_TIMES)
         if backwards:
             self.flags.add(TIME_BACKWARDS)
+        if oversized:
+            self.flags.add(CAPTURED_OVER_ORIGINAL)
         if count > untimed:
             self._earliest = earliest if self._earliest is None else min(earliest, self._earliest)
             self._latest = latest if self._latest is None else max(latest, self._latest)
@@ -125,13 +136,17 @@ class RecordParser(ABC):
             self.flags.add(TIME_BACKWARDS)
             self._earliest = min(self._earliest, time)
 
-    def _count(self, time: int, start: int, captured: int, original: int, interface: int) -> None:
-        """Count a packet that the kernel left to Python."""
+    def _count(self, time: int | None, start: int, captured: int, original: int, interface: int) -> None:
+        """Count a packet that the kernel left to Python; `time` is None if it has none."""
         self.packets += 1
+        if captured > original:
+            self.flags.add(CAPTURED_OVER_ORIGINAL)
+            original = captured
         self.bytes_on_wire += original
         self.bytes_captured += captured
         if self._rows is not None:
-            self._rows[self._filled] = (within_row(time), start, captured, original, interface)
+            held = NO_TIME if time is None else within_row(time)
+            self._rows[self._filled] = (held, start, captured, original, interface)
             self._filled += 1
 
     def _absurd(self, length: int) -> None:

@@ -14,3 +14,5 @@ class Residual(BaseModel):
     expression: str = Field(description="In pcap-filter's language")
     packets: int = Field(description="Packets before")
     kept: int = Field(description="Packets that matched; a summary's other numbers are about these")
+    inner: bool = Field(False, description="It was applied to the innermost packet, behind tags and tunnels")
+    hint: str = Field("", description="What to write if nothing matched, but packets inside do; else empty")

@@ -59,6 +59,11 @@ class PacketStream:
         """The interfaces so far; a row's `interface` is an index into this list."""
         return [] if self._core.parser is None else self._core.parser.interfaces
 
+    @property
+    def comments(self) -> tuple[bytes, ...]:
+        """The comments on the whole file, as far as it was read."""
+        return () if self._core.parser is None else self._core.parser.comments
+
     def feed(self, chunk: bytes) -> Iterator[Batch]:
         """Add the next bytes of the file. Exhaust the iterator: it does the work."""
         if not self._decided:
@@ -140,8 +145,7 @@ class _Core:
             offset, record = parser.offset, bytes(self._held)
             if parser.walk(record, 0):
                 self._held.clear()
-                if len(rows := parser.rows()):
-                    yield Batch(record, rows, offset)
+                yield from _batches(parser, record, offset)
             if parser.stopped:
                 self._held.clear()
                 return
@@ -149,8 +153,7 @@ class _Core:
         pos = parser.walk(chunk, pos)
         if not parser.stopped:
             self._held += chunk[pos:]
-        if len(rows := parser.rows()):
-            yield Batch(chunk, rows, offset - begun)
+        yield from _batches(parser, chunk, offset - begun)
 
     def result(self, unpack: Gunzip | Unzstd | None) -> Inspection:
         parser = self.parser
@@ -192,6 +195,12 @@ class _Core:
             damage_offset=offset,
             damage=damage,
         )
+
+
+def _batches(parser: RecordParser, data: bytes, offset: int) -> Iterator[Batch]:
+    rows, blocks = parser.rows(), parser.blocks()
+    if len(rows) or blocks:
+        yield Batch(data, rows, offset, parser.in_blocks, blocks)
 
 
 def _parser_for(magic: bytes, *, collect: bool) -> RecordParser | None:

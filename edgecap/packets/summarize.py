@@ -15,7 +15,9 @@ from edgecap.packets.names import (
     ether_name,
     flags_name,
     icmp_name,
+    link_name,
     service_name,
+    tunnel_name,
 )
 from edgecap.packets.native import text
 from edgecap.packets.residual import Residual
@@ -79,7 +81,8 @@ def summarize(
         conditions = conditions.model_copy(update={"damaged": True})
     counts = tally.counts
     packets = int(counts["packets"])
-    first, last = (int(counts["first"]), int(counts["last"])) if packets else (None, None)
+    timed = packets > int(counts["untimed"])
+    first, last = (int(counts["first"]), int(counts["last"])) if timed else (None, None)
     seconds = (last - first) / _SECOND if first is not None and last is not None else 0.0
     shares = _Shares(packets)
     summary = Summary(
@@ -112,7 +115,7 @@ def summarize(
         ),
         tunnels=Tunnels(
             packets=int(counts["tunnel"]["packets"].sum()),
-            kinds=shares.named(counts["tunnel"], protocol_name, most=_FEW),
+            kinds=shares.named(counts["tunnel"], tunnel_name, most=_FEW),
         ),
         vlans=tuple(_numbers(counts["vlan"], _FEW)),
         timeline=_timeline(tally),
@@ -183,7 +186,8 @@ def _versions(counts: Any, shares: _Shares) -> tuple[Named, ...]:
     ip = shares.named(counts["version"][:2], ("ipv4", "ipv6").__getitem__, most=2)
     ip = tuple(each.model_copy(update={"number": 6 if each.name == "ipv6" else 4}) for each in ip)
     other = shares.named(counts["ether"], ether_name, most=_FEW)
-    return tuple(sorted((*ip, *other), key=lambda each: -each.packets))
+    links = shares.named(counts["link"], lambda link: f"{link_name(link)}, not understood", most=_FEW)
+    return tuple(sorted((*ip, *other, *links), key=lambda each: -each.packets))
 
 
 def _icmp(counts: Any, shares: _Shares) -> tuple[Named, ...]:
@@ -257,22 +261,21 @@ def _flows(tally: FlowTable) -> Flows:
     destinations = text.addresses(rows, 16, rows.itemsize, len(rows))
     top = []
     for row, community_id, source, destination in zip(rows, ids, sources, destinations, strict=True):
-        first, last = moment(int(row["first"])), moment(int(row["last"]))
-        if first is not None and last is not None:  # datetime cannot represent a time out of range
-            top.append(
-                Flow(
-                    community_id=community_id,
-                    protocol=int(row["protocol"]),
-                    source=source,
-                    source_port=int(row["source_port"]),
-                    destination=destination,
-                    destination_port=int(row["destination_port"]),
-                    packets=int(row["packets"]),
-                    bytes=int(row["bytes"]),
-                    first=first,
-                    last=last,
-                )
+        timed = row["first"] <= row["last"]
+        top.append(
+            Flow(
+                community_id=community_id,
+                protocol=int(row["protocol"]),
+                source=source,
+                source_port=int(row["source_port"]),
+                destination=destination,
+                destination_port=int(row["destination_port"]),
+                packets=int(row["packets"]),
+                bytes=int(row["bytes"]),
+                first=moment(int(row["first"])) if timed else None,
+                last=moment(int(row["last"])) if timed else None,
             )
+        )
     return Flows(
         records=tally.records, distinct=tally.distinct_flows(), exact=tally.exact_flows, top=tuple(top)
     )
@@ -319,11 +322,22 @@ def _rates(tally: FlowTable, seconds: float, conditions: Conditions) -> Rates:
     over = window // width
     packets, at = _most(bins["packets"], over)
     size, _ = _most(bins["bytes"], over)
+    timed = int(counts["packets"]) - int(counts["untimed"])
+    # Of all bytes, since those without a time are not counted apart.
+    rates, bits = timed / seconds, int(counts["wire"]) * 8 / seconds
+    peak, peak_bits = packets * _SECOND / window, size * 8 * _SECOND / window
+    if peak < rates:
+        # The packets stand at both ends of little more than a window: no window has as many as the whole.
+        peak, window, at = (
+            rates,
+            round(seconds * _SECOND),
+            int(counts["first"]) // width - int(counts["base"]),
+        )
     return Rates(
-        packets=round(int(counts["packets"]) / seconds, 3),
-        bits=round(int(counts["wire"]) * 8 / seconds, 3),
-        peak_packets=round(packets * _SECOND / window, 3),
-        peak_bits=round(size * 8 * _SECOND / window, 3),
+        packets=round(rates, 3),
+        bits=round(bits, 3),
+        peak_packets=round(peak, 3),
+        peak_bits=round(max(peak_bits, bits), 3),
         peak_at=moment((int(counts["base"]) + at) * width),
         peak_seconds=window / _SECOND,
         **_estimates(int(counts["packets"]), int(counts["wire"]), seconds, packets, window, conditions),

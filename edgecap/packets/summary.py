@@ -33,7 +33,9 @@ class Named(_Record):
     """Packets of one kind: a protocol, a combination of TCP flags, an ICMP type, an EtherType."""
 
     name: str = Field(description="Such as tcp, SYN+ACK, echo request, arp")
-    number: int | None = Field(None, description="The protocol's, flags' or type's number, if it has one")
+    number: int | None = Field(
+        None, description="The protocol's, flags' or type's number; a tunnel's from 240 on is edgecap's own"
+    )
     packets: int
     bytes: int
     share: Share
@@ -91,8 +93,8 @@ class Flow(_Record):
     destination_port: int
     packets: int
     bytes: int
-    first: AwareDatetime
-    last: AwareDatetime
+    first: AwareDatetime | None = Field(description="Null: none of its packets has a time")
+    last: AwareDatetime | None
 
 
 class Flows(_Record):
@@ -179,7 +181,7 @@ class Fragments(_Record):
 
 
 class Tunnels(_Record):
-    """Packets in a tunnel, by its outermost kind."""
+    """Packets in a tunnel, by its outermost kind; also those behind MPLS labels and in PPPoE."""
 
     packets: int = 0
     kinds: tuple[Named, ...] = ()
@@ -227,6 +229,7 @@ class SourceFile(_Record):
     bytes: int
     share: Share
     damage: str = Field("", description="What of it could not be read; empty if nothing")
+    notes: tuple[str, ...] = Field((), description="What to know about its packets' times and lengths")
 
 
 class Summary(_Record):
@@ -252,7 +255,9 @@ class Summary(_Record):
     last: AwareDatetime | None = None
     seconds: float = Field(0, description="From the first packet to the last")
     rates: Rates = Rates()
-    versions: tuple[Named, ...] = Field((), description="ipv4, ipv6, and what is not IP by its EtherType")
+    versions: tuple[Named, ...] = Field(
+        (), description="ipv4, ipv6, what is not IP by its EtherType, and link types that are not understood"
+    )
     protocols: tuple[Named, ...] = Field((), description="IP protocols")
     sources: Talkers = Talkers(distinct=0)
     destinations: Talkers = Talkers(distinct=0)

@@ -10,10 +10,20 @@ INTERFACE_SIZE: int
 MORE: int
 OTHER: int
 ABSURD: int
+FRACTION: int
+IN_ORDER: int
+SWAPPED: int
+MAYBE_SWAPPED: int
+PCAP: int
+PCAPNG: int
 
 _Bytes: TypeAlias = bytes | bytearray | memoryview
 _Array: TypeAlias = NDArray[Any]
-_Walk: TypeAlias = tuple[int, int, int, int, int, int, int, int, int, int, int]
+_Walk: TypeAlias = tuple[int, int, int, int, int, int, int, int, int, int, int, int]
+_Form: TypeAlias = tuple[
+    int, int, int, int, int
+]  # unit, largest fraction, longest packet, record header, lengths
+_Source: TypeAlias = tuple[bytes, _Array, bool]  # the last: packets stand in pcapng blocks, with options
 
 def walk_pcap(
     data: _Bytes,
@@ -21,8 +31,7 @@ def walk_pcap(
     rows: _Array | None,
     filled: int,
     swapped: bool,
-    unit_ns: int,
-    longest: int,
+    form: _Form,
     earliest: int,
     latest: int,
     /,
@@ -39,4 +48,6 @@ def walk_pcapng(
     /,
 ) -> _Walk: ...
 def dissect(data: _Bytes, rows: _Array, link_types: _Array, headers: _Array, /) -> None: ...
-def merge(sources: list[tuple[bytes, _Array]], taken: _Array, out: bytearray, /) -> tuple[int, int, int]: ...
+def merge(
+    sources: list[_Source], taken: _Array, out: bytearray, form: int, latest: int, /
+) -> tuple[int, int, int, int, int]: ...

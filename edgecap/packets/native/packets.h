@@ -14,12 +14,14 @@
 #define INLINE static inline __attribute__((always_inline))
 
 struct row {
-    int64_t time; /* nanoseconds since 1970 */
+    int64_t time; /* nanoseconds since 1970; NO_TIME: it has none */
     uint32_t start; /* of the packet's bytes in the buffer */
     uint32_t captured;
     uint32_t wire;
     uint32_t interface;
 };
+
+#define NO_TIME INT64_MIN
 
 struct layer {
     uint8_t source[16], destination[16]; /* IPv4 as ::ffff:a.b.c.d */
@@ -39,9 +41,11 @@ struct headers {
     struct layer outer, inner;
     uint32_t spi; /* of ESP */
     uint32_t body; /* where the payload of the innermost TCP or UDP begins in the frame; 0: none was captured */
+    uint32_t inside; /* where the innermost IP header begins; 0 too if there is none */
     uint16_t ether_type, vlan, inner_vlan; /* VLAN: 0x1000 set if there is a tag, since 0 is a valid number */
-    uint8_t tunnel; /* IP protocol of the outermost tunnel: 4, 41 or 47; 0 for none */
+    uint8_t tunnel; /* kind of the outermost tunnel: an IP protocol, or from VXLAN on; 0 for none */
     uint8_t cut; /* 1 if a header ends outside what was captured */
+    uint32_t unknown; /* 1 if the link type is not one that is parsed */
 };
 
 struct flow {
@@ -60,7 +64,10 @@ enum { PAYLOAD = 1, BARE_SYN = 2 }; /* bytes behind the transport header; a SYN 
 
 /* IP protocols that are parsed. */
 enum { ICMP = 1, IPIP = 4, TCP = 6, UDP = 17, DCCP = 33, IP6 = 41, GRE = 47, ESP = 50, AH = 51, ICMP6 = 58,
-       SCTP = 132, UDPLITE = 136 };
+       SCTP = 132, UDPLITE = 136, ETHERIP = 97, MPLS_IN_IP = 137 };
+
+/* Tunnels that no IP protocol stands for, with numbers that IANA has not assigned. columns.py names them. */
+enum { VXLAN = 240, GENEVE, GTP_U, TEREDO, MPLS, PPPOE, L2TP, GRE_IN_UDP, PROVIDER_BRIDGE, NSH };
 
 /* Whether a buffer's numbers can be read in place. */
 INLINE int aligned(const Py_buffer *buffer) { return (uintptr_t)buffer->buf % 8 == 0; }

@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 enum { LONGEST = 2048, BASE_WIDTH = 1000000, REGISTERS = 4096 }; /* bytes; nanoseconds; of an estimate */
+enum { LINKS = 1024 }; /* link types that are told apart */
 enum { AHEAD = 16 }; /* packets that are parsed ahead of counting */
 
 struct pair { uint64_t packets, bytes; };
@@ -37,11 +38,13 @@ struct tunnel_end {
 
 struct counts {
     uint64_t packets, wire, captured;
-    int64_t first, last;
+    uint64_t untimed; /* packets without a time */
+    int64_t first, last; /* of those with one; INT64_MAX and INT64_MIN: there is none */
     uint64_t smallest, largest;
     struct pair version[3]; /* IPv4, IPv6, anything else */
     struct pair protocol[256], tunnel[256], tcp_flags[256], icmp4[256], icmp6[256];
     struct pair ether[65536]; /* of what is not IP */
+    struct pair link[LINKS]; /* of link types that are not parsed; the last: that or more */
     uint64_t vlan[4096], ttl[256], size[LONGEST + 1]; /* the last size: that or more */
     uint64_t fragments, later, options, cut;
     uint64_t flows; /* that are in the table */
@@ -266,10 +269,12 @@ struct looked {
     const struct layer *layer; /* the innermost; without a version, it is not IP */
     uint64_t key[5], hash; /* the first 40 bytes of its flow */
     int icmp; /* whether its type was there to be read */
+    uint32_t link;
 };
 
 INLINE void look(struct looked *p, const uint8_t *at, const uint8_t *end, uint32_t link, uint64_t seed) {
     dissect_one(&p->h, at, end, link);
+    p->link = link;
     const struct layer *l = p->layer = p->h.inner.version ? &p->h.inner : &p->h.outer;
     if (!l->version) return;
     /* Where this layer is cut, it is cut before the end of the header that it leads to. */
@@ -317,13 +322,16 @@ static int count_one(struct tables *t, const struct row *row, const struct looke
             flow = t->flows + c->flows++;
             memset(flow, 0, sizeof *flow);
             memcpy(flow, p->key, 40);
-            flow->first = flow->last = row->time;
+            flow->first = INT64_MAX;
+            flow->last = INT64_MIN;
             flow->ttl_low = flow->ttl_high = l->ttl;
         }
         flow->packets++;
         flow->bytes += wire;
-        if (row->time < flow->first) flow->first = row->time;
-        if (row->time > flow->last) flow->last = row->time;
+        if (row->time != NO_TIME) {
+            if (row->time < flow->first) flow->first = row->time;
+            if (row->time > flow->last) flow->last = row->time;
+        }
         flow->fragments += l->fragment != 0;
         flow->tcp_flags |= l->tcp_flags;
         if (l->payload) flow->signs |= PAYLOAD;
@@ -334,7 +342,7 @@ static int count_one(struct tables *t, const struct row *row, const struct looke
         add(c->protocol + l->protocol, wire);
         if (h->tunnel) {
             add(c->tunnel + h->tunnel, wire);
-            count_tunnel(c, &h->outer);
+            if (h->tunnel < VXLAN || h->inner.version) count_tunnel(c, &h->outer);
         }
         c->ttl[l->ttl]++;
         c->options += l->options;
@@ -350,24 +358,28 @@ static int count_one(struct tables *t, const struct row *row, const struct looke
         if (icmp) add((l->protocol == ICMP ? c->icmp4 : c->icmp6) + l->icmp_type, wire);
     } else {
         add(c->version + 2, wire);
-        add(c->ether + h->ether_type, wire);
+        if (h->unknown)
+            add(c->link + (p->link < LINKS ? p->link : LINKS - 1), wire);
+        else
+            add(c->ether + h->ether_type, wire);
     }
     if (h->vlan) c->vlan[h->vlan & 0xfff]++;
     c->cut += h->cut;
-    struct bin *bin = bin_of(t, row->time);
-    bin->packets++;
-    bin->bytes += wire;
-    if (l->version) {
-        bin->tcp += l->protocol == TCP;
-        bin->udp += l->protocol == UDP;
-        bin->icmp += l->protocol == ICMP || l->protocol == ICMP6;
+    if (row->time == NO_TIME) {
+        c->untimed++;
+    } else {
+        struct bin *bin = bin_of(t, row->time);
+        bin->packets++;
+        bin->bytes += wire;
+        if (l->version) {
+            bin->tcp += l->protocol == TCP;
+            bin->udp += l->protocol == UDP;
+            bin->icmp += l->protocol == ICMP || l->protocol == ICMP6;
+        }
+        if (row->time < c->first) c->first = row->time;
+        if (row->time > c->last) c->last = row->time;
     }
-    if (!c->packets++) {
-        c->first = c->last = row->time;
-        c->smallest = c->largest = wire;
-    }
-    if (row->time < c->first) c->first = row->time;
-    if (row->time > c->last) c->last = row->time;
+    if (!c->packets++) c->smallest = c->largest = wire;
     if (wire < c->smallest) c->smallest = wire;
     if (wire > c->largest) c->largest = wire;
     c->size[wire < LONGEST ? wire : LONGEST]++;
@@ -574,6 +586,7 @@ static int execute(PyObject *module) {
            PyModule_AddIntConstant(module, "TALKER_SIZE", sizeof(struct talker)) ||
            PyModule_AddIntConstant(module, "BASE_WIDTH", BASE_WIDTH) ||
            PyModule_AddIntConstant(module, "LONGEST", LONGEST) ||
+           PyModule_AddIntConstant(module, "LINKS", LINKS) ||
            PyModule_AddIntConstant(module, "REGISTERS", REGISTERS) ||
            PyModule_AddIntConstant(module, "SUFFIXES", SUFFIXES) ||
            PyModule_AddIntConstant(module, "SUFFIX_TEXT", SUFFIX_TEXT) ||

@@ -53,7 +53,13 @@ class TestSummary:
     def test_a_filter_reports_the_packets_before_it(self, call):
         found = document(call("summary", str(NMAP), "--filter", "src 198.51.100.1", "--json"))
         assert found["packets"] == 200
-        assert found["residual"] == {"expression": "src 198.51.100.1", "packets": 400, "kept": 200}
+        assert found["residual"] == {
+            "expression": "src 198.51.100.1",
+            "packets": 400,
+            "kept": 200,
+            "inner": False,
+            "hint": "",
+        }
         assert (
             "400 before 'src 198.51.100.1'"
             in call("summary", str(NMAP), "--filter", "src 198.51.100.1").stdout
@@ -150,8 +156,16 @@ class TestMerge:
             "path": str(target),
             "packets": 1,
             "bytes": target.stat().st_size,
+            "notes": [],
             "sources": [
-                {"name": str(NMAP), "interfaces": [0], "packets": 400, "flags": [], "damage": None},
+                {
+                    "name": str(NMAP),
+                    "interfaces": [0],
+                    "packets": 400,
+                    "flags": [],
+                    "notes": [],
+                    "damage": None,
+                },
             ],
         }
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from edgecap.packets.inspection import Inspection
 from edgecap.packets.packet_filter import PacketFilter
 from edgecap.packets.reader import PacketReader, open_packets
-from edgecap.packets.writer import PacketWriter, new_pcapng
+from edgecap.packets.writer import PacketWriter, new_packet_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +41,14 @@ def apply(expression: str, source: Path, target: Path) -> Applied:
         ObjectExists: `target` is taken.
         StoreError: reading or writing failed; `target` is not there then.
     """
-    with open_packets(source) as reader, new_pcapng(target) as writer:
+    with open_packets(source) as reader, new_packet_file(target) as writer:
+        writer.begin(reader.comments)
         sieve = PacketFilter(expression, str(source))
         described = 0
         for batch in reader:
             described = _describe(reader, writer, source.name, described)
             kept = sieve.keep(batch, reader.interfaces)
-            writer.append(kept.data, kept.rows)
+            writer.append(kept)
         _describe(reader, writer, source.name, described)
         sieve.check(reader.interfaces)
         found = reader.inspection()
@@ -58,5 +59,5 @@ def apply(expression: str, source: Path, target: Path) -> Applied:
 def _describe(reader: PacketReader, writer: PacketWriter, name: str, described: int) -> int:
     """Repeat the interfaces that the source has described since the last time; how many there are now."""
     for each in reader.interfaces[described:]:
-        writer.interface(each.link_type, each.snaplen, each.name or name)
+        writer.interface(each, each.name or name)
     return len(reader.interfaces)

@@ -44,7 +44,9 @@ fields = st.builds(
 @st.composite
 def asked(draw):
     """Fields, an expression and a frame that often has both; of the frame's link type, and valid."""
-    link, data, expected = draw(frames(depth=draw(st.integers(0, 1)), most_tags=draw(st.integers(0, 1))))
+    link, data, expected = draw(
+        frames(depth=draw(st.integers(0, 1)), most_tags=draw(st.integers(0, 1)), plain=True)
+    )
     assume(link != 0)
     wanted = draw(fields)
     if draw(st.booleans()):  # keep what is true of the frame

@@ -26,7 +26,7 @@ from tests.edgecap.packets.frames import frames
 @settings(max_examples=500)
 @given(
     expression=expressions,
-    several=st.lists(frames(depth=1), min_size=1, max_size=4),
+    several=st.lists(frames(depth=1, plain=True), min_size=1, max_size=4),
     bounds=st.sampled_from([Bounds(), WIDE]),
 )
 def test_the_api_s_filter_passes_every_packet_that_libpcap_passes(expression, several, bounds):
@@ -41,7 +41,9 @@ def test_the_api_s_filter_passes_every_packet_that_libpcap_passes(expression, se
 
 
 @settings(max_examples=500)
-@given(frame=frames(depth=0, most_tags=0), bounds=st.sampled_from([Bounds(), WIDE]), data=st.data())
+@given(
+    frame=frames(depth=0, most_tags=0, plain=True), bounds=st.sampled_from([Bounds(), WIDE]), data=st.data()
+)
 def test_the_api_s_filter_passes_every_packet_the_expression_matches(frame, bounds, data):
     link, packet, expected = frame
     expression = data.draw(true_of(expected.layers[0]))
@@ -58,7 +60,9 @@ def test_the_api_s_filter_passes_every_packet_the_expression_matches(frame, boun
 
 
 @settings(max_examples=300)
-@given(expression=expressions, several=st.lists(frames(depth=1, most_tags=0), min_size=1, max_size=4))
+@given(
+    expression=expressions, several=st.lists(frames(depth=1, most_tags=0, plain=True), min_size=1, max_size=4)
+)
 def test_api_and_residual_together_equal_the_expression(expression, several):
     compiled(expression, 1)
     explained = explain(expression, bounds=WIDE)

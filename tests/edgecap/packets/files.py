@@ -18,7 +18,7 @@ packets_strategy = st.lists(
     st.tuples(
         st.integers(0, (1 << 32) * SECOND - 1),
         st.binary(max_size=90),
-        st.integers(0, 0xFFFF_FFFF),
+        st.integers(90, 0xFFFF_FFFF),
     ),
     max_size=8,
 )

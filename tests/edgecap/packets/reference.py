@@ -56,7 +56,10 @@ class Reference:
             self._ip(time, wire, headers, layer)
         else:
             self._pair("version", 2, wire)
-            self._pair("ether", int(headers["ether_type"]), wire)
+            if headers["unknown"]:
+                self._pair("link", min(link, 1023), wire)
+            else:
+                self._pair("ether", int(headers["ether_type"]), wire)
             self.kind_of.append((time, wire, None))
 
     def _pair(self, name, number, wire) -> None:

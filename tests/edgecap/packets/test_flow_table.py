@@ -15,10 +15,11 @@ from edgecap.packets.summary import Summary
 from tests.edgecap.packets.frames import frames
 from tests.edgecap.packets.reference import Reference, batch_of
 
-LINKS = [0, 1, 12, 14, 101, 108, 113, 228, 229, 276, 147]
+LINKS = [0, 1, 9, 10, 12, 14, 50, 51, 100, 101, 104, 107, 108, 109, 113, 117, 147, 204, 228, 229, 276]
+LINKS += [70_000]
 LAST = (1 << 63) - 1
 NOON = 1_795_000_000_000_000_000
-PAIRS = ("version", "protocol", "tunnel", "tcp_flags", "icmp4", "icmp6", "ether")
+PAIRS = ("version", "protocol", "tunnel", "tcp_flags", "icmp4", "icmp6", "ether", "link")
 
 whole = frames().map(lambda frame: frame[:2])
 cut = st.tuples(whole, st.integers(0, 60)).map(lambda made: (made[0][0], made[0][1][: made[1]]))

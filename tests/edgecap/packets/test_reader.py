@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from edgecap.errors import ObjectMissing, StoreUnreachable
 from edgecap.files.unzstd import zstd
-from edgecap.packets.columns import Interface
+from edgecap.packets.columns import NO_TIME, Interface
 from edgecap.packets.inspect import Inspector, inspect_file
 from edgecap.packets.reader import PacketReader, open_packets
 from tests.edgecap.packets.files import (
@@ -162,9 +162,10 @@ def test_real_captures_are_read_as_tshark_reads_them(path):
 
 
 def test_an_interface_has_the_name_that_the_file_gives_it():
+    system = b"Linux 6.18.44-fc-v657"
     with open_packets(REAL[2]) as reader:
         packets_of(reader)
-        assert reader.interfaces == [Interface(link_type=1, snaplen=262_144, name="vb")]
+        assert reader.interfaces == [Interface(1, 262_144, name="vb", options=((12, system),))]
 
 
 def test_sections_that_repeat_an_interface_do_not_fill_the_memory():
@@ -236,11 +237,12 @@ def test_a_time_beyond_64_bits_is_given_at_the_limit_and_flagged():
     assert found.flags == ("time-out-of-range",)
 
 
-def test_a_packet_without_a_time_stands_at_the_latest_before_it():
+def test_a_packet_without_a_time_has_none():
     simple = block(3, struct.pack("<I", 2) + b"ab")
     packets, found = read(section() + interface(resolution=9) + simple + enhanced(7, b"x", 1) + simple)
-    assert [time for time, *_ in packets] == [0, 7, 7]
+    assert [time for time, *_ in packets] == [NO_TIME, 7, NO_TIME]
     assert found.flags == ("no-times",)
+    assert (found.first_ns, found.last_ns) == (7, 7)
 
 
 def test_a_pipe_is_read_while_it_is_written():
