@@ -111,7 +111,7 @@ def over_udp(kind: str, layer: dict, body: bytes, ether_type: bytes) -> bytes:
         "mpls-in-udp": (6635, b"\0\x01\x01\x40"),
         "gre-in-udp": (4754, b"\0\0" + ether_type),
     }[kind]
-    layer.update(source_port=50_000, destination_port=port, ports=1)
+    layer.update(source_port=50_000, destination_port=port, ports=1, payload=len(head) + len(body))
     return struct.pack("!HHHH", 50_000, port, 8 + len(head) + len(body), 0) + head + body
 
 
