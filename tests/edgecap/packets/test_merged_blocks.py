@@ -124,7 +124,7 @@ def test_a_pcap_leaves_out_sources_of_another_link_type(tmp_path):
     assert "its link type is 101, the first file's 1, and a pcap has only one (b)" in lost.lost
 
 
-def test_a_link_type_of_more_than_16_bits_is_named_and_the_rest_merged(tmp_path):
+def test_a_link_type_over_16_bits_is_named_and_left_out(tmp_path):
     packets = [(START * SECOND, FRAME, 90)]
     done = merged(tmp_path, odd=pcap(packets, link_type=65_537), good=pcap(packets))
     assert done.packets == 1
