@@ -14,6 +14,7 @@ from edgecap.incidents.incidents import Incidents
 from edgecap.incidents.record import HeldBack
 from edgecap.stores.folder import FolderStore
 from tests.deployments.conftest import SECRET, attack, http, until
+from tests.receiver_kills import LANES, Kills, each_once
 
 KILLS = 3
 
@@ -119,26 +120,12 @@ def test_sigterm_does_not_wait_for_a_prefect_that_never_answers(command):
         assert command.process.wait(240) == 0
 
 
-def test_sigkill_loses_nothing_that_was_answered_202(command):
-    """Killed again and again while four connections post; what Prefect gets is each incident once."""
-    taken = {}
-    for life in range(KILLS):
-        command.start()
-        posting = Posting(command, first=life * 100_000)
-        until(lambda posting=posting: len(posting.taken) > 40)
-        command.process.kill()
-        command.process.wait()
-        posting.join()
-        taken |= posting.taken
-    command.start()
-    until(lambda: http.get(f"{command.address}/readyz").json()["pending"] == 0)
-    with command.inbox as inbox:
-        assert_each_once(inbox, taken)
-        incidents = Counter(each.alert.labels["attack_id"] for each in inbox.incidents(100_000))
-        orders = Counter(each.incident for each in inbox.orders(100_000))
-    assert set(taken) <= set(incidents)
-    assert set(incidents.values()) == set(orders.values()) == {1}
-    assert len(incidents) == len(orders)
+def test_kills_under_load_lose_nothing_and_double_nothing(command, prefect):
+    """`make kill-test` does the same for longer, with a real Prefect server."""
+    prefect.start()
+    command.env = {"PREFECT_API_URL": prefect.api_url}
+    senders = Kills(command, rate=200, seed=1).run(KILLS)
+    assert each_once(senders, [run["parameters"] for run in prefect.runs]) >= LANES
 
 
 def assert_each_once(inbox, taken):
@@ -158,10 +145,10 @@ class Posting:
         taken: the attacks that were answered 202, with their numbers in the inbox.
     """
 
-    def __init__(self, command, first=0):
+    def __init__(self, command):
         self.taken = {}
         self._threads = [
-            threading.Thread(target=self._post, args=(command.address, first + lane * 10_000), daemon=True)
+            threading.Thread(target=self._post, args=(command.address, lane * 10_000), daemon=True)
             for lane in range(4)
         ]
         for thread in self._threads:
