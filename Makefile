@@ -11,7 +11,9 @@ BIN := $(VENV)/bin
 # Other implementations to check our packet code against, programs that make real traffic, a browser for reports.
 TEST_PROGRAMS := capinfos tshark tcpdump ping chromium
 TEST_PACKAGES := wireshark-common tshark tcpdump iputils-ping chromium
-ALERTMANAGER := $(VENV)/debian/.alertmanager
+# Unpacked and not installed: these packages would start services. nftables comes with its libraries.
+SERVERS := prometheus-alertmanager nginx caddy nftables libnftables1 libnftnl11 libxtables12 libjansson4 libedit2
+UNPACKED := $(VENV)/debian/.unpacked
 INSTALL := $(BIN)/python deployments/install.py
 
 # The tests with real servers and real time, which a busy machine slows down.
@@ -22,7 +24,7 @@ SLOW := tests/flows tests/e2e tests/deployments tests/edgecap/cli/test_capture.p
 export DO_NOT_TRACK := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
-.PHONY: help setup setup-dev apt demo test test-fast stress-test search fuzz mutants lint types bench bench-fetch bench-gcs bench-packets bench-overhead bench-lanes bench-receiver bench-alerts bench-cost bench-cancel bench-database faults canary postgresql lock clean
+.PHONY: help setup setup-dev apt demo test test-fast stress-test search fuzz mutants lint types bench bench-fetch bench-gcs bench-packets bench-overhead bench-lanes bench-receiver bench-alerts bench-cost bench-cancel bench-database faults kill-test canary postgresql lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -59,18 +61,18 @@ $(VENV)/mitmproxy/.installed: requirements-mitmproxy.lock | $(BIN)/uv
 	@$(INSTALL) --uv pip install --quiet --python $(VENV)/mitmproxy/bin/python --require-hashes -r requirements-mitmproxy.lock
 	@touch $@
 
-apt: $(ALERTMANAGER) ## Debian packages the tests need (tshark, capinfos, tcpdump, ping, chromium, Alertmanager)
+apt: $(UNPACKED) ## Debian packages the tests need (tshark, capinfos, tcpdump, ping, chromium, Alertmanager, nginx, Caddy, nft)
 	@missing=""; for p in $(TEST_PROGRAMS); do command -v $$p >/dev/null || missing="$$missing $$p"; done; \
 	[ -z "$$missing" ] || deployments/debian.sh "$${missing# }" $(TEST_PACKAGES)
 
-# Unpacked and not installed: the package would start a service. The program reads its templates from a fixed path;
-# the path is replaced by one of the same length, relative to the working folder.
-$(ALERTMANAGER): | $(BIN)/uv
-	@echo "setup: fetching prometheus-alertmanager from Debian"
+# Alertmanager reads its templates from a fixed path; the path is replaced by one of the same length, relative to
+# the working folder.
+$(UNPACKED): | $(BIN)/uv
+	@echo "setup: fetching $(wordlist 1,4,$(SERVERS)) from Debian"
 	@mkdir -p $(VENV)/debian; cd $(VENV)/debian; \
-	get="apt-get download -qq -o APT::Sandbox::User=root prometheus-alertmanager"; \
+	get="apt-get download -qq -o APT::Sandbox::User=root $(SERVERS)"; \
 	$$get 2>/dev/null || { ../../deployments/debian.sh "apt's list of packages"; $$get; }; \
-	dpkg-deb -x prometheus-alertmanager_*.deb .; rm prometheus-alertmanager_*.deb; \
+	for p in *.deb; do dpkg-deb -x $$p .; rm $$p; done; \
 	LC_ALL=C sed -i 's|/usr/share/prometheus/alertmanager|usr//share/prometheus/alertmanager|g' usr/bin/prometheus-alertmanager
 	@touch $@
 
@@ -124,11 +126,14 @@ bench-lanes: setup-dev ## lanes in real time: utilisation and cost of waiting (4
 bench-receiver: setup-dev ## alerts: time to the answer 202, at 200 a second
 	@$(BIN)/python -m benches.receiver
 
+kill-test: setup-dev ## kill the receiver 24 times at 200 alerts a second: nothing lost, nothing acted on twice (KILLS=24 RATE=200 SEED=1)
+	@$(BIN)/python -m tests.receiver_kills --kills $(or $(KILLS),24) --rate $(or $(RATE),200) --seed $(or $(SEED),1)
+
 bench-cancel: setup-dev ## 50 full captures cancelled at random moments under load: seconds to the stop (25 minutes)
 	@$(BIN)/python -m benches.cancel
 
-bench-alerts: setup-dev ## alerts: time to the capture, also after an outage of Prefect
-	@$(BIN)/python -m benches.alerts
+bench-alerts: setup-dev ## alerts: time to the capture, also after an outage of Prefect (WITH='--hostile 64': beside hostile senders)
+	@$(BIN)/python -m benches.alerts $(WITH)
 
 bench-cost: setup-dev $(if $(findstring postgresql,$(WITH)),postgresql) ## what a capture costs: processor time, commits, memory, beside a plain Prefect flow (WITH='--in-line 0,50')
 	@$(BIN)/python -m benches.cost $(WITH)

@@ -26,6 +26,7 @@ from typing import Any, Protocol
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -33,6 +34,7 @@ from starlette.routing import Route
 from deployments.receiver.bodies import BODY_TIME, BodyReader, Refused, again
 from deployments.receiver.metrics import CONTENT_TYPE, NO_SOURCE, Metrics
 from deployments.receiver.pages import ReportPages
+from deployments.receiver.senders import IdentifySender, TrustedProxies, sender_of
 from edgecap.alerts.sources.enabled import EnabledSource
 from edgecap.alerts.sources.payload import decode
 from edgecap.alerts.sources.registry import SOURCES
@@ -41,7 +43,7 @@ from edgecap.errors import AlertNotUnderstood, StoreError, StoreFull
 PING = 4096  # bytes; no product's trial message is larger
 SMALL = 64 << 10  # bytes; decoding them takes less than a millisecond. A larger body is decoded in a thread
 _UNHEARD = (408, 413, 503)  # answers after which an alert may be lost
-DISK_TIME = 8.0  # seconds that a commit may take; a sender gives up soon after that
+DISK_TIME = 8.0  # seconds; a sender gives up soon after that
 
 _log = logging.getLogger("edgecap.receiver")
 
@@ -80,7 +82,9 @@ class Receiver:
         metrics: what it counts.
         has_room: whether the disk has room for alerts; called for each one.
         body_time: seconds that a body may take.
+        disk_time: seconds that `keep` may take; then the sender is told to come again.
         reports: serves reports; None for a receiver without reports.
+        proxies: those in front of it whose word on the sender counts.
     """
 
     def __init__(
@@ -92,7 +96,9 @@ class Receiver:
         metrics: Metrics,
         has_room: Callable[[], bool] = lambda: True,
         body_time: float = BODY_TIME,
+        disk_time: float = DISK_TIME,
         reports: ReportPages | None = None,
+        proxies: TrustedProxies | None = None,
     ) -> None:
         self._enabled = enabled
         self._keep = keep
@@ -100,7 +106,9 @@ class Receiver:
         self._metrics = metrics
         self._has_room = has_room
         self._bodies = BodyReader(body_time)
+        self._disk_time = disk_time
         self._reports = reports
+        self._proxies = proxies or TrustedProxies()
 
     def __repr__(self) -> str:
         return f"<Receiver [{', '.join(self._enabled)}]>"
@@ -120,6 +128,7 @@ class Receiver:
                 Route("/metrics", self._page),
                 *(self._reports.routes() if self._reports else ()),
             ],
+            middleware=[Middleware(IdentifySender, proxies=self._proxies)],
             exception_handlers={HTTPException: self._no_such_thing},
         )
         app.router.redirect_slashes = False
@@ -135,7 +144,9 @@ class Receiver:
             answer = refused.answer
             if answer.status_code in _UNHEARD:
                 _log.warning(
-                    f"an alert from {known} was refused: %s (sent from %s)", refused, _sender(request)
+                    f"an alert from {known} was refused: %s (sent from %s)",
+                    refused,
+                    sender_of(request).address,
                 )
         except ClientDisconnect:
             answer = Response(status_code=400)  # the sender is gone; the answer is only counted
@@ -171,7 +182,7 @@ class Receiver:
             return JSONResponse({"ping": name})
         if not self._has_room():
             raise StoreFull("the disk is nearly full", hint="free some space")
-        async with asyncio.timeout(DISK_TIME):
+        async with asyncio.timeout(self._disk_time):
             number = await self._keep(name, body, datetime.now(UTC))
         return JSONResponse({"id": number}, 202)
 
@@ -218,13 +229,9 @@ async def _decoded(name: str, body: bytes) -> Any:
 def _unauthorized(request: Request, name: str, **headers: str) -> Refused:
     _log.warning(
         f"an alert from {name} was refused: its secret is missing or wrong (sent from %s)",
-        _sender(request),
+        sender_of(request).address,
     )
     return Refused(401, "unauthorized", **headers)
-
-
-def _sender(request: Request) -> str:
-    return request.client.host if request.client else "an unknown address"
 
 
 def _kind(error: Exception) -> str:

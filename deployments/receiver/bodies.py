@@ -10,14 +10,14 @@ from contextlib import asynccontextmanager
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
-from deployments.receiver.http_server import is_loopback
+from deployments.receiver.senders import sender_of
 
 # Bytes. A notification of Alertmanager has about 1 kB for an alert: this is some thousands of them.
 MOST_BODY = 4 << 20
 MOST_SURPLUS = 1 << 20  # read and dropped of a body that is too large: many senders read no answer before
 MOST_READING = 64 << 20  # of bodies in memory, of all requests together
 MOST_UNPROVEN = 32 << 20  # of these, from senders that only the whole body proves
-MOST_OF_ONE = 8 << 20  # of these, from one address; from loopback, where a proxy is, as many as from all
+MOST_OF_ONE = 8 << 20  # of these, from one sender
 MOST_UNREAD = 64 << 10  # read and dropped of a request that is refused by its headers
 BODY_TIME = 10.0  # seconds
 
@@ -66,15 +66,15 @@ class BodyReader:
         Raises:
             Refused: it is too large or too slow, or there is too much at once.
         """
-        sender = "" if proven else _address(request)
+        share = None if proven else sender_of(request).share
         read = bytearray()
         try:
-            await self._read(request, read, sender)
+            await self._read(request, read, share)
             yield bytes(read)
         finally:
             self._reading -= len(read)
-            if sender:
-                self._unproven[sender] -= len(read)
+            if share is not None:
+                self._unproven[share] -= len(read)
                 self._unproven += Counter()  # without those that are at zero
 
     async def drop(self, request: Request) -> bool:
@@ -96,7 +96,7 @@ class BodyReader:
             return False
         return True
 
-    async def _read(self, request: Request, body: bytearray, sender: str) -> None:
+    async def _read(self, request: Request, body: bytearray, share: str | None) -> None:
         """Read the body into `body`; of one that is too large, as much as it takes to be heard."""
         declared = int(request.headers.get("content-length", "0"))  # uvicorn lets digits alone through
         if declared > MOST_BODY and "expect" in request.headers:
@@ -109,10 +109,10 @@ class BodyReader:
                         surplus += len(chunk)
                         if surplus > MOST_SURPLUS:
                             break
-                    elif self._has_room(len(chunk), sender):
+                    elif self._has_room(len(chunk), share):
                         self._reading += len(chunk)
-                        if sender:
-                            self._unproven[sender] += len(chunk)
+                        if share is not None:
+                            self._unproven[share] += len(chunk)
                         body += chunk
                     else:
                         raise again("too many alerts at once", connection="close")
@@ -121,18 +121,14 @@ class BodyReader:
         if surplus:
             raise _too_large()
 
-    def _has_room(self, more: int, sender: str) -> bool:
+    def _has_room(self, more: int, share: str | None) -> bool:
         if self._reading + more > MOST_READING:
             return False
-        if not sender:
+        if share is None:
             return True
-        most = MOST_UNPROVEN if is_loopback(sender) else MOST_OF_ONE
-        return self._unproven[sender] + more <= most and self.unproven + more <= MOST_UNPROVEN
+        most = MOST_OF_ONE if share else MOST_UNPROVEN
+        return self._unproven[share] + more <= most and self.unproven + more <= MOST_UNPROVEN
 
 
 def _too_large() -> Refused:
     return Refused(413, f"the body is larger than {MOST_BODY >> 20} MiB", connection="close")
-
-
-def _address(request: Request) -> str:
-    return request.client.host if request.client else "unknown"

@@ -7,20 +7,20 @@ import contextlib
 import socket
 from collections.abc import Iterator
 from functools import partial
-from ipaddress import ip_address
 from typing import Any, cast
 
 import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from deployments.receiver.senders import TrustedProxies
 from edgecap.errors import SetupError
 
 HEAD_TIME = 10.0  # seconds
 GRACE = 3  # seconds that requests under way have when the server stops
 CONNECTIONS = 512  # at a time; more are answered 503. Well below the 1024 files that a process usually has
 OPEN = 384  # of them; for one more, the one that has waited longest without a request is closed
-OF_ONE = 128  # from one address, likewise; loopback has no such limit: a proxy may be there
+OF_ONE = 128  # from one sender, likewise; a proxy has no such limit
 
 
 class Server(uvicorn.Server):
@@ -37,22 +37,24 @@ class Connections:
 
     Args:
         most: at a time.
-        of_one: at a time from one address, unless it is of loopback.
+        of_one: at a time from one sender.
+        proxies: have no such limit.
     """
 
-    def __init__(self, most: int = OPEN, of_one: int = OF_ONE) -> None:
+    def __init__(self, most: int = OPEN, of_one: int = OF_ONE, proxies: TrustedProxies | None = None) -> None:
         self._most = most
         self._of_one = of_one
-        self._open: dict[ImpatientProtocol, str] = {}  # with their addresses; the last to become idle is last
+        self._proxies = proxies or TrustedProxies()
+        self._open: dict[ImpatientProtocol, str] = {}  # with their shares; the last to become idle is last
 
     def __repr__(self) -> str:
         return f"<Connections [{len(self._open)} open]>"
 
-    def add(self, protocol: ImpatientProtocol, address: str) -> None:
+    def add(self, protocol: ImpatientProtocol, peer: str) -> None:
         """Count a new connection, and close one that waits if there are too many."""
-        self._open[protocol] = address
-        if not is_loopback(address) and list(self._open.values()).count(address) > self._of_one:
-            self._close_one(protocol, address)
+        share = self._open[protocol] = self._proxies.share(peer)
+        if share and list(self._open.values()).count(share) > self._of_one:
+            self._close_one(protocol, share)
         elif len(self._open) > self._most:
             self._close_one(protocol, "")
 
@@ -65,9 +67,9 @@ class Connections:
         """Count a connection no longer."""
         self._open.pop(protocol, None)
 
-    def _close_one(self, new: ImpatientProtocol, address: str) -> None:
-        """The one that has waited longest, of one address if it is given; the new one if none waits."""
-        others = (each for each, of in self._open.items() if each.is_idle and of == (address or of))
+    def _close_one(self, new: ImpatientProtocol, share: str) -> None:
+        """The one that has waited longest, of one sender if it is given; the new one if none waits."""
+        others = (each for each, of in self._open.items() if each.is_idle and of == (share or of))
         chosen = next(others, new)
         self.remove(chosen)
         chosen.transport.close()
@@ -123,14 +125,6 @@ class ImpatientProtocol(H11Protocol):
             self.transport.close()
 
 
-def is_loopback(address: str) -> bool:
-    """Whether an address is this machine's own, where a proxy may speak for many senders."""
-    try:
-        return ip_address(address).is_loopback
-    except ValueError:
-        return False
-
-
 def listen(host: str, port: int) -> socket.socket:
     """A socket that listens at an address; a free port if `port` is 0.
 
@@ -164,15 +158,19 @@ def _cannot(host: str, port: int, error: OSError) -> SetupError:
     )
 
 
-def make_server(app: ASGIApp, *, head_time: float = HEAD_TIME) -> Server:
+def make_server(
+    app: ASGIApp, *, head_time: float = HEAD_TIME, proxies: TrustedProxies | None = None
+) -> Server:
     """A server for `app`, to be given its socket: `await server.serve(sockets=[listen(...)])`.
 
     Args:
         app: what answers.
         head_time: seconds that a request's head may take, from when its connection is free for it.
+        proxies: that may have any number of connections.
     """
+    connections = Connections(proxies=proxies)
     protocol = cast(
-        "type[asyncio.Protocol]", partial(ImpatientProtocol, head_time=head_time, connections=Connections())
+        "type[asyncio.Protocol]", partial(ImpatientProtocol, head_time=head_time, connections=connections)
     )
     return Server(
         uvicorn.Config(
@@ -185,6 +183,7 @@ def make_server(app: ASGIApp, *, head_time: float = HEAD_TIME) -> Server:
             log_level="warning",
             access_log=False,
             server_header=False,
+            proxy_headers=False,  # uvicorn would believe everybody on loopback; `senders` finds the sender
             limit_concurrency=CONNECTIONS,
             timeout_graceful_shutdown=GRACE,
         )

@@ -25,6 +25,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from deployments.receiver.senders import sender_of
 from edgecap.archive.entries import find_entry
 from edgecap.archive.summaries import find_summary
 from edgecap.errors import Damaged, EdgecapError, EntryMissing
@@ -120,7 +121,7 @@ class ReportPages:
         if not self.lets_in(request.headers.get("authorization", "")):
             _log.warning(
                 "a report was refused: its token is missing or wrong (asked for from %s)",
-                request.client.host if request.client else "an unknown address",
+                sender_of(request).address,
             )
             challenge = {"WWW-Authenticate": f'Basic realm="{REALM}", charset="UTF-8"'}
             return _said(401, "The token is missing or wrong.", **challenge)

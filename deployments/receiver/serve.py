@@ -26,6 +26,7 @@ from deployments.receiver.pages import ReportPages
 from deployments.receiver.processor import AlertProcessor
 from deployments.receiver.relay import OutboxRelay
 from deployments.receiver.rotation import SecretRotation
+from deployments.receiver.senders import TrustedProxies
 from edgecap.alerts.policy.decision import load_policy
 from edgecap.alerts.sources.enabled import enabled_sources
 from edgecap.alerts.sources.registry import sources
@@ -66,6 +67,7 @@ class Receiving:
         self._folder = (settings.home / INBOX).resolve().parent
         self.inbox = AlertInbox(settings.home.resolve() / INBOX)
         self.metrics = Metrics()
+        self.proxies = TrustedProxies(settings.receiver.trusted_proxies)
         self._relay = OutboxRelay(
             self.inbox,
             Dispatch(
@@ -111,6 +113,7 @@ class Receiving:
             metrics=self.metrics,
             has_room=self._has_room,
             reports=self._reports,
+            proxies=self.proxies,
         )
 
     def __enter__(self) -> Self:
@@ -213,7 +216,7 @@ def serve(
     with listen(host, given.port if port is None else port) as listener, receiving:
         bound = listener.getsockname()[1]
         address = f"http://{f'[{host}]' if ':' in host else host}:{bound}"
-        server = make_server(receiving.receiver().application())
+        server = make_server(receiving.receiver().application(), proxies=receiving.proxies)
 
         async def until_told() -> None:
             loop = asyncio.get_running_loop()

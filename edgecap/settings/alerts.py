@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
 from edgecap.settings.pointer import Pointer, Pointers
 
@@ -194,6 +195,18 @@ def _public_address(url: str) -> str:
     return url
 
 
+def _proxy(text: object) -> IPv4Network | IPv6Network:
+    try:
+        network = ip_network(text) if isinstance(text, str) else None
+    except ValueError:
+        network = None
+    if network is None:
+        raise ValueError(f"{text!r} is neither an address nor a network, such as 192.0.2.7 or 192.0.2.0/28")
+    if not network.prefixlen:
+        raise ValueError(f"{text} holds every address, so that any sender could call itself another")
+    return network
+
+
 class AlertSettings(BaseModel):
     """A table for each enabled source of `edgecap.alerts.sources.registry`, and what concerns all of them."""
 
@@ -249,9 +262,15 @@ class ReceiverSettings(BaseModel):
 
     host: str = Field(
         "127.0.0.1",
-        description="Address to listen at; it speaks plain HTTP, so put a TLS proxy in front of it",
+        description="Address to listen at; it speaks plain HTTP, so put a TLS proxy in front of it "
+        "(docs/reverse-proxy.md)",
     )
     port: int = Field(4280, ge=0, le=65_535, description="Port to listen at; 0 takes a free one")
+    trusted_proxies: list[Annotated[IPv4Network | IPv6Network, BeforeValidator(_proxy)]] = Field(
+        [],
+        description="Addresses or networks of the proxies whose `X-Forwarded-For` counts "
+        "(docs/reverse-proxy.md). Nobody else's does",
+    )
     policy: Path | None = Field(
         None, description="The policy file (TOML); without it only the built-in rules apply"
     )

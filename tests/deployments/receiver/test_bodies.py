@@ -16,6 +16,7 @@ from deployments.receiver.bodies import (
     Refused,
 )
 from deployments.receiver.metrics import Metrics
+from deployments.receiver.senders import Sender
 from tests.deployments.conftest import SECRET, attack, http, served, until
 from tests.deployments.receiver.test_app import well
 
@@ -84,26 +85,28 @@ def test_a_request_without_a_signature_is_refused_by_its_headers(receiver):
         assert line.recv(100).startswith(b"HTTP/1.1 401 ")
 
 
-@pytest.mark.parametrize(("host", "most"), [("192.0.2.1", MOST_OF_ONE), ("127.0.0.1", MOST_UNPROVEN)])
-async def test_one_address_gets_a_part_of_the_memory(host, most):
-    """From elsewhere. At loopback is a proxy, which speaks for all."""
+@pytest.mark.parametrize(("share", "most"), [("192.0.2.1", MOST_OF_ONE), ("", MOST_UNPROVEN)])
+async def test_one_sender_gets_a_part_of_the_memory(share, most):
+    """A proxy that names no senders speaks for many, and gets what all of them get."""
     reader = BodyReader()
 
     async def receive():
         return {"type": "http.request", "body": bytes(MOST_BODY), "more_body": False}
 
-    def request(host):
-        return Request({"type": "http", "client": (host, 1), "headers": []}, receive)
+    def request(share):
+        return Request(
+            {"type": "http", "headers": [], "edgecap.sender": Sender(address="a", share=share)}, receive
+        )
 
     async with AsyncExitStack() as stack:
         for _ in range(most // MOST_BODY):
-            await stack.enter_async_context(reader.body(request(host), proven=False))
+            await stack.enter_async_context(reader.body(request(share), proven=False))
         with pytest.raises(Refused):
-            async with reader.body(request(host), proven=False):
+            async with reader.body(request(share), proven=False):
                 pass
         if most < MOST_UNPROVEN:
             async with reader.body(request("192.0.2.2"), proven=False) as body:
                 assert len(body) == MOST_BODY
-        async with reader.body(request(host), proven=True) as body:
+        async with reader.body(request(share), proven=True) as body:
             assert len(body) == MOST_BODY
     assert repr(reader) == "<BodyReader [0 bytes, 0 unproven]>"

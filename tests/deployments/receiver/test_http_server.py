@@ -2,12 +2,14 @@
 
 import socket
 from contextlib import ExitStack
+from ipaddress import ip_network
 
 import pytest
 
 from deployments.receiver.app import Receiver
 from deployments.receiver.http_server import CONNECTIONS, Connections
 from deployments.receiver.metrics import Metrics
+from deployments.receiver.senders import TrustedProxies
 from tests.deployments.conftest import SECRET, attack, http, served
 from tests.deployments.receiver.test_app import well
 
@@ -72,9 +74,19 @@ def test_connections_with_requests_stay_and_the_new_one_goes():
     assert [line.name for line in lines if line.is_closed] == ["c"]
 
 
-def test_a_proxy_on_this_machine_has_as_many_as_it_needs():
-    connections = Connections(most=100, of_one=2)
+@pytest.mark.parametrize(
+    ("trusted", "peers", "closed"),
+    [
+        ([], ["127.0.0.1", "::1", "127.0.0.1", "::1", "127.0.0.1", "::1"], ""),
+        (["192.0.2.0/28"], ["192.0.2.1"] * 6, ""),
+        (["192.0.2.0/28"], ["127.0.0.1"] * 6, "abcd"),
+    ],
+    ids=["any on this machine", "a trusted one", "not others on this machine then"],
+)
+def test_a_proxy_has_as_many_as_it_needs(trusted, peers, closed):
+    proxies = TrustedProxies([ip_network(each) for each in trusted])
+    connections = Connections(most=100, of_one=2, proxies=proxies)
     lines = [Line(name) for name in "abcdef"]
-    for line, address in zip(lines, ["127.0.0.1", "::1"] * 3, strict=True):
-        connections.add(line, address)
-    assert not any(line.is_closed for line in lines)
+    for line, peer in zip(lines, peers, strict=True):
+        connections.add(line, peer)
+    assert "".join(line.name for line in lines if line.is_closed) == closed
