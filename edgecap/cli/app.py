@@ -180,7 +180,8 @@ COMMANDS = (
         Writes all packets of a capture as one file, to open it in Wireshark or to hand it on, and verifies
         its SHA-256 against the manifest: the file gets its name only if it is whole. Of an incident, writes
         one file for each capture into a folder, named with the phase and the data centre, such as
-        during-1-ORD.pcapng. On stdout, the exit code 10 says that the bytes were damaged.""",
+        during-1-ORD.pcapng; or one file of all packets; or a zip of packets and reports. On stdout, the exit
+        code 10 says that the bytes were damaged.""",
     ),
     (
         "report",

@@ -40,7 +40,8 @@ def get(
     Args:
         wanted: The id of a capture or an incident, or its first characters; or an entry's path.
         target: The new file, or a folder for it; - for stdout. Default: `edgecap-ID.pcapng` in this folder.
-            For an incident a folder, which is made if it does not exist. Default: `edgecap-ID`.
+            For an incident a folder, which is made if it does not exist (default: `edgecap-ID`); or a
+            NAME.pcapng for all packets in one file; or a NAME.zip with packets, reports and SHA-256 sums.
         part: Another file of the entry, as `edgecap show` names it, such as raw/ord02-s1.pcap.
         force: Replace existing files.
         archive: Name of the archive in the settings.
@@ -56,7 +57,8 @@ def get(
         raise InvalidRequest(
             "packets are not for a terminal", field="FILE", hint="give a file, or pipe them into a program"
         )
-    store = open_store(load_settings().archive(archive))
+    settings = load_settings()
+    store = open_store(settings.archive(archive))
     with overviews(archive) as known:
         found = find_either(store, known, wanted)
         if isinstance(found, Overview):
@@ -64,9 +66,10 @@ def get(
                 raise InvalidRequest(
                     f"{wanted!r} is an incident, whose packets are several files",
                     field="--part" if part is not None else "FILE",
-                    hint="give a folder, or the id of one of its captures",
+                    hint="give a folder, a NAME.pcapng or a NAME.zip, or the id of one of its captures",
                 )
-            bring_incident(store, known, found, target, force=force, json=json)
+            url = settings.receiver.report_url
+            bring_incident(store, known, found, target, report_url=url, force=force, json=json)
             return
     entry, file = found, file_of_packets(found, part)
     if target == STDOUT:

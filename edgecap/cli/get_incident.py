@@ -1,159 +1,173 @@
-"""`edgecap get INCIDENT`: the packets of all captures of an incident, one file for each capture."""
+"""`edgecap get INCIDENT`: its packets as a folder of files or as one file; or all about it as one zip."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-from edgecap.archive.entries import Entry, read_entry
-from edgecap.archive.layout import EVERYWHERE, safe_name
-from edgecap.archive.manifest import FileRecord
+from edgecap.cli.incident_files import PacketFiles, find_packet_files
+from edgecap.cli.incident_zip import write_zip
 from edgecap.cli.output import print_json, printable, say
-from edgecap.cli.packet_files import files_of_packets, write_file
-from edgecap.cli.target_file import require_free
-from edgecap.errors import EdgecapError, EntryMissing, InvalidRequest
+from edgecap.cli.target_file import make_folder, require_free, written
+from edgecap.errors import InvalidRequest
 from edgecap.files.durable import explained
+from edgecap.files.hashing import sha256_of_file
 from edgecap.incidents.overview import Overview, Overviews
-from edgecap.incidents.record import Part
+from edgecap.packets.merge import MergeSource, merge
+from edgecap.report.file_names import folder_name
+from edgecap.report.incident import incident_verdict
+from edgecap.report.loading import pictured
 from edgecap.stores import Store
 
-_PHASES = ("before", "during", "after")
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """A file with packets of one capture, and where it is written to."""
-
-    part: Part
-    entry: Entry
-    file: FileRecord
-    path: Path
+_MERGED, _ZIP = ".pcapng", ".zip"
+_OTHER_FILES = (".pcap", ".cap", ".gz", ".tgz", ".tar", ".zst", ".7z", ".html", ".json")
 
 
 def bring_incident(
-    store: Store, known: Overviews, incident: Overview, target: str | None, *, force: bool, json: bool
+    store: Store,
+    known: Overviews,
+    incident: Overview,
+    target: str | None,
+    *,
+    report_url: str = "",
+    force: bool,
+    json: bool,
 ) -> None:
-    """Write the packets of each capture to a file whose name says the phase and the data centre.
+    """Write the packets of an incident, in the form that the target's name asks for.
 
-    If a capture's files could not be merged, each comes as it was fetched. A capture without packets is named
-    on stderr, with the reason. A file that cannot be brought stops no other.
+    A folder gets a file for each capture, whose name says the phase and the data centre; if a capture's files
+    could not be merged, each comes as it was fetched. `.pcapng` is one file of all packets, `.zip` one of all
+    files, the reports, and a list of SHA-256. A capture without packets is named on stderr, with the reason.
+    A file that cannot be brought stops no other.
 
     Args:
         store: the archive.
         known: its incidents.
         incident: the incident.
-        target: the folder; None for one here that is named for the incident.
+        target: a folder, a `.pcapng` or a `.zip`; None for a folder here that is named for the incident.
+        report_url: a receiver's public address, for links in reports; may be empty.
         force: replace files that exist.
         json: print one JSON document.
 
     Raises:
-        InvalidRequest: the folder is a file, or a file exists.
+        InvalidRequest: the folder is a file, a file exists, or its name asks for another form.
         EntryMissing: no capture of the incident has packets.
         Damaged: a file's bytes are not those that its manifest promises; after all other files.
         StoreError: a file cannot be read or written; after all other files.
     """
-    folder = Path(target or f"edgecap-{safe_name(incident.id)}")
-    found, without = _survey(store, known, incident, folder)
-    if not found:
-        short = incident.id[:8]
-        raise EntryMissing(
-            f"no capture of incident {short} has packets", hint=f"`edgecap incident show {short}` says why"
+    path = Path(target or folder_name(incident.id))
+    form = "" if path.is_dir() or (target or "").endswith("/") else path.suffix.lower()
+    if form in _OTHER_FILES:
+        raise InvalidRequest(
+            f"an incident cannot become a {form} file",
+            field="FILE",
+            hint="give a folder, a name.pcapng for one file of all packets, or a name.zip",
         )
-    _make(folder)
+    files = find_packet_files(store, known, incident)
+    if form == _MERGED:
+        _merged(store, known, incident, files, path, force=force, json=json)
+    elif form == _ZIP:
+        with written(path, force=force, field="FILE", other="FILE") as beside, _work_beside(path) as folder:
+            files.write(store, folder)
+            write_zip(store, known, incident, files, folder, beside, report_url=report_url)
+        _tell(incident, files, path, json=json)
+    else:
+        _as_folder(store, incident, files, path, force=force, json=json)
+    files.conclude()
+
+
+def _as_folder(
+    store: Store, incident: Overview, files: PacketFiles, folder: Path, *, force: bool, json: bool
+) -> None:
+    make_folder(folder, field="FILE", hint="an incident's files need a folder")
     if not force:
-        for each in found:
-            require_free(each.path, field="FILE", other="another folder")
-    failure = _write(store, found, without, force=force, json=json)
+        for each in files.files:
+            require_free(folder / each.name, field="FILE", other="another folder")
+    paths = files.write(store, folder, force=force)
     if json:
-        print_json(_as_json(incident, folder, found, without))
-    for name, reason in without:
-        say(printable(f"Not brought: {name}: {reason}"))
-    if failure:
-        raise failure
-
-
-def _write(
-    store: Store, found: list[_Found], without: list[tuple[str, str]], *, force: bool, json: bool
-) -> EdgecapError | None:
-    """Write the files. One that cannot be brought moves from `found` to `without`.
-
-    Returns:
-        The first error, or None.
-    """
-    failure: EdgecapError | None = None
-    for each in tuple(found):
-        try:
-            write_file(store, each.entry, each.file, each.path, force=force)
-        except EdgecapError as error:
-            failure = failure or error
-            found.remove(each)
-            without.append((each.path.stem, str(error)))
-        else:
-            if not json:
-                print(each.path)  # noqa: T201 - stdout has the files only, for scripts
-    return failure
-
-
-def _make(folder: Path) -> None:
-    """Make the folder if it does not exist."""
-    if folder.exists() and not folder.is_dir():
-        raise InvalidRequest(f"{folder} is a file", field="FILE", hint="an incident's files need a folder")
-    with explained(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-
-
-def _survey(
-    store: Store, known: Overviews, incident: Overview, folder: Path
-) -> tuple[list[_Found], list[tuple[str, str]]]:
-    """The captures with a file of their packets; and the names of the others, with the reasons."""
-    found: list[_Found] = []
-    without: list[tuple[str, str]] = []
-    for part in sorted(known.parts(incident), key=_place):
-        name = f"{part.phase}-{part.number}"
-        if not part.entry:
-            without.append((f"{name} ({part.request})", f"{part.state}: {part.reason}"))
-            continue
-        try:
-            entry = read_entry(store, part.entry)
-            files = files_of_packets(entry)
-        except EntryMissing as error:
-            without.append((f"{name} ({part.request})", error.what))
-            continue
-        except EdgecapError as error:
-            without.append((f"{name} ({part.request})", str(error)))
-            continue
-        where = safe_name(entry.manifest.colo or EVERYWHERE)
-        for file in files:
-            server = f"-{Path(file.name).stem}" if len(files) > 1 else ""
-            path = folder / f"{name}-{where}{server}{Path(file.name).suffix}"
-            found.append(_Found(part, entry, file, path))
-    return found, without
-
-
-def _place(part: Part) -> tuple[int, int]:
-    return _PHASES.index(part.phase), part.number
-
-
-def _as_json(
-    incident: Overview, folder: Path, brought: list[_Found], without: list[tuple[str, str]]
-) -> dict[str, Any]:
-    return {
-        "id": incident.id,
-        "folder": str(folder),
-        "files": [
+        print_json(
             {
-                "file": str(each.path),
-                "phase": each.part.phase,
-                "number": each.part.number,
-                "colo": each.entry.manifest.colo or None,
-                "id": each.entry.manifest.entry_id,
-                "part": each.file.name,
-                "bytes": each.file.size,
-                "sha256": each.file.sha256,
-                "packets": each.file.packets,
+                "id": incident.id,
+                "folder": str(folder),
+                "files": [
+                    {"file": str(path), **each.as_json()}
+                    for path, each in zip(paths, files.files, strict=True)
+                ],
+                "not_brought": files.missing_as_json(),
             }
-            for each in brought
-        ],
-        "not_brought": [{"capture": name, "reason": reason} for name, reason in without],
-    }
+        )
+    else:
+        for path in paths:
+            print(path)  # noqa: T201 - stdout has the files only, for scripts
+
+
+def _merged(
+    store: Store,
+    known: Overviews,
+    incident: Overview,
+    files: PacketFiles,
+    path: Path,
+    *,
+    force: bool,
+    json: bool,
+) -> None:
+    """Merge all packets into one file, whose interfaces are named for the captures."""
+    with written(path, force=force, field="FILE", other="FILE") as beside, _work_beside(path) as folder:
+        brought = files.write(store, folder)
+        if not brought:
+            raise files.failure or AssertionError("no file, and no failure")
+        sources = [
+            MergeSource(file, name=each.stem, note=each.kind)
+            for file, each in zip(brought, files.files, strict=True)
+        ]
+        comment = _comment(
+            incident, incident_verdict(incident, list(pictured(store, known, incident))), files
+        )
+        merged = merge(sources, beside, comment=comment)
+    for each in merged.damaged:
+        say(printable(f"{each.source.label}: a part could not be read: {each.lost}"))
+    _tell(incident, files, path, json=json, packets=merged.packets)
+
+
+def _comment(incident: Overview, verdict: str, files: PacketFiles) -> str:
+    """What the merged file says of itself: it may be all that a colleague gets."""
+    lines = [f"edgecap incident {incident.id}", f"Verdict: {verdict}", f"Alert: {incident.alert_in_words}"]
+    lines += [
+        f"Interface {each.stem}: {each.kind}, capture {each.entry.manifest.entry_id}" for each in files.files
+    ]
+    lines += [f"Missing: {name}: {reason}" for name, reason in files.missing]
+    return "\n".join(lines)
+
+
+def _tell(
+    incident: Overview, files: PacketFiles, path: Path, *, json: bool, packets: int | None = None
+) -> None:
+    """Say which file was written."""
+    if not json:
+        print(path)  # noqa: T201 - the only line on stdout, for scripts
+        return
+    print_json(
+        {
+            "id": incident.id,
+            "file": str(path),
+            "bytes": path.stat().st_size,
+            "sha256": sha256_of_file(path),
+            **({"packets": packets} if packets is not None else {}),
+            "captures": [{"name": each.stem, **each.as_json()} for each in files.files],
+            "not_brought": files.missing_as_json(),
+        }
+    )
+
+
+@contextmanager
+def _work_beside(path: Path) -> Iterator[Path]:
+    """A folder for files on their way, on the disk of the file that is made of them; removed at the end."""
+    with explained(path):
+        folder = Path(tempfile.mkdtemp(prefix=".edgecap-", dir=path.parent))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

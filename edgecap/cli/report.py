@@ -11,19 +11,18 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from edgecap.archive.entries import Entry
-from edgecap.archive.layout import safe_name
 from edgecap.archive.summaries import find_summary
 from edgecap.cli.finding import find_either
 from edgecap.cli.incident import overviews
 from edgecap.cli.options import Archive, Json
 from edgecap.cli.output import print_json, say
-from edgecap.cli.target_file import require_free, written
+from edgecap.cli.target_file import make_folder, require_free, written
 from edgecap.errors import InvalidRequest
 from edgecap.incidents.overview import Overviews
 from edgecap.report.entry import entry_html
-from edgecap.report.incident import incident_html
+from edgecap.report.file_names import folder_name, report_name
+from edgecap.report.incident_pages import incident_pages
 from edgecap.report.links import links_to
-from edgecap.report.loading import pictured
 from edgecap.settings import DEFAULT, Settings, load_settings
 from edgecap.stores import open_store
 from edgecap.units import plural
@@ -45,8 +44,11 @@ def report(
 
     Args:
         report_id: The id of a capture or an incident, or its first characters; or an entry's path.
-        output: The file to write, or a folder for it; - writes to stdout. Default: `edgecap-ID.html` here.
-        captures: Also write the reports of an incident's captures, beside its own, which links to them.
+        output: The file to write; - writes to stdout. A name that ends with / is a folder, which is made if
+            it does not exist; so is every other name with --captures, unless it ends with .html.
+            Default: `edgecap-ID.html` here; with --captures the folder `edgecap-ID`.
+        captures: Also write the reports of an incident's captures, such as during-1-ORD.html, beside its own,
+            which links to them.
         force: Replace an existing file.
         archive: Name of the archive in the settings.
         json: Print one JSON document with the files and the entry or incident.
@@ -70,6 +72,8 @@ def report(
     if not force:
         for file in files:
             require_free(file, field="--output", other="-o")
+    if made.folder:
+        make_folder(made.folder, field="--output", hint="give another -o")
     for file, page in files.items():
         with written(file, force=force, field="--output", other="-o") as beside:
             beside.write_text(page, encoding="utf-8")
@@ -95,6 +99,7 @@ class _Made:
 
     kind: str
     name: str
+    folder: Path | None
     file: Path
     page: str
     remark: str = ""
@@ -114,26 +119,25 @@ def _make(
         name = found.manifest.entry_id
         summary, remark = find_summary(store, found)
         page = entry_html(found, summary, links=links_to(base), remark=remark)
-        return _Made("capture", name, _target(name, output), page, remark)
-    target = _target(found.id, output)
-    parts = list(pictured(store, known, found))
-    kept = [(each, each.entry) for each in parts if each.entry and captures]
-    names = {entry.manifest.entry_id: _file_name(entry.manifest.entry_id) for _, entry in kept}
-    links = links_to(base, beside={**names, found.id: target.name} if captures else {})
-    beside = {
-        target.with_name(names[entry.manifest.entry_id]): entry_html(
-            entry, each.summary, links=links, remark=each.remark
-        )
-        for each, entry in kept
-    }
-    return _Made("incident", found.id, target, incident_html(found, parts, links=links), beside=beside)
+        return _Made("capture", name, *_target(name, output), page, remark)
+    folder, target = _target(found.id, output, several=captures)
+    pages = incident_pages(store, known, found, name=target.name, base=base, captures=captures)
+    beside = {target.with_name(name): page for name, page in pages.captures.items()}
+    return _Made("incident", found.id, folder, target, pages.own, beside=beside)
 
 
-def _target(report_id: str, output: str | None) -> Path:
-    """The file that is named, or one in the folder that is named, else in this folder."""
-    named = Path(output or "")
-    return named / _file_name(report_id) if named.is_dir() else named
+def _target(report_id: str, output: str | None, *, several: bool = False) -> tuple[Path | None, Path]:
+    """The folder that is named, if one is, and the file.
 
-
-def _file_name(report_id: str) -> str:
-    return f"edgecap-{safe_name(report_id)}.html"
+    Args:
+        report_id: of the capture or incident.
+        output: what the person named.
+        several: whether there are several files, for which a name without `.html` is a folder.
+    """
+    if output is None:
+        folder = Path(folder_name(report_id)) if several else None
+        return folder, (folder or Path()) / report_name(report_id)
+    named = Path(output)
+    if output.endswith("/") or named.is_dir() or (several and named.suffix.lower() not in (".html", ".htm")):
+        return named, named / report_name(report_id)
+    return None, named

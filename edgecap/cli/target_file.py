@@ -26,6 +26,24 @@ def require_free(target: Path, *, field: str, other: str) -> None:
         raise _taken(target, field, other)
 
 
+def make_folder(folder: Path, *, field: str, hint: str) -> None:
+    """Make a folder that a person named, if it does not exist.
+
+    Args:
+        folder: the folder.
+        field: the option or argument that named it, for the error.
+        hint: what to do if it is a file, for the error.
+
+    Raises:
+        InvalidRequest: it is a file.
+        StoreError: it cannot be made.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise InvalidRequest(f"{folder} is a file", field=field, hint=hint)
+    with explained(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+
+
 @contextmanager
 def written(target: Path, *, force: bool, field: str, other: str) -> Iterator[Path]:
     """A path beside `target` to write to; it becomes `target` if the block succeeds, else it is removed.

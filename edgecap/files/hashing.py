@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 
 def sha256_of(chunks: Iterable[bytes], also: Callable[[bytes], None] | None = None) -> str:
@@ -19,3 +20,9 @@ def sha256_of(chunks: Iterable[bytes], also: Callable[[bytes], None] | None = No
         if also is not None:
             also(chunk)
     return digest.hexdigest()
+
+
+def sha256_of_file(path: Path) -> str:
+    """The hex digest of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

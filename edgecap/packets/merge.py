@@ -39,11 +39,13 @@ class MergeSource:
         path: pcap or pcapng, plain or packed with gzip or zstd. It is only read.
         server: the server that recorded it, such as `ord02-s1`; may be empty.
         name: the file's name for people; by default its name on the disk.
+        note: what to say of its packets in its interfaces' descriptions; may be empty.
     """
 
     path: Path
     server: str = ""
     name: str = ""
+    note: str = ""
 
     @property
     def label(self) -> str:
@@ -108,6 +110,7 @@ def merge(
     inner: bool = False,
     form: Form = Form.PCAPNG,
     tally: FlowTable | None = None,
+    comment: str = "",
 ) -> Merged:
     """Merge files by time into `target`, in nanoseconds; a pcapng has an interface block for each source.
 
@@ -136,6 +139,7 @@ def merge(
         inner: apply the expression to the innermost IP packet, as `PacketFilter`.
         form: the format of `target`.
         tally: also counts the merged packets.
+        comment: on the merged file, before the sources' own; a pcap has no place for it.
 
     Raises:
         InvalidRequest: there is no source, or libpcap rejects the expression for all of them.
@@ -161,7 +165,7 @@ def merge(
             if expression.strip():
                 feed.sieve = PacketFilter(expression, shown(feed.source.path), inner=inner)
             feed.tally = tally
-        _merge(feeds, writer)
+        _merge(feeds, writer, comment)
         refused = [feed.refused for feed in feeds if feed.refused]
         if refused and not any(feed.is_described and not feed.refused for feed in feeds):
             raise refused[0]
@@ -170,10 +174,11 @@ def merge(
     return Merged(target, packets, size, done, clamped)
 
 
-def _merge(feeds: list[_Feed], writer: PacketWriter) -> None:
+def _merge(feeds: list[_Feed], writer: PacketWriter, comment: str) -> None:
     for feed in feeds:
         feed.begin()
-    writer.begin(comment for feed in feeds for comment in feed.comments(named=len(feeds) > 1))
+    own = [comment.encode()[:_LONGEST_COMMENT]] if comment else []
+    writer.begin([*own, *(each for feed in feeds for each in feed.comments(named=len(feeds) > 1))])
     batches = [(feed, feed.next()) for feed in feeds]
     waiting = [(feed, batch) for feed, batch in batches if batch is not None]
     alive = [feed for feed, _ in waiting]
@@ -259,7 +264,8 @@ class _Feed:
         described = self._reader.interfaces
         if len(described) > len(self._numbers):
             new = [
-                self._writer.interface(each, self.source.label) for each in described[len(self._numbers) :]
+                self._writer.interface(each, self.source.label, self.source.note)
+                for each in described[len(self._numbers) :]
             ]
             self._numbers = np.concatenate([self._numbers, np.array(new, np.uint32)])
 

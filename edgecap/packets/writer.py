@@ -86,12 +86,13 @@ class PacketWriter:
         else:
             self._append(self._pcap_header())
 
-    def interface(self, interface: Interface, name: str) -> int:
+    def interface(self, interface: Interface, name: str, note: str = "") -> int:
         """Describe an interface; returns its number for the rows' `interface`.
 
         Args:
             interface: as a file described it. Its own name becomes the description; its options are kept.
             name: the new name.
+            note: what the description begins with; may be empty.
 
         Raises:
             Damaged: the format cannot hold its link type.
@@ -100,7 +101,7 @@ class PacketWriter:
         if link_type > _LARGEST_LINK_TYPE:
             raise Damaged(f"its link type {link_type} does not exist: it exceeds 16 bits", where=name)
         if self._form == Form.PCAPNG:
-            self._describe(interface, name)
+            self._describe(interface, name, note)
         else:
             self._check_link_type(link_type, name)
             snaplen = interface.snaplen or _SNAPLEN
@@ -150,9 +151,9 @@ class PacketWriter:
         if self._form == Form.PCAP:
             os.pwrite(self._descriptor, self._pcap_header(), 0)
 
-    def _describe(self, interface: Interface, name: str) -> None:
+    def _describe(self, interface: Interface, name: str, note: str) -> None:
         own = [value.decode(errors="replace") for code, value in interface.options if code == _DESCRIPTION]
-        text = [(_NAME, name), (_DESCRIPTION, ": ".join(filter(None, (interface.name, *own))))]
+        text = [(_NAME, name), (_DESCRIPTION, ": ".join(filter(None, (note, interface.name, *own))))]
         options = [(code, _shortened(value)) for code, value in text if value]
         options += [each for each in interface.options if each[0] != _DESCRIPTION]
         head = struct.pack("=HHI", interface.link_type, 0, interface.snaplen)

@@ -2,14 +2,18 @@
 
 import hashlib
 import json
+import shlex
 import subprocess
+from zipfile import ZipFile
 
 import pytest
 
+from deployments.project import PROJECT
 from edgecap.archive.manifest import FileRecord
 from edgecap.captures.keep import keep as keep_capture
 from edgecap.incidents.incidents import Incidents
 from edgecap.incidents.record import Part
+from edgecap.packets.reader import open_packets
 from edgecap.packets.residual import Residual
 from edgecap.stores import open_store
 from tests.edgecap.captures.test_keep import CAPTURE, Fetching, put_raw, recorded
@@ -217,6 +221,99 @@ class TestIncident:
         (shell.folder / "taken").write_text("mine")
         done = call("get", INCIDENT, *options)
         assert (done.returncode, "folder" in done.stderr) == (2, True)
+
+    def test_a_pcapng_gets_all_packets_and_says_what_they_are(self, call, shell, incident):
+        done = call("get", INCIDENT[:8], "all.pcapng")
+        assert (done.returncode, done.stdout) == (0, "all.pcapng\n")
+        path = shell.folder / "all.pcapng"
+        assert path.is_file()
+        with open_packets(path) as reader:
+            assert sum(len(batch.rows) for batch in reader) == 13
+            assert [each.name for each in reader.interfaces] == ["before-1-all", "during-2-ORD"]
+        told = subprocess.run(["capinfos", path], capture_output=True, text=True, check=True).stdout
+        for words in (
+            f"edgecap incident {INCIDENT}",
+            "Verdict: ",
+            "Description = samples",
+            "Description = all packets",
+            "Missing: after-1 (simple 60s): missing: refused",
+        ):
+            assert words in told
+        assert [each.name for each in shell.folder.iterdir() if each.name.startswith(".")] == []
+
+    def test_a_merged_file_says_in_json_what_it_has(self, call, shell, incident):
+        said = json.loads(call("get", INCIDENT, "all.pcapng", "--json").stdout)
+        data = (shell.folder / "all.pcapng").read_bytes()
+        assert (said["packets"], said["bytes"]) == (13, len(data))
+        assert said["sha256"] == hashlib.sha256(data).hexdigest()
+        assert [each["name"] for each in said["captures"]] == ["before-1-all", "during-2-ORD"]
+
+    def test_one_file_without_a_damaged_capture_is_written_and_fails(self, call, shell, incident):
+        path = shell.folder / "archive" / incident[0].prefix / "raw/a.pcap"
+        path.chmod(0o644)
+        path.write_bytes(path.read_bytes()[:-1] + b"x")
+        assert call("get", INCIDENT, "all.pcapng").returncode == 10
+        with open_packets(shell.folder / "all.pcapng") as reader:
+            assert sum(len(batch.rows) for batch in reader) == 9
+
+    def test_a_zip_has_reports_packets_and_sums_that_verify(self, call, shell, incident):
+        done = call("get", INCIDENT[:8], "incident.zip")
+        assert (done.returncode, done.stdout) == (0, "incident.zip\n")
+        with ZipFile(shell.folder / "incident.zip") as packed:
+            packed.extractall(shell.folder / "out")
+        folder = shell.folder / "out" / f"edgecap-{INCIDENT}"
+        assert sorted(each.name for each in folder.iterdir()) == [
+            "README.txt",
+            "SHA256SUMS",
+            "before-1-all.html",
+            "before-1-all.pcap",
+            "during-2-ORD.html",
+            "during-2-ORD.pcap",
+            "during-3-AMS.html",
+            f"edgecap-{INCIDENT}.html",
+        ]
+        summed = subprocess.run(
+            ["sha256sum", "-c", "SHA256SUMS"], cwd=folder, capture_output=True, check=True
+        )
+        assert summed.stdout.count(b": OK") == 7
+        assert 'href="during-2-ORD.html"' in (folder / f"edgecap-{INCIDENT}.html").read_text()
+        readme = (folder / "README.txt").read_text()
+        assert "during-2-ORD.pcap: all packets, 9 packets" in readme
+        assert "after-1 (simple 60s): missing: refused" in readme
+
+    @pytest.mark.parametrize("name", ["x.pcap", "x.tar"])
+    def test_a_form_that_an_incident_cannot_have_is_one_clear_line(self, call, shell, incident, name):
+        done = call("get", INCIDENT, name)
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+        assert "an incident cannot become a" in done.stderr
+        assert not (shell.folder / name).exists()
+
+    @pytest.mark.parametrize("name", ["nodir/x.pcapng", "nodir/x.zip"])
+    def test_one_file_needs_its_folder_and_stays_unless_forced(self, call, shell, incident, name):
+        done = call("get", INCIDENT, name)
+        assert (done.returncode, "the folder nodir does not exist" in done.stderr) == (2, True)
+        (shell.folder / "nodir").mkdir()
+        (shell.folder / name).write_text("mine")
+        assert call("get", INCIDENT, name).returncode == 2
+        assert (shell.folder / name).read_text() == "mine"
+        assert call("get", INCIDENT, name, "--force").returncode == 0
+
+    def test_the_page_on_alerts_hands_an_incident_on_as_it_says(self, shell, incident):
+        """The page's commands in their order, with the id of this incident."""
+        page = (PROJECT / "docs/alerts/README.md").read_text().partition("## Hand an incident on")[2]
+        commands = [line[2:].split("#")[0] for line in page.splitlines() if line.startswith("$ ")]
+        assert len(commands) == 4
+        for command in commands:
+            done = shell.run(*shlex.split(command.replace("1f0c", INCIDENT[:8]))[1:])
+            assert done.returncode == 0, done.stderr
+        assert sorted(each.name for each in (shell.folder / "handover").iterdir()) == [
+            "before-1-all.html",
+            "before-1-all.pcap",
+            "during-2-ORD.html",
+            "during-2-ORD.pcap",
+            "during-3-AMS.html",
+            f"edgecap-{INCIDENT}.html",
+        ]
 
     def test_files_that_could_not_be_merged_come_one_by_one(self, call, shell, store, keep, incident):
         manifest = open_store_path(store, incident[1])

@@ -111,6 +111,13 @@ def test_a_beginning_that_two_things_have_is_refused(call, store, incident):
     assert call("report", ID, "-o", "-").returncode == 0
 
 
+def test_a_name_that_ends_with_a_slash_is_a_folder_that_is_made(call, shell, entry):
+    (shell.folder / "taken").write_text("mine")
+    assert call("report", FLOOD, "-o", "new/one/").stdout == f"new/one/edgecap-{FLOOD}.html\n"
+    done = call("report", FLOOD, "-o", "taken/")
+    assert (done.returncode, "taken is a file" in done.stderr, done.stderr.count("\n")) == (2, True, 1)
+
+
 @pytest.mark.parametrize(("target", "code"), [("missing/report.html", 2), ("--force", 2)])
 def test_a_place_that_cannot_be_written_is_one_clear_line(call, shell, entry, target, code):
     done = call("report", FLOOD, "-o", target)
@@ -134,8 +141,8 @@ def with_entry(store, incident):
 
 
 def test_an_incidents_captures_are_reported_beside_it_and_linked(call, shell, with_entry):
-    done = call("report", "abab", "--captures", "--json")
-    theirs, its = f"edgecap-{'99aa' * 8}.html", f"edgecap-{'ab' * 16}.html"
+    done = call("report", "abab", "--captures", "-o", "incident.html", "--json")
+    theirs, its = "before-2-ORD.html", "incident.html"
     assert json.loads(done.stdout) == {
         "file": its,
         "kind": "incident",
@@ -148,11 +155,13 @@ def test_an_incidents_captures_are_reported_beside_it_and_linked(call, shell, wi
 
 
 def test_of_several_reports_none_is_written_if_one_file_exists(call, shell, with_entry):
-    its = shell.folder / f"edgecap-{'ab' * 16}.html"
+    folder = shell.folder / f"edgecap-{'ab' * 16}"
+    folder.mkdir()
+    its = folder / f"{folder.name}.html"
     its.write_text("mine")
     done = call("report", "abab", "--captures")
     assert (done.returncode, its.read_text()) == (2, "mine")
-    assert not list(shell.folder.glob("edgecap-99*"))
+    assert list(folder.iterdir()) == [its]
     assert call("report", "abab", "--captures", "--force").returncode == 0
 
 
@@ -161,13 +170,14 @@ def test_captures_of_a_capture_or_to_stdout_are_refused(call, entry, incident):
     assert "stdout takes one report" in call("report", ID, "--captures", "-o", "-").stderr
 
 
-def test_a_folder_gets_all_reports_and_nothing_is_written_elsewhere(call, shell, with_entry):
-    (shell.folder / "handover").mkdir()
-    done = call("report", "abab", "--captures", "-o", "handover/")
-    assert (done.returncode, done.stdout) == (0, f"handover/edgecap-{'ab' * 16}.html\n")
+@pytest.mark.parametrize("folder", ["handover/", "handover", "new/handover"])
+def test_a_folder_gets_all_reports_and_nothing_is_written_elsewhere(call, shell, with_entry, folder):
+    done = call("report", "abab", "--captures", "-o", folder)
+    folder = folder.rstrip("/")
+    assert (done.returncode, done.stdout) == (0, f"{folder}/edgecap-{'ab' * 16}.html\n")
     assert "1 report of its captures" in done.stderr
-    written = sorted(path.name for path in (shell.folder / "handover").iterdir())
-    assert written == [f"edgecap-{'99aa' * 8}.html", f"edgecap-{'ab' * 16}.html"]
+    written = sorted(path.name for path in (shell.folder / folder).iterdir())
+    assert written == ["before-2-ORD.html", f"edgecap-{'ab' * 16}.html"]
     assert not list(shell.folder.glob("*.html"))
     assert call("report", "abab", "--captures", "-o", "nowhere/x.html").returncode == 2
     assert not list(shell.folder.glob("*.html"))

@@ -1,0 +1,78 @@
+"""All about an incident as one zip, to mail: the reports, the packets, and the SHA-256 of each."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from zipfile import ZIP_DEFLATED, ZipFile
+
+from edgecap.cli.incident_files import PacketFiles
+from edgecap.incidents.overview import Overview, Overviews
+from edgecap.packets.source import chunks, opened
+from edgecap.report.file_names import folder_name, report_name
+from edgecap.report.incident_pages import incident_pages
+from edgecap.stores import Store
+
+SUMS, README = "SHA256SUMS", "README.txt"
+_LEVEL = 1  # of the compression: it is as fast as a disk, and packets of an attack resemble each other
+
+
+def write_zip(
+    store: Store,
+    known: Overviews,
+    incident: Overview,
+    files: PacketFiles,
+    folder: Path,
+    target: Path,
+    *,
+    report_url: str = "",
+) -> None:
+    """Write the zip. All of it lies in one folder that is named for the incident.
+
+    Args:
+        store: the archive.
+        known: its incidents.
+        incident: the incident.
+        files: its files with packets.
+        folder: where they lie, by their names.
+        target: the file to write.
+        report_url: a receiver's public address, for links in reports; may be empty.
+
+    Raises:
+        StoreError: the archive does not answer.
+    """
+    own = report_name(incident.id)
+    pages = incident_pages(store, known, incident, name=own, base=report_url, captures=True)
+    texts = {README: _readme(incident, pages.verdict, own, files), own: pages.own, **pages.captures}
+    inside, sums = folder_name(incident.id), []
+    with ZipFile(target, "w", ZIP_DEFLATED, compresslevel=_LEVEL) as archive:
+        for name, text in texts.items():
+            archive.writestr(f"{inside}/{name}", text)
+            sums.append(f"{hashlib.sha256(text.encode()).hexdigest()}  {name}\n")
+        for each in files.files:
+            path = folder / each.name
+            with opened(path) as file, archive.open(f"{inside}/{each.name}", "w", force_zip64=True) as out:
+                for chunk in chunks(file, path):
+                    out.write(chunk)
+            sums.append(f"{each.file.sha256}  {each.name}\n")
+        archive.writestr(f"{inside}/{SUMS}", "".join(sums))
+
+
+def _readme(incident: Overview, verdict: str, own: str, files: PacketFiles) -> str:
+    lines = [
+        f"Incident {incident.id}, from edgecap",
+        "",
+        f"Verdict: {verdict}",
+        f"Alert:   {incident.alert_in_words}",
+        "",
+        f"Open {own} in a browser: it links to the report of each capture.",
+        "Open the packets in Wireshark:",
+        *(f"  {each.name}: {each.kind}, {each.file.packets or 0:,} packets" for each in files.files),
+    ]
+    if files.missing:
+        lines += ["Missing:", *(f"  {name}: {reason}" for name, reason in files.missing)]
+    lines += [
+        f"`sha256sum -c {SUMS}` verifies all files.",
+        "The packets may hold private data of your users.",
+    ]
+    return "\n".join(lines) + "\n"
