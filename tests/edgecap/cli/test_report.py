@@ -111,7 +111,7 @@ def test_a_beginning_that_two_things_have_is_refused(call, store, incident):
     assert call("report", ID, "-o", "-").returncode == 0
 
 
-def test_a_name_that_ends_with_a_slash_is_a_folder_that_is_made(call, shell, entry):
+def test_a_name_with_a_slash_behind_it_becomes_a_folder(call, shell, entry):
     (shell.folder / "taken").write_text("mine")
     assert call("report", FLOOD, "-o", "new/one/").stdout == f"new/one/edgecap-{FLOOD}.html\n"
     done = call("report", FLOOD, "-o", "taken/")
