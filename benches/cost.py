@@ -41,7 +41,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--in-line", default="0,50,200,800", help="runs in line, rising")
     parser.add_argument("--full-in-line", default="0,200", help="the same for full captures; empty for none")
-    parser.add_argument("--count", type=int, default=4, help="runs of each kind")
+    parser.add_argument("--count", type=int, default=3, help="runs of each kind")
     parser.add_argument("--burst", type=int, default=60, help="simple captures at once; 0 for none")
     parser.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite")
     parser.add_argument("--calls", action="store_true", help="only list the calls of three ways to a capture")

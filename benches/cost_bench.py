@@ -20,7 +20,7 @@ from deployments.local.setup import POOL, LocalSetup
 from tasks.runtime.rest import PrefectApi
 
 APART = 4.5  # seconds between two runs, where none waits for another
-IDLE = 20.0  # seconds
+IDLE = 12.0  # seconds
 _PATIENCE = 300.0  # seconds for something to happen, on a busy machine
 _LOOK = 0.05  # seconds
 
@@ -61,6 +61,7 @@ class Bench:
     idle: dict[int, Used] = field(default_factory=dict)
     memory: int = 0
     a_minute: float = 0.0
+    _began: float = field(default_factory=time.monotonic)
 
     def deployment(self, name: str) -> str:
         """A deployment's id."""
@@ -123,7 +124,9 @@ class Bench:
         idle = self.idle.get(waiting, self.idle[0])
         row.used = row.used.plus(idle, -row.used.at / idle.at).per(count)
         self.rows[row.what] = row
-        print(f"  {row.what}: {row.used.total:.2f} s of processor, pace {1000 * row.pace:.1f} ms", flush=True)
+        since = time.monotonic() - self._began
+        found = f"{row.used.total:.2f} s of processor, pace {1000 * row.pace:.1f} ms"
+        print(f"  {since:3.0f} s  {row.what}: {found}", flush=True)
         return row
 
     def _ended(self, ids: list[str], count: int) -> float:
