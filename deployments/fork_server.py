@@ -30,6 +30,7 @@ _MODULES = (
     "flows.register_bucket",
     "flows.respond",
     "flows.respond_to",
+    "flows.tell",
     "deployments.checkout",
     "prefect.flow_engine",
     "prefect.task_engine",

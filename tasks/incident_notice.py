@@ -20,6 +20,7 @@ from edgecap.report.links import links_to
 from edgecap.settings import load_settings
 from edgecap.stores import open_store
 from edgecap.units import plural
+from tasks.runtime.alert_runs import NOTIFY
 
 Occasion = Literal["opening", "escalation", "closing"]
 _DELAYS = [2.0, 10.0, 30.0]  # seconds before a channel is tried again
@@ -71,7 +72,7 @@ async def _may_pass(_task: object, _run: object, state: State[Any]) -> bool:
 
 @task(
     name="notify",
-    task_run_name="notify {channel}: {event}",
+    task_run_name=NOTIFY + "{channel}: {event}",
     cache_policy=NO_CACHE,
     retries=len(_DELAYS),
     retry_delay_seconds=_DELAYS,
@@ -95,6 +96,37 @@ async def notify(channel: str, event: str, incident: str, archive: str, subject:
     incidents = Incidents(open_store(load_settings().archive(archive)))
     if await asyncio.to_thread(incidents.has_told, incident, event, channel):
         return
+    await _send(channel, subject, page)
+    try:
+        await asyncio.to_thread(incidents.note_told, incident, event, channel, datetime.now(UTC))
+    except EdgecapError as error:
+        get_run_logger().warning("%s was notified, and may be again: %s", channel, error)
+
+
+@task(
+    name="notify",
+    task_run_name=NOTIFY + "{channel}: alerts without captures",
+    cache_policy=NO_CACHE,
+    retries=len(_DELAYS),
+    retry_delay_seconds=_DELAYS,
+    retry_condition_fn=_may_pass,
+)
+async def notify_of_alerts(channel: str, subject: str, page: str) -> None:
+    """Notify one channel of something that is no incident.
+
+    Args:
+        channel: the block, such as `slack-webhook/on-call`.
+        subject: a line.
+        page: Markdown.
+
+    Raises:
+        ConfigError: there is no such block.
+        Exception: the channel's own.
+    """
+    await _send(channel, subject, page)
+
+
+async def _send(channel: str, subject: str, page: str) -> None:
     try:
         block = cast("Any", await Block.aload(channel))
     except ValueError:
@@ -109,7 +141,3 @@ async def notify(channel: str, event: str, incident: str, archive: str, subject:
         # Its text may hold the channel's address, which is a secret of some products.
         get_run_logger().error("Notification %s failed: %s", channel, type(error).__name__)
         raise
-    try:
-        await asyncio.to_thread(incidents.note_told, incident, event, channel, datetime.now(UTC))
-    except EdgecapError as error:
-        get_run_logger().warning("%s was notified, and may be again: %s", channel, error)

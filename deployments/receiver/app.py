@@ -33,6 +33,7 @@ from starlette.routing import Route
 
 from deployments.receiver.bodies import BODY_TIME, BodyReader, Refused, again
 from deployments.receiver.metrics import CONTENT_TYPE, NO_SOURCE, Metrics
+from deployments.receiver.missed import MissedLog
 from deployments.receiver.pages import ReportPages
 from deployments.receiver.senders import IdentifySender, TrustedProxies, sender_of
 from edgecap.alerts.sources.enabled import EnabledSource
@@ -85,6 +86,7 @@ class Receiver:
         disk_time: seconds that `keep` may take; then the sender is told to come again.
         reports: serves reports; None for a receiver without reports.
         proxies: those in front of it whose word on the sender counts.
+        missed: notes what was refused.
     """
 
     def __init__(
@@ -99,6 +101,7 @@ class Receiver:
         disk_time: float = DISK_TIME,
         reports: ReportPages | None = None,
         proxies: TrustedProxies | None = None,
+        missed: MissedLog | None = None,
     ) -> None:
         self._enabled = enabled
         self._keep = keep
@@ -109,6 +112,7 @@ class Receiver:
         self._disk_time = disk_time
         self._reports = reports
         self._proxies = proxies or TrustedProxies()
+        self._missed = missed
 
     def __repr__(self) -> str:
         return f"<Receiver [{', '.join(self._enabled)}]>"
@@ -148,6 +152,7 @@ class Receiver:
                     refused,
                     sender_of(request).address,
                 )
+            self._note(request, known, answer.status_code, str(refused))
         except ClientDisconnect:
             answer = Response(status_code=400)  # the sender is gone; the answer is only counted
         except Exception as error:  # noqa: BLE001 - never 2xx for what was not kept, and never silence
@@ -155,10 +160,38 @@ class Receiver:
                 "an alert from %s could not be kept, and its sender was told so: %s", name, _kind(error)
             )
             answer = again("it could not be kept").answer
+            self._note(request, known, answer.status_code, f"it could not be kept: {_kind(error)}")
         self._metrics.requests.labels(known, str(answer.status_code)).inc()
         if answer.status_code == 202:  # noqa: PLR2004 - as the contract says
             self._metrics.taken_seconds.observe(time.monotonic() - began)
         return answer
+
+    def _note(self, request: Request, known: str, status: int, why: str) -> None:
+        """Note a notification that was refused. People are not told of what a stranger can cause."""
+        if self._missed is None:
+            return
+        declared = request.headers.get("content-length", "0")
+        size = int(declared) if declared.isdigit() else 0
+        enabled = self._enabled.get(known)
+        if status in _UNHEARD or status == 400:  # noqa: PLR2004 - the body is no JSON
+            proven = enabled is not None and (status == 400 or not enabled.is_signed(request.headers))  # noqa: PLR2004
+            self._missed.note(
+                "refused",
+                known,
+                f"{status}: {why}",
+                sender=sender_of(request).address,
+                size=size,
+                tell=proven,
+            )
+        else:
+            self._missed.note(
+                "unauthorized",
+                known,
+                f"{status}: {why}",
+                sender=sender_of(request).address,
+                size=size,
+                tell=False,
+            )
 
     async def _answer(self, request: Request, name: str) -> Response:
         enabled = self._enabled.get(name)

@@ -14,8 +14,8 @@ import httpx
 from edgecap.alerts.words import briefly
 from edgecap.errors import SetupError
 from edgecap.incidents.inbox.alert_inbox import RunRequest
-from tasks.runtime.alert_runs import plain, respond_run
-from tasks.runtime.deployment_names import RESPOND
+from tasks.runtime.alert_runs import ALERT, NOTIFY, plain, respond_run
+from tasks.runtime.deployment_names import RESPOND, TELL
 from tasks.runtime.prefect_server import PrefectServer
 from tasks.runtime.rest import PrefectApi, status
 from tasks.runtime.warm_runner import HEAD_START
@@ -98,6 +98,33 @@ class Dispatch:
             prefect.hurry(run_id)  # a worker takes it up
         self._mark(prefect, order, run_id)
         return run_id
+
+    def tell(self, key: str, subject: str, page: str) -> str:
+        """Have every channel told of something that is no incident. The same key gives the same run.
+
+        Returns:
+            The flow run's id.
+
+        Raises:
+            SetupError: Prefect does not take it, or has no such deployment.
+        """
+        prefect = self._api()
+        run = prefect.start_run(
+            _id(prefect.deployment(TELL)),
+            plain({"subject": subject, "page": page}),
+            tags=[ALERT],
+            name=str(plain(subject)),
+            idempotency_key=key,
+        )
+        return _id(run)
+
+    def failed_notifications(self, since: datetime) -> int:
+        """How many notifications no channel took since then.
+
+        Raises:
+            SetupError: Prefect does not answer.
+        """
+        return self._api().failed_tasks(NOTIFY, since=since)
 
     def _api(self) -> PrefectApi:
         server = self._where()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from collections.abc import Iterable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
@@ -31,6 +33,19 @@ class Metrics:
         self.commit_size = Histogram(
             "edgecap_alert_commit_size", "Alerts in one commit", registry=registry, buckets=_SIZES
         )
+        self.missed = Counter(
+            "edgecap_alerts_missed",
+            "Alerts and notifications that led to nothing: refused, unauthorized, cut off, put aside or not "
+            "captured",
+            ("source", "kind"),
+            registry=registry,
+        )
+        self.incidents_opened = Counter(
+            "edgecap_incidents_opened",
+            "Incidents that alerts opened, with all captures, with those that a budget left, or with none",
+            ("captures",),
+            registry=registry,
+        )
         self.outcomes = Counter(
             "edgecap_alert_outcomes",
             "Alerts by outcome",
@@ -54,9 +69,26 @@ class Metrics:
             "Alerts that were not understood and runs that Prefect refused, for a person to look at",
             registry=registry,
         )
+        self.open_incidents = Gauge(
+            "edgecap_incidents_open", "Incidents whose attacks have not all ended", registry=registry
+        )
+        self.oldest_pending = Gauge(
+            "edgecap_oldest_alert_seconds",
+            "How long the oldest alert has waited that is not processed yet",
+            registry=registry,
+        )
+        self.notifications_failed = Gauge(
+            "edgecap_notifications_failed",
+            "Notifications of the last day that a channel did not take, says Prefect",
+            registry=registry,
+        )
         self.prefect = Gauge(
             "edgecap_prefect_reachable", "Whether the last call of Prefect was answered", registry=registry
         )
+
+    def families(self) -> Iterable[Metric]:
+        """The metrics, with their names and types."""
+        return self._registry.collect()
 
     def page(self) -> bytes:
         """The page `/metrics`."""

@@ -8,12 +8,15 @@ from datetime import UTC, datetime, timedelta
 
 from deployments.receiver.loop import Loop
 from deployments.receiver.metrics import Metrics
+from deployments.receiver.missed import MissedLog
 from edgecap.alerts.policy.decision import Policy
 from edgecap.alerts.sources.base import AlertSource
 from edgecap.alerts.understanding import understand
+from edgecap.alerts.words import briefly
 from edgecap.errors import AlertNotUnderstood, StoreError
-from edgecap.incidents.inbox.alert_inbox import AlertInbox, StoredAlert
+from edgecap.incidents.inbox.alert_inbox import AlertInbox, Outcome, StoredAlert
 from edgecap.requests import Bounds
+from edgecap.units import plural
 
 IDLE = 5.0  # seconds; each commit wakes it anyway
 AT_ONCE = 100  # arrivals read from the inbox at a time
@@ -37,6 +40,7 @@ class AlertProcessor:
         keep: for how long processed alerts stay in the inbox.
         metrics: what it counts.
         on_processed: called after each alert: there may be orders.
+        missed: notes alerts that led to nothing.
         clock: the time, aware.
     """
 
@@ -50,6 +54,7 @@ class AlertProcessor:
         keep: timedelta,
         metrics: Metrics,
         on_processed: Callable[[], None],
+        missed: MissedLog,
         clock: Callable[[], datetime] = _now,
     ) -> None:
         self._inbox = inbox
@@ -59,6 +64,7 @@ class AlertProcessor:
         self._keep = keep
         self._metrics = metrics
         self._on_processed = on_processed
+        self._missed = missed
         self._clock = clock
         self._prune_at = clock()
         self.loop = Loop("processing alerts", self._step)
@@ -105,11 +111,22 @@ class AlertProcessor:
             return
         for note in dict.fromkeys(note for alert, _ in taken for note in alert.notes):
             _log.warning("alert %d from %s: %s", kept.id, kept.source, note)
-        for (alert, _), outcome in zip(taken, outcomes, strict=True):
+        for (alert, plan), outcome in zip(taken, outcomes, strict=True):
             self._metrics.outcomes.labels(kept.source, outcome).inc()
+            if outcome in (Outcome.OPENED, Outcome.OVER_BUDGET):
+                limited = outcome == Outcome.OVER_BUDGET
+                captures = "limited" if limited else "all" if plan.captures else "none"
+                self._metrics.incidents_opened.labels(captures).inc()
+            wanted = alert.event == "start" and self._policy.match(alert).rule.capture
+            if outcome == Outcome.NOTHING and wanted:
+                self._missed.note("not captured", kept.source, f"{briefly(alert)}: {plan.reason}")
             _log.info("alert %d: %s: %s", kept.id, alert, outcome)
+        if left_out := max((alert.left_out for alert, _ in taken), default=0):
+            reason = f"the sender left {plural(left_out, 'alert')} out of a notification (truncatedAlerts)"
+            self._missed.note("cut off", kept.source, reason, size=len(kept.body))
 
     def _aside(self, kept: StoredAlert, reason: str) -> None:
         self._inbox.put_aside(kept.id, reason)
         self._metrics.outcomes.labels(kept.source, "aside").inc()
+        self._missed.note("put aside", kept.source, reason, size=len(kept.body))
         _log.warning("alert %d from %s was put aside: %s", kept.id, kept.source, reason)

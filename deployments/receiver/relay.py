@@ -10,6 +10,8 @@ from typing import Protocol
 from deployments.receiver.dispatch import RunRefused
 from deployments.receiver.loop import Loop, next_pause
 from deployments.receiver.metrics import Metrics
+from deployments.receiver.missed import MissedLog
+from edgecap.alerts.words import briefly
 from edgecap.errors import SetupError
 from edgecap.incidents.inbox.alert_inbox import AlertInbox, RunRequest
 from tasks.runtime.rest import status
@@ -49,6 +51,7 @@ class OutboxRelay:
         inbox: where orders are.
         prefect: takes them.
         metrics: what it counts.
+        missed: notes orders that Prefect refused.
         clock: seconds, from any start.
     """
 
@@ -58,11 +61,13 @@ class OutboxRelay:
         prefect: Prefect,
         *,
         metrics: Metrics,
+        missed: MissedLog,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._inbox = inbox
         self._prefect = prefect
         self._metrics = metrics
+        self._missed = missed
         self._clock = clock
         self._pause = 0.0
         self._not_before = self._check_at = clock()
@@ -142,6 +147,8 @@ class OutboxRelay:
         self._forget(order)
         self._answers()
         _log.error("incident %s %s was put aside: %s", order.incident, order.event, reason)
+        why = f"{briefly(order.alert)}: Prefect refused the run for its {order.event}: {reason}"
+        self._missed.note("not captured", order.alert.source, why)
 
     def _pass_by(self, order: RunRequest, error: SetupError) -> None:
         self._passed_by[order.id] = self._clock() + PASSED_BY

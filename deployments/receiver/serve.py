@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Self
@@ -22,6 +22,7 @@ from deployments.receiver.http_server import listen, make_server
 from deployments.receiver.inbox_writer import GroupCommit
 from deployments.receiver.log import log_quietly
 from deployments.receiver.metrics import Metrics
+from deployments.receiver.missed import MissedLog
 from deployments.receiver.pages import ReportPages
 from deployments.receiver.processor import AlertProcessor
 from deployments.receiver.relay import OutboxRelay
@@ -68,16 +69,16 @@ class Receiving:
         self.inbox = AlertInbox(settings.home.resolve() / INBOX)
         self.metrics = Metrics()
         self.proxies = TrustedProxies(settings.receiver.trusted_proxies)
-        self._relay = OutboxRelay(
-            self.inbox,
-            Dispatch(
-                prefect,
-                warm_runner=warm_runner,
-                account=settings.receiver.account,
-                archive=settings.receiver.archive,
-            ),
-            metrics=self.metrics,
+        dispatch = Dispatch(
+            prefect,
+            warm_runner=warm_runner,
+            account=settings.receiver.account,
+            archive=settings.receiver.archive,
         )
+        # With a connection of its own: a client of Prefect's serves one thread.
+        told = Dispatch(prefect, account=settings.receiver.account, archive=settings.receiver.archive)
+        self.missed = MissedLog(self.inbox, told if settings.incidents.notify else None, metrics=self.metrics)
+        self._relay = OutboxRelay(self.inbox, dispatch, metrics=self.metrics, missed=self.missed)
         self._processor = AlertProcessor(
             self.inbox,
             sources(settings.alerts),
@@ -86,6 +87,7 @@ class Receiving:
             keep=timedelta(days=settings.receiver.keep_days),
             metrics=self.metrics,
             on_processed=self._settled,
+            missed=self.missed,
         )
         archive = settings.receiver.archive
         self._counts = HeldBackWriter(self.inbox, lambda: Incidents(open_store(settings.archive(archive))))
@@ -114,6 +116,7 @@ class Receiving:
             has_room=self._has_room,
             reports=self._reports,
             proxies=self.proxies,
+            missed=self.missed,
         )
 
     def __enter__(self) -> Self:
@@ -126,6 +129,7 @@ class Receiving:
         self._processor.loop.start()
         self._relay.loop.start()
         self._counts.loop.start()
+        self.missed.loop.start()
         return self
 
     def __exit__(
@@ -134,9 +138,11 @@ class Receiving:
         self._stack.close()  # the writer: all alerts that were accepted are on disk
         ended = [
             loop.end(patience=_PATIENCE)
-            for loop in (self._processor.loop, self._relay.loop, self._counts.loop)
+            for loop in (self._processor.loop, self._relay.loop, self._counts.loop, self.missed.loop)
         ]
         if all(ended):
+            with suppress(StoreError):
+                self.missed.flush()
             self.inbox.close()
 
     def health(self) -> Health:
@@ -151,8 +157,9 @@ class Receiving:
         self.metrics.pending.set(counts.pending)
         self.metrics.orders_waiting.set(counts.orders)
         self.metrics.asides.set(counts.asides + counts.refused)
-        waits = (datetime.now(UTC) - counts.oldest_order).total_seconds() if counts.oldest_order else 0
-        self.metrics.oldest_order.set(max(0, waits))
+        self.metrics.open_incidents.set(counts.open_incidents)
+        self.metrics.oldest_order.set(_age(counts.oldest_order))
+        self.metrics.oldest_pending.set(_age(counts.oldest_pending))
         trouble = self._trouble
         if not trouble and counts.pending > BACKLOG:
             trouble = f"{counts.pending} alerts wait to be processed"
@@ -178,6 +185,10 @@ class Receiving:
     def _committed(self, alerts: int) -> None:
         self.metrics.commit_size.observe(alerts)
         self._processor.loop.wake()
+
+
+def _age(moment: datetime | None) -> float:
+    return max(0.0, (datetime.now(UTC) - moment).total_seconds()) if moment else 0.0
 
 
 def _report_pages(settings: Settings, inbox: AlertInbox) -> ReportPages | None:

@@ -79,6 +79,9 @@ class Alert(BaseModel):
     text: str = Field("", description="More for people, as the source wrote it")
     labels: dict[str, str] = Field(default_factory=dict, description="What else the source says, by name")
     notes: tuple[str, ...] = Field((), description="Values of the payload that could not be used, in words")
+    left_out: int = Field(
+        0, description="How many alerts the sender left out of the notification, as it says"
+    )
     raw: dict[str, Any] = Field(default_factory=dict, description="The payload, or this alert's part of it")
 
     @property

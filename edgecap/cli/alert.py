@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,16 +21,21 @@ from edgecap.cli.options import Json
 from edgecap.cli.output import console, print_json, print_table, printable, say
 from edgecap.errors import ConfigError, InvalidRequest
 from edgecap.incidents.inbox.alert_inbox import INBOX, AlertInbox, Judged, Outcome
+from edgecap.incidents.inbox.missed import Kind
 from edgecap.redact import redact
 from edgecap.requests import CaptureRequest, rfc3339
 from edgecap.settings import Settings, load_settings
+from edgecap.units import size
 
 File = Annotated[Path, Parameter(name="FILE")]
+OnlyRefused = Annotated[bool, Parameter(show_default=False)]
 OnlyQuarantined = Annotated[bool, Parameter(show_default=False)]
 
 _SHORT_ID = 8  # characters; enough for `edgecap incident show`
 _MOST_TEXT = 10_000  # characters shown of a body; an alert has a few thousand
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - an address to connect to for each wildcard
+_LOST: tuple[Kind, ...] = ("refused", "cut off")
+_REFUSED_COLUMNS = ("last", ">times", "what", "source", "sender", ">size", "why")
 _COLUMNS = ("received", ">arrival", "outcome", "incident", "alert", "why")
 
 
@@ -101,24 +107,34 @@ def explain(file: File, /, *, source: str, json: Json = False) -> None:
     say("Nothing was captured." if found else "A test message: it starts nothing.")
 
 
-def list_command(*, aside: OnlyQuarantined = False, limit: int = 50, json: Json = False) -> None:
+def list_command(
+    *, aside: OnlyQuarantined = False, refused: OnlyRefused = False, limit: int = 50, json: Json = False
+) -> None:
     """List the alerts that this machine's receiver took, newest first, and what each led to.
 
     Args:
         aside: Only alerts that could not be parsed and runs that Prefect refused, with the reason.
+        refused: Instead, the notifications that the receiver refused or that their sender cut off, by the
+            hour, with sender, size and reason.
         limit: Maximum alerts; 0 for all.
         json: Print one JSON document.
     """
     if limit < 0:
         raise InvalidRequest(f"--limit {limit} is negative", field="--limit", hint="give 0 for all alerts")
+    if refused and aside:
+        raise InvalidRequest("--aside and --refused exclude each other", field="--refused", hint="give one")
+    if refused:
+        _list_refused(limit, json=json)
+        return
     with AlertInbox(load_settings().home / INBOX, read_only=True) as inbox:
+        lost = len(inbox.missed.newest(_LOST, 1))
         found = _asides(inbox, limit or -1)
         if not aside:
             found += _pending(inbox, limit or -1)
             found += [_judged(each) for each in inbox.alerts(limit or -1)]
             found.sort(key=_newest)
-        refused = _refused(inbox, limit or -1) if aside else []
-    found = (refused + found)[: limit or None]
+        by_prefect = _refused(inbox, limit or -1) if aside else []
+    found = (by_prefect + found)[: limit or None]
     if json:
         print_json(found)
     elif found:
@@ -138,6 +154,33 @@ def list_command(*, aside: OnlyQuarantined = False, limit: int = 50, json: Json 
             say(f"The newest {limit}; --limit 0 shows all.")
     else:
         say("No alert was quarantined." if aside else "No alert has arrived yet.")
+    if lost and not json:
+        say("Some notifications were refused or cut off: `edgecap alert list --refused` shows them.")
+
+
+def _list_refused(limit: int, *, json: bool) -> None:
+    with AlertInbox(load_settings().home / INBOX, read_only=True) as inbox:
+        found = inbox.missed.newest((*_LOST, "unauthorized"), limit or -1)
+    if json:
+        print_json(
+            [{**asdict(each), "first": rfc3339(each.first), "last": rfc3339(each.last)} for each in found]
+        )
+    elif found:
+        rows = [
+            (
+                f"{each.last:%Y-%m-%d %H:%M:%S}",
+                each.count,
+                each.kind,
+                each.source,
+                each.sender or "-",
+                size(each.size) if each.size else "-",
+                each.reason,
+            )
+            for each in found
+        ]
+        print_table(console(), _REFUSED_COLUMNS, rows)
+    else:
+        say("No notification was refused or cut off.")
 
 
 def _as_yaml(request: CaptureRequest) -> str:

@@ -14,6 +14,7 @@ from edgecap.alerts.policy.decision import Plan
 from tasks.runtime.prefect_names import TEMPLATE_KEY
 
 ALERT = "alert"  # the tag of every run that an alert started
+NOTIFY = "notify "  # how the names of tasks begin that notify a channel
 MOST_ALERT = 100_000  # bytes of JSON; Prefect refuses parameters of half a megabyte
 _LONGEST_NAME = 200  # characters
 _LONG = ("text", "labels", "notes")  # of an alert: for people, and kept in the inbox

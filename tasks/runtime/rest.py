@@ -275,6 +275,15 @@ class PrefectApi:
             found += self.call("POST", "/flow_runs/filter", json=body | window)
         return found
 
+    def failed_tasks(self, name: str, *, since: datetime) -> int:
+        """How many runs of tasks failed since then whose name has `name` in it."""
+        wanted = {
+            "name": {"like_": name},
+            "state": {"type": {"any_": ["FAILED", "CRASHED"]}},
+            "start_time": {"after_": since.isoformat()},
+        }
+        return int(self.call("POST", "/task_runs/count", json={"task_runs": wanted}))
+
     def progress(self, run_id: str) -> float | None:
         """Per cent that a run's newest progress artifact states, or None if it has none."""
         body = {

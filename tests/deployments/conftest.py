@@ -16,6 +16,8 @@ import httpx
 import pytest
 
 from deployments.receiver.http_server import listen, make_server
+from deployments.receiver.metrics import Metrics
+from deployments.receiver.missed import MissedLog
 from edgecap.alerts.policy.decision import Policy
 from edgecap.alerts.sources.enabled import enabled_sources
 from edgecap.alerts.sources.registry import SOURCES
@@ -96,6 +98,12 @@ def inbox(tmp_path):
     """an empty inbox."""
     with closing(AlertInbox(tmp_path / "alerts" / "book.db")) as inbox:
         yield inbox
+
+
+@pytest.fixture
+def missed(inbox):
+    """Notes what led to nothing; not running by itself, and without channels."""
+    return MissedLog(inbox, None, metrics=Metrics())
 
 
 @pytest.fixture

@@ -1,10 +1,12 @@
 """A real Prefect server for the flows, a simulated edge, a real bucket and an archive."""
 
+import json
 import uuid
 from contextlib import suppress
 from dataclasses import replace
 
 import pytest
+from prefect.blocks.notifications import CustomWebhookNotificationBlock
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.context import SettingsContext
@@ -30,6 +32,7 @@ from tasks.runtime.prefect_server import AUTH_STRING
 from tasks.runtime.rest import PrefectApi
 from tests.prefect_database import place_database
 from tests.raw_sockets import live_traffic
+from tests.stand_ins import JsonHandler, serving
 from tests.world import SetClock, World
 
 SPEED = 30
@@ -132,3 +135,20 @@ def capture_here(monkeypatch):
 def store(world):
     """The archive of this test."""
     return open_store(load_settings().archive())
+
+
+@pytest.fixture
+async def on_call(prefect_server):
+    """What a webhook of Prefect's, called `on-call`, was told."""
+    told = []
+
+    class Handler(JsonHandler):
+        def do_POST(self):
+            told.append(json.loads(self.body()))
+            self.say(None, 204)
+
+    with serving(Handler) as server:
+        words = {"subject": "{{subject}}", "text": "{{body}}"}
+        block = CustomWebhookNotificationBlock(name="on-call", url=f"{server.url}/", json_data=words)
+        await block.asave("on-call", overwrite=True)
+        yield told

@@ -4,14 +4,12 @@ What was captured is judged from the simulated edge's log and the archive's byte
 """
 
 import asyncio
-import json
 import time
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import httpx
 import pytest
-from prefect.blocks.notifications import CustomWebhookNotificationBlock
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import TaskRunFilter
 from prefect.client.schemas.objects import State, StateType
@@ -28,7 +26,6 @@ from flows.register_bucket import register_bucket
 from tasks.runtime.alert_runs import incident_tag
 from tasks.runtime.rest import PrefectApi
 from tests.flows.conftest import UNFINISHED, forget_runs
-from tests.stand_ins import JsonHandler, serving
 
 pytestmark = [pytest.mark.prefect, pytest.mark.xdist_group("prefect 2")]
 
@@ -181,23 +178,6 @@ async def test_the_same_order_twice_and_both_taken_up_at_once_capture_once(deplo
         assert time.monotonic() < deadline
         await asyncio.sleep(0.2)
     assert len(world.posts()) == 1
-
-
-@pytest.fixture
-async def on_call(prefect_server):
-    """What a webhook of Prefect's, called `on-call`, was told."""
-    told = []
-
-    class Handler(JsonHandler):
-        def do_POST(self):
-            told.append(json.loads(self.body()))
-            self.say(None, 204)
-
-    with serving(Handler) as server:
-        words = {"subject": "{{subject}}", "text": "{{body}}"}
-        block = CustomWebhookNotificationBlock(name="on-call", url=f"{server.url}/", json_data=words)
-        await block.asave("on-call", overwrite=True)
-        yield told
 
 
 async def test_one_capture_that_fails_loses_no_other_and_the_incident_says_why(

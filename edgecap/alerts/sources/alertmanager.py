@@ -73,8 +73,8 @@ def _alert(
     name: str, group: dict[str, Any], item: dict[str, Any], received: datetime, own_names: Sequence[str]
 ) -> Alert:
     notes: list[str] = []
-    cut_off = group.get("truncatedAlerts")
-    if isinstance(cut_off, int) and cut_off > 0:
+    cut_off = _count(group.get("truncatedAlerts"))
+    if cut_off:
         more = plural(cut_off, "more alert")
         notes.append(f"the notification left {more} out (truncatedAlerts): set max_alerts to 0 at the sender")
     alert = Fields(item, notes)
@@ -105,11 +105,17 @@ def _alert(
         ended=(ended or received) if event == "end" else None,
         title=annotations.line("summary", "title") or values.line(group.get("title")) or kind,
         text=annotations.text("description", "message"),
+        left_out=cut_off,
         labels={**known, **alert.labels("generatorURL", "silenceURL", "dashboardURL", "panelURL")},
         notes=tuple(notes),
         raw={**{key: value for key, value in group.items() if key != "alerts"}, "alerts": [item]},
         **traffic,
     )
+
+
+def _count(value: object) -> int:
+    found = values.number(value)
+    return int(found) if found is not None and found > 0 else 0
 
 
 def _state(status: object) -> str:

@@ -24,6 +24,7 @@ from edgecap.errors import EntryMissing
 from edgecap.incidents.columns import microseconds, moment, plain
 from edgecap.incidents.inbox import pruning
 from edgecap.incidents.inbox.database import Database
+from edgecap.incidents.inbox.missed import MissedAlerts
 from edgecap.incidents.inbox.rows import (
     Arrival,
     Boundary,
@@ -69,6 +70,8 @@ _INCIDENTS = """
 class AlertInbox:
     """A receiver's inbox, for any number of threads; methods that read never wait for one that writes.
 
+    `missed` has the alerts that led to nothing.
+
     Every method may raise a `StoreError` that says what is wrong with the file or the disk; a method that
     writes has then written nothing.
     """
@@ -88,6 +91,7 @@ class AlertInbox:
             StoreFull: no space is left.
         """
         self._database = Database(path, read_only=read_only)
+        self.missed = MissedAlerts(self._database)
 
     def __repr__(self) -> str:
         return f"<AlertInbox {self._database.path}>"
@@ -300,6 +304,7 @@ class AlertInbox:
         Returns:
             How many arrivals were forgotten.
         """
+        self.missed.forget(older_than)
         return pruning.prune(self._database, microseconds(older_than))
 
     def _bodies(self, which: str, limit: int) -> list[Any]:

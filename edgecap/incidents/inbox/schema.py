@@ -7,7 +7,7 @@ time in an inbox of ten alerts and in one of a million.
 from __future__ import annotations
 
 APPLICATION_ID = 0x65636170  # "ecap": tells an inbox from other programs' SQLite files
-VERSION = 2
+VERSION = 3
 
 _MEMBERS = (
     # The attacks of an incident: it is over when all of them are.
@@ -62,6 +62,26 @@ _SPENT = """
         PRIMARY KEY (rule, day, about, reserved)
     ) WITHOUT ROWID
     """
+
+_MISSED = (
+    # Alerts that led to nothing, by the hour: `told` is how many of them a notification has told of.
+    """
+    CREATE TABLE missed (
+        kind TEXT NOT NULL,
+        source TEXT NOT NULL,
+        sender TEXT NOT NULL,
+        reason TEXT NOT NULL,
+        hour INTEGER NOT NULL,
+        first INTEGER NOT NULL,
+        last INTEGER NOT NULL,
+        count INTEGER NOT NULL,
+        size INTEGER NOT NULL,
+        told INTEGER NOT NULL,
+        PRIMARY KEY (kind, source, sender, reason, hour)
+    ) WITHOUT ROWID
+    """,
+    "CREATE INDEX missed_by_age ON missed (kind, last)",
+)
 
 TABLES = (
     # AUTOINCREMENT never reuses an id: the sender was told it.
@@ -119,6 +139,7 @@ TABLES = (
     *_MEMBERS,
     *_ORDERS,
     _SPENT,
+    *_MISSED,
 )
 
 TO_VERSION = {
@@ -138,6 +159,7 @@ TO_VERSION = {
         _SPENT,
         "INSERT INTO spent SELECT rule, day, '', 0, captures FROM spent_1",
         "DROP TABLE spent_1",
-    )
+    ),
+    3: _MISSED,
 }
 """The statements that make a version of the one before it."""

@@ -47,9 +47,12 @@ def make(enabled, metrics):
 
 
 @pytest.fixture
-def address(make, inbox):
+def address(make, inbox, missed):
     """A receiver that writes into the inbox."""
-    with GroupCommit(inbox.keep, lambda _: None) as writer, served(make(writer.keep)) as address:
+    with (
+        GroupCommit(inbox.keep, lambda _: None) as writer,
+        served(make(writer.keep, missed=missed)) as address,
+    ):
         yield address
 
 
@@ -361,3 +364,45 @@ def test_a_client_that_disconnects_harms_no_other(address, inbox):
         line.sendall(b"POST /alerts/generic HTTP/1.1\r\nhost: x\r\ncontent-length: 99\r\n\r\n{")
     assert http.post(f"{address}/alerts/generic", json={"id": "1"}).status_code == 202
     until(lambda: inbox.counts().pending == 1)
+
+
+def test_what_is_refused_is_noted_with_sender_size_and_reason(address, inbox, missed):
+    too_large = json.dumps({"pad": "x" * (MOST_BODY + 10)}).encode()
+    http.post(f"{address}/alerts/cloudflare", content=too_large, headers=KNOWN)
+    http.post(f"{address}/alerts/cloudflare", content=b"{", headers=KNOWN)
+    http.post(f"{address}/alerts/cloudflare", json=attack(1), headers={"cf-webhook-auth": "guess"})
+    http.post(f"{address}/alerts/datadog", json={}, headers=KNOWN)
+    http.post(f"{address}/alerts/nobody", json={}, headers=KNOWN)
+    http.post(f"{address}/alerts/pagerduty", content=too_large, headers={"X-PagerDuty-Signature": "v1=00"})
+    missed.flush()
+    noted = {(each.source, each.reason[:3]): each for each in inbox.missed.newest(["refused"], 10)}
+    assert set(noted) == {("cloudflare", "413"), ("cloudflare", "400"), ("pagerduty", "413")}
+    large = noted["cloudflare", "413"]
+    assert (large.sender, large.size, large.count) == ("127.0.0.1", len(too_large), 1)
+    assert large.reason == "413: the body is larger than 4 MiB"
+    assert "not JSON" in noted["cloudflare", "400"].reason
+    others = {(each.source, each.reason) for each in inbox.missed.newest(["unauthorized"], 10)}
+    assert others == {
+        ("cloudflare", "401: unauthorized"),
+        ("datadog", "404: source datadog is not configured"),
+        ("none", "404: there is no such source"),
+    }
+    told = {(each.source, each.reason[:3]) for each in inbox.missed.untold(large.first, 10)}
+    assert told == {("cloudflare", "413"), ("cloudflare", "400")}, "a stranger can have nobody told"
+
+
+def test_what_could_not_be_kept_is_noted(make, inbox, missed, metrics):
+    async def full(*_):
+        raise StoreFull("no space is left")
+
+    with served(make(full, missed=missed)) as address:
+        assert http.post(f"{address}/alerts/cloudflare", json=attack(1), headers=KNOWN).status_code == 503
+    missed.flush()
+    [note] = inbox.missed.newest(["refused"], 5)
+    assert note.reason == "503: it could not be kept: no space is left"
+
+
+def test_a_notification_that_is_kept_is_not_noted(address, inbox, missed):
+    http.post(f"{address}/alerts/cloudflare", json=attack(1), headers=KNOWN)
+    missed.flush()
+    assert inbox.missed.newest(["refused", "unauthorized"], 5) == []

@@ -8,7 +8,7 @@ import pytest
 
 from deployments.receiver.metrics import Metrics
 from deployments.receiver.processor import PRUNE_EVERY, AlertProcessor
-from edgecap.alerts.policy.decision import Policy
+from edgecap.alerts.policy.decision import Policy, read_policy
 from edgecap.alerts.sources.registry import SOURCES
 from edgecap.errors import StoreFull
 from edgecap.incidents.inbox.alert_inbox import Outcome
@@ -31,20 +31,21 @@ def clock():
 
 
 @pytest.fixture
-def make(inbox, clock):
+def make(inbox, clock, missed):
     """Makes settlers, which are stopped at the end."""
     made = []
 
-    def settler(sources=SOURCES, *, the_book=inbox, on_processed=lambda: None):
+    def settler(sources=SOURCES, *, the_book=inbox, on_processed=lambda: None, policy=None, metrics=None):
         made.append(
             AlertProcessor(
                 the_book,
                 sources,
-                Policy(),
+                policy or Policy(),
                 bounds=Bounds(),
                 keep=timedelta(days=30),
-                metrics=Metrics(),
+                metrics=metrics or Metrics(),
                 on_processed=on_processed,
+                missed=missed,
                 clock=clock,
             )
         )
@@ -153,3 +154,54 @@ def test_old_incidents_are_pruned(make, inbox, clock):
     clock.now += PRUNE_EVERY
     settler.loop.wake()
     until(lambda: inbox.counts().asides == 0)
+
+
+def noted(missed, inbox):
+    missed.flush()
+    return {
+        (each.kind, each.source, each.reason) for each in inbox.missed.untold(NOW - timedelta(days=1), 10)
+    }
+
+
+def test_an_attack_that_led_to_nothing_is_noted_with_the_reason(make, inbox, missed):
+    began = NOW.isoformat()
+    aimless = {"alert_type": "dos_attack_l4", "data": {"target_ip": "127.0.0.1", "start_time": began}}
+    keep(inbox, b"[]", aimless)
+    keep(inbox, {"kind": "loss"}, source="generic")
+    firing = [{"status": "firing", "labels": {"target": "203.0.113.7"}, "startsAt": began}]
+    keep(inbox, {"alerts": firing, "truncatedAlerts": 7}, source="alertmanager")
+    make()
+    until(lambda: inbox.counts().pending == 0)
+    found = noted(missed, inbox)
+    assert {(kind, source) for kind, source, _ in found} == {
+        ("put aside", "cloudflare"),
+        ("not captured", "cloudflare"),
+        ("not captured", "generic"),
+        ("cut off", "alertmanager"),
+    }
+    reasons = " ".join(reason for _, _, reason in found)
+    for why in ("the body is a list", "test alerts have it", "names no target", "left 7 alerts out"):
+        assert why in reasons
+
+
+def test_what_a_rule_leaves_alone_is_no_news(make, inbox, missed):
+    """Nor is an end, or news of an incident that is open."""
+    keep(inbox, {"alert_type": "billing_usage_alert", "data": {}}, attack(9, event="UPDATE"))
+    policy = read_policy('[[rules]]\nname = "none"\nsource = "generic"\ncapture = false\n')
+    keep(inbox, {"kind": "loss", "target": "203.0.113.7"}, source="generic")
+    keep(inbox, {"status": "resolved", "id": "9"}, source="grafana")
+    keep(inbox, {"title": "[Recovered on {target:203.0.113.9}] x", "id": "9"}, source="datadog")
+    make(policy=policy)
+    until(lambda: inbox.counts().pending == 0)
+    assert {kind for kind, _, _ in noted(missed, inbox)} == {"put aside"}  # the one of Grafana has no alerts
+
+
+def test_incidents_are_counted_by_whether_they_have_captures(make, inbox):
+    metrics = Metrics()
+    policy = read_policy('[[rules]]\nname = "one"\ndaily_budget = 1\nreserve = 0\ntarget_budget = 1\n')
+    keep(inbox, attack(1), attack(2))
+    make(policy=policy, metrics=metrics)
+    until(lambda: inbox.counts().pending == 0)
+    page = metrics.page().decode()
+    assert 'edgecap_incidents_opened_total{captures="all"} 1.0' in page
+    assert 'edgecap_incidents_opened_total{captures="limited"} 1.0' in page

@@ -24,9 +24,9 @@ def dispatch(prefect):
 
 
 @pytest.fixture
-def relay(inbox, dispatch, clock):
+def relay(inbox, dispatch, clock, missed):
     """Not running by itself: each step is the test's."""
-    return OutboxRelay(inbox, dispatch, metrics=Metrics(), clock=clock)
+    return OutboxRelay(inbox, dispatch, metrics=Metrics(), missed=missed, clock=clock)
 
 
 def numbers(prefect):
@@ -197,7 +197,7 @@ def test_a_crash_before_the_record_makes_no_second_run(relay, dispatch, prefect,
     assert len({event["id"] for event in prefect.events}) == 1
 
 
-def test_an_unwritable_inbox_does_not_stop_the_relay_for_good(inbox, dispatch, prefect, enter):
+def test_an_unwritable_inbox_does_not_stop_the_relay_for_good(inbox, dispatch, prefect, enter, missed):
     """The thread goes on when the disk has room again."""
 
     class FullBook:
@@ -212,7 +212,7 @@ def test_an_unwritable_inbox_does_not_stop_the_relay_for_good(inbox, dispatch, p
             inbox.sent(*given)
 
     full = FullBook()
-    relay = OutboxRelay(full, dispatch, metrics=Metrics())
+    relay = OutboxRelay(full, dispatch, metrics=Metrics(), missed=missed)
     prefect.start()
     enter(attack(1))
     relay.loop.start()
@@ -223,12 +223,12 @@ def test_an_unwritable_inbox_does_not_stop_the_relay_for_good(inbox, dispatch, p
     assert len(prefect.runs) == 1
 
 
-def test_a_missing_deployment_is_looked_for_again(prefect, enter, inbox, clock):
+def test_a_missing_deployment_is_looked_for_again(prefect, enter, inbox, clock, missed):
     """`edgecap up` makes the server first and the deployments a little later."""
     prefect.start()
     prefect.answer = lambda _: (404, {})
     dispatch = Dispatch(lambda: prefect.server, account="main", archive="cold")
-    relay = OutboxRelay(inbox, dispatch, metrics=Metrics(), clock=clock)
+    relay = OutboxRelay(inbox, dispatch, metrics=Metrics(), missed=missed, clock=clock)
     enter(attack(1))
     clock.now += relay.step()
     prefect.answer = None
@@ -247,10 +247,10 @@ def test_a_busy_warm_process_leaves_the_run_to_a_worker_at_once(relay, prefect, 
     assert prefect.hurried == [f"/api/flow_runs/{prefect.ids[order.key]}/set_state"]
 
 
-def test_without_a_server_orders_wait_for_one(inbox, prefect, enter, clock):
+def test_without_a_server_orders_wait_for_one(inbox, prefect, enter, clock, missed):
     where = None
     dispatch = Dispatch(lambda: where, account="main", archive="cold")
-    relay = OutboxRelay(inbox, dispatch, metrics=Metrics(), clock=clock)
+    relay = OutboxRelay(inbox, dispatch, metrics=Metrics(), missed=missed, clock=clock)
     enter(attack(1))
     for bad in ("", "no address at all", "http://[", "http://127.0.0.1:1/api"):
         where = PrefectServer(bad) if bad else None
@@ -306,3 +306,14 @@ def test_prefect_is_signed_in_to_as_its_own_client_does(
     enter(attack(1))
     uuid.UUID(dispatch.send(inbox.orders()[0]))
     assert prefect.headers[0]["Authorization"] == header
+
+
+def test_an_order_that_prefect_refuses_is_noted(relay, prefect, enter, inbox, missed):
+    prefect.start()
+    prefect.answer = lambda _: (422, {"detail": "no such parameter"})
+    enter(attack(1))
+    relay.step()
+    missed.flush()
+    [note] = inbox.missed.newest(["not captured"], 5)
+    assert "Prefect refused the run for its start" in note.reason
+    assert "203.0.0.2" in note.reason

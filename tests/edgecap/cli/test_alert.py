@@ -3,6 +3,7 @@
 import json
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from edgecap.alerts.policy.decision import Policy
 from edgecap.alerts.sources.registry import SOURCES
 from edgecap.alerts.understanding import understand
 from edgecap.incidents.inbox.alert_inbox import INBOX, AlertInbox
+from edgecap.incidents.inbox.missed import Missed
 from edgecap.requests import Bounds, FullRequest, SimpleRequest
 from edgecap.settings import Settings
 from edgecap.settings.alerts import AlertSettings
@@ -261,6 +263,30 @@ class TestList:
         assert (done.returncode, done.stdout, done.stderr) == (0, "", "No alert has arrived yet.\n")
         assert call("alert", "list", "--json").stdout == "[]\n"
         assert call("alert", "list", "--aside").stderr == "No alert was quarantined.\n"
+
+    def test_refused_and_cut_off_notifications_with_sender_and_size(self, call, inbox):
+        assert call("alert", "list", "--refused").stderr == "No notification was refused or cut off.\n"
+        noon = datetime(2026, 11, 23, 12, tzinfo=UTC)
+        large = Missed("refused", "grafana", "198.51.100.7", "413: the body is too large", noon, noon)
+        inbox.missed.note([replace(large, size=5_000_000, count=3)])
+        inbox.missed.note([replace(large, kind="cut off", sender="", reason="7 alerts (truncatedAlerts)")])
+        inbox.missed.note([replace(large, kind="put aside", reason="no such thing")])
+        shown = call("alert", "list", "--refused").stdout
+        for word in (
+            "2026-11-23 12:00:00",
+            "refused",
+            "198.51.100.7",
+            "5 MB",
+            "413: the body is too large",
+        ):
+            assert word in shown
+        assert "cut off" in shown
+        assert "no such thing" not in shown, "that is in the list of alerts"
+        lines = json.loads(call("alert", "list", "--refused", "--json").stdout)
+        assert {each["kind"]: each["count"] for each in lines} == {"refused": 3, "cut off": 1}
+        assert lines[0]["last"].startswith("2026-11-23T12:00:00")
+        assert "`edgecap alert list --refused` shows them" in call("alert", "list").stderr
+        assert call("alert", "list", "--refused", "--aside").returncode == 2
 
     def test_newest_first_with_each_outcome(self, call, inbox, enter):
         """A receiver may have the inbox open; the list only looks."""
