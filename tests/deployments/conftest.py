@@ -144,6 +144,7 @@ class Command:
     env: dict = field(default_factory=dict)
     process: subprocess.Popen | None = None
     address: str = ""
+    port: int = 0
 
     def start(self):
         """Start it and wait until it takes alerts."""
@@ -153,6 +154,7 @@ class Command:
                 log.write(line)
             if line.startswith("http://"):
                 self.address = line.split("/alerts/")[0]
+                self.port = int(self.address.rpartition(":")[2])  # the next start takes the same
             if line.startswith("Ready for alerts"):
                 # What else it says must not fill the pipe.
                 threading.Thread(target=self._follow, args=(self.process,), daemon=True).start()
@@ -165,7 +167,7 @@ class Command:
             name: value for name, value in os.environ.items() if not name.startswith(("EDGECAP_", "PREFECT_"))
         }
         return subprocess.Popen(
-            [Path(sys.executable).with_name("edgecap"), "receive", "--port", "0"],
+            [Path(sys.executable).with_name("edgecap"), "receive", "--port", str(self.port)],
             cwd=self.folder,
             env={**kept, "EDGECAP_ALERTS__CLOUDFLARE__SECRET": SECRET, **self.env},
             stdin=subprocess.DEVNULL,
@@ -173,6 +175,11 @@ class Command:
             stderr=subprocess.PIPE,
             text=True,
         )
+
+    def stop(self):
+        """Stop it as the system does, and wait until it is gone."""
+        self.process.terminate()
+        self.process.wait(240)
 
     @property
     def log(self):

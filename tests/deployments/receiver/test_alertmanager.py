@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -39,67 +40,171 @@ def documented(address, secret_file):
     return config
 
 
+@dataclass
+class Alertmanager:
+    """A real one, with its data in a folder; it may be stopped and started again."""
+
+    folder: Path
+    config: Path
+    port: int
+
+    def start(self):
+        """Start it, and wait until it takes alerts."""
+        self.program = Program(
+            "alertmanager",
+            [
+                ALERTMANAGER,
+                f"--config.file={self.config}",
+                f"--storage.path={self.folder / 'alertmanager'}",
+                f"--web.listen-address={LOOPBACK}:{self.port}",
+                "--cluster.listen-address=",
+            ],
+            log=self.folder / "alertmanager.log",
+            folder=UNPACKED if UNPACKED.exists() else None,
+        )
+        self.program.start()
+        self.program.wait_ready(
+            lambda: answers(self.port) and http.get(f"{self.address}/-/ready").is_success, timeout=240
+        )
+
+    def stop(self):
+        """Stop it; it writes down what it notified of."""
+        self.program.stop()
+
+    @property
+    def address(self):
+        return f"http://{LOOPBACK}:{self.port}"
+
+    def tell(self, name, address, began, *, severity="critical", **more):
+        """Tell it of an alert, as Prometheus does again and again while the alert fires."""
+        ends = more.pop("ends", None)
+        labels = {"alertname": name, "capture": "yes", "target_ip": address, "severity": severity, **more}
+        alert = {"labels": labels, "startsAt": began.isoformat()} | (
+            {"endsAt": ends.isoformat()} if ends else {}
+        )
+        http.post(f"{self.address}/api/v2/alerts", json=[alert]).raise_for_status()
+
+
 @pytest.fixture
 def alertmanager(command, prefect, tmp_path):
-    """Alertmanager's address; it tells a receiver, which tells a stand-in for Prefect."""
+    """Alertmanager; it tells a receiver, which tells a stand-in for Prefect."""
     prefect.start()
     command.env = {"PREFECT_API_URL": prefect.api_url, "EDGECAP_ALERTS__ALERTMANAGER__SECRET": SECRET}
     command.start()
-    secret, config, port = tmp_path / "edgecap.secret", tmp_path / "alertmanager.yml", free_port()
+    secret, config = tmp_path / "edgecap.secret", tmp_path / "alertmanager.yml"
     secret.write_text(f"{SECRET}\n")
     config.write_text(yaml.safe_dump(documented(command.address, secret)))
-    program = Program(
-        "alertmanager",
-        [
-            ALERTMANAGER,
-            f"--config.file={config}",
-            f"--storage.path={tmp_path / 'alertmanager'}",
-            f"--web.listen-address={LOOPBACK}:{port}",
-            "--cluster.listen-address=",
-        ],
-        log=tmp_path / "alertmanager.log",
-        folder=UNPACKED if UNPACKED.exists() else None,
-    )
-    program.start()
+    alertmanager = Alertmanager(tmp_path, config, free_port())
+    alertmanager.start()
     try:
-        program.wait_ready(
-            lambda: answers(port) and http.get(f"http://{LOOPBACK}:{port}/-/ready").is_success, timeout=240
-        )
-        yield f"http://{LOOPBACK}:{port}"
+        yield alertmanager
     finally:
-        program.stop()
+        alertmanager.stop()
+
+
+def judged(command):
+    """The alerts as the receiver judged them: kind, event and outcome, in the order of time."""
+    with command.inbox as inbox:
+        found = [(each.alert.kind, each.alert.event, str(each.outcome)) for each in inbox.alerts(1000)]
+    return found[::-1]
+
+
+def hears_more(command, known):
+    """How many alerts the receiver has judged, once they are more than it knew."""
+    until(lambda: len(judged(command)) > known)
+    return len(judged(command))
+
+
+def incidents(command):
+    with command.inbox as inbox:
+        return {each.alert.kind: each for each in inbox.incidents()}
 
 
 def test_its_alerts_become_incidents_each_by_itself_and_end_with_them(alertmanager, command, prefect):
     began = datetime.now(UTC)
+    alertmanager.tell("SynFlood", "203.0.113.7", began)
+    until(lambda: set(incidents(command)) == {"SynFlood"})
+    alertmanager.tell("UdpFlood", "203.0.113.9", began)
+    until(lambda: set(incidents(command)) == {"SynFlood", "UdpFlood"})
+    assert incidents(command)["SynFlood"].alert.targets == ("203.0.113.7",)
+    assert incidents(command)["SynFlood"].closed is None
 
-    def tell(name, address, **times):
-        labels = {"alertname": name, "capture": "yes", "target_ip": address, "severity": "critical"}
-        alert = {"labels": labels, "startsAt": began.isoformat(), **times}
-        http.post(f"{alertmanager}/api/v2/alerts", json=[alert]).raise_for_status()
-
-    def incidents():
-        with command.inbox as inbox:
-            return {each.alert.kind: each for each in inbox.incidents()}
-
-    tell("SynFlood", "203.0.113.7")
-    until(lambda: set(incidents()) == {"SynFlood"})
-    tell("UdpFlood", "203.0.113.9")
-    until(lambda: set(incidents()) == {"SynFlood", "UdpFlood"})
-    assert incidents()["SynFlood"].alert.targets == ("203.0.113.7",)
-    assert incidents()["SynFlood"].closed is None
-
-    tell("SynFlood", "203.0.113.7", endsAt=datetime.now(UTC).isoformat())
-    until(lambda: incidents()["SynFlood"].closed)
-    assert incidents()["UdpFlood"].closed is None
+    alertmanager.tell("SynFlood", "203.0.113.7", began, ends=datetime.now(UTC))
+    until(lambda: incidents(command)["SynFlood"].closed)
+    assert incidents(command)["UdpFlood"].closed is None
     until(lambda: len(prefect.runs) == 3)
     told = [(run["parameters"]["alert"]["kind"], run["parameters"]["event"]) for run in prefect.runs]
     assert told == [("SynFlood", "start"), ("UdpFlood", "start"), ("SynFlood", "end")]
 
 
+def test_fire_escalate_flap_and_resolve_with_restarts_in_the_middle(alertmanager, command, prefect):
+    """Of one attack: a low alert that flaps, and a grave one that names a data centre."""
+    target = "203.0.113.50"
+    lost, flooded = datetime.now(UTC), datetime.now(UTC)
+
+    def loss(**more):
+        alertmanager.tell("PingLoss", target, lost, severity="info", **more)
+
+    def flood(**more):
+        alertmanager.tell("SynFlood", target, flooded, colo="ORD", **more)
+
+    loss()
+    until(lambda: judged(command) == [("PingLoss", "start", "opened")])
+
+    # It grows graver while the receiver is away, and Alertmanager restarts before it can tell.
+    command.stop()
+    flood()
+    alertmanager.stop()
+    alertmanager.start()
+    loss()
+    flood()
+    command.start()
+    until(lambda: ("SynFlood", "start", "escalated") in judged(command))
+
+    heard = len(judged(command))
+    for _ in range(3):
+        loss(ends=datetime.now(UTC))
+        heard = hears_more(command, heard)
+        assert judged(command)[-1] == ("PingLoss", "end", "joined")
+        lost = datetime.now(UTC)
+        loss()
+        heard = hears_more(command, heard)
+        assert judged(command)[-1] == ("PingLoss", "start", "joined")
+    loss(ends=datetime.now(UTC))
+    hears_more(command, heard)
+    assert len(incidents(command)) == 1
+    assert incidents(command)["PingLoss"].closed is None, "the flood goes on"
+
+    flood(ends=datetime.now(UTC))
+    until(lambda: incidents(command)["PingLoss"].closed)
+    outcomes = judged(command)
+    assert outcomes[0] == ("PingLoss", "start", "opened")
+    assert outcomes[-1] == ("SynFlood", "end", "ended")
+    assert {each for each in outcomes if each[0] == "PingLoss"} <= {
+        ("PingLoss", "start", "opened"),
+        ("PingLoss", "start", "repeated"),  # after Alertmanager's restart
+        ("PingLoss", "start", "joined"),
+        ("PingLoss", "end", "joined"),
+    }
+    until(lambda: len(prefect.runs) == 3)
+    runs = [run["parameters"] for run in prefect.runs]
+    assert {run["incident"] for run in runs} == {incidents(command)["PingLoss"].id}
+    captures = [
+        (run["event"], [f"{each['phase']} {each['number']}" for each in run["plan"]["captures"]])
+        for run in runs
+    ]
+    assert captures == [
+        ("start", ["before 1"]),
+        ("escalation", ["before 2", "during 1"]),
+        ("end", ["after 1"]),
+    ]
+    assert runs[1]["plan"]["captures"][1]["request"]["colo"] == "ORD"
+    assert runs[2]["plan"]["captures"][0]["request"]["filter"]["destination_address"] == target
+
+
 def test_the_command_of_the_page_opens_one_too(alertmanager, command, tmp_path):
     tried = re.search(r"`amtool (alert add .*?)`", PAGE.read_text())[1].split()
-    subprocess.run([AMTOOL, *tried, f"--alertmanager.url={alertmanager}"], check=True)
+    subprocess.run([AMTOOL, *tried, f"--alertmanager.url={alertmanager.address}"], check=True)
     with command.inbox as inbox:
         until(inbox.incidents)
         assert inbox.incidents()[0].alert.kind == "EdgeTest"
