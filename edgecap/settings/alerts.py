@@ -58,7 +58,7 @@ class GenericMapping(BaseModel):
     event: Pointers = Field(
         [
             *("/event", "/status", "/state", "/action", "/event_type", "/alert_state", "/current_state"),
-            *("/alert_status", "/notification_type", "/transition", "/phase"),
+            *("/alert_status", "/notification_type", "/transition", "/phase", "/event_action", "/msg_type"),
             *("/eventType", "/alertState", "/alertStatus", "/currentState", "/notificationType", "/type"),
         ],
         description="Whether it began or ended. If it is missing, a time in `ended` means that it is over, "
@@ -124,13 +124,14 @@ class GenericMapping(BaseModel):
         description="Values of `event` for news that takes no packets",
     )
     severity: Pointers = Field(
-        ["/severity", "/priority", "/level"], description="Words such as critical, warning, P1"
+        ["/severity", "/priority", "/level", "/payload/severity"],
+        description="Words such as critical, warning, P1",
     )
     id: Pointers = Field(
         ["/id", "/alert_id"], description="The same for the same alert, however often it is sent"
     )
     incident: Pointers = Field(
-        ["/incident", "/incident_id", "/attack_id"],
+        ["/incident", "/incident_id", "/attack_id", "/dedup_key"],
         description="The same for the start and the end of one attack",
     )
     started: Pointers = Field(
@@ -149,12 +150,14 @@ class GenericMapping(BaseModel):
     colos: Pointers = Field("/colos", description="Data centres, such as ZRH or ord02")
     pps: Pointers = Field("/pps", description="Packets a second, such as 800 or 500K pps")
     bps: Pointers = Field("/bps", description="Bits a second, such as 1200000000 or 1.2 Gbps")
-    title: Pointers = Field(["/title", "/name", "/summary"], description="One line for people")
+    title: Pointers = Field(
+        ["/title", "/name", "/summary", "/payload/summary"], description="One line for people"
+    )
     text: Pointers = Field(["/text", "/description", "/message"], description="More for people")
     labels: Pointers = Field(
         [
             *("/labels", "/tags", "/annotations", "/details", "/custom_details", "/fields", "/attributes"),
-            "/dimensions",
+            *("/dimensions", "/payload/custom_details"),
         ],
         description="A table of names and values, a list of names with values, or tags; all that are there",
     )

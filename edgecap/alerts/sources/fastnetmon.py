@@ -96,7 +96,7 @@ def parse(payload: object, *, received: datetime) -> list[Alert]:
             source_addresses=hosts if outgoing else sources or rules.sources,
             source_ports=() if outgoing else source_ports or rules.source_ports,
             pps=attack.rate("pps", f"total_{direction}_pps"),
-            bps=attack.rate("bps", f"total_{direction}_traffic", factor=_BITS),
+            bps=_bits(attack, direction),
             title=" ".join(filter(None, (action, where, direction, attack.line("attack_protocol")))),
             text=rules.written,
             labels={**attack.labels(), **whole.labels("action", "alert_scope", "hostgroup_name")},
@@ -104,6 +104,12 @@ def parse(payload: object, *, received: datetime) -> list[Alert]:
             raw=raw,
         )
     ]
+
+
+def _bits(attack: Fields, direction: str) -> float | None:
+    """Newer versions count bits beside the bytes."""
+    bits = attack.rate("bps", f"total_{direction}_traffic_bits")
+    return attack.rate("bps", f"total_{direction}_traffic", factor=_BITS) if bits is None else bits
 
 
 def _direction(attack: Fields) -> str:
