@@ -117,6 +117,10 @@ bench-gcs: setup-dev ## reading from GCS compared with Google's library
 bench-packets: setup-dev apt
 	@$(BIN)/python -m benches.packets
 
+# Rules are tuned on one half of the corpus (HALF=tuned), and docs/verdicts.md reports on the other.
+bench-verdict: setup-dev ## how right verdicts are, on a corpus whose truth is known, and docs/verdicts.md from it (HALF=tuned PART=0.1 MINUTES=30)
+	@$(BIN)/python -m benches.verdict $(if $(HALF),--half $(HALF) --misses --to /dev/null) $(if $(PART),--part $(PART)) $(if $(MINUTES),--minutes $(MINUTES))
+
 bench-overhead: setup-dev
 	@$(BIN)/python -m benches.overhead
 

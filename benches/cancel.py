@@ -196,7 +196,7 @@ def main() -> None:
             busy = subprocess.Popen([sys.executable, "-c", "while True: pass"])
             stack.callback(busy.wait)
             stack.callback(busy.kill)
-        cancels = play(setup, Edge(home / "edge.jsonl"), options.cancels, random.Random(options.seed))  # noqa: S311 - which moments
+        cancels = play(setup, Edge(home / "edge.jsonl"), options.cancels, random.Random(options.seed))
     sys.exit(report(cancels, options.within, options.busy))
 
 

@@ -126,6 +126,7 @@ def _conditions(capture: Capture, raw: Sequence[FileRecord], intent: Intent | No
         fields=fields,
         expression=request.expression if request else "",
         at_edge=True,
+        window=float(capture.time_limit or getattr(request, "time_limit", 0) or 0),
         cut=cut,
     )
 

@@ -122,7 +122,9 @@ def summarize(
         files=tuple(files),
         residual=residual,
     )
-    return judged(summary.model_copy(update={"evidence": evidence_of(tally, seconds)}))
+    return judged(
+        summary.model_copy(update={"evidence": evidence_of(tally, seconds, window=conditions.window)})
+    )
 
 
 def judged(summary: Summary, baseline: Baseline | None = None, usual: Sequence[Evidence] = ()) -> Summary:

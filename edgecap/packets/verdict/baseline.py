@@ -103,4 +103,4 @@ def _per_packet(found: Sequence[Stream]) -> float:
 
 def usable(evidence: Evidence) -> bool:
     """Whether a capture tells what is usual: with packets, or with none over some time."""
-    return evidence.seconds >= 1 or evidence.packets >= 100  # noqa: PLR2004
+    return max(evidence.window, evidence.seconds) >= 1 or evidence.packets >= 100  # noqa: PLR2004

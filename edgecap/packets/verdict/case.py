@@ -97,7 +97,7 @@ class Case:
             for stream in one.streams
             if stream.kind in wanted and stream.port == port
         )
-        seconds = sum(each.seconds for each in self.baseline)
+        seconds = sum(max(each.window, each.seconds) for each in self.baseline)
         if seconds <= 0:
             return None
         # Captures differ by more than chance, so the interval is that of samples also where all was kept.

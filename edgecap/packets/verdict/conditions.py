@@ -79,6 +79,7 @@ class Conditions(BaseModel):
     one_way: bool = Field(
         False, description="By its filter or place, it can hold only one direction: no answer is no sign"
     )
+    window: float = Field(0, description="Seconds that were asked for; 0: not known")
     cut: str = Field("", description="Why it ended early, in words: a limit, or it was stopped")
     damaged: bool = Field(False, description="A part of the packets could not be read")
 
@@ -95,6 +96,7 @@ def conditions_of(
     fields: Filter | None = None,
     expression: str = "",
     at_edge: bool = False,
+    window: float = 0,
     cut: str = "",
     damaged: bool = False,
 ) -> Conditions:
@@ -107,6 +109,7 @@ def conditions_of(
         fields: what the API filtered by.
         expression: what was filtered by in pcap-filter's language, by the API or afterwards.
         at_edge: captured at Cloudflare's edge, which sees packets to the network, and not its answers.
+        window: seconds that were asked for.
         cut: why it ended early.
         damaged: a part could not be read.
     """
@@ -124,6 +127,7 @@ def conditions_of(
         filter=" and ".join(each for each in (words, expression) if each),
         fixed=tuple(sorted(fixed)),
         one_way=at_edge or one_end,
+        window=0 if cut else window,
         cut=cut,
         damaged=damaged,
     )

@@ -52,10 +52,12 @@ class Top(_Record):
 
 
 class Stream(_Record):
-    """Packets of one kind to one address, or to one prefix."""
+    """Packets of one kind to one address, or to one prefix. Of `protocol`, its ports are IP protocols."""
 
     kind: Kind
-    port: int = Field(0, description="Of `reply`: the source port. Of `protocol`: its number. Else 0")
+    port: int = Field(
+        0, description="Of `reply`: the source port. Of `protocol`: its number, 255 for rare ones. Else 0"
+    )
     packets: int
     bytes: int
     flows: int = Field(description="Different flows; each has one direction")
@@ -67,6 +69,7 @@ class Stream(_Record):
     payload: int = Field(0, description="Packets of flows in which a packet carries payload")
     bare: int = Field(0, description="Packets of flows with a SYN that has no TCP options")
     slow: int = Field(0, description="TCP flows that last, carry little, and do not end")
+    slow_of_one: int = Field(0, description="The most of them that one source has")
     impossible: int = Field(
         0, description="Packets from addresses that no host has: 0/8, 127/8, 224/3, not 2000::/3"
     )
@@ -181,7 +184,8 @@ class Evidence(_Record):
 
     packets: int = 0
     bytes: int = 0
-    seconds: float = 0
+    seconds: float = Field(0, description="From the first packet to the last")
+    window: float = Field(0, description="Seconds that were asked for; 0: not known")
     paired: int = Field(0, description="Flows that have an opposite flow")
     flows: int = 0
     kinds: dict[str, int] = Field(default_factory=dict, description="Packets by kind")

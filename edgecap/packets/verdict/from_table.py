@@ -16,18 +16,20 @@ _TUNNELS = (47, 4, 41)
 _DOMAINS = 8
 
 
-def evidence_of(table: FlowTable, seconds: float) -> Evidence:
+def evidence_of(table: FlowTable, seconds: float, *, window: float = 0) -> Evidence:
     """All evidence of the packets that were counted.
 
     Args:
         table: finished.
         seconds: from the first packet to the last.
+        window: seconds that were asked for; 0 if not known.
     """
     counts, gathered = table.counts, table.evidence
     return Evidence(
         packets=int(counts["packets"]),
         bytes=int(counts["wire"]),
         seconds=seconds,
+        window=window,
         paired=gathered.paired,
         flows=gathered.flows,
         kinds=gathered.kinds(),

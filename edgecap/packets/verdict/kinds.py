@@ -53,6 +53,10 @@ _MUTUAL = np.zeros(65_536, bool)
 _ANY_SIZE = np.zeros(65_536, bool)
 _ANY_SIZE[[port for port, each in AMPLIFIERS.items() if each.usual >= 1_500]] = True  # noqa: PLR2004
 _HIGH = 10_000
+_COMMON = np.zeros(256, bool)
+_COMMON[[2, 4, 41, 47, 50, 51, 88, 89, 103, 112, 115, 132]] = True
+OTHER_PROTOCOLS = 255
+"""The stream's port of all IP protocols that are rare."""
 _MUTUAL[[port for port, each in AMPLIFIERS.items() if each.mutual]] = True
 
 
@@ -86,6 +90,7 @@ def kinds_of(flows: Rows) -> tuple[NDArray[np.uint8], NDArray[np.uint16]]:
     kind[replies] = NUMBER[Kind.ECHO_REPLY]
     kind[later] = NUMBER[Kind.FRAGMENT]
     port[tcp | udp | icmp4 | icmp6 | later] = 0
+    port[(kind == NUMBER[Kind.PROTOCOL]) & ~_COMMON[port & 255]] = OTHER_PROTOCOLS
     port[reply] = source[reply]
     return kind, port
 

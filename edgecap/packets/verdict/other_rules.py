@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from edgecap.packets.verdict.case import ENOUGH, Case, Draft, packets_of, streams
 from edgecap.packets.verdict.evidence import Kind, Target
+from edgecap.packets.verdict.kinds import OTHER_PROTOCOLS
 from edgecap.packets.verdict.model import Match, Sign
 from edgecap.packets.verdict.signs import (
     MANY,
@@ -30,7 +31,7 @@ _MOSTLY = 0.5
 _PART = 0.1
 _LARGE = 500  # bytes
 _PROTOCOLS = 20
-_SLOW = 50  # connections
+_SLOW, _SLOW_OF_ONE, _SLOW_OF_MANY = 30, 20, 60  # connections
 
 
 def other_rules(case: Case, target: Target, scanned: int) -> Iterator[Draft]:
@@ -61,8 +62,8 @@ def _icmp(case: Case, target: Target, scanned: int) -> Iterator[Draft]:
             signs.append(Sign(name="answered", weight=-1, line=line))
         else:
             signs += unanswered(case, found)
-        signs += fast(case, packets, least=1_000)
-        signs += fast(case, packets, least=10_000)
+        signs += fast(case, packets, least=5_000)
+        signs += fast(case, packets, least=500_000)
         yield Draft(
             kind="icmp-flood",
             title=f"{name}{on(target)}",
@@ -87,11 +88,13 @@ def _protocols(case: Case, target: Target) -> Iterator[Draft]:
     if packets < ENOUGH or packets < 0.1 * case.evidence.packets:
         return
     largest = max(found, key=lambda each: each.packets)
-    several = len(found) >= 8 and largest.packets < packets / 2  # noqa: PLR2004
-    name = "IP protocol" if several else protocol_name(largest.port).upper()
+    several = largest.port == OTHER_PROTOCOLS and largest.destination_ports >= _PROTOCOLS
+    tops = largest.top_destination_ports
+    number = tops[0].value if largest.port == OTHER_PROTOCOLS and tops else largest.port
+    name = "IP protocol" if several else protocol_name(number).upper()
     signs: list[Sign] = []
     if several:
-        line = f"of {len(found)} or more IP protocols: no host uses as many"
+        line = f"of {largest.destination_ports} or more IP protocols: no host uses as many"
         signs.append(Sign(name="many-protocols", weight=3, line=line))
     signs += many_sources(found, weight=2)
     signs += spoofing(found)
@@ -99,7 +102,7 @@ def _protocols(case: Case, target: Target) -> Iterator[Draft]:
     if not case.conditions.fixes("protocol") and packets >= 0.9 * target.packets:
         line = f"{percent(packets / target.packets)} of all packets to {target.address}"
         signs.append(Sign(name="nothing-else", weight=1, line=line))
-    signs += fast(case, packets, least=50_000)
+    signs += fast(case, packets, least=500_000)
     yield Draft(
         kind="protocol-flood",
         title=f"{name} flood{on(target)}",
@@ -108,9 +111,7 @@ def _protocols(case: Case, target: Target) -> Iterator[Draft]:
         bytes=sum(each.bytes for each in found),
         first=f"{packets:,} packets of {name}: {percent(packets / case.evidence.packets)} of all",
         signs=tuple(signs),
-        match=Match(
-            kinds=(Kind.PROTOCOL,), protocol=None if several else largest.port, destination=target.address
-        ),
+        match=Match(kinds=(Kind.PROTOCOL,), protocol=None if several else number, destination=target.address),
         streams=tuple(found),
         sources=max(each.sources for each in found),
         where=tuple(where(target, found)),
@@ -152,13 +153,13 @@ def _slow(case: Case, target: Target) -> Iterator[Draft]:
     found = streams(target, Kind.CONNECTION, Kind.DATA, Kind.ACK)
     slow, flows = sum(each.slow for each in found), sum(each.flows for each in found)
     sources = max((each.sources for each in found), default=0)
-    if slow < _SLOW or slow < _MOSTLY * flows:
+    of_one = max((each.slow_of_one for each in found), default=0)
+    if slow < _SLOW or of_one < _SLOW_OF_ONE:
         return
     line = f"{slow:,} of {flows:,} connections last, with at most two small packets a second, and do not end"
     signs = [Sign(name="slow-connections", weight=1, line=line)]
-    if slow >= 10 * sources:
-        line = f"{slow / max(sources, 1):,.0f} such connections a source"
-        signs.append(Sign(name="many-of-one", weight=2, line=line))
+    line = f"{of_one:,} such connections of one source"
+    signs.append(Sign(name="many-of-one", weight=2 if of_one >= _SLOW_OF_MANY else 1, line=line))
     packets = packets_of(found)
     yield Draft(
         kind="low-and-slow",

@@ -15,6 +15,7 @@ _MOSTLY = 0.7  # of its flows are probes
 _ANSWERING = 0.3
 _ACCEPTED = 0.2  # of its probes: more is a client that is served
 _FEW_PORTS = 20
+_NEVER_TWICE = 200  # probes
 _NEIGHBOURS = 3  # addresses in a /24; the peers of a client are spread wider
 _NAMES = {
     Kind.SYN: "TCP SYN",
@@ -89,9 +90,14 @@ def _signs(
         yield Sign(name="tries-many", weight=1, line=f"it tries {what}")
     if upright or many:
         yield Sign(name="many-ports", weight=1, line=f"{prober.destination_ports:,} ports of few addresses")
-    elif prober.destinations >= _NEIGHBOURS * prober.networks and kind is not Kind.ECHO:
+    elif prober.destinations >= _NEIGHBOURS * prober.networks and not (
+        kind is Kind.ECHO and case.conditions.sampled
+    ):
         line = f"{prober.destinations / max(prober.networks, 1):.0f} addresses of a /24 each"
         yield Sign(name="neighbours", weight=1, line=line)
+    if probes >= _NEVER_TWICE and prober.destinations >= 0.95 * probes:
+        line = f"{prober.destinations:,} addresses, and hardly one twice"
+        yield Sign(name="never-twice", weight=1, line=line)
     if kind is Kind.ODD:
         yield Sign(name="odd-flags", weight=1, line="with flags that no connection has")
     if kind is Kind.SYN and case.conditions.sampled and prober.probes.get(Kind.SYN, 0) < 0.9 * probes:

@@ -59,7 +59,8 @@ class StreamCounts:
         names = ("sources", "destinations", "networks", "source_ports", "destination_ports")
         self._distinct = {name: Distinct() for name in names}
         self._ttls, self._sizes = Frequent(), Frequent()
-        self._from, self._to, self._senders = Frequent(), Frequent(), Frequent()
+        self._from, self._to = Frequent(), Frequent()
+        self._senders, self._slow_senders = Frequent(), Frequent()
         self._spread = np.zeros(8, "i8")
 
     def __repr__(self) -> str:
@@ -106,9 +107,15 @@ class StreamCounts:
             self._spread += np.bincount(
                 flows["destination_port"][ports] >> 13, weights=packets[ports], minlength=8
             ).astype("i8")
+        if self._kind is Kind.PROTOCOL:
+            self._to.add(flows["protocol"], packets)
+            self._distinct["destination_ports"].add(flows["protocol"].astype("u8"))
         self._ttls.add(ttl, packets)
         self._sizes.add(mean, packets)
         self._senders.add(source, packets)
+        lasting = slow(flows)
+        if lasting.any():
+            self._slow_senders.add(source[lasting], np.ones(np.count_nonzero(lasting), "i8"))
 
     def shrink(self) -> None:
         """Use less memory, since more flows will come."""
@@ -124,6 +131,7 @@ class StreamCounts:
             port=self._port,
             packets=self.packets,
             largest_source=senders[0].packets if senders else 0,
+            slow_of_one=max(self._slow_senders.counts.values(), default=0),
             ttls=len(self._ttls.counts),
             top_ttl=top_ttl[0] if top_ttl else None,
             sizes=len(self._sizes.counts),

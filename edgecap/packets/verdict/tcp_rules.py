@@ -27,6 +27,7 @@ _ODD = 0.1
 _PURE = 0.99
 _ONE_PORT = 0.5
 _FEW_SOURCES = 10
+_SERVERS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +129,7 @@ def _syn(case: Case, target: Target, scanned: int) -> Iterator[Draft]:
             line = f"{percent(half / packets)} are answered, and never followed by an ACK"
             signs.append(Sign(name="half-open", weight=1, line=line))
     if target.is_prefix and "one-port" not in {each.name for each in signs}:
-        signs.append(Sign(name="spread", weight=-1, line="spread over a prefix, as background noise is"))
+        signs.append(Sign(name="spread", weight=-2, line="spread over a prefix, as background noise is"))
     signs += fast(case, packets, least=1_000)
     yield _draft(case, target, "syn-flood", "SYN flood", found, "ask for a connection (SYN)", signs)
 
@@ -167,6 +168,8 @@ def _odd(case: Case, target: Target, scanned: int) -> Iterator[Draft]:
 def _syn_ack(case: Case, target: Target) -> Iterator[Draft]:
     found = streams(target, Kind.SYN_ACK)
     packets = packets_of(found)
+    if found and found[0].sources < _SERVERS:
+        return  # a server repeats itself
     if packets < ENOUGH or (target.is_prefix and packets < _MUCH * tcp(target)):
         return
     share = packets / tcp(target)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from edgecap.packets.verdict.case import ENOUGH, Case, Draft, packets_of, streams
 from edgecap.packets.verdict.evidence import Balance, Domain, Kind, Stream, Target
-from edgecap.packets.verdict.model import Match, Sign
+from edgecap.packets.verdict.model import POSSIBLE, Match, Sign
 from edgecap.packets.verdict.services import AMPLIFIERS, TCP_ONLY, Service
 from edgecap.packets.verdict.signs import (
     MANY,
@@ -23,9 +23,11 @@ from edgecap.packets.verdict.signs import (
 _UDP, _DNS = 17, 53
 _PART = 0.05  # of packets or bytes: a smaller vector of several is noise
 _REFLECTORS = 15
+_OF_ONE_PORT = 0.15  # of a stream's packets: clients have many ports
 _ONE_PORT = 0.7
 _WELL_KNOWN = 1_024
 _BALANCED = 0.3  # questions for an answer
+_ALL_RANGES = 0.02
 _RANGES = 8  # of destination ports
 _SEVERAL = 200  # ports
 _FEW_PORTS = 0.9
@@ -39,11 +41,25 @@ _FRAGMENTS = 45  # later fragments of the longest datagram
 def udp_rules(case: Case, target: Target, scanned: int) -> Iterator[Draft]:
     """Vectors of UDP, and of fragments, to a target."""
     replies = [each for each in streams(target, Kind.REPLY) if each.port in AMPLIFIERS]
+    replies += _mistaken(target, {each.port for each in replies})
     drafts = [draft for each in replies for draft in _reflection(case, target, each)]
     yield from drafts
-    reflected = sum(draft.packets for draft in drafts)
+    reflected = sum(draft.packets for draft in drafts if sum(each.weight for each in draft.signs) >= POSSIBLE)
     yield from _flood(case, target, scanned, reflected)
     yield from _fragments(case, target, reflected)
+
+
+def _mistaken(target: Target, known: set[int]) -> Iterator[Stream]:
+    """Replies that look like questions one by one: from one high port to a port of another service."""
+    for each in streams(target, Kind.UDP):
+        to = {port.value for port in each.top_destination_ports}
+        for top in each.top_source_ports:
+            service, share = AMPLIFIERS.get(top.value), top.packets / each.packets
+            if service is None or top.value in known or (service.mutual and top.value in to):
+                continue
+            if share >= _OF_ONE_PORT and each.sources >= _REFLECTORS:
+                part = {"packets": top.packets, "bytes": int(each.bytes * share), "port": top.value}
+                yield each.model_copy(update={"kind": Kind.REPLY, **part})
 
 
 def _reflection(case: Case, target: Target, stream: Stream) -> Iterator[Draft]:
@@ -63,7 +79,11 @@ def _reflection(case: Case, target: Target, stream: Stream) -> Iterator[Draft]:
                 f"{percent(few)} go to port {ports}: nobody asks {stream.sources:,} servers from so few ports"
             )
             signs.append(Sign(name="few-ports", weight=1, line=line))
-        elif stream.destination_ports >= _SEVERAL and min(_low_high(stream)) >= 0.02:  # noqa: PLR2004
+        elif (
+            stream.port not in _OF_MANY
+            and stream.destination_ports >= _SEVERAL
+            and min(_low_high(stream)) >= _ALL_RANGES
+        ):
             line = f"to {stream.destination_ports:,} ports of all ranges; systems ask from high ones"
             signs.append(Sign(name="all-ports", weight=1, line=line))
     if port < _WELL_KNOWN and share >= _ONE_PORT and port != stream.port:
