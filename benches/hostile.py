@@ -141,7 +141,7 @@ TRICKS: tuple[Callable[[Attack, random.Random], Awaitable[None]], ...] = (
 
 
 async def _sender(attack: Attack, number: int) -> None:
-    dice, trick = random.Random(number), TRICKS[number % len(TRICKS)]  # noqa: S311 - for variety alone
+    dice, trick = random.Random(number), TRICKS[number % len(TRICKS)]
     while True:
         try:
             await trick(attack, dice)
