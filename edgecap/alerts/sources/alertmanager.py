@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from edgecap.alerts.model import Alert, Event, derive
-from edgecap.alerts.sources import label_names, signing, values
+from edgecap.alerts.sources import label_names, signing, titles, values
 from edgecap.alerts.sources.base import AlertSource, never_pings
 from edgecap.alerts.sources.fields import Fields
 from edgecap.alerts.sources.order import in_order
@@ -81,6 +81,10 @@ def _alert(
     labels, annotations = alert.inner("labels"), alert.inner("annotations")
     known = {**annotations.labels(), **labels.labels()}
     traffic = label_names.traffic(known, notes, "labels.", own_names=own_names)
+    title = annotations.line("summary", "title")
+    if not traffic["targets"]:
+        traffic["targets"], in_title = titles.target_in(title, notes)
+        traffic["local_targets"] = () if traffic["targets"] else traffic["local_targets"] or in_title
     kind = labels.line("alertname") or "unknown"
     started, ended = alert.moment("startsAt"), alert.moment("endsAt")
     status = _state(item.get("status")) or _state(group.get("status"))
@@ -103,7 +107,7 @@ def _alert(
         received=received,
         started=started,
         ended=(ended or received) if event == "end" else None,
-        title=annotations.line("summary", "title") or values.line(group.get("title")) or kind,
+        title=title or values.line(group.get("title")) or kind,
         text=annotations.text("description", "message"),
         left_out=cut_off,
         labels={**known, **alert.labels("generatorURL", "silenceURL", "dashboardURL", "panelURL")},

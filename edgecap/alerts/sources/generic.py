@@ -19,17 +19,19 @@ What the mapping does not find, edgecap looks for in labels and in the payload, 
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from itertools import zip_longest
 from typing import Any, Literal, TypeVar
 
 from edgecap.alerts.model import Alert, Event, derive
-from edgecap.alerts.sources import label_names, signing, values
+from edgecap.alerts.sources import label_names, signing, titles, values
 from edgecap.alerts.sources.base import AlertSource, never_pings
-from edgecap.alerts.sources.fields import Fields
+from edgecap.alerts.sources.fields import MOST_TARGETS, Fields
 from edgecap.alerts.sources.order import in_order
 from edgecap.alerts.sources.payload import as_objects, list_of_objects, not_understood
 from edgecap.settings.alerts import GenericMapping
@@ -143,7 +145,12 @@ def _alerts(
         raise not_understood(f"the payload has none of {missing}", name)
     kind = fields.line(*at("kind")) or "unknown"
     mapped, beside = fields.addresses(*at("target"))
+    title = fields.line(*at("title"))
     targets = mapped or known["targets"]
+    local_targets = known["local_targets"]
+    if not targets:
+        targets, in_title = titles.target_in(title, notes)
+        local_targets = local_targets or in_title
     sources = fields.addresses(*at("source"))[0] or known["source_addresses"]
     started, ended = fields.moment(*at("started")), fields.moment(*at("ended"))
     told = _told(mapping, fields, raw, is_over=ended is not None and ended <= received + _CLOCKS)
@@ -167,7 +174,7 @@ def _alerts(
         started=started,
         ended=(ended or received) if event == "end" else None,
         targets=targets,
-        local_targets=() if targets else known["local_targets"],
+        local_targets=() if targets else local_targets,
         target_port=fields.port(*at("target_port")) or beside or known["target_port"],
         protocol=_first(fields.protocol(*at("protocol")), known["protocol"]),
         source_addresses=sources,
@@ -175,7 +182,7 @@ def _alerts(
         colos=fields.colos(*at("colos")) or known["colos"],
         pps=_first(fields.rate("pps", *at("pps")), known["pps"]),
         bps=_first(fields.rate("bps", *at("bps")), known["bps"]),
-        title=fields.line(*at("title")) or kind,
+        title=title or kind,
         text=fields.text(*at("text")),
         labels=labels,
         notes=tuple(notes),
@@ -312,12 +319,28 @@ def _keys(
 def _labels(tables: Sequence[Any]) -> dict[str, str]:
     """Names and values: of a table, a list of names with values, or tags such as `target:203.0.113.7`."""
     found: dict[str, Any] = {}
-    for table in reversed(tables):
+    for written in reversed(tables):
+        table = _decoded(written)
         if isinstance(table, dict):
             found.update(table)
         elif isinstance(table, list) or (isinstance(table, str) and _TAGS.fullmatch(table)):
             found.update({**label_names.from_tags(table), **named_values(table)})
-    return {name: text for name, value in found.items() if (text := values.line(value))}
+    return {name: text for name, value in found.items() if (text := _joined(value))}
+
+
+def _decoded(table: Any) -> Any:
+    """What a text of JSON holds, such as Zabbix' `{EVENT.TAGSJSON}`; anything else unchanged."""
+    if isinstance(table, str) and table.lstrip().startswith(("[", "{")):
+        with suppress(ValueError, RecursionError):
+            return json.loads(table)
+    return table
+
+
+def _joined(value: Any) -> str:
+    """A value on one line; those of a list, parted by commas."""
+    if isinstance(value, list):
+        return ", ".join(filter(None, map(values.line, value[:MOST_TARGETS])))
+    return values.line(value)
 
 
 def _first(value: _T | None, other: _T | None) -> _T | None:

@@ -42,9 +42,9 @@ _UNITS: tuple[tuple[re.Pattern[str], Unit, float], ...] = (
 )
 _SEVERITIES: dict[str, Severity] = {
     **dict.fromkeys(("critical", "crit", "fatal", "emergency", "disaster", "page", "p1", "sev1"), "critical"),
-    **dict.fromkeys(("high", "error", "err", "major", "severe", "p2", "sev2"), "high"),
+    **dict.fromkeys(("high", "error", "err", "major", "major2", "severe", "p2", "sev2"), "high"),
     **dict.fromkeys(("medium", "middle", "moderate", "warning", "warn", "average", "p3", "sev3"), "medium"),
-    **dict.fromkeys(("low", "minor", "p4", "sev4"), "low"),
+    **dict.fromkeys(("low", "minor", "minor2", "p4", "sev4"), "low"),
     **dict.fromkeys(("info", "informational", "information", "notice", "none", "debug"), "info"),
     **dict.fromkeys(("ok", "success", "p5", "sev5"), "info"),
 }

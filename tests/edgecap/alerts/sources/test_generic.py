@@ -424,3 +424,42 @@ def test_the_first_pointer_with_a_usable_value_counts(received):
 def test_each_of_several_pointers_must_be_one(pointers):
     with pytest.raises(ValidationError, match="is not a JSON pointer"):
         GenericMapping(kind=pointers)
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        '[{"tag": "target_ip", "value": "203.0.113.7"}, {"tag": "proto", "value": "udp"}]',
+        ' {"target_ip": "203.0.113.7", "proto": "udp"}',
+        {"target_ip": ["203.0.113.7"], "proto": "udp"},
+    ],
+)
+def test_labels_may_be_json_in_a_text_or_hold_lists(labels, received):
+    (alert,) = read({"id": "1", "tags": labels}, received)
+    assert (alert.targets, alert.protocol) == (("203.0.113.7",), 17)
+
+
+@pytest.mark.parametrize("broken", ['[{"tag": "target_ip"', "[" * 5000, "{}", "[]", "[1]"])
+def test_text_that_only_looks_like_json_has_no_labels(broken, received):
+    assert read({"id": "1", "tags": broken}, received)[0].labels == {}
+
+
+def test_several_targets_of_a_label_are_all_under_attack(received):
+    (alert,) = read({"id": "1", "details": {"dest_ip": ["203.0.113.7", "203.0.113.8"]}}, received)
+    assert alert.targets == ("203.0.113.7", "203.0.113.8")
+
+
+@pytest.mark.parametrize(
+    ("title", "targets", "local"),
+    [
+        ("flood on 203.0.113.9", ("203.0.113.9",), ()),
+        ("flood on 10.0.0.9", (), ("10.0.0.9",)),
+        ("flood from 198.51.100.9", (), ()),
+        ("203.0.113.9 and 203.0.113.10", (), ()),
+    ],
+)
+def test_a_title_names_the_target_if_nothing_else_does(title, targets, local, received):
+    (alert,) = read({"title": title}, received)
+    assert (alert.targets, alert.local_targets) == (targets, local)
+    (alert,) = read({"title": title, "target": "203.0.113.7"}, received)
+    assert (alert.targets, alert.notes) == (("203.0.113.7",), ())

@@ -187,3 +187,15 @@ def test_what_alertmanager_s_api_answers_can_be_sent_on(in_groups, payload, rece
         alerts.append({**one, "fingerprint": f"{number}", "endsAt": "2026-11-23T06:35:00Z"})
     body = [{"alerts": alerts[:1], "labels": {}}, {"alerts": alerts[1:]}] if in_groups else alerts
     assert [each.event for each in alertmanager.parse(body, received=received)] == [*states.values()]
+
+
+@pytest.mark.parametrize("module", [alertmanager, grafana])
+def test_the_summary_names_the_target_if_no_label_does(module, received):
+    one = {"status": "firing", "labels": {"alertname": "x", "instance": "10.0.0.5:9100"}}
+    one["annotations"] = {"summary": "flood on 203.0.113.20 from 198.51.100.7"}
+    (alert,) = module.parse({"alerts": [one]}, received=received)
+    assert (alert.targets, alert.local_targets) == (("203.0.113.20",), ())
+    assert alert.notes == ("the target 203.0.113.20 was read from the title",)
+    one["labels"]["target_ip"] = "203.0.113.21"
+    (alert,) = module.parse({"alerts": [one]}, received=received)
+    assert (alert.targets, alert.notes) == (("203.0.113.21",), ())

@@ -213,6 +213,8 @@ def test_zero_times_and_nonsense_are_not_times(written):
         (("HIGH",), "high"),
         (("middle",), "medium"),
         (("Warning",), "medium"),
+        (("major2",), "high"),
+        (("Minor2",), "low"),
         (("P5",), "info"),
         (("banana", "low"), "low"),
         ((None, "", 3), "unknown"),
