@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TextIO
 
 from edgecap import errors
 from edgecap.errors import EdgecapError
@@ -18,6 +18,7 @@ DONE = 0
 FAULT = 1
 USAGE = 2
 INTERRUPTED = 130
+_UNWRITTEN = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 DEAD_PIPE = 141  # a shell's status for a program that SIGPIPE ended
 
 
@@ -120,21 +121,13 @@ def quiet_ending() -> Iterator[None]:
         _give_up_stdout()
         raise SystemExit(DEAD_PIPE) from None
     except OSError as error:
-        if not _failed(sys.stdout):
+        # An error of a file is explained where it happens, and names it: this one is of a standard stream.
+        if error.filename is not None or error.errno not in _UNWRITTEN:
             raise
         _give_up_stdout()
         from edgecap.files.durable import explain  # noqa: PLC0415 - only for this
 
         raise explain(error, "standard output") from None
-
-
-def _failed(stream: TextIO) -> bool:
-    """Whether what is still to be written to `stream` cannot be."""
-    try:
-        stream.flush()
-    except OSError:
-        return True
-    return False
 
 
 def _give_up_stdout() -> None:

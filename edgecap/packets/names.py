@@ -6,6 +6,7 @@ Numbers: https://www.iana.org/assignments/service-names-port-numbers and icmp-pa
 from __future__ import annotations
 
 from edgecap.packets.columns import LLC, PPP, TUNNELS
+from edgecap.packets.link_names import LINK_NAMES
 from edgecap.packets.native import tally
 from edgecap.packets.verdict.services import AMPLIFIERS
 from edgecap.protocols import protocol_name
@@ -111,15 +112,11 @@ def ether_name(number: int) -> str:
 
 
 def link_name(number: int) -> str:
-    """A link type, such as `IEEE802_11 (link type 105)`: libpcap's name for it, if it has one."""
-    from cypcap import DatalinkType  # noqa: PLC0415 - takes time, and few files need it
-
+    """A link type, such as `IEEE802_11 (link type 105)`."""
     if number == MOST_LINK:
         return f"link type {number} or higher"
-    try:
-        return f"{DatalinkType(number).name} (link type {number})"
-    except ValueError:
-        return f"link type {number}"
+    name = LINK_NAMES.get(number)
+    return f"{name} (link type {number})" if name else f"link type {number}"
 
 
 def tunnel_name(number: int) -> str:

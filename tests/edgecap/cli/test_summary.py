@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import subprocess
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 
 from edgecap.packets.summary import summary_schema
 from tests.edgecap.cli.conftest import EDGECAP
+from tests.edgecap.packets.files import SECOND, pcap
 
 DATA = Path(__file__).parents[2] / "data" / "packets"
 ETHERNET = DATA / "ethernet-micro.pcap"
@@ -137,6 +139,122 @@ class TestSummary:
         assert done.returncode == 10
         assert "\x1b" not in done.stdout + done.stderr
 
+    def test_a_file_whose_link_type_refuses_the_filter_stops_no_other(self, call, tmp_path):
+        other = tmp_path / "other.pcap"
+        other.write_bytes(pcap([(0, bytes(40), 40)], link_type=147))
+        done = call("summary", str(other), str(NMAP), "--filter", "src 198.51.100.1", "--json")
+        assert done.returncode == 10
+        found = document(done)
+        assert (found["packets"], found["residual"]["kept"]) == (200, 200)
+        assert "link type 147" in found["files"][0]["damage"]
+        assert "all else is used" in done.stderr
+        alone = call("summary", str(other), "--filter", "src 198.51.100.1", "--json")
+        assert (alone.returncode, alone.stdout) == (2, "")
+
+    def test_a_link_type_that_is_not_understood_is_named(self, call, tmp_path):
+        other = tmp_path / "other.pcap"
+        other.write_bytes(pcap([(0, bytes(40), 40)], link_type=105))
+        done = call("summary", str(other))
+        assert "IEEE802_11 (link type 105), not understood 100.0%" in done.stdout
+
+    def test_a_filter_that_matches_only_inside_gets_a_hint(self, call, tmp_path):
+        frame = bytes(12) + b"\x81\0\0\x05\x08\0" + bytes.fromhex("4500001c00010000401100000a0101010a020202")
+        path = tmp_path / "tagged.pcap"
+        path.write_bytes(pcap([(0, frame + bytes(8), 90)]))
+        done = call("summary", str(path), "--filter", "host 10.1.1.1")
+        assert "use --inner, or write 'vlan and (host 10.1.1.1)'" in done.stdout
+        done = call("summary", str(path), "--filter", "host 10.1.1.1", "--inner", "--json")
+        assert document(done)["residual"]["kept"] == 1
+        assert call("summary", str(path), "--inner").returncode == 2
+
+    def test_long_times_have_units_that_people_read(self, call, tmp_path):
+        path = tmp_path / "long.pcap"
+        path.write_bytes(pcap([(day * 86_400 * SECOND, bytes(40), 40) for day in (1, 2_000)]))
+        done = call("summary", str(path))
+        assert "e+" not in done.stdout
+        assert " d" in next(line for line in done.stdout.splitlines() if "each, at most" in line)
+
+
+class TestAnyName:
+    """A file name is bytes; those here are not UTF-8."""
+
+    @pytest.fixture
+    def odd(self, tmp_path):
+        path = tmp_path / os.fsdecode(b"bad\xff.pcap")
+        path.write_bytes(NMAP.read_bytes())
+        return path
+
+    def test_it_is_summarised_as_text_and_as_json(self, call, odd):
+        done = call("summary", str(odd), str(NMAP))
+        assert (done.returncode, done.stderr) == (0, "")
+        assert r"bad\xff.pcap" in done.stdout
+        assert document(call("summary", str(odd), "--json"))["files"][0]["name"].endswith(r"bad\xff.pcap")
+
+    def test_it_is_merged_from_and_to(self, call, odd, tmp_path):
+        target = tmp_path / os.fsdecode(b"all\xfe.pcapng")
+        done = call("merge", str(odd), str(NMAP), "-o", str(target), "--json")
+        assert (done.returncode, done.stderr) == (0, "")
+        found = json.loads(done.stdout)
+        assert found["path"].endswith(r"all\xfe.pcapng")
+        assert found["sources"][0]["name"].endswith(r"bad\xff.pcap")
+        names = subprocess.run(["capinfos", target], capture_output=True, check=True).stdout
+        assert rb"bad\xff.pcap" in names
+
+    def test_it_is_named_in_an_error(self, call, tmp_path):
+        done = call("summary", str(tmp_path / os.fsdecode(b"no\xff.pcap")))
+        assert (done.returncode, done.stdout) == (13, "")
+        assert r"no\xff.pcap); check the path" in done.stderr
+
+    def test_an_archive_may_have_it(self, shell, tmp_path):
+        folder = tmp_path / os.fsdecode(b"archive\xff")
+        folder.mkdir()
+        for more in ((), ("--json",)):
+            done = shell.run("list", *more, EDGECAP_ARCHIVES__DEFAULT__URI=f"file:{folder}")
+            assert (done.returncode, done.stderr) == (0, "")
+
+
+class TestFullDisk:
+    """A standard output that takes nothing is exit code 9, whatever the command."""
+
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            ("--help",),
+            ("version",),
+            ("summary", str(NMAP)),
+            ("summary", str(NMAP), "--json"),
+            ("summary", "CUT"),
+            ("explain", "udp"),
+            ("policy", "check", "--help"),
+        ],
+        ids=" ".join,
+    )
+    def test_it_is_said(self, shell, cut, arguments):
+        arguments = [str(cut) if each == "CUT" else each for each in arguments]
+        with open("/dev/full", "w") as full:  # noqa: PTH123 - a device
+            done = subprocess.run(
+                [EDGECAP, *arguments],
+                cwd=shell.folder,
+                env=shell.environment(),
+                stdout=full,
+                stderr=subprocess.PIPE,
+                text=True,
+                check=False,
+            )
+        assert done.returncode == 9
+        assert done.stderr.splitlines()[-1].startswith("edgecap: no space is left (standard output)")
+
+    def test_an_error_has_its_code_though_nobody_can_read_it(self, shell):
+        with open("/dev/full", "w") as full:  # noqa: PTH123 - a device
+            done = subprocess.run(
+                [EDGECAP, "summary", "missing.pcap"],
+                cwd=shell.folder,
+                env=shell.environment(),
+                stderr=full,
+                check=False,
+            )
+        assert done.returncode == 13
+
 
 class TestMerge:
     def test_files_become_one_by_time(self, call, tmp_path):
@@ -183,6 +301,22 @@ class TestMerge:
         assert done.returncode not in (0, 10)
         assert "the file already exists" in done.stderr
         assert (tmp_path / "all.pcapng").read_bytes() == b"mine"
+
+    def test_what_was_wrong_with_times_is_said_in_both_forms(self, call, tmp_path):
+        backwards = tmp_path / "backwards.pcap"
+        backwards.write_bytes(pcap([(9 * SECOND, bytes(40), 40), (SECOND, bytes(40), 40)]))
+        done = call("merge", str(backwards), str(NMAP), "-o", str(tmp_path / "a.pcapng"))
+        assert done.returncode == 0
+        assert done.stderr == f"edgecap: {backwards}: a packet is older than one before it\n"
+        done = call("merge", str(backwards), str(NMAP), "-o", str(tmp_path / "b.pcapng"), "--json")
+        assert json.loads(done.stdout)["notes"] == [f"{backwards}: a packet is older than one before it"]
+
+    def test_a_pcap_is_written_on_request(self, call, tmp_path):
+        done = call("merge", str(NMAP), "-F", "pcap", "-o", str(tmp_path / "a.pcap"))
+        assert (done.returncode, done.stderr) == (0, "")
+        said = subprocess.run(["capinfos", tmp_path / "a.pcap"], capture_output=True, text=True, check=True)
+        assert "nanosecond pcap" in said.stdout
+        assert call("merge", str(NMAP), "-F", "csv", "-o", str(tmp_path / "b.pcap")).returncode == 2
 
     @pytest.mark.parametrize("files", [(), ("missing.pcap",)])
     def test_without_files_nothing_is_made(self, call, tmp_path, files):
