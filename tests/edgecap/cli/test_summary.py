@@ -210,7 +210,9 @@ class TestAnyName:
         folder.mkdir()
         for more in ((), ("--json",)):
             done = shell.run("list", *more, EDGECAP_ARCHIVES__DEFAULT__URI=f"file:{folder}")
-            assert (done.returncode, done.stderr) == (0, "")
+            assert done.returncode == 0
+            assert not more or json.loads(done.stdout) == []
+            assert more or r"archive\xff yet" in done.stderr
 
 
 class TestFullDisk:
