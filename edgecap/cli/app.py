@@ -165,7 +165,7 @@ COMMANDS = (
     ),
     (
         "merge",
-        "edgecap.cli.summary:merge_command",
+        "edgecap.cli.merge:merge_command",
         """Merge capture files by time into one pcapng, in which each packet keeps its source.
 
         Needs no settings, no account and no Prefect. Memory use does not depend on the files' size.""",

@@ -47,6 +47,9 @@ def _command(arguments: Sequence[str]) -> None:
         from edgecap.cli.own_packages import require_own_packages  # noqa: PLC0415 - slow to import
 
         require_own_packages()
+    else:
+        # Pydantic would look for plugins in all installed packages, which takes longer than a small command.
+        os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     try:
         app(
             arguments,

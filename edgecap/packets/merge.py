@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
@@ -21,10 +21,12 @@ from edgecap.packets.columns import NO_TIME, Batch, Rows
 from edgecap.packets.flow_table import FlowTable
 from edgecap.packets.inspect import inspect_file
 from edgecap.packets.inspection import Inspection
-from edgecap.packets.packet_filter import PacketFilter
 from edgecap.packets.reader import PacketReader
 from edgecap.packets.source import Readable, chunks, opened
 from edgecap.packets.writer import Form, PacketWriter, new_packet_file
+
+if TYPE_CHECKING:
+    from edgecap.packets.packet_filter import PacketFilter
 
 _BUFFERS = 24 << 20  # read-ahead bytes of all sources together
 _LEAST, _MOST = 1 << 12, 1 << 20  # of one source
@@ -163,6 +165,8 @@ def merge(
                 feeds.append(_Feed(each, _Revisited(each.path), writer, read_size))
         for feed in feeds:
             if expression.strip():
+                from edgecap.packets.packet_filter import PacketFilter  # noqa: PLC0415 - libpcap, only for a filter
+
                 feed.sieve = PacketFilter(expression, shown(feed.source.path), inner=inner)
             feed.tally = tally
         _merge(feeds, writer, comment)

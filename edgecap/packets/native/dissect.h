@@ -31,8 +31,8 @@ static uint16_t tags(struct headers *h, const uint8_t **at, const uint8_t *end, 
 }
 
 /* The tunnel that a UDP port usually is, 0 for none. */
-INLINE int udp_tunnel(uint16_t source, uint16_t destination) {
-    switch (destination) {
+INLINE int tunnel_at(uint16_t port) {
+    switch (port) {
     case 4789:
     case 4790: /* with the generic protocol extension */
     case 8472: return VXLAN; /* Linux's first number for it */
@@ -42,8 +42,13 @@ INLINE int udp_tunnel(uint16_t source, uint16_t destination) {
     case 6635: return MPLS;
     case 4754: return GRE_IN_UDP;
     case 3544: return TEREDO;
-    default: return source == 3544 ? TEREDO : source == 1701 ? L2TP : 0;
+    default: return 0;
     }
+}
+
+INLINE int udp_tunnel(uint16_t source, uint16_t destination) {
+    int found = tunnel_at(destination);
+    return found ? found : tunnel_at(source);
 }
 
 /* Note how long the payload at `at` is, which may be behind the captured bytes, and where it begins. */
@@ -312,7 +317,7 @@ static struct cursor over_udp(struct headers *h, const struct layer *l, struct c
         kind = VXLAN;
         if (left < 8 || !(c.at[0] & 8) || c.at[7]) break;
         found = (struct cursor){c.at + 8, c.end, ETHERNET, 0};
-        if (l->destination_port == 4790 && c.at[0] & 4) { /* the generic protocol extension */
+        if (l->destination_port == 4790 && c.at[3]) { /* the generic protocol extension */
             uint8_t protocol = c.at[3];
             found.next = protocol == 1 || protocol == 2 ? IP : protocol == 3 ? ETHERNET : NOTHING;
         }
@@ -430,6 +435,7 @@ static struct cursor typed(struct headers *h, struct cursor c, int outermost) {
         if (!h->tunnel) h->tunnel = PPPOE;
         return skip(h, c, 6, PPP, 0);
     case 0x880b: c.next = PPP; return c;
+    case 0x8909: return skip(h, c, 8, TYPED, c.end - c.at < 8 ? 0 : net16(c.at + 6)); /* Cisco MetaData */
     case 0x88e7: /* IEEE 802.1ah */
         if (!h->tunnel) h->tunnel = PROVIDER_BRIDGE;
         return skip(h, c, 4, ETHERNET, 0);
@@ -500,6 +506,10 @@ static struct cursor linked(struct headers *h, struct cursor c, uint32_t link) {
     case 228:
     case 229: c.next = IP; return c; /* raw IP */
     case 9: c.next = PPP; return c;
+    case 205: /* the latter behind a byte with the direction */
+        if (left < 5) break;
+        return skip(h, c, 5, TYPED, net16(c.at + 3));
+    case 219: c.next = LABELS; return c; /* MPLS */
     case 50: /* PPP in HDLC-like framing, or Cisco's */
     case 104: /* Cisco's HDLC */
         if (left >= 2 && c.at[0] == 0xff) {

@@ -7,36 +7,13 @@ HyperLogLog, and are a few per cent off above some hundred.
 
 from __future__ import annotations
 
-from enum import StrEnum
-
 from pydantic import BaseModel, ConfigDict, Field
 
-
-class Kind(StrEnum):
-    """What the packets of a stream are.
-
-    A TCP flow counts as a whole, by the union of its packets' flags; CWR and ECE do not count.
-    """
-
-    SYN = "syn"  # nothing but SYN
-    SYN_ACK = "syn-ack"  # nothing but SYN+ACK
-    ACK = "ack"  # ACK, or PSH+ACK, without payload
-    DATA = "data"  # the same with payload, FIN too; the start was not seen
-    FIN = "fin"  # nothing but FIN+ACK
-    RST = "rst"  # nothing but RST, or RST+ACK
-    ODD = "odd"  # flags that no connection has: none, FIN alone, SYN+FIN, Xmas, ...
-    CONNECTION = "connection"  # more than its SYN
-    UDP = "udp"
-    REPLY = "reply"  # from a UDP port that reflection abuses; `port` says which
-    FRAGMENT = "fragment"  # later fragments
-    ECHO = "echo"  # echo requests
-    ECHO_REPLY = "echo-reply"
-    ICMP = "icmp"  # any other ICMP: errors, mostly
-    PROTOCOL = "protocol"  # any other IP protocol; `port` says which
-
-
-TCP_KINDS = frozenset(
-    {Kind.SYN, Kind.SYN_ACK, Kind.ACK, Kind.DATA, Kind.FIN, Kind.RST, Kind.ODD, Kind.CONNECTION}
+from edgecap.packets.verdict.kind import (
+    TCP_KINDS as TCP_KINDS,  # noqa: PLC0414 - rules import both from here
+)
+from edgecap.packets.verdict.kind import (
+    Kind as Kind,  # noqa: PLC0414 - likewise
 )
 
 

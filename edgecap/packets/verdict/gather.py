@@ -8,17 +8,19 @@ target are complete up to some thousandths.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgecap.packets.columns import Rows
 from edgecap.packets.native import text
-from edgecap.packets.verdict.evidence import Prober, Stream, Target
 from edgecap.packets.verdict.kinds import NAMES, hashed, kinds_of, opposites, words
 from edgecap.packets.verdict.prober_counts import ProberCounts
 from edgecap.packets.verdict.stream_counts import StreamCounts, is_ipv4
+
+if TYPE_CHECKING:
+    from edgecap.packets.verdict.evidence import Prober, Stream, Target
 
 _ADDRESSES, _PREFIXES = 24, 12  # looked at closely each time the table is emptied
 _PROBERS = 48
@@ -180,6 +182,8 @@ def _target(
     streams: dict[tuple[int, int], StreamCounts],
     sent: Callable[[Address, int], int],
 ) -> Target:
+    from edgecap.packets.verdict.evidence import Target  # noqa: PLC0415 - counting must not wait for the models
+
     made: list[Stream] = sorted((each.stream() for each in streams.values()), key=lambda each: -each.packets)
     shown = bits - 96 if is_ipv4(_row(name))[0] else bits
     return Target(

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecap.packets.columns import Rows
-from edgecap.packets.verdict.evidence import Kind
+from edgecap.packets.verdict.kind import Kind
 from edgecap.packets.verdict.services import AMPLIFIERS
 
 NAMES = tuple(Kind)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,9 +10,12 @@ from numpy.typing import NDArray
 from edgecap.packets.columns import Rows
 from edgecap.packets.native import text
 from edgecap.packets.verdict.distinct import Distinct
-from edgecap.packets.verdict.evidence import Kind, Prober
+from edgecap.packets.verdict.kind import Kind
 from edgecap.packets.verdict.kinds import NAMES, NUMBER
 from edgecap.packets.verdict.stream_counts import Frequent, network_of, slow
+
+if TYPE_CHECKING:
+    from edgecap.packets.verdict.evidence import Prober
 
 _FEW = 3  # packets of a probe: a SYN is repeated
 _SEEN = 64  # destinations whose address is remembered
@@ -100,6 +103,8 @@ class ProberCounts:
 
     def prober(self, address: str) -> Prober:
         """What was counted."""
+        from edgecap.packets.verdict.evidence import Prober  # noqa: PLC0415 - counting must not wait for the models
+
         top = self._to.top(1)
         known = self._addresses.get(top[0].value) if top else None
         return Prober(

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgecap.packets.columns import Rows
 from edgecap.packets.verdict.distinct import Distinct
-from edgecap.packets.verdict.evidence import Kind, Stream, Top
+from edgecap.packets.verdict.kind import Kind
 from edgecap.packets.verdict.kinds import BARE_SYN, PAYLOAD
+
+if TYPE_CHECKING:
+    from edgecap.packets.verdict.evidence import Stream, Top
 
 _KEPT = 32  # values of a list of frequent ones
 _SHOWN = 3
@@ -43,6 +46,8 @@ class Frequent:
 
     def top(self, most: int = _SHOWN) -> tuple[Top, ...]:
         """The largest, the largest first."""
+        from edgecap.packets.verdict.evidence import Top  # noqa: PLC0415 - counting must not wait for the models
+
         best = sorted(self.counts.items(), key=lambda each: (-each[1], each[0]))[:most]
         return tuple(Top(value=value, packets=packets) for value, packets in best)
 
@@ -124,6 +129,8 @@ class StreamCounts:
 
     def stream(self) -> Stream:
         """What was counted."""
+        from edgecap.packets.verdict.evidence import Stream  # noqa: PLC0415 - counting must not wait for the models
+
         top_ttl, top_size = self._ttls.top(1), self._sizes.top(1)
         senders = self._senders.top(1)
         return Stream(
