@@ -50,7 +50,7 @@ async def respond(
 
     Args:
         incident: The incident's id, 32 hexadecimal digits
-        event: Whether the attack began, grew graver, or ended
+        event: Whether the attack began, escalated, or ended
         alert: The alert that arrived
         plan: What to capture, and why
         account: Name of the Cloudflare account in the settings

@@ -1,4 +1,4 @@
-"""Telling people of an incident, through Prefect's notification blocks: when it opens, grows and closes."""
+"""Tells people of an incident by Prefect's notification blocks: when it opens, escalates and closes."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from edgecap.report.links import links_to
 from edgecap.settings import load_settings
 from edgecap.stores import open_store
 from edgecap.units import plural
+from tasks.incident_page import seen
 from tasks.runtime.alert_runs import NOTIFY
 
 Occasion = Literal["opening", "escalation", "closing"]
@@ -44,7 +45,9 @@ async def tell(
         return
     subject = f"edgecap: {_line(occasion, noted, record)}"
     links = links_to(settings.receiver.report_url)
-    page = incident_page(noted, record.captures if record else (), record, links=links)
+    incident, captures = await seen(noted, record.captures if record else (), archive, record)
+    # Many channels show no image, and some cut a long text.
+    page = incident_page(incident, captures, links=links, picture=False)
     event = occasion if occasion != "escalation" else f"{occasion} {noted.alert.get('identity', '')}"
     told = (noted.incident, archive, subject, page)
     sending = [
@@ -59,7 +62,7 @@ def _line(occasion: Occasion, noted: IncidentEvent, record: Incident | None) -> 
         return str(record)
     name, plan = f"incident {noted.incident[:8]}", noted.plan
     if occasion == "escalation":
-        return f"{name} grew graver, {plural(len(plan.captures), 'capture')} added: {noted.alert_in_words}"
+        return f"{name} escalated, {plural(len(plan.captures), 'capture')} added: {noted.alert_in_words}"
     if not plan.captures:
         return f"{name} has {plan.reason}: {noted.alert_in_words}"
     return f"{name}, {plural(len(plan.captures), 'capture')} started: {noted.alert_in_words}"

@@ -1,18 +1,26 @@
-"""The page of an incident in Prefect's UI: an artifact, which is made anew as its captures end."""
+"""The page of an incident in Prefect's UI: one artifact, which is written anew as its captures end."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
+from http import HTTPStatus
 
+import httpx
+from prefect import get_run_logger
 from prefect.artifacts import acreate_markdown_artifact
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import ArtifactCollectionFilter, ArtifactCollectionFilterKey
+from prefect.settings import PREFECT_UI_URL
 
 from edgecap.errors import EdgecapError
+from edgecap.incidents.incidents import Incidents
+from edgecap.incidents.overview import Overview, Overviews
 from edgecap.incidents.record import Incident, IncidentEvent, Part
-from edgecap.report.incident_markdown import incident_page
+from edgecap.report.incident_markdown import incident_headline, incident_page
 from edgecap.report.links import links_to
-from edgecap.report.loading import Pictured, picture
+from edgecap.report.loading import Pictured, pictures
 from edgecap.settings import load_settings
 from edgecap.stores import open_store
 from tasks.archive import artifact_page
@@ -20,34 +28,87 @@ from tasks.runtime.retry import PREFECT_AWAY
 
 
 async def show_incident(
-    opened: IncidentEvent, parts: Sequence[Part], archive: str, record: Incident | None = None
+    noted: IncidentEvent, parts: Sequence[Part], archive: str, record: Incident | None = None
 ) -> None:
     """Show an incident in Prefect's UI. If Prefect is away, the incident goes on without the page.
 
+    It has one page, so that its run and the list of artifacts show one thing, the newest.
+
     Args:
-        opened: how it began.
-        parts: what became of its captures so far; empty shows the plan.
+        noted: an alert of it.
+        parts: what became of its captures so far; empty for what the archive says.
         archive: name of the archive in the settings.
         record: the incident once it is closed.
     """
     with suppress(*PREFECT_AWAY):
-        await acreate_markdown_artifact(
-            incident_page(
-                opened,
-                parts,
-                record,
-                captures=await _pictured(parts, archive),
-                links=links_to(load_settings().receiver.report_url),
-                page_of=artifact_page,
-            ),
-            key=f"incident-{opened.incident[:12]}",
-            description=str(record) if record else opened.alert_in_words,
+        incident, captures = await seen(noted, parts, archive, record)
+        page = incident_page(
+            incident, captures, links=links_to(load_settings().receiver.report_url), page_of=artifact_page
         )
+        key = _key(incident.id)
+        if not await _update(key, page, incident_headline(incident, captures)):
+            await acreate_markdown_artifact(page, key=key, description=incident_headline(incident, captures))
+            get_run_logger().info("The page of this incident: %s", _address(key))
 
 
-async def _pictured(parts: Sequence[Part], archive: str) -> list[Pictured]:
-    """The captures with their summaries; none if the archive does not answer: the page does without."""
+async def seen(
+    noted: IncidentEvent, parts: Sequence[Part], archive: str, record: Incident | None = None
+) -> tuple[Overview, list[Pictured]]:
+    """An incident and its captures with their summaries; without the archive, what is known here.
+
+    Args:
+        noted: an alert of it.
+        parts: what became of its captures so far; empty for what the archive says.
+        archive: name of the archive in the settings.
+        record: the incident once it is closed.
+    """
     store = open_store(load_settings().archive(archive))
+
+    def look() -> tuple[Overview, list[Pictured]]:
+        incidents = Incidents(store)
+        told = incidents.told(noted.incident)
+        incident = Overview(
+            noted.incident,
+            opened=told.opened if told.events else noted,
+            escalations=tuple(told.escalations),
+            ended=told.ended,
+            record=record,
+            counted=incidents.held_back(noted.incident),
+        )
+        shown = parts or list(Overviews(store, None).parts(incident))
+        return incident, list(pictures(store, incident, shown))
+
     with suppress(EdgecapError):
-        return await asyncio.to_thread(lambda: [picture(store, part) for part in parts])
-    return []
+        return await asyncio.to_thread(look)
+    return Overview(noted.incident, opened=noted, record=record), [Pictured(part) for part in parts]
+
+
+async def _update(key: str, page: str, description: str) -> bool:
+    """Write an artifact anew; False if there is none."""
+    async with get_client() as client:
+        known = await client.read_latest_artifacts(
+            artifact_filter=ArtifactCollectionFilter(key=ArtifactCollectionFilterKey(any_=[key]))
+        )
+        if not known:
+            return False
+        try:
+            # `update_artifact` would put the whole page into an event, too.
+            await client.request(
+                "PATCH",
+                "/artifacts/{id}",
+                path_params={"id": known[0].latest_id},
+                json={"data": page, "description": description},
+            )
+        except httpx.HTTPStatusError as error:
+            if error.response.status_code == HTTPStatus.NOT_FOUND:  # it was deleted
+                return False
+            raise
+    return True
+
+
+def _key(incident: str) -> str:
+    return f"incident-{incident[:12]}"
+
+
+def _address(key: str) -> str:
+    return f"{(PREFECT_UI_URL.value() or '').rstrip('/')}/v2/artifacts/key/{key}"

@@ -103,7 +103,7 @@ class Alert(BaseModel):
 
 
 def rank(severity: Severity) -> int:
-    """How grave it is, from 1. An alert of unknown severity is between low and medium."""
+    """How severe it is, from 1. An alert of unknown severity is between low and medium."""
     return _RISING.index(severity) + 1
 
 

@@ -62,7 +62,7 @@ def in_words(alert: Alert) -> str:
 
 
 def briefly(alert: Alert) -> str:
-    """What, the target, how grave and who says so, without the time: for lists that show it, and for names.
+    """What, the target, how severe and who says so, without the time: for lists that show it, and for names.
 
     Such as `Advanced DDoS attack (layer 4) on 203.0.113.7 port 443, critical, from Cloudflare`; an end begins
     with `end of`.

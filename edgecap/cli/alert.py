@@ -18,7 +18,7 @@ from edgecap.alerts.sources.registry import source_called
 from edgecap.alerts.understanding import understand
 from edgecap.alerts.words import briefly, in_words
 from edgecap.cli.options import Json
-from edgecap.cli.output import console, print_json, print_table, printable, say
+from edgecap.cli.output import console, print_json, print_plan, print_table, printable, say
 from edgecap.errors import ConfigError, InvalidRequest
 from edgecap.incidents.inbox.alert_inbox import INBOX, AlertInbox, Judged, Outcome
 from edgecap.incidents.inbox.missed import Kind
@@ -98,8 +98,7 @@ def explain(file: File, /, *, source: str, json: Json = False) -> None:
     for number, (alert, plan) in enumerate(found):
         if number:
             console().print()
-        for line in plan.explain(in_words(alert)).splitlines():
-            console().print(printable(line), soft_wrap=True)
+        print_plan(console(), plan, in_words(alert))
         for each in plan.captures:
             console().print(f"\nrequest:  # {each.phase} {each.number}", soft_wrap=True)
             for line in _as_yaml(each.request).splitlines():
@@ -230,8 +229,8 @@ def _judged(each: Judged) -> dict[str, Any]:
 def _why(each: Judged) -> str:
     """The reason for the outcome: the plan's, if the plan decided."""
     match each.outcome:
-        case Outcome.JOINED if each.plan.captures or each.alert.event == "end":
-            return "part of an incident that has such captures, or goes on"
+        case Outcome.JOINED if each.plan.captures:  # as earlier versions wrote it
+            return "the incident goes on" if each.alert.event == "end" else "its incident has these captures"
         case Outcome.REPEATED:
             return "already known"
         case Outcome.NOTHING if each.plan.captures:

@@ -5,24 +5,30 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 from rich.console import Group, RenderableType
 
 from edgecap.archive.entries import find_entry
 from edgecap.cli.options import Archive, Json
-from edgecap.cli.output import console, pairs, print_json, print_table, printable, say, table
+from edgecap.cli.output import console, pairs, print_json, print_plan, print_table, say, table
 from edgecap.errors import Damaged, EntryMissing, InvalidRequest, ObjectMissing, StoreError
 from edgecap.incidents.inbox.alert_inbox import INBOX, AlertInbox
 from edgecap.incidents.overview import Overview, Overviews
 from edgecap.incidents.record import Part
+from edgecap.report.words import verdict
 from edgecap.requests import rfc3339
 from edgecap.settings import DEFAULT, load_settings
 from edgecap.stores import open_store
+from edgecap.units import stamp
+
+if TYPE_CHECKING:
+    from edgecap.report.loading import Pictured
 
 _COLUMNS = ("opened", "id", "state", ">captures", ">packets", "alert")
-_CAPTURES = ("phase", "capture", ">packets", "entry, or why there is none")
+_CAPTURES = ("phase", "id", ">packets", "looks like, or why there are none", "state")
+_SHORT_ID = 8  # characters; enough for `edgecap show`
 
 
 def list_command(*, limit: int = 50, archive: Archive = DEFAULT, json: Json = False) -> None:
@@ -57,25 +63,30 @@ def list_command(*, limit: int = 50, archive: Archive = DEFAULT, json: Json = Fa
 def show(
     incident_id: Annotated[str, Parameter(name="ID")], /, *, archive: Archive = DEFAULT, json: Json = False
 ) -> None:
-    """Show one incident: its alert, its captures, and the rule that decided.
+    """Show one incident: what it looks like, its alert, its captures, and the rule that decided.
 
     Args:
         incident_id: The incident's id, or its first characters.
         archive: Name of the archive in the settings.
         json: Print one JSON document.
     """
+    from edgecap.report.incident_words import incident_verdict  # noqa: PLC0415 - `list` does without
+    from edgecap.report.loading import pictured  # noqa: PLC0415 - the same
+
     with overviews(archive) as known:
         found = _find(known, archive, incident_id)
-        parts = list(known.parts(found))
+        captures = list(pictured(open_store(load_settings().archive(archive)), known, found))
     if json:
-        print_json(_as_json(found, parts))
+        record = _as_json(found, [each.part for each in captures])
+        verdicts = [each.summary.verdict if each.summary else None for each in captures]
+        told = [{**each, "verdict": said} for each, said in zip(record["captures"], verdicts, strict=True)]
+        print_json({**record, "verdict": incident_verdict(found, captures), "captures": told})
         return
     out = console()
-    out.print(_page(found, parts))
+    out.print(_page(found, captures))
     for title, plan, alert in found.plans:
         out.print(f"\n{title}", style="bold")
-        for line in plan.explain(alert).splitlines():
-            out.print(printable(line), soft_wrap=True)
+        print_plan(out, plan, alert)
 
 
 def _find(known: Overviews, archive: str, wanted: str) -> Overview:
@@ -123,8 +134,10 @@ def _row(incident: Overview, parts: list[Part]) -> tuple[object, ...]:
     )
 
 
-def _page(incident: Overview, parts: list[Part]) -> RenderableType:
-    held, in_inbox = incident.held_back, incident.in_inbox
+def _page(incident: Overview, captures: list[Pictured]) -> RenderableType:
+    from edgecap.report.incident_words import cut_short, incident_verdict, name_of  # noqa: PLC0415 - as above
+
+    held, in_inbox, told_at = incident.held_back, incident.in_inbox, incident.end_told
     told = [f"{held.joined} joined"] if held.joined else []
     told += [f"{held.repeated} repeated"] if held.repeated else []
     closed = incident.record.closed if incident.record else None
@@ -132,31 +145,44 @@ def _page(incident: Overview, parts: list[Part]) -> RenderableType:
     remarks = [each for each in (incident.record.remarks if incident.record else ()) if each not in planned]
     rows: list[tuple[str, object]] = [
         ("incident", incident.id),
+        ("looks like", incident_verdict(incident, captures)),
         ("alert", incident.alert_in_words),
+        *([("severity", incident.severity)] if incident.severity else []),
         ("state", incident.state + (f": {incident.record.counts}" if incident.record else "")),
         ("rule", incident.rule),
-        ("opened", _time(incident.began) or "-"),
-        *(("escalated", f"{_time(each.at)}: {each.alert_in_words}") for each in incident.escalations),
-        ("ended", _time(incident.over) or ("no end reported" if incident.record else "-")),
-        *([("closed", _time(closed))] if closed else []),
+        ("opened", stamp(incident.began)),
+        *(("escalated", f"{stamp(each.at)}: {each.alert_in_words}") for each in incident.escalations),
+        ("attack ended", stamp(incident.attack_ended, nothing="no end reported" if incident.record else "-")),
+        *(
+            [("end told", stamp(told_at))]
+            if told_at and stamp(told_at) != stamp(incident.attack_ended)
+            else []
+        ),
+        *([("closed", stamp(closed))] if closed else []),
         *([("alerts", ", ".join(told))] if told else []),
-        *([("last alert", _time(in_inbox.last))] if in_inbox else []),
+        *([("last alert", stamp(in_inbox.last))] if in_inbox else []),
         *((f"{event} run", run) for event, run in (in_inbox.runs if in_inbox else {}).items()),
         *(("not sent", _waiting(each)) for each in incident.orders),
+        *cut_short(captures, incident.attack_began),
         *(("note", each) for each in remarks),
     ]
-    if not parts:
+    if not captures:
         return pairs(rows)
-    captures = (
+    lines = (
         (
-            f"{part.phase} {part.number}",
-            part.request,
-            "-" if part.packets is None else f"{part.packets:,}",
-            part.entry or f"{part.state}: {part.reason}",
+            name_of(each.part),
+            _id(each)[:_SHORT_ID] or "-",
+            "-" if each.part.packets is None else f"{each.part.packets:,}",
+            verdict(each.entry, each.summary) if each.entry else each.part.reason or each.remark,
+            each.part.state,
         )
-        for part in parts
+        for each in captures
     )
-    return Group(pairs(rows), "", table(_CAPTURES, captures))
+    return Group(pairs(rows), "", table(_CAPTURES, lines))
+
+
+def _id(each: Pictured) -> str:
+    return each.entry.manifest.entry_id if each.entry else each.part.capture_id
 
 
 def _waiting(order: Any) -> str:
@@ -175,7 +201,9 @@ def _as_json(incident: Overview, parts: list[Part]) -> dict[str, Any]:
         "rule": incident.rule,
         "opened": _time(incident.began),
         "escalated": [_time(each.at) for each in incident.escalations],
-        "ended": _time(incident.over),
+        "severity": incident.severity or None,
+        "ended": _time(incident.attack_ended),
+        "end_told": _time(incident.end_told),
         "closed": _time(incident.record.closed) if incident.record else None,
         "joined": incident.held_back.joined,
         "repeated": incident.held_back.repeated,

@@ -12,7 +12,8 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from shutil import which
-from typing import Any, TextIO
+from textwrap import wrap
+from typing import TYPE_CHECKING, Any, TextIO
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -21,7 +22,11 @@ from rich.text import Text
 
 from edgecap.cli.any_name import escaped
 
+if TYPE_CHECKING:
+    from edgecap.alerts.policy.decision import Plan
+
 _UNLIMITED = 10_000  # columns; readers of a pipe want whole lines
+_PLAN = 10  # columns of a plan's names
 _SHORT_ID = 8  # characters; enough for `edgecap show`
 _PADDING = re.compile(" +$", re.MULTILINE)
 _SURROGATES = re.compile("[\ud800-\udfff]")
@@ -91,10 +96,10 @@ def print_lines(out: Console, lines: Iterable[str]) -> None:
 
 
 def print_table(out: Console, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print a table; if it is too wide, print its last column below it, whole, and shorten an `id`.
+    """Print a table; if it is too wide, its last columns stand below each row, and an `id` is shortened.
 
-    A path that a table breaks over lines cannot be copied. A pipe gets tabs between the columns, and no
-    spaces that align them.
+    There they are wrapped between words, so that a path stays in one piece and can be copied. A pipe gets
+    tabs between the columns, and no spaces that align them.
     """
     rows = list(rows)
     if not out.file.isatty():
@@ -109,9 +114,50 @@ def print_table(out: Console, columns: Sequence[str], rows: Iterable[Sequence[ob
         [str(cell)[:_SHORT_ID] if name == "id" else cell for name, cell in zip(columns, row, strict=True)]
         for row in rows
     ]
-    out.print(table(columns[:-1], (row[:-1] for row in cut)))
-    for row in rows:
-        out.print(printable(str(row[-1])), soft_wrap=True)
+    beside = len(columns) - 1
+    while beside > 1 and _width(columns[:beside], cut) > out.width:
+        beside -= 1
+    made = out.render_lines(table(columns[:beside], (row[:beside] for row in cut)), pad=False)
+    head = len(made) - len(rows)
+    for number, line in enumerate(made):
+        out.print(Text.assemble(*((each.text, each.style or "") for each in line)), soft_wrap=True)
+        for cell in cut[number - head][beside:] if number >= head else ():
+            print_hanging(out, str(cell), indent=2)
+
+
+def _width(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> int:
+    """Columns of a terminal that a table needs for one line a row."""
+    return Console(width=_UNLIMITED).measure(table(columns, (row[: len(columns)] for row in rows))).maximum
+
+
+def print_hanging(out: Console, words: str, *, indent: int, name: str = "") -> None:
+    """Print a text whose lines on a terminal all begin after `indent` columns, wrapped between words.
+
+    Args:
+        out: where to.
+        words: the text.
+        indent: the columns.
+        name: what stands in the first line's columns.
+    """
+    first, shown = f"{printable(name):<{indent}}", printable(words)
+    if not out.file.isatty():
+        print_lines(out, [f"{first}{shown}".rstrip()])
+        return
+    lines = wrap(shown, max(out.width - indent, 20), break_long_words=False, break_on_hyphens=False) or [""]
+    for number, line in enumerate(lines):
+        out.print(f"{first if not number else ' ' * indent}{line}".rstrip(), soft_wrap=True)
+
+
+def print_plan(out: Console, plan: Plan, alert: str) -> None:
+    """Print what was decided for an alert, and why.
+
+    Args:
+        out: where to.
+        plan: the decision.
+        alert: the alert in words.
+    """
+    for name, words in plan.explained(alert):
+        print_hanging(out, words, indent=_PLAN, name=name)
 
 
 def pairs(rows: Iterable[tuple[str, object]]) -> Table:

@@ -8,29 +8,35 @@ from datetime import datetime, timedelta
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from edgecap.alerts.policy.decision import Plan, Planned
+from edgecap.alerts.policy.windows import Tile
 from edgecap.captures.incident_part import Phase
 from edgecap.requests import CaptureRequest, Filter, FullRequest, SimpleRequest
 
+_SHORTEST = timedelta(seconds=1)  # that the API takes
+
 
 def added(
-    plan: Plan, before: Sequence[tuple[Plan, datetime]], *, graver: bool, at: datetime
+    plan: Plan, before: Sequence[tuple[Plan, datetime]], *, more_severe: bool, at: datetime
 ) -> tuple[Planned, ...]:
     """The captures of a joining alert's plan that its incident needs besides those that it has.
 
-    None, if the alert is not graver than all before it, and names no data centre that is new.
+    None, if the alert is not more severe than all before it, and names no data centre that is new. A simple
+    capture looks back only over the time that no earlier one covers.
 
     Args:
         plan: the joining alert's.
         before: the plans that the incident has ordered, and when their alerts arrived.
-        graver: whether the alert is graver than every earlier one of the incident.
+        more_severe: whether the alert is more severe than every earlier one of the incident.
         at: when it arrived.
     """
+    had = [(old, at - when) for one, when in before for old in one.captures]
     new = [
-        each
+        left
         for each in plan.captures
-        if not any(_covers(old, each, since=at - when) for one, when in before for old in one.captures)
+        if not any(_covers(old, each, since=since) for old, since in had)
+        and (left := _uncovered(each, [old for old, _ in had]))
     ]
-    if not graver and not any(isinstance(each.request, FullRequest) for each in new):
+    if not more_severe and not any(isinstance(each.request, FullRequest) for each in new):
         return ()
     numbers: Counter[Phase] = Counter()
     for one, _ in before:
@@ -44,24 +50,53 @@ def added(
 
 
 def _covers(old: Planned, new: Planned, *, since: timedelta) -> bool:
-    """Whether an earlier capture holds every packet that a new one would hold."""
-    if not _selects_more(old.request, new.request):
-        return False
+    """Whether an earlier full capture holds every packet that a new one would hold."""
     match old.request, new.request:
-        case SimpleRequest() as mine, SimpleRequest() as other:
-            mine_ends, other_ends = mine.offset_time, other.offset_time
-            if mine_ends is None or other_ends is None:
-                return False
-            return (
-                mine_ends - timedelta(seconds=mine.time_limit)
-                <= other_ends - timedelta(seconds=other.time_limit)
-                and other_ends <= mine_ends
-            )
         case FullRequest() as mine, FullRequest() as other:
             # Full captures begin when it is their turn, so one that was asked for just now is as good.
-            return mine.colo == other.colo and since <= timedelta(seconds=mine.time_limit)
+            in_time = since <= timedelta(seconds=mine.time_limit)
+            return mine.colo == other.colo and in_time and _selects_more(mine, other)
         case _:
             return False
+
+
+def _uncovered(new: Planned, before: Sequence[Planned]) -> Planned | None:
+    """A simple capture of the time that no earlier one covers, None if there is none; a full one as it is."""
+    request = new.request
+    if not isinstance(request, SimpleRequest) or (wanted := _window(request)) is None:
+        return new
+    begins, ends = wanted
+    covered = sorted(
+        window
+        for old in before
+        if isinstance(old.request, SimpleRequest) and _selects_more(old.request, request)
+        if (window := _window(old.request))
+    )
+    for covers_from, covers_to in covered:  # from the left
+        if covers_from <= begins:
+            begins = max(begins, covers_to)
+    for covers_from, covers_to in sorted(covered, key=_ends, reverse=True):  # and from the right
+        if covers_to >= ends:
+            ends = min(ends, covers_from)
+    if ends - begins < _SHORTEST:
+        return None
+    if (begins, ends) == wanted:
+        return new
+    tile = Tile(begins, ends)
+    less = request.model_copy(update={"offset_time": ends, "time_limit": tile.seconds})
+    what = new.why.rpartition(": ")[2]
+    why = f"{tile}: {what}, that the incident does not have yet"
+    return new.model_copy(update={"request": less, "why": why})
+
+
+def _window(request: SimpleRequest) -> tuple[datetime, datetime] | None:
+    if request.offset_time is None:
+        return None
+    return request.offset_time - timedelta(seconds=request.time_limit), request.offset_time
+
+
+def _ends(window: tuple[datetime, datetime]) -> datetime:
+    return window[1]
 
 
 def _selects_more(old: CaptureRequest, new: CaptureRequest) -> bool:

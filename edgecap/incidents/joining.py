@@ -6,9 +6,9 @@ so an interrupted step gives the same result when it runs again.
 - The same identity again is a repetition.
 - A start joins the open incident that has its key. Else it joins the one about the same target, if that had
   an alert within the plan's cooldown, also if it ended since. Else it opens an incident.
-- A start that joins an open incident escalates it if it is graver than all alerts before it, or names a new
-  data centre: the captures that the incident does not have yet are ordered. A start that would join an ended
-  incident, and is graver, opens one.
+- A start that joins an open incident escalates it if it is more severe than all alerts before it, or names a
+  new data centre: the captures that the incident does not have yet are ordered. A start that would join an
+  ended incident, and is more severe, opens one.
 - A start that says which prefixes are announced now escalates the newest incident about an address in them:
   its traffic arrives only now, so its full captures are taken again.
 - An incident is over when every attack that joined it has ended. The last end orders the captures of `after`.
@@ -31,6 +31,7 @@ from datetime import timedelta
 
 from edgecap.alerts.model import Alert, derive, rank
 from edgecap.alerts.policy.decision import Plan
+from edgecap.alerts.words import what_it_is
 from edgecap.incidents.budget import spend, within_budget
 from edgecap.incidents.columns import LAPSES, MICROSECOND, microseconds, moment, plain, to_text
 from edgecap.incidents.escalation import added
@@ -181,26 +182,26 @@ def _join(db: sqlite3.Connection, incident: str, alert: Alert, plan: Plan, at: i
     if alert.is_announcement:  # the traffic begins to arrive: the incident's full captures saw none of it
         again = [each for one, _ in before for each in one.captures if each.phase == "during"]
         plan = plan.model_copy(update={"captures": (*again, *plan.captures)})
-    graver = rank(alert.severity) > gravest or alert.is_announcement
-    captures = added(plan, before, graver=graver, at=alert.received)
-    told = f"captures: {len(captures)} more, since this alert is graver or says more than those before it"
-    more = plan.model_copy(update={"captures": captures, "reason": told})
-    fitting = within_budget(db, more, alert.severity, at) if captures else plan
-    if captures and fitting.captures:
-        return _Ruling(Outcome.ESCALATED, incident, fitting)
-    return _Ruling(Outcome.JOINED, incident, fitting)
+    more_severe = rank(alert.severity) > gravest or alert.is_announcement
+    captures = added(plan, before, more_severe=more_severe, at=alert.received)
+    if not captures:
+        why = "no more captures: its incident has them, and this alert is no more severe"
+        told = plan.model_copy(update={"captures": (), "reason": why}) if plan.captures else plan
+        return _Ruling(Outcome.JOINED, incident, told)
+    why = f"captures: {len(captures)} more, since this alert is more severe or says more than those before it"
+    fitting = within_budget(
+        db, plan.model_copy(update={"captures": captures, "reason": why}), alert.severity, at
+    )
+    return _Ruling(Outcome.ESCALATED if fitting.captures else Outcome.JOINED, incident, fitting)
 
 
 def _on_end(db: sqlite3.Connection, alert: Alert, plan: Plan, at: int) -> _Ruling:
     running = going_on(db, alert)
     if running:
         incident, key = running
-        others = db.execute(
-            "SELECT 1 FROM members WHERE incident = ? AND key <> ? AND ended IS NULL LIMIT 1",
-            (incident, key),
-        ).fetchone()
-        if others:
-            return _Ruling(Outcome.JOINED, incident, plan, ends=key)
+        if others := _others(db, incident, key):
+            held = plan.model_copy(update={"captures": (), "reason": f"no captures: {others}"})
+            return _Ruling(Outcome.JOINED, incident, held, ends=key)
         return _Ruling(Outcome.ENDED, incident, within_budget(db, plan, alert.severity, at), ends=key)
     heard = db.execute(
         "SELECT incident FROM alerts WHERE key = ? AND incident IS NOT NULL ORDER BY id DESC LIMIT 1",
@@ -209,6 +210,26 @@ def _on_end(db: sqlite3.Connection, alert: Alert, plan: Plan, at: int) -> _Rulin
     if heard is None:
         return _Ruling(Outcome.NOTHING, None, plan)
     return _Ruling(Outcome.REPEATED, heard[0], plan)
+
+
+def _others(db: sqlite3.Connection, incident: str, key: str) -> str:
+    """Which attacks of an incident go on beside the one with this key, in words; empty if none does."""
+    keys = [
+        other
+        for (other,) in db.execute(
+            "SELECT key FROM members WHERE incident = ? AND key <> ? AND ended IS NULL ORDER BY key",
+            (incident, key),
+        )
+    ]
+    if not keys:
+        return ""
+    told = db.execute(
+        "SELECT alert FROM alerts WHERE incident = ? AND key = ? ORDER BY id DESC LIMIT 1",
+        (incident, keys[0]),
+    ).fetchone()
+    name = what_it_is(Alert.model_validate(json.loads(told[0]))) if told else "another attack"
+    more = f" and {len(keys) - 1} more" if len(keys) > 1 else ""
+    return f"the incident goes on: {name}{more} {'have' if more else 'has'} not ended"
 
 
 def _end_early(db: sqlite3.Connection, alert: Alert, at: int) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from edgecap.alerts.model import Alert
+from edgecap.alerts.model import Alert, rank
 from edgecap.alerts.policy.decision import Plan
 from edgecap.alerts.words import briefly, in_words
 from edgecap.archive.journal import Journal
@@ -19,7 +19,7 @@ from edgecap.incidents.incidents import Incidents
 from edgecap.incidents.record import HeldBack, Incident, IncidentEvent, Part
 from edgecap.incidents.status import part_of, waiting
 from edgecap.stores.base import Store
-from edgecap.units import stamp
+from edgecap.units import clock, stamp
 
 State = Literal["waits for Prefect", "refused by Prefect", "starting", "open", "ending", "closed"]
 """The first three: it is only in the inbox yet. `ending`: its end was reported."""
@@ -74,11 +74,47 @@ class Overview:
         return first.at if first else None
 
     @property
-    def over(self) -> datetime | None:
-        """When its end was reported."""
-        if self.record:
-            return self.record.ended
-        return self.ended.at if self.ended else None
+    def first_alert(self) -> Alert | None:
+        """The alert that opened it; None if it is not known, or a newer version wrote it."""
+        for told in (self.opened, self.record, self.ended):
+            if told is not None and (alert := told.parsed):
+                return alert
+        return self.in_inbox.alert if self.in_inbox else None
+
+    @property
+    def attack_began(self) -> datetime | None:
+        """When the attack began: as its alert says, else when that arrived."""
+        alert = self.first_alert
+        return alert.started or alert.received if alert else self.began
+
+    @property
+    def attack_ended(self) -> datetime | None:
+        """When the attack ended: as its last alert says, else when that arrived; None if it has not."""
+        alert = self.ended.parsed if self.ended else None
+        return alert.ended or alert.received if alert else self.end_told
+
+    @property
+    def end_told(self) -> datetime | None:
+        """When the alert of the end arrived, which may be long after the attack's end."""
+        if self.ended:
+            alert = self.ended.parsed
+            return alert.received if alert else self.ended.at
+        return self.record.ended if self.record else None
+
+    @property
+    def severity(self) -> str:
+        """How severe it is, such as `high`, or `medium → critical at 14:50:55`; empty if no alert says it."""
+        rising: list[Alert] = []
+        for event in filter(None, (self.opened, *self.escalations)):
+            alert = event.parsed
+            if alert is None or alert.severity == "unknown":
+                continue
+            if not rising or rank(alert.severity) > rank(rising[-1].severity):
+                rising.append(alert)
+        return " → ".join(
+            alert.severity + (f" at {clock(alert.received)}" if number else "")
+            for number, alert in enumerate(rising)
+        )
 
     @property
     def rule(self) -> str:
@@ -110,7 +146,7 @@ class Overview:
         if first := self.opened or self.in_inbox:
             yield "At the start", first.plan, self.alert_in_words
         for each in self.escalations:
-            yield f"At {stamp(each.at)}, when a graver alert joined", each.plan, each.alert_in_words
+            yield f"At {stamp(each.at)}, when an alert added captures", each.plan, each.alert_in_words
         if self.ended:
             yield "At the end", self.ended.plan, self.ended.alert_in_words
 

@@ -43,10 +43,12 @@ class IncidentEvent(BaseModel):
         return self._told(briefly)
 
     def _told(self, tell: Callable[[Alert], str]) -> str:
-        try:
-            return tell(Alert.model_validate(self.alert))
-        except ValidationError:
-            return self.plan.alert
+        return tell(self.parsed) if self.parsed else self.plan.alert
+
+    @property
+    def parsed(self) -> Alert | None:
+        """The alert; None if a newer version wrote it in a form that this one cannot read."""
+        return _parsed(self.alert)
 
     @property
     def parts(self) -> Iterator[tuple[IncidentPart, Planned]]:
@@ -88,6 +90,13 @@ class Told:
     def events(self) -> list[IncidentEvent]:
         """All of them, from the start to the end."""
         return [each for each in (self.opened, *self.escalations, self.ended) if each]
+
+
+def _parsed(alert: Json) -> Alert | None:
+    try:
+        return Alert.model_validate(alert)
+    except ValidationError:
+        return None
 
 
 def _at(event: IncidentEvent) -> datetime:
@@ -173,6 +182,11 @@ class Incident(BaseModel):
     captures: tuple[Part, ...]
     held_back: HeldBack = HeldBack()
     remarks: tuple[str, ...] = Field((), description="Remarks for people on how it was decided")
+
+    @property
+    def parsed(self) -> Alert | None:
+        """The alert that opened it; None if a newer version wrote it in a form that this one cannot read."""
+        return _parsed(self.alert)
 
     @property
     def missing(self) -> tuple[Part, ...]:

@@ -7,20 +7,17 @@ from datetime import datetime
 
 from edgecap.alerts.model import Alert
 from edgecap.alerts.policy.decision import Plan
-from edgecap.alerts.words import what_it_is
 from edgecap.incidents.overview import Overview
 from edgecap.incidents.record import by_reason
 from edgecap.report.charts.incident_timeline import incident_chart, shared_scales
-from edgecap.report.charts.scene import Scene, alert_of, scene_of
+from edgecap.report.charts.scene import Scene, scene_of
 from edgecap.report.charts.timeline import NARROW
+from edgecap.report.incident_words import cut_short, incident_verdict, most_telling, packets_from, status
 from edgecap.report.links import NOWHERE, Links
 from edgecap.report.loading import Pictured
 from edgecap.report.phases import phases_of
 from edgecap.report.rendering import render
-from edgecap.units import bit_rate, duration, packet_rate, plural, stamp
-
-_TELLING = ("during", "before", "after")
-"""The phases by how much their packets say of the attack."""
+from edgecap.units import bit_rate, packet_rate, stamp
 
 
 def incident_html(incident: Overview, captures: Sequence[Pictured], *, links: Links = NOWHERE) -> str:
@@ -31,8 +28,8 @@ def incident_html(incident: Overview, captures: Sequence[Pictured], *, links: Li
         captures: its captures, as `pictured` hands them out.
         links: where other reports are.
     """
-    scene, alert = scene_of(incident, captures), alert_of(incident)
-    telling = _most_telling(captures)
+    scene, alert = scene_of(incident, captures), incident.first_alert
+    telling = most_telling(captures)
     charts = incident_chart(scene), incident_chart(scene, width=NARROW, hover=False)
     shared = shared_scales(scene)
     common = (
@@ -53,6 +50,8 @@ def incident_html(incident: Overview, captures: Sequence[Pictured], *, links: Li
         said=incident_verdict(incident, captures),
         status=status(incident, scene),
         missing=by_reason(each.part for each in captures if each.part.state == "missing"),
+        cut_short=list(cut_short(captures, scene.began)),
+        packets_from=packets_from,
         moments=dict(_moments(incident, alert, scene)),
         alert=incident.alert_in_words,
         alert_says=_alert_says(alert),
@@ -71,48 +70,6 @@ def incident_html(incident: Overview, captures: Sequence[Pictured], *, links: Li
     )
 
 
-def incident_verdict(incident: Overview, captures: Sequence[Pictured]) -> str:
-    """What it was, for somebody in a hurry: as its most telling packets show, else as the alert says."""
-    telling = _most_telling(captures)
-    if telling and telling.summary and telling.summary.verdict:
-        return telling.summary.verdict
-    alert = alert_of(incident)
-    if alert is None:
-        return incident.alert or "An incident without a readable alert"
-    where = ", ".join(alert.targets)
-    port = f":{alert.target_port}" if alert.target_port and len(alert.targets) == 1 else ""
-    what = what_it_is(alert)
-    return f"{what}: {where}{port}" if where and where not in what else what
-
-
-def status(incident: Overview, scene: Scene) -> str:
-    """Its state in a sentence or two."""
-    if scene.ended and scene.began and scene.ended >= scene.began:
-        lasted = duration((scene.ended - scene.began).total_seconds())
-        over = f"The attack ended {stamp(scene.ended)}, after {lasted}."
-    elif scene.ended:
-        over = f"The attack ended {stamp(scene.ended)}."
-    elif incident.record:
-        over = f"No end was reported; the incident was closed {stamp(incident.record.closed)}."
-    else:
-        over = "No end has been reported yet."
-    states = [row.state for row in scene.rows]
-    told = [f"{states.count('archived')} of {plural(len(states), 'capture')} archived"]
-    told += [f"{states.count(state)} {state}" for state in ("pending", "missing") if state in states]
-    return f"{over} {', '.join(told).capitalize()}." if states else f"{over} No capture was planned."
-
-
-def _most_telling(captures: Sequence[Pictured]) -> Pictured | None:
-    """The capture that says best what it was."""
-    with_packets = [each for each in captures if each.summary and each.summary.packets]
-    return min(with_packets, key=_silence, default=None)
-
-
-def _silence(each: Pictured) -> tuple[bool, int, int]:
-    likely = each.summary is not None and each.summary.strength == "likely"
-    return not likely, _TELLING.index(each.part.phase), -(each.summary.packets if each.summary else 0)
-
-
 def _moments(incident: Overview, alert: Alert | None, scene: Scene) -> Iterator[tuple[str, list[str]]]:
     if alert and alert.started:
         yield "attack began", _clock_and_day(alert.started)
@@ -122,6 +79,8 @@ def _moments(incident: Overview, alert: Alert | None, scene: Scene) -> Iterator[
         yield "opened", _clock_and_day(incident.began)
     if scene.ended:
         yield "attack ended", _clock_and_day(scene.ended)
+    if incident.end_told and stamp(incident.end_told) != stamp(scene.ended):
+        yield "end told", _clock_and_day(incident.end_told)
 
 
 def _clock_and_day(moment: datetime) -> list[str]:

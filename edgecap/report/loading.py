@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from edgecap.alerts.policy.decision import Planned
@@ -40,8 +40,17 @@ def pictured(store: Store, overviews: Overviews, incident: Overview) -> Iterator
     Raises:
         StoreError: the archive does not answer, or does not let us.
     """
-    plans = _plans(incident)
-    for part in overviews.parts(incident):
+    yield from pictures(store, incident, overviews.parts(incident))
+
+
+def pictures(store: Store, incident: Overview, parts: Iterable[Part]) -> Iterator[Pictured]:
+    """Each of these captures of an incident with all that is known of it.
+
+    Raises:
+        StoreError: the archive does not answer, or does not let us.
+    """
+    plans = planned_captures(incident)
+    for part in parts:
         yield picture(store, part, plans.get((part.phase, part.number)))
 
 
@@ -63,7 +72,8 @@ def picture(store: Store, part: Part, planned: Planned | None = None) -> Picture
     return Pictured(part, planned, entry, summary, remark)
 
 
-def _plans(incident: Overview) -> dict[tuple[str, int], Planned]:
+def planned_captures(incident: Overview) -> dict[tuple[str, int], Planned]:
+    """The planned captures of an incident, by phase and number."""
     plans = [noted.plan for noted in (incident.opened, *incident.escalations, incident.ended) if noted]
     if incident.opened is None and incident.in_inbox:
         plans.append(incident.in_inbox.plan)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from shlex import quote
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 _LONGEST = 366 * 86_400  # seconds; a longer window is no window
 _MILD = {EMPTY, LIMIT_REACHED, STOPPED}
-_ENDED_EARLY = {STOPPED: "it was stopped", LIMIT_REACHED: "its packet limit or byte limit ended it"}
+_SLACK = 0.05  # of the time asked for: a limit that was reached so shortly before the end cost nothing
 
 
 def verdict(entry: Entry, summary: Summary | None) -> str:
@@ -62,12 +63,66 @@ def coverage(manifest: Manifest, first: datetime | None, last: datetime | None) 
         first: time of the first packet.
         last: time of the last one.
     """
-    wanted = manifest.request.get("time_limit") or manifest.capture.get("time_limit")
-    reason = next((why for flag, why in _ENDED_EARLY.items() if flag in manifest.flags), "")
-    if not reason or not isinstance(wanted, int | float) or first is None or last is None:
+    short = shortfall(manifest, first, last)
+    if short is None:
         return ""
-    covered = min((last - first).total_seconds(), float(wanted))
-    return f"It covers {duration(covered)} of the {duration(wanted)} asked for: {reason}."
+    return f"It covers {duration(short.covered)} of the {duration(short.wanted)} asked for: {short.reason}."
+
+
+@dataclass(frozen=True, slots=True)
+class Shortfall:
+    """A capture that ended before its time.
+
+    Attributes:
+        reason: such as `the packet limit ended it`.
+        covered: seconds from its first packet to its last.
+        wanted: seconds that were asked for.
+        without: the times asked for, before and after its packets, of which it shows nothing; aware, UTC.
+    """
+
+    reason: str
+    covered: float
+    wanted: float
+    without: tuple[tuple[datetime, datetime], ...]
+
+
+def shortfall(manifest: Manifest, first: datetime | None, last: datetime | None) -> Shortfall | None:
+    """How much a capture that ended early lacks; None if it did not end early, or has no packets.
+
+    The times are those of its packets, because Cloudflare does not say which packets of a simple capture's
+    window its packet limit keeps.
+
+    Args:
+        manifest: the entry's.
+        first: time of the first packet.
+        last: time of the last one.
+    """
+    wanted = manifest.request.get("time_limit") or manifest.capture.get("time_limit")
+    reason = _ended_early(manifest)
+    if not reason or not isinstance(wanted, int | float) or first is None or last is None:
+        return None
+    slack = timedelta(seconds=min(wanted, _LONGEST) * _SLACK)
+    asked = window(manifest) if manifest.type == "simple" else None
+    if asked is None:  # a full capture begins when it is its turn
+        asked = first, first + timedelta(seconds=min(wanted, _LONGEST))
+    gaps = (asked[0], min(first, asked[1])), (max(last, asked[0]), asked[1])
+    return Shortfall(
+        reason=reason,
+        covered=min((last - first).total_seconds(), float(wanted)),
+        wanted=float(wanted),
+        without=tuple(gap for gap in gaps if gap[1] - gap[0] > slack),
+    )
+
+
+def _ended_early(manifest: Manifest) -> str:
+    """What ended a capture before its time; empty if nothing did."""
+    if STOPPED in manifest.flags:
+        return "it was stopped"
+    if LIMIT_REACHED not in manifest.flags:
+        return ""
+    limit = manifest.capture.get("packet_limit") or manifest.request.get("packet_limit")
+    packets = isinstance(limit, int) and manifest.totals.packets >= limit
+    return f"the {'packet' if packets else 'byte'} limit ended it"
 
 
 def window(manifest: Manifest) -> tuple[datetime, datetime] | None:

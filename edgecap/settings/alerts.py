@@ -302,6 +302,6 @@ class IncidentSettings(BaseModel):
     )
     notify: list[str] = Field(
         [],
-        description="Prefect notification blocks to notify when one opens, grows graver or closes, and when "
+        description="Prefect notification blocks to notify when one opens, escalates or closes, and when "
         "alerts led to no capture, such as slack-webhook/on-call",
     )

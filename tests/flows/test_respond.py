@@ -251,8 +251,20 @@ async def test_an_escalation_adds_captures_and_the_incident_ends_with_them(
     subjects = [each["subject"] for each in on_call if incident[:8] in each["text"]]
     opened, grew, closed = subjects
     assert opened.startswith(f"edgecap: incident {incident[:8]}, 1 capture started: Flood, began ")
-    assert grew.startswith(f"edgecap: incident {incident[:8]} grew graver, 1 capture added: Flood, began ")
+    assert grew.startswith(f"edgecap: incident {incident[:8]} escalated, 1 capture added: Flood, began ")
     assert closed == f"edgecap: {record}"
+    texts = [each["text"] for each in on_call if incident[:8] in each["text"]]
+    assert all("At the start" in text and "data:image" not in text for text in texts)
+    assert "when an alert added captures" in texts[2]
+    with PrefectApi(deployed.prefect) as prefect:  # one page, which was written anew
+        body = {"artifacts": {"key": {"any_": [f"incident-{incident[:12]}"]}}}
+        [page] = prefect.call("POST", "/artifacts/filter", json=body)
+        [newest] = prefect.call("POST", "/artifacts/latest/filter", json=body)
+    assert page["description"] == newest["description"]
+    assert page["description"].startswith("closed, 3 of 3 captures: ")
+    assert page["flow_run_id"] == str(start)
+    for title in ("At the start", "when an alert added captures", "At the end"):
+        assert title in page["data"].replace("\\", "")
 
 
 async def test_an_open_incident_says_why_a_capture_failed(deployed, warm, world, store):

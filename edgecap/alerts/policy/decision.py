@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import TypedDict
 
@@ -92,29 +92,32 @@ class Plan(BaseModel):
     remarks: tuple[str, ...] = Field((), description="Remarks for people")
 
     def explain(self, alert: str = "") -> str:
-        """The plan in lines that a person can read.
+        """The plan in lines that a person can read; the words begin in the tenth column.
 
         Args:
             alert: the alert in words; the name of its kind and its source if empty.
         """
-        lines = [
-            f"alert     {alert or self.alert}",
-            f"rule      {self.rule}" + (" (built in)" if self.built_in else ""),
-            f"decision  {self.reason}",
-        ]
+        return "\n".join(f"{name:<9} {words}" for name, words in self.explained(alert))
+
+    def explained(self, alert: str = "") -> Iterator[tuple[str, str]]:
+        """The same as names and words; the name is empty where the words belong to the name before."""
+        yield "alert", alert or self.alert
+        yield "rule", self.rule + (" (built in)" if self.built_in else "")
+        yield "decision", self.reason
         if self.filter is not None:
-            lines.append(f"filter    {self.filter}")
-            lines += [f"          {each}" for each in self.filter_reasons]
+            yield "filter", str(self.filter)
+            yield from (("", each) for each in self.filter_reasons)
         if self.residual:
-            lines.append(f"residual  {' '.join(self.residual.split())}: applied after the download")
-        lines += [f"{each.phase:<7}{each.number:>2} {each.request}: {each.why}" for each in self.captures]
+            yield "residual", f"{' '.join(self.residual.split())}: applied after the download"
+        for each in self.captures:
+            yield f"{each.phase:<7}{each.number:>2}", f"{each.request}: {each.why}"
         if self.captures:
-            lines.append(
-                f"limits    {self.cooldown} s cooldown for {self.about}, "
-                f"{plural(self.daily_budget, 'capture')} a day"
-                + (", stops scheduled full captures" if self.preempt else "")
+            yield (
+                "limits",
+                f"{self.cooldown} s cooldown for {self.about}, {plural(self.daily_budget, 'capture')} a day"
+                + (", stops scheduled full captures" if self.preempt else ""),
             )
-        return "\n".join([*lines, *(f"note      {each}" for each in self.remarks)])
+        yield from (("note", each) for each in self.remarks)
 
 
 def decide(

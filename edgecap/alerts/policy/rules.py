@@ -152,7 +152,7 @@ class Rule(BaseModel):
 
     @property
     def captures_of_a_target(self) -> int:
-        """Captures in a day for one target: of grave alerts, and as many of others."""
+        """Captures in a day for one target: of severe alerts, and as many of others."""
         return -(-self.daily_budget // 2) if self.target_budget is None else self.target_budget
 
     @property

@@ -6,8 +6,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from pydantic import ValidationError
-
 from edgecap.alerts.model import Alert
 from edgecap.incidents.overview import Overview
 from edgecap.packets.summary import Summary
@@ -68,27 +66,6 @@ class Scene:
         return [*windows, *((mark.at, mark.at) for mark in self.marks)]
 
 
-def alert_of(incident: Overview) -> Alert | None:
-    """The alert that opened an incident, or None if it is not known, or a newer version wrote it."""
-    for told in (incident.opened, incident.record, incident.ended):
-        if told is not None:
-            try:
-                return Alert.model_validate(told.alert)
-            except ValidationError:
-                continue
-    return incident.in_inbox.alert if incident.in_inbox else None
-
-
-def end_of(incident: Overview) -> datetime | None:
-    """When the attack ended: by the alert, else when the end was reported; None if it was not."""
-    if incident.ended:
-        try:
-            return Alert.model_validate(incident.ended.alert).ended or incident.ended.at
-        except ValidationError:
-            return incident.ended.at
-    return incident.over
-
-
 def scene_of(incident: Overview, captures: Sequence[Pictured]) -> Scene:
     """An incident over time.
 
@@ -96,13 +73,11 @@ def scene_of(incident: Overview, captures: Sequence[Pictured]) -> Scene:
         incident: what is known of it.
         captures: as `pictured` hands them out.
     """
-    alert = alert_of(incident)
-    began = alert.started if alert else None
     return Scene(
         rows=tuple(_row(each, incident) for each in sorted(captures, key=_order)),
-        marks=tuple(_marks(incident, alert)),
-        began=began or (alert.received if alert else incident.began),
-        ended=end_of(incident),
+        marks=tuple(_marks(incident, incident.first_alert)),
+        began=incident.attack_began,
+        ended=incident.attack_ended,
     )
 
 
@@ -117,11 +92,11 @@ def _marks(incident: Overview, alert: Alert | None) -> Iterator[Mark]:
         yield Mark(alert.received, "alert")
     if incident.opened:
         yield Mark(incident.opened.at, "decided")
-    ended = end_of(incident)
+    ended, told = incident.attack_ended, incident.end_told
     if ended:
         yield Mark(ended, "attack ends", edge=True)
-    if incident.ended and incident.ended.at != ended:
-        yield Mark(incident.ended.at, "end told")
+    if told and told != ended:
+        yield Mark(told, "end told")
 
 
 def _row(each: Pictured, incident: Overview) -> Row:

@@ -131,7 +131,8 @@ def time_axis(scale: TimeScale, at: float, *, apart: float) -> Html:
     ]
     for tick in scale.ticks(apart):
         parts.append(tag("path", class_="axis", d=f"M{tick.at:.1f} {at:.1f}v4"))
-        parts.append(text(tick.at, at + 15, tick.label, "number", "middle"))
+        middle = max(tick.at, _LETTER * len(tick.label) / 2)  # the first one is not cut off at the edge
+        parts.append(text(middle, at + 15, tick.label, "number", "middle"))
     return tag("g", parts)
 
 

@@ -1,12 +1,15 @@
 """The real command, run as a person or a script runs it; archives and a simulated edge for it to work on."""
 
+import fcntl
 import hashlib
 import os
+import pty
 import signal
 import struct
 import subprocess
 import sys
-from contextlib import contextmanager
+import termios
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -100,6 +103,31 @@ class Shell:
 def shell(tmp_path):
     """An empty folder."""
     return Shell(tmp_path)
+
+
+@pytest.fixture
+def on_terminal(shell):
+    """Runs a command on a terminal of so many columns; its output, without colours."""
+
+    def run_there(width, *arguments):
+        main, other = pty.openpty()
+        fcntl.ioctl(other, termios.TIOCSWINSZ, struct.pack("HHHH", 50, width, 0, 0))
+        with subprocess.Popen(
+            [shell.program, *arguments],
+            cwd=shell.folder,
+            env=shell.environment(NO_COLOR="1", TERM="xterm"),
+            stdin=subprocess.DEVNULL,
+            stdout=other,
+            stderr=subprocess.STDOUT,
+        ):
+            os.close(other)
+            said = b""
+            with os.fdopen(main, "rb", buffering=0) as terminal, suppress(OSError):  # EIO at its end
+                while more := terminal.read(65_536):
+                    said += more
+        return said.decode().replace("\r\n", "\n")
+
+    return run_there
 
 
 @pytest.fixture

@@ -13,6 +13,8 @@ from edgecap.archive.journal_records import Ended, Intent
 from edgecap.incidents.inbox.alert_inbox import INBOX, AlertInbox
 from edgecap.incidents.incidents import Incidents
 from edgecap.incidents.record import HeldBack, IncidentEvent, Part, closed_record
+from edgecap.requests import rfc3339
+from edgecap.units import stamp
 
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 POLICY = read_policy(
@@ -109,9 +111,11 @@ class TestFromTheArchive:
     def test_a_closed_incident_is_shown_with_captures_and_missing_ones(self, call, closed):
         done = call("incident", "show", OLD[:6])
         assert done.returncode == 0
-        for word in (OLD, "closed: 1 of 2 captures archived, 5 packets", "floods", "missing: no packets"):
+        for word in (OLD, "closed: 1 of 2 captures archived, 5 packets", "floods"):
             assert word in done.stdout
-        assert closed.captures[0].entry in done.stdout
+        assert re.search(r"before 1 +7be27be2 +5 .* archived\n", done.stdout)
+        assert re.search(r"during 1 +- +- +no packets +missing\n", done.stdout)
+        assert closed.captures[0].entry not in done.stdout  # `--json` has it, and `edgecap show`
         assert done.stdout.count("no packets") == 1
         assert done.stdout.count("the 60 s that follow are captured") == 1
         assert "Flood on 203.0.113.7, began " in done.stdout
@@ -141,7 +145,25 @@ class TestFromTheArchive:
         one, two, three = shown(call("incident", "show", NEW, "--json"))["captures"]
         assert (two["reason"], two["capture_id"]) == ("it is being captured", "0af2" * 8)
         assert (three["state"], three["reason"]) == ("missing", "the bucket is not registered")
-        assert "missing: the bucket is not registered" in call("incident", "show", NEW).stdout
+        lines = call("incident", "show", NEW).stdout.splitlines()
+        [line] = [line for line in lines if line.startswith("during 1") and "registered" in line]
+        assert line.split()[-1] == "missing"
+
+    @pytest.mark.parametrize("width", [60, 80, 100])
+    def test_no_word_is_broken_on_a_terminal(self, call, closed, on_terminal, width):
+        text = on_terminal(width, "incident", "show", OLD)
+        assert max(map(len, text.splitlines())) <= width
+        words = set(call("incident", "show", OLD).stdout.split())
+        assert set(text.split()) - words <= {"─" * width}
+
+    def test_the_end_is_the_attack_s_and_when_it_was_told_is_said_beside(self, call, incidents, going_on):
+        ended = datetime.now(UTC).replace(microsecond=0) - timedelta(seconds=90)
+        incidents.end(noted(NEW, alert("end", key="new", ended=ended, ago=timedelta(seconds=30))))
+        found = shown(call("incident", "show", NEW, "--json"))
+        assert found["ended"] == rfc3339(ended)
+        assert found["end_told"] > found["ended"]
+        text = call("incident", "show", NEW).stdout
+        assert re.search(rf"attack ended +{stamp(ended)}\nend told +20", text)
 
     def test_an_ended_incident_with_running_captures_is_shown(self, call, incidents, going_on):
         incidents.end(noted(NEW, alert("end", key="new", ago=timedelta(minutes=1))))

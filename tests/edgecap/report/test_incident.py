@@ -10,9 +10,12 @@ from edgecap.report.charts.incident_timeline import incident_chart, shared_scale
 from edgecap.report.charts.scene import scene_of
 from edgecap.report.charts.series import KINDS
 from edgecap.report.charts.timeline import BROAD, NARROW
-from edgecap.report.incident import incident_html, incident_verdict
+from edgecap.report.incident import incident_html
+from edgecap.report.incident_markdown import incident_page
+from edgecap.report.incident_words import cut_short, incident_verdict
 from edgecap.report.links import HERE
 from edgecap.report.phases import phases_of
+from edgecap.units import clock, duration, period, stamp
 from tests.edgecap.report.hostile import NAMES, Seen
 from tests.edgecap.report.incidents import ID, NO_PACKETS, alert, attack, hostile, just_begun, noted
 from tests.edgecap.report.summaries import START, TARGET
@@ -53,6 +56,70 @@ def test_the_alert_is_told_in_words_and_its_labels_as_its_own():
     assert "dropped, says the alert" in text
     assert "collector" not in text
     assert "says the alert" not in Seen(incident_html(incident, captures)).text
+
+
+def short_of(incident, captures):
+    """The incident, its first capture ended by the packet limit; and when its packets begin and end."""
+    first, *others = captures
+    manifest = first.entry.manifest
+    begins = first.planned.request.offset_time - timedelta(seconds=first.planned.request.time_limit)
+    ends = begins + timedelta(seconds=15)
+    short = manifest.model_copy(
+        update={
+            "type": "simple",
+            "request": first.planned.request.model_dump(mode="json") | {"packet_limit": 10},
+            "capture": {},
+            "flags": ("limit-reached",),
+            "totals": manifest.totals.model_copy(update={"first": begins, "last": ends}),
+        }
+    )
+    cut = replace(
+        first,
+        entry=replace(first.entry, manifest=short),
+        summary=first.summary.model_copy(update={"first": begins, "last": ends}),
+    )
+    return incident, [cut, *others], ends
+
+
+def test_a_capture_that_a_limit_ended_is_named_at_the_top():
+    incident, captures, ends = short_of(*attack())
+    asked = captures[0].planned.request
+    until, length = asked.offset_time, duration(asked.time_limit)
+    page = incident_html(incident, captures)
+    top = Seen(page.partition("<dl")[0]).text
+    assert f"the packet limit ended it after 15 s of {length}" in top
+    assert f"nothing from {clock(ends)} to {clock(until)} UTC" in top
+    assert f"packets from {period(ends - timedelta(seconds=15), ends)}, 15 s" in Seen(page).text
+    assert "limit ended it" not in incident_html(*attack())
+
+
+def test_a_gap_up_to_the_start_of_the_attack_says_so():
+    _, captures, ends = short_of(*attack())
+    until = captures[0].planned.request.offset_time
+    [(name, words)] = cut_short(captures, until + timedelta(seconds=1))
+    assert name == "before 2"  # numbered by time, captured first
+    assert words.endswith(f"nothing from {clock(ends)} to the attack")
+
+
+def test_an_escalated_incident_says_from_which_severity_to_which():
+    incident, captures = attack()
+    later = START + timedelta(minutes=3)
+    worse = noted(alert(identity="worse", severity="critical", at=later))
+    other = noted(alert(identity="other", severity="low", at=later))
+    page = Seen(incident_html(replace(incident, escalations=(other, worse)), captures)).text
+    assert f"high → critical at {clock(later)}" in page
+    assert "→" not in Seen(incident_html(incident, captures)).text
+
+
+def test_the_end_and_when_it_was_told_are_two_things_everywhere():
+    incident, captures = attack()
+    ended, told = incident.attack_ended, incident.end_told
+    assert told - ended == timedelta(seconds=20)
+    for page in (Seen(incident_html(incident, captures)).text, incident_page(incident, captures)):
+        assert f"The attack ended {stamp(ended)}, after 41 min 21 s." in page.replace("\\", "")
+        assert "end told" in page
+    marks = {mark.label: mark.at for mark in scene_of(incident, captures).marks}
+    assert (marks["attack ends"], marks["end told"]) == (ended, told)
 
 
 def test_without_packets_the_verdict_is_what_the_alert_says():
@@ -119,6 +186,14 @@ def test_labels_of_lines_do_not_hide_each_other(width):
         for other in places:
             if one is not other and one[0] == other[0]:
                 assert one[1] + one[2] <= other[1] or other[1] + other[2] <= one[1]
+
+
+@pytest.mark.parametrize("width", [600, NARROW])
+def test_no_label_of_the_time_axis_is_cut_off(width):
+    for each in picture(*attack(), width=width).iter(f"{SVG}text"):
+        if re.fullmatch(r"\d\d:\d\d(:\d\d)?", words := "".join(each.itertext())):
+            half = len(words) * 6 / 2  # pixels; half of a text in this size
+            assert float(each.get("x")) - half >= 0
 
 
 def test_hours_without_captures_are_left_out_visibly():

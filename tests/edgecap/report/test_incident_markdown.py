@@ -5,9 +5,11 @@ import re
 
 import pytest
 
-from edgecap.report.incident_markdown import incident_page
+from edgecap.incidents.overview import Overview
+from edgecap.report.incident_markdown import incident_headline, incident_page
 from edgecap.report.links import links_to
-from tests.edgecap.report.incidents import alert, attack, just_begun, noted
+from edgecap.report.loading import Pictured
+from tests.edgecap.report.incidents import ID, alert, attack, just_begun, noted
 from tests.edgecap.report.summaries import TARGET
 
 IMAGE = re.compile(r"!\[Before, during and after the attack\]\(data:image/svg\+xml;base64,([^)]+)\)")
@@ -17,15 +19,7 @@ IMAGE = re.compile(r"!\[Before, during and after the attack\]\(data:image/svg\+x
 def over():
     """The page of an incident that is over, and its captures."""
     overview, captures = attack()
-    parts = [each.part for each in captures]
-    page = incident_page(
-        overview.opened,
-        parts,
-        overview.record,
-        captures=captures,
-        page_of="/v2/artifacts/{}".format,
-    )
-    return page, captures
+    return incident_page(overview, captures, page_of="/v2/artifacts/{}".format), captures
 
 
 def test_the_page_begins_with_verdict_state_target_and_times(over):
@@ -34,7 +28,9 @@ def test_the_page_begins_with_verdict_state_target_and_times(over):
     assert lines[0].startswith(f"# SYN flood on {TARGET}:443: 93% of packets")
     assert "advanced_ddos" not in page
     why = page[page.index("## Why these captures") :]
-    assert f"alert     Advanced DDoS attack (layer 4) on {TARGET} port 443, began 2026-11-23" in why
+    assert f"- alert: Advanced DDoS attack (layer 4) on {TARGET} port 443, began 2026-11-23" in why.replace(
+        "\\", ""
+    )
     assert lines[2].startswith("**The attack ended ")
     facts = page[: page.index("![")]
     for name in ("target", "attack began", "alert arrived", "attack ended", "rate in the alert"):
@@ -59,35 +55,56 @@ def test_the_picture_has_all_phases_and_every_capture_has_a_link(over):
 
 def test_reports_of_the_receiver_are_linked_to_if_they_are_served():
     overview, captures = attack()
-    parts = [each.part for each in captures]
     links = links_to("https://edgecap.example.net")
-    page = incident_page(overview.opened, parts, overview.record, captures=captures, links=links)
+    page = incident_page(overview, captures, links=links)
     first = next(each.entry.manifest.entry_id for each in captures if each.entry)
     assert f"](https://edgecap.example.net/captures/{first}) | " in page
 
 
 def test_what_the_alert_says_of_passed_packets_is_told_as_its_word():
     labels = {"packets_passed": "4%", "collector": "c1"}
-    page = incident_page(noted(alert(labels=labels)), [])
+    page = incident_page(Overview(ID, opened=noted(alert(labels=labels))), [])
     assert "| packets_passed, says the alert | 4% |" in page
     assert "collector" not in page
 
 
 def test_an_open_incident_says_so():
     overview, captures = just_begun()
-    page = incident_page(overview.opened, [each.part for each in captures], captures=captures)
+    page = incident_page(overview, captures)
     assert "**No end has been reported yet. " in page
     assert "| attack ended | not reported |" in page
     assert "The incident is open" in page
 
 
+def test_all_decisions_are_told_in_lines_that_wrap(over):
+    page, _ = over
+    why = page[page.index("## Why these captures") :].replace("\\", "")
+    assert why.index("**At the start**") < why.index("**At the end**")
+    assert "- before 1: simple " in why
+    assert "- after 1: simple " in why
+    assert "```" not in page
+
+
+def test_the_headline_begins_with_the_state_and_what_it_is():
+    incident, captures = attack()
+    assert incident_headline(incident, captures).startswith(f"closed, 4 of 5 captures: SYN flood on {TARGET}")
+    assert incident_headline(*just_begun()).startswith("open, 1 of 4 captures: ")
+    assert incident_headline(Overview(ID, opened=incident.opened), []) == (
+        f"open: Advanced DDoS attack (layer 4): {TARGET} port 443"
+    )
+
+
+def test_a_notification_has_no_picture_in_it():
+    assert not IMAGE.search(incident_page(*attack(), picture=False))
+
+
 def test_a_reason_for_several_missing_captures_is_told_once_below():
     overview, captures = just_begun()
-    parts = [
-        each.part.model_copy(update={"state": "missing", "reason": "no bucket", "packets": None})
+    lost = [
+        Pictured(each.part.model_copy(update={"state": "missing", "reason": "no bucket", "packets": None}))
         for each in captures
     ]
-    page = incident_page(overview.opened, parts)
+    page = incident_page(overview, lost)
     below = page[page.index("## What to do next") :]
     assert "before 1, " in below
     assert below.count("no bucket") == 1

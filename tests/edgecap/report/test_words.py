@@ -9,6 +9,7 @@ from edgecap.report.words import (
     asked_for,
     coverage,
     headline,
+    shortfall,
     state_in_words,
     window_in_words,
     without_packets,
@@ -55,22 +56,57 @@ def test_a_title_says_all_that_was_asked_for(request_, words, title):
         (
             ["limit-reached"],
             11.4,
-            "It covers 11.4 s of the 1 min asked for: its packet limit or byte limit ended it.",
+            "It covers 11.4 s of the 1 min asked for: the packet limit ended it.",
         ),
         (["stopped", "partial"], 4, "It covers 4 s of the 1 min asked for: it was stopped."),
         (
             ["limit-reached"],
             60.2,
-            "It covers 1 min of the 1 min asked for: its packet limit or byte limit ended it.",
+            "It covers 1 min of the 1 min asked for: the packet limit ended it.",
         ),
         (["partial"], 11.4, ""),
         ([], 11.4, ""),
     ],
 )
 def test_a_capture_that_ended_early_says_how_much_it_covers(flags, seconds, words):
-    manifest = asked(request={"time_limit": 60}, flags=flags)
+    manifest = asked(request={"time_limit": 60, "packet_limit": 10}, flags=flags)
     assert coverage(manifest, START, START + timedelta(seconds=seconds)) == words
     assert coverage(manifest, None, None) == ""
+
+
+def test_the_limit_that_ended_a_capture_is_named():
+    manifest = asked(
+        request={"time_limit": 60, "packet_limit": 10_000, "byte_limit": 9}, flags=["limit-reached"]
+    )
+    assert "the byte limit ended it" in coverage(manifest, START, START + timedelta(seconds=9))
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "without"),
+    [
+        (-240, -225, [(-225, 0)]),  # as the simulator does
+        (-15, 0, [(-240, -15)]),  # Cloudflare does not say which end of the window the limit keeps
+        (-140, -125, [(-240, -140), (-125, 0)]),
+        (-240, -3, []),
+    ],
+)
+def test_a_look_back_that_a_limit_ended_says_what_it_lacks(first, last, without):
+    def at(seconds):
+        return START + timedelta(seconds=seconds)
+
+    request = {"time_limit": 240, "packet_limit": 10, "offset_time": START.isoformat()}
+    manifest = asked(type="simple", request=request, capture={}, flags=["limit-reached"])
+    found = shortfall(manifest, at(first), at(last))
+    assert (found.covered, found.wanted) == (last - first, 240)
+    assert found.without == tuple((at(begins), at(ends)) for begins, ends in without)
+    assert shortfall(manifest.model_copy(update={"flags": ()}), at(first), at(last)) is None
+
+
+def test_a_full_capture_lacks_the_time_after_its_packets():
+    request = {"time_limit": 60, "packet_limit": 10}
+    manifest = asked(type="full", request=request, capture={}, flags=["limit-reached"])
+    last = START + timedelta(seconds=11)
+    assert shortfall(manifest, START, last).without == ((last, START + timedelta(seconds=60)),)
 
 
 @pytest.mark.parametrize(

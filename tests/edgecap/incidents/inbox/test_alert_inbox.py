@@ -96,7 +96,7 @@ def test_the_cooldown_counts_from_the_end_too(inbox):
     assert take(inbox, later) == [Outcome.OPENED]
 
 
-def test_a_graver_alert_does_not_join_an_ended_incident(inbox):
+def test_a_more_severe_alert_does_not_join_an_ended_incident(inbox):
     take(inbox, alert(severity="info"), alert("end"))
     assert take(inbox, alert(key="b", severity="info", at=NOON + SECOND)) == [Outcome.JOINED]
     assert take(inbox, alert(key="c", severity="critical", at=NOON + 2 * SECOND)) == [Outcome.OPENED]
@@ -167,6 +167,11 @@ def test_the_end_of_a_joined_attack_does_not_end_the_incident(inbox):
     assert take(inbox, alert("end", key="other")) == [Outcome.JOINED]
     assert take(inbox, alert("end", key="other")) == [Outcome.REPEATED]
     assert inbox.incidents()[0].closed is None
+    end = next(
+        each for each in inbox.alerts() if each.outcome is Outcome.JOINED and each.alert.event == "end"
+    )
+    assert end.plan.reason == "no captures: the incident goes on: Flood has not ended"
+    assert end.plan.captures == ()
     assert take(inbox, alert("end")) == [Outcome.ENDED]
     assert take(inbox, alert("end", key="other", identity="late")) == [Outcome.REPEATED]
 
@@ -204,7 +209,7 @@ def settle(inbox, *taken):
     return inbox.settle(arrival, taken)
 
 
-def test_a_graver_alert_adds_the_captures_that_are_missing(inbox):
+def test_a_more_severe_alert_adds_the_captures_that_are_missing(inbox):
     assert settle(inbox, flood("ping loss", (), "info")) == [Outcome.OPENED]
     assert settle(inbox, flood()) == [Outcome.ESCALATED]
     start, escalation = inbox.orders()

@@ -1,0 +1,110 @@
+"""An incident in words: what it was, its state, and which of its captures do not cover their time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+
+from edgecap.alerts.words import what_it_is
+from edgecap.incidents.overview import Overview
+from edgecap.incidents.record import Part
+from edgecap.report.charts.scene import Scene
+from edgecap.report.loading import Pictured
+from edgecap.report.words import Shortfall, covered, shortfall
+from edgecap.units import clock, duration, plural, stamp
+
+_TELLING = ("during", "before", "after")
+"""The phases by how much their packets say of the attack."""
+
+_NEAR = timedelta(seconds=2)  # windows begin and end at whole seconds
+
+
+def incident_verdict(incident: Overview, captures: Sequence[Pictured]) -> str:
+    """What it was, for somebody in a hurry: as its most telling packets show, else as the alert says."""
+    telling = most_telling(captures)
+    if telling and telling.summary and telling.summary.verdict:
+        return telling.summary.verdict
+    alert = incident.first_alert
+    if alert is None:
+        return incident.alert or "An incident without a readable alert"
+    where = ", ".join(alert.targets)
+    port = f":{alert.target_port}" if alert.target_port and len(alert.targets) == 1 else ""
+    what = what_it_is(alert)
+    return f"{what}: {where}{port}" if where and where not in what else what
+
+
+def status(incident: Overview, scene: Scene) -> str:
+    """Its state in a sentence or two."""
+    if scene.ended and scene.began and scene.ended >= scene.began:
+        lasted = duration((scene.ended - scene.began).total_seconds())
+        over = f"The attack ended {stamp(scene.ended)}, after {lasted}."
+    elif scene.ended:
+        over = f"The attack ended {stamp(scene.ended)}."
+    elif incident.record:
+        over = f"No end was reported; the incident was closed {stamp(incident.record.closed)}."
+    else:
+        over = "No end has been reported yet."
+    states = [row.state for row in scene.rows]
+    told = [f"{states.count('archived')} of {plural(len(states), 'capture')} archived"]
+    told += [f"{states.count(state)} {state}" for state in ("pending", "missing") if state in states]
+    return f"{over} {', '.join(told).capitalize()}." if states else f"{over} No capture was planned."
+
+
+def most_telling(captures: Sequence[Pictured]) -> Pictured | None:
+    """The capture that says best what it was."""
+    with_packets = [each for each in captures if each.summary and each.summary.packets]
+    return min(with_packets, key=_silence, default=None)
+
+
+def _silence(each: Pictured) -> tuple[bool, int, int]:
+    likely = each.summary is not None and each.summary.strength == "likely"
+    return not likely, _TELLING.index(each.part.phase), -(each.summary.packets if each.summary else 0)
+
+
+def cut_short(captures: Sequence[Pictured], began: datetime | None) -> Iterator[tuple[str, str]]:
+    """Each capture that ended before its time: its name, and how much it shows.
+
+    Such as `before 1`, and `the packet limit ended it after 15 s of 4 min; nothing from 14:46:19 to the
+    attack`.
+
+    Args:
+        captures: the incident's.
+        began: when the attack began, aware; None if not known.
+    """
+    for each in captures:
+        found = _shortfall(each)
+        if found and found.without:
+            told = f"{found.reason} after {duration(found.covered)} of {duration(found.wanted)}"
+            gaps = " and ".join(
+                f"from {_clock(begins)} to {_until(ends, began)}" for begins, ends in found.without
+            )
+            yield name_of(each.part), f"{told}; nothing {gaps}"
+
+
+def name_of(part: Part) -> str:
+    """Such as `before 1`."""
+    return f"{part.phase} {part.number}"
+
+
+def packets_from(each: Pictured) -> str:
+    """From when to when a capture's packets are, and how long that is; empty if it has none."""
+    totals = each.entry.manifest.totals if each.entry else None
+    return covered(totals.first, totals.last) if totals and totals.first else ""
+
+
+def _shortfall(each: Pictured) -> Shortfall | None:
+    if each.entry is None:
+        return None
+    totals, summary = each.entry.manifest.totals, each.summary
+    first = (summary.first if summary else None) or totals.first
+    last = (summary.last if summary else None) or totals.last
+    return shortfall(each.entry.manifest, first, last)
+
+
+def _until(moment: datetime, began: datetime | None) -> str:
+    return "the attack" if began and abs(moment - began) <= _NEAR else f"{_clock(moment)} UTC"
+
+
+def _clock(moment: datetime) -> str:
+    """To the nearest second: the end of a look back has microseconds that tell its intent."""
+    return clock(moment + timedelta(milliseconds=500))
