@@ -18,7 +18,7 @@ from edgecap.files.hashing import sha256_of_file
 from edgecap.incidents.overview import Overview, Overviews
 from edgecap.packets.merge import MergeSource, merge
 from edgecap.report.file_names import folder_name
-from edgecap.report.incident import incident_verdict
+from edgecap.report.incident_words import incident_verdict
 from edgecap.report.loading import pictured
 from edgecap.stores import Store
 
