@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from edgecap.incidents.overview import Overview, Overviews
 from edgecap.report.entry import entry_html
 from edgecap.report.file_names import capture_name
-from edgecap.report.incident import incident_html, incident_verdict
+from edgecap.report.incident import incident_html
+from edgecap.report.incident_words import incident_verdict
 from edgecap.report.links import links_to
 from edgecap.report.loading import pictured
 from edgecap.stores.base import Store
