@@ -156,7 +156,7 @@ class TestFromTheArchive:
         words = set(call("incident", "show", OLD).stdout.split())
         assert set(text.split()) - words <= {"─" * width}
 
-    def test_the_end_is_the_attack_s_and_when_it_was_told_is_said_beside(self, call, incidents, going_on):
+    def test_the_attack_s_end_stands_beside_when_it_was_told(self, call, incidents, going_on):
         ended = datetime.now(UTC).replace(microsecond=0) - timedelta(seconds=90)
         incidents.end(noted(NEW, alert("end", key="new", ended=ended, ago=timedelta(seconds=30))))
         found = shown(call("incident", "show", NEW, "--json"))
