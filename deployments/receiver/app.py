@@ -126,7 +126,7 @@ class Receiver:
         """The ASGI app."""
         app = Starlette(
             routes=[
-                Route("/alerts/{source}", self._take, methods=["POST"]),
+                Route("/alerts/{source}", self._take, methods=["POST", "PUT"]),  # Grafana can be set to PUT
                 Route("/healthz", _alive),
                 Route("/readyz", self._ready),
                 Route("/metrics", self._page),

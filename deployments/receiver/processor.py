@@ -9,11 +9,13 @@ from datetime import UTC, datetime, timedelta
 from deployments.receiver.loop import Loop
 from deployments.receiver.metrics import Metrics
 from deployments.receiver.missed import MissedLog
-from edgecap.alerts.policy.decision import Policy
+from edgecap.alerts.model import Alert
+from edgecap.alerts.policy.decision import Plan, Policy
 from edgecap.alerts.sources.base import AlertSource
 from edgecap.alerts.understanding import understand
 from edgecap.alerts.words import briefly
 from edgecap.errors import AlertNotUnderstood, StoreError
+from edgecap.incidents.budget import LEFT_OUT
 from edgecap.incidents.inbox.alert_inbox import AlertInbox, Outcome, StoredAlert
 from edgecap.requests import Bounds
 from edgecap.units import plural
@@ -112,18 +114,31 @@ class AlertProcessor:
         for note in dict.fromkeys(note for alert, _ in taken for note in alert.notes):
             _log.warning("alert %d from %s: %s", kept.id, kept.source, note)
         for (alert, plan), outcome in zip(taken, outcomes, strict=True):
-            self._metrics.outcomes.labels(kept.source, outcome).inc()
-            if outcome in (Outcome.OPENED, Outcome.OVER_BUDGET):
-                limited = outcome == Outcome.OVER_BUDGET
-                captures = "limited" if limited else "all" if plan.captures else "none"
-                self._metrics.incidents_opened.labels(captures).inc()
-            wanted = alert.event == "start" and self._policy.match(alert).rule.capture
-            if outcome == Outcome.NOTHING and wanted:
-                self._missed.note("not captured", kept.source, f"{briefly(alert)}: {plan.reason}")
+            self._count(kept.source, alert, plan, outcome)
             _log.info("alert %d: %s: %s", kept.id, alert, outcome)
+        if Outcome.JOINED in outcomes:
+            self._note_over_budget(kept)
         if left_out := max((alert.left_out for alert, _ in taken), default=0):
             reason = f"the sender left {plural(left_out, 'alert')} out of a notification (truncatedAlerts)"
             self._missed.note("cut off", kept.source, reason, size=len(kept.body))
+
+    def _count(self, source: str, alert: Alert, plan: Plan, outcome: Outcome) -> None:
+        """Count what an alert came to, and note it if nothing is captured though its rule would."""
+        self._metrics.outcomes.labels(source, outcome).inc()
+        if outcome in (Outcome.OPENED, Outcome.OVER_BUDGET):
+            limited = outcome == Outcome.OVER_BUDGET
+            captures = "limited" if limited else "all" if plan.captures else "none"
+            self._metrics.incidents_opened.labels(captures).inc()
+        wanted = alert.event == "start" and self._policy.match(alert).rule.capture
+        if outcome == Outcome.NOTHING and wanted:
+            self._missed.note("not captured", source, f"{briefly(alert)}: {plan.reason}")
+
+    def _note_over_budget(self, kept: StoredAlert) -> None:
+        """Note an alert that joined, if no budget was left for its captures. Its incident does not say so."""
+        for each in self._inbox.judged(kept.id):
+            lost = [remark for remark in each.plan.remarks if remark.startswith(LEFT_OUT)]
+            if each.outcome == Outcome.JOINED and each.alert.event == "start" and lost:
+                self._missed.note("not captured", kept.source, f"{briefly(each.alert)}: {lost[0]}")
 
     def _aside(self, kept: StoredAlert, reason: str) -> None:
         self._inbox.put_aside(kept.id, reason)

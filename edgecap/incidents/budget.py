@@ -14,6 +14,9 @@ from edgecap.alerts.policy.decision import Plan
 from edgecap.incidents.columns import MICROSECOND, plain
 
 GRAVE: tuple[Severity, ...] = ("critical", "high")
+LEFT_OUT = "left out, since"
+"""How a plan's remark begins on captures that no budget is left for."""
+
 _DAY = timedelta(days=1) // MICROSECOND
 
 
@@ -32,7 +35,7 @@ def within_budget(db: sqlite3.Connection, plan: Plan, severity: Severity, at: in
         return plan
     lost = ", ".join(f"{each.phase} {each.number}" for each in plan.captures[left:])
     told = f"captures: {left} of {wanted}" if left else f"no captures: {budget} is used up"
-    remark = f"left out, since {budget} is used up until midnight UTC: {lost}"
+    remark = f"{LEFT_OUT} {budget} is used up until midnight UTC: {lost}"
     return plan.model_copy(
         update={"captures": plan.captures[:left], "reason": told, "remarks": (*plan.remarks, remark)}
     )

@@ -219,14 +219,11 @@ class AlertInbox:
     def alerts(self, limit: int = 100, *, incident: str | None = None) -> list[Judged]:
         """Alerts and what they came to, newest first; of one incident if its id is given."""
         which, about = ("WHERE incident = ?", (incident,)) if incident else ("", ())
-        rows = self._database.rows(
-            f"SELECT arrival, outcome, incident, alert, plan FROM alerts {which} ORDER BY id DESC LIMIT ?",  # noqa: S608 - one of two constants
-            (*about, limit),
-        )
-        return [
-            Judged(arrival, Outcome(outcome), incident_id, _alert(alert), _plan(plan))
-            for arrival, outcome, incident_id, alert, plan in rows
-        ]
+        return self._judged(f"{which} ORDER BY id DESC LIMIT ?", (*about, limit))
+
+    def judged(self, arrival_id: int) -> list[Judged]:
+        """The alerts of an arrival and what they came to, in their order."""
+        return self._judged("WHERE arrival = ? ORDER BY position", (arrival_id,))
 
     def start_of(self, end: Alert) -> Alert | None:
         """The last start of the attack that an end is about, if it opened or joined an incident."""
@@ -322,6 +319,16 @@ class AlertInbox:
                 found.append(row)
             rows.close()
         return found
+
+    def _judged(self, which: str, values: tuple[Any, ...]) -> list[Judged]:
+        rows = self._database.rows(
+            f"SELECT arrival, outcome, incident, alert, plan FROM alerts {which}",  # noqa: S608 - constants
+            values,
+        )
+        return [
+            Judged(arrival, Outcome(outcome), incident, _alert(alert), _plan(plan))
+            for arrival, outcome, incident, alert, plan in rows
+        ]
 
     def _note(self, order_id: int, what: str, value: str) -> None:
         clean = value.encode("utf-8", "replace").decode()

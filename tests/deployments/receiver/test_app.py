@@ -402,6 +402,12 @@ def test_what_could_not_be_kept_is_noted(make, inbox, missed, metrics):
     assert note.reason == "503: it could not be kept: no space is left"
 
 
+def test_an_alert_may_come_by_put(address, inbox):
+    assert http.put(f"{address}/alerts/cloudflare", json=attack(1), headers=KNOWN).status_code == 202
+    assert http.get(f"{address}/alerts/cloudflare", headers=KNOWN).status_code == 405
+    assert inbox.counts().pending == 1
+
+
 def test_a_notification_that_is_kept_is_not_noted(address, inbox, missed):
     http.post(f"{address}/alerts/cloudflare", json=attack(1), headers=KNOWN)
     missed.flush()

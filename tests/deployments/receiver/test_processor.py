@@ -205,3 +205,19 @@ def test_incidents_are_counted_by_whether_they_have_captures(make, inbox):
     page = metrics.page().decode()
     assert 'edgecap_incidents_opened_total{captures="all"} 1.0' in page
     assert 'edgecap_incidents_opened_total{captures="limited"} 1.0' in page
+
+
+def test_a_graver_alert_without_a_budget_left_is_noted(make, inbox, missed):
+    """It joins an incident, and so opens none that would say so."""
+    policy = read_policy('[[rules]]\nname = "one"\ndaily_budget = 1\nreserve = 0\ntarget_budget = 1\n')
+    flood = {"kind": "flood", "target": "203.0.113.7"}
+    keep(inbox, {**flood, "id": "1", "severity": "low"}, source="generic")
+    later = NOW + timedelta(minutes=3)
+    keep(inbox, {**flood, "id": "2", "severity": "low"}, source="generic", received=later)
+    keep(inbox, {**flood, "id": "3", "severity": "critical"}, source="generic", received=later)
+    make(policy=policy)
+    until(lambda: inbox.counts().pending == 0)
+    assert [str(each.outcome) for each in inbox.alerts()] == ["joined", "joined", "opened"]
+    [(kind, _, reason)] = noted(missed, inbox)
+    assert kind == "not captured"
+    assert "critical: left out, since the daily budget of 1 captures" in reason
