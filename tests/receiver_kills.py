@@ -1,7 +1,7 @@
 """Kill the receiver again and again while alerts arrive: `make kill-test`.
 
-The receiver is the real command, at its real HTTP door. Each attack is told eight times on one connection:
-six times its start, twice its end. A sender repeats an alert until it is answered 202, as products do. After
+The receiver is the real command, at its real HTTP door. Each attack is told twenty times on one connection,
+first its start and then its end. A sender repeats an alert until it is answered 202, as products do. After
 each restart, every alert that was answered must be on disk under the number that its sender was told. At the
 end, Prefect must have one run for the start and one for the end of each attack.
 """
@@ -16,6 +16,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -28,7 +29,7 @@ from tasks.runtime.prefect_server import AUTH_STRING
 from tasks.runtime.rest import PrefectApi
 from tests.deployments.conftest import SECRET, Command, attack, http, until
 
-TOLD = ("START",) * 6 + ("END",) * 2
+TOLD = ("START",) * 16 + ("END",) * 4
 LANES = 8  # connections
 LONGEST = 2.5  # seconds of a life under load
 EARLY = 0.2  # of the lives end before the receiver is ready
@@ -121,16 +122,18 @@ class Kills:
         command: the receiver, not started.
         rate: alerts a second.
         seed: of the moments of the kills.
+        tell: called with a line now and then.
     """
 
     command: Command
     rate: float
     seed: int
+    tell: Callable[[str], None] = lambda _line: None
 
     def run(self, kills):
         """Kill it so many times; then let it finish. Returns what the senders know."""
         dice, senders = random.Random(self.seed), Senders(self.rate)
-        for _ in range(kills):
+        for number in range(kills):
             if dice.random() < EARLY:
                 process = self.command.spawn()
                 time.sleep(dice.uniform(0, LONGEST))
@@ -142,9 +145,11 @@ class Kills:
             process.wait()
             senders.address = ""
             self.check(senders)
+            self.tell(f"kill {number + 1}: {len(senders.taken)} alerts were answered, all of them are there")
         self.command.start()
         senders.address = self.command.address
         senders.end()
+        self.tell("waiting until Prefect has all runs")
         until(lambda: self._waiting() == (0, 0), timeout=600)
         self.check(senders)
         return senders
@@ -187,6 +192,12 @@ def each_once(senders, runs):
     return len(expected) // 2
 
 
+def tell(line):
+    """Write a line at once."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
 def main():
     """Kill the receiver beside a real Prefect server, and print what became of the alerts."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -205,18 +216,18 @@ def main():
             command = Command(folder, env)
             began = time.monotonic()
             try:
-                senders = Kills(command, options.rate, options.seed).run(options.kills)
+                senders = Kills(command, options.rate, options.seed, tell).run(options.kills)
                 took = time.monotonic() - began
                 attacks = each_once(senders, [run["parameters"] for run in prefect.tagged("alert")])
             finally:
                 if command.process:
                     command.process.kill()
                     command.process.wait()
-    sys.stdout.write(
+    tell(
         f"{options.kills} kills in {took:.0f} s at {options.rate:g} alerts a second: "
         f"{len(senders.taken)} alerts were answered 202, {senders.again} were sent again, "
         f"refused {dict(senders.refused)}; 0 were lost.\n"
-        f"{attacks} attacks, each with one run for its start and one for its end: 0 were acted on twice.\n"
+        f"{attacks} attacks, each with one run for its start and one for its end: 0 were acted on twice."
     )
 
 

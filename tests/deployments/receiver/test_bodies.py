@@ -1,7 +1,7 @@
 """Bodies of strangers take no memory that the alerts of real senders need."""
 
 import socket
-from contextlib import AsyncExitStack, ExitStack, contextmanager
+from contextlib import AsyncExitStack, ExitStack, contextmanager, nullcontext
 
 import pytest
 from starlette.requests import Request
@@ -85,28 +85,50 @@ def test_a_request_without_a_signature_is_refused_by_its_headers(receiver):
         assert line.recv(100).startswith(b"HTTP/1.1 401 ")
 
 
+def with_body(share, size=MOST_BODY):
+    """A request of a sender, with a body."""
+
+    async def receive():
+        return {"type": "http.request", "body": bytes(size), "more_body": False}
+
+    sender = Sender(address="an address", share=share)
+    return Request({"type": "http", "headers": [], "edgecap.sender": sender}, receive)
+
+
 @pytest.mark.parametrize(("share", "most"), [("192.0.2.1", MOST_OF_ONE), ("", MOST_UNPROVEN)])
 async def test_one_sender_gets_a_part_of_the_memory(share, most):
     """A proxy that names no senders speaks for many, and gets what all of them get."""
     reader = BodyReader()
-
-    async def receive():
-        return {"type": "http.request", "body": bytes(MOST_BODY), "more_body": False}
-
-    def request(share):
-        return Request(
-            {"type": "http", "headers": [], "edgecap.sender": Sender(address="a", share=share)}, receive
-        )
-
     async with AsyncExitStack() as stack:
         for _ in range(most // MOST_BODY):
-            await stack.enter_async_context(reader.body(request(share), proven=False))
+            await stack.enter_async_context(reader.body(with_body(share), proven=False))
         with pytest.raises(Refused):
-            async with reader.body(request(share), proven=False):
+            async with reader.body(with_body(share), proven=False):
                 pass
         if most < MOST_UNPROVEN:
-            async with reader.body(request("192.0.2.2"), proven=False) as body:
+            async with reader.body(with_body("192.0.2.2"), proven=False) as body:
                 assert len(body) == MOST_BODY
-        async with reader.body(request(share), proven=True) as body:
+        async with reader.body(with_body(share), proven=True) as body:
             assert len(body) == MOST_BODY
     assert repr(reader) == "<BodyReader [0 bytes, 0 unproven]>"
+
+
+@pytest.mark.parametrize(
+    ("proven", "most", "refused"),
+    [(False, MOST_UNPROVEN, False), (True, MOST_READING, True)],
+    ids=["many senders without proof", "many senders with the secret"],
+)
+async def test_many_senders_together_get_so_much_and_no_more(proven, most, refused):
+    """Each of them a little. Those without proof leave room for others, those with the secret fill it all."""
+    reader = BodyReader()
+    async with AsyncExitStack() as stack:
+        for number in range(most // MOST_BODY):
+            request = with_body(f"192.0.2.{number}")
+            await stack.enter_async_context(reader.body(request, proven=proven))
+        with pytest.raises(Refused) as told:
+            async with reader.body(with_body("198.51.100.1", size=1), proven=proven):
+                pass
+        assert told.value.answer.status_code == 503
+        with pytest.raises(Refused) if refused else nullcontext():
+            async with reader.body(with_body("198.51.100.1"), proven=True):
+                pass
