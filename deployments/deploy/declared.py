@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
@@ -16,8 +16,9 @@ from prefect.events import DeploymentTriggerTypes
 from prefect.flows import Flow, load_flow_from_entrypoint
 from pydantic import TypeAdapter, ValidationError
 
+from deployments.deploy.own_file import BUILT_IN, completed, is_whole, origin_of, replaces
 from edgecap.captures.parameters import within_bounds
-from edgecap.errors import InvalidRequest, SetupError
+from edgecap.errors import EdgecapError, InvalidRequest
 from edgecap.filters.check import check_request
 from edgecap.requests import Filter, FullRequest, SimpleRequest
 from edgecap.settings import load_settings
@@ -33,6 +34,15 @@ _KNOWN = {
     "parameters", "enforce_parameter_schema", "pull", "work_pool", "schedule", "schedules", "triggers",
 }  # fmt: skip
 _BY_PREFECT = {"build", "push", "sla", "version_type"}
+_TABLES = ("parameters", "work_pool", "schedule")
+_LISTS = ("schedules", "triggers")
+_MEANT = {
+    "cron": ("a cron expression", '"*/5 * * * *"'),
+    "interval": ("a number of seconds above 0", "300"),
+    "rrule": ("a recurrence rule", '"FREQ=DAILY;BYHOUR=4"'),
+    "timezone": ("a known time zone", "UTC or America/Chicago"),
+    "anchor_date": ("a time", '"2026-01-01T00:05:00+00:00"'),
+}
 _TRIGGER: TypeAdapter[DeploymentTriggerTypes] = TypeAdapter(DeploymentTriggerTypes)
 _SECONDS: TypeAdapter[timedelta] = TypeAdapter(timedelta)
 
@@ -64,6 +74,7 @@ class Declared:
         fields: as the API takes them. `paused` is among them only if the file says it.
         schedules: by their slugs.
         triggers: as they are in the file.
+        origin: what it comes from: `BUILT_IN`, or a name for a person's own file.
     """
 
     flow: str
@@ -71,6 +82,7 @@ class Declared:
     fields: Mapping[str, Any]
     schedules: Mapping[str, Schedule] = field(default_factory=dict)
     triggers: tuple[Mapping[str, Any], ...] = ()
+    origin: str = BUILT_IN
 
     @property
     def key(self) -> str:
@@ -85,46 +97,90 @@ class Declared:
         ]
 
 
-async def read_declared(file: Path) -> list[Declared]:
+async def read_declared(file: Path, *, base: Path | None = None) -> list[Declared]:
     """All deployments of a `prefect.yaml`; entrypoints count from the current folder.
 
+    Args:
+        file: the file.
+        base: edgecap's own file, to which a file that is not a whole one is added.
+
     Raises:
-        SetupError: something in the file is wrong, or edgecap does not support it.
+        InvalidRequest: something in the file is wrong, or edgecap does not support it.
     """
+    said = _load(file)
+    if base is None:
+        return await _read(file, said, said["deployments"], BUILT_IN)
+    if is_whole(said):
+        return await _read(file, said, said["deployments"], origin_of(file))
+    usual = _load(base)
+    own = [completed(config, usual["deployments"]) for config in said["deployments"]]
+    read = await _read(file, {**usual, **said}, own, origin_of(file))
+    left = [each for each in usual["deployments"] if not any(replaces(config, each) for config in own)]
+    return [*read, *await _read(base, usual, left, BUILT_IN)]
+
+
+def _load(file: Path) -> dict[str, Any]:
     try:
-        said = yaml.safe_load(file.read_text())  # noqa: ASYNC240 - nothing else goes on meanwhile
-    except (OSError, yaml.YAMLError) as error:
-        raise SetupError(f"it cannot be read: {' '.join(str(error).split())}", where=str(file)) from None
+        said = yaml.safe_load(file.read_text())
+    except (OSError, UnicodeError, yaml.YAMLError) as error:
+        what = f"it cannot be read: {' '.join(str(error).split())}"
+        raise InvalidRequest(what, where=str(file)) from None
     if not isinstance(said, dict) or not isinstance(said.get("deployments"), list):
-        raise SetupError("it has no list of deployments", where=str(file))
+        raise InvalidRequest("it has no list of deployments", where=str(file))
+    return said
+
+
+async def _read(file: Path, said: Mapping[str, Any], configs: Sequence[Any], origin: str) -> list[Declared]:
     flows: dict[str, Flow[..., Any]] = {}
     found: dict[str, Declared] = {}
-    for number, config in enumerate(said["deployments"], 1):
+    for number, config in enumerate(configs, 1):
         name = str(config.get("name", "")) if isinstance(config, dict) else ""
         where = f"{file}: deployment {name or number}"
         _check(config, said, where)
         try:
-            declared = await _declared(config, said, flows)
-        except SetupError as error:
-            raise SetupError(error.what, where=error.where or where, hint=error.hint) from None
+            declared = replace(await _declared(config, said, flows), origin=origin)
+        except InvalidRequest as error:
+            raise InvalidRequest(error.what, where=error.where or where, hint=error.hint) from None
+        except EdgecapError:  # of the settings
+            raise
+        except ValidationError as error:
+            raise InvalidRequest(problem_of(error), where=where) from None
         except Exception as error:  # the file's own errors, and those of a flow's module
-            raise SetupError(" ".join(f"{type(error).__name__}: {error}".split()), where=where) from error
+            raise InvalidRequest(" ".join(f"{type(error).__name__}: {error}".split()), where=where) from error
         if declared.key in found:
-            raise SetupError(f"two deployments are called {declared.key}", where=str(file))
+            raise InvalidRequest(f"two deployments are called {declared.key}", where=str(file))
         found[declared.key] = declared
     return list(found.values())
 
 
+def problem_of(error: ValidationError) -> str:
+    """The first thing that is wrong, with its place. pydantic's own text is long, and links to its pages."""
+    first = error.errors(include_input=False, include_url=False)[0]
+    place = ".".join(map(str, first["loc"]))
+    what = first["msg"].removeprefix("Value error, ")
+    return f"{place}: {what}" if place else what
+
+
 def _check(config: Any, said: Mapping[str, Any], where: str) -> None:
     if not isinstance(config, dict):
-        raise SetupError("it is not a table", where=where)
+        raise InvalidRequest("it is not a table", where=where)
     for key in sorted(_BY_PREFECT & {*config, *(name for name in said if said[name])}):
-        raise SetupError(f"edgecap does not support {key!r}", where=where, hint="run `prefect deploy --all`")
+        hint = "run `prefect deploy --all`"
+        raise InvalidRequest(f"edgecap does not support {key!r}", where=where, hint=hint)
     for key in sorted(set(config) - _KNOWN):
-        raise SetupError(f"unknown field {key!r}", where=where, hint=f"known are {', '.join(sorted(_KNOWN))}")
+        hint = f"known are {', '.join(sorted(_KNOWN))}"
+        raise InvalidRequest(f"unknown field {key!r}", where=where, hint=hint)
     for key in ("name", "entrypoint", "work_pool"):
         if not config.get(key):
-            raise SetupError(f"it has no {key}", where=where)
+            raise InvalidRequest(f"it has no {key}", where=where)
+    for key in _TABLES:
+        if not isinstance(config.get(key) or {}, dict):
+            raise InvalidRequest(f"{key} is not a table", where=where)
+    for key in _LISTS:
+        if not isinstance(found := config.get(key) or [], list) or not all(
+            isinstance(e, dict) for e in found
+        ):
+            raise InvalidRequest(f"{key} is not a list of tables", where=where)
 
 
 async def _declared(
@@ -153,7 +209,8 @@ async def _declared(
         "entrypoint": entrypoint,
         "path": None,
         "version": config.get("version") or flow.version,
-        "description": config.get("description") or flow.description,
+        # A flow's description goes on with its parameters, in the words of its code.
+        "description": config.get("description") or (flow.description or "").partition("\n\n")[0],
         "tags": config.get("tags") or [],
         "parameters": config.get("parameters") or {},
         "parameter_openapi_schema": within_bounds(
@@ -190,7 +247,7 @@ def check_captures(flow: str, config: Mapping[str, Any]) -> None:
         config: the deployment, as the file has it.
 
     Raises:
-        SetupError: a request has an unknown field, or a value that the API is documented to refuse.
+        InvalidRequest: a request has an unknown field, or a value that the API is documented to refuse.
     """
     given = config.get("parameters") or {}
     schedules = config.get("schedules") or [config.get("schedule") or {}]
@@ -206,29 +263,44 @@ def check_captures(flow: str, config: Mapping[str, Any]) -> None:
             field = ".".join(map(str, first["loc"]))
             known = ", ".join((Filter if field.startswith("filter.") else model).model_fields)
             what = "unknown field" if first["type"] == "extra_forbidden" else first["msg"]
-            raise SetupError(f"request.{field}: {what}", hint=f"a request has {known}") from None
+            raise InvalidRequest(f"request.{field}: {what}", hint=f"a request has {known}") from None
         except InvalidRequest as error:
-            raise SetupError(f"its request is refused: {error}") from None
+            raise InvalidRequest(f"its request is refused: {error}") from None
 
 
 def _schedule(said: dict[str, Any], number: int) -> Schedule:
     said = {**said}
     active = said.pop("active", True)
     slug = str(said.pop("slug", "") or f"schedule-{number}")
-    zone = {"timezone": said["timezone"]} if said.get("timezone") else {}
-    schedule: CronSchedule | IntervalSchedule | RRuleSchedule
-    if cron := said.get("cron"):
-        more = {"day_or": said["day_or"]} if said.get("day_or") is not None else {}
-        schedule = CronSchedule(cron=cron, **zone, **more)
-    elif interval := said.get("interval"):
-        anchor = {"anchor_date": said["anchor_date"]} if said.get("anchor_date") else {}
-        schedule = IntervalSchedule(interval=_SECONDS.validate_python(interval), **zone, **anchor)
-    elif rrule := said.get("rrule"):
-        schedule = RRuleSchedule(rrule=rrule, **zone)
-    else:
-        raise SetupError(f"schedule {slug} has neither cron nor interval nor rrule")
+    try:
+        schedule = _times(said, slug)
+    except (ValidationError, ValueError, TypeError) as error:
+        raise _wrong_times(said, slug, error) from None
     body = {"schedule": schedule.model_dump(mode="json"), "parameters": said.get("parameters") or {}}
     return Schedule(slug, _plain(said), str(active).lower() != "false", body)
+
+
+def _times(said: Mapping[str, Any], slug: str) -> CronSchedule | IntervalSchedule | RRuleSchedule:
+    zone = {"timezone": said["timezone"]} if said.get("timezone") else {}
+    if cron := said.get("cron"):
+        more = {"day_or": said["day_or"]} if said.get("day_or") is not None else {}
+        return CronSchedule(cron=cron, **zone, **more)
+    if (interval := said.get("interval")) is not None:
+        anchor = {"anchor_date": said["anchor_date"]} if said.get("anchor_date") else {}
+        return IntervalSchedule(interval=_SECONDS.validate_python(interval), **zone, **anchor)
+    if rrule := said.get("rrule"):
+        return RRuleSchedule(rrule=rrule, **zone)
+    raise InvalidRequest(f"schedule {slug} has neither cron nor interval nor rrule")
+
+
+def _wrong_times(said: Mapping[str, Any], slug: str, error: Exception) -> InvalidRequest:
+    """What is wrong with a schedule, in words for a person."""
+    kind = next(name for name in _MEANT if name in said)
+    first = error.errors(include_url=False)[0]["loc"] if isinstance(error, ValidationError) else ()
+    name = str(first[0]) if first and first[0] in said else kind
+    meant, example = _MEANT.get(name, ("what a schedule takes", ""))
+    what = f'schedule {slug}: {name} "{said[name]}" is not {meant}'
+    return InvalidRequest(what, hint=f"such as {example}" if example else "")
 
 
 def _plain(value: Any) -> Any:

@@ -11,7 +11,8 @@ import asyncio
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -22,9 +23,11 @@ from prefect.exceptions import ObjectNotFound
 
 from deployments.deploy.declared import Declared, read_declared
 from deployments.deploy.merging import Changes, Existing, changes, digest, record_of
+from deployments.deploy.messages import error_line, note
+from deployments.deploy.own_file import BUILT_IN, origin_of
 from deployments.project import prefect_yaml
 from edgecap.cloudflare.headers import server_date
-from edgecap.errors import EdgecapError
+from edgecap.errors import EdgecapError, SetupError
 from edgecap.units import plural
 from tasks.runtime.deployment_names import FORMER
 from tasks.runtime.rest import windows
@@ -49,11 +52,19 @@ class Deployer:
         self._reset = reset
         self._gate = asyncio.Semaphore(AT_ONCE)
 
-    async def deploy(self, wanted: Iterable[Declared]) -> str:
-        """Bring all deployments up to date; returns a line that says what was done."""
+    async def deploy(self, wanted: Iterable[Declared], *, origin: str) -> str:
+        """Bring all deployments up to date; returns a line that says what was done.
+
+        Args:
+            wanted: what there is to be.
+            origin: of the file that was read; what came from there and is not wanted any more, goes.
+        """
         wanted = list(wanted)
-        flows = await self._flows({declared.flow for declared in wanted})
-        existing, records = await self._existing(flows), await self._records()
+        origins = {origin, *(declared.origin for declared in wanted)}
+        records = await self._records()
+        of_records = {key.partition("/")[0] for key in records}
+        flows = await self._flows({declared.flow for declared in wanted} | of_records)
+        existing = await self._existing(flows)
         done = await asyncio.gather(
             *(
                 self._one(declared, flows, existing.get(declared.key), records.get(declared.key))
@@ -61,17 +72,31 @@ class Deployer:
             )
         )
         keys = {declared.key for declared in wanted}
-        renamed = {old for new, old in FORMER.items() if new in keys}
         for key in sorted((records.keys() & existing.keys()) - keys):
-            if key in renamed:
-                await self._retire(key, existing[key].id)
-            else:
-                _say(f"{key} is no longer in the file; delete it in the UI if it is not wanted")
-        count = Counter(done)
-        return (
-            f"{plural(len(done), 'deployment')}: {count['new']} new, {count['changed']} changed, "
-            f"{count['unchanged']} unchanged"
-        )
+            await self._left(key, existing[key], records[key], keys, origins)
+        own = [what for declared, what in zip(wanted, done, strict=True) if declared.origin != BUILT_IN]
+        built_in = [what for declared, what in zip(wanted, done, strict=True) if declared.origin == BUILT_IN]
+        if own and built_in:
+            return f"{_counted(own, ' of your own')}; {_counted(built_in, ' of edgecap')}"
+        return _counted(done)
+
+    async def _left(
+        self, key: str, existing: Existing, record: dict[str, Any], keys: set[str], origins: set[str]
+    ) -> None:
+        """Switch off a deployment that the file had and has no more, and delete it once its runs are over.
+
+        Others are left alone: one of another file, and one that a person switched on again.
+        """
+        if key in {old for new, old in FORMER.items() if new in keys}:
+            await self._retire(key, existing.id, record, f"{key} has another name now and")
+        elif record.get("off") and not existing.paused:
+            _say(note(f"{key} left the file, but was switched on again in Prefect's UI, and stays"))
+            await self._forget(key)
+        elif record.get("file") in origins:
+            await self._retire(key, existing.id, record, f"not in the file any more: {key}")
+        else:
+            place = f"; it is from {file}" if (file := record.get("file")) and file != BUILT_IN else ""
+            _say(note(f"{key} is not in the file{place}. Delete it in Prefect's UI if it is not wanted"))
 
     async def _one(
         self,
@@ -101,8 +126,8 @@ class Deployer:
             _say(f"{declared.key}: {what}")
         return what
 
-    async def _retire(self, key: str, identity: str) -> None:
-        """Switch off a deployment that has another name by now, and delete it once all of its runs are over.
+    async def _retire(self, key: str, identity: str, record: dict[str, Any], words: str) -> None:
+        """Switch off a deployment, and delete it once all of its runs are over.
 
         With a deployment, Prefect deletes its scheduled runs, and no worker takes up the others again.
         """
@@ -116,10 +141,12 @@ class Deployer:
         found = await self._pages("/flow_runs/filter", wanted)
         if left := sum(map(_may_go_on, found)):
             runs = f"{left} of its runs {'is' if left == 1 else 'are'} not over"
-            _say(f"{key} has another name now and is off; a later deploy deletes it: {runs}")
+            _say(note(f"{words} is switched off; a later deploy deletes it: {runs}"))
+            await self._remember(key, {**record, "off": True})
             return
         await self._call("DELETE", f"/deployments/{identity}")
-        _say(f"{key}: deleted, it has another name now")
+        await self._forget(key)
+        _say(note(f"{words} is deleted"))
 
     async def _create(self, declared: Declared, flow_id: str) -> str:
         schedules = [
@@ -165,8 +192,10 @@ class Deployer:
         if overdue := await self._overdue(identity):
             count = f"{overdue} overdue run{'' if overdue == 1 else 's'}"
             _say(
-                f"{key}: a schedule that left the file is off; a later deploy deletes it, since Prefect "
-                f"would delete the {count} of this deployment with it"
+                note(
+                    f"{key}: a schedule that left the file is off; a later deploy deletes it, since Prefect "
+                    f"would delete the {count} of this deployment with it"
+                )
             )
             return schedules
         for schedule_id in schedules:
@@ -208,7 +237,8 @@ class Deployer:
             slugs = {s["slug"]: s["id"] for s in each["schedules"] if s.get("slug")}
             others = tuple(s["id"] for s in each["schedules"] if not s.get("slug"))
             active = frozenset(s["id"] for s in each["schedules"] if s["active"])
-            found[f"{names[each['flow_id']]}/{each['name']}"] = Existing(each["id"], slugs, others, active)
+            key = f"{names[each['flow_id']]}/{each['name']}"
+            found[key] = Existing(each["id"], slugs, others, active, each["paused"])
         return found
 
     async def _records(self) -> dict[str, dict[str, Any]]:
@@ -216,8 +246,12 @@ class Deployer:
         values = [each["value"] for each in await self._pages("/variables/filter", body)]
         return {value["deployment"]: value for value in values if isinstance(value, dict)}
 
+    async def _forget(self, key: str) -> None:
+        with suppress(ObjectNotFound):
+            await self._call("DELETE", f"/variables/name/{_variable(key)}")
+
     async def _remember(self, key: str, record: dict[str, Any]) -> None:
-        name = f"edgecap_deployed_{re.sub('[^a-z0-9]+', '_', key.lower())}_{digest(key)}"
+        name = _variable(key)
         try:
             await self._call("PATCH", f"/variables/name/{name}", {"value": record})
         except ObjectNotFound:
@@ -248,12 +282,27 @@ async def deploy(file: Path, *, reset: bool) -> str:
     """Bring the server of this environment to what the file says; returns a line that says what was done.
 
     Raises:
-        SetupError: the file is wrong; nothing was changed.
+        InvalidRequest: the file is wrong; nothing was changed.
     """
-    wanted = await read_declared(file)
+    usual = prefect_yaml()
+    base, origin = (None, BUILT_IN) if file == usual else (usual, origin_of(file))
+    wanted = await read_declared(file, base=base)
     _say(f"{file} has {plural(len(wanted), 'deployment')}")
     async with get_client() as client:
-        return await Deployer(client, reset=reset).deploy(wanted)
+        return await Deployer(client, reset=reset).deploy(wanted, origin=origin)
+
+
+def _counted(done: Sequence[str], whose: str = "") -> str:
+    count = Counter(done)
+    return (
+        f"{plural(len(done), 'deployment')}{whose}: {count['new']} new, {count['changed']} changed, "
+        f"{count['unchanged']} unchanged"
+    )
+
+
+def _variable(key: str) -> str:
+    """The variable of Prefect's that remembers a deployment."""
+    return f"edgecap_deployed_{re.sub('[^a-z0-9]+', '_', key.lower())}_{digest(key)}"
 
 
 def _may_go_on(run: dict[str, Any]) -> bool:
@@ -279,10 +328,14 @@ def main() -> None:
     file = Path(names[0]) if names else prefect_yaml()
     try:
         _say(asyncio.run(deploy(file, reset="--reset" in sys.argv)))
-    except (EdgecapError, httpx.HTTPError) as error:
+    except EdgecapError as error:
+        _say(error_line(error))
+        sys.exit(error.exit_code)
+    except httpx.HTTPError as error:
         said = getattr(getattr(error, "response", None), "text", "")
-        _say(" ".join(f"{error} {said}".split()))
-        sys.exit(15)
+        failure = SetupError(" ".join(f"the Prefect server refuses a deployment: {error} {said}".split()))
+        _say(error_line(failure))
+        sys.exit(failure.exit_code)
 
 
 if __name__ == "__main__":

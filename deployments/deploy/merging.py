@@ -26,12 +26,14 @@ class Existing:
         schedules: its schedules' ids by their slugs.
         others: ids of its schedules without a slug.
         active: ids of its schedules that are on.
+        paused: whether it is off.
     """
 
     id: str
     schedules: Mapping[str, str] = field(default_factory=dict)
     others: tuple[str, ...] = ()
     active: frozenset[str] = frozenset()
+    paused: bool = False
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,7 @@ def record_of(declared: Declared, *, retired: Iterable[str] = ()) -> dict[str, A
         "fields": {name: digest(value) for name, value in declared.fields.items()},
         "schedules": {s.slug: [digest(s.said), s.active] for s in declared.schedules.values()},
         "triggers": digest(declared.triggers),
+        "file": declared.origin,
     }
     if left := sorted(retired):
         record["retired"] = left
@@ -92,7 +95,7 @@ def changes(
         declared: what the file says.
         existing: what the server has; None if it has no such deployment.
         record: `record_of` of the last deploy; None if there is none. Then everything is applied, except what
-            switches things on and off.
+            switches things on and off. With `off`, the deployment had left the file and is back in it.
         reset: apply everything, over what people set.
     """
     if existing is None:
@@ -101,9 +104,12 @@ def changes(
         return _reset(declared, existing)
     before = record or {}
     said = before.get("fields", {})
+    is_back = bool(before.get("off"))
     fields = {name: value for name, value in declared.fields.items() if digest(value) != said.get(name)}
     if record is None:
         fields.pop("paused", None)
+    if is_back:
+        fields = {"paused": declared.fields.get("paused", False), **fields}
     add, update = [], {}
     known, retired = before.get("schedules", {}), set(before.get("retired", ()))
     for schedule in declared.schedules.values():
@@ -127,7 +133,7 @@ def changes(
         update=update,
         remove=tuple(gone),
         retired=tuple(sorted(waiting)),
-        triggers=digest(declared.triggers) != before.get("triggers"),
+        triggers=is_back or digest(declared.triggers) != before.get("triggers"),
     )
 
 

@@ -264,10 +264,13 @@ class Program:
         told = f": {cause.what}" if cause.what else ", without a word"
         return SetupError(f"{self.name} {how}{told}", where=str(self.log), hint=cause.hint)
 
+    def lines(self) -> list[str]:
+        """The lines that it wrote since its last start, without empty ones."""
+        return [line.strip() for line in self._written().splitlines() if line.strip()]
+
     def last_line(self) -> str:
-        """The last line of its log that is not empty."""
-        lines = self._written().strip().splitlines()
-        return lines[-1].strip() if lines else ""
+        """The last of its lines; empty if there is none."""
+        return next(reversed(self.lines()), "")
 
     def cause_of_end(self) -> Cause:
         """Why it ended or stands still, as far as its log and the disk tell."""

@@ -83,16 +83,17 @@ def find_server(home: Path) -> PrefectServer | None:
     return setup.server if setup else None
 
 
-def named_server(hint: str) -> str:
-    """The Prefect API that `PREFECT_API_URL` names.
-
-    Args:
-        hint: what to do besides setting it, for the error.
+def require_server(home: Path) -> PrefectServer:
+    """The server that `find_server` finds.
 
     Raises:
-        SetupError: it is not set.
-        ConfigError: it is not a valid URL.
+        SetupError: it finds none, or the state folder belongs to another user.
+        ConfigError: `PREFECT_API_URL` is not a valid URL.
     """
-    if address := prefect_api_url():
-        return address
-    raise SetupError("no Prefect server is named", where="PREFECT_API_URL", hint=f"set it; {hint}")
+    if server := find_server(home):
+        return server
+    raise SetupError(
+        "no Prefect server is named, and no `edgecap up` runs here",
+        where="PREFECT_API_URL",
+        hint="name a server of your own there, or start `edgecap up`, which runs its own server and worker",
+    )

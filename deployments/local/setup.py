@@ -12,6 +12,7 @@ from pathlib import Path
 
 import httpx
 
+from deployments.deploy.messages import notes, told_error
 from deployments.fork.protocol import FORK_SERVER, SUFFIX
 from deployments.local.processes import (
     LOOPBACK,
@@ -27,7 +28,7 @@ from deployments.local.running import RUNNING, RunningSetup, announce
 from deployments.local.sign_in import sign_in_of
 from deployments.local.work_pool import TEMPLATE, lets_runs_choose
 from deployments.project import PROJECT
-from edgecap.errors import SetupError
+from edgecap.errors import ConfigError, SetupError
 from edgecap.files.private import make_private
 from edgecap.files.private_folder import private_folder
 from tasks.runtime.lane_waiters import WORK_QUEUES
@@ -233,14 +234,15 @@ class LocalSetup(Stoppable):
         Args:
             file: a person's own `prefect.yaml`; None for edgecap's.
             reset: undo what people set in the UI.
-            tell: called with a line now and then, if it takes long.
+            tell: called with lines that a person should read, and with one now and then if it takes long.
 
         Raises:
-            SetupError: the file is wrong or missing, or Prefect refuses a deployment.
+            InvalidRequest: the file is wrong.
+            ConfigError: there is no such file.
+            SetupError: Prefect refuses a deployment.
         """
         program = self.program("deploy", "deployments.deploy.deployer", *_deployer_options(file, reset=reset))
-        program.run(timeout=120, tell=tell)
-        return program.last_line()
+        return _run_deployer(program, tell)
 
     def wait_for_workers(self, *, timeout: float = 60.0, tell: Callable[[str], None] | None = None) -> None:
         """Return when every worker has reported to the server.
@@ -315,12 +317,12 @@ class LocalSetup(Stoppable):
 
 
 def check_own_file(file: Path | None) -> None:
-    """Raise SetupError if the setting `prefect_yaml` names a file that does not exist."""
+    """Raise ConfigError if the setting `prefect_yaml` names a file that does not exist."""
     if file and not file.is_file():
-        raise SetupError(
+        raise ConfigError(
             "the file that the setting prefect_yaml names does not exist",
             where=str(file),
-            hint="edgecap deploy --print writes one to start from",
+            hint="docs/capture.md has an example to start from",
         )
 
 
@@ -329,8 +331,21 @@ def _deployer_options(file: Path | None, *, reset: bool) -> list[str]:
     return [*(["--reset"] if reset else []), *([str(file.resolve())] if file else [])]
 
 
+def _run_deployer(program: Program, tell: Callable[[str], None] | None) -> str:
+    try:
+        program.run(timeout=120, tell=tell)
+    except SetupError:
+        if error := told_error(program.last_line()):
+            raise error from None
+        raise
+    if tell:
+        for line in notes(program.lines()):
+            tell(line)
+    return program.last_line()
+
+
 def deploy_to(
-    api_url: str,
+    server: PrefectServer | str,
     *,
     log: Path,
     file: Path | None = None,
@@ -340,20 +355,24 @@ def deploy_to(
     """Make the work pool, its queues and the deployments of a `prefect.yaml` on a Prefect server.
 
     Args:
-        api_url: the server's API.
+        server: the server; a URL alone takes the credentials of the environment.
         log: where each deployment that is new or changed is named.
         file: a person's own `prefect.yaml`; None for edgecap's.
         reset: undo what people set in the UI.
-        tell: called with a line now and then, if it takes long.
+        tell: called with lines that a person should read, and with one now and then if it takes long.
 
     Returns:
         A line that says what was done.
 
     Raises:
-        SetupError: the server does not answer, or refuses one; or there is no such file.
+        InvalidRequest: the file is wrong.
+        ConfigError: there is no such file.
+        SetupError: the server does not answer, or refuses one.
     """
+    if isinstance(server, str):
+        server = PrefectServer(server)
     options = _deployer_options(file, reset=reset)
-    with PrefectApi(api_url) as prefect:
+    with PrefectApi(server) as prefect:
         prefect.check()
         template = prefect.make_pool(POOL, QUEUES, TEMPLATE, replace=reset)
     if tell and lets_runs_choose(template):
@@ -362,6 +381,5 @@ def deploy_to(
             "`edgecap deploy --reset` replaces it."
         )
     command = [sys.executable, "-m", "deployments.deploy.deployer", *options]
-    program = Program("deploy", command, log=log, env={"PREFECT_API_URL": api_url}, folder=PROJECT)
-    program.run(timeout=120, tell=tell)
-    return program.last_line()
+    program = Program("deploy", command, log=log, env=server.environment(), folder=PROJECT)
+    return _run_deployer(program, tell)

@@ -22,6 +22,7 @@ from edgecap.settings import DEFAULT, FOLDER, Settings, base_folder, check_place
 from edgecap.stores import open_store
 from edgecap.stores.write_check import require_writable
 from tasks.runtime.deployment_names import RECONCILE
+from tasks.runtime.prefect_server import PrefectServer
 from tasks.runtime.rest import PrefectApi, status
 
 HEARTBEATS_MISSED = 2  # after which a worker is dead
@@ -45,13 +46,13 @@ def check_settings(settings: Settings) -> None:
         require_writable(open_store(settings.archive(name)), proven_within=timedelta(0))
 
 
-def check_server(api_url: str) -> None:
+def check_server(server: PrefectServer) -> None:
     """Refuse a Prefect server that is not ready for workers.
 
     Raises:
         SetupError: it does not answer, refuses our credentials, or lacks what `edgecap deploy` makes.
     """
-    with PrefectApi(api_url) as prefect:
+    with PrefectApi(server) as prefect:
         prefect.check()
         try:
             missing = [f"queue {name}" for name in sorted(set(QUEUES) - prefect.queues(POOL))]
@@ -63,7 +64,7 @@ def check_server(api_url: str) -> None:
         if missing:
             raise SetupError(
                 f"the Prefect server has no {', no '.join(missing)}",
-                where=api_url,
+                where=server.api_url,
                 hint="run `edgecap deploy` first, with the same PREFECT_API_URL",
             )
 
@@ -101,7 +102,7 @@ def use_name(lock: int, name: str) -> None:
 
 
 def check_name(
-    api_url: str,
+    server: PrefectServer,
     name: str,
     say: Callable[[str], object],
     *,
@@ -114,7 +115,7 @@ def check_name(
     nothing, and only a new one shows that the other worker is alive.
 
     Args:
-        api_url: of the Prefect server.
+        server: the Prefect server.
         name: the worker's.
         say: called with a line if the check takes time.
         sleep: waits the given number of seconds.
@@ -123,7 +124,7 @@ def check_name(
     Raises:
         SetupError: it is taken, or the server does not answer.
     """
-    with PrefectApi(api_url) as prefect:
+    with PrefectApi(server) as prefect:
         last = prefect.worker(POOL, name)
         if not last or last["status"] != "ONLINE":
             return

@@ -103,7 +103,8 @@ COMMANDS = (
         "edgecap.cli.deploy:deploy",
         """Prepare a Prefect server of your own: pool, queues, deployments.
 
-        PREFECT_API_URL names the server. `edgecap up` does this for its own server.""",
+        PREFECT_API_URL names the server; without it, the server of `edgecap up` in this folder gets what
+        changed in your prefect.yaml. `edgecap up` also does this when it starts.""",
     ),
     (
         "worker",
@@ -111,7 +112,8 @@ COMMANDS = (
         """Run a worker for a Prefect server of your own, in the folder with edgecap.toml.
 
         Checks the settings, the archives and the server first. PREFECT_API_URL names the server; run
-        `edgecap deploy` for it once. `edgecap up` has its own workers. Runs until Ctrl-C or SIGTERM.""",
+        `edgecap deploy` for it once. `edgecap up` has its own workers; beside it, this is one more for its
+        server. Runs until Ctrl-C or SIGTERM.""",
     ),
     (
         "simulate",

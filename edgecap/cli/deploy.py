@@ -8,9 +8,9 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from deployments.local.running import named_server
+from deployments.local.running import require_server
 from deployments.local.schedules import NONE_ON, schedules_on
-from deployments.local.setup import deploy_to, prefect_settings
+from deployments.local.setup import POOL, deploy_to, prefect_settings
 from deployments.project import prefect_yaml
 from edgecap.cli.output import say
 from edgecap.network import check_network
@@ -25,7 +25,9 @@ def deploy(
     reset: Annotated[bool, Parameter(negative=())] = False,
     print_: Annotated[bool, Parameter(name="--print", negative=(), show_default=False)] = False,
 ) -> None:
-    """Prepare the Prefect server at `PREFECT_API_URL` for edgecap's workers.
+    """Prepare a Prefect server for edgecap's workers.
+
+    The server is the one that `PREFECT_API_URL` names, else that of `edgecap up` in this folder.
 
     Args:
         reset: Undo changes made in Prefect's UI: deployments and schedules become those of prefect.yaml.
@@ -34,13 +36,13 @@ def deploy(
     if print_:
         sys.stdout.write(prefect_yaml().read_text())
         return
-    address = named_server("`edgecap up` runs its own server and does not need this")
-    check_network()
     settings = load_settings()
+    server = require_server(settings.home.resolve())
+    check_network()
     log, file = settings.home.resolve() / "logs" / "deploy.log", settings.prefect_yaml
-    done = deploy_to(address, log=log, file=file, reset=reset, tell=say)
+    done = deploy_to(server, log=log, file=file, reset=reset, tell=say)
     say(f"The pool edgecap and its queues exist. {done}.")
-    with PrefectApi(address) as prefect:
+    with PrefectApi(server) as prefect:
         for line in schedules_on(prefect) or [NONE_ON]:
             say(f"Schedule  {line}")
         if prefect.keeps_leases_in_memory():
@@ -50,5 +52,9 @@ def deploy(
             )
             say(f"  {LEASES}={prefect_settings(Path(), 0)[LEASES]}")
             say("or, if the API has several processes, with prefect_redis.lease_storage.")
-    say("Start workers, each in the folder that has its edgecap.toml, or with EDGECAP_CONFIG set:")
-    say("  edgecap worker")
+        online = prefect.online_workers(POOL)
+    if online:
+        say(f"Workers   {', '.join(online)}")
+    else:
+        say("Start workers, each in the folder that has its edgecap.toml, or with EDGECAP_CONFIG set:")
+        say("  edgecap worker")

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from deployments.local.processes import heed_interrupts
-from deployments.local.running import named_server
+from deployments.local.running import require_server
 from deployments.local.worker import (
     check_name,
     check_server,
@@ -40,26 +40,26 @@ def worker(
         limit: Parallel flow runs.
         queue: Take runs of this queue only; may be repeated. Default: all queues, by priority.
     """
-    address = named_server("`edgecap up` runs its own server and worker")
     settings = load_settings()
+    server = require_server(settings.home.resolve())
     check_network()
     check_settings(settings)
     for line in open_to_others(settings):
         say(line)
-    check_server(address)
+    check_server(server)
     name = name or name_of(queue)
     # The lock shows at once whether an earlier worker ran here. If it did and is gone, the last sign of life
     # at the server is its own, and a restart need not wait. Otherwise it may be from a worker in another
     # folder or on another machine.
     lock, was_used_here = claim_name(settings.home.resolve(), name)
     if not was_used_here:
-        check_name(address, name, say)
+        check_name(server, name, say)
     use_name(lock, name)
     file = config_file().resolve()
     say(f"Settings  {file if file.is_file() else 'of the environment; there is no ' + str(file)}")
-    say(f"Server    {address}")
+    say(f"Server    {server.api_url}")
     say(f"Worker    {name}, {limit} runs at a time, queues: {', '.join(queue) or 'all'}. Ctrl-C stops it.")
     heed_interrupts()
     argv = command(name, limit, queue)
-    env = environment(settings, os.environ)
+    env = environment(settings, {**os.environ, **server.environment()})
     os.execve(shutil.which(argv[0]) or argv[0], argv, env)  # noqa: S606 - no shell is wanted

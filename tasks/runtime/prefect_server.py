@@ -24,6 +24,11 @@ class PrefectServer:
     api_url: str
     auth_string: str | None = field(default=None, repr=False)
 
+    def environment(self) -> dict[str, str]:
+        """The variables by which a program of Prefect's finds the server, and signs in."""
+        secret = {AUTH_STRING: self.auth_string} if self.auth_string else {}
+        return {"PREFECT_API_URL": self.api_url, **secret}
+
     def headers(self) -> dict[str, str]:
         """The headers that sign a request in; none if no credentials are known."""
         if given := self.auth_string or os.environ.get(AUTH_STRING):

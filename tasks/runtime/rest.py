@@ -111,8 +111,17 @@ class PrefectApi:
 
     def worker(self, pool: str, name: str) -> dict[str, Any] | None:
         """What the server knows of a worker of a pool, such as `status` and `last_heartbeat_time`."""
-        found = self.call("POST", f"/work_pools/{pool}/workers/filter", json={"limit": _PAGE})
-        return next((worker for worker in found if worker["name"] == name), None)
+        return next((worker for worker in self._workers(pool) if worker["name"] == name), None)
+
+    def online_workers(self, pool: str) -> list[str]:
+        """The names of a pool's workers that are online."""
+        return sorted(worker["name"] for worker in self._workers(pool) if worker["status"] == "ONLINE")
+
+    def _workers(self, pool: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self.call(
+            "POST", f"/work_pools/{pool}/workers/filter", json={"limit": _PAGE}
+        )
+        return found
 
     def slot_is_taken(self, name: str) -> bool:
         """Whether a global concurrency limit has a slot that is taken; False if there is no such limit."""

@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -24,6 +25,7 @@ pytestmark = [pytest.mark.prefect, pytest.mark.xdist_group("prefect")]
 EDGECAP = Path(sys.executable).with_name("edgecap")
 ROOT = Path(__file__).parents[2]
 PREFECT = Path(sys.executable).with_name("prefect")
+PULL = [{"deployments.checkout.enter": {}}]  # of a file that is deployed as it is
 
 
 def deploy(folder, **env):
@@ -54,6 +56,8 @@ def test_a_user_s_server_gets_the_queues_and_every_deployment(prefect_server, tm
 
 
 FILE = """\
+pull:
+  - deployments.checkout.enter: {}
 deployments:
   - name: NAME
     entrypoint: flows/capture.py:capture
@@ -74,12 +78,12 @@ def test_a_former_name_works_until_its_runs_are_over(prefect_server, deployed, t
         run = prefect.start_run(former["id"], {}, tags=[], at=later)
         file.write_text(FILE.replace("NAME", "capture-by-program"))
         said = run_deployer(prefect_server.api_url, file)
-        assert any("capture/now has another name now and is off" in line for line in said), said
+        assert any("capture/now has another name now and is switched off" in line for line in said), said
         assert prefect.call("GET", "/deployments/name/capture/now")["paused"]
         assert prefect.run(run["id"])["state"]["type"] == "SCHEDULED"
         prefect.cancel(run["id"])
         said = run_deployer(prefect_server.api_url, file)
-        assert "capture/now: deleted, it has another name now" in said
+        assert "note: capture/now has another name now and is deleted" in said
         assert prefect.deployment("capture/capture-by-program")["name"] == "capture-by-program"
         found = prefect.call("POST", "/deployments/filter", json={})
         assert "now" not in {each["name"] for each in found}
@@ -88,7 +92,106 @@ def test_a_former_name_works_until_its_runs_are_over(prefect_server, deployed, t
 def test_without_a_server_it_says_what_to_set(tmp_path):
     done = deploy(tmp_path)
     assert (done.returncode, done.stdout) == (15, "")
-    assert done.stderr.startswith("edgecap: no Prefect server is named (PREFECT_API_URL)")
+    assert done.stderr.startswith(
+        "edgecap: no Prefect server is named, and no `edgecap up` runs here (PREFECT_API_URL); name a server"
+    )
+
+
+def test_the_example_of_the_page_is_deployed_and_leaves_with_its_line(prefect_server, tmp_path):
+    """The file of docs/capture.md, and the commands of the page, as a person runs them."""
+    page = (ROOT / "docs/capture.md").read_text().partition("## Schedules")[2]
+    example = page.partition("```yaml\n")[2].partition("```")[0]
+    name = f"dns-{uuid4().hex[:8]}"
+    file = tmp_path / "prefect.yaml"
+    file.write_text(example.replace("dns-every-5-min", name))
+    env = {"PREFECT_API_URL": prefect_server.api_url, "EDGECAP_PREFECT_YAML": str(file)}
+    gone = f"not in the file any more: capture/{name} is"
+    done = deploy(tmp_path, **env)
+    assert done.returncode == 0, done.stderr
+    assert "1 deployment of your own: 1 new" in done.stderr
+    assert f"Schedule  {name}: cron */5 * * * *, UTC; next " in done.stderr
+    with PrefectApi(prefect_server.prefect) as prefect:
+        identity = prefect.deployment(f"capture/{name}")["id"]
+
+        # A run of it waits: the deployment is kept until it is over, and makes no other.
+        run = prefect.start_run(identity, {}, tags=[], at=datetime.now(UTC) + timedelta(hours=1))
+        file.write_text("deployments: []\n")
+        done = deploy(tmp_path, **env)
+        assert f"{gone} switched off; a later deploy deletes it: 1 of its runs is not over" in done.stderr
+        assert f"Schedule  {name}" not in done.stderr
+        assert prefect.deployment(f"capture/{name}")["paused"]
+        assert prefect.run(run["id"])["state"]["type"] == "SCHEDULED"
+        left = prefect.find_runs({"deployment_id": {"any_": [identity]}})
+        assert [each["id"] for each in left if each["state"]["type"] == "SCHEDULED"] == [run["id"]]
+
+        # Back in the file, it is on again.
+        file.write_text(example.replace("dns-every-5-min", name))
+        done = deploy(tmp_path, **env)
+        assert "1 deployment of your own: 0 new, 1 changed" in done.stderr
+        assert prefect.deployment(f"capture/{name}")["id"] == identity
+        assert not prefect.deployment(f"capture/{name}")["paused"]
+
+        # Switched on by a person although it left the file: it stays.
+        file.write_text("deployments: []\n")
+        deploy(tmp_path, **env)
+        prefect.call("PATCH", f"/deployments/{identity}", json={"paused": False})
+        done = deploy(tmp_path, **env)
+        assert f"capture/{name} left the file, but was switched on again in Prefect's UI" in done.stderr
+        assert not prefect.deployment(f"capture/{name}")["paused"]
+        assert name not in deploy(tmp_path, **env).stderr.replace(f"Schedule  {name}", "")
+
+        file.write_text(example.replace("dns-every-5-min", name))
+        deploy(tmp_path, **env)
+        prefect.cancel(run["id"])
+        file.write_text("deployments: []\n")
+        assert f"{gone} deleted" in deploy(tmp_path, **env).stderr
+        found = prefect.call("POST", "/deployments/filter", json={"deployments": {"name": {"any_": [name]}}})
+        assert found == []
+
+
+def test_what_edgecap_did_not_make_from_this_file_is_left_alone(prefect_server, tmp_path):
+    """A deployment of a person's own, made with Prefect; and one that another machine's file has."""
+    theirs, others = f"theirs-{uuid4().hex[:8]}", f"others-{uuid4().hex[:8]}"
+    other, file = tmp_path / "other.yaml", tmp_path / "prefect.yaml"
+    other.write_text(f'deployments: [{{name: {others}, schedules: [{{cron: "0 4 * * *"}}]}}]')
+    file.write_text("deployments: []\n")
+    env = {"PREFECT_API_URL": prefect_server.api_url}
+    with PrefectApi(prefect_server.prefect) as prefect:
+        assert deploy(tmp_path, **env, EDGECAP_PREFECT_YAML=str(other)).returncode == 0
+        flow = prefect.deployment("capture/capture-by-program")["flow_id"]
+        body = {"name": theirs, "flow_id": flow, "schedules": [{"schedule": {"interval": 86_400}}]}
+        prefect.call("POST", "/deployments/", json=body)
+        done = deploy(tmp_path, **env, EDGECAP_PREFECT_YAML=str(file))
+        assert (
+            f"capture/{others} is not in the file; it is from {socket.gethostname()}:{other}" in done.stderr
+        )
+        assert theirs not in done.stderr.replace(f"Schedule  {theirs}", "")
+        for name in (theirs, others):
+            found = prefect.deployment(f"capture/{name}")
+            assert (found["paused"], [each["active"] for each in found["schedules"]]) == (False, [True])
+            prefect.call("DELETE", f"/deployments/{found['id']}")
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (
+            'deployments: [{name: mine, schedules: [{cron: "every 2 minutes"}]}]',
+            'schedule schedule-1: cron "every 2 minutes" is not a cron expression ({file}: deployment mine);',
+        ),
+        (
+            "deployments: [{name: mine, colour: red}]",
+            "unknown field 'colour' ({file}: deployment mine); known are",
+        ),
+        ("- mine", "it has no list of deployments ({file})"),
+    ],
+)
+def test_a_file_that_is_wrong_is_one_clear_line(prefect_server, tmp_path, text, line):
+    file = tmp_path / "prefect.yaml"
+    file.write_text(text)
+    done = deploy(tmp_path, PREFECT_API_URL=prefect_server.api_url, EDGECAP_PREFECT_YAML=str(file))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines()[-1].startswith(f"edgecap: {line.format(file=file)}")
 
 
 def run_deployer(api_url, file, *options):
@@ -146,7 +249,7 @@ def test_ui_changes_stay_and_changes_of_the_file_are_deployed(prefect_server, tm
         del said["deployments"][2:]
         lines = deploy_file("--reset")
         assert lines[-1] == "2 deployments: 0 new, 2 changed, 0 unchanged"
-        assert f"capture/{names[2]} is no longer in the file; delete it in the UI" in "\n".join(lines)
+        assert f"note: not in the file any more: capture/{names[2]} is deleted" in lines
         assert not prefect.deployment(f"capture/{names[0]}")["paused"]
         assert not prefect.deployment(f"capture/{names[1]}")["schedules"][0]["active"]
         assert prefect.deployment(f"capture/{names[0]}")["id"] == paused["id"]
@@ -171,7 +274,7 @@ def test_a_deploy_loses_no_run_whose_time_has_come(prefect_server, tmp_path):
             "schedules": list(schedules),
             **more,
         }
-        file.write_text(yaml.safe_dump({"deployments": [config]}))
+        file.write_text(yaml.safe_dump({"pull": PULL, "deployments": [config]}))
         return run_deployer(prefect_server.api_url, file)
 
     with PrefectApi(prefect_server.prefect) as prefect:
@@ -230,7 +333,7 @@ def test_a_run_that_is_due_during_the_deploy_is_not_lost(prefect_server, tmp_pat
 
         def deploy_anew(description):
             config["description"] = description
-            file.write_text(yaml.safe_dump({"deployments": [config]}))
+            file.write_text(yaml.safe_dump({"pull": PULL, "deployments": [config]}))
             run_deployer(prefect_server.api_url, file)
             return datetime.now(UTC)
 

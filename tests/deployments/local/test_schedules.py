@@ -6,7 +6,7 @@ import yaml
 from deployments.local.schedules import in_words
 from deployments.local.setup import check_own_file
 from deployments.project import prefect_yaml
-from edgecap.errors import SetupError
+from edgecap.errors import ConfigError
 
 
 @pytest.mark.parametrize(
@@ -36,5 +36,5 @@ def test_edgecaps_own_file_starts_no_capture_by_itself():
 
 def test_a_file_that_does_not_exist_is_named_before_anything_starts(tmp_path):
     check_own_file(None)
-    with pytest.raises(SetupError, match=r"prefect_yaml names does not exist \(.*own.yaml\)"):
+    with pytest.raises(ConfigError, match=r"prefect_yaml names does not exist \(.*own.yaml\)"):
         check_own_file(tmp_path / "own.yaml")

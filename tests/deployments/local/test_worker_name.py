@@ -10,6 +10,7 @@ import pytest
 
 from deployments.local.worker import check_name, claim_name, use_name
 from edgecap.errors import SetupError
+from tasks.runtime.prefect_server import PrefectServer
 from tests.stand_ins import JsonHandler, serving
 
 START = datetime(2026, 11, 28, 12, tzinfo=UTC)
@@ -82,7 +83,9 @@ class Pool:
 
     def check(self, name="mine"):
         said = []
-        check_name(f"{self.url}/api", name, said.append, sleep=self.sleep, clock=lambda: self.now)
+        check_name(
+            PrefectServer(f"{self.url}/api"), name, said.append, sleep=self.sleep, clock=lambda: self.now
+        )
         return said
 
 

@@ -46,6 +46,12 @@ def test_the_whole_way_beside_a_running_setup(shell, edge, store, running):
     assert "Traceback" not in done.stderr
     assert "\x1b" not in done.stderr
 
+    deployed = shell.run("deploy")
+    assert deployed.returncode == 0, deployed.stderr
+    assert "0 new, 0 changed" in deployed.stderr
+    assert "Workers   edgecap-1" in deployed.stderr
+    assert "Start workers" not in deployed.stderr
+
     nothing = shell.run("capture", "full", "--colo", "ORD", "--seconds", "5")
     assert (nothing.returncode, nothing.stdout) == (8, "")
     assert nothing.stderr.splitlines()[-1].startswith("edgecap: the bucket is not registered")
