@@ -6,11 +6,11 @@ See `tasks.runtime.warm_runner` for when such a run is scheduled.
 from __future__ import annotations
 
 import time
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from prefect.client.orchestration import PrefectClient
-from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.client.schemas.objects import FlowRun, StateDetails, StateType
 from prefect.client.schemas.responses import OrchestrationResult, SetStateStatus
 from prefect.states import Pending, Scheduled
 
@@ -29,9 +29,10 @@ async def claim(client: PrefectClient, run: FlowRun) -> bool:
     """Take a run that is due for this process; False if it is not due, or another process was faster."""
     if not is_due(run):
         return False
-    if _left(run) > OUT_OF_SIGHT:  # no worker can have seen it yet
-        await client.set_flow_run_state(run.id, Scheduled())
-    claimed: OrchestrationResult[Any] = await client.set_flow_run_state(run.id, Pending())
+    # Prefect lets the time of a Pending state take the place of the scheduled one. If the run were first
+    # scheduled for now, a worker could see it in between, and would log that it aborts its submission.
+    now = Pending(state_details=StateDetails(scheduled_time=datetime.now(UTC)))
+    claimed: OrchestrationResult[Any] = await client.set_flow_run_state(run.id, now)
     if claimed.status != SetStateStatus.ACCEPT:
         return False  # a worker was faster, or the run may not start now
     run.state = claimed.state

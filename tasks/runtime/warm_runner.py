@@ -2,7 +2,7 @@
 
 Workers take each run whose time comes within ten seconds. A run for the warm process is scheduled a little
 later than that, so that no worker takes it first: it would start a process, for seconds. The warm process
-sets its time to now. If there is no such process, or it is busy, the one who made the run does that.
+takes it as due now. If there is no such process, or it is busy, the one who made the run does that.
 """
 
 from __future__ import annotations

@@ -48,6 +48,9 @@ async def test_the_warm_process_takes_a_run_that_no_worker_sees(deployment, here
         assert state.type == StateType.PENDING
         assert state.state_details.scheduled_time <= datetime.now(UTC), "Prefect would let it wait until then"
         assert not await claim(client, await client.read_flow_run(run.id))
+        states = sorted(await client.read_flow_run_states(run.id), key=lambda state: state.timestamp)
+        # It was never scheduled for now, when a worker could have seen it and aborted its submission.
+        assert [state.type for state in states] == [StateType.SCHEDULED, StateType.PENDING]
 
 
 async def test_a_run_that_the_warm_process_refuses_is_a_workers_at_once(deployment, here):
