@@ -43,7 +43,11 @@ class EntrySummary(BaseModel):
 
     def __str__(self) -> str:
         """One line for the run's state: how much, the verdict, and where the entry is."""
-        flags = f" ({', '.join(self.flags)})" if self.flags else ""
+        told = [flag for flag in self.flags if flag != self.state]
+        flags = f" ({', '.join(told)})" if told else ""
+        if self.state == "empty":
+            causes = f"`edgecap show {self.capture_id[:8]}` and this run's artifact say the likely causes"
+            return f"No packets{flags}: {causes}. {self.where}"
         verdict = f" {self.verdict}" if self.verdict else ""
         held = f"{plural(self.packets, 'packet')} in {plural(self.files, 'file')}"
         return f"{held}, {self.state}{flags}.{verdict} {self.where}"

@@ -47,8 +47,11 @@ async def show_incident(
         )
         key = _key(incident.id)
         if not await _update(key, page, incident_headline(incident, captures)):
-            await acreate_markdown_artifact(page, key=key, description=incident_headline(incident, captures))
-            get_run_logger().info("The page of this incident: %s", _address(key))
+            made = await acreate_markdown_artifact(
+                page, key=key, description=incident_headline(incident, captures)
+            )
+            ui = (PREFECT_UI_URL.value() or "").rstrip("/")
+            get_run_logger().info("The page of this incident: %s/v2/artifacts/artifact/%s", ui, made)
 
 
 async def seen(
@@ -108,7 +111,3 @@ async def _update(key: str, page: str, description: str) -> bool:
 
 def _key(incident: str) -> str:
     return f"incident-{incident[:12]}"
-
-
-def _address(key: str) -> str:
-    return f"{(PREFECT_UI_URL.value() or '').rstrip('/')}/v2/artifacts/key/{key}"

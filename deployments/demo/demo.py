@@ -102,7 +102,7 @@ class Demo(Stoppable):
         self.objects.make_bucket(BUCKET)
         self._say(f"S3 server         {self.objects.endpoint_url}  (MiniStack, bucket {BUCKET})")
         self._start_edge()
-        self._say(f"Simulated edge    {self.account.base_url}  (one simple capture in {SPACING} s)")
+        self._say(f"Simulated edge    {self.account.base_url}  (one simple capture every {SPACING} s)")
         (self.home / "archive").mkdir()
         self._write_settings()
         with ThreadPoolExecutor(1) as beside:

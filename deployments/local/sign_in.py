@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from edgecap.errors import SetupError
+from edgecap.files.paths import near_path
 from edgecap.files.private import FILE_MODE, write_private
 from tasks.runtime.prefect_server import SERVER_AUTH_STRING
 
@@ -35,7 +36,7 @@ class SignIn:
     @property
     def how(self) -> str:
         """What a person gives to the server's pages."""
-        return f"the line in {self.file}" if self.file else f"your {SERVER_AUTH_STRING}"
+        return f"the line in {near_path(self.file)}" if self.file else f"your {SERVER_AUTH_STRING}"
 
     def keep(self) -> None:
         """Write the secret to its file, readable for this user alone.

@@ -13,6 +13,9 @@ from typing import Literal
 
 from edgecap.cloudflare.models import Capture
 from edgecap.requests import rfc3339
+from edgecap.units import duration
+
+_MINUTE = timedelta(minutes=1)
 
 Kind = Literal["simple", "full"]
 
@@ -154,4 +157,5 @@ def _simple_turn(
     if free <= now:
         return Admission(now)
     what = f"simple capture {capture_id}" if capture_id else "a simple capture"
-    return Admission(free, f"{what} was requested {rfc3339(newest)}, and only one a minute is allowed")
+    often = "a minute" if spacing == _MINUTE else f"every {duration(spacing.total_seconds())}"
+    return Admission(free, f"{what} was requested {rfc3339(newest)}, and only one {often} is allowed")

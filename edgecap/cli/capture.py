@@ -16,11 +16,12 @@ from edgecap.cli.entries import entry_json
 from edgecap.cli.entry_table import ListedEntry, print_entries
 from edgecap.cli.forked import go_on_in_fork
 from edgecap.cli.options import Account, Archive, Json
-from edgecap.cli.output import console, print_json
+from edgecap.cli.output import console, print_json, say
 from edgecap.cli.running import run_capture
 from edgecap.cli.values import parse_protocol, parse_size, parse_when
 from edgecap.errors import InvalidRequest, WindowTooOld
 from edgecap.filters.check import check_request
+from edgecap.report.words import without_packets
 from edgecap.requests import Filter, FullRequest, SimpleRequest
 from edgecap.settings import DEFAULT, Settings, load_settings
 from edgecap.stores import open_store
@@ -172,6 +173,8 @@ def _take(request: SimpleRequest | FullRequest, how: How, *, detach: bool = Fals
         print_json(entry_json(entry, summary.verdict))
     else:
         print_entries(console(), [ListedEntry(entry, summary.verdict)])
+        if without_packets(entry.manifest):
+            say(f"`edgecap show {entry.manifest.entry_id[:8]}` says why.")
 
 
 def _check(request: SimpleRequest | FullRequest, settings: Settings, how: How) -> None:

@@ -7,7 +7,6 @@ import shlex
 import sys
 import time
 from contextlib import suppress
-from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -26,6 +25,7 @@ from edgecap.cli.output import console, print_lines, program, say, table
 from edgecap.cli.progress import ByteBar
 from edgecap.cli.signals import ending_well
 from edgecap.errors import CaptureFailed, Damaged, SetupError
+from edgecap.files.paths import near_path
 from edgecap.incidents.incidents import Incidents
 from edgecap.settings import load_settings
 from edgecap.stores import open_store
@@ -132,12 +132,6 @@ def _looks_like(archive: Store, prefix: str) -> str:
     return summary.verdict if summary else "-"
 
 
-def _short(path: Path) -> str:
-    """A path relative to this folder, if that is shorter."""
-    relative = os.path.relpath(path)
-    return relative if len(relative) < len(str(path)) else str(path)
-
-
 def _show_next(setup: Demo, runs: list[ShownRun], hidden: list[str]) -> None:
     edgecap = shlex.quote(program())
     incident = Incidents(open_store(load_settings().archive())).ids()[0]
@@ -145,11 +139,11 @@ def _show_next(setup: Demo, runs: list[ShownRun], hidden: list[str]) -> None:
         "",
         f"Prefect's UI (sign in with {setup.setup.sign_in.how}):",
         setup.setup.ui_url,
-        *(line for run in runs for line in (f"{run.label}:".capitalize(), run.url)),
+        *(line for run in runs for line in (f"{run.label[:1].upper()}{run.label[1:]}:", run.url)),
         "",
         "In another terminal, in this folder:",
         *([f"  unset {' '.join(hidden)}"] if hidden else []),
-        f"  export EDGECAP_CONFIG={shlex.quote(_short(setup.config))}",
+        f"  export EDGECAP_CONFIG={shlex.quote(near_path(setup.config))}",
         f"  {edgecap} list",
         f"  {edgecap} verify",
         f"  {edgecap} report {incident[:_SHORT_ID]}",

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from edgecap.archive.entries import Entry
+from edgecap.archive.manifest import Manifest
 from edgecap.archive.summaries import read_verdict
 from edgecap.cli.output import print_lines, printable
 from edgecap.errors import InvalidRequest, StoreError
@@ -20,10 +21,8 @@ from edgecap.report.words import asked_for, verdict
 from edgecap.stores.base import Store
 
 _GAP = 2  # spaces between two columns
+_LEAST = 22  # characters of `what`: a capture's type and its target; with less, the verdict goes below
 _SHORT_ID = 8  # characters; more if they do not tell the shown entries apart
-# The fewest characters of a text that is cut: a kind of attack, a capture's type and its target. If less is
-# left, the verdict gets a line of its own.
-_LEAST = {"verdict": 30, "what": 22}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +43,17 @@ class ListedEntry:
     @property
     def shown_verdict(self) -> str:
         """The verdict, or what the manifest says in its place; after `partial` if packets are missing."""
-        told = self.verdict or verdict(self.entry, None)
-        return f"partial: {told}" if self.entry.manifest.state == "partial" else told
+        return f"partial: {self._told}" if self.entry.manifest.state == "partial" else self._told
+
+    @property
+    def verdict_after_state(self) -> str:
+        """The same after the state and its flags, such as `limit-reached`, unless it is simply complete."""
+        state = ", ".join(filter(None, (self.entry.manifest.shown_state, *_flags(self.entry.manifest))))
+        return f"{state.removeprefix('complete, ')}: {self._told}" if state != "complete" else self._told
+
+    @property
+    def _told(self) -> str:
+        return self.verdict or verdict(self.entry, None)
 
     @property
     def packets(self) -> str:
@@ -72,9 +80,13 @@ def _what(each: ListedEntry) -> str:
 
 
 def _state(each: ListedEntry) -> str:
-    manifest = each.entry.manifest
-    flags = ", ".join(flag for flag in manifest.flags if flag != manifest.state)
-    return manifest.shown_state + (f" ({flags})" if flags else "")
+    flags = ", ".join(_flags(each.entry.manifest))
+    return each.entry.manifest.shown_state + (f" ({flags})" if flags else "")
+
+
+def _flags(manifest: Manifest) -> list[str]:
+    """The flags, without the one that says what the state says."""
+    return [flag for flag in manifest.flags if flag != manifest.state]
 
 
 COLUMNS = {
@@ -91,11 +103,13 @@ COLUMNS = {
     "account": _Column("account", lambda each: each.entry.manifest.account or "-"),
     "incident": _Column("incident", lambda each: each.entry.manifest.incident or "-"),
 }
-"""Every column by its name. A terminal shows the first six, and further ones up to `path` if they fit."""
+"""Every column by its name. A terminal shows the first seven, and further ones up to `path` if they fit."""
 
-_ALWAYS = ("when", "id", "what", "where", "packets", "verdict")
-_IF_ROOM = ("state", "bytes", "files", "path")
-_LONG = ("verdict", "path")  # below the row if they do not fit
+_ALWAYS = ("when", "id", "what", "where", "packets")
+_TELLING = ("verdict", "state")  # in a line below the row if they do not fit whole
+_IF_ROOM = ("bytes", "files", "path")
+_LONG = ("verdict", "path")  # below the row if they do not fit and are last
+_BELOW = "verdict after state"
 
 
 def chosen_columns(text: str | None) -> tuple[str, ...]:
@@ -117,16 +131,17 @@ def chosen_columns(text: str | None) -> tuple[str, ...]:
 def print_entries(out: Console, entries: Iterable[ListedEntry], *, columns: Sequence[str] = ()) -> None:
     """Print a line for each entry, of the given columns or of those that fit.
 
-    A terminal gets aligned columns: long texts are cut, or stand below their row. A pipe gets whole texts
-    with tabs between them.
+    A terminal gets aligned columns. If they do not fit, the verdict stands whole below its row, after the
+    state unless that is `complete`. A pipe gets whole texts with tabs between them.
     """
     entries = list(entries)
     texts = {name: [printable(column.cell(each)) for each in entries] for name, column in COLUMNS.items()}
     if not out.file.isatty():
-        names = columns or (*_ALWAYS, *_IF_ROOM)
+        names = columns or (*_ALWAYS, *_TELLING, *_IF_ROOM)
         rows = zip(*(texts[name] for name in names), strict=True)
         print_lines(out, ["\t".join(row) for row in ([COLUMNS[name].title for name in names], *rows)])
         return
+    texts[_BELOW] = [printable(each.verdict_after_state) for each in entries]
     table = _Fitted(texts, columns, out.width)
     for line in table.lines():
         out.print(line, soft_wrap=True)
@@ -137,18 +152,21 @@ class _Fitted:
 
     def __init__(self, texts: dict[str, list[str]], columns: Sequence[str], width: int) -> None:
         self._texts, self._width = texts, width
-        self._names = list(columns or _ALWAYS)
+        self._names = list(columns or (*_ALWAYS, *_TELLING))
         self._below = ""
-        self._sizes = {name: self._size(name) for name in texts}
+        self._sizes = {name: self._size(name) for name in texts if name in COLUMNS}
         for shorten in (self._shorten_ids, self._shorten_times):
             if self._room < 0:
                 shorten()
-        if not self._cut(_LEAST):
-            if len(self._names) > 1 and self._names[-1] in _LONG:
-                self._below = self._names.pop()
-            self._cut({"what": len(COLUMNS["what"].title)})
-        elif not columns:
-            self._add_more()
+        if self._cut({"what": _LEAST}):
+            if not columns:
+                self._add_more()
+            return
+        if not columns:
+            self._names, self._below = list(_ALWAYS), _BELOW
+        elif len(self._names) > 1 and self._names[-1] in _LONG:
+            self._below = self._names.pop()
+        self._cut({"what": len(COLUMNS["what"].title)})
 
     @property
     def _room(self) -> int:

@@ -20,6 +20,7 @@ from edgecap.report.words import (
     incident_of,
     state_in_words,
     verdict,
+    verified_in_words,
     window_in_words,
     without_packets,
 )
@@ -200,7 +201,7 @@ def _files(entry: Entry) -> Iterator[str]:
                 code(file.name),
                 "" if file.packets is None else f"{file.packets:,}",
                 f"{file.size:,}",
-                plain(file.verified_by),
+                plain(verified_in_words(file.verified_by)),
                 code(f"{file.sha256[:16]}…"),
                 plain(", ".join(file.flags)),
             )

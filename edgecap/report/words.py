@@ -21,6 +21,13 @@ if TYPE_CHECKING:
 
 _LONGEST = 366 * 86_400  # seconds; a longer window is no window
 _MILD = {EMPTY, LIMIT_REACHED, STOPPED}
+_VERIFIED = {
+    "gzip-crc32": "the gzip file's own checksum",
+    "two-reads": "two reads that gave the same bytes",
+    "one-read": "nothing: it can be read only once",
+    "reads-differ": "nothing: each read gave other bytes",
+    "length": "its size alone",
+}
 _SLACK = 0.05  # of the time asked for: a limit that was reached so shortly before the end cost nothing
 
 
@@ -180,6 +187,15 @@ def without_packets(manifest: Manifest) -> list[str]:
     elif manifest.colo:
         lines.append(f"The traffic may not pass {manifest.colo}: a simple capture sees all data centres.")
     return lines
+
+
+def verified_in_words(verified_by: str) -> str:
+    """What a file's bytes were held against, as the manifest's `verified_by` tells it; empty for nothing."""
+    if not verified_by or verified_by in _VERIFIED:
+        return _VERIFIED.get(verified_by, "")
+    name, _, parts = verified_by.partition("-of-")
+    sum_ = name.upper().replace("SHA", "SHA-").replace("CRC", "CRC-")
+    return f"the store's {sum_}" + (" of its parts" if parts else "")
 
 
 def state_in_words(manifest: Manifest) -> str:

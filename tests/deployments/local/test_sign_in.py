@@ -81,3 +81,11 @@ def test_the_server_answers_under_its_own_names_alone(monkeypatch):
     assert allowed_hosts() == ["127.0.0.1", "localhost", "edgecap.example.net", "*.lan"]
     monkeypatch.setenv(HOSTS, "")
     assert allowed_hosts() == ["127.0.0.1", "localhost"]
+
+
+def test_the_file_is_named_as_near_as_it_is(tmp_path, monkeypatch):
+    """A path of a hundred letters would break within a line of a terminal."""
+    monkeypatch.chdir(tmp_path)
+    assert sign_in_of(tmp_path / ".edgecap", {}).how == f"the line in .edgecap/{FILE}"
+    monkeypatch.chdir("/")
+    assert sign_in_of(tmp_path / ".edgecap", {}).how.endswith(f"/.edgecap/{FILE}")

@@ -87,6 +87,17 @@ def test_the_last_submission_counts_while_the_list_lags():
     assert turn("full", [capture("full", 10, "success", int("f" * 32, 16))], memory).now
 
 
+def test_the_reason_to_wait_names_the_lane_s_own_pace():
+    """A demonstration's edge takes one every few seconds; its people read that they wait for a minute."""
+    seen = [capture(ago=2)]
+    reasons = [
+        next_turn("simple", seen, now=NOW, spacing=spacing, look_again=LOOK).reason
+        for spacing in (MINUTE, timedelta(seconds=8))
+    ]
+    assert reasons[0].endswith(", and only one a minute is allowed")
+    assert reasons[1].endswith(", and only one every 8 s is allowed")
+
+
 def test_a_request_with_an_unknown_answer_counts_for_a_minute():
     """Its holder died between the POST and its answer: it may have been accepted."""
     memory = LastSubmission("", NOW - timedelta(seconds=10))

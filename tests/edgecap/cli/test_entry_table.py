@@ -65,7 +65,7 @@ def test_ids_that_begin_alike_are_cut_where_they_differ():
     assert [word for line in lines for word in line.split() if "0af1" in word] == ["0af10af11", "0af10af12"]
 
 
-@pytest.mark.parametrize("width", [60, 80])
+@pytest.mark.parametrize("width", [60, 80, 100, 140])
 def test_a_narrow_terminal_gets_the_whole_verdict_below_each_row(width):
     lines = shown(width)
     assert "verdict" not in lines[0]
@@ -74,9 +74,31 @@ def test_a_narrow_terminal_gets_the_whole_verdict_below_each_row(width):
 
 def test_a_wider_terminal_gets_more_columns_if_they_fit():
     titles = [shown(width)[0].split()[2:] for width in (100, 200, 300)]
-    first = ["id", "what", "where", "packets", "verdict"]
-    assert titles == [first, [*first, "state", "bytes", "files"], [*first, "state", "bytes", "files", "path"]]
-    assert [len(shown(width)) for width in (100, 200, 300)] == [4, 4, 4]
+    first = ["id", "what", "where", "packets"]
+    assert titles == [
+        first,
+        [*first, "verdict", "state", "bytes", "files"],
+        [*first, "verdict", "state", "bytes", "files", "path"],
+    ]
+    assert [len(shown(width)) for width in (100, 200, 300)] == [7, 4, 4]
+
+
+@pytest.mark.parametrize("width", [*WIDTHS, 160, 180])
+@pytest.mark.parametrize(
+    ("state", "flags", "told"),
+    [
+        ("complete", ("limit-reached",), "limit-reached"),
+        ("empty", ("empty",), "empty"),
+        ("partial", ("partial", "too-large"), "too-large"),
+    ],
+)
+def test_neither_verdict_nor_state_is_ever_hidden(width, state, flags, told):
+    one = listed(IDS[0])
+    manifest = one.entry.manifest.model_copy(update={"state": state, "flags": flags})
+    text = " ".join(" ".join(shown(width, [ListedEntry(Entry(manifest, "", ""), VERDICT)])).split())
+    assert VERDICT in text
+    assert told in text
+    assert state in text or state == "complete"
 
 
 def test_a_chosen_path_is_never_cut_or_wrapped():

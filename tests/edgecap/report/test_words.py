@@ -11,9 +11,11 @@ from edgecap.report.words import (
     headline,
     shortfall,
     state_in_words,
+    verified_in_words,
     window_in_words,
     without_packets,
 )
+from edgecap.stores.integrity import VerifiedBy
 from tests.edgecap.report.summaries import START, entry_of
 
 
@@ -134,6 +136,28 @@ def test_the_time_asked_for_is_told_from_when_to_when(type_, request_, capture, 
     submitted = manifest.times.model_copy(update={"submitted": START})
     told = window_in_words(manifest.model_copy(update={"times": submitted}))
     assert told == words if words is not None else told.endswith("UTC, 1 min")
+
+
+@pytest.mark.parametrize(
+    ("verified_by", "words"),
+    [
+        ("", ""),
+        ("md5", "the store's MD5"),
+        ("sha256", "the store's SHA-256"),
+        ("crc32c-of-parts", "the store's CRC-32C of its parts"),
+        ("two-reads", "two reads that gave the same bytes"),
+    ],
+)
+def test_what_bytes_were_held_against_is_told_in_words(verified_by, words):
+    assert verified_in_words(verified_by) == words
+
+
+def test_every_way_to_verify_has_words():
+    of_no_store = ("gzip-crc32", "two-reads", "one-read", "reads-differ")
+    for each in VerifiedBy:
+        words = verified_in_words(each.value)
+        assert words.startswith("the store's ") == (each.value not in of_no_store)
+        assert " " in words
 
 
 def test_an_empty_capture_names_its_likely_causes():
