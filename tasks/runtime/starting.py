@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from prefect.client.orchestration import PrefectClient
-from prefect.client.schemas.objects import FlowRun, StateDetails, StateType
+from prefect.client.schemas.objects import FlowRun, State, StateDetails, StateType
 from prefect.client.schemas.responses import OrchestrationResult, SetStateStatus
 from prefect.states import Pending, Scheduled
 
@@ -31,7 +31,7 @@ async def claim(client: PrefectClient, run: FlowRun) -> bool:
         return False
     # Prefect lets the time of a Pending state take the place of the scheduled one. If the run were first
     # scheduled for now, a worker could see it in between, and would log that it aborts its submission.
-    now = Pending(state_details=StateDetails(scheduled_time=datetime.now(UTC)))
+    now: State[Any] = Pending(state_details=StateDetails(scheduled_time=datetime.now(UTC)))
     claimed: OrchestrationResult[Any] = await client.set_flow_run_state(run.id, now)
     if claimed.status != SetStateStatus.ACCEPT:
         return False  # a worker was faster, or the run may not start now
