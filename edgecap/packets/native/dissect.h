@@ -505,18 +505,17 @@ static struct cursor linked(struct headers *h, struct cursor c, uint32_t link) {
     case 101:
     case 228:
     case 229: c.next = IP; return c; /* raw IP */
-    case 9: c.next = PPP; return c;
     case 205: /* the latter behind a byte with the direction */
         if (left < 5) break;
         return skip(h, c, 5, TYPED, net16(c.at + 3));
     case 219: c.next = LABELS; return c; /* MPLS */
-    case 50: /* PPP in HDLC-like framing, or Cisco's */
-    case 104: /* Cisco's HDLC */
-        if (left >= 2 && c.at[0] == 0xff) {
-            c.next = PPP;
-            return c;
-        }
-        return skip(h, c, 4, TYPED, left < 4 ? 0 : net16(c.at + 2));
+    case 9: /* PPP, */
+    case 50: /* in HDLC-like framing, */
+    case 104: /* or Cisco's HDLC, for which the other two are also used */
+        if (link == 104 ? left < 1 || c.at[0] != 0xff : left >= 1 && (c.at[0] & 0x7f) == 0x0f)
+            return skip(h, c, 4, TYPED, left < 4 ? 0 : net16(c.at + 2));
+        c.next = PPP;
+        return c;
     case 51: /* PPPoE without Ethernet */
         h->tunnel = PPPOE;
         h->ether_type = 0x8864;
@@ -527,9 +526,8 @@ static struct cursor linked(struct headers *h, struct cursor c, uint32_t link) {
     case 107: /* Frame Relay with RFC 2427 */
         if (left < 4 || (left < 10 && c.at[2] == 3 && c.at[3] == 0)) break;
         if (left >= 4 && c.at[2] == 3 && (c.at[3] == 0xcc || c.at[3] == 0x8e)) return skip(h, c, 4, IP, 0);
-        if (left >= 10 && c.at[2] == 3 && c.at[3] == 0 && c.at[4] == 0x80)
-            return skip(h, c, 10, TYPED, net16(c.at + 8));
-        return nothing();
+        if (c.at[2] == 3 && c.at[3] == 0 && c.at[4] == 0x80) return skip(h, c, 10, TYPED, net16(c.at + 8));
+        return c.at[2] == 3 ? nothing() : skip(h, c, 4, TYPED, net16(c.at + 2)); /* Cisco's */
     case 109: return skip(h, c, 12, IP, 0); /* OpenBSD's enc */
     case 117: /* OpenBSD's pflog: its length comes first */
         if (left < 1) break;

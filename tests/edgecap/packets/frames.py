@@ -198,14 +198,15 @@ def frames(draw, depth: int = 2, most_tags: int = 3, *, plain: bool = False):
             expected.vlans.insert(0, tag)
             body = struct.pack("!H", 0xE000 | tag) + ether_type + body
             ether_type = draw(st.sampled_from([b"\x81\x00", b"\x88\xa8"]))
+    nlpid = b"\xcc" if ppp[1] == 0x21 else b"\x8e"
     snap = b"\xaa\xaa\x03\0\0\0" + ether_type
     if link == 51:
         expected.tunnel = PPPOE
     head = {
-        9: draw(st.sampled_from([ppp, ppp[1:], b"\xff\x03" + ppp])),
+        9: draw(st.sampled_from([ppp, ppp[1:], b"\xff\x03" + ppp, b"\x0f\0" + ether_type])),
         50: b"\xff\x03" + ppp,
         104: b"\x0f\0" + ether_type,
-        107: b"\x18\x41\x03" + (b"\xcc" if ppp[1] == 0x21 else b"\x8e"),
+        107: draw(st.sampled_from([b"\x18\x41\x03" + nlpid, b"\x18\x41" + ether_type])),
         109: bytes(12),
         117: bytes([61]) + bytes(63),
         204: b"\0" + ppp,
