@@ -3,7 +3,7 @@
 The bench makes two files of a gigabyte, one of large packets and one of small ones. The programs take turns.
 Each result is the best of the rounds, with a warm page cache. tshark would take minutes for such files, so it
 gets their first packets, and its time beyond its start is scaled by their number. edgecap's merge ends with
-its file on the disk (fsync). mergecap does not wait for that, so the table also has edgecap's time without.
+its file on the disk (fsync), so mergecap is followed by `sync FILE`. Starts are in processor time.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -23,9 +23,7 @@ from typing import Any
 import numpy as np
 
 from benches.world import MOST_RESIDENT, memory
-from edgecap.files import durable
 from edgecap.packets.flow_table import FlowTable
-from edgecap.packets.merge import MergeSource, merge
 from edgecap.packets.reader import open_packets
 from edgecap.packets.summarize import summarize
 
@@ -52,6 +50,7 @@ def main() -> None:
         tempfile.TemporaryDirectory(prefix="edgecap-bench-", dir=options.folder) as folder,
         ProcessPoolExecutor(1, mp_context=context) as maker,
     ):
+        starts(Path(folder), options.rounds)
         for name in PATTERNS:
             path = Path(folder) / f"{name}.pcap"
             packets = maker.submit(make, path, name, options.megabytes * 1_000_000).result()
@@ -61,6 +60,22 @@ def main() -> None:
             for parts in (8, 200):
                 merges(maker, path, parts, options.rounds)
             path.unlink()
+
+
+def starts(folder: Path, rounds: int) -> None:
+    """Processor time of commands that have nothing to do."""
+    environment = {**os.environ, "EDGECAP_ARCHIVES__DEFAULT__URI": f"file:{folder}"}
+    for arguments in (("--help",), ("summary", "/dev/null"), ("list",)):
+        took = []
+        for _ in range(2 * rounds):
+            before = os.times()
+            subprocess.run(
+                [EDGECAP, *arguments], env=environment, capture_output=True, check=False, cwd=folder
+            )
+            after = os.times()
+            user, system = (after[place] - before[place] for place in (2, 3))  # of children
+            took.append(user + system)
+        line(f"edgecap {' '.join(arguments)}, processor time", min(took))
 
 
 def summaries(path: Path, packets: int, rounds: int, context: Any) -> None:
@@ -92,19 +107,18 @@ def summaries(path: Path, packets: int, rounds: int, context: Any) -> None:
 
 def merges(maker: ProcessPoolExecutor, path: Path, parts: int, rounds: int) -> None:
     """Merging one file's packets out of several files."""
-    theirs, ours, unsynced = [], [], []
+    theirs, ours = [], []
     with tempfile.TemporaryDirectory(prefix="parts-", dir=path.parent) as folder:
         files = maker.submit(split, path, Path(folder), parts).result()
         target = Path(folder) / "merged.pcapng"
         for _ in range(rounds):
-            theirs.append(run("mergecap", "-w", str(target), *files, after=target))
+            merged = run("mergecap", "-w", str(target), *files)[0]
+            theirs.append(merged + run("sync", str(target), after=target)[0])
             ours.append(run(EDGECAP, "merge", "-o", str(target), *files, after=target))
-            unsynced.append(maker.submit(one_merge, files, target).result())
-    base = min(theirs)[0]
-    line(f"mergecap, {parts} files", base)
+    base = min(theirs)
+    line(f"mergecap and sync, {parts} files", base)
     rss = max(rss for _, rss in ours)
     line(f"edgecap merge, {parts} files", min(ours)[0], base, "mergecap", rss=rss)
-    line("  in a process that is warm, without fsync", min(unsynced), base, "mergecap")
 
 
 def line(what: str, seconds: float, base: float = 0, of: str = "", *, rss: int = 0) -> None:
@@ -137,19 +151,6 @@ def one_pass(path: Path) -> tuple[float, int]:
     tally.finish()
     summarize(tally)
     return time.perf_counter() - began, memory(os.getpid(), MOST_RESIDENT)
-
-
-def one_merge(files: Sequence[str], target: Path) -> float:
-    """Seconds of a merge that does not wait for the disk."""
-    durable.os.fsync, kept = lambda _: None, os.fsync  # type: ignore[assignment]
-    try:
-        began = time.perf_counter()
-        merge([MergeSource(Path(each)) for each in files], target)
-        took = time.perf_counter() - began
-    finally:
-        durable.os.fsync = kept
-    target.unlink()
-    return took
 
 
 def make(path: Path, name: str, size: int) -> int:
