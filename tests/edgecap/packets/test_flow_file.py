@@ -65,6 +65,17 @@ def test_every_flow_of_a_real_capture_is_in_its_table(tmp_path):
     assert all(each.startswith("1:") and len(each) == 30 for each in found["community_id"])
 
 
+def test_a_flow_without_any_time_has_null_for_both(tmp_path):
+    flows = random_flows(3)
+    flows["first"], flows["last"] = [5_000, (1 << 63) - 1, 7_000], [6_000, -(1 << 63), 7_000]
+    with new_flow_file(tmp_path / "flows.parquet") as writer:
+        writer.write(flows)
+    found = read(tmp_path / "flows.parquet")
+    times = [EPOCH + timedelta(microseconds=each) for each in (5, 6, 7)]
+    assert found["first"] == [times[0], None, times[2]]
+    assert found["last"] == [times[1], None, times[2]]
+
+
 def test_a_long_table_has_groups_of_rows_that_a_reader_may_skip(tmp_path):
     """Written in parts of any size, read as one; the groups are what the writer calls a batch."""
     flows = random_flows(70_000)
