@@ -1,0 +1,139 @@
+"""Telling the attack from usual traffic: kinds of packets that are more frequent than in the baseline."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from edgecap.packets.summary import Finding, Summary
+from edgecap.proposals.capture_source import Sample
+from edgecap.proposals.table import Mask, PacketTable
+from edgecap.proposals.vector import ENOUGH, Kind, Vector, aimed, kinds_of, targets_of
+
+TIMES = 3.0
+"""A kind of packets belongs to the attack if there are so many times as many as is usual."""
+_SMALLEST = 0.05  # of all packets; less is no vector
+_WITHOUT_BASELINE = 0.1
+_MOST = 5  # vectors
+_QUIETEST = 0.25  # of the baseline's packets: their growth tells how much usual traffic there is
+_SHORT = 1.0  # seconds; a rate over less says nothing
+_FINDINGS = {
+    "syn-flood": "TCP SYN packets",
+    "icmp-flood": "ICMP ",
+    "fragment-flood": "later fragments",
+    "udp-flood": "UDP packets",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """The samples of the attack's captures, or of the baseline's, as one.
+
+    Attributes:
+        table: their packets.
+        weights: how many packets of a capture each stands for.
+        packets: of all captures.
+        seconds: that they cover.
+        sampled: whether all are samples, or none is; None if some are.
+    """
+
+    table: PacketTable
+    weights: np.ndarray
+    packets: int
+    seconds: float
+    sampled: bool | None
+
+    @classmethod
+    def of(cls, samples: Sequence[Sample], sampled: Sequence[bool]) -> Side:
+        """These samples."""
+        return cls(
+            PacketTable.together([each.table for each in samples]),
+            np.concatenate([np.zeros(0), *(np.full(len(each.table), 1 / each.share) for each in samples)]),
+            sum(each.packets for each in samples),
+            sum(each.seconds for each in samples),
+            sampled[0] if len(set(sampled)) == 1 else None,
+        )
+
+    def count(self, which: Mask) -> float:
+        """About how many packets a mask stands for."""
+        return float(self.weights[which].sum())
+
+
+def scale_of(attack: Side, baseline: Side) -> float:
+    """How many packets of usual traffic are in the attack's captures for one in the baseline.
+
+    Captures of the same type cover their time alike. Otherwise, and if there is less of the usual traffic, it
+    follows from the kinds of packets that have grown least: those hold a quarter of the baseline.
+    """
+    if not baseline.packets:
+        return 0.0
+    grown = sorted(
+        (attack.count(kind.filter.matches(attack.table)) / usual, usual)
+        for kind, which in kinds_of(baseline.table)
+        if (usual := baseline.count(which))
+    )
+    seen, quiet = 0.0, 0.0
+    for ratio, usual in grown:
+        seen, quiet = seen + usual, ratio
+        if seen >= _QUIETEST * baseline.packets:
+            break
+    alike = attack.sampled is not None and attack.sampled == baseline.sampled
+    if alike and min(attack.seconds, baseline.seconds) >= _SHORT:
+        return min(attack.seconds / baseline.seconds, max(quiet, 0.0)) if quiet else 0.0
+    return quiet
+
+
+def contrast(attack: Side, baseline: Side, scale: float) -> list[Vector]:
+    """The kinds of packets, with their targets, that are at least `TIMES` as frequent as is usual.
+
+    Args:
+        attack: the captures of the attack.
+        baseline: those of usual traffic.
+        scale: as `scale_of` finds it.
+
+    Returns:
+        The vectors, the largest first; each packet is in at most one.
+    """
+    found: list[tuple[float, Vector]] = []
+    for kind, which in kinds_of(attack.table):
+        packets = attack.count(which)
+        if packets < max(ENOUGH, _SMALLEST * attack.packets):
+            continue
+        to, _ = targets_of(attack.table.take(which))
+        vector = aimed(kind, to)
+        now = attack.count(vector.filter.matches(attack.table))
+        usual = scale * baseline.count(vector.filter.matches(baseline.table))
+        if now >= max(ENOUGH, _SMALLEST * attack.packets, TIMES * usual):
+            found.append((now - usual, vector))
+    found.sort(key=lambda each: -each[0])
+    return [vector for _, vector in found[:_MOST]]
+
+
+def hints(summary: Summary, attack: Side) -> list[Vector]:
+    """Vectors that follow from the verdict on the attack's packets: those of the kinds that it names."""
+    likely = [each for each in summary.findings if each.likelihood == "likely"] or list(summary.findings)
+    found: list[Vector] = []
+    for kind, which in kinds_of(attack.table):
+        packets = attack.count(which)
+        if packets < max(ENOUGH, _WITHOUT_BASELINE * attack.packets):
+            continue
+        if any(_names(finding, kind) for finding in likely):
+            to, _ = targets_of(attack.table.take(which))
+            found.append(aimed(kind, to))
+    return found[:_MOST]
+
+
+def _names(finding: Finding, kind: Kind) -> bool:
+    """Whether a finding of the verdict is about packets of this kind."""
+    if finding.kind == "amplification":
+        service = finding.title.partition(" amplification")[0]
+        return kind.title.startswith((f"{service} answers", "later fragments of UDP"))
+    if finding.kind == "tcp-flood":
+        return kind.title.startswith("TCP ")
+    if finding.kind == "protocol-flood":
+        name = finding.title.partition(" flood")[0]
+        return kind.title.startswith(f"{name.upper()} packets")
+    beginning = _FINDINGS.get(finding.kind)
+    return beginning is not None and kind.title.startswith(beginning)

@@ -1,0 +1,229 @@
+"""Proposals: from captures of an attack and of usual traffic to filters with their proofs.
+
+Nothing is pushed anywhere: the result is text for a person, who decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from edgecap.packets.summary import Summary
+from edgecap.proposals.backtest import (
+    Counts,
+    Trial,
+    count_attack,
+    count_baseline,
+    stopped_services,
+)
+from edgecap.proposals.capture_source import CaptureSource, Sample
+from edgecap.proposals.contrast import TIMES, Side, contrast, hints, scale_of
+from edgecap.proposals.filter_words import filter_words
+from edgecap.proposals.forms.all_forms import FORMS
+from edgecap.proposals.forms.form import NotExpressible
+from edgecap.proposals.grading import grade_of, proof_of
+from edgecap.proposals.model import Grade, Proof, Proposal, Proposals, UsedCapture, WrittenForm
+from edgecap.proposals.search import Samples, search
+from edgecap.proposals.traffic_filter import Field, TrafficFilter, Values
+from edgecap.proposals.vector import Vector
+from edgecap.units import plural
+
+SAMPLE = 200_000  # packets of each side, in which filters are searched
+_SMALLEST_SHARE = 20_000  # packets of one capture's part in it
+_SERVICE_PACKETS = 10
+_SHOWN = 3
+_ORDER: dict[Grade, int] = {"proven": 0, "unproven": 1, "none": 2}
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What proposals are asked for.
+
+    Attributes:
+        attack: the captures of the attack.
+        baseline: those of usual traffic; none: nothing can be proved.
+        vectors: what the attack is made of, if somebody knows; else it is found out.
+        summaries: of the attack's captures: their verdicts say what the attack is, if there is no baseline.
+        remarks: what a person should know of how the captures were chosen.
+    """
+
+    attack: Sequence[CaptureSource]
+    baseline: Sequence[CaptureSource] = ()
+    vectors: Sequence[Vector] = ()
+    summaries: Sequence[Summary] = ()
+    remarks: Sequence[str] = ()
+
+
+def propose(asked: Question) -> Proposals:
+    """Filters against an attack, each with its proof.
+
+    Raises:
+        ObjectMissing: a file is not there.
+        StoreError: a file cannot be read.
+    """
+    attack_samples, baseline_samples = _sampled(asked.attack), _sampled(asked.baseline)
+    attack = Side.of(attack_samples, [each.sampled for each in asked.attack])
+    baseline = Side.of(baseline_samples, [each.sampled for each in asked.baseline])
+    scale = scale_of(attack, baseline)
+    vectors, assumption, reason = _vectors(asked, attack, baseline, scale)
+    trials = [Trial(each, _filters(each, attack, baseline, scale)) for each in vectors]
+    attack_counts = [count_attack(each, trials) for each in asked.attack] if trials else []
+    baseline_counts = [count_baseline(each, trials) for each in asked.baseline] if trials else []
+    damage = [each.damage for each in (*attack_samples, *baseline_samples) if each.damage]
+    return Proposals(
+        made=datetime.now(UTC),
+        attack=tuple(_used(asked.attack, attack_samples)),
+        baseline=tuple(_used(asked.baseline, baseline_samples)),
+        assumption=assumption,
+        proposals=tuple(
+            _proposal(
+                trial,
+                [each[number] for each in attack_counts],
+                [each[number] for each in baseline_counts],
+                weights=_weights(asked.baseline, baseline_samples),
+                scale=scale,
+                packets=attack.packets,
+            )
+            for number, trial in enumerate(trials)
+        ),
+        reason=reason,
+        remarks=(*asked.remarks, *(f"a part could not be read: {each}" for each in damage)),
+    )
+
+
+def _sampled(sources: Sequence[CaptureSource]) -> list[Sample]:
+    most = max(_SMALLEST_SHARE, SAMPLE // max(len(sources), 1))
+    return [each.sample(most) for each in sources]
+
+
+def _vectors(asked: Question, attack: Side, baseline: Side, scale: float) -> tuple[list[Vector], str, str]:
+    """The vectors, how they were found, and why there are none."""
+    if not attack.packets:
+        return [], "", "the attack's captures have no packets"
+    if asked.vectors:
+        return list(asked.vectors), "the verdict tells which packets are the attack's", ""
+    if baseline.packets:
+        how = (
+            "the attack is taken to be the packets whose kind (protocol, flags or service, and target) is at "
+            f"least {TIMES:g} times as frequent as in the baseline"
+        )
+        found = contrast(attack, baseline, scale)
+        why = f"no kind of packets is {TIMES:g} times as frequent as in the baseline"
+        return found, how, "" if found else why
+    found = [vector for summary in asked.summaries for vector in hints(summary, attack)]
+    found = list({each.filter: each for each in found}.values())
+    how = "without a baseline, the attack is taken to be what the verdict names"
+    why = "the verdict names no attack, and there is no baseline to compare with"
+    return found, how, "" if found else why
+
+
+def _filters(vector: Vector, attack: Side, baseline: Side, scale: float) -> tuple[TrafficFilter, ...]:
+    """The filters that are worth a proof, the best first."""
+    if baseline.packets:
+        samples = Samples(attack, baseline, scale)
+    else:
+        member = vector.filter.matches(attack.table)
+        rest = Side(
+            attack.table.take(~member),
+            attack.weights[~member],
+            round(float(attack.weights[~member].sum())),
+            attack.seconds,
+            attack.sampled,
+        )
+        samples = Samples(attack, rest, 0.0)
+    return tuple(each.filter for each in search(vector, samples))
+
+
+def _weights(sources: Sequence[CaptureSource], samples: Sequence[Sample]) -> list[float]:
+    """What a packet of each capture of the baseline stands for.
+
+    How many packets one sample stands for is not known. So, if only some of the captures are samples, both
+    types count by the time that they cover.
+    """
+    seconds = {True: 0.0, False: 0.0}
+    packets = {True: 0, False: 0}
+    for source, sample in zip(sources, samples, strict=True):
+        seconds[source.sampled] += sample.seconds
+        packets[source.sampled] += sample.packets
+    if not all(packets.values()) or not all(seconds.values()):
+        return [1.0] * len(sources)
+    return [seconds[source.sampled] / packets[source.sampled] for source in sources]
+
+
+def _proposal(
+    trial: Trial,
+    attack: Sequence[Counts],
+    baseline: Sequence[Counts],
+    *,
+    weights: Sequence[float],
+    scale: float,
+    packets: int,
+) -> Proposal:
+    members = sum(each.vector for each in attack)
+    told = {
+        "vector": trial.vector.title,
+        "packets": members,
+        "share": round(min(1.0, members / packets), 6) if packets else 0.0,
+    }
+    best: tuple[int, Grade, str, Proof, TrafficFilter] | None = None
+    for number, each in enumerate(trial.filters):
+        proof = proof_of(number, attack, baseline, weights, scale)
+        grade, why = grade_of(proof, has_baseline=bool(baseline))
+        if best is None or _ORDER[grade] < _ORDER[best[1]]:
+            best = number, grade, why, proof, each
+    if best is None:
+        return Proposal(**told, grade="none", why="no test leaves enough of the vector's packets")
+    number, grade, why, proof, chosen = best
+    return Proposal(
+        **told,
+        grade=grade,
+        filter=filter_words(chosen),
+        why=why,
+        proof=proof,
+        forms=tuple(_written(chosen)) if grade != "none" else (),
+        remarks=tuple(_remarks(chosen, number, grade, proof, baseline)),
+    )
+
+
+def _written(chosen: TrafficFilter) -> list[WrittenForm]:
+    made = []
+    for form in FORMS:
+        try:
+            made.append(WrittenForm(name=form.name, title=form.title, text=form.write(chosen)))
+        except NotExpressible as error:
+            made.append(WrittenForm(name=form.name, title=form.title, cannot=str(error)))
+    return made
+
+
+def _remarks(
+    chosen: TrafficFilter, number: int, grade: Grade, proof: Proof, baseline: Sequence[Counts]
+) -> list[str]:
+    if grade == "none":
+        return []
+    remarks = []
+    if any(isinstance(test, Values) and test.field is Field.TTL for test in chosen.tests):
+        remarks.append("the TTL is that at the place of the capture; further on it is lower")
+    stopped = stopped_services(baseline, number, _SERVICE_PACKETS)
+    for name, hit, total in stopped[:_SHOWN]:
+        remarks.append(f"it also stops usual traffic: {hit:,} of {total:,} baseline packets of {name}")
+    if proof.baseline is None and proof.rest and proof.rest.matched:
+        remarks.append(
+            f"it also matches {proof.rest.matched:,} of {plural(proof.rest.packets, 'other packet')} to the "
+            "same target in the same captures"
+        )
+    return remarks
+
+
+def _used(sources: Sequence[CaptureSource], samples: Sequence[Sample]) -> list[UsedCapture]:
+    return [
+        UsedCapture(
+            name=source.name,
+            id=source.capture_id,
+            sampled=source.sampled,
+            packets=sample.packets,
+            first=sample.times[0],
+            last=sample.times[1],
+        )
+        for source, sample in zip(sources, samples, strict=True)
+    ]
