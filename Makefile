@@ -8,9 +8,10 @@ PYTHON ?= python3
 UV_VERSION := 0.13.9
 VENV := .venv
 BIN := $(VENV)/bin
-# Other implementations to check our packet code against, programs that make real traffic, a browser for reports.
-TEST_PROGRAMS := capinfos tshark tcpdump ping chromium
-TEST_PACKAGES := wireshark-common tshark tcpdump iputils-ping chromium
+# Other implementations to check our packet code against, programs that make real traffic and network namespaces,
+# a browser for reports.
+TEST_PROGRAMS := capinfos tshark tcpdump ping chromium ip
+TEST_PACKAGES := wireshark-common tshark tcpdump iputils-ping chromium iproute2
 # Unpacked and not installed: these packages would start services. nftables comes with its libraries.
 SERVERS := prometheus-alertmanager nginx caddy nftables libnftables1 libnftnl11 libxtables12 libjansson4 libedit2
 UNPACKED := $(VENV)/debian/.unpacked

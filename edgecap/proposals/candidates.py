@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 
 from edgecap.packets.names import ACK, FIN, PSH, RST, SYN, URG
-from edgecap.proposals.table import TCP, V4, Mask, PacketTable
+from edgecap.proposals.table import LATER, TCP, V4, Mask, PacketTable
 from edgecap.proposals.traffic_filter import (
     LARGEST,
     Field,
@@ -112,7 +112,7 @@ def _made(vector: PacketTable, usual: PacketTable, weights: np.ndarray) -> Itera
             yield from _intervals(field, values[known], len(vector), theirs[has], weights[has])
     if vector.protocol[:1] == [TCP]:
         yield from _flags(vector)
-    if (vector.fragment == 2).mean() >= LEAST:  # noqa: PLR2004 - see `fragment`
+    if (vector.fragment == LATER).mean() >= LEAST:
         yield Fragments(later=True)
     elif (vector.fragment != 0).mean() >= LEAST:
         yield Fragments(later=False)
@@ -144,7 +144,8 @@ def _weights_at(numbers: np.ndarray, theirs: np.ndarray, weights: np.ndarray) ->
         return np.zeros(len(numbers))
     places = np.searchsorted(numbers, theirs)
     hit = (places < len(numbers)) & (numbers[np.minimum(places, len(numbers) - 1)] == theirs)
-    return np.bincount(places[hit], weights=weights[hit], minlength=len(numbers)) / weights.sum()
+    found: np.ndarray = np.bincount(places[hit], weights=weights[hit] / weights.sum(), minlength=len(numbers))
+    return found
 
 
 def _intervals(

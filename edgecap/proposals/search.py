@@ -185,4 +185,5 @@ def _some(rows: np.ndarray) -> np.ndarray:
     """At most `_SEARCHED` of these rows, evenly."""
     if len(rows) <= _SEARCHED:
         return rows
-    return rows[np.linspace(0, len(rows) - 1, _SEARCHED).astype("i8")]
+    even: np.ndarray = rows[np.linspace(0, len(rows) - 1, _SEARCHED).astype("i8")]
+    return even

@@ -25,7 +25,7 @@ PAYLOAD_BYTES = 4  # of a UDP payload that a filter can compare
 _UDP_HEADER = 8
 _HEADER_V6 = 40
 _HEADER_V4 = 20
-_LATER_FRAGMENT = 2
+LATER = 2
 _WINDOW_AT = 14  # in a TCP header
 _WINDOW_ENDS = 16
 # Bytes before the IP header, without VLAN tags; other link types are not dissected.
@@ -46,6 +46,12 @@ def _wide() -> np.dtype[np.void]:
 
 
 _WIDE: Final = _wide()
+
+
+def as_mask(compared: Any) -> Mask:
+    """The result of a comparison, whose type NumPy does not tell."""
+    mask: Mask = compared
+    return mask
 
 
 class PacketTable:
@@ -134,8 +140,7 @@ class PacketTable:
     @cached_property
     def has_protocol(self) -> Mask:
         """An IP header, of version 6 without extension headers."""
-        plain: Mask = (self.version == V4) | ((self.version == V6) & (self._column("options") == 0))
-        return plain
+        return as_mask((self.version == V4) | ((self.version == V6) & (self._column("options") == 0)))
 
     @cached_property
     def protocol(self) -> Column:
@@ -155,8 +160,7 @@ class PacketTable:
     @cached_property
     def has_ports(self) -> Mask:
         """TCP or UDP, and not a later fragment."""
-        known: Mask = (self._column("ports") == 1) & ((self.protocol == TCP) | (self.protocol == UDP))
-        return known
+        return as_mask((self._column("ports") == 1) & ((self.protocol == TCP) | (self.protocol == UDP)))
 
     @cached_property
     def source_port(self) -> Column:
@@ -171,8 +175,7 @@ class PacketTable:
     @cached_property
     def has_ip(self) -> Mask:
         """An IP header."""
-        known: Mask = self.version != 0
-        return known
+        return as_mask(self.version != 0)
 
     @cached_property
     def length(self) -> Column:
@@ -191,13 +194,12 @@ class PacketTable:
 
     @cached_property
     def _whole_headers(self) -> Mask:
-        return np.ascontiguousarray(self._headers["cut"]) == 0
+        return as_mask(np.ascontiguousarray(self._headers["cut"]) == 0)
 
     @cached_property
     def has_flags(self) -> Mask:
         """TCP, and its flags were captured."""
-        known: Mask = self.has_ports & (self.protocol == TCP) & self._whole_headers
-        return known
+        return as_mask(self.has_ports & (self.protocol == TCP) & self._whole_headers)
 
     @cached_property
     def flags(self) -> Column:
@@ -210,8 +212,7 @@ class PacketTable:
         icmp = ((self.version == V4) & (self.protocol == ICMP)) | (
             (self.version == V6) & (self.protocol == ICMP6)
         )
-        known: Mask = icmp & (self._column("fragment") != _LATER_FRAGMENT) & self._whole_headers
-        return known
+        return as_mask(icmp & (self._column("fragment") != LATER) & self._whole_headers)
 
     @cached_property
     def icmp_type(self) -> Column:

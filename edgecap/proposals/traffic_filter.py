@@ -13,7 +13,7 @@ from typing import Final, Literal
 
 import numpy as np
 
-from edgecap.proposals.table import ICMP, ICMP6, TCP, UDP, V4, Column, Mask, PacketTable
+from edgecap.proposals.table import ICMP, ICMP6, LATER, TCP, UDP, V4, Column, Mask, PacketTable, as_mask
 
 Network = IPv4Network | IPv6Network
 Range = tuple[int, int]
@@ -184,10 +184,10 @@ def passes(test: Test, table: PacketTable) -> Mask:
             found |= _within(addresses, network)
         return found & table.has_ip
     if isinstance(test, Flags):
-        return table.has_flags & (table.flags & test.mask == test.value)
+        return table.has_flags & as_mask(table.flags & test.mask == test.value)
     if isinstance(test, Fragments):
         # Fragments of IPv6 have an extension header, behind which nothing is compared.
-        return table.fragment == 2 if test.later else table.fragment != 0  # noqa: PLR2004 - see `fragment`
+        return as_mask(table.fragment == LATER if test.later else table.fragment != 0)
     return _has_value(test, table)
 
 

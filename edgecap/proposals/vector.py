@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgecap.packets.names import ACK, AMPLIFIERS, FIN, RST, SYN, flags_name, icmp_name
-from edgecap.proposals.table import UDP, V4, V6, Column, Mask, PacketTable
+from edgecap.proposals.table import LATER, UDP, V4, V6, Column, Mask, PacketTable
 from edgecap.proposals.traffic_filter import (
     Field,
     Flags,
@@ -30,7 +30,6 @@ from edgecap.protocols import protocol_name
 CONTROL = FIN | SYN | RST | ACK
 """The TCP flags that say what a packet is for; the others come and go."""
 ENOUGH = 100  # packets; fewer are no vector
-_LATER = 2
 _ALONE = 0.5  # of a vector's packets to one address: it is the target, with others as frequent
 _ALSO = 0.1
 _COVERED = 0.8  # of a vector's packets that go to its target
@@ -97,7 +96,7 @@ def _codes(table: PacketTable) -> Column:
     service &= table.source_port != table.destination_port
     detail[service] = _SERVICE_AT + table.source_port[service].astype("i8")
     detail[table.has_icmp] = _ICMP_AT + table.icmp_type[table.has_icmp].astype("i8")
-    detail[table.fragment == _LATER] = _LATER_AT
+    detail[table.fragment == LATER] = _LATER_AT
     codes = detail << 16 | protocol << 8 | table.version
     return np.where(table.has_protocol, codes, -1)
 

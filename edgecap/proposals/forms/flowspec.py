@@ -5,7 +5,8 @@ https://github.com/Exa-Networks/exabgp/wiki/FlowSpec-Overview, .../Match-Conditi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from ipaddress import IPv6Network
 from itertools import product
 from typing import Final
 
@@ -16,6 +17,7 @@ from edgecap.proposals.traffic_filter import (
     Field,
     Flags,
     Fragments,
+    Network,
     Networks,
     Range,
     Test,
@@ -36,8 +38,16 @@ _MISSING: Final = {
     Field.WINDOW: "the TCP window",
     Field.PAYLOAD: "the payload",
 }
-_FLAGS: Final = {0x01: "fin", 0x02: "syn", 0x04: "rst", 0x08: "push", 0x10: "ack", 0x20: "urg"}
-_FLAGS |= {0x40: "ece", 0x80: "cwr"}
+_FLAGS: Final = {
+    0x01: "fin",
+    0x02: "syn",
+    0x04: "rst",
+    0x08: "push",
+    0x10: "ack",
+    0x20: "urg",
+    0x40: "ece",
+    0x80: "cwr",
+}
 
 
 def write(found: TrafficFilter) -> str:
@@ -46,7 +56,11 @@ def write(found: TrafficFilter) -> str:
     Raises:
         NotExpressible: a field is not in FlowSpec, or there would be too many routes.
     """
-    sides = {test.side: test.networks for test in found.tests if isinstance(test, Networks)}
+    sides: dict[str, Sequence[Network | None]] = {
+        test.side: test.networks for test in found.tests if isinstance(test, Networks)
+    }
+    if found.version != V4 and not sides:
+        sides["destination"] = (IPv6Network("::/0"),)  # so that it is a route of IPv6
     pairs = list(product(sides.get("destination", (None,)), sides.get("source", (None,))))
     if len(pairs) > MOST_ROUTES:
         raise NotExpressible(f"it would take {len(pairs)} routes, one for each pair of networks")

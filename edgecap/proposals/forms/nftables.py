@@ -24,8 +24,16 @@ from edgecap.proposals.traffic_filter import (
 )
 
 _HEADER_V6 = 40  # bytes, which IPv6's length leaves out
-_FLAGS: Final = {0x01: "fin", 0x02: "syn", 0x04: "rst", 0x08: "psh", 0x10: "ack", 0x20: "urg"}
-_FLAGS |= {0x40: "ecn", 0x80: "cwr"}
+_FLAGS: Final = {
+    0x01: "fin",
+    0x02: "syn",
+    0x04: "rst",
+    0x08: "psh",
+    0x10: "ack",
+    0x20: "urg",
+    0x40: "ecn",
+    0x80: "cwr",
+}
 _VERDICT = "counter drop"
 
 
@@ -36,9 +44,19 @@ def write(found: TrafficFilter) -> str:
     parts = [f"meta nfproto {'ipv6' if six else 'ipv4'}"]
     if found.protocol is not None:
         parts.append(f"{'ip6 nexthdr' if six else 'ip protocol'} {found.protocol}")
+    if not six and any(map(_looks_behind_ip, found.tests)):
+        # Without this, the kernel takes the first bytes of a later fragment for ports.
+        parts.append("ip frag-off & 0x1fff == 0")
     for test in found.tests:
         parts += _test(test, found.protocol, six=six)
     return " ".join([*parts, _VERDICT])
+
+
+def _looks_behind_ip(test: Test) -> bool:
+    """Whether a test compares a field of TCP, UDP or ICMP."""
+    if isinstance(test, Values):
+        return test.field not in (Field.LENGTH, Field.TTL)
+    return isinstance(test, Flags)
 
 
 def _test(test: Test, protocol: int | None, *, six: bool) -> Iterator[str]:
