@@ -19,6 +19,7 @@ from edgecap.units import plural
 from tasks.incident import close, how_it_began, make_room, start_captures, wake_incident, watch, write_down
 from tasks.incident_notice import tell
 from tasks.incident_page import show_incident
+from tasks.propose import propose_filters
 from tasks.runtime.alert_runs import respond_name
 from tasks.runtime.cancelling import RunCancelled, Watched, unless_cancelled
 from tasks.runtime.prefect_away import crashed
@@ -110,8 +111,9 @@ async def _see_out(opened: IncidentEvent, archive: str) -> str:
     settings = load_settings()
     until = opened.at + timedelta(seconds=settings.incidents.close_after)
     parts = await run_or_suspend(watch, opened.incident, archive, until)
+    proposals = await propose_filters(opened, parts, archive)
     record, is_ours = await run_or_suspend(close, opened, parts, archive)
-    await show_incident(opened, parts, archive, record)
+    await show_incident(opened, parts, archive, record, proposals)
     if is_ours:
-        await tell("closing", opened, archive, record)
+        await tell("closing", opened, archive, record, proposals)
     return str(record)

@@ -15,6 +15,7 @@ from prefect.client.schemas.objects import State
 from edgecap.errors import ConfigError, EdgecapError
 from edgecap.incidents.incidents import Incidents
 from edgecap.incidents.record import Incident, IncidentEvent
+from edgecap.proposals.model import Proposals
 from edgecap.report.incident_markdown import incident_page
 from edgecap.report.links import links_to
 from edgecap.settings import load_settings
@@ -28,7 +29,11 @@ _DELAYS = [2.0, 10.0, 30.0]  # seconds before a channel is tried again
 
 
 async def tell(
-    occasion: Occasion, noted: IncidentEvent, archive: str, record: Incident | None = None
+    occasion: Occasion,
+    noted: IncidentEvent,
+    archive: str,
+    record: Incident | None = None,
+    proposals: Proposals | None = None,
 ) -> None:
     """Notify each channel of the settings, once for each occasion. Never fails.
 
@@ -39,6 +44,7 @@ async def tell(
         noted: the alert of it; at the closing, the one that opened it.
         archive: name of the archive in the settings.
         record: the incident once it is closed.
+        proposals: the filters that are proposed against it, at the closing.
     """
     settings = load_settings()
     if not settings.incidents.notify:
@@ -47,7 +53,7 @@ async def tell(
     links = links_to(settings.receiver.report_url)
     incident, captures = await seen(noted, record.captures if record else (), archive, record)
     # Many channels show no image, and some cut a long text.
-    page = incident_page(incident, captures, links=links, picture=False)
+    page = incident_page(incident, captures, links=links, picture=False, proposals=proposals)
     event = occasion if occasion != "escalation" else f"{occasion} {noted.alert.get('identity', '')}"
     told = (noted.incident, archive, subject, page)
     sending = [

@@ -18,6 +18,7 @@ from edgecap.errors import EdgecapError
 from edgecap.incidents.incidents import Incidents
 from edgecap.incidents.overview import Overview, Overviews
 from edgecap.incidents.record import Incident, IncidentEvent, Part
+from edgecap.proposals.model import Proposals
 from edgecap.report.incident_markdown import incident_headline, incident_page
 from edgecap.report.links import links_to
 from edgecap.report.loading import Pictured, pictures
@@ -28,7 +29,11 @@ from tasks.runtime.retry import PREFECT_AWAY
 
 
 async def show_incident(
-    noted: IncidentEvent, parts: Sequence[Part], archive: str, record: Incident | None = None
+    noted: IncidentEvent,
+    parts: Sequence[Part],
+    archive: str,
+    record: Incident | None = None,
+    proposals: Proposals | None = None,
 ) -> None:
     """Show an incident in Prefect's UI. If Prefect is away, the incident goes on without the page.
 
@@ -39,11 +44,16 @@ async def show_incident(
         parts: what became of its captures so far; empty for what the archive says.
         archive: name of the archive in the settings.
         record: the incident once it is closed.
+        proposals: the filters that are proposed against it, once it is closed.
     """
     with suppress(*PREFECT_AWAY):
         incident, captures = await seen(noted, parts, archive, record)
         page = incident_page(
-            incident, captures, links=links_to(load_settings().receiver.report_url), page_of=artifact_page
+            incident,
+            captures,
+            links=links_to(load_settings().receiver.report_url),
+            page_of=artifact_page,
+            proposals=proposals,
         )
         key = _key(incident.id)
         if not await _update(key, page, incident_headline(incident, captures)):

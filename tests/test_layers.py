@@ -29,6 +29,8 @@ ROOMS = [  # from the top to the bottom
     "edgecap.alerts.model",
     "edgecap.reconcile",
     "edgecap.captures",
+    "edgecap.proposals",
+    "edgecap.proposals.forms",
     "edgecap.archive",
     "edgecap.packets",
     "edgecap.cloudflare",

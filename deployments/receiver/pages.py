@@ -34,7 +34,7 @@ from edgecap.incidents.overview import Overviews
 from edgecap.report.entry import entry_html
 from edgecap.report.incident import incident_html
 from edgecap.report.links import CAPTURES, HERE, INCIDENTS
-from edgecap.report.loading import pictured
+from edgecap.report.loading import pictured, proposed
 from edgecap.report.rendering import POLICY, message_html
 from edgecap.stores.base import Store
 
@@ -163,7 +163,8 @@ class ReportPages:
         store = self._archive()
         overviews = Overviews(store, self._inbox)
         found = overviews.find(wanted)
-        return incident_html(found, list(pictured(store, overviews, found)), links=HERE)
+        parts = list(pictured(store, overviews, found))
+        return incident_html(found, parts, links=HERE, proposals=proposed(store, found.id))
 
     def _archive(self) -> Store:
         if self._store is None:

@@ -10,6 +10,7 @@
     incidents/<incident id>/{opened,ended}.json     while it goes on
     incidents/<incident id>/held-back/<number>.json how many alerts joined or repeated it so far
     incidents/<incident id>/lost/<capture>.json     a capture whose run ended and asked for nothing
+    incidents/<incident id>/proposals.json          filters that were proposed, when it is closed
     incidents/<incident id>.json                    once it is closed
 """
 
@@ -205,6 +206,11 @@ def incident_prefix(incident_id: str) -> str:
 def incident_event_key(incident_id: str, event: str) -> str:
     """Where the decisions on an incident's start or end are kept: `event` is `opened` or `ended`."""
     return f"{incident_prefix(incident_id)}{event}.json"
+
+
+def proposals_key(incident_id: str) -> str:
+    """Where the filters that were proposed when an incident was closed are kept."""
+    return f"{incident_prefix(incident_id)}proposals.json"
 
 
 def escalation_key(incident_id: str, alert: str) -> str:

@@ -195,6 +195,16 @@ COMMANDS = (
         nothing, so you can mail it, print it, or attach it to a ticket.""",
     ),
     (
+        "propose",
+        "edgecap.cli.propose:propose_command",
+        """Propose filters against an attack, each with its proof. Changes nothing anywhere.
+
+        For each vector of the attack, finds the smallest filter that separates it from usual traffic, the
+        baseline, and prints it for Cloudflare's Network Firewall, tcpdump, nftables and BGP FlowSpec, with
+        the share of the attack and of the baseline that it matches. If no filter is good enough, says so, and
+        why. Takes a capture, an incident, or any file of packets.""",
+    ),
+    (
         "verify",
         "edgecap.cli.verify:verify",
         """Read every byte and compare it with the manifests.

@@ -16,6 +16,7 @@ from edgecap.archive.layout import (
     incident_prefix,
     lost_key,
     notice_key,
+    proposals_key,
 )
 from edgecap.archive.text import read_json, to_json
 from edgecap.captures.incident_part import Phase
@@ -31,6 +32,7 @@ from edgecap.incidents.record import (
     Notice,
     Told,
 )
+from edgecap.proposals.model import Proposals
 from edgecap.stores.base import Store
 
 _Record = TypeVar("_Record", bound=BaseModel)
@@ -117,6 +119,18 @@ class Incidents:
             StoreError: it cannot be written.
         """
         self._put(notice_key(incident_id, event, channel), Notice(at=at))
+
+    def propose(self, incident_id: str, proposals: Proposals) -> Proposals:
+        """Write which filters were proposed. The first record stands.
+
+        Raises:
+            StoreError: it cannot be written.
+        """
+        return self._put(proposals_key(incident_id), proposals)
+
+    def proposals(self, incident_id: str) -> Proposals | None:
+        """The filters that were proposed; None if none were looked for."""
+        return self._get(proposals_key(incident_id), Proposals)
 
     def closed(self, incident_id: str) -> Incident | None:
         """The record of a closed incident, or None."""

@@ -11,6 +11,7 @@ from edgecap.proposals.model import Counted, Grade, Proof
 from edgecap.proposals.search import MOST_HARM
 from edgecap.units import percent, plural
 
+_TENTH, _SMALLEST = 0.1, 0.0001  # a share; per cent
 _MOST_MIXED = 0.5  # of a vector's packets that may be usual ones; more cannot be taken off
 
 
@@ -68,24 +69,31 @@ def grade_of(proof: Proof, *, has_baseline: bool) -> tuple[Grade, str]:
         if has_baseline:
             return (
                 "unproven",
-                ("the baseline has no packets to this target, so nothing proves that it is harmless"),
+                ("the baseline has no packets to this target: nothing proves that it is harmless"),
             )
-        return "unproven", "there is no baseline, so nothing proves that it is harmless"
+        return "unproven", "there is no baseline: nothing proves that it is harmless"
     if counted.share > MOST_HARM:
         return "none", (
-            f"the best filter matches {matched} of the attack, and also {percent(counted.share)} of the "
+            f"the best filter matches {matched} of the attack, and also {fine(counted.share)} of the "
             f"baseline, more than {percent(MOST_HARM)}: usual packets look like the attack's"
         )
     if counted.high > MOST_HARM:
         least = fewest_to_prove(MOST_HARM)
         return "unproven", (
             f"the baseline has {plural(counted.packets, 'packet')} to this target, too few for a proof: up "
-            f"to {percent(counted.high)} of usual packets may match; it takes {least} or more"
+            f"to {fine(counted.high)} of usual packets may match; it takes {least} or more"
         )
     return "proven", (
-        f"it matches {matched} of the attack, and at most {percent(counted.high)} of usual packets to "
+        f"it matches {matched} of the attack, and at most {fine(counted.high)} of usual packets to "
         "this target"
     )
+
+
+def fine(share: float) -> str:
+    """A small share with two digits that count, such as `0.012%`: `<0.1%` would not tell it from a limit."""
+    if not 0 < share < _TENTH:
+        return percent(share)
+    return f"{share * 100:.2g}%" if share * 100 >= _SMALLEST else f"<{_SMALLEST}%"
 
 
 def _counted(matched: int, packets: int) -> Counted:

@@ -9,6 +9,7 @@ from edgecap.alerts.model import Alert
 from edgecap.alerts.policy.decision import Plan
 from edgecap.incidents.overview import Overview
 from edgecap.incidents.record import by_reason
+from edgecap.proposals.model import Proposals
 from edgecap.report.charts.incident_timeline import incident_chart, shared_scales
 from edgecap.report.charts.scene import Scene, scene_of
 from edgecap.report.charts.timeline import NARROW
@@ -20,13 +21,20 @@ from edgecap.report.rendering import render
 from edgecap.units import bit_rate, packet_rate, stamp
 
 
-def incident_html(incident: Overview, captures: Sequence[Pictured], *, links: Links = NOWHERE) -> str:
+def incident_html(
+    incident: Overview,
+    captures: Sequence[Pictured],
+    *,
+    links: Links = NOWHERE,
+    proposals: Proposals | None = None,
+) -> str:
     """The page of an incident: one file of HTML without scripts, which loads nothing.
 
     Args:
         incident: what is known of it.
         captures: its captures, as `pictured` hands them out.
         links: where other reports are.
+        proposals: the filters that were proposed.
     """
     scene, alert = scene_of(incident, captures), incident.first_alert
     telling = most_telling(captures)
@@ -39,6 +47,7 @@ def incident_html(incident: Overview, captures: Sequence[Pictured], *, links: Li
     phases = phases_of(captures)
     plans = list(incident.plans)
     sections = {
+        **({"filters": "Filters"} if proposals else {}),
         **({"timeline": "Timeline"} if charts[0] else {}),
         **({"phases": "Before, during, after"} if phases else {}),
         **({"captures": "Captures"} if captures else {}),
@@ -66,6 +75,7 @@ def incident_html(incident: Overview, captures: Sequence[Pictured], *, links: Li
         captures=sorted(captures, key=_by_phase),
         links=links,
         plans=plans,
+        proposals=proposals,
         remarks=_remarks(incident, plans),
     )
 

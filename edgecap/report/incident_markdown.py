@@ -8,6 +8,14 @@ from edgecap.alerts.model import Alert
 from edgecap.alerts.words import sender_of, target_of, what_it_is
 from edgecap.incidents.overview import Overview
 from edgecap.incidents.record import by_reason
+from edgecap.proposals.model import Proposals
+from edgecap.proposals.text import (
+    HEADLINES,
+    NEVER_PUSHED,
+    attack_sentence,
+    baseline_sentence,
+    headline,
+)
 from edgecap.protocols import protocol_name
 from edgecap.report.charts.incident_timeline import incident_chart
 from edgecap.report.charts.scene import scene_of
@@ -16,6 +24,7 @@ from edgecap.report.incident_words import cut_short, incident_verdict, packets_f
 from edgecap.report.links import NOWHERE, Links
 from edgecap.report.loading import Pictured
 from edgecap.report.markdown import code, plain
+from edgecap.report.markup import visible
 from edgecap.units import bit_rate, packet_rate, plural, stamp
 
 _WIDTH = 600  # pixels: about the width of an artifact in the newer UI
@@ -28,6 +37,7 @@ def incident_page(
     links: Links = NOWHERE,
     page_of: Callable[[str], str] | None = None,
     picture: bool = True,
+    proposals: Proposals | None = None,
 ) -> str:
     """The page of an open or closed incident.
 
@@ -37,6 +47,7 @@ def incident_page(
         links: where reports are; without a place, the page names the command that makes one.
         page_of: the address of a page about a capture's entry, for captures whose report is not served.
         picture: with the picture of its captures over time, which is an image of a hundred kilobytes.
+        proposals: the filters that were proposed.
     """
     scene, alert = scene_of(incident, captures), incident.first_alert
     lines = [f"# {plain(title_of(incident, captures))}", "", f"**{plain(status(incident, scene))}**", ""]
@@ -49,6 +60,8 @@ def incident_page(
     if captures:
         lines += ["", "| capture | packets | what they show, or why there are none |", "|---|---:|---|"]
         lines += [_row(each, links, page_of) for each in captures]
+    if proposals:
+        lines += ["", "## Filters", "", *_filters(proposals, incident.id)]
     lines += ["", "## What to do next", "", *(f"- {line}" for line in _next(incident, captures, links))]
     lines += ["", "## Why these captures"]
     for title, plan, words in incident.plans:
@@ -142,3 +155,27 @@ def _next(incident: Overview, captures: Sequence[Pictured], links: Links) -> Ite
         yield f"{what}. Samples of the last 24 hours are still there: {how}."
     if not incident.record:
         yield "The incident is open: this page is written anew when a capture ends, and when it is closed."
+
+
+def _filters(proposals: Proposals, incident: str) -> Iterator[str]:
+    """Each filter with its proof, in the first form that can express it."""
+    yield plain(headline(proposals))
+    for each in proposals.proposals:
+        yield from (
+            "",
+            f"**{plain(each.vector)}**: {plain(HEADLINES[each.grade])}: {plain(each.filter or '-')}.",
+        )
+        if each.grade != "proven":
+            yield plain(f"{each.why[:1].upper()}{each.why[1:]}.")
+        for sentence in (attack_sentence(each), baseline_sentence(each)):
+            yield plain(sentence)
+        yield from (plain(f"Note: {remark}.") for remark in each.remarks)
+        form = next((form for form in each.forms if form.text), None)
+        if form:
+            yield from ("", f"{plain(form.title)}:", "", "```", *_fenced(form.text), "```")
+    yield from ("", f"{plain(NEVER_PUSHED)} {code(f'edgecap propose {incident[:8]}')} shows all forms.")
+
+
+def _fenced(words: str) -> list[str]:
+    """Lines between two fences, which no text can end."""
+    return [visible(line).replace("```", "'''") for line in words.splitlines()]

@@ -10,7 +10,7 @@ from edgecap.report.file_names import capture_name
 from edgecap.report.incident import incident_html
 from edgecap.report.incident_words import incident_verdict
 from edgecap.report.links import links_to
-from edgecap.report.loading import pictured
+from edgecap.report.loading import pictured, proposed
 from edgecap.stores.base import Store
 
 
@@ -53,6 +53,5 @@ def incident_pages(
         names[entry.manifest.entry_id]: entry_html(entry, each.summary, links=links, remark=each.remark)
         for each, entry in kept
     }
-    return IncidentPages(
-        incident_verdict(incident, parts), incident_html(incident, parts, links=links), pages
-    )
+    own = incident_html(incident, parts, links=links, proposals=proposed(store, incident.id))
+    return IncidentPages(incident_verdict(incident, parts), own, pages)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 from edgecap.alerts.policy.decision import Planned
 from edgecap.archive.entries import Entry, read_entry
 from edgecap.archive.summaries import find_summary
 from edgecap.errors import Damaged, EntryMissing
+from edgecap.incidents.incidents import Incidents
 from edgecap.incidents.overview import Overview, Overviews
 from edgecap.incidents.record import Part
 from edgecap.packets.summary import Summary
+from edgecap.proposals.model import Proposals
 from edgecap.stores.base import Store
 
 
@@ -70,6 +73,17 @@ def picture(store: Store, part: Part, planned: Planned | None = None) -> Picture
         return Pictured(part, planned, remark=f"its manifest cannot be read: {error.what}")
     summary, remark = find_summary(store, entry)
     return Pictured(part, planned, entry, summary, remark)
+
+
+def proposed(store: Store, incident_id: str) -> Proposals | None:
+    """The filters that were proposed for an incident; None if there are none, or their record is damaged.
+
+    Raises:
+        StoreError: the archive does not answer, or does not let us.
+    """
+    with suppress(Damaged):
+        return Incidents(store).proposals(incident_id)
+    return None
 
 
 def planned_captures(incident: Overview) -> dict[tuple[str, int], Planned]:

@@ -13,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from edgecap import units
 from edgecap.packets.summary import Flows, Named, Summary, Talkers
 from edgecap.packets.verdict.words import numbers_of
+from edgecap.proposals import text
 from edgecap.protocols import protocol_name
 from edgecap.report.charts.svg import meter, protocol_bar, protocol_class, size_histogram
 from edgecap.report.charts.timeline import timeline_chart
@@ -98,6 +99,12 @@ _PAGES.filters.update(_FILTERS)
 _PAGES.globals.update(
     _FILTERS,
     about=_about,
+    attack_sentence=text.attack_sentence,
+    baseline_sentence=text.baseline_sentence,
+    capture_sentence=text.capture_sentence,
+    filter_headline=text.headline,
+    filter_headlines=text.HEADLINES,
+    never_pushed=text.NEVER_PUSHED,
     endpoint=_endpoint,
     measure=_measure,
     meter=meter,
