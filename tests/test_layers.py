@@ -30,7 +30,6 @@ ROOMS = [  # from the top to the bottom
     "edgecap.reconcile",
     "edgecap.captures",
     "edgecap.proposals",
-    "edgecap.proposals.forms",
     "edgecap.archive",
     "edgecap.packets",
     "edgecap.cloudflare",

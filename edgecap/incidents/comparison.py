@@ -16,7 +16,7 @@ from edgecap.proposals.archived import Picked, covers, earlier
 from edgecap.stores.base import Store
 from edgecap.units import duration, stamp
 
-_MARGIN = timedelta(seconds=60)  # before the attack's start: clocks differ, and attacks grow
+_MARGIN = timedelta(seconds=10)  # before the attack's start: clocks differ
 _UNKNOWN_START = timedelta(minutes=5)  # before the alert, if it does not say when the attack began
 
 

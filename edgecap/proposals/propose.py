@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from edgecap.packets.names import ACK, SYN
 from edgecap.packets.summary import Summary
 from edgecap.proposals.backtest import (
     Counts,
@@ -25,7 +26,7 @@ from edgecap.proposals.forms.form import NotExpressible
 from edgecap.proposals.grading import grade_of, proof_of
 from edgecap.proposals.model import Grade, Proof, Proposal, Proposals, UsedCapture, WrittenForm
 from edgecap.proposals.search import Samples, search
-from edgecap.proposals.traffic_filter import Field, TrafficFilter, Values
+from edgecap.proposals.traffic_filter import Field, Flags, Networks, TrafficFilter, Values
 from edgecap.proposals.vector import Vector
 from edgecap.units import plural
 
@@ -121,7 +122,7 @@ def _vectors(asked: Question, attack: Side, baseline: Side, scale: float) -> tup
 def _filters(vector: Vector, attack: Side, baseline: Side, scale: float) -> tuple[TrafficFilter, ...]:
     """The filters that are worth a proof, the best first."""
     if baseline.packets:
-        samples = Samples(attack, baseline, scale)
+        samples = Samples(attack, baseline, scale, proves=True)
     else:
         member = vector.filter.matches(attack.table)
         rest = Side(
@@ -131,7 +132,7 @@ def _filters(vector: Vector, attack: Side, baseline: Side, scale: float) -> tupl
             attack.seconds,
             attack.sampled,
         )
-        samples = Samples(attack, rest, 0.0)
+        samples = Samples(attack, rest, 0.0, proves=False)
     return tuple(each.filter for each in search(vector, samples))
 
 
@@ -202,6 +203,8 @@ def _remarks(
     if grade == "none":
         return []
     remarks = []
+    if warning := _all_of_a_service(chosen):
+        remarks.append(warning)
     if any(isinstance(test, Values) and test.field is Field.TTL for test in chosen.tests):
         remarks.append("the TTL is that at the place of the capture; further on it is lower")
     stopped = stopped_services(baseline, number, _SERVICE_PACKETS)
@@ -213,6 +216,22 @@ def _remarks(
             "same target in the same captures"
         )
     return remarks
+
+
+def _all_of_a_service(chosen: TrafficFilter) -> str:
+    """A warning of a filter that only looks at where packets go: it also stops what is wanted there."""
+    flags = [test for test in chosen.tests if isinstance(test, Flags)]
+    plain = all(
+        isinstance(test, Flags)
+        or (isinstance(test, Networks) and test.side == "destination")
+        or (isinstance(test, Values) and test.field is Field.DESTINATION_PORT)
+        for test in chosen.tests
+    )
+    if not plain:
+        return ""
+    if any(test.mask & test.value & SYN and not test.value & ACK for test in flags):
+        return "it stops every new TCP connection to the target, also those that are wanted"
+    return "it stops all such packets to the target, also those that are wanted"
 
 
 def _used(sources: Sequence[CaptureSource], samples: Sequence[Sample]) -> list[UsedCapture]:

@@ -25,8 +25,10 @@ _HARM_WEIGHT = 20.0  # a fifth of `MOST_HARM` costs as much as 2 % of the attack
 _TEST_COST = 0.06  # of one test, in parts of the attack
 _DESCRIBING_COST = 0.02  # of one that says what the vector is: it stays true when the attack changes a little
 _VALUE_COST = 0.004  # of one more value in a set
-_BITS_WORTH = 0.005  # for each bit by which a filter is more special
-_MOST_BITS = 24.0
+# For each bit by which a filter is more special, and for how many bits. Without a baseline, to be special is
+# all that can make it harmless.
+_BITS_WORTH, _MOST_BITS = 0.005, 24.0
+_BITS_WORTH_UNPROVEN, _MOST_BITS_UNPROVEN = 0.01, 40.0
 # Tests that not every form can express, or that hold only at the place of the capture.
 _AWKWARD = {Field.TTL: 0.05, Field.WINDOW: 0.05, Field.PAYLOAD: 0.03}
 _SEARCHED = 60_000  # packets of each side
@@ -66,11 +68,13 @@ class Samples:
         attack: the captures of the attack.
         usual: the baseline; or, without one, the other packets of the attack's captures.
         scale: usual packets in the attack's captures for each one of the baseline; 0 without one.
+        proves: whether there is a baseline.
     """
 
     attack: Side
     usual: Side
     scale: float
+    proves: bool
 
 
 def search(vector: Vector, samples: Samples, *, most: int = 4) -> list[Found]:
@@ -91,7 +95,7 @@ def search(vector: Vector, samples: Samples, *, most: int = 4) -> list[Found]:
         for state in beam:
             if state.harm <= MOST_HARM:
                 key = frozenset(name_of(each.test) for each in state.tests)
-                worth = _worth(state)
+                worth = work.worth(state)
                 if key not in good or worth > good[key][1]:
                     good[key] = (state, worth)
             if least is None or (state.harm, -state.attack) < (least.harm, -least.attack):
@@ -100,12 +104,12 @@ def search(vector: Vector, samples: Samples, *, most: int = 4) -> list[Found]:
         if not beam:
             break
     if not good and least is not None:
-        good[frozenset()] = (least, _worth(least))
+        good[frozenset()] = (least, work.worth(least))
     best = sorted(good.values(), key=lambda each: -each[1])[:most]
     return [Found(work.filter_of(state), state.attack, state.harm, worth) for state, worth in best]
 
 
-def _worth(state: _State) -> float:
+def _worth(state: _State, bit_worth: float, most_bits: float) -> float:
     """The part of the attack that is matched, less the harm, less what a long or awkward filter costs."""
     cost = bits = 0.0
     for each in state.tests:
@@ -115,13 +119,15 @@ def _worth(state: _State) -> float:
         elif isinstance(each.test, Networks):
             cost += _VALUE_COST * (len(each.test.networks) - 1)
         bits += each.bits
-    return state.attack - _HARM_WEIGHT * state.harm - cost + _BITS_WORTH * min(bits, _MOST_BITS)
+    return state.attack - _HARM_WEIGHT * state.harm - cost + bit_worth * min(bits, most_bits)
 
 
 class _Work:
     """The masks of all tests, computed once, and the steps of the search."""
 
     def __init__(self, vector: Vector, samples: Samples) -> None:
+        proven, unproven = (_BITS_WORTH, _MOST_BITS), (_BITS_WORTH_UNPROVEN, _MOST_BITS_UNPROVEN)
+        self._bits = proven if samples.proves else unproven
         scope = vector.scope.matches(samples.usual.table)
         ours = _some(np.flatnonzero(vector.filter.matches(samples.attack.table)))
         theirs = _some(np.flatnonzero(scope))
@@ -147,6 +153,10 @@ class _Work:
             if float(self._own[inside].sum()) >= LEAST:
                 self._passes.append((each, inside, made.matches(self._usual)))
 
+    def worth(self, state: _State) -> float:
+        """What a filter is worth."""
+        return _worth(state, *self._bits)
+
     def start(self) -> _State:
         """The filter without tests."""
         everything = np.ones(len(self._vector), bool)
@@ -167,7 +177,7 @@ class _Work:
                 new = self._state(tests, state.vector & vector, state.usual & usual)
                 if new.attack >= LEAST:
                     made.append(new)
-        made.sort(key=lambda each: -_worth(each))
+        made.sort(key=lambda each: -self.worth(each))
         return made[:_BEAM]
 
     def filter_of(self, state: _State) -> TrafficFilter:
