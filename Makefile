@@ -25,7 +25,7 @@ SLOW := tests/flows tests/e2e tests/deployments tests/edgecap/cli/test_capture.p
 export DO_NOT_TRACK := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
-.PHONY: help setup setup-dev apt demo test test-fast stress-test search fuzz mutants lint types bench bench-fetch bench-gcs bench-packets bench-overhead bench-lanes bench-receiver bench-alerts bench-cost bench-cancel bench-database faults kill-test canary postgresql lock clean
+.PHONY: help setup setup-dev apt demo test test-fast stress-test search fuzz mutants lint types bench bench-fetch bench-gcs bench-packets bench-propose bench-overhead bench-lanes bench-receiver bench-alerts bench-cost bench-cancel bench-database faults kill-test canary postgresql lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -121,6 +121,9 @@ bench-packets: setup-dev apt
 # Rules are tuned on one half of the corpus (HALF=tuned), and docs/verdicts.md reports on the other.
 bench-verdict: setup-dev ## how right verdicts are, on a corpus whose truth is known, and docs/verdicts.md from it (HALF=tuned PART=0.1 MINUTES=30)
 	@$(BIN)/python -m benches.verdict $(if $(HALF),--half $(HALF) --misses --to /dev/null) $(if $(PART),--part $(PART)) $(if $(MINUTES),--minutes $(MINUTES))
+
+bench-propose: setup-dev ## proposing filters against an attack, and back-testing them, on 10 million packets
+	@$(BIN)/python -m benches.propose
 
 bench-overhead: setup-dev
 	@$(BIN)/python -m benches.overhead

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from edgecap.proposals.capture_source import CaptureSource
 from edgecap.proposals.table import UDP, Mask, PacketTable
 from edgecap.proposals.traffic_filter import TrafficFilter
-from edgecap.proposals.vector import Vector
+from edgecap.proposals.vector import Vector, members
 
 _PORTS = 1 << 16
 _CLIENTS = 1024  # the first port that clients use for themselves
@@ -65,9 +65,9 @@ def count_attack(source: CaptureSource, trials: Sequence[Trial]) -> list[Counts]
     """
     counts = [Counts.of(len(each.filters)) for each in trials]
     for table in source.tables():
-        members = [each.vector.filter.matches(table) for each in trials]
-        usual = ~np.logical_or.reduce(members) if members else np.ones(len(table), bool)
-        for trial, member, counted in zip(trials, members, counts, strict=True):
+        ours = members([each.vector for each in trials], table)
+        usual = ~np.logical_or.reduce(ours)
+        for trial, member, counted in zip(trials, ours, counts, strict=True):
             scope = usual & trial.vector.scope.matches(table)
             counted.vector += int(member.sum())
             counted.scope += int(scope.sum())
@@ -86,13 +86,19 @@ def count_baseline(source: CaptureSource, trials: Sequence[Trial]) -> list[Count
         StoreError: a file cannot be read.
     """
     counts = [Counts.of(len(each.filters)) for each in trials]
+    services: dict[TrafficFilter, NDArray[np.int64]] = {}
     for table in source.tables():
-        for trial, counted in zip(trials, counts, strict=True):
-            scope = trial.vector.scope.matches(table)
-            like = trial.vector.filter.matches(table)
+        scopes: dict[TrafficFilter, Mask] = {}
+        theirs = members([each.vector for each in trials], table)
+        for trial, like, counted in zip(trials, theirs, counts, strict=True):
+            to = trial.vector.scope
+            counted.services = services.setdefault(to, counted.services)
+            if to not in scopes:
+                scopes[to] = to.matches(table)
+                _add(counted.services, table, scopes[to])
+            scope = scopes[to]
             counted.scope += int(scope.sum())
             counted.like += int(like.sum())
-            _add(counted.services, table, scope)
             for number, each in enumerate(trial.filters):
                 matched = each.matches(table)
                 counted.harmed[number] += int((matched & scope).sum())

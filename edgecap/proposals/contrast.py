@@ -10,7 +10,7 @@ import numpy as np
 from edgecap.packets.summary import Finding, Summary
 from edgecap.proposals.capture_source import Sample
 from edgecap.proposals.table import Mask, PacketTable
-from edgecap.proposals.vector import ENOUGH, Kind, Vector, aimed, kinds_of, targets_of
+from edgecap.proposals.vector import ENOUGH, Kind, Vector, aimed, kinds_of, members, targets_of
 
 TIMES = 3.0
 """A kind of packets belongs to the attack if there are so many times as many as is usual."""
@@ -96,16 +96,17 @@ def contrast(attack: Side, baseline: Side, scale: float) -> list[Vector]:
     Returns:
         The vectors, the largest first; each packet is in at most one.
     """
+    least = max(ENOUGH, _SMALLEST * attack.packets)
+    vectors = [
+        aimed(kind, targets_of(attack.table.take(which))[0])
+        for kind, which in kinds_of(attack.table)
+        if attack.count(which) >= least
+    ]
     found: list[tuple[float, Vector]] = []
-    for kind, which in kinds_of(attack.table):
-        packets = attack.count(which)
-        if packets < max(ENOUGH, _SMALLEST * attack.packets):
-            continue
-        to, _ = targets_of(attack.table.take(which))
-        vector = aimed(kind, to)
-        now = attack.count(vector.filter.matches(attack.table))
-        usual = scale * baseline.count(vector.filter.matches(baseline.table))
-        if now >= max(ENOUGH, _SMALLEST * attack.packets, TIMES * usual):
+    ours, theirs = members(vectors, attack.table), members(vectors, baseline.table)
+    for vector, mine, like in zip(vectors, ours, theirs, strict=True):
+        now, usual = attack.count(mine), scale * baseline.count(like)
+        if now >= max(least, TIMES * usual):
             found.append((now - usual, vector))
     found.sort(key=lambda each: -each[0])
     return [vector for _, vector in found[:_MOST]]

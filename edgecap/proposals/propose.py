@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+import numpy as np
+
 from edgecap.packets.names import ACK, SYN
 from edgecap.packets.summary import Summary
 from edgecap.proposals.backtest import (
@@ -26,11 +28,12 @@ from edgecap.proposals.forms.form import NotExpressible
 from edgecap.proposals.grading import grade_of, proof_of
 from edgecap.proposals.model import Grade, Proof, Proposal, Proposals, UsedCapture, WrittenForm
 from edgecap.proposals.search import Samples, search
+from edgecap.proposals.table import Mask
 from edgecap.proposals.traffic_filter import Field, Flags, Networks, TrafficFilter, Values
-from edgecap.proposals.vector import Vector
+from edgecap.proposals.vector import Vector, members
 from edgecap.units import plural
 
-SAMPLE = 200_000  # packets of each side, in which filters are searched
+SAMPLE = 100_000  # packets of each side, in which filters are searched
 _SMALLEST_SHARE = 20_000  # packets of one capture's part in it
 _SERVICE_PACKETS = 10
 _SHOWN = 3
@@ -68,7 +71,11 @@ def propose(asked: Question) -> Proposals:
     baseline = Side.of(baseline_samples, [each.sampled for each in asked.baseline])
     scale = scale_of(attack, baseline)
     vectors, assumption, reason = _vectors(asked, attack, baseline, scale)
-    trials = [Trial(each, _filters(each, attack, baseline, scale)) for each in vectors]
+    ours, theirs = members(vectors, attack.table), members(vectors, baseline.table)
+    trials = [
+        Trial(each, _filters(place, each, ours, theirs[place], attack, baseline, scale))
+        for place, each in enumerate(vectors)
+    ]
     attack_counts = [count_attack(each, trials) for each in asked.attack] if trials else []
     baseline_counts = [count_baseline(each, trials) for each in asked.baseline] if trials else []
     damage = [each.damage for each in (*attack_samples, *baseline_samples) if each.damage]
@@ -119,20 +126,26 @@ def _vectors(asked: Question, attack: Side, baseline: Side, scale: float) -> tup
     return found, how, "" if found else why
 
 
-def _filters(vector: Vector, attack: Side, baseline: Side, scale: float) -> tuple[TrafficFilter, ...]:
+def _filters(
+    place: int,
+    vector: Vector,
+    ours: Sequence[Mask],
+    like: Mask,
+    attack: Side,
+    baseline: Side,
+    scale: float,
+) -> tuple[TrafficFilter, ...]:
     """The filters that are worth a proof, the best first."""
     if baseline.packets:
-        samples = Samples(attack, baseline, scale, proves=True)
+        samples = Samples(ours[place], like, attack, baseline, scale, proves=True)
     else:
-        member = vector.filter.matches(attack.table)
+        # Without a baseline, the packets that are of no vector are what a filter should leave alone.
+        left = ~np.logical_or.reduce(ours)
         rest = Side(
-            attack.table.take(~member),
-            attack.weights[~member],
-            round(float(attack.weights[~member].sum())),
-            attack.seconds,
-            attack.sampled,
+            attack.table.take(left), attack.weights[left], int(left.sum()), attack.seconds, attack.sampled
         )
-        samples = Samples(attack, rest, 0.0, proves=False)
+        nothing = np.zeros(len(rest.table), bool)
+        samples = Samples(ours[place], nothing, attack, rest, 0.0, proves=False)
     return tuple(each.filter for each in search(vector, samples))
 
 

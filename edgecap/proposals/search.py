@@ -31,7 +31,7 @@ _BITS_WORTH, _MOST_BITS = 0.005, 24.0
 _BITS_WORTH_UNPROVEN, _MOST_BITS_UNPROVEN = 0.01, 40.0
 # Tests that not every form can express, or that hold only at the place of the capture.
 _AWKWARD = {Field.TTL: 0.05, Field.WINDOW: 0.05, Field.PAYLOAD: 0.03}
-_SEARCHED = 60_000  # packets of each side
+_SEARCHED = 30_000  # packets of each side
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +65,16 @@ class Samples:
     """A vector's packets beside usual ones to the same target.
 
     Attributes:
+        member: which packets of `attack` are of the vector.
+        like: which packets of `usual` look like them.
         attack: the captures of the attack.
         usual: the baseline; or, without one, the other packets of the attack's captures.
         scale: usual packets in the attack's captures for each one of the baseline; 0 without one.
         proves: whether there is a baseline.
     """
 
+    member: Mask
+    like: Mask
     attack: Side
     usual: Side
     scale: float
@@ -129,17 +133,16 @@ class _Work:
         proven, unproven = (_BITS_WORTH, _MOST_BITS), (_BITS_WORTH_UNPROVEN, _MOST_BITS_UNPROVEN)
         self._bits = proven if samples.proves else unproven
         scope = vector.scope.matches(samples.usual.table)
-        ours = _some(np.flatnonzero(vector.filter.matches(samples.attack.table)))
+        ours = _some(np.flatnonzero(samples.member))
         theirs = _some(np.flatnonzero(scope))
         self._vector = samples.attack.table.take(ours)
         self._usual = samples.usual.table.take(theirs)
         self._weights = samples.usual.weights[theirs] * (scope.sum() / max(len(theirs), 1))
         own = samples.attack.weights[ours]
         self._own = own / own.sum() if len(own) else own
-        matched = vector.filter.matches(samples.attack.table)
-        packets = samples.attack.count(matched)
+        packets = samples.attack.count(samples.member)
         # Part of the vector's packets are usual ones that look like it.
-        self._like = vector.filter.matches(self._usual)
+        self._like = samples.like[theirs]
         self._mixed = np.where(self._like, self._weights * samples.scale / max(packets, 1.0), 0.0)
         self._base = TrafficFilter(
             vector.filter.version,

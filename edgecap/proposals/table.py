@@ -5,7 +5,7 @@ The outermost IP header counts, since that is what a firewall sees. A summary is
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from functools import cached_property
 from typing import Any, Final
 
@@ -67,6 +67,9 @@ class PacketTable:
         headers: `HEADERS`, one row for each packet.
         times: nanoseconds since 1970, one for each packet.
         words: the first bytes of UDP payloads and whether they are there; TCP windows, likewise.
+
+    Attributes:
+        remembered: what was compared before; filters have tests in common.
     """
 
     def __init__(
@@ -75,6 +78,7 @@ class PacketTable:
         self._headers = headers
         self.times = times
         self._words = words
+        self.remembered: dict[Hashable, Mask] = {}
 
     def __len__(self) -> int:
         return len(self._headers)
@@ -253,6 +257,7 @@ class _BatchTable(PacketTable):
         self._interfaces = interfaces
         self._headers = headers
         self.times = np.ascontiguousarray(batch.rows["time"])
+        self.remembered = {}
 
     @cached_property
     def words(self) -> tuple[Column, Mask, Column, Mask]:

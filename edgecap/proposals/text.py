@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from textwrap import wrap
 
 from edgecap.proposals.grading import fine
-from edgecap.proposals.model import Counted, Grade, Proposal, Proposals, UsedCapture, WrittenForm
+from edgecap.proposals.model import Grade, Proposal, Proposals, UsedCapture, WrittenForm
 from edgecap.units import percent, period, plural
 
 WIDTH = 80
@@ -32,25 +32,27 @@ def headline(found: Proposals) -> str:
 
 
 def attack_sentence(proposal: Proposal) -> str:
-    """How much of the attack the filter matches."""
+    """How much of the attack the filter matches; empty if there is no filter."""
     if proposal.proof is None:
         return ""
     counted = proposal.proof.attack
-    line = f"{percent(counted.share)} of the vector's packets match: {_of(counted)}."
+    packets = plural(counted.packets, "packet")
+    line = f"{counted.matched:,} of the vector's {packets} match: {percent(counted.share)}"
     if percent(proposal.proof.attack_share) != percent(counted.share):
-        line += f" Without the usual packets expected among them: {percent(proposal.proof.attack_share)}."
-    return line
+        line += f"; without the usual packets expected among them, {percent(proposal.proof.attack_share)}"
+    return f"{line}."
 
 
 def baseline_sentence(proposal: Proposal) -> str:
-    """How much of the baseline it matches; empty if there is none."""
+    """How much of the baseline it matches, with the interval; empty if there is none."""
     counted = proposal.proof.baseline if proposal.proof else None
     if counted is None:
         return ""
-    return (
-        f"{fine(counted.share)} of the baseline's packets to this target match: {_of(counted)}; "
-        f"95 % interval {fine(counted.low)} to {fine(counted.high)}."
-    )
+    of = f"of the baseline's {plural(counted.packets, 'packet')} to this target"
+    if not counted.matched:
+        return f"None {of} match (95 % interval: up to {fine(counted.high)})."
+    interval = f"95 % interval: {fine(counted.low)} to {fine(counted.high)}"
+    return f"{counted.matched:,} {of} match: {fine(counted.share)} ({interval})."
 
 
 def capture_sentence(used: UsedCapture) -> str:
@@ -121,7 +123,3 @@ def _wrapped(text: str, indent: int = 0, *, room: int = WIDTH) -> list[str]:
         break_long_words=False,
         break_on_hyphens=False,
     )
-
-
-def _of(counted: Counted) -> str:
-    return f"{counted.matched:,} of {counted.packets:,}"

@@ -151,9 +151,14 @@ class TrafficFilter:
 
     def matches(self, table: PacketTable) -> Mask:
         """Which of the packets match."""
-        found: Mask = table.version == self.version
-        if self.protocol is not None:
-            found &= table.protocol == self.protocol
+        kind = (self.version, self.protocol)
+        base = table.remembered.get(kind)
+        if base is None:
+            base = as_mask(table.version == self.version)
+            if self.protocol is not None:
+                base &= table.protocol == self.protocol
+            table.remembered[kind] = base
+        found = base.copy()
         for test in self.tests:
             found &= passes(test, table)
         return found
@@ -176,7 +181,14 @@ def name_of(test: Test) -> str:
 
 
 def passes(test: Test, table: PacketTable) -> Mask:
-    """Which of the packets pass a test, whatever their version and protocol."""
+    """Which of the packets pass a test, whatever their version and protocol. Do not change the mask."""
+    known = table.remembered.get(test)
+    if known is None:
+        known = table.remembered[test] = _passes(test, table)
+    return known
+
+
+def _passes(test: Test, table: PacketTable) -> Mask:
     if isinstance(test, Networks):
         addresses = table.source if test.side == "source" else table.destination
         found = np.zeros(len(table), bool)

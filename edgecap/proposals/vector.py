@@ -156,6 +156,16 @@ def _prefix(addresses: list[bytes], counts: Column, packets: int) -> Network | N
     return network if network.prefixlen >= _SHORTEST[network.version] else None
 
 
+def members(vectors: Sequence[Vector], table: PacketTable) -> list[Mask]:
+    """Which packets are of each vector: of those that match, the one that says most about the packet."""
+    found = [np.zeros(0, bool)] * len(vectors)
+    free = np.ones(len(table), bool)
+    for place in sorted(range(len(vectors)), key=lambda each: -len(vectors[each].filter.tests)):
+        found[place] = free & vectors[place].filter.matches(table)
+        free &= ~found[place]
+    return found
+
+
 def aimed(kind: Kind, to: Sequence[Network]) -> Vector:
     """The packets of a kind that go to some networks."""
     if not to:
