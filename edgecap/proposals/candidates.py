@@ -63,19 +63,20 @@ class Candidate:
 
 
 def candidates(
-    vector: PacketTable, usual: PacketTable, weights: np.ndarray, extra: Iterable[Test]
+    vector: PacketTable, usual: PacketTable, weights: np.ndarray, extra: Iterable[Test], pure: float
 ) -> list[Candidate]:
-    """Tests that leave at least `LEAST` of a vector's packets.
+    """Tests that leave at least `LEAST` of a vector's packets that are of the attack.
 
     Args:
         vector: its packets; of one IP version and protocol.
         usual: packets of usual traffic to the same target.
         weights: what each usual packet stands for.
         extra: tests that describe the vector.
+        pure: the part of its packets that is of the attack; the others are usual ones that look alike.
     """
     found: dict[Test, Candidate] = {}
     describing = tuple(extra)
-    for test in (*describing, *_made(vector, usual, weights)):
+    for test in (*describing, *_made(vector, usual, weights, pure)):
         if not (isinstance(test, Networks) and test.side == "destination"):
             found.setdefault(test, Candidate(test, bits_of(test), test in describing))
     return list(found.values())
@@ -101,26 +102,28 @@ def _depth(networks: tuple[Network, ...]) -> float:
     return min(1.0, shortest.prefixlen / (32 if shortest.version == V4 else 64))
 
 
-def _made(vector: PacketTable, usual: PacketTable, weights: np.ndarray) -> Iterator[Test]:
+def _made(vector: PacketTable, usual: PacketTable, weights: np.ndarray, pure: float) -> Iterator[Test]:
+    packets = len(vector) * pure  # of the attack
+    least = LEAST * pure
     for field in _SETS:
         values, known = field_of(field, vector)
-        if known.mean() < LEAST:
+        if known.mean() < least:
             continue
         theirs, has = field_of(field, usual)
-        yield from _value_sets(field, values[known], len(vector), theirs[has], weights[has])
+        yield from _value_sets(field, values[known], packets, theirs[has], weights[has])
         if field in _INTERVALS:
-            yield from _intervals(field, values[known], len(vector), theirs[has], weights[has])
+            yield from _intervals(field, values[known], packets, theirs[has], weights[has])
     if vector.protocol[:1] == [TCP]:
-        yield from _flags(vector)
-    if (vector.fragment == LATER).mean() >= LEAST:
+        yield from _flags(vector, packets)
+    if (vector.fragment == LATER).mean() >= least:
         yield Fragments(later=True)
-    elif (vector.fragment != 0).mean() >= LEAST:
+    elif (vector.fragment != 0).mean() >= least:
         yield Fragments(later=False)
-    yield from _sources(vector)
+    yield from _sources(vector, packets)
 
 
 def _value_sets(
-    field: Field, values: np.ndarray, packets: int, theirs: np.ndarray, weights: np.ndarray
+    field: Field, values: np.ndarray, packets: float, theirs: np.ndarray, weights: np.ndarray
 ) -> Iterator[Test]:
     """Small sets of values: the most frequent, and those most unlike usual traffic."""
     numbers, counts = np.unique(values, return_counts=True)
@@ -149,7 +152,7 @@ def _weights_at(numbers: np.ndarray, theirs: np.ndarray, weights: np.ndarray) ->
 
 
 def _intervals(
-    field: Field, values: np.ndarray, packets: int, theirs: np.ndarray, weights: np.ndarray
+    field: Field, values: np.ndarray, packets: float, theirs: np.ndarray, weights: np.ndarray
 ) -> Iterator[Test]:
     """Intervals with much of the vector and little of usual traffic: each the largest sum of a histogram."""
     room = LARGEST[field] + 1
@@ -188,14 +191,14 @@ def _widened(usual: np.ndarray, first: int, last: int) -> tuple[int, int]:
     )
 
 
-def _flags(vector: PacketTable) -> Iterator[Test]:
+def _flags(vector: PacketTable, packets: float) -> Iterator[Test]:
     for mask in _MASKS:
         numbers, counts = np.unique(vector.flags[vector.has_flags] & mask, return_counts=True)
-        if len(counts) and counts.max() >= LEAST * len(vector):
+        if len(counts) and counts.max() >= LEAST * packets:
             yield Flags(mask, int(numbers[counts.argmax()]))
 
 
-def _sources(vector: PacketTable) -> Iterator[Test]:
+def _sources(vector: PacketTable, packets: float) -> Iterator[Test]:
     """Few addresses, or few networks, that most packets come from."""
     version = int(vector.version[0]) if len(vector) else V4
     packed = np.ascontiguousarray(vector.source).view("u1").reshape(-1, 16)
@@ -204,7 +207,7 @@ def _sources(vector: PacketTable) -> Iterator[Test]:
         head = np.ascontiguousarray(packed[:, : bits // 8]).view(f"V{bits // 8}").ravel()
         numbers, counts = np.unique(head, return_counts=True)
         order = np.argsort(-counts, kind="stable")[:_MOST_VALUES]
-        covered = np.cumsum(counts[order]) / len(vector)
+        covered = np.cumsum(counts[order]) / packets
         enough = int(np.searchsorted(covered, LEAST))
         if enough >= len(order) or covered[enough] < LEAST:
             continue

@@ -31,6 +31,7 @@ _BITS_WORTH, _MOST_BITS = 0.005, 24.0
 _BITS_WORTH_UNPROVEN, _MOST_BITS_UNPROVEN = 0.01, 40.0
 # Tests that not every form can express, or that hold only at the place of the capture.
 _AWKWARD = {Field.TTL: 0.05, Field.WINDOW: 0.05, Field.PAYLOAD: 0.03}
+_LEAST_PURE = 0.5  # of a vector's packets that are of the attack
 _SEARCHED = 30_000  # packets of each side
 
 
@@ -150,10 +151,11 @@ class _Work:
             tuple(each for each in vector.filter.tests if each in vector.scope.tests),
         )
         self._passes: list[tuple[Candidate, Mask, Mask]] = []
-        for each in candidates(self._vector, self._usual, self._weights, vector.filter.tests):
+        pure = max(1 - float(self._mixed.sum()), _LEAST_PURE)
+        for each in candidates(self._vector, self._usual, self._weights, vector.filter.tests, pure):
             made = TrafficFilter(self._base.version, self._base.protocol, (each.test,))
             inside = made.matches(self._vector)
-            if float(self._own[inside].sum()) >= LEAST:
+            if float(self._own[inside].sum()) >= LEAST * pure:
                 self._passes.append((each, inside, made.matches(self._usual)))
 
     def worth(self, state: _State) -> float:
@@ -190,7 +192,7 @@ class _Work:
     def _state(self, tests: tuple[Candidate, ...], vector: Mask, usual: Mask) -> _State:
         mixed = float(self._mixed.sum())
         matched = float(self._own[vector].sum()) - float(self._mixed[usual & self._like].sum())
-        attack = matched / (1 - mixed) if mixed < 0.5 else float(self._own[vector].sum())  # noqa: PLR2004
+        attack = matched / (1 - mixed) if mixed <= 1 - _LEAST_PURE else float(self._own[vector].sum())
         return _State(tests, vector, usual, min(1.0, max(0.0, attack)), shared(usual, self._weights))
 
 

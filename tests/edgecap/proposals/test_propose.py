@@ -151,7 +151,7 @@ def test_a_filter_that_only_names_a_service_warns(tmp_path):
 
 
 def test_usual_packets_among_the_vector_s_do_not_count_against_a_filter(compare):
-    """A third of the SYNs are clients': the filter leaves them alone, and matches nearly all of the attack."""
+    """A third of the SYNs are clients': the filter leaves them alone, and matches nearly all others."""
     found = compare(traffic.bare_syn, attack=1000, others=6000, baseline=24_000, baseline_seconds=240)
     (proposal,) = found.proposals
     assert proposal.grade == "proven"
