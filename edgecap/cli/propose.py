@@ -15,7 +15,7 @@ from edgecap.cli.finding import find_either, find_only_entry
 from edgecap.cli.incident import overviews
 from edgecap.cli.options import Archive, Json
 from edgecap.cli.output import console, print_json, print_lines, printable
-from edgecap.errors import Damaged, EntryMissing
+from edgecap.errors import Damaged, EntryMissing, ObjectMissing
 from edgecap.incidents.comparison import comparison_of
 from edgecap.incidents.overview import Overview, Overviews
 from edgecap.packets.flow_table import FlowTable
@@ -28,6 +28,8 @@ from edgecap.proposals.propose import Question, propose
 from edgecap.proposals.text import lines
 from edgecap.settings import DEFAULT, load_settings
 from edgecap.stores import Store, open_store
+
+_SUFFIXES = (".pcap", ".pcapng", ".cap", ".gz", ".zst")
 
 
 def propose_command(
@@ -63,7 +65,7 @@ def propose_command(
 @contextmanager
 def _asked(wanted: str, baseline: Sequence[str], archive: str) -> Iterator[Question]:
     """What is asked for, with the packets on this machine."""
-    files = [each for each in (wanted, *baseline) if Path(each).is_file()]
+    files = [each for each in (wanted, *baseline) if _is_file(each)]
     if len(files) == 1 + len(baseline):  # no settings, no archive
         yield Question(
             [_file(wanted)],
@@ -150,6 +152,18 @@ def _narrower(entry: Entry) -> str:
         f"{entry.manifest.entry_id[:8]} is left out of the baseline: its filter leaves out packets that the "
         "attack's captures hold"
     )
+
+
+def _is_file(name: str) -> bool:
+    """Whether a file of packets is meant, and not an id or an entry's path.
+
+    Raises:
+        ObjectMissing: it looks like a file, and there is none.
+    """
+    path = Path(name)
+    if not path.is_file() and path.suffix in _SUFFIXES:
+        raise ObjectMissing("there is no such file", where=name, hint="check the path")
+    return path.is_file()
 
 
 def _file(name: str) -> CaptureSource:
