@@ -124,7 +124,7 @@ td.meter svg{width:64px;height:8px}
 .bar{display:block}
 .bar svg{width:64px;height:5px;margin-left:auto}
 details{margin:10px 0 0}
-summary{color:var(--link);font-size:.86rem;cursor:pointer}
+summary{color:var(--link);font-size:.86rem;cursor:pointer;overflow-wrap:anywhere}
 .pairs th{border:0;width:44%;padding-right:18px;overflow-wrap:anywhere}
 .pairs td{border:0}
 .hash{display:block;color:var(--soft);overflow-wrap:anywhere}

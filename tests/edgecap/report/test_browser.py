@@ -8,6 +8,7 @@ from edgecap.report.entry import entry_html
 from edgecap.report.incident import incident_html
 from edgecap.report.markdown import entry_markdown
 from tests.browser import chromium, visit
+from tests.edgecap.report.filters import proposals
 from tests.edgecap.report.hostile import NAMES, hostile_entry, hostile_summary
 from tests.edgecap.report.incidents import attack, hostile, just_begun
 from tests.edgecap.report.summaries import entry_of, file_record, flood, nothing, reflection
@@ -17,7 +18,7 @@ PAGES = {
     "reflection": lambda: entry_html(entry_of(reflection(), type="simple", colo=""), reflection()),
     "no summary": lambda: entry_html(entry_of(flags=("truncated",)), None),
     "no packets": lambda: entry_html(entry_of(nothing(), packets=0), nothing()),
-    "incident": lambda: incident_html(*attack()),
+    "incident": lambda: incident_html(*attack(), proposals=proposals()),
     "incident that goes on": lambda: incident_html(*just_begun()),
 }
 
@@ -112,7 +113,10 @@ def test_on_paper_it_is_light_and_all_there(browser, address):
 def test_a_hostile_name_does_nothing(browser, tmp_path, name, kind):
     path = tmp_path / "report.html"
     page = entry_html(hostile_entry(name), hostile_summary(name))
-    path.write_text(page if kind == "capture" else incident_html(*hostile(name)), encoding="utf-8")
+    path.write_text(
+        page if kind == "capture" else incident_html(*hostile(name), proposals=proposals(name)),
+        encoding="utf-8",
+    )
     with visit(browser, path.as_uri(), width=390) as seen:
         assert seen.page.title() != "owned"
         assert seen.page.evaluate("document.scripts.length + document.images.length") == 0

@@ -16,6 +16,7 @@ from edgecap.report.incident_words import cut_short, incident_verdict
 from edgecap.report.links import HERE
 from edgecap.report.phases import phases_of
 from edgecap.units import clock, duration, period, stamp
+from tests.edgecap.report.filters import proposals
 from tests.edgecap.report.hostile import NAMES, Seen
 from tests.edgecap.report.incidents import ID, NO_PACKETS, alert, attack, hostile, just_begun, noted
 from tests.edgecap.report.summaries import START, TARGET
@@ -34,6 +35,22 @@ def texts(drawn):
 def test_a_page_is_complete_and_loads_nothing():
     for incident, captures in (attack(), just_begun(), (Overview(ID), [])):
         Seen(incident_html(incident, captures)).check()
+
+
+def test_proposed_filters_are_shown_with_their_proofs():
+    page = incident_html(*attack(), proposals=proposals())
+    text = Seen(page).text
+    assert '<a href="#filters">Filters</a>' in page
+    assert "3 vectors; filters: 1 proven, 1 not proven harmless." in text
+    assert "8,700 of the vector's 8,776 packets match: 99.1%; without the usual packets" in text
+    assert "3 of the baseline's 5,210 packets to this target match: <0.1%" not in text
+    assert "match: 0.058% (95 % interval: 0.012% to 0.17%)." in text
+    assert "It cannot express the filter: FlowSpec cannot look at the TTL." in text
+    assert "No filter is good enough" in text
+    assert "Nothing was changed anywhere" in text
+    assert "Filters" not in Seen(incident_html(*attack())).text
+    for name in NAMES:
+        Seen(incident_html(*attack(), proposals=proposals(name))).check()
 
 
 def test_the_verdict_is_that_of_the_most_telling_packets():

@@ -9,6 +9,8 @@ from edgecap.incidents.overview import Overview
 from edgecap.report.incident_markdown import incident_headline, incident_page
 from edgecap.report.links import links_to
 from edgecap.report.loading import Pictured
+from tests.edgecap.report.filters import proposals
+from tests.edgecap.report.hostile import NAMES
 from tests.edgecap.report.incidents import ID, alert, attack, just_begun, noted
 from tests.edgecap.report.summaries import TARGET
 
@@ -109,3 +111,25 @@ def test_a_reason_for_several_missing_captures_is_told_once_below():
     assert "before 1, " in below
     assert below.count("no bucket") == 1
     assert "edgecap get" not in below  # there are no packets
+
+
+def test_filters_come_with_their_proof_and_one_form():
+    overview, captures = attack()
+    page = incident_page(overview, captures, proposals=proposals())
+    section = page[page.index("## Filters") : page.index("## What to do next")]
+    assert "3 vectors; filters: 1 proven, 1 not proven harmless" in section
+    assert "Possible filter, not proven harmless" in section
+    assert (
+        section.count("tcp.flags.syn and not tcp.flags.ack and ip.len eq 44\n```") == 2
+    )  # none for the third
+    assert f"`edgecap propose {overview.id[:8]}` shows all forms" in section
+    assert "## Filters" not in incident_page(overview, captures)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_hostile_name_in_a_filter_stays_text(name):
+    page = incident_page(*attack(), proposals=proposals(name))
+    outside = re.sub(r"```\n.*?\n```", "", page, flags=re.DOTALL)
+    assert "# heading" not in outside.splitlines()
+    assert not re.search(r"(?<!\\)<(script|img|b)\b", outside)
+    assert "](javascript:" not in outside.replace("\\]", "")
