@@ -205,6 +205,7 @@ async def test_one_capture_that_fails_loses_no_other_and_the_incident_says_why(
     assert opening["subject"].startswith(f"edgecap: incident {incident[:8]}, 2 captures started: ")
     assert closing["subject"] == f"edgecap: {record}"
     assert "not registered" in closing["text"]
+    assert "## Filters" in closing["text"]  # what the packets from before tell, or that they tell nothing
     wanted = {
         f"notify {channel}: {event}": state
         for channel, state in {
