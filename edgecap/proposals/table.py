@@ -122,7 +122,7 @@ class PacketTable:
 
     @property
     def words(self) -> tuple[Column, Mask, Column, Mask]:
-        """Fields that the headers do not have: UDP payloads, TCP windows, and who has them."""
+        """Fields that the headers do not have: UDP payloads, TCP windows, and which packets have them."""
         return self._words
 
     @cached_property
