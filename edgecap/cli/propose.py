@@ -67,11 +67,7 @@ def _asked(wanted: str, baseline: Sequence[str], archive: str) -> Iterator[Quest
     """What is asked for, with the packets on this machine."""
     files = [each for each in (wanted, *baseline) if _is_file(each)]
     if len(files) == 1 + len(baseline):  # no settings, no archive
-        yield Question(
-            [_file(wanted)],
-            [_file(each) for each in baseline],
-            summaries=[] if baseline else [_summary(wanted)],
-        )
+        yield Question([_file(wanted)], [_file(each) for each in baseline], summaries=[_summary(wanted)])
         return
     with ExitStack() as stack:
         known = stack.enter_context(overviews(archive))
@@ -84,9 +80,9 @@ def _asked(wanted: str, baseline: Sequence[str], archive: str) -> Iterator[Quest
         yield Question(
             [*sources[: len(attack)], *([_file(wanted)] if wanted in files else [])],
             [*sources[len(attack) :], *(_file(each) for each in baseline if each in files)],
-            summaries=[
-                summary for each in attack if (summary := read_summary(store, each.entry)) is not None
-            ],
+            summaries=[_summary(wanted)]
+            if wanted in files
+            else [summary for each in attack if (summary := read_summary(store, each.entry)) is not None],
             remarks=remarks,
         )
 
@@ -171,7 +167,7 @@ def _file(name: str) -> CaptureSource:
 
 
 def _summary(name: str) -> Summary:
-    """The summary of a file: its verdict tells the attack, if there is no baseline."""
+    """The summary of a file: its verdict names vectors."""
     table = FlowTable()
     with open_packets(Path(name)) as reader:
         for batch in reader:

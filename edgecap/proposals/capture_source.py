@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edgecap.packets.columns import Batch
+from edgecap.packets.columns import NO_TIME, Batch
 from edgecap.packets.inspection import moment
 from edgecap.packets.reader import PacketReader, open_packets
 from edgecap.proposals.table import PacketTable
@@ -68,9 +68,10 @@ class CaptureSource:
         damage: list[str] = []
         for batch, reader in self._batches(damage):
             packets += len(batch.rows)
-            times = batch.rows["time"]
-            first = int(times.min()) if first is None else min(first, int(times.min()))
-            last = int(times.max()) if last is None else max(last, int(times.max()))
+            times = batch.rows["time"][batch.rows["time"] != NO_TIME]
+            if len(times):
+                first = int(times.min()) if first is None else min(first, int(times.min()))
+                last = int(times.max()) if last is None else max(last, int(times.max()))
             rows = batch.rows if rate >= 1 else batch.rows[random.random(len(batch.rows)) < rate]
             # `take` keeps the columns, and lets go of the batch's bytes.
             table = PacketTable.of(replace(batch, rows=rows), reader.interfaces)
@@ -90,7 +91,7 @@ class CaptureSource:
                     rows = batch.rows
                     if since is not None or until is not None:
                         times = rows["time"]
-                        kept = np.ones(len(rows), bool)
+                        kept = times != NO_TIME  # when a packet without a time was sent is not known
                         if since is not None:
                             kept &= times >= since
                         if until is not None:

@@ -7,24 +7,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgecap.packets.summary import Finding, Summary
 from edgecap.proposals.capture_source import Sample
 from edgecap.proposals.table import Mask, PacketTable
-from edgecap.proposals.vector import ENOUGH, Kind, Vector, aimed, kinds_of, members, targets_of
+from edgecap.proposals.vector import ENOUGH, Vector, aimed, kinds_of, members, targets_of
 
 TIMES = 3.0
 """A kind of packets belongs to the attack if there are so many times as many as is usual."""
 _SMALLEST = 0.05  # of all packets; less is no vector
-_WITHOUT_BASELINE = 0.1
 _MOST = 5  # vectors
 _QUIETEST = 0.25  # of the baseline's packets: their growth tells how much usual traffic there is
 _SHORT = 1.0  # seconds; a rate over less says nothing
-_FINDINGS = {
-    "syn-flood": "TCP SYN packets",
-    "icmp-flood": "ICMP ",
-    "fragment-flood": "later fragments",
-    "udp-flood": "UDP packets",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,56 +77,35 @@ def scale_of(attack: Side, baseline: Side) -> float:
     return quiet
 
 
-def contrast(attack: Side, baseline: Side, scale: float) -> list[Vector]:
+def large_enough(attack: Side) -> float:
+    """The packets that a vector has at least."""
+    return max(ENOUGH, _SMALLEST * attack.packets)
+
+
+def contrast(attack: Side, baseline: Side, scale: float, known: Sequence[Vector] = ()) -> list[Vector]:
     """The kinds of packets, with their targets, that are at least `TIMES` as frequent as is usual.
 
     Args:
         attack: the captures of the attack.
         baseline: those of usual traffic.
         scale: as `scale_of` finds it.
+        known: vectors whose packets are not looked at again.
 
     Returns:
-        The vectors, the largest first; each packet is in at most one.
+        The other vectors, the largest first; each packet is in at most one.
     """
-    least = max(ENOUGH, _SMALLEST * attack.packets)
-    vectors = [
+    least = large_enough(attack)
+    found: list[tuple[float, Vector]] = []
+    made = [
         aimed(kind, targets_of(attack.table.take(which))[0])
         for kind, which in kinds_of(attack.table)
         if attack.count(which) >= least
     ]
-    found: list[tuple[float, Vector]] = []
+    vectors = [*known, *(each for each in made if all(each.filter != one.filter for one in known))]
     ours, theirs = members(vectors, attack.table), members(vectors, baseline.table)
-    for vector, mine, like in zip(vectors, ours, theirs, strict=True):
+    for vector, mine, like in list(zip(vectors, ours, theirs, strict=True))[len(known) :]:
         now, usual = attack.count(mine), scale * baseline.count(like)
         if now >= max(least, TIMES * usual):
             found.append((now - usual, vector))
     found.sort(key=lambda each: -each[0])
     return [vector for _, vector in found[:_MOST]]
-
-
-def hints(summary: Summary, attack: Side) -> list[Vector]:
-    """Vectors that follow from the verdict on the attack's packets: those of the kinds that it names."""
-    likely = [each for each in summary.findings if each.likelihood == "likely"] or list(summary.findings)
-    found: list[Vector] = []
-    for kind, which in kinds_of(attack.table):
-        packets = attack.count(which)
-        if packets < max(ENOUGH, _WITHOUT_BASELINE * attack.packets):
-            continue
-        if any(_names(finding, kind) for finding in likely):
-            to, _ = targets_of(attack.table.take(which))
-            found.append(aimed(kind, to))
-    return found[:_MOST]
-
-
-def _names(finding: Finding, kind: Kind) -> bool:
-    """Whether a finding of the verdict is about packets of this kind."""
-    if finding.kind == "amplification":
-        service = finding.title.partition(" amplification")[0]
-        return kind.title.startswith((f"{service} answers", "later fragments of UDP"))
-    if finding.kind == "tcp-flood":
-        return kind.title.startswith("TCP ")
-    if finding.kind == "protocol-flood":
-        name = finding.title.partition(" flood")[0]
-        return kind.title.startswith(f"{name.upper()} packets")
-    beginning = _FINDINGS.get(finding.kind)
-    return beginning is not None and kind.title.startswith(beginning)

@@ -21,11 +21,12 @@ from edgecap.proposals.backtest import (
     stopped_services,
 )
 from edgecap.proposals.capture_source import CaptureSource, Sample
-from edgecap.proposals.contrast import TIMES, Side, contrast, hints, scale_of
+from edgecap.proposals.contrast import TIMES, Side, contrast, scale_of
 from edgecap.proposals.filter_words import filter_words
 from edgecap.proposals.forms.all_forms import FORMS
 from edgecap.proposals.forms.form import NotExpressible
 from edgecap.proposals.grading import grade_of, proof_of
+from edgecap.proposals.hints import hints
 from edgecap.proposals.model import Grade, Proof, Proposal, Proposals, UsedCapture, WrittenForm
 from edgecap.proposals.search import Samples, search
 from edgecap.proposals.table import Mask
@@ -48,7 +49,7 @@ class Question:
         attack: the captures of the attack.
         baseline: those of usual traffic; none: nothing can be proved.
         vectors: what the attack is made of, if somebody knows; else it is found out.
-        summaries: of the attack's captures: their verdicts say what the attack is, if there is no baseline.
+        summaries: of the attack's captures: their verdicts name vectors.
         remarks: what a person should know of how the captures were chosen.
     """
 
@@ -111,18 +112,19 @@ def _vectors(asked: Question, attack: Side, baseline: Side, scale: float) -> tup
         return [], "", "the attack's captures have no packets"
     if asked.vectors:
         return list(asked.vectors), "the verdict tells which packets are the attack's", ""
-    if baseline.packets:
-        how = (
-            "the attack is taken to be the packets whose kind (protocol, flags or service, and target) is at "
-            f"least {TIMES:g} times as frequent as in the baseline"
-        )
-        found = contrast(attack, baseline, scale)
-        why = f"no kind of packets is {TIMES:g} times as frequent as in the baseline"
-        return found, how, "" if found else why
-    found = [vector for summary in asked.summaries for vector in hints(summary, attack)]
-    found = list({each.filter: each for each in found}.values())
-    how = "without a baseline, the attack is taken to be what the verdict names"
-    why = "the verdict names no attack, and there is no baseline to compare with"
+    judged = [vector for summary in asked.summaries for vector in summary.vectors]
+    if not baseline.packets:
+        found = hints(judged, attack)
+        why = "the verdict names no attack, and there is no baseline to compare with"
+        return found, "without a baseline, the attack is what the verdict names", "" if found else why
+    named = hints([each for each in judged if each.strength == "likely"], attack)
+    found = [*named, *contrast(attack, baseline, scale, named)]
+    how = (
+        f"the attack is taken to be {'what the verdict calls likely, and ' if named else ''}the packets "
+        "whose kind (protocol, flags or service, and target) is at least "
+        f"{TIMES:g} times as frequent as in the baseline"
+    )
+    why = f"no kind of packets is {TIMES:g} times as frequent as in the baseline"
     return found, how, "" if found else why
 
 

@@ -1,7 +1,7 @@
 """A vector: packets of an attack that have one thing in common, such as NTP answers to one address.
 
-The verdict offers vectors if it knows them (`hints`). Otherwise the capture is split here, into kinds of
-packets, and compared with the baseline (`contrast`).
+The verdict offers vectors (`hints`). Besides, the capture is split here into kinds of packets, which
+`contrast` compares with the baseline.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgecap.packets.names import ACK, AMPLIFIERS, FIN, RST, SYN, flags_name, icmp_name
+from edgecap.packets.names import ACK, FIN, RST, SYN, flags_name, icmp_name
+from edgecap.packets.verdict.services import AMPLIFIERS
 from edgecap.proposals.table import LATER, UDP, V4, V6, Column, Mask, PacketTable
 from edgecap.proposals.traffic_filter import (
     Field,
@@ -112,7 +113,7 @@ def _kind(code: int) -> Kind:
         return Kind(title, version, protocol, (Values.of(Field.ICMP_TYPE, [number]),))
     if detail >= _SERVICE_AT:
         port = detail - _SERVICE_AT
-        title = f"{AMPLIFIERS[port]} answers (UDP from port {port})"
+        title = f"{AMPLIFIERS[port].name} answers (UDP from port {port})"
         return Kind(title, version, protocol, (Values.of(Field.SOURCE_PORT, [port]),))
     if detail >= _FLAGS_AT:
         flags = detail - _FLAGS_AT

@@ -1,9 +1,7 @@
 """The rules of docs/reverse-proxy.md for nftables, in a network of their own."""
 
 import json
-import os
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -12,11 +10,10 @@ from pathlib import Path
 
 import pytest
 
-PAGE = Path(__file__).parents[3] / "docs/reverse-proxy.md"
-UNPACKED = Path(sys.prefix) / "debian"
-NFT = shutil.which("nft", path=os.pathsep.join([str(UNPACKED / "usr/sbin"), os.environ.get("PATH", "")]))
-LIBRARIES = os.pathsep.join(str(folder) for folder in UNPACKED.glob("usr/lib/*-linux-gnu"))
-UNSHARE = ["unshare", "--net", *(["--map-root-user"] if os.getuid() else [])]
+from tests.nft import ENVIRONMENT, NFT, UNSHARE, missing
+
+ROOT = Path(__file__).parents[3]
+PAGE = ROOT / "docs/reverse-proxy.md"
 MORE = ("2001:db8:1::1", "2001:db8:1::2", "2001:db8:2::1")  # two of one network, one of another
 TRIED = 80
 
@@ -61,19 +58,15 @@ def inside(rules):
     sys.stdout.write(json.dumps(said))
 
 
-@pytest.mark.skipif(
-    not NFT
-    or not shutil.which("ip")
-    or subprocess.run([*UNSHARE, "true"], capture_output=True, check=False).returncode != 0,
-    reason="no nft or ip, or no right to a network of one's own",
-)
+@pytest.mark.skipif(bool(missing()), reason=missing())
 def test_one_sender_gets_64_connections_and_others_their_own(tmp_path):
     """They count while they are open: closed ones make room."""
     [rules] = re.findall(r"```nft\n(.*?)```", PAGE.read_text(), re.DOTALL)
     (tmp_path / "rules").write_text(rules)
     done = subprocess.run(
-        [*UNSHARE, sys.executable, __file__, str(tmp_path / "rules")],
-        env={**os.environ, "LD_LIBRARY_PATH": LIBRARIES},
+        [*UNSHARE, sys.executable, "-m", "tests.deployments.receiver.test_firewall", str(tmp_path / "rules")],
+        env=ENVIRONMENT,
+        cwd=ROOT,
         capture_output=True,
         text=True,
         timeout=240,

@@ -2,7 +2,7 @@
 
 Runs in a user and a network namespace of its own, so it needs no rights and touches nothing::
 
-    unshare -rn python kernel.py
+    unshare --net python kernel.py
 
 Reads one JSON document from each line of stdin, `{"rules": [...], "frames": [hex, ...]}`, and answers with a
 line: a list for each frame, of the numbers of the rules that matched it.

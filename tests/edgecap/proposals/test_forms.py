@@ -2,7 +2,6 @@
 with RFC 8955, and Cloudflare's engine with the documentation of its Rules language."""
 
 import json
-import shutil
 import subprocess
 import sys
 from ipaddress import ip_address, ip_network
@@ -20,6 +19,7 @@ from edgecap.proposals.traffic_filter import Field, Flags, Fragments, Networks, 
 from tests.edgecap.proposals import cloudflare_language, flowspec_routes
 from tests.edgecap.proposals.filters import traffic_filters
 from tests.edgecap.proposals.packets import Facts, frames, table_of
+from tests.nft import ENVIRONMENT, NFT, UNSHARE, missing
 
 some_packets = st.lists(frames(), min_size=1, max_size=8)
 HOST = ip_address("203.0.113.7")
@@ -151,10 +151,12 @@ class TestFlowSpec:
 @pytest.fixture(scope="module")
 def kernel():
     """The kernel's nftables, in a namespace of its own."""
-    command = ["unshare", "-rn", sys.executable, str(Path(__file__).with_name("kernel.py"))]
-    if subprocess.run(["unshare", "-rn", "true"], check=False, capture_output=True).returncode:
-        pytest.skip("this system allows no user namespaces")
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    if reason := missing():
+        pytest.skip(reason)
+    command = [*UNSHARE, sys.executable, str(Path(__file__).with_name("kernel.py"))]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=ENVIRONMENT
+    ) as process:
         yield process
         process.stdin.close()
 
@@ -179,11 +181,13 @@ class TestNftables:
     @given(st.lists(traffic_filters(), min_size=1, max_size=40))
     @settings(max_examples=20, deadline=None)
     def test_nft_parses_every_rule(self, found):
-        assert shutil.which("nft"), "`make apt` installs nftables"
+        if reason := missing():
+            pytest.skip(reason)
         rules = "\n".join(map(nftables.write, found))
         text = f"table inet t {{\nchain c {{\n{rules}\n}}\n}}\n"
         done = subprocess.run(
-            ["unshare", "-rn", "nft", "-c", "-f", "-"],
+            [*UNSHARE, NFT, "-c", "-f", "-"],
+            env=ENVIRONMENT,
             input=text,
             text=True,
             capture_output=True,

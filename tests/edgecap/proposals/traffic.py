@@ -41,13 +41,15 @@ def client(random: Random) -> str:
     return f"198.51.{random.randrange(256)}.{random.randrange(1, 255)}"
 
 
-def web(random: Random) -> bytes:
-    """A packet of a visit: a SYN now and then, with the options that systems send."""
-    flags, size = random.choice([(SYN, 0), *[(ACK, 0)] * 5, *[(PSH_ACK, 300)] * 3, (FIN_ACK, 0)])
-    options = bytes(20) if flags == SYN else bytes(12)
-    return tcp(
-        client(random), random.randrange(32_768, 61_000), 443, flags, options=options, payload=bytes(size)
-    )
+def visit(random: Random) -> list[bytes]:
+    """A visit of the web server: a SYN with the options that systems send, requests, ACKs, FIN."""
+    ends = client(random), random.randrange(32_768, 61_000), 443
+    turns = [(PSH_ACK, 300)] * random.randrange(2, 4) + [(ACK, 0)] * random.randrange(4, 7)
+    random.shuffle(turns)
+    rest = [
+        tcp(*ends, flags, options=bytes(12), payload=bytes(size)) for flags, size in [*turns, (FIN_ACK, 0)]
+    ]
+    return [tcp(*ends, SYN, options=bytes(20)), *rest]
 
 
 def questions(random: Random) -> bytes:
@@ -98,8 +100,10 @@ def carpet(random: Random) -> bytes:
 
 def usual(count: int, seed: int = 1):
     """Ordinary packets: web and DNS."""
-    random = Random(seed)
-    return [web(random) if random.random() < 0.7 else questions(random) for _ in range(count)]
+    random, frames = Random(seed), []
+    while len(frames) < count:
+        frames += visit(random) if random.random() < 0.2 else [questions(random)]
+    return frames[:count]
 
 
 def mixed(kinds, *, attack=3000, others=1500, seed=2):
