@@ -18,7 +18,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 from deployments.fork.protocol import COMMAND_NAME, ENGINE, GO, LAST_WORD, READY, STARTED_BY
 
@@ -106,9 +106,10 @@ class Child:
         for number, descriptor in enumerate(standard):
             os.dup2(descriptor, number)
             os.close(descriptor)
-        for stream in (sys.stdout, sys.stderr):
+        for name in ("stdout", "stderr"):
+            stream = getattr(sys, name)
             if isinstance(stream, io.TextIOWrapper):
-                stream.reconfigure(line_buffering=stream is sys.stderr or stream.isatty())
+                setattr(sys, name, _afresh(stream, lines=name == "stderr" or stream.isatty()))
         _reset_signals(request.ignored)
         for number, soft, hard in request.limits:
             if resource.getrlimit(number) != (soft, hard):
@@ -176,6 +177,18 @@ class Ending:
         except (AttributeError, OSError, ValueError):
             return  # Python meets that too, and says so
         os._exit(self.code)
+
+
+def _afresh(stream: io.TextIOWrapper, *, lines: bool) -> TextIO:
+    """A stream over the same descriptor. The old one was made over a log file, where it can seek."""
+    return open(
+        stream.fileno(),
+        "w",
+        buffering=1 if lines else -1,
+        encoding=stream.encoding,
+        errors=stream.errors,
+        closefd=False,
+    )
 
 
 def _name(program: str) -> str:

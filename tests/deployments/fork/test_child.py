@@ -59,6 +59,12 @@ def test_its_descriptors_are_its_own(served):
     assert served.run(code).split() == ["0", "1", "2", "3"]
 
 
+def test_its_streams_know_that_a_pipe_cannot_seek(served):
+    """The server's stderr is a log file, where it can; Python asks when a stream is set to take any text."""
+    code = "import sys; sys.stderr.reconfigure(errors='backslashreplace'); print(sys.stderr.seekable())"
+    assert served.run(code) == "False"
+
+
 def test_it_knows_who_started_its_client_and_is_called_by_a_name(served):
     code = f"import os; print(os.environ['{STARTED_BY}'], open('/proc/self/comm').read())"
     assert served.run(code).split() == [str(os.getpid()), COMMAND_NAME]
