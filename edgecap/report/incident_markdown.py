@@ -58,8 +58,8 @@ def incident_page(
     if picture and _known(captures) and (chart := incident_chart(scene, width=_WIDTH, hover=False)):
         lines += ["", f"![Before, during and after the attack]({as_image(chart, _WIDTH)})"]
     if captures:
-        lines += ["", "| capture | packets | what they show, or why there are none |", "|---|---:|---|"]
-        lines += [_row(each, links, page_of) for each in captures]
+        # No table: the older UI breaks no line in one, so that its third column would be out of sight.
+        lines += ["", "## Captures", "", *(_line(each, links, page_of) for each in captures)]
     if proposals:
         lines += ["", "## Filters", "", *_filters(proposals, incident.id)]
     lines += ["", "## What to do next", "", *(f"- {line}" for line in _next(incident, captures, links))]
@@ -118,16 +118,15 @@ def _facts(alert: Alert | None, incident: Overview) -> Iterator[tuple[str, str]]
         yield "more alerts", f"{joined} joined it, {counts.repeated} were sent again"
 
 
-def _row(each: Pictured, links: Links, page_of: Callable[[str], str] | None) -> str:
+def _line(each: Pictured, links: Links, page_of: Callable[[str], str] | None) -> str:
     part = each.part
-    packets = "-" if part.packets is None else f"{part.packets:,}"
+    counted = part.state if part.packets is None else plural(part.packets, "packet")
     shows = each.summary.verdict if each.summary and each.summary.verdict else part.reason or each.remark
     if period := packets_from(each):
         shows = f"{shows} Packets from {period}."
     what = plain(f"{part.phase} {part.number}: {part.request}")
     href = _address(each, links, page_of)
-    # The name itself is the link: in the older UI a fourth column would be out of sight.
-    return f"| {f'[{what}]({href})' if href else what} | {packets} | {plain(shows)} |"
+    return f"- {f'[{what}]({href})' if href else what}: {counted}. {plain(shows)}"
 
 
 def _address(each: Pictured, links: Links, page_of: Callable[[str], str] | None) -> str:

@@ -102,7 +102,7 @@ def test_record_and_page_name_missing_captures_and_why(incidents):
     assert str(record) == expected
     page = page_of(noted(), parts, record=record)
     assert "1 of 2 captures archived, 1 missing.**" in page
-    assert "| during 1: simple 60s | - | no packets \\| matched |" in page
+    assert "- during 1: simple 60s: missing. no packets \\| matched" in page
     assert "3 other alerts joined it, 2 were sent again" in page
     assert "- during 1 is missing: no packets \\| matched. " in page
     assert "- rule: test" in page

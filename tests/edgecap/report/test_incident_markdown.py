@@ -48,9 +48,9 @@ def test_the_picture_has_all_phases_and_every_capture_has_a_link(over):
     for each in captures:
         if each.entry:
             capture_id = each.entry.manifest.entry_id
-            assert f"{each.part.request}](/v2/artifacts/{capture_id}) | " in page.replace("\\", "")
+            assert f"{each.part.request}](/v2/artifacts/{capture_id}): " in page.replace("\\", "")
     order = [
-        page.index(what) for what in ("![", "| capture |", "## What to do next", "## Why these captures")
+        page.index(what) for what in ("![", "## Captures", "## What to do next", "## Why these captures")
     ]
     assert order == sorted(order)
 
@@ -60,7 +60,7 @@ def test_reports_of_the_receiver_are_linked_to_if_they_are_served():
     links = links_to("https://edgecap.example.net")
     page = incident_page(overview, captures, links=links)
     first = next(each.entry.manifest.entry_id for each in captures if each.entry)
-    assert f"](https://edgecap.example.net/captures/{first}) | " in page
+    assert f"](https://edgecap.example.net/captures/{first}): " in page
 
 
 def test_what_the_alert_says_of_passed_packets_is_told_as_its_word():
