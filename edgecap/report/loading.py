@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from edgecap.alerts.policy.decision import Planned
+from edgecap.archive.baseline import usual_of
 from edgecap.archive.entries import Entry, read_entry
 from edgecap.archive.summaries import find_summary
 from edgecap.errors import Damaged, EntryMissing
 from edgecap.incidents.incidents import Incidents
 from edgecap.incidents.overview import Overview, Overviews
 from edgecap.incidents.record import Part
+from edgecap.packets.summarize import judged
 from edgecap.packets.summary import Summary
 from edgecap.proposals.model import Proposals
 from edgecap.stores.base import Store
@@ -37,24 +39,51 @@ class Pictured:
     remark: str = ""
 
 
-def pictured(store: Store, overviews: Overviews, incident: Overview) -> Iterator[Pictured]:
+def pictured(store: Store, overviews: Overviews, incident: Overview) -> list[Pictured]:
     """Each capture of an incident with all that is known of it, in the order of its plan.
+
+    Those that were judged without a baseline are judged again, beside those from before the attack.
 
     Raises:
         StoreError: the archive does not answer, or does not let us.
     """
-    yield from pictures(store, incident, overviews.parts(incident))
+    return pictures(store, incident, overviews.parts(incident))
 
 
-def pictures(store: Store, incident: Overview, parts: Iterable[Part]) -> Iterator[Pictured]:
-    """Each of these captures of an incident with all that is known of it.
+def pictures(store: Store, incident: Overview, parts: Iterable[Part]) -> list[Pictured]:
+    """Each of these captures of an incident with all that is known of it, as `pictured` judges them.
 
     Raises:
         StoreError: the archive does not answer, or does not let us.
     """
     plans = planned_captures(incident)
-    for part in parts:
-        yield picture(store, part, plans.get((part.phase, part.number)))
+    return beside_before([picture(store, part, plans.get((part.phase, part.number))) for part in parts])
+
+
+def beside_before(captures: Sequence[Pictured]) -> list[Pictured]:
+    """The captures of an incident, judged beside those from before the attack if they had no baseline.
+
+    A capture from before can be archived after one that was taken during the attack, so it may not have been
+    there when that one was judged.
+    """
+    return [_judged(each, captures) for each in captures]
+
+
+def _judged(each: Pictured, captures: Sequence[Pictured]) -> Pictured:
+    summary = each.summary
+    if summary is None or summary.baseline is not None or each.part.phase == "before":
+        return each
+    before = [
+        (one.part.capture_id, one.summary)
+        for one in captures
+        if one.part.phase == "before"
+        and one.summary
+        and one.summary.conditions.filter == summary.conditions.filter
+    ]
+    usual = usual_of(before, summary, "incident")
+    if usual is None:
+        return each
+    return replace(each, summary=judged(summary, usual.baseline, usual.evidence))
 
 
 def picture(store: Store, part: Part, planned: Planned | None = None) -> Pictured:

@@ -29,6 +29,8 @@ def compare(case: Case, draft: Draft) -> tuple[Estimate | None, tuple[Sign, ...]
     now = case.rate(packets_of(draft.streams))
     if usual is None or now is None:
         return usual, ()
+    if draft.kind == "low-and-slow":  # which is no matter of packets
+        return usual, tuple(_slow_before(case, draft.target))
     times = ratio(now, usual)
     before = [
         (one, [each for each in one.streams if each.kind in kinds and each.port == port])
@@ -37,6 +39,20 @@ def compare(case: Case, draft: Draft) -> tuple[Estimate | None, tuple[Sign, ...]
         if one.address == draft.target.address
     ]
     return usual, tuple(_signs(draft, now, usual, times, before))
+
+
+def _slow_before(case: Case, target: Target) -> Iterator[Sign]:
+    """Whether one source always has as many connections that last."""
+    before = [
+        stream.slow_of_one
+        for evidence in case.baseline
+        for one in evidence.targets
+        if one.address == target.address
+        for stream in one.streams
+    ]
+    now = max((stream.slow_of_one for stream in target.streams), default=0)
+    if max(before, default=0) >= now / 2:
+        yield Sign(name="usual", weight=-3, line=f"as always: {max(before)} such connections of one source")
 
 
 def _port(draft: Draft) -> int:
@@ -57,7 +73,7 @@ def _signs(
         return
     if times.low < _MORE:
         return
-    weight = 4 if times.low >= _FAR_MORE else 3 if times.low >= _MUCH_MORE else 2
+    weight = 4 if times.low >= _FAR_MORE else 3 if times.low >= _MUCH_MORE else 1
     factor = f"{number(times.low)} times as many or more" if usual.value else "there were none"
     yield Sign(name="more-than-usual", weight=weight, line=f"{told}: {factor}")
     past = [stream for _, found in before for stream in found]

@@ -26,15 +26,15 @@ class Distinct:
 
     def add(self, hashes: NDArray[np.uint64]) -> None:
         """Add values."""
-        found = np.unique(hashes)
         if self._registers is None:
+            found = np.unique(hashes)
             self._values = np.union1d(self._values, found) if len(self._values) else found
             if len(self._values) <= _COUNTED * 16:
                 return
-            self._registers, found = np.zeros(_REGISTERS, "u1"), self._values
+            self._registers, hashes = np.zeros(_REGISTERS, "u1"), self._values
             self._values = np.zeros(0, "u8")
-        ranks = 1 + _zeros(found << np.uint64(_BITS), 64 - _BITS)
-        np.maximum.at(self._registers, (found >> np.uint64(64 - _BITS)).astype("i8"), ranks)
+        ranks = 1 + _zeros(hashes << np.uint64(_BITS), 64 - _BITS)
+        np.maximum.at(self._registers, (hashes >> np.uint64(64 - _BITS)).astype("i8"), ranks)
 
     def shrink(self) -> None:
         """Give up exact counting if it needs much memory: more of the same may follow."""

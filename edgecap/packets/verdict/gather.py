@@ -143,7 +143,7 @@ def _largest(
     """The groups of equal keys with the most packets, as indices of their flows; the largest first."""
     if not len(among):
         return []
-    order = among[np.argsort(key[among], kind="stable")]
+    order = among[np.argsort(key[among])]
     sorted_keys = key[order]
     starts = np.concatenate([[0], np.flatnonzero(sorted_keys[1:] != sorted_keys[:-1]) + 1])
     sums = np.add.reduceat(packets[order], starts)

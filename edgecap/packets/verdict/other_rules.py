@@ -57,13 +57,13 @@ def _icmp(case: Case, target: Target, scanned: int) -> Iterator[Draft]:
             signs.append(Sign(name="large", weight=1, line=line))
         signs += many_sources(found)
         signs += spoofing(found)
-        if stream.answered >= packets / 2:
+        rapid = [*fast(case, packets, least=5_000), *fast(case, packets, least=50_000)]
+        signs += rapid
+        if stream.answered < packets / 2:
+            signs += unanswered(case, found)
+        elif not rapid:
             line = f"{percent(stream.answered / packets)} have an answer, or are one: pings that work"
             signs.append(Sign(name="answered", weight=-1, line=line))
-        else:
-            signs += unanswered(case, found)
-        signs += fast(case, packets, least=5_000)
-        signs += fast(case, packets, least=500_000)
         yield Draft(
             kind="icmp-flood",
             title=f"{name}{on(target)}",

@@ -52,7 +52,7 @@ AMPLIFIERS: dict[int, Service] = {
     2362: Service("digiman"),
     3283: Service("apple remote desktop (arms)"),
     3389: Service("rdp", 1300),
-    3478: Service("stun", 200),
+    3478: Service("stun", _LARGEST),
     3702: Service("ws-discovery"),
     4500: Service("ipsec nat-t", _LARGEST, mutual=True),
     4800: Service("moxa"),

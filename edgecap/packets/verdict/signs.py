@@ -8,11 +8,14 @@ from edgecap.packets.verdict.case import Case, packets_of
 from edgecap.packets.verdict.evidence import Stream, Target
 from edgecap.packets.verdict.intervals import Estimate
 from edgecap.packets.verdict.model import Sign
+from edgecap.units import plural
 
 MANY = 50  # sources
 _IMPOSSIBLE = 0.02
 _ODD_TTL = 0.2
 _ONE_TTL = 0.95
+_TOLD = 0.05  # of packets: a smaller port is not told
+_UNTOUCHED = frozenset({60, 64, 128, 255})  # as sent: a gateway beside the capture made them
 _NETWORKS = 20  # /16 of sources: they are no LAN
 _UNANSWERED = 0.05
 _ANSWERED = 0.1
@@ -36,7 +39,8 @@ def spoofing(found: Sequence[Stream]) -> Iterator[Sign]:
         line = f"{percent(odd / packets)} arrive with a TTL that no common system leaves: TTLs are made up"
         yield Sign(name="forged-ttl", weight=2, line=line)
     top = sum(each.top_ttl.packets for each in found if each.top_ttl and each.top_ttl.value == _ttl(found))
-    if sources >= MANY and networks >= _NETWORKS and top >= _ONE_TTL * packets:
+    hops = _ttl(found) not in _UNTOUCHED
+    if hops and sources >= MANY and networks >= _NETWORKS and top >= _ONE_TTL * packets:
         line = (
             f"{percent(top / packets)} arrive with TTL {_ttl(found)}, from {networks:,} networks: one origin"
         )
@@ -80,7 +84,8 @@ def fast(case: Case, packets: int, *, least: float, weight: int = 1) -> Iterator
         return
     rate = case.rate(packets)
     if rate and rate.low >= least:
-        yield Sign(name="fast", weight=weight, line=f"{interval(rate)} packets/s")
+        line = f"{interval(rate)} packets/s: few services have so many"
+        yield Sign(name="fast", weight=weight, line=line)
 
 
 def where(target: Target | None, found: Sequence[Stream]) -> Iterator[str]:
@@ -98,8 +103,10 @@ def where(target: Target | None, found: Sequence[Stream]) -> Iterator[str]:
         ports = ", ".join(
             f"{each.value} ({percent(each.packets / largest.packets)})"
             for each in largest.top_destination_ports
+            if each.packets >= _TOLD * largest.packets
         )
-        yield f"{largest.destination_ports:,} destination ports: {ports}"
+        told = plural(largest.destination_ports, "destination port")
+        yield f"{told}: {ports}" if ports else told
 
 
 def port_share(found: Iterable[Stream]) -> tuple[int, float]:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 _KEPT = 32  # values of a list of frequent ones
 _SHOWN = 3
-_IPV4 = np.uint64(0xFFFF << 32)
-_MOST = 2**31
+_SMALL = 2  # bytes of a value: then all are counted in one array
+_GROUP_BITS = 14
 # Hops take at most 40 of the 64, 128 or 255 that systems start with; traceroute starts with less than 24.
 _POSSIBLE_TTL = np.zeros(256, bool)
 _POSSIBLE_TTL[:65] = _POSSIBLE_TTL[88:129] = _POSSIBLE_TTL[200:] = True
@@ -34,8 +34,17 @@ class Frequent:
 
     def add(self, values: NDArray[Any], packets: NDArray[np.int64]) -> None:
         """Add values with their packets."""
-        found, places = np.unique(values, return_inverse=True)
-        sums = np.bincount(places, weights=packets).astype("i8")
+        if values.dtype.itemsize <= _SMALL:
+            every = np.bincount(values, weights=packets)
+            found = np.flatnonzero(every)
+            sums = every[found].astype("i8")
+        else:
+            # Only values in the fullest of many groups can be frequent.
+            group = (values >> np.uint64(64 - _GROUP_BITS)).astype("i8")
+            full = np.bincount(group, weights=packets, minlength=1 << _GROUP_BITS)
+            likely = full[group] >= np.partition(full, -_KEPT)[-_KEPT]
+            found, places = np.unique(values[likely], return_inverse=True)
+            sums = np.bincount(places, weights=packets[likely]).astype("i8")
         if len(found) > _KEPT:
             best = np.argpartition(sums, len(sums) - _KEPT)[-_KEPT:]
             found, sums = found[best], sums[best]
@@ -84,7 +93,7 @@ class StreamCounts:
         """
         packets = flows["packets"].astype("i8")
         size = flows["bytes"].astype("i8")
-        mean = size // np.maximum(packets, 1)
+        mean = np.minimum(size // np.maximum(packets, 1), 65_535).astype("u2")
         self.packets += int(packets.sum())
         ttl = flows["ttl_high"]
         for name, value in (
@@ -113,7 +122,7 @@ class StreamCounts:
                 flows["destination_port"][ports] >> 13, weights=packets[ports], minlength=8
             ).astype("i8")
         if self._kind is Kind.PROTOCOL:
-            self._to.add(flows["protocol"], packets)
+            self._to.add(flows["protocol"].astype("u2"), packets)
             self._distinct["destination_ports"].add(flows["protocol"].astype("u8"))
         self._ttls.add(ttl, packets)
         self._sizes.add(mean, packets)

@@ -23,6 +23,7 @@ from edgecap.packets.verdict.signs import (
 _UDP, _DNS = 17, 53
 _PART = 0.05  # of packets or bytes: a smaller vector of several is noise
 _REFLECTORS = 15
+_SERVERS = 3
 _OF_ONE_PORT = 0.15  # of a stream's packets: clients have many ports
 _ONE_PORT = 0.7
 _WELL_KNOWN = 1_024
@@ -58,7 +59,9 @@ def _mistaken(target: Target, known: set[int]) -> Iterator[Stream]:
             if service is None or top.value in known or (service.mutual and top.value in to):
                 continue
             if share >= _OF_ONE_PORT and each.sources >= _REFLECTORS:
+                rest = each.packets - top.packets
                 part = {"packets": top.packets, "bytes": int(each.bytes * share), "port": top.value}
+                part["answered"] = max(0, each.answered - rest)
                 yield each.model_copy(update={"kind": Kind.REPLY, **part})
 
 
@@ -131,7 +134,8 @@ def _sizes(case: Case, stream: Stream, service: Service, later: Sequence[Stream]
         yield Sign(name="unused-service", weight=2, line=line)
     elif mean > service.usual:
         line = f"{mean:,.0f} bytes each; everyday answers have less than {service.usual}"
-        yield Sign(name="long-answers", weight=2, line=line)
+        # Of one server it may be a long answer; of several it is what they are abused for.
+        yield Sign(name="long-answers", weight=2 if stream.sources >= _SERVERS else 1, line=line)
     fragments = packets_of(later)
     if fragments >= max(20, 0.2 * stream.packets) and service.usual < _WELL_KNOWN:
         line = f"{fragments:,} fragments beside them: answers longer than a packet"

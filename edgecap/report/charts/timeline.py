@@ -6,10 +6,11 @@ import base64
 from collections.abc import Iterable, Sequence
 from datetime import UTC
 
-from edgecap.packets.summary import Rates, Summary
+from edgecap.packets.summary import Summary
 from edgecap.report.charts.scales import TimeScale, values, whole
 from edgecap.report.charts.series import KINDS, NAMES, Bar, Series, series
 from edgecap.report.markup import Html, join, tag
+from edgecap.report.rates import peak as most_of
 from edgecap.report.theme import COLOURS, PICTURE
 from edgecap.units import bit_rate, clock, duration, packet_rate, short
 
@@ -32,7 +33,7 @@ def timeline_chart(summary: Summary, *, width: int = BROAD, hover: bool = True) 
     if shown is None:
         return None
     scale = whole(shown.begins, shown.ends, _LEFT, width - _RIGHT)
-    peak = _peak(summary.rates, shown)
+    peak = _peak(summary, shown)
     head, lines = _legend(shown, peak, width)
     upper = 16 * lines + 22
     lower = upper + _TALL + 24
@@ -179,12 +180,15 @@ def _legend(shown: Series, peak: str, width: int) -> tuple[Html, int]:
     return join(parts), 1 if fits else 2
 
 
-def _peak(rates: Rates, shown: Series) -> str:
+def _peak(summary: Summary, shown: Series) -> str:
+    rates = summary.rates
     # The summary's own peak is the same however wide the bars are.
     if rates.peak_at is None:
         return f"highest bar {packet_rate(shown.packets)}, {bit_rate(shown.bits)}"
     when = clock(rates.peak_at, step=min(rates.peak_seconds, 1.0))
     most = f"most in {duration(rates.peak_seconds)}"
+    if summary.rates.peak_estimate:  # the axis says that these are samples; there is no room for more
+        return f"{most}: {most_of(summary)[0].removesuffix(' of samples')} at {when}"
     return f"{most}: {packet_rate(rates.peak_packets)} at {when}, {bit_rate(rates.peak_bits)}"
 
 

@@ -265,6 +265,18 @@ class TestSeries:
         assert found.captures == tuple(f"{number:032x}" for number in range(14, 4, -1))
         assert found.series == SERIES
 
+    def test_a_verdict_is_compared_with_the_schedule_else_with_the_same_filter(self, take):
+        """How long it looked back does not matter for rates."""
+        first = take(1)
+        assert first.baseline is None
+        assert any("There is no baseline" in line for line in first.caveats)
+        take(2, series="capture/other", time_limit=30)
+        found = take(3).baseline
+        assert (found.kind, found.captures) == ("schedule", (f"{1:032x}",))
+        found = take(4, series="").baseline
+        assert (found.kind, found.captures) == ("target", tuple(f"{each:032x}" for each in (3, 2, 1)))
+        assert take(5, series="").strength == "nothing"
+
     def test_an_unreadable_manifest_costs_only_itself(self, store, take):
         for number in (1, 2, 3):
             take(number)

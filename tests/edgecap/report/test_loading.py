@@ -6,7 +6,9 @@ from edgecap.archive.summaries import find_summary, read_summary
 from edgecap.errors import StoreMissing
 from edgecap.incidents.incidents import Incidents
 from edgecap.incidents.overview import Overviews
-from edgecap.report.loading import pictured
+from edgecap.incidents.record import Part
+from edgecap.report.loading import Pictured, beside_before, pictured
+from edgecap.simulator.corpus.build import Spec, build
 from tests.edgecap.report.archive import damage_manifest, keep_summary, open_archive
 from tests.edgecap.report.incidents import ID, attack
 from tests.edgecap.report.summaries import FLOOD, REFLECTION, entry_of, flood, reflection
@@ -85,3 +87,26 @@ def test_captures_of_an_incident_come_with_all_that_is_known(store, folder):
     assert found["during", 2].part.state == "missing"
     assert all(each.planned for each in found.values())
     assert len(found) == len(captures)
+
+
+def test_captures_of_an_attack_are_judged_beside_those_before_it():
+    """The capture from before was archived last: the others were judged without it."""
+    made = build(
+        Spec(304, ("game",), sampling=100, filter="port", attack="udp-one-port", strength=10_000, baseline=1)
+    )
+
+    def shown(phase, summary):
+        part = Part(phase=phase, number=1, request="", why="", state="archived", capture_id=phase)
+        return Pictured(part, summary=summary)
+
+    during, before = beside_before([shown("during", made.summary), shown("before", made.before[0])])
+    assert made.summary.baseline is None
+    assert (during.summary.baseline.kind, during.summary.baseline.captures) == ("incident", ("before",))
+    assert during.summary.strength == "likely"
+    assert "more-than-usual" in {sign.name for each in during.summary.vectors for sign in each.signs}
+    assert before.summary == made.before[0]
+    other = made.before[0].model_copy(
+        update={"conditions": made.before[0].conditions.model_copy(update={"filter": "tcp"})}
+    )
+    alone, _ = beside_before([shown("during", made.summary), shown("before", other)])
+    assert alone.summary == made.summary
