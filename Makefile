@@ -31,6 +31,8 @@ help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
 
 setup: $(VENV)/.installed ## .venv with the edgecap command in it
+	@$(if $(filter setup,$(MAKECMDGOALS)),echo "setup: done. Next: source $(VENV)/bin/activate; edgecap --help lists the commands",:)
+
 setup-dev: $(VENV)/.installed-dev $(VENV)/mitmproxy/.installed
 
 $(BIN)/uv:

@@ -142,7 +142,7 @@ class ObjectStore(Stoppable):
         program = Path(sys.executable).with_name("ministack")
         if not program.is_file():
             raise SetupError(
-                "the demonstration needs an S3 server, which is not installed",
+                "this needs an S3 server, which is not installed",
                 where=str(program),
                 hint="install edgecap with the extra `demo`: the wheel's file name, then [demo]",
             )

@@ -68,6 +68,7 @@ async def register(
     timeout: float = 900.0,  # noqa: ASYNC109 - it ends the looking, never a call in flight
     sleep: Sleep = asyncio.sleep,
     clock: Callable[[], float] = time.monotonic,
+    on_begin: Callable[[], object] = lambda: None,
 ) -> Ownership:
     """Register a bucket with Cloudflare, unless it is registered already.
 
@@ -80,6 +81,7 @@ async def register(
         timeout: seconds for all of it; Cloudflare may take ten minutes to validate.
         sleep: waits the given seconds.
         clock: seconds, from any start.
+        on_begin: called once it is clear that the bucket can be registered, and is not yet.
 
     Raises:
         BucketNotValidated: the challenge did not arrive, or Cloudflare rejected the answer to it.
@@ -94,6 +96,7 @@ async def register(
     known = _pick(await client.list_ownerships(), wanted)
     if known and known.succeeded:
         return known
+    on_begin()
     challenge = ""
     if known and known.filename and not known.failed:
         challenge = await _challenge(store, known.filename, patience, looks=OLD_CHALLENGE)

@@ -10,6 +10,7 @@ import edgecap
 from edgecap.cli.exits import exit_summary
 from edgecap.cli.options import Json
 from edgecap.cli.output import console, print_json
+from edgecap.cli.usage import Help
 
 HELP_WIDTH = 110  # columns, where no terminal says how wide it is
 _EPILOGUE = (
@@ -27,6 +28,7 @@ app = App(
     default_parameter=Parameter(negative=()),
     suppress_keyboard_interrupt=False,
 )
+app.help_formatter = Help(app)
 capture = App(
     name="capture",
     help="Take a packet capture now, wait for it and archive it.",
@@ -120,9 +122,10 @@ COMMANDS = (
         "edgecap.cli.simulate:simulate",
         """Simulate a Cloudflare edge on this machine.
 
-        Has the same API, limits, states and ownership challenges, and writes files to your bucket. Prints
-        the lines that point a client at it: after `edgecap simulate > edge.env &` and `. ./edge.env`,
-        edgecap, curl or the official SDK talk to it. Runs until Ctrl-C or SIGTERM.""",
+        Has the same API, limits, states and ownership challenges, and writes files to your bucket, or to
+        one that --with-bucket brings. Prints the lines that point a client at it: after
+        `edgecap simulate > edge.env &` and `. ./edge.env`, edgecap, curl or the official SDK talk to it.
+        Runs until Ctrl-C or SIGTERM.""",
     ),
     (
         "lanes",

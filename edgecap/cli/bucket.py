@@ -33,8 +33,7 @@ def register_command(
     """
     settings = load_settings()
     place = settings.bucket(name)
-    say(f"Registering bucket {name} with Cloudflare; this may take ten minutes.")
-    ownership = asyncio.run(_register(settings.account(account), place))
+    ownership = asyncio.run(_register(settings.account(account), place, name))
     if json:
         print_json(
             {
@@ -48,6 +47,9 @@ def register_command(
         console().print(f"Bucket {name} is registered: {ownership.destination_conf}")
 
 
-async def _register(account: Account, place: StoreLocation) -> Ownership:
+async def _register(account: Account, place: StoreLocation, name: str) -> Ownership:
+    def begin() -> None:
+        say(f"Registering bucket {name} with Cloudflare; this may take ten minutes.")
+
     async with Client(account) as client:
-        return await register(client, open_store(place), place)
+        return await register(client, open_store(place), place, on_begin=begin)

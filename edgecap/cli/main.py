@@ -26,7 +26,7 @@ def run(arguments: Sequence[str]) -> int:
         complain(str(stopped) or "interrupted")
         return INTERRUPTED
     except _WrongUsage as error:
-        complain(f"{str(error).rstrip('.')}; see `edgecap [COMMAND] --help`")
+        complain(str(error))
         return USAGE
     except Exception as error:  # noqa: BLE001 - every error becomes one line and a code
         return report(error)
@@ -34,7 +34,7 @@ def run(arguments: Sequence[str]) -> int:
 
 
 class _WrongUsage(Exception):
-    """The command line is wrong; the text says how."""
+    """The command line is wrong; the text says how, and where to look."""
 
 
 def _command(arguments: Sequence[str]) -> None:
@@ -60,7 +60,9 @@ def _command(arguments: Sequence[str]) -> None:
             result_action="return_value",
         )
     except CycloptsError as error:
-        raise _WrongUsage(str(error)) from None
+        from edgecap.cli.usage import wrong_usage  # noqa: PLC0415 - the same
+
+        raise _WrongUsage(wrong_usage(error)) from None
 
 
 def main() -> None:

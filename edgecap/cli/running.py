@@ -186,7 +186,7 @@ class _Run:
     ) -> None:
         self._request, self._account, self._archive = request, account, archive
         self._shown, self._pages = shown, pages
-        self._listener = _Listener(shown.line)
+        self._listener = _Listener(self._line)
         self._future: Future[EntrySummary] = Future()
         self._watched: Watched | None = None
         self._unwanted = threading.Event()  # interrupted before the flow began
@@ -257,6 +257,12 @@ class _Run:
         if not self._future.done() and not leave:
             self._tell_prefect()
 
+    def _line(self, text: str) -> None:
+        """Show a line of the run. The bar is of the capture, and is full when that is over."""
+        if self.is_over:
+            self._shown.per_cent(100)
+        self._shown.line(text)
+
     def _tell_prefect(self) -> None:
         """Report the run as cancelled; otherwise Prefect would show it as crashed."""
         address = os.environ.get("PREFECT_API_URL", "")  # a temporary server ends with this process
@@ -280,7 +286,7 @@ class _Run:
         api_url = get_current_settings().api.url
         if api_url is None:
             protect_temporary_server()
-            say("Prefect server: none is named; this capture starts one that ends with it, in some seconds.")
+            say("Starting a Prefect server for this capture; that takes about 15 s.")
             say(other_server() or "`edgecap up` runs one that stays: then a capture starts at once.")
         elif not os.environ.get("PREFECT_API_URL"):
             say(f"Prefect server: {api_url} (Prefect's profile)")

@@ -100,6 +100,7 @@ class StoreLocation(BaseModel):
 class Bucket(StoreLocation):
     """A bucket to which Cloudflare writes full captures."""
 
+    uri: str = Field(description="Its place; the schemes are `s3:`, `r2:` and `gs:`")
     delete_delivered: bool = Field(
         False,
         description="Delete a file that Cloudflare delivered for a capture of ours, once its entry is "
