@@ -20,8 +20,9 @@ def added(
 ) -> tuple[Planned, ...]:
     """The captures of a joining alert's plan that its incident needs besides those that it has.
 
-    None, if the alert is not more severe than all before it, and names no data centre that is new. A simple
-    capture looks back only over the time that no earlier one covers.
+    None, if the alert is not more severe than all before it, names no data centre that is new, and is about
+    packets that earlier captures asked for: those of another vector against the same target they did not. A
+    simple capture looks back only over the time that no earlier one covers.
 
     Args:
         plan: the joining alert's.
@@ -36,7 +37,12 @@ def added(
         if not any(_covers(old, each, since=since) for old, since in had)
         and (left := _uncovered(each, [old for old, _ in had]))
     ]
-    if not more_severe and not any(isinstance(each.request, FullRequest) for each in new):
+    is_telling = any(
+        isinstance(each.request, FullRequest)
+        or not any(_selects_more(old.request, each.request) for old, _ in had)
+        for each in new
+    )
+    if not more_severe and not is_telling:
         return ()
     numbers: Counter[Phase] = Counter()
     for one, _ in before:

@@ -6,9 +6,10 @@ so an interrupted step gives the same result when it runs again.
 - The same identity again is a repetition.
 - A start joins the open incident that has its key. Else it joins the one about the same target, if that had
   an alert within the plan's cooldown, also if it ended since. Else it opens an incident.
-- A start that joins an open incident escalates it if it is more severe than all alerts before it, or names a
-  new data centre: the captures that the incident does not have yet are ordered. A start that would join an
-  ended incident, and is more severe, opens one.
+- A start that joins an open incident escalates it if it is more severe than all alerts before it, names a new
+  data centre, or is about packets that no capture of it asked for, such as those of another protocol: the
+  captures that the incident does not have yet are ordered. A start that would join an ended incident, and is
+  more severe, opens one.
 - A start that says which prefixes are announced now escalates the newest incident about an address in them:
   its traffic arrives only now, so its full captures are taken again.
 - An incident is over when every attack that joined it has ended. The last end orders the captures of `after`.

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -154,7 +155,6 @@ class Command:
                 log.write(line)
             if line.startswith("http://"):
                 self.address = line.split("/alerts/")[0]
-                self.port = int(self.address.rpartition(":")[2])  # the next start takes the same
             if line.startswith("Ready for alerts"):
                 # What else it says must not fill the pipe.
                 threading.Thread(target=self._follow, args=(self.process,), daemon=True).start()
@@ -175,6 +175,15 @@ class Command:
             stderr=subprocess.PIPE,
             text=True,
         )
+
+    @contextmanager
+    def same_port(self):
+        """Have each start take the same port. Nobody else gets it: it is bound all the time."""
+        with socket.socket() as held:
+            held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            held.bind(("127.0.0.1", 0))
+            self.port = held.getsockname()[1]
+            yield
 
     def stop(self):
         """Stop it as the system does, and wait until it is gone."""

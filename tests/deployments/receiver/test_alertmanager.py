@@ -90,16 +90,17 @@ def alertmanager(command, prefect, tmp_path):
     """Alertmanager; it tells a receiver, which tells a stand-in for Prefect."""
     prefect.start()
     command.env = {"PREFECT_API_URL": prefect.api_url, "EDGECAP_ALERTS__ALERTMANAGER__SECRET": SECRET}
-    command.start()
-    secret, config = tmp_path / "edgecap.secret", tmp_path / "alertmanager.yml"
-    secret.write_text(f"{SECRET}\n")
-    config.write_text(yaml.safe_dump(documented(command.address, secret)))
-    alertmanager = Alertmanager(tmp_path, config, free_port())
-    alertmanager.start()
-    try:
-        yield alertmanager
-    finally:
-        alertmanager.stop()
+    with command.same_port():
+        command.start()
+        secret, config = tmp_path / "edgecap.secret", tmp_path / "alertmanager.yml"
+        secret.write_text(f"{SECRET}\n")
+        config.write_text(yaml.safe_dump(documented(command.address, secret)))
+        alertmanager = Alertmanager(tmp_path, config, free_port())
+        alertmanager.start()
+        try:
+            yield alertmanager
+        finally:
+            alertmanager.stop()
 
 
 def judged(command):

@@ -306,3 +306,22 @@ def test_a_warning_of_datadog_that_becomes_an_alert_escalates(inbox, tell):
         for number, word in enumerate(words)
     ]
     assert outcomes == ["opened", "escalated", "joined", "ended"]
+
+
+def test_another_vector_against_the_same_target_is_captured_too(inbox, tell):
+    """It joined, and as it was no graver, its packets were in no capture: the first asked for TCP alone."""
+    syn = {"kind": "syn flood", "target": "203.0.113.7:443", "protocol": "tcp", "severity": "high"}
+    assert tell({**syn, "event": "start", "id": "1", "incident": "a"}) == ["opened"]
+    udp = {**syn, "kind": "udp flood", "target": "203.0.113.7", "protocol": "udp"}
+    assert tell({**udp, "event": "start", "id": "2", "incident": "b"}, after=20) == ["escalated"]
+    [capture] = inbox.orders()[-1].plan.captures
+    assert (capture.request.filter.protocol, capture.number) == (17, 2)
+    for number, more in enumerate(({"target": "203.0.113.7:53"}, {"severity": "low"}, {"kind": "dns flood"})):
+        again = {**udp, **more, "event": "start", "id": f"3{number}", "incident": f"c{number}"}
+        assert tell(again, after=30) == ["joined"], "the packets of these were asked for"
+
+
+def test_a_narrower_alert_than_the_incident_adds_nothing(inbox, tell):
+    assert tell({"event": "start", "target": "203.0.113.7", "id": "1"}) == ["opened"]
+    narrower = {"event": "start", "target": "203.0.113.7:443", "protocol": "tcp", "id": "2"}
+    assert tell(narrower, after=20) == ["joined"]
