@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import socket
 from collections.abc import Iterator
 from functools import partial
@@ -17,9 +18,10 @@ from deployments.receiver.senders import TrustedProxies
 from edgecap.errors import SetupError
 
 HEAD_TIME = 10.0  # seconds
+LEAST = 64 << 10  # bytes of an answer that its reader must take within that time
 GRACE = 3  # seconds that requests under way have when the server stops
 CONNECTIONS = 512  # at a time; more are answered 503. Well below the 1024 files that a process usually has
-OPEN = 384  # of them; for one more, the one that has waited longest without a request is closed
+OPEN = 384  # of them; for one more, the one that has waited longest for its sender is closed
 OF_ONE = 128  # from one sender, likewise; a proxy has no such limit
 
 
@@ -33,7 +35,10 @@ class Server(uvicorn.Server):
 
 
 class Connections:
-    """The open connections. Of too many, the one that has waited longest without a request is closed.
+    """The open connections. Of too many, the one that has waited longest for its sender is closed.
+
+    That is one without a request. If all have one, it is one whose body is not all there, or whose answer is
+    not read.
 
     Args:
         most: at a time.
@@ -69,10 +74,11 @@ class Connections:
 
     def _close_one(self, new: ImpatientProtocol, share: str) -> None:
         """The one that has waited longest, of one sender if it is given; the new one if none waits."""
-        others = (each for each, of in self._open.items() if each.is_idle and of == (share or of))
-        chosen = next(others, new)
+        others = [each for each, of in self._open.items() if each is not new and of == (share or of)]
+        waiting = (each for each in others if each.waits_for_sender)
+        chosen = next((each for each in others if each.is_idle), None) or next(waiting, new)
         self.remove(chosen)
-        chosen.transport.close()
+        chosen.transport.abort()  # to close it would wait until its answer is read
 
 
 class ImpatientProtocol(H11Protocol):
@@ -89,6 +95,7 @@ class ImpatientProtocol(H11Protocol):
         self._connections = connections
         self._head_time = head_time
         self._late: asyncio.TimerHandle | None = None
+        self._unsent: float = math.inf  # bytes of answers at the last look
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for the first request."""
@@ -101,6 +108,16 @@ class ImpatientProtocol(H11Protocol):
         """Whether it has no request, or only a part of its head."""
         # mypy takes uvicorn's word that there is always a cycle; before the first request there is none.
         return self.cycle is None or self.cycle.response_complete
+
+    @property
+    def waits_for_sender(self) -> bool:
+        """Whether its request is not all there, or its answer is not read."""
+        return self.is_idle or self.cycle.more_body or self.flow.write_paused
+
+    def pause_writing(self) -> None:
+        """Begin to wait until its answer is read."""
+        super().pause_writing()
+        self._wait()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait no more."""
@@ -116,12 +133,23 @@ class ImpatientProtocol(H11Protocol):
         super().on_response_complete()
 
     def _wait(self) -> None:
+        self._unsent = math.inf
+        self._look_later()
+
+    def _look_later(self) -> None:
         if self._late:
             self._late.cancel()
-        self._late = self.loop.call_later(self._head_time, self._give_up)
+        self._late = self.loop.call_later(self._head_time, self._look)
 
-    def _give_up(self) -> None:
-        if self.is_idle and not self.transport.is_closing():
+    def _look(self) -> None:
+        """Close it if it is idle. An answer on its way may go on, if it is read at some speed."""
+        unsent = self.transport.get_write_buffer_size()
+        if unsent and unsent <= self._unsent - LEAST:
+            self._unsent = unsent
+            self._look_later()
+        elif unsent:
+            self.transport.abort()
+        elif self.is_idle and not self.transport.is_closing():
             self.transport.close()
 
 

@@ -1,10 +1,14 @@
 """The Prefect server of `edgecap up` obeys those who have its secret; a run does not choose a program."""
 
+import json
+import socket
 from datetime import UTC, datetime
 from uuid import uuid4
 
 import httpx
 import pytest
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import connect
 
 from deployments.local.setup import POOL
 from deployments.local.work_pool import TEMPLATE
@@ -30,6 +34,52 @@ def test_it_answers_under_no_other_name(prefect_server):
     for path in ("/api/health", "/ui-settings", "/"):
         answer = httpx.get(f"{prefect_server.ui_url}{path}", headers={"Host": "rebound.example.net"})
         assert (answer.status_code, answer.text) == (400, "Invalid host header")
+
+
+STREAMS = (
+    "/events/in",
+    "/events/out",
+    "/logs/out",
+    "/task_runs/subscriptions/scheduled",
+    "/work_pools/x/workers/connect",
+)
+
+
+@pytest.mark.parametrize("path", STREAMS)
+def test_its_streams_take_the_secret_too(prefect_server, path):
+    """Websockets, which its check of requests does not see, nor does a browser's rule on origins."""
+    address = f"{prefect_server.api_url.replace('http', 'ws', 1)}{path}"
+    with pytest.raises(InvalidStatus, match="403"), connect(address):
+        pass
+    for token in (None, "", "wrong", prefect_server.sign_in.auth_string):
+        with connect(address, subprotocols=["prefect"]) as line:
+            line.send(json.dumps({"type": "auth", "token": token}))
+            if token == prefect_server.sign_in.auth_string:
+                assert json.loads(line.recv(timeout=240)) == {"type": "auth_success"}
+            else:
+                with pytest.raises(ConnectionClosed):
+                    line.recv(timeout=240)
+
+
+@pytest.mark.parametrize("path", STREAMS)
+def test_its_streams_answer_under_no_other_name(prefect_server, path):
+    head = [
+        f"GET /api{path} HTTP/1.1", "Host: rebound.example.net", "Connection: Upgrade", "Upgrade: websocket",
+        "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==",
+        "Sec-WebSocket-Protocol: prefect", "", "",
+    ]  # fmt: skip
+    with socket.create_connection(("127.0.0.1", prefect_server.port), timeout=240) as line:
+        line.sendall("\r\n".join(head).encode())
+        assert line.recv(100).startswith(b"HTTP/1.1 400 ")
+
+
+def test_no_other_page_may_ask_beforehand_whether_it_may_call(prefect_server):
+    """The preflight of a browser, which comes without the secret."""
+    wanted = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
+    for origin in ("http://evil.example.net", "null", "https://127.0.0.1", "http://127.0.0.1.example.net"):
+        answer = httpx.options(f"{prefect_server.api_url}/flow_runs/", headers={**wanted, "Origin": origin})
+        assert answer.status_code == 400
+        assert "access-control-allow-origin" not in answer.headers
 
 
 def test_no_other_page_may_call_it(prefect_server):
