@@ -16,7 +16,7 @@ from edgecap.filters.bpf import Program
 from edgecap.proposals.forms import cloudflare, flowspec, nftables, tcpdump
 from edgecap.proposals.forms.form import NotExpressible
 from edgecap.proposals.traffic_filter import Field, Flags, Fragments, Networks, TrafficFilter, Values
-from tests.edgecap.proposals import cloudflare_language, flowspec_routes
+from tests.edgecap.proposals import cloudflare_language, flowspec_routes, traffic
 from tests.edgecap.proposals.filters import traffic_filters
 from tests.edgecap.proposals.packets import Facts, frames, table_of
 from tests.nft import ENVIRONMENT, NFT, UNSHARE, missing
@@ -65,6 +65,14 @@ class TestTcpdump:
         program = Program(tcpdump.write(found))
         theirs = [program.matches(frame[:captured], len(frame)) for frame, _, captured in packets]
         assert theirs == ours(found, packets)
+
+    def test_padding_behind_a_short_packet_is_no_payload(self):
+        """Ethernet fills up a datagram of one byte, here with zeros."""
+        frame = traffic.udp("198.51.100.9", 5, 53, b"\x00").ljust(60, b"\x00")
+        long = traffic.udp("198.51.100.9", 5, 53, bytes(4)).ljust(60, b"\x00")
+        found = TrafficFilter(4, 17, (Values.of(Field.PAYLOAD, [0]),))
+        assert found.matches(table_of([(frame, 60), (long, 60)])).tolist() == [False, True]
+        assert [Program(tcpdump.write(found)).matches(each) for each in (frame, long)] == [False, True]
 
     def test_it_reads_as_people_write_it(self):
         assert tcpdump.write(NTP) == (
