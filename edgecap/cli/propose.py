@@ -29,6 +29,7 @@ from edgecap.proposals.text import lines
 from edgecap.settings import DEFAULT, load_settings
 from edgecap.stores import Store, open_store
 
+_JUDGED = 500_000  # packets of a file that the verdict is about; more of them tell nothing new
 _SUFFIXES = (".pcap", ".pcapng", ".cap", ".gz", ".zst")
 
 
@@ -167,10 +168,12 @@ def _file(name: str) -> CaptureSource:
 
 
 def _summary(name: str) -> Summary:
-    """The summary of a file: its verdict names vectors."""
+    """The summary of a file's first packets: its verdict names vectors."""
     table = FlowTable()
     with open_packets(Path(name)) as reader:
         for batch in reader:
             table.feed(batch, reader.interfaces)
+            if table.packets >= _JUDGED:
+                break
     table.finish()
     return summarize(table)
