@@ -152,7 +152,7 @@ def test_fire_escalate_flap_and_resolve_with_restarts_in_the_middle(alertmanager
     loss()
     until(lambda: judged(command) == [("PingLoss", "start", "opened")])
 
-    # It grows graver while the receiver is away, and Alertmanager restarts before it can tell.
+    # It grows more severe while the receiver is away, and Alertmanager restarts before it can tell.
     command.stop()
     flood()
     alertmanager.stop()

@@ -207,7 +207,7 @@ def test_incidents_are_counted_by_whether_they_have_captures(make, inbox):
     assert 'edgecap_incidents_opened_total{captures="limited"} 1.0' in page
 
 
-def test_a_graver_alert_without_a_budget_left_is_noted(make, inbox, missed):
+def test_a_more_severe_alert_without_a_budget_left_is_noted(make, inbox, missed):
     """It joins an incident, and so opens none that would say so."""
     policy = read_policy('[[rules]]\nname = "one"\ndaily_budget = 1\nreserve = 0\ntarget_budget = 1\n')
     flood = {"kind": "flood", "target": "203.0.113.7"}

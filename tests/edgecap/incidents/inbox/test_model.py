@@ -158,9 +158,9 @@ class Model:
         return ("opened" if len(captures) == len(decided.captures) else "over_budget"), opened
 
     def _join(self, incident, told, decided, at):
-        graver = RISING.index(told.severity) > RISING.index(incident.gravest)
+        more_severe = RISING.index(told.severity) > RISING.index(incident.gravest)
         new = [each for each in decided.captures if each.request.offset_time not in incident.windows]
-        if not graver or not new:
+        if not more_severe or not new:
             return "joined", incident
         renumbered = tuple(
             each.model_copy(update={"number": incident.numbers + place})
