@@ -138,6 +138,25 @@ def test_its_alerts_become_incidents_each_by_itself_and_end_with_them(alertmanag
     assert told == [("SynFlood", "start"), ("UdpFlood", "start"), ("SynFlood", "end")]
 
 
+def test_the_attack_of_the_page_opens_escalates_and_ends(alertmanager, command, prefect, tmp_path):
+    """The page's commands, in a shell, one after the other."""
+    lines = re.findall(r"^\$ (amtool alert add .*)$", PAGE.read_text(), re.MULTILINE)
+    assert len(lines) == 4
+    wanted = [("start", "opened"), ("start", "escalated"), ("end", "joined"), ("end", "ended")]
+    for number, line in enumerate(lines, 1):
+        shell = f"{line.replace('amtool', str(AMTOOL), 1)} --alertmanager.url={alertmanager.address}"
+        done = subprocess.run(shell, shell=True, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        until(lambda number=number: len(judged(command)) >= number)
+        assert [(event, outcome) for _, event, outcome in judged(command)] == wanted[:number]
+    until(lambda: len(prefect.runs) == 3)
+    phases = [[each["phase"] for each in run["parameters"]["plan"]["captures"]] for run in prefect.runs]
+    assert phases == [["before"], ["during"], ["after"]]
+    asked = ["config", "routes", "test", f"--config.file={tmp_path / 'alertmanager.yml'}", "capture=yes"]
+    routed = subprocess.run([AMTOOL, *asked], check=True, capture_output=True, text=True).stdout
+    assert routed.split() == ["edgecap"]
+
+
 def test_fire_escalate_flap_and_resolve_with_restarts_in_the_middle(alertmanager, command, prefect):
     """Of one attack: a low alert that flaps, and a grave one that names a data centre."""
     target = "203.0.113.50"
@@ -201,14 +220,3 @@ def test_fire_escalate_flap_and_resolve_with_restarts_in_the_middle(alertmanager
     ]
     assert runs[1]["plan"]["captures"][1]["request"]["colo"] == "ORD"
     assert runs[2]["plan"]["captures"][0]["request"]["filter"]["destination_address"] == target
-
-
-def test_the_command_of_the_page_opens_one_too(alertmanager, command, tmp_path):
-    tried = re.search(r"`amtool (alert add .*?)`", PAGE.read_text())[1].split()
-    subprocess.run([AMTOOL, *tried, f"--alertmanager.url={alertmanager.address}"], check=True)
-    with command.inbox as inbox:
-        until(inbox.incidents)
-        assert inbox.incidents()[0].alert.kind == "EdgeTest"
-    asked = ["config", "routes", "test", f"--config.file={tmp_path / 'alertmanager.yml'}", "capture=yes"]
-    routed = subprocess.run([AMTOOL, *asked], check=True, capture_output=True, text=True).stdout
-    assert routed.split() == ["edgecap"]
