@@ -13,6 +13,7 @@ from edgecap.cli.options import Json
 from edgecap.cli.output import console, print_json, say
 from edgecap.errors import InvalidRequest
 from edgecap.files.names import shown
+from edgecap.packets.inspection import FLAGS, NO_TIMES
 from edgecap.packets.merge import Merged, MergedSource, MergeSource, merge
 from edgecap.packets.writer import Form
 from edgecap.units import plural
@@ -69,7 +70,8 @@ def _notes(merged: Merged) -> Iterable[str]:
     """What the merged file does not show: what was wrong with times and lengths, why nothing matched."""
     for source in merged.sources:
         for note in source.inspection.notes:
-            yield f"{source.source.label}: {note}"
+            given = "; each gets that of the packet before it" if note == FLAGS[NO_TIMES] else ""
+            yield f"{source.source.label}: {note}{given}"
         if source.hint and not merged.packets:
             yield f"{source.source.label}: {source.hint}"
     if merged.clamped:

@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import struct
 import subprocess
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 
 from edgecap.packets.summary import summary_schema
 from tests.edgecap.cli.conftest import EDGECAP
-from tests.edgecap.packets.files import SECOND, pcap
+from tests.edgecap.packets.files import SECOND, block, interface, pcap, section
 
 DATA = Path(__file__).parents[2] / "data" / "packets"
 ETHERNET = DATA / "ethernet-micro.pcap"
@@ -312,6 +313,14 @@ class TestMerge:
         assert done.stderr == f"edgecap: {backwards}: a packet is older than one before it\n"
         done = call("merge", str(backwards), str(NMAP), "-o", str(tmp_path / "b.pcapng"), "--json")
         assert json.loads(done.stdout)["notes"] == [f"{backwards}: a packet is older than one before it"]
+
+    def test_packets_without_a_time_are_said_to_get_one(self, call, tmp_path):
+        untimed = tmp_path / "untimed.pcapng"
+        untimed.write_bytes(section() + interface() + block(3, struct.pack("<I", 4) + bytes(4)))
+        done = call("merge", str(untimed), "-o", str(tmp_path / "a.pcapng"))
+        assert (
+            "carry no time (pcapng simple packet blocks); each gets that of the packet before" in done.stderr
+        )
 
     def test_a_pcap_is_written_on_request(self, call, tmp_path):
         done = call("merge", str(NMAP), "-F", "pcap", "-o", str(tmp_path / "a.pcap"))
