@@ -523,11 +523,15 @@ static struct cursor linked(struct headers *h, struct cursor c, uint32_t link) {
     case 204: return skip(h, c, 1, PPP, 0); /* PPP behind a byte with the direction */
     case 10: return skip(h, c, 13, LLC, 0); /* FDDI */
     case 100: c.next = LLC; return c; /* ATM, RFC 2684 */
-    case 107: /* Frame Relay with RFC 2427 */
-        if (left < 4 || (left < 10 && c.at[2] == 3 && c.at[3] == 0)) break;
-        if (left >= 4 && c.at[2] == 3 && (c.at[3] == 0xcc || c.at[3] == 0x8e)) return skip(h, c, 4, IP, 0);
-        if (c.at[2] == 3 && c.at[3] == 0 && c.at[4] == 0x80) return skip(h, c, 10, TYPED, net16(c.at + 8));
-        return c.at[2] == 3 ? nothing() : skip(h, c, 4, TYPED, net16(c.at + 2)); /* Cisco's */
+    case 107: { /* Frame Relay, with RFC 2427 or Cisco's types behind an address of two to four bytes */
+        Py_ssize_t size = 1;
+        while (size < 4 && size < left && !(c.at[size - 1] & 1)) size++;
+        const uint8_t *next = c.at + size;
+        if (left < size + 2 || (next[0] == 3 && !next[1] && left < size + 8)) break;
+        if (next[0] != 3) return skip(h, c, size + 2, TYPED, net16(next));
+        if (next[1] == 0xcc || next[1] == 0x8e) return skip(h, c, size + 2, IP, 0);
+        return !next[1] && next[2] == 0x80 ? skip(h, c, size + 8, TYPED, net16(next + 6)) : nothing();
+    }
     case 109: return skip(h, c, 12, IP, 0); /* OpenBSD's enc */
     case 117: /* OpenBSD's pflog: its length comes first */
         if (left < 1) break;

@@ -206,7 +206,9 @@ def frames(draw, depth: int = 2, most_tags: int = 3, *, plain: bool = False):
         9: draw(st.sampled_from([ppp, ppp[1:], b"\xff\x03" + ppp, b"\x0f\0" + ether_type])),
         50: b"\xff\x03" + ppp,
         104: b"\x0f\0" + ether_type,
-        107: draw(st.sampled_from([b"\x18\x41\x03" + nlpid, b"\x18\x41" + ether_type])),
+        107: draw(
+            st.sampled_from([b"\x18\x41\x03" + nlpid, b"\x18\x41" + ether_type, b"\x18\0\0\x41" + ether_type])
+        ),
         109: bytes(12),
         117: bytes([61]) + bytes(63),
         204: b"\0" + ppp,
