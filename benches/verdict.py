@@ -84,9 +84,9 @@ def main() -> None:
         for each in outcomes:
             if told := _miss(each):
                 print(told)
-    text = report(outcomes, half=options.half, seconds=time.monotonic() - began)
+    text = report(outcomes, half=options.half, of=len(specs), seconds=time.monotonic() - began)
     options.to.write_text(text)
-    print(text.split("## ")[1])
+    print(text.partition("## In short")[2].partition("\n## ")[0].strip())
 
 
 def corpus(half: str) -> Iterator[Spec]:

@@ -21,7 +21,7 @@ _CONFUSED = """What was told of captures with 1,000 packets of the attack or mor
 capture can have several vectors."""
 
 
-def report(outcomes: Sequence[Outcome], *, half: str, seconds: float) -> str:
+def report(outcomes: Sequence[Outcome], *, half: str, of: int, seconds: float) -> str:
     """The document."""
     attacks = [each for each in outcomes if each.spec.attack]
     ordinary = [each for each in outcomes if not each.spec.attack]
@@ -54,7 +54,7 @@ def report(outcomes: Sequence[Outcome], *, half: str, seconds: float) -> str:
         _table(("attack", "right", "told as well, or instead"), _confusion(attacks)),
         "## Ordinary service",
         _table(("service", "captures", "likely", "possible", "what was told"), _ordinary(ordinary)),
-        f"It took {seconds / 60:.0f} minutes on two processors.",
+        f"Judged were {len(outcomes):,} of the {of:,} captures of this half, in {seconds / 60:.0f} minutes.",
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -67,6 +67,11 @@ def _short(attacks: Sequence[Outcome], ordinary: Sequence[Outcome], half: str) -
         (
             "found, of those with 1,000 attack packets and more",
             _part([each.right != "nothing" for each in enough]),
+            "95 %",
+        ),
+        (
+            "of those, but low and slow in samples",
+            _part([each.right != "nothing" for each in enough if _visible(each)]),
             "95 %",
         ),
         (

@@ -53,6 +53,21 @@ class TestSummary:
             ("nmap.pcap", 400),
         ]
 
+    def test_a_known_sampling_makes_estimates_with_their_interval(self, call):
+        found = document(call("summary", str(NMAP), "--sampling", "100", "--json"))
+        estimate = found["rates"]["packets_estimate"]
+        assert estimate["low"] < estimate["value"] < estimate["high"]
+        assert estimate["value"] == pytest.approx(100 * found["rates"]["packets"], rel=1e-3)
+        assert found["conditions"]["sampling"] == 100
+        shown = call("summary", str(NMAP), "--sampling", "100").stdout
+        assert " packets/s (95 %)" in shown.splitlines()[0]
+        assert "1 in 100, as given: rates are estimates of all" in shown
+
+    def test_an_impossible_sampling_is_refused(self, call):
+        done = call("summary", str(NMAP), "--sampling", "0.5")
+        assert done.returncode == 2
+        assert "a sampling of 1 in 0.5 is impossible" in done.stderr
+
     def test_a_filter_reports_the_packets_before_it(self, call):
         found = document(call("summary", str(NMAP), "--filter", "src 198.51.100.1", "--json"))
         assert found["packets"] == 200
