@@ -1,4 +1,4 @@
-"""How fast packets are summarised and merged, beside capinfos, tshark and mergecap: `make bench-packets`.
+"""How fast packets are summarized and merged, beside capinfos, tshark and mergecap: `make bench-packets`.
 
 The bench makes two files of a gigabyte, one of large packets and one of small ones. The programs take turns.
 Each result is the best of the rounds, with a warm page cache. tshark would take minutes for such files, so it
@@ -79,7 +79,7 @@ def starts(folder: Path, rounds: int) -> None:
 
 
 def summaries(path: Path, packets: int, rounds: int, context: Any) -> None:
-    """Summarising one file."""
+    """Summarizing one file."""
     capinfos, whole, start, warm = [], [], [], []
     tshark: dict[int, list[float]] = {1: [], SAMPLE: []}
     with ProcessPoolExecutor(1, mp_context=context) as warmed:

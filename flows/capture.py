@@ -1,4 +1,4 @@
-"""Flow `capture`: submit, poll, fetch, summarise, archive."""
+"""Flow `capture`: submit, poll, fetch, summarize, archive."""
 
 # No `from __future__ import annotations`: Prefect makes the form of the UI from the real types.
 from dataclasses import replace

@@ -17,8 +17,8 @@ from tasks.runtime.retry import DELAYS, ONCE_A_RUN, TRIES, passing_soon
 
 
 @task(
-    name="summarise",
-    task_run_name="summarise",
+    name="summarize",
+    task_run_name="summarize",
     persist_result=True,
     cache_policy=ONCE_A_RUN,
     retries=TRIES,
@@ -26,7 +26,7 @@ from tasks.runtime.retry import DELAYS, ONCE_A_RUN, TRIES, passing_soon
     retry_condition_fn=passing_soon,
 )
 async def summarize(order: CaptureOrder, intent: Intent, capture: Capture, fetched: Fetching) -> Derived:
-    """Merge the files by time, apply the rest of the filter, and summarise the packets.
+    """Merge the files by time, apply the rest of the filter, and summarize the packets.
 
     Args:
         order: what was asked for.

@@ -34,7 +34,7 @@ PARTIAL = "partial"
 DAMAGED = "damaged"
 LIMIT_REACHED = "limit-reached"
 STOPPED = "stopped"
-UNSUMMARISED = "unsummarised"
+UNSUMMARISED = "unsummarised"  # in British spelling, unlike all else: archives and scripts hold it
 
 ENTRY_FLAGS = {
     EMPTY: "no packet was captured",
@@ -45,7 +45,7 @@ ENTRY_FLAGS = {
     LIMIT_REACHED: "the packet or byte limit ended the capture",
     PARTIAL: "files are missing that the capture should have",
     STOPPED: "the capture was stopped before its time",
-    UNSUMMARISED: "its packets could not be merged and summarised; the raw files are kept as they are",
+    UNSUMMARISED: "its packets could not be merged and summarized; the raw files are kept as they are",
 }
 """Every flag that an entry may carry, and what it means."""
 
@@ -239,7 +239,7 @@ def make_manifest(
         too_large: whether files were left in the bucket because they are far larger than the capture's limit.
         residual: the filter that was applied after the download.
         verdict: the summary's.
-        trouble: why the packets could not be summarised.
+        trouble: why the packets could not be summarized.
 
     Raises:
         UnexpectedAnswer: the capture has no id, or no time for its prefix.

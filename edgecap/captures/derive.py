@@ -142,9 +142,9 @@ def derive(
     before: Earlier = tuple,
     usual: Callable[[Summary], Usual] = lambda _: Usual(),
 ) -> Derived:
-    """Merge, filter and summarise an entry's raw files, and put the results beside them.
+    """Merge, filter and summarize an entry's raw files, and put the results beside them.
 
-    Packets that cannot be summarised must not cost the entry: then the result has no files, and says why.
+    Packets that cannot be summarized must not cost the entry: then the result has no files, and says why.
 
     Args:
         archive: where the raw files lie.
@@ -193,7 +193,7 @@ def derive(
     except EdgecapError as error:
         return Derived(trouble=str(error))
     except Exception as error:  # noqa: BLE001 - a fault of ours must not cost the capture
-        _log.exception("the packets of %s cannot be summarised", prefix)
+        _log.exception("the packets of %s cannot be summarized", prefix)
         told = " ".join(f"{type(error).__name__}: {error}".split())
         return Derived(trouble=f"a fault of edgecap's own: {told}")
 

@@ -1,4 +1,4 @@
-"""Read, dissect, filter, count and summarise any bytes as a file of packets: `make fuzz`.
+"""Read, dissect, filter, count and summarize any bytes as a file of packets: `make fuzz`.
 
 Atheris searches for bytes that reach new code of the readers. A run fails if anything raises or takes ten
 seconds, or if the process grows; if a reader's result depends on the pieces in which the bytes come; or if

@@ -144,7 +144,7 @@ def test_a_file_without_packets_is_kept_and_flagged(store):
     assert "an HTML page" in summary.files[0].damage
 
 
-def test_a_cut_file_is_summarised_up_to_there(store):
+def test_a_cut_file_is_summarized_up_to_there(store):
     capture = job()
     data = recorded("ord02-s1")
     raw = put_raw(store, capture, {"a.pcap": data[:-7]})

@@ -95,7 +95,7 @@ class TestSummary:
         )
         assert document(done)["packets"] == 400
 
-    def test_a_damaged_file_is_summarised_up_to_a_named_byte(self, call, cut):
+    def test_a_damaged_file_is_summarized_up_to_a_named_byte(self, call, cut):
         done = call("summary", str(cut))
         assert done.returncode == 10
         good = cut.stat().st_size + 7 - 16 - 54  # the last record is one of RST+ACK
@@ -200,7 +200,7 @@ class TestAnyName:
         path.write_bytes(NMAP.read_bytes())
         return path
 
-    def test_it_is_summarised_as_text_and_as_json(self, call, odd):
+    def test_it_is_summarized_as_text_and_as_json(self, call, odd):
         done = call("summary", str(odd), str(NMAP))
         assert (done.returncode, done.stderr) == (0, "")
         assert r"bad\xff.pcap" in done.stdout
