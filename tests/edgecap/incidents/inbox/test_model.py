@@ -35,7 +35,32 @@ class Incident:
     going_on: set[str] = field(default_factory=set, compare=False)
     known: set[str] = field(default_factory=set, compare=False)
     numbers: int = field(default=0, compare=False)
-    windows: set[datetime] = field(default_factory=set, compare=False)
+    windows: list[tuple[datetime, datetime]] = field(default_factory=list, compare=False)
+
+
+def window(planned):
+    """The time that a simple capture looks back over."""
+    ends = planned.request.offset_time
+    return ends - timedelta(seconds=planned.request.time_limit), ends
+
+
+def lacks(wanted, had):
+    """What of a time no earlier look back covers, in whole seconds; None if that is less than one."""
+    begins, ends = wanted
+    for covers_from, covers_to in sorted(had):
+        if covers_from <= begins:
+            begins = max(begins, covers_to)
+    for covers_from, covers_to in sorted(had, key=lambda each: each[1], reverse=True):
+        if covers_to >= ends:
+            ends = min(ends, covers_from)
+    if ends - begins < timedelta(seconds=1):
+        return None
+    whole = (
+        begins
+        if (begins, ends) == wanted
+        else ends - timedelta(seconds=(ends - begins) // timedelta(seconds=1))
+    )
+    return whole, ends
 
 
 @dataclass
@@ -152,25 +177,27 @@ class Model:
         opened = Incident(told.incident, decided.about, at, at, captures)
         opened.gravest, opened.numbers = told.severity, max(captures, default=0)
         opened.going_on, opened.known = {told.incident}, {told.incident}
-        opened.windows = {each.request.offset_time for each in decided.captures[: len(captures)]}
+        opened.windows = [window(each) for each in decided.captures[: len(captures)]]
         self.incidents.append(opened)
         self.orders.append((opened, "start", captures, at))
         return ("opened" if len(captures) == len(decided.captures) else "over_budget"), opened
 
     def _join(self, incident, told, decided, at):
         more_severe = RISING.index(told.severity) > RISING.index(incident.gravest)
-        new = [each for each in decided.captures if each.request.offset_time not in incident.windows]
-        if not more_severe or not new:
+        lacking = [lacks(window(each), incident.windows) for each in decided.captures]
+        new = [(each, left) for each, left in zip(decided.captures, lacking, strict=True) if left]
+        # All plans are about the same packets: they are new to an incident without any captures.
+        if not new or not (more_severe or not incident.windows):
             return "joined", incident
         renumbered = tuple(
             each.model_copy(update={"number": incident.numbers + place})
-            for place, each in enumerate(new, start=1)
+            for place, (each, _) in enumerate(new, start=1)
         )
         captures = self._spend(decided.model_copy(update={"captures": renumbered}), at)
         if not captures:
             return "joined", incident
         incident.numbers += len(captures)
-        incident.windows |= {each.request.offset_time for each in new[: len(captures)]}
+        incident.windows += [left for _, left in new[: len(captures)]]
         incident.escalations += 1
         self.orders.append((incident, "escalation", captures, at))
         return "escalated", incident
