@@ -121,6 +121,33 @@ class TestWhatWentWrongOnce:
         only_answers = [each for each in made if not each.inbound]
         assert "203.0.113.7" not in {each.source for each in summary_of(only_answers).vectors}
 
+    def test_a_udp_server_that_answers_many_ports_does_not_scan_them(self):
+        made = []
+        for at in range(300):
+            turns = [(True, services.payload(40)), (False, services.payload(90))]
+            made += services.exchange(
+                Random(at), at / 10, CLIENT, HOST, (32_768 + at, 9_999), turns, gap=0.01
+            )
+        assert summary_of(made).strength == "nothing"
+
+    def test_long_answers_that_were_asked_for_are_no_amplification(self):
+        rng = Random(2)
+        made = []
+        for server in population(rng, 200):
+            said = services.query("example.net"), services.query("example.net", answer=True, size=1_300)
+            made += services.exchange(
+                rng,
+                rng.random() * 30,
+                server,
+                HOST,
+                (53, 40_000),
+                [(False, said[0]), (True, said[1])],
+                gap=0.01,
+            )
+        assert summary_of(made).strength == "nothing"
+        unasked = [each for each in made if each.inbound]
+        assert kinds(summary_of(unasked)) == [("amplification", "dns")]
+
     def test_all_syn_and_syn_ack_to_one_address_is_a_reflection(self):
         attack = Attack(Random(4), HOST, 60)
         made = [each for _ in range(400) for each in ATTACKS["syn-ack-reflection"].event(attack)]
