@@ -17,7 +17,7 @@ Rows = NDArray[np.void]
 
 PACKET: Final = np.dtype(
     [
-        ("time", "i8"),  # nanoseconds since 1970 UTC; `NO_TIME` if it has none
+        ("time", "i8"),  # nanoseconds since 1970 UTC; `inspection.NO_TIME` if it has none
         ("start", "u4"),  # position of the packet's bytes in the batch's data
         ("captured", "u4"),  # captured bytes
         ("wire", "u4"),  # original length; never less than `captured`
@@ -25,9 +25,6 @@ PACKET: Final = np.dtype(
     ]
 )
 """One packet's position and time."""
-
-NO_TIME: Final = -(1 << 63)
-"""The time of a packet without one: pcapng's simple packet blocks have none."""
 
 LAYER: Final = np.dtype(
     [

@@ -16,7 +16,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecap.packets.columns import NO_TIME, Batch, Interface, Rows
+from edgecap.packets.columns import Batch, Interface, Rows
+from edgecap.packets.inspection import NO_TIME
 from edgecap.packets.native import tally, text
 from edgecap.packets.verdict.distinct import estimated
 from edgecap.packets.verdict.gather import EvidenceTable

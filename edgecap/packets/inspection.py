@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Final
 
 from edgecap.files.unpacking import GZIP_DAMAGED, ZSTD_DAMAGED
-from edgecap.packets.columns import NO_TIME
+
+# Here, since commands that read no packets need it, and `columns` imports NumPy.
+NO_TIME: Final = -(1 << 63)
+"""The time in nanoseconds of a packet without one: pcapng's simple packet blocks have none."""
 
 EMPTY = "empty"
 TRUNCATED = "truncated"

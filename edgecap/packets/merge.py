@@ -17,10 +17,10 @@ from edgecap.errors import Damaged, InvalidRequest, ObjectChanged
 from edgecap.files.names import shown
 from edgecap.files.sniff import is_zstd
 from edgecap.files.unzstd import Unzstd
-from edgecap.packets.columns import NO_TIME, Batch, Rows
+from edgecap.packets.columns import Batch, Rows
 from edgecap.packets.flow_table import FlowTable
 from edgecap.packets.inspect import inspect_file
-from edgecap.packets.inspection import Inspection
+from edgecap.packets.inspection import NO_TIME, Inspection
 from edgecap.packets.reader import PacketReader
 from edgecap.packets.source import Readable, chunks, opened
 from edgecap.packets.writer import Form, PacketWriter, new_packet_file

@@ -11,11 +11,12 @@ from abc import ABC, abstractmethod
 
 import numpy as np
 
-from edgecap.packets.columns import NO_TIME, PACKET, Interface, Rows
+from edgecap.packets.columns import PACKET, Interface, Rows
 from edgecap.packets.inspection import (
     ABSURD_LENGTH,
     BAD_STRUCTURE,
     CAPTURED_OVER_ORIGINAL,
+    NO_TIME,
     NO_TIMES,
     TIME_BACKWARDS,
     TIME_OUT_OF_RANGE,

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from edgecap.packets.columns import NO_TIME, Batch
-from edgecap.packets.inspection import moment
+from edgecap.packets.columns import Batch
+from edgecap.packets.inspection import NO_TIME, moment
 from edgecap.packets.reader import PacketReader, open_packets
 from edgecap.proposals.table import PacketTable
 

@@ -5,8 +5,8 @@ import subprocess
 
 import pytest
 
-from edgecap.packets.columns import NO_TIME
 from edgecap.packets.flow_table import FlowTable
+from edgecap.packets.inspection import NO_TIME
 from edgecap.packets.reader import open_packets
 from edgecap.packets.summarize import summarize
 from tests.edgecap.packets.files import SECOND, block, enhanced, interface, read, section

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from edgecap.errors import ObjectMissing, StoreUnreachable
 from edgecap.files.unzstd import zstd
-from edgecap.packets.columns import NO_TIME, Interface
+from edgecap.packets.columns import Interface
 from edgecap.packets.inspect import Inspector, inspect_file
+from edgecap.packets.inspection import NO_TIME
 from edgecap.packets.reader import PacketReader, open_packets
 from tests.edgecap.packets.files import (
     REAL,
