@@ -24,7 +24,9 @@ from edgecap.stores.base import Store
 from edgecap.units import plural
 
 _REACH = timedelta(days=40)
-_LOOKED_AT = 300  # entries
+# Entries whose manifests are read; for what is rare among others, fewer captures are found. A schedule's are
+# far apart, and worth more.
+_LOOKED_AT, _LOOKED_AT_FOR_A_SCHEDULE = 60, 300
 _MOST = 10
 _NOT_COMPARED = frozenset({"offset_time", "time_limit", "packet_limit", "byte_limit", "bucket"})
 Kind = Literal["schedule", "incident", "target", "given"]
@@ -70,12 +72,12 @@ def find_usual(
         until=before.replace(microsecond=0),  # as in an entry's prefix, so that the new one is not found
         type=str(request.get("type") or "") or None,
         colo=str(request.get("colo") or ""),
-        wanted=lambda entry: _asked(entry.manifest.request) == _asked(request),
-        limit=_MOST * 3,
     )
+    asked, most = _asked(request), _LOOKED_AT_FOR_A_SCHEDULE if series else _LOOKED_AT
+    alike = (entry for entry in islice(entries, most) if _asked(entry.manifest.request) == asked)
     found: list[tuple[Entry, Summary]] = []
     with suppress(StoreError):
-        found.extend(_read(store, islice(entries, _LOOKED_AT)))
+        found.extend(_read(store, islice(alike, _MOST * 3)))
     by_kind: tuple[tuple[Kind, Sequence[tuple[Entry, Summary]]], ...] = (
         ("schedule", [each for each in found if series and _series(each[0]) == series]),
         ("incident", [each for each in found if incident and each[0].manifest.incident == incident]),

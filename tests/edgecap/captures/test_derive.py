@@ -9,6 +9,7 @@ import arro3.io
 import pytest
 
 import edgecap.captures.derive as module
+from edgecap.archive import baseline
 from edgecap.archive.commit import put_file
 from edgecap.archive.journal_records import Intent
 from edgecap.archive.layout import RAW, entry_prefix
@@ -22,7 +23,7 @@ from edgecap.cloudflare.models import Capture
 from edgecap.errors import StoreFull, StoreMissing
 from edgecap.packets.inspect import Inspector
 from edgecap.packets.verdict.conditions import Conditions
-from edgecap.requests import SimpleRequest
+from edgecap.requests import Filter, SimpleRequest
 from edgecap.settings import StoreLocation
 from edgecap.simulator.traffic.pcapfile import PcapWriter
 from edgecap.simulator.traffic.synthetic import SyntheticTraffic
@@ -235,10 +236,11 @@ class TestSeries:
 
     @pytest.fixture
     def take(self, store):
-        def taken(number, *, series=SERIES, time_limit=60, files=None):
+        def taken(number, *, series=SERIES, time_limit=60, files=None, target=None):
             at = START + timedelta(minutes=10 * number)
             capture = job(number, at, "simple")
-            request = SimpleRequest(time_limit=time_limit, offset_time=at)
+            wanted = Filter(destination_address=target)
+            request = SimpleRequest(time_limit=time_limit, offset_time=at, filter=wanted)
             intent = Intent(
                 intent_id=f"i{number}",
                 request=request,
@@ -276,6 +278,17 @@ class TestSeries:
         found = take(4, series="").baseline
         assert (found.kind, found.captures) == ("target", tuple(f"{each:032x}" for each in (3, 2, 1)))
         assert take(5, series="").strength == "nothing"
+
+    def test_a_baseline_is_looked_for_among_the_newest_entries_only(self, take, monkeypatch):
+        """Each capture would read the whole archive's manifests otherwise."""
+        monkeypatch.setattr(baseline, "_LOOKED_AT", 3)
+        take(1, series="")
+        for number in (2, 3):
+            take(number, series="", target="203.0.113.9")
+        assert take(4, series="").baseline.captures == (f"{1:032x}",)
+        for number in (5, 6, 7):
+            take(number, series="", target="203.0.113.9")
+        assert take(8, series="").baseline is None
 
     def test_an_unreadable_manifest_costs_only_itself(self, store, take):
         for number in (1, 2, 3):
