@@ -42,7 +42,6 @@ EVERY = 4.0  # seconds between two alerts
 AWAY = 30.0  # seconds
 AHEAD = 15.0  # seconds; a schedule's runs are there long before, and workers look ten seconds ahead
 SCHEDULED = 15  # runs
-BETWEEN = 2.5  # seconds from one to the next
 SHARES = {"p50": 0.5, "p95": 0.95, "p99": 0.99, "worst": 1.0}
 POLICY = """
 [[rules]]
@@ -160,11 +159,11 @@ def on_schedule(setup: LocalSetup, home: Path) -> dict[str, float]:
     with PrefectApi(setup.prefect) as prefect:
         deployment = str(prefect.deployment("capture/simple-every-10-min")["id"])
         for number in range(SCHEDULED):
-            target, at = f"203.0.113.{number + 1}", first + number * timedelta(seconds=BETWEEN)
+            target, at = f"203.0.113.{number + 1}", first + number * timedelta(seconds=EVERY)
             due[target] = at.timestamp()
             request = {"type": "simple", "filter": {"destination_address": target}}
             prefect.start_run(deployment, {"request": request}, tags=[AUTO_SCHEDULED], at=at)
-    time.sleep(AHEAD + SCHEDULED * BETWEEN + EVERY)
+    time.sleep(AHEAD + (SCHEDULED + 1) * EVERY)
     posts = accepted_at(home / "edge.jsonl")
     print(f"{SCHEDULED} captures of a schedule; seconds after their scheduled time")
     found = show(
