@@ -12,7 +12,7 @@ import pytest
 from prefect import flow
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.actions import WorkPoolCreate
-from prefect.client.schemas.filters import FlowFilter, FlowFilterName, FlowRunFilter
+from prefect.client.schemas.filters import FlowRunFilter
 from prefect.client.schemas.objects import State, StateType
 from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
@@ -112,8 +112,9 @@ async def test_what_a_dead_process_left_starts_reconcile(deployed, deployment, e
     async with get_client() as client:
 
         async def started():
-            flow_filter = FlowFilter(name=FlowFilterName(any_=["reconcile"]))
-            return {run.id: run.name for run in await client.read_flow_runs(flow_filter=flow_filter)}
+            # Those that an automation of the server starts meanwhile have names of Prefect's.
+            found = await client.read_flow_runs(flow_run_filter=FlowRunFilter(name={"any_": ["reconcile"]}))
+            return {run.id for run in found}
 
         before = await started()
         await dead_run(client, str(this_process()), deployment=deployment)
@@ -121,8 +122,7 @@ async def test_what_a_dead_process_left_starts_reconcile(deployed, deployment, e
         assert await started() == before
         await dead_run(client, ended, deployment=deployment)
         assert await start_reconcile_for_dead(client)
-        new = (await started()).items() - before.items()
-        assert [name for _, name in new] == ["reconcile"]
+        assert len(await started() - before) == 1
 
 
 async def test_a_run_that_a_process_claimed_before_it_died_starts_reconcile(deployed, deployment):
