@@ -6,8 +6,9 @@ import errno
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TextIO
 
 from edgecap import errors
 from edgecap.errors import EdgecapError
@@ -100,9 +101,11 @@ def complain(line: str) -> None:
     """Print `edgecap: <line>` on stderr, as one line, without secrets or control characters."""
     line = shown(" ".join(line.split()))
     clean = "".join(letter if letter.isprintable() else " " for letter in line)
-    with suppress(OSError):  # the exit code says the rest
+    try:
         sys.stderr.write(f"edgecap: {redact(clean)}\n")
         sys.stderr.flush()
+    except OSError:  # the exit code says the rest
+        _give_up(sys.stderr)
 
 
 @contextmanager
@@ -118,18 +121,18 @@ def quiet_ending() -> Iterator[None]:
         finally:
             sys.stdout.flush()
     except BrokenPipeError:
-        _give_up_stdout()
+        _give_up(sys.stdout)
         raise SystemExit(DEAD_PIPE) from None
     except OSError as error:
         # An error of a file is explained where it happens, and names it: this one is of a standard stream.
         if error.filename is not None or error.errno not in _UNWRITTEN:
             raise
-        _give_up_stdout()
+        _give_up(sys.stdout)
         from edgecap.files.durable import explain  # noqa: PLC0415 - only for this
 
         raise explain(error, "standard output") from None
 
 
-def _give_up_stdout() -> None:
-    """Let the interpreter's last flush succeed."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def _give_up(stream: TextIO) -> None:
+    """Let the interpreter's last flush succeed; if it fails, the exit code is 120."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
