@@ -130,7 +130,7 @@ def line(what: str, seconds: float, busy: float = 0, *, rss: int = 0) -> None:
 
 
 def write(path: Path, packets: int, *, attacked: bool) -> None:
-    """A file of so many packets of 60 bytes."""
+    """Write a pcap of `packets` packets of 60 bytes; an attack is among them if `attacked`."""
     random = np.random.default_rng(5)
     with path.open("wb") as file:
         file.write(HEADER)

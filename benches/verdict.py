@@ -129,7 +129,7 @@ def corpus(half: str) -> Iterator[Spec]:
 
 
 def judge_all(specs: Sequence[Spec], seconds: float, processes: int = 2) -> list[Outcome]:
-    """The outcome of each capture, or of those that are judged in so many seconds."""
+    """Judge captures until `seconds` have passed; the outcomes in the order of `specs`."""
     began, outcomes = time.monotonic(), list[Outcome]()
     with ProcessPoolExecutor(processes) as pool:
         for outcome in pool.map(judge_one, specs, chunksize=4):

@@ -40,6 +40,7 @@ from edgecap.alerts.sources.enabled import EnabledSource
 from edgecap.alerts.sources.payload import decode
 from edgecap.alerts.sources.registry import SOURCES
 from edgecap.errors import AlertNotUnderstood, StoreError, StoreFull
+from edgecap.incidents.inbox.missed import Kind
 
 PING = 4096  # bytes; no product's trial message is larger
 SMALL = 64 << 10  # bytes; decoding them takes less than a millisecond. A larger body is decoded in a thread
@@ -173,25 +174,13 @@ class Receiver:
         declared = request.headers.get("content-length", "0")
         size = int(declared) if declared.isdigit() else 0
         enabled = self._enabled.get(known)
+        kind: Kind = "unauthorized"
+        tell = False
         if status in _UNHEARD or status == 400:  # noqa: PLR2004 - the body is no JSON
-            proven = enabled is not None and (status == 400 or not enabled.is_signed(request.headers))  # noqa: PLR2004
-            self._missed.note(
-                "refused",
-                known,
-                f"{status}: {why}",
-                sender=sender_of(request).address,
-                size=size,
-                tell=proven,
-            )
-        else:
-            self._missed.note(
-                "unauthorized",
-                known,
-                f"{status}: {why}",
-                sender=sender_of(request).address,
-                size=size,
-                tell=False,
-            )
+            kind = "refused"
+            tell = enabled is not None and (status == 400 or not enabled.is_signed(request.headers))  # noqa: PLR2004
+        sender = sender_of(request).address
+        self._missed.note(kind, known, f"{status}: {why}", sender=sender, size=size, tell=tell)
 
     async def _answer(self, request: Request, name: str) -> Response:
         enabled = self._enabled.get(name)

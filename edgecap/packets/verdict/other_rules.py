@@ -10,13 +10,13 @@ from edgecap.packets.verdict.kinds import OTHER_PROTOCOLS
 from edgecap.packets.verdict.model import Match, Sign
 from edgecap.packets.verdict.signs import (
     MANY,
+    drafted,
     fast,
     many_sources,
     on,
     percent,
     spoofing,
     unanswered,
-    where,
 )
 from edgecap.protocols import protocol_name
 
@@ -64,18 +64,14 @@ def _icmp(case: Case, target: Target, scanned: int) -> Iterator[Draft]:
         elif not rapid:
             line = f"{percent(stream.answered / packets)} have an answer, or are one: pings that work"
             signs.append(Sign(name="answered", weight=-1, line=line))
-        yield Draft(
+        yield drafted(
+            target,
+            found,
             kind="icmp-flood",
             title=f"{name}{on(target)}",
-            target=target,
-            packets=packets,
-            bytes=stream.bytes,
             first=f"{packets:,} ICMP packets {words}: {percent(packets / case.evidence.packets)} of all",
-            signs=tuple(signs),
+            signs=signs,
             match=Match(kinds=(kind,), protocol=_ICMP, destination=target.address),
-            streams=found,
-            sources=stream.sources,
-            where=tuple(where(target, found)),
         )
 
 
@@ -103,18 +99,14 @@ def _protocols(case: Case, target: Target) -> Iterator[Draft]:
         line = f"{percent(packets / target.packets)} of all packets to {target.address}"
         signs.append(Sign(name="nothing-else", weight=1, line=line))
     signs += fast(case, packets, least=500_000)
-    yield Draft(
+    yield drafted(
+        target,
+        found,
         kind="protocol-flood",
         title=f"{name} flood{on(target)}",
-        target=target,
-        packets=packets,
-        bytes=sum(each.bytes for each in found),
         first=f"{packets:,} packets of {name}: {percent(packets / case.evidence.packets)} of all",
-        signs=tuple(signs),
+        signs=signs,
         match=Match(kinds=(Kind.PROTOCOL,), protocol=None if several else number, destination=target.address),
-        streams=tuple(found),
-        sources=max(each.sources for each in found),
-        where=tuple(where(target, found)),
     )
 
 
@@ -161,17 +153,13 @@ def _slow(case: Case, target: Target) -> Iterator[Draft]:
     line = f"{of_one:,} such connections of one source"
     signs.append(Sign(name="many-of-one", weight=2 if of_one >= _SLOW_OF_MANY else 1, line=line))
     packets = packets_of(found)
-    yield Draft(
+    yield drafted(
+        target,
+        found,
         kind="low-and-slow",
         title=f"low and slow connections{on(target)}",
-        target=target,
-        packets=packets,
-        bytes=sum(each.bytes for each in found),
         first=f"{packets:,} packets in {flows:,} connections from {sources:,} sources",
-        signs=tuple(signs),
+        signs=signs,
         match=Match(kinds=tuple(each.kind for each in found), protocol=6, destination=target.address),
-        streams=found,
-        sources=sources,
         forgiving=True,
-        where=tuple(where(target, found)),
     )

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from edgecap.packets.verdict.case import Case, packets_of
+from edgecap.packets.verdict.case import Case, Draft, packets_of
 from edgecap.packets.verdict.evidence import Stream, Target
 from edgecap.packets.verdict.intervals import Estimate
-from edgecap.packets.verdict.model import Sign
+from edgecap.packets.verdict.model import Match, Sign
 from edgecap.units import plural
 
 MANY = 50  # sources
@@ -107,6 +107,45 @@ def where(target: Target | None, found: Sequence[Stream]) -> Iterator[str]:
         )
         told = plural(largest.destination_ports, "destination port")
         yield f"{told}: {ports}" if ports else told
+
+
+def drafted(
+    target: Target,
+    found: Sequence[Stream],
+    *,
+    kind: str,
+    title: str,
+    first: str,
+    signs: Iterable[Sign],
+    match: Match,
+    forgiving: bool = False,
+) -> Draft:
+    """A vector that consists of streams to a target: its numbers are theirs.
+
+    Args:
+        target: an address or a prefix.
+        found: not empty.
+        kind: the vector's.
+        title: of the vector, with its target.
+        first: the line of evidence that comes first.
+        signs: what speaks for and against it.
+        match: which packets those are.
+        forgiving: as in `Draft`.
+    """
+    return Draft(
+        kind=kind,
+        title=title,
+        target=target,
+        packets=packets_of(found),
+        bytes=sum(each.bytes for each in found),
+        first=first,
+        signs=tuple(signs),
+        match=match,
+        streams=tuple(found),
+        sources=max(each.sources for each in found),
+        forgiving=forgiving,
+        where=tuple(where(target, found)),
+    )
 
 
 def port_share(found: Iterable[Stream]) -> tuple[int, float]:

@@ -10,6 +10,7 @@ from edgecap.packets.verdict.evidence import Kind, Stream, Target
 from edgecap.packets.verdict.model import Match, Sign
 from edgecap.packets.verdict.signs import (
     MANY,
+    drafted,
     fast,
     many_sources,
     no_connections,
@@ -18,7 +19,6 @@ from edgecap.packets.verdict.signs import (
     port_share,
     spoofing,
     unanswered,
-    where,
 )
 
 _TCP = 6
@@ -91,23 +91,19 @@ def _draft(
     parts = [f"{percent(packets / max(case.evidence.packets, 1))} of all"]
     if not case.conditions.fixes("flags"):
         parts.append(f"{percent(packets / max(tcp(target), 1))} of TCP to {target.address}")
-    return Draft(
+    return drafted(
+        target,
+        found,
         kind=kind,
         title=f"{name}{on(target, shown)}",
-        target=target,
-        packets=packets,
-        bytes=sum(each.bytes for each in found),
         first=f"{packets:,} packets {words}: {', '.join(parts)}",
-        signs=tuple(signs),
+        signs=signs,
         match=Match(
             kinds=tuple(each.kind for each in found),
             protocol=_TCP,
             destination=target.address,
             destination_port=shown or None,
         ),
-        streams=tuple(found),
-        sources=max(each.sources for each in found),
-        where=tuple(where(target, found)),
     )
 
 

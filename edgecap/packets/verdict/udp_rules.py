@@ -10,6 +10,7 @@ from edgecap.packets.verdict.model import POSSIBLE, Match, Sign
 from edgecap.packets.verdict.services import AMPLIFIERS, TCP_ONLY, Service
 from edgecap.packets.verdict.signs import (
     MANY,
+    drafted,
     fast,
     many_sources,
     on,
@@ -211,24 +212,20 @@ def _flood(case: Case, target: Target, scanned: int, reflected: int) -> Iterator
     kind, name = ("dns-random-names", "DNS water torture") if torture else ("udp-flood", "UDP flood")
     if torture and (worst := _worst_domain(case)):
         name += f" of {worst.name}"
-    yield Draft(
+    yield drafted(
+        target,
+        found,
         kind=kind,
         title=f"{name}{on(target, port if share >= _ONE_PORT else 0)}",
-        target=target,
-        packets=packets,
-        bytes=sum(each.bytes for each in found),
         first=f"{packets:,} UDP packets: {percent(packets / case.evidence.packets)} of all, "
         f"{stream.mean_size:,.0f} bytes each",
-        signs=tuple(signs),
+        signs=signs,
         match=Match(
             kinds=(Kind.UDP,),
             protocol=_UDP,
             destination=target.address,
             destination_port=port if share >= _ONE_PORT else None,
         ),
-        streams=found,
-        sources=stream.sources,
-        where=tuple(where(target, found)),
     )
 
 
@@ -275,17 +272,13 @@ def _fragments(case: Case, target: Target, reflected: int) -> Iterator[Draft]:
     signs += many_sources(found, least=_REFLECTORS)
     signs += spoofing(found)
     signs += fast(case, packets, least=50_000)
-    yield Draft(
+    yield drafted(
+        target,
+        found,
         kind="fragment-flood",
         title=f"fragment flood{on(target)}",
-        target=target,
-        packets=packets,
-        bytes=sum(each.bytes for each in found),
         first=f"{packets:,} fragments without a header of their own: "
         f"{percent(packets / case.evidence.packets)} of all",
-        signs=tuple(signs),
+        signs=signs,
         match=Match(kinds=(Kind.FRAGMENT,), destination=target.address),
-        streams=found,
-        sources=stream.sources,
-        where=tuple(where(target, found)),
     )

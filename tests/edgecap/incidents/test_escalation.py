@@ -16,7 +16,7 @@ POLICY = read_policy("[[rules]]\nname = 'all'\nbefore = 240\nafter = 60\n")
 
 
 def plan(*, seconds=0, severity="medium", target="203.0.113.7", policy=POLICY):
-    """The plan for an attack that began so many seconds after `NOW`, and was told at once."""
+    """The plan for an attack that began `seconds` after `NOW`. Its alert arrived at once."""
     at = NOW + timedelta(seconds=seconds)
     alert = Alert(
         source="generic",
