@@ -11,13 +11,13 @@ import pytest
 from edgecap.packets.columns import Interface
 from edgecap.packets.difference import LAST, compare
 from edgecap.packets.flow_table import FlowTable
-from edgecap.packets.reader import open_packets
 from edgecap.packets.summarize import summarize
 from edgecap.packets.summary import Summary, summary_schema
 from edgecap.simulator.traffic.attacks import Attack
 from edgecap.simulator.traffic.synthetic import SyntheticTraffic
 from tests.edgecap.packets.files import REAL
 from tests.edgecap.packets.reference import batch_of
+from tests.edgecap.packets.summaries import summary_of
 
 START = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 OLD = {
@@ -45,15 +45,6 @@ def traffic(kind=None, *, times=6.0, seed=1, seconds=3):
     tally.feed(
         batch_of([(each.time_ns, each.data, len(each.data), 1) for each in packets], [1]), [Interface(1, 0)]
     )
-    tally.finish()
-    return summarize(tally)
-
-
-def summary_of(path):
-    tally = FlowTable()
-    with open_packets(path) as reader:
-        for batch in reader:
-            tally.feed(batch, reader.interfaces)
     tally.finish()
     return summarize(tally)
 

@@ -5,11 +5,10 @@ import subprocess
 
 import pytest
 
-from edgecap.packets.flow_table import FlowTable
 from edgecap.packets.inspection import NO_TIME
 from edgecap.packets.reader import open_packets
-from edgecap.packets.summarize import summarize
 from tests.edgecap.packets.files import SECOND, block, enhanced, interface, read, section
+from tests.edgecap.packets.summaries import summary_of
 
 FRAME = bytes(12) + b"\x08\0" + bytes.fromhex("4500001c00010000401100000a0101010a0202020457003500080000")
 START = 1_700_000_000
@@ -85,15 +84,6 @@ def test_a_captured_length_over_the_original_counts_and_is_noted(pcapng):
     assert (found.bytes_captured, found.bytes_on_wire) == (2 * len(FRAME), len(FRAME) + 500)
     assert found.flags == ("captured-over-original",)
     assert found.notes == ("a packet's captured length exceeds its original one; the captured length counts",)
-
-
-def summary_of(path):
-    tally = FlowTable()
-    with open_packets(path) as reader:
-        for batch in reader:
-            tally.feed(batch, reader.interfaces)
-    tally.finish()
-    return summarize(tally)
 
 
 def test_packets_without_a_time_are_in_no_time_of_a_summary(tmp_path):

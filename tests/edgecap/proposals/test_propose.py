@@ -8,13 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgecap.filters.bpf import Program
-from edgecap.packets.flow_table import FlowTable
-from edgecap.packets.reader import open_packets
-from edgecap.packets.summarize import summarize
 from edgecap.proposals.capture_source import CaptureSource
 from edgecap.proposals.model import proposals_schema
 from edgecap.proposals.propose import Question, propose
 from edgecap.proposals.text import lines
+from tests.edgecap.packets.summaries import summary_of
 from tests.edgecap.proposals import traffic
 
 DOCS = Path(__file__).parents[3] / "docs"
@@ -201,12 +199,3 @@ def test_the_document_s_schema_is_the_one_in_the_docs():
         'print(s(), end="")\' > docs/proposals.schema.json'
     )
     assert json.loads(proposals_schema())["title"] == "Proposals"
-
-
-def summary_of(path):
-    table = FlowTable()
-    with open_packets(path) as reader:
-        for batch in reader:
-            table.feed(batch, reader.interfaces)
-    table.finish()
-    return summarize(table)
