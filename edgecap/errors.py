@@ -34,7 +34,10 @@
     ├── NotStopped
     ├── EntryMissing
     ├── SetupError
-    └── AlertNotUnderstood
+    ├── AlertNotUnderstood
+    ├── AnalyticsUnavailable
+    ├── AnalyticsRefused
+    └── NoPlace
 """
 
 from __future__ import annotations
@@ -336,3 +339,24 @@ class AlertNotUnderstood(EdgecapError):
 
     exit_code = 16
     meaning = "an alert's body is not what its source sends"
+
+
+class AnalyticsUnavailable(EdgecapError):
+    """Network Analytics does not answer, not in time, or not with what was asked. No capture stops for it."""
+
+    exit_code = 7
+    meaning = "Network Analytics does not answer, or its limit is reached"
+
+
+class AnalyticsRefused(EdgecapError):
+    """The credentials may not read this account's Network Analytics. No capture stops for it."""
+
+    exit_code = 4
+    meaning = "the credentials may not read Network Analytics"
+
+
+class NoPlace(EdgecapError):
+    """A full capture was to choose its data centre, and nothing says which."""
+
+    exit_code = 20
+    meaning = "no data centre was named, and none could be chosen"

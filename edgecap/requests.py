@@ -18,6 +18,8 @@ from edgecap.protocols import protocol_name
 SYSTEM = "magic-transit"
 COLO = re.compile(r"[A-Za-z]{3}(?:[0-9]{2,3})?")
 """The form of a data centre such as ord02, or of a city such as ORD, which means all of its data centres."""
+AUTO = "auto"
+"""In place of a data centre: the run chooses it, by what Network Analytics tells (edgecap/analytics)."""
 LOOK_BACK = timedelta(hours=24)  # how far back `offset_time` may point (API documentation)
 _LONGEST_NAME = 80  # characters of an expression in the name of a run
 
@@ -98,7 +100,10 @@ class FullRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", title="Full capture")
 
     type: Literal["full"] = "full"
-    colo: str = Field(description="Data centre such as ord02, or city such as ORD (all its data centres)")
+    colo: str = Field(
+        description="Data centre such as ord02, or city such as ORD (all its data centres), or auto: where "
+        "most of the wanted packets arrive"
+    )
     bucket: str = Field(
         "default", description="Name of a bucket in the settings; Cloudflare writes the packets there"
     )
@@ -109,6 +114,15 @@ class FullRequest(BaseModel):
         default_factory=Filter, description="Which packets, by the fields that the API filters by"
     )
     expression: Expression = ""
+
+    @property
+    def chooses_place(self) -> bool:
+        """Whether its run is to choose the data centre."""
+        return self.colo.strip().lower() == AUTO
+
+    def at(self, colo: str) -> FullRequest:
+        """The same at a data centre."""
+        return self.model_copy(update={"colo": colo})
 
     def __str__(self) -> str:
         """Run name, such as `full ORD 203.0.113.7:443`."""

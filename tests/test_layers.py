@@ -29,6 +29,7 @@ ROOMS = [  # from the top to the bottom
     "edgecap.alerts.model",
     "edgecap.reconcile",
     "edgecap.captures",
+    "edgecap.analytics",
     "edgecap.proposals",
     "edgecap.archive",
     "edgecap.packets",

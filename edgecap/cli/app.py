@@ -101,6 +101,15 @@ COMMANDS = (
         If the filter is wrong, exits with 2 and libpcap's message.""",
     ),
     (
+        "where",
+        "edgecap.cli.where:where",
+        """Show which data centres carry a target's packets, and where full captures would go.
+
+        Asks Cloudflare's Network Analytics. The token needs the permission Account Analytics: Read
+        (docs/network-analytics.md). Exits with 4 if it lacks it, and with 7 if there is no answer; then says
+        where a capture would go all the same.""",
+    ),
+    (
         "deploy",
         "edgecap.cli.deploy:deploy",
         """Prepare a Prefect server of your own: pool, queues, deployments.

@@ -32,6 +32,7 @@ from edgecap.errors import ConfigError
 from edgecap.redact import redact
 from edgecap.requests import Bounds
 from edgecap.settings.alerts import AlertSettings, IncidentSettings, ReceiverSettings
+from edgecap.settings.analytics import AnalyticsSettings
 
 DEFAULT = "default"
 CONFIG = "edgecap.toml"
@@ -52,6 +53,9 @@ class Account(BaseModel):
     email: str | None = Field(None, description="The older way: the user's e-mail, together with `api_key`")
     api_key: SecretStr | None = Field(None, description="The user's global API key")
     base_url: str = Field(BASE_URL, description="Where the API answers")
+    analytics: AnalyticsSettings = Field(
+        default_factory=AnalyticsSettings, description="Network Analytics: a table of its own, see below"
+    )
 
     @property
     def lanes(self) -> str:

@@ -19,6 +19,7 @@ from edgecap.settings.alerts import (
     ReceiverSettings,
     SourceSettings,
 )
+from edgecap.settings.analytics import AnalyticsSettings
 
 TARGET = Path("docs/settings.md")
 _HEAD = """# Settings
@@ -94,6 +95,7 @@ def settings_page() -> str:
     parts = [_HEAD]
     for title, table, variable, model in (
         ("A Cloudflare account", "accounts.NAME", "ACCOUNTS__NAME__", Account),
+        ("Network Analytics", "accounts.NAME.analytics", "ACCOUNTS__NAME__ANALYTICS__", AnalyticsSettings),
         ("A bucket that full captures are written to", "buckets.NAME", "BUCKETS__NAME__", Bucket),
         ("An archive", "archives.NAME", "ARCHIVES__NAME__", StoreLocation),
         ("Waits and deadlines, in seconds", "timing", "TIMING__", Timing),
@@ -117,7 +119,7 @@ def settings_page() -> str:
 def _rows(model: type[BaseModel], variable: str, only: tuple[str, ...] = ()) -> list[str]:
     rows = ["| setting | environment | kind | default | meaning |", "|---|---|---|---|---|"]
     for name, field in model.model_fields.items():
-        if only and name not in only:
+        if (only and name not in only) or _is_table(field):
             continue
         default = "" if field.is_required() or field.default in (None, "") else f"`{field.default}`"
         meaning = field.description or ""
@@ -125,6 +127,12 @@ def _rows(model: type[BaseModel], variable: str, only: tuple[str, ...] = ()) -> 
             f"| `{name}` | `EDGECAP_{variable}{name.upper()}` | {_kind(field)} | {default} | {meaning} |"
         )
     return rows
+
+
+def _is_table(field: FieldInfo) -> bool:
+    """Whether it is a table of its own, which has a section of its own."""
+    inner = field.annotation
+    return isinstance(inner, type) and issubclass(inner, BaseModel)
 
 
 def _kind(field: FieldInfo) -> str:

@@ -1,0 +1,281 @@
+"""Which data centres carry the packets to a target now, as Network Analytics tells."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Any
+
+from edgecap.analytics.client import Analytics, Answer
+from edgecap.analytics.nodes import ALL_TRAFFIC, COLO, DESTINATION, MINUTE, OUTCOME
+from edgecap.errors import AnalyticsUnavailable
+from edgecap.requests import COLO as COLO_FORM
+
+Network = IPv4Network | IPv6Network
+
+LAG = timedelta(minutes=10)  # the newest rows may be so late: that is not documented
+SHORTEST = timedelta(minutes=2)  # of traffic that is looked at: rows have whole minutes
+SAMPLING = 10_000  # packets for which a row of this node stands (Cloudflare's node reference)
+ENOUGH = 300  # sampled packets: with them, a share of a third is known to 3 %
+ADDRESSES_MOST = 256  # that a filter names; of more, the answer is asked for by address
+ROWS_MOST = 3000  # of an answer by minute: 30 data centres have 1,200 in 20 minutes
+ADDRESS_ROWS_MOST = 10_000  # of an answer by address
+_TRIES = 5  # with other names, or with a smaller limit
+_LIMIT = re.compile(r"limit must be .*?not greater than (\d+)", re.IGNORECASE)
+_DROPPED = "drop"
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What one data centre carries of a target's packets: estimates, from samples.
+
+    Attributes:
+        colo: the data centre or the city, as the answer names it.
+        passed: packets that the edge let through. Only these can be captured.
+        dropped: packets that the edge dropped.
+    """
+
+    colo: str
+    passed: float
+    dropped: float
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """What the data centres carry of a target's packets, the most passed packets first.
+
+    Attributes:
+        shares: one for each data centre; empty if no row was found.
+        since: where the rows begin that were counted, aware, UTC.
+        until: where they end.
+        asked: when it was asked.
+        notes: what was not usable, in words.
+    """
+
+    shares: tuple[Share, ...]
+    since: datetime
+    until: datetime
+    asked: datetime
+    notes: tuple[str, ...] = ()
+
+    @property
+    def behind(self) -> timedelta:
+        """How old the newest rows are."""
+        return max(timedelta(), self.asked - self.until)
+
+
+async def carried(
+    analytics: Analytics,
+    targets: Sequence[str],
+    *,
+    now: datetime,
+    window: timedelta,
+    within: float,
+    whole: bool = False,
+) -> Carried:
+    """Ask which data centres carry the packets to some targets.
+
+    Counted are the newest minutes that have enough sampled packets: an attack moves. At least `SHORTEST`, at
+    most `window`.
+
+    Args:
+        analytics: of the account.
+        targets: addresses and networks; none for everything that the account gets.
+        now: the time, aware.
+        window: of traffic, at most.
+        within: seconds for the answer.
+        whole: count all of the window.
+
+    Raises:
+        AnalyticsUnavailable: there is no answer in time, or none that can be used.
+        AnalyticsRefused: the credentials may not read this.
+        ValueError: a target is neither an address nor a network.
+    """
+    networks = [ip_network(each, strict=False) for each in targets]
+    names = _addresses(networks)
+    question = _Question(now - window, now, names or ())
+    if networks and names is None:
+        question.by, question.limit = DESTINATION, ADDRESS_ROWS_MOST
+    elif not whole:
+        question.by, question.since = MINUTE, now - window - LAG
+    answer = await _ask(analytics, question, within)
+    rows = answer.rows(ALL_TRAFFIC)
+    if rows is None:
+        raise AnalyticsUnavailable(
+            f"Network Analytics answered without the rows: {'; '.join(answer.errors) or 'no reason is given'}"
+        )
+    counts = _Counts()
+    node = {
+        each: analytics.names.dimension(ALL_TRAFFIC, each) for each in (COLO, OUTCOME, DESTINATION, MINUTE)
+    }
+    for row in rows:
+        counts.add(row, node, networks if question.by == DESTINATION else [])
+    notes = [f"beside the rows, the answer says: {each}" for each in answer.errors]
+    if len(rows) >= question.limit:
+        notes.append(f"the answer has only the {question.limit:,} largest rows")
+    return counts.carried(now, window, by_minute=question.by == MINUTE, notes=notes)
+
+
+@dataclass(slots=True)
+class _Question:
+    since: datetime
+    until: datetime
+    addresses: Sequence[str]
+    by: str = ""  # a further dimension that rows are told apart by
+    limit: int = ROWS_MOST
+
+    def text(self, analytics: Analytics) -> str:
+        """The query. Its values stand in it: the names of the variables' types are not documented."""
+        dimension = {
+            each: analytics.names.dimension(ALL_TRAFFIC, each)
+            for each in (COLO, OUTCOME, DESTINATION, MINUTE)
+        }
+        wanted = [dimension[each] for each in (COLO, OUTCOME, self.by) if each]
+        where = [f"datetime_geq: {_quoted(_time(self.since))}", f"datetime_lt: {_quoted(_time(self.until))}"]
+        if self.addresses:
+            listed = ", ".join(map(_quoted, self.addresses))
+            where.append(f"{dimension[DESTINATION]}_in: [{listed}]")
+        return (
+            f"{{ viewer {{ accounts(filter: {{accountTag: {_quoted(analytics.account_tag)}}}) {{ "
+            f"{ALL_TRAFFIC}(filter: {{{', '.join(where)}}}, limit: {self.limit}, "
+            f"orderBy: [sum_packets_DESC]) {{ dimensions {{ {' '.join(wanted)} }} sum {{ packets }} }}"
+            " } } }"
+        )
+
+
+async def _ask(analytics: Analytics, question: _Question, within: float) -> Answer:
+    """Ask, again with other names as long as the schema does not know one."""
+    ends = time.monotonic() + within
+    answer = Answer(None)
+    for _ in range(_TRIES):
+        left = ends - time.monotonic()
+        if left <= 0:
+            raise AnalyticsUnavailable(f"Network Analytics did not answer within {within:g} s")
+        answer = await analytics.query(question.text(analytics), within=left)
+        if answer.rows(ALL_TRAFFIC) is not None or not answer.errors:
+            break
+        lower = min((int(each[1]) for each in map(_LIMIT.search, answer.errors) if each), default=0)
+        if 0 < lower < question.limit:
+            question.limit = lower
+        elif not analytics.names.learn(answer.errors, ALL_TRAFFIC):
+            break
+    return answer
+
+
+class _Counts:
+    """Packets by data centre, minute and outcome."""
+
+    def __init__(self) -> None:
+        self._packets: dict[tuple[str, datetime | None], list[float]] = defaultdict(lambda: [0.0, 0.0])
+        self._unusable = 0
+
+    def add(self, row: Mapping[str, Any], names: Mapping[str, str], networks: Sequence[Network]) -> None:
+        """Count a row, unless it is about an address outside of `networks`."""
+        dimensions, sums = row.get("dimensions"), row.get("sum")
+        if not isinstance(dimensions, dict) or not isinstance(sums, dict):
+            self._unusable += 1
+            return
+        colo, packets = dimensions.get(names[COLO]), _number(sums.get("packets"))
+        if networks and not _lies_in(dimensions.get(names[DESTINATION]), networks):
+            return
+        if not isinstance(colo, str) or not COLO_FORM.fullmatch(colo.strip()) or packets is None:
+            self._unusable += 1
+            return
+        is_dropped = str(dimensions.get(names[OUTCOME]) or "").lower().startswith(_DROPPED)
+        self._packets[_place(colo.strip()), _minute(dimensions.get(names[MINUTE]))][is_dropped] += packets
+
+    def carried(self, now: datetime, window: timedelta, *, by_minute: bool, notes: list[str]) -> Carried:
+        """The sums over the newest rows that are enough; over all of them if they have no minutes."""
+        if self._unusable:
+            notes.append(f"{self._unusable} rows name no data centre that can be captured, or no packets")
+        until, span = now, window
+        if by_minute and (minutes := [minute for _, minute in self._packets if minute]):
+            until, span = min(max(minutes) + timedelta(minutes=1), now), min(SHORTEST, window)
+        while span < window and sum(map(_total, self._since(until - span))) < ENOUGH * SAMPLING:
+            span = min(2 * span, window)
+        shares = sorted(self._since(until - span), key=_order)
+        return Carried(tuple(shares), until - span, until, now, tuple(notes))
+
+    def _since(self, moment: datetime) -> Iterator[Share]:
+        sums: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
+        for (colo, minute), (passed, dropped) in self._packets.items():
+            if minute is None or minute >= moment:
+                sums[colo][0] += passed
+                sums[colo][1] += dropped
+        return (Share(colo, *both) for colo, both in sums.items())
+
+
+def _place(colo: str) -> str:
+    """As the PCAPs API's documentation writes it: `ORD` for a city, `ord02` for a data centre."""
+    return colo.upper() if colo.isalpha() else colo.lower()
+
+
+def _order(share: Share) -> tuple[float, float, str]:
+    return -share.passed, -share.dropped, share.colo
+
+
+def _total(share: Share) -> float:
+    return share.passed + share.dropped
+
+
+def _addresses(networks: Sequence[Network]) -> list[str] | None:
+    """Each address of the networks; None if they are too many for a filter."""
+    if sum(network.num_addresses for network in networks) > ADDRESSES_MOST:
+        return None
+    return sorted({str(address) for network in networks for address in network})
+
+
+def _lies_in(text: object, networks: Sequence[Network]) -> bool:
+    try:
+        address = ip_network(str(text))
+    except ValueError:
+        return False
+    return any(
+        address.version == network.version and address.network_address in network for network in networks
+    )
+
+
+def _number(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) and number >= 0 else None
+
+
+def _minute(value: object) -> datetime | None:
+    if not isinstance(value, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError:
+        return None
+    return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
+
+
+def _time(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text)
+
+
+def totals(shares: Sequence[Share]) -> Share:
+    """The sum of shares; its data centre is empty."""
+    return Share("", sum(each.passed for each in shares), sum(each.dropped for each in shares))
+
+
+def without(shares: Sequence[Share], colos: Sequence[str]) -> tuple[Share, ...]:
+    """The shares of other data centres than these."""
+    left_out = {colo.lower() for colo in colos}
+    return tuple(replace(each) for each in shares if each.colo.lower() not in left_out)
