@@ -22,7 +22,7 @@ from edgecap.simulator.options import SimulatorOptions, run
 BUCKET = "practice"
 _MANY = ("set", "fault")
 _OF_THE_BUCKET = ("s3_endpoint", "s3_access_key_id", "s3_secret_access_key")
-_KINDS: dict[Any, Any] = {int: int, float: float, Path | None: Path}
+_KINDS: dict[Any, Any] = {int: int, float: float, bool: bool, Path | None: Path}
 
 
 def simulate(**given: Any) -> None:
@@ -118,7 +118,7 @@ def _signature() -> inspect.Signature:
     for name, field in SimulatorOptions.model_fields.items():
         kind: Any = list[str] if name in _MANY else _KINDS.get(field.annotation, str)
         text = field.description or ""
-        if field.default_factory is None and field.default is not None:
+        if field.default_factory is None and field.default is not None and field.annotation is not bool:
             text += f" (default: {field.default})"
         if name in _MANY:
             text += " (may be repeated)"

@@ -19,6 +19,8 @@ def main(arguments: list[str] | None = None) -> int:
     )
     for name, field in SimulatorOptions.model_fields.items():
         action = "append" if name in ("set", "fault") else "store"
+        if field.annotation is bool:
+            action = "store_true"
         option, text = f"--{name.replace('_', '-')}", (field.description or "").replace("%", "%%")
         parser.add_argument(option, action=action, default=argparse.SUPPRESS, help=text)
     given: dict[str, Any] = vars(parser.parse_args(arguments))

@@ -1,4 +1,4 @@
-"""The PCAPs API over HTTP: nine operations, with Cloudflare's paths, envelopes and codes.
+"""The PCAPs API over HTTP: nine operations, with Cloudflare's paths, envelopes and codes. And `/graphql`.
 
 A control path, which the real edge does not have, offers `/_edge/faults` (GET, POST, DELETE), `/_edge/log`,
 `/_edge/state`, and `/_edge/attacks/end` (POST), which ends the current synthetic attacks.
@@ -21,6 +21,7 @@ from starlette.routing import Match, Route
 
 from edgecap.requests import rfc3339
 from edgecap.simulator.captures import LISTED
+from edgecap.simulator.credentials import Credential
 from edgecap.simulator.edge import Edge
 from edgecap.simulator.envelope import Problem, Refused, failure, no_route, wrapped
 from edgecap.simulator.exchange import Exchange
@@ -47,6 +48,7 @@ def create_app(edge: Edge) -> Starlette:
             Route(f"{_PCAPS}/{{pcap_id}}", api.get, methods=["GET"]),
             Route(f"{_PCAPS}/{{pcap_id}}/download", api.download, methods=["GET"]),
             Route(f"{_PCAPS}/{{pcap_id}}/stop", api.stop, methods=["PUT"]),
+            Route(f"{PREFIX}/graphql", api.graphql, methods=["POST"]),
             Route("/_edge/faults", control.faults, methods=["GET", "POST", "DELETE"]),
             Route("/_edge/log", control.log, methods=["GET"]),
             Route("/_edge/state", control.state, methods=["GET"]),
@@ -121,16 +123,29 @@ class _Api:
         self._edge.ownerships.delete(account, _id(request, "ownership_id"))
         return Response(status_code=204)
 
-    def _enter(self, request: Request, *, write: bool) -> str:
-        """The account in the path, if the caller has access to it."""
-        account: str = request.path_params["account_id"]
-        if not _ID.fullmatch(account):
-            raise no_route(request.url.path, status=400)
+    async def graphql(self, request: Request) -> Response:
+        caller = self._sign_in(request)
+        status, answer = await run_in_threadpool(self._edge.analytics.answer, caller, _body(request))
+        if answer["errors"]:
+            _exchange(request).reason = "; ".join(error["message"] for error in answer["errors"])
+        return JSONResponse(answer, status_code=status)
+
+    def _sign_in(self, request: Request) -> Credential:
+        """The caller, if the general rate limit allows the call."""
         exchange = _exchange(request)
         caller = self._edge.gate.enter(request.headers)
         exchange.caller = caller.name
         address = request.client.host if request.client else ""
         exchange.limits = self._edge.limit.count(caller.name, address, exchange.received)
+        return caller
+
+    def _enter(self, request: Request, *, write: bool) -> str:
+        """The account in the path, if the caller has access to its captures."""
+        account: str = request.path_params["account_id"]
+        if not _ID.fullmatch(account):
+            raise no_route(request.url.path, status=400)
+        exchange = _exchange(request)
+        caller = self._sign_in(request)
         self._edge.gate.allow(caller, account, write=write)
         if "pcap_id" in request.path_params:
             exchange.capture_id = _id(request, "pcap_id")

@@ -26,6 +26,8 @@ class Credential:
         email: the e-mail address, or empty.
         key: the API key of the address.
         write: whether it has "Magic Firewall Packet Captures - Write PCAPs API", not only the Read one.
+        captures: whether it may access packet captures at all.
+        analytics: whether it has "Account Analytics: Read".
     """
 
     name: str
@@ -34,6 +36,8 @@ class Credential:
     email: str = ""
     key: str = field(default="", repr=False)
     write: bool = True
+    captures: bool = True
+    analytics: bool = True
 
 
 class Gate:
@@ -76,12 +80,12 @@ class Gate:
         return found[0]
 
     def allow(self, caller: Credential, account_id: str, *, write: bool) -> None:
-        """Require the right to read or write an account.
+        """Require the right to read or write an account's captures.
 
         Raises:
             Refused: the credential lacks this account or right.
         """
-        if account_id not in caller.accounts or (write and not caller.write):
+        if account_id not in caller.accounts or not caller.captures or (write and not caller.write):
             raise Refused.by(self._variant.no_permission)
 
 

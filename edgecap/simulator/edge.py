@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from edgecap.requests import rfc3339
+from edgecap.simulator.analytics.service import Analytics
 from edgecap.simulator.bodies import BodyReader
 from edgecap.simulator.buckets import Buckets
 from edgecap.simulator.captures import LISTED, Capture, keyless, listed, shown, steps_of
@@ -30,6 +31,8 @@ from edgecap.simulator.traffic.synthetic import SyntheticTraffic
 from edgecap.simulator.variants import VARIANTS, Variant
 
 SIMPLE_SPACING = 60.0  # "one request a minute"
+ANALYTICS_DELAY = 30.0  # seconds; the real one is unknown
+ANALYTICS_ONE_IN = 100  # Cloudflare documents 10,000, for a hundred times the packets of this edge
 HOLD_AT_MOST = 4_000_000_000  # bytes: a few of the API's largest full captures
 
 
@@ -51,8 +54,11 @@ class Edge:
         seed: of all randomness except ids and challenges.
         hold_at_most: maximum bytes of packets on this machine. A full capture that would exceed it ends
             there, and no other is accepted.
+        analytics_delay: seconds until a packet can be in an answer of analytics.
+        analytics_one_in: analytics sample one of this many packets.
 
     Attributes:
+        analytics: answers queries of Network Analytics.
         captures: all accepted captures by id.
         under_way: requests that have arrived, but have not taken effect or are not answered yet.
     """
@@ -71,6 +77,8 @@ class Edge:
         sample_one_in: int = 10,
         seed: int = 1,
         hold_at_most: int = HOLD_AT_MOST,
+        analytics_delay: float = ANALYTICS_DELAY,
+        analytics_one_in: int = ANALYTICS_ONE_IN,
     ) -> None:
         self.traffic = traffic
         self.clock = clock or Clock()
@@ -80,6 +88,9 @@ class Edge:
         self.gate = Gate(credentials, self.variant)
         self.limit = RequestLimit(self.variant)
         self.ownerships = Ownerships(buckets, self.variant, self.clock, self.log, self.wake_up)
+        self.analytics = Analytics(
+            traffic, self.variant, self.clock, delay=analytics_delay, one_in=analytics_one_in
+        )
         self.started = self.clock.now()
         self.simple_spacing = simple_spacing
         self._dice = random.Random(seed)  # noqa: S311 - reproducible for a seed

@@ -14,7 +14,7 @@ from edgecap.errors import ConfigError
 from edgecap.simulator.buckets import EdgeBuckets
 from edgecap.simulator.clock import Clock
 from edgecap.simulator.credentials import Credential
-from edgecap.simulator.edge import HOLD_AT_MOST, SIMPLE_SPACING, Edge
+from edgecap.simulator.edge import ANALYTICS_DELAY, ANALYTICS_ONE_IN, HOLD_AT_MOST, SIMPLE_SPACING, Edge
 from edgecap.simulator.faults import Faults, parse_fault
 from edgecap.simulator.log import EdgeLog
 from edgecap.simulator.serve import LOOPBACK, serve
@@ -46,6 +46,25 @@ class SimulatorOptions(BaseModel):
         ge=0,
         description="Made-up packets a second at each server of ORD, without attacks; less elsewhere",
     )
+    spread: bool = Field(
+        default=False,
+        description="Made-up packets arrive at all 30 cities, by shares that change slowly, and each attack "
+        "at some of them",
+    )
+    mitigate: bool = Field(
+        default=False,
+        description="The edge drops packets before captures see them: most of an attack from some seconds "
+        "after its start on, and what the customer's firewall rules name",
+    )
+    analytics_delay: float = Field(
+        ANALYTICS_DELAY,
+        ge=0,
+        description="Seconds until a packet can be in an answer of Network Analytics, which needs --spread "
+        "or --mitigate",
+    )
+    analytics_one_in: int = Field(
+        ANALYTICS_ONE_IN, ge=1, description="Network Analytics samples one of this many packets"
+    )
     variant: str = Field("documented", description=f"Variant of the API to simulate: {', '.join(VARIANTS)}")
     set: dict[str, str] = Field(
         default_factory=dict, description="Single choices of the variant, such as list_lag=5"
@@ -63,6 +82,7 @@ class SimulatorOptions(BaseModel):
         default_factory=lambda: SecretStr(os.environ.get("CLOUDFLARE_API_TOKEN") or secrets.token_hex(20)),
         description="The token that may do everything; made up if not given (CLOUDFLARE_API_TOKEN)",
     )
+    analytics_token: SecretStr | None = Field(None, description="A token that may only read analytics")
     read_token: SecretStr | None = Field(None, description="A token that may only read")
     email: str | None = Field(
         default_factory=lambda: os.environ.get("CLOUDFLARE_EMAIL") or None,
@@ -112,7 +132,14 @@ def make_edge(options: SimulatorOptions) -> Edge:
     clock = Clock(options.speed)
     # At real-time speed, the kernel's own time stamps are better.
     own = clock.now if options.speed != 1 else None
-    traffic = open_traffic(options.traffic, seed=options.seed, rate=options.rate, clock=own)
+    traffic = open_traffic(
+        options.traffic,
+        seed=options.seed,
+        rate=options.rate,
+        clock=own,
+        spread=options.spread,
+        mitigate=options.mitigate,
+    )
     try:
         log = EdgeLog(clock, options.log)
     except OSError as error:
@@ -134,6 +161,8 @@ def make_edge(options: SimulatorOptions) -> Edge:
         sample_one_in=options.sample_one_in,
         seed=options.seed,
         hold_at_most=options.hold_at_most,
+        analytics_delay=options.analytics_delay,
+        analytics_one_in=options.analytics_one_in,
     )
 
 
@@ -164,8 +193,12 @@ def run(options: SimulatorOptions, on_ready: Callable[[dict[str, str]], None]) -
 def _credentials(options: SimulatorOptions) -> list[Credential]:
     accounts = frozenset({options.account_id})
     known = [Credential("token", accounts, token=options.api_token.get_secret_value())]
+    if options.analytics_token is not None:
+        token = options.analytics_token.get_secret_value()
+        known.append(Credential("analytics", accounts, token=token, captures=False))
     if options.read_token is not None:
-        known.append(Credential("read", accounts, token=options.read_token.get_secret_value(), write=False))
+        token = options.read_token.get_secret_value()
+        known.append(Credential("read", accounts, token=token, write=False, analytics=False))
     if options.email and options.api_key is not None:
         known.append(Credential("key", accounts, email=options.email, key=options.api_key.get_secret_value()))
     return known

@@ -80,6 +80,11 @@ class Variant:
         echo_keys: whether an r2 destination is echoed with its keys.
         full_time_limit: the longest full capture; one page of the documentation says 300.
         lenient_filters: whether IPv6 addresses and networks are accepted in filters.
+        analytics_allowed: whether tokens with the permission for analytics have it; it is another one than
+            that for captures.
+        analytics_errors: the HTTP status of an answer with errors. ok: 200; status: one for each kind.
+        analytics_names: what the dimensions of addresses are called. ip: `ipDestinationAddress`; plain:
+            `destinationAddress`.
     """
 
     too_soon: Refusal = _TOO_SOON
@@ -125,6 +130,9 @@ class Variant:
     echo_keys: bool = False
     full_time_limit: int = 86_400
     lenient_filters: bool = False
+    analytics_allowed: bool = True
+    analytics_errors: Literal["ok", "status"] = "ok"
+    analytics_names: Literal["ip", "plain"] = "ip"
 
     def __post_init__(self) -> None:
         """Raise ConfigError if the sequence of states is invalid."""

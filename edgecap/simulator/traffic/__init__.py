@@ -2,6 +2,7 @@
 
 from edgecap.simulator.traffic.attacks import Attack
 from edgecap.simulator.traffic.base import Packet, Traffic
+from edgecap.simulator.traffic.counted import CountedTraffic
 from edgecap.simulator.traffic.live import LiveTraffic
 from edgecap.simulator.traffic.pcapfile import PcapWriter
 from edgecap.simulator.traffic.replay import ReplayTraffic
@@ -11,6 +12,7 @@ from edgecap.simulator.traffic.synthetic import SyntheticTraffic
 
 __all__ = [
     "Attack",
+    "CountedTraffic",
     "LiveTraffic",
     "Packet",
     "PcapWriter",

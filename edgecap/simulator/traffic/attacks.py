@@ -33,6 +33,10 @@ class Attack:
         port: the port that a SYN flood hits, or that reflectors answer to.
         rate: packets a second at each server of a busy city; quieter cities get less, as for all traffic.
         until: aware; no attack after it. None: no limit.
+        id: 32 hexadecimal digits, as notifications and analytics name it; empty: one made of its other
+            fields, another for each recurrence.
+        places: the number of cities that it reaches if traffic is spread; None: by chance, from one to all.
+        dropped: the part of it that DDoS protection drops if there is mitigation, 0 to 1; None: by chance.
     """
 
     kind: Kind
@@ -43,6 +47,9 @@ class Attack:
     port: int = 443
     rate: float = 240.0
     until: datetime | None = None
+    id: str = ""
+    places: int | None = None
+    dropped: float | None = None
 
     def __post_init__(self) -> None:
         """Reject an impossible attack.
@@ -127,33 +134,46 @@ def strike(
         left = int(wanted) + (rng.random() < wanted % 1)
         while left > 0:
             time = begin + int(rng.random() * (finish - begin))
-            for frame in make(attack, rng, payloads, macs):
+            for frame in make(attack, rng, rng, payloads, macs):
                 out.append((time, frame))
                 time = min(time + 12 * MICROSECOND, finish - 1)
                 left -= 1
     return out
 
 
-def _syn(attack: Attack, rng: Random, _: Payloads, macs: bytes) -> list[bytes]:
+def shot(attack: Attack, rng: Random, who: Random, payloads: Payloads, macs: bytes) -> list[bytes]:
+    """One packet of the attack, or the fragments of one.
+
+    Args:
+        attack: the attack.
+        rng: source of what it carries, and so of the number and sizes of its frames.
+        who: source of its addresses and numbers.
+        payloads: the pool.
+        macs: destination and source MAC, 12 bytes.
+    """
+    return _MAKERS[attack.kind](attack, rng, who, payloads, macs)
+
+
+def _syn(attack: Attack, _: Random, rng: Random, __: Payloads, macs: bytes) -> list[bytes]:
     route = Route(outside(rng), address(attack.target), macs=macs, hops=32 + rng.getrandbits(6))
     source, number = 1024 + int(rng.random() * 64512), rng.getrandbits(32)
     ident = rng.getrandbits(16)
     return [route.tcp(source, attack.port, number, 0, SYN, window=65535, options=_MSS, ident=ident)]
 
 
-def _dns(attack: Attack, rng: Random, payloads: Payloads, macs: bytes) -> list[bytes]:
-    route = Route(outside(rng), address(attack.target), macs=macs, hops=48 + rng.getrandbits(4))
-    number, message = rng.getrandbits(16), rng.choice(payloads.big_answers)
+def _dns(attack: Attack, rng: Random, who: Random, payloads: Payloads, macs: bytes) -> list[bytes]:
+    route = Route(outside(who), address(attack.target), macs=macs, hops=48 + who.getrandbits(4))
+    number, message = who.getrandbits(16), rng.choice(payloads.big_answers)
     answer = Payload(number.to_bytes(2, "big") + message.data, number + message.total)
-    return route.udp_fragments(53, attack.port, answer, ident=rng.getrandbits(16))
+    return route.udp_fragments(53, attack.port, answer, ident=who.getrandbits(16))
 
 
-def _ntp(attack: Attack, rng: Random, payloads: Payloads, macs: bytes) -> list[bytes]:
-    route = Route(outside(rng), address(attack.target), macs=macs, hops=48 + rng.getrandbits(4))
+def _ntp(attack: Attack, rng: Random, who: Random, payloads: Payloads, macs: bytes) -> list[bytes]:
+    route = Route(outside(who), address(attack.target), macs=macs, hops=48 + who.getrandbits(4))
     return [route.udp(123, attack.port, rng.choice(payloads.monlists))]
 
 
-_MAKERS: dict[str, Callable[[Attack, Random, Payloads, bytes], list[bytes]]] = {
+_MAKERS: dict[str, Callable[[Attack, Random, Random, Payloads, bytes], list[bytes]]] = {
     "syn_flood": _syn,
     "dns_amplification": _dns,
     "ntp_amplification": _ntp,

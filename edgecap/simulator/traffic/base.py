@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,11 +16,13 @@ class Packet:
         time_ns: nanoseconds since 1970 UTC.
         data: the whole link layer frame.
         server: the physical server's name, such as `ord02-s3`.
+        dropped_by: the `mitigation.Rule` that drops it before any capture sees it; None: it passes.
     """
 
     time_ns: int
     data: bytes
     server: str
+    dropped_by: Any = None
 
 
 class Traffic(Protocol):

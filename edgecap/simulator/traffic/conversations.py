@@ -31,19 +31,33 @@ class Scene:
     """One second of one server, while its packets are made.
 
     Args:
-        rng: source of all randomness.
+        rng: source of all randomness; with an `identity`, of a flow's shape only: its number of packets,
+            their sizes and gaps, what they carry and to which address.
         payloads: the pool.
         start: start of the second, nanoseconds since 1970 UTC.
         macs: destination and source MAC, 12 bytes.
+        identity: source of a flow's outside address, client port and numbers; by default also `rng`.
+        at: when its flow begins, nanoseconds since 1970 UTC; by default at random within the second.
     """
 
-    __slots__ = ("_macs", "out", "payloads", "rng", "start")
+    __slots__ = ("_at", "_macs", "identity", "out", "payloads", "rng", "start")
 
-    def __init__(self, rng: Random, payloads: Payloads, start: int, macs: bytes) -> None:
+    def __init__(
+        self,
+        rng: Random,
+        payloads: Payloads,
+        start: int,
+        macs: bytes,
+        *,
+        identity: Random | None = None,
+        at: int | None = None,
+    ) -> None:
         self.rng = rng
+        self.identity = identity or rng
         self.payloads = payloads
         self.start = start
         self._macs = macs
+        self._at = at
         self.out: list[tuple[int, bytes]] = []
 
     def route(self, inside: bytes | None, inside6: bytes | None) -> Route:
@@ -53,13 +67,16 @@ class Scene:
         hops = _HOPS[int(pick * 1000) % len(_HOPS)]
         if pick < _SIX:
             target = inside6 or _INSIDE6 + bytes([100 + rng.getrandbits(6)])
-            source = _OUTSIDE6 + rng.getrandbits(80).to_bytes(10, "big")
-            return Route(source, target, macs=self._macs, hops=hops, flow_label=rng.getrandbits(20))
+            source = _OUTSIDE6 + self.identity.getrandbits(80).to_bytes(10, "big")
+            label = self.identity.getrandbits(20)
+            return Route(source, target, macs=self._macs, hops=hops, flow_label=label)
         target = inside or _INSIDE + bytes([100 + rng.getrandbits(6)])
-        return Route(outside(rng), target, macs=self._macs, hops=hops)
+        return Route(outside(self.identity), target, macs=self._macs, hops=hops)
 
     def begin(self) -> int:
-        """A random time within the second, nanoseconds since 1970 UTC."""
+        """When the flow begins, nanoseconds since 1970 UTC."""
+        if self._at is not None:
+            return self._at
         return self.start + int(self.rng.random() * SECOND)
 
 
@@ -76,14 +93,14 @@ def port(rng: Random) -> int:
 
 def visit(scene: Scene) -> None:
     """A client visits the web site: handshake, request, acknowledgements, often an upload."""
-    rng, pool, out = scene.rng, scene.payloads, scene.out
+    rng, who, pool, out = scene.rng, scene.identity, scene.payloads, scene.out
     route = scene.route(WEB, WEB6)
     secure = rng.random() < 0.8  # noqa: PLR2004 - most of the web
-    ports = (port(rng), 443 if secure else 80)
+    ports = (port(who), 443 if secure else 80)
     size = _MSS6 if route.six else _MSS
-    ours, theirs = rng.getrandbits(32), rng.getrandbits(32)
+    ours, theirs = who.getrandbits(32), who.getrandbits(32)
     trip = 5 * MILLISECOND + int(rng.random() * 75 * MILLISECOND)
-    ident = rng.getrandbits(15)
+    ident = who.getrandbits(15)
     time = scene.begin()
     out.append((time, route.tcp(*ports, ours, 0, SYN, options=_OPTIONS[size], ident=ident)))
     time += trip
@@ -117,11 +134,11 @@ def visit(scene: Scene) -> None:
 
 def download(scene: Scene) -> None:
     """A machine of the customer downloads something: the server's SYN-ACK, data, FIN."""
-    rng, pool = scene.rng, scene.payloads
+    rng, who, pool = scene.rng, scene.identity, scene.payloads
     route = scene.route(None, None)
-    ports = (443, port(rng))
+    ports = (443, port(who))
     size = _MSS6 if route.six else _MSS
-    server, client = rng.getrandbits(32), rng.getrandbits(32)
+    server, client = who.getrandbits(32), who.getrandbits(32)
     trip = 5 * MILLISECOND + int(rng.random() * 60 * MILLISECOND)
     time = scene.begin()
     scene.out.append((time, route.tcp(*ports, server, client, SYN | ACK, options=_OPTIONS[size])))
@@ -144,7 +161,7 @@ def _stream(
     """Segments in bursts of ten, one per round trip. Returns the end time and the next sequence number."""
     sequence, acknowledged = numbers
     add, tcp = scene.out.append, route.tcp
-    ident = scene.rng.getrandbits(15)
+    ident = scene.identity.getrandbits(15)
     gap = 12 * MICROSECOND + int(scene.rng.random() * 200 * MICROSECOND)
     for number, segment in enumerate(segments, 1):
         flags = ACK if number % 10 else PSH | ACK
@@ -157,30 +174,30 @@ def _stream(
 
 def dns_question(scene: Scene) -> None:
     """A client queries the customer's name server."""
-    rng = scene.rng
+    rng, who = scene.rng, scene.identity
     route = scene.route(DNS, DNS6)
-    question = _with_id(rng, rng.choice(scene.payloads.questions))
-    scene.out.append((scene.begin(), route.udp(port(rng), 53, question, ident=rng.getrandbits(16))))
+    question = _with_id(who, rng.choice(scene.payloads.questions))
+    scene.out.append((scene.begin(), route.udp(port(who), 53, question, ident=who.getrandbits(16))))
 
 
 def dns_answer(scene: Scene) -> None:
     """A name server outside answers the customer's resolver."""
-    rng = scene.rng
+    rng, who = scene.rng, scene.identity
     route = scene.route(DNS, DNS6)
-    answer = _with_id(rng, rng.choice(scene.payloads.answers))
-    scene.out.append((scene.begin(), route.udp(53, port(rng), answer, ident=rng.getrandbits(16))))
+    answer = _with_id(who, rng.choice(scene.payloads.answers))
+    scene.out.append((scene.begin(), route.udp(53, port(who), answer, ident=who.getrandbits(16))))
 
 
-def _with_id(rng: Random, message: Payload) -> Payload:
-    number = rng.getrandbits(16)
+def _with_id(who: Random, message: Payload) -> Payload:
+    number = who.getrandbits(16)
     return Payload(number.to_bytes(2, "big") + message.data, number + message.total)
 
 
 def quic(scene: Scene) -> None:
     """A client uses HTTP/3: Initial, Handshake, then mostly small packets with a short header."""
-    rng, pool, out = scene.rng, scene.payloads, scene.out
+    rng, who, pool, out = scene.rng, scene.identity, scene.payloads, scene.out
     route = scene.route(WEB, WEB6)
-    source = port(rng)
+    source = port(who)
     trip = 5 * MILLISECOND + int(rng.random() * 75 * MILLISECOND)
     time = scene.begin()
     out.append((time, route.udp(source, 443, rng.choice(pool.initials))))
@@ -194,27 +211,27 @@ def quic(scene: Scene) -> None:
 
 def ping(scene: Scene) -> None:
     """A client pings the web server: one to three echo requests."""
-    rng = scene.rng
+    rng, who = scene.rng, scene.identity
     route = scene.route(WEB, WEB6)
-    number, time = rng.getrandbits(16), scene.begin()
+    number, time = who.getrandbits(16), scene.begin()
     for count in range(1, 2 + int(rng.random() * 3)):
         kind = 128 if route.six else 8
-        frame = route.icmp(kind, 0, number, count, scene.payloads.echo, ident=rng.getrandbits(16))
+        frame = route.icmp(kind, 0, number, count, scene.payloads.echo, ident=who.getrandbits(16))
         scene.out.append((time, frame))
         time += 600 * MILLISECOND + int(rng.random() * MILLISECOND)
 
 
 def pong(scene: Scene) -> None:
     """The answer to a customer's own ping."""
-    rng = scene.rng
+    who = scene.identity
     route = scene.route(None, None)
-    frame = route.icmp(129 if route.six else 0, 0, rng.getrandbits(16), 1, scene.payloads.echo)
+    frame = route.icmp(129 if route.six else 0, 0, who.getrandbits(16), 1, scene.payloads.echo)
     scene.out.append((scene.begin(), frame))
 
 
 def scan(scene: Scene) -> None:
     """Internet background noise: a SYN to a closed port."""
-    rng = scene.rng
+    rng, who = scene.rng, scene.identity
     route = scene.route(_INSIDE + bytes([1 + int(rng.random() * 254)]), None)
-    ports = (port(rng), rng.choice(_SCANNED))
-    scene.out.append((scene.begin(), route.tcp(*ports, rng.getrandbits(32), 0, SYN, window=1024)))
+    ports = (port(who), rng.choice(_SCANNED))
+    scene.out.append((scene.begin(), route.tcp(*ports, who.getrandbits(32), 0, SYN, window=1024)))

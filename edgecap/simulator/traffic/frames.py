@@ -7,6 +7,7 @@ The Internet checksum is a sum modulo 65535, so it can be composed of partial su
 from __future__ import annotations
 
 import struct
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import NamedTuple
 
@@ -174,6 +175,7 @@ class Route:
         )
 
 
+@lru_cache(maxsize=4096)
 def address(text: str) -> bytes:
     """An address as in a packet: 4 or 16 bytes."""
     return ip_address(text).packed

@@ -28,12 +28,15 @@ _FLOWS: tuple[tuple[Callable[[Scene], None], float], ...] = (
     (conversations.pong, 0.04),
     (conversations.scan, 0.10),
 )
+RATE = 250.0  # packets a second
+_TIME, _TIME_OF_PACKET = itemgetter(0), attrgetter("time_ns")
 _MAKERS = [flow for flow, _ in _FLOWS]
 _SHARES = [sum(share for _, share in _FLOWS[: number + 1]) for number in range(len(_FLOWS))]
-RATE = 250.0  # packets a second
-_BUSY, _QUIET = 1.0, 0.3
-_BUSY_CITY = "ORD"
-_TIME, _TIME_OF_PACKET = itemgetter(0), attrgetter("time_ns")
+
+
+def add_flow(scene: Scene) -> None:
+    """Add a flow of ordinary traffic, of a kind by chance."""
+    _MAKERS[min(bisect_left(_SHARES, scene.rng.random()), len(_MAKERS) - 1)](scene)
 
 
 class SyntheticTraffic:
@@ -90,7 +93,8 @@ class SyntheticTraffic:
         Raises:
             InvalidRequest: a time has no time zone.
         """
-        return self._between(nanoseconds(start), nanoseconds(end), colos.servers(colo))
+        servers = [server for server in colos.servers(colo) if server in colos.USUAL_WEIGHTS]
+        return self._between(nanoseconds(start), nanoseconds(end), servers)
 
     def attacks(self, start: datetime, end: datetime) -> list[tuple[Attack, datetime, datetime]]:
         """The attacks that overlap `start <= t < end`, each with its start and end (UTC), by time."""
@@ -135,8 +139,7 @@ class SyntheticTraffic:
     def _make(self, server: str, second: int) -> tuple[list[Packet], ...]:
         """All flows that start at `server` in this second since 1970, by the second of their packets."""
         start = second * SECOND
-        weight = _BUSY if colos.city(server) == _BUSY_CITY else _QUIET
-        macs = b"\2\0\0\0\1" + bytes([colos.ALL_SERVERS.index(server)]) + b"\2\0\0\0\2\1"
+        weight, macs = colos.USUAL_WEIGHTS[server], colos.macs(server)
         scene = Scene(Random(f"{self._seed}/{server}/{second}"), self._payloads, start, macs)
         _fill(scene, self._rate * weight)
         out = scene.out
@@ -157,7 +160,7 @@ def _fill(scene: Scene, rate: float) -> None:
     wanted = rate * (0.85 + 0.3 * rng.random())
     while len(out) < wanted:
         before = len(out)
-        _MAKERS[min(bisect_left(_SHARES, rng.random()), len(_MAKERS) - 1)](scene)
+        add_flow(scene)
         over = len(out) - wanted
         if over > 0 and rng.random() * (len(out) - before) < over:
             del out[before:]

@@ -28,6 +28,12 @@ def test_every_data_centre_has_two_to_four_servers_of_its_own():
     assert len(set(colos.ALL_SERVERS)) == len(colos.ALL_SERVERS) == len(colos.servers(None))
 
 
+def test_thirty_cities_have_a_name_and_a_country():
+    assert len(colos.CITIES) == len(set(colos.CITIES)) == 30
+    assert set(colos.CITIES) == {colos.city(server) for server in colos.ALL_SERVERS}
+    assert all(name and len(country) == 2 for name, country in colos.PLACES.values())
+
+
 def test_the_cities_people_will_try_exist():
     assert {"ORD", "AMS", "FRA", "LHR", "SIN", "NRT", "IAD", "SJC", "GRU", "SYD"} <= set(colos.CITIES)
     assert colos.city("ord02-s3") == "ORD"
