@@ -75,7 +75,7 @@ def seconds_of(value: Any, *, up: bool = False) -> int:
     """A filter's time in seconds since 1970 UTC, rounded down, or up.
 
     Raises:
-        WrongFilter: it is no time in RFC 3339.
+        WrongFilter: it is not a time in RFC 3339.
     """
     time_ns = nanoseconds(_moment(value))
     return -(-time_ns // SECOND) if up else time_ns // SECOND
