@@ -1,8 +1,9 @@
 """Noting alerts that led to nothing, and having people told of them without flooding a channel.
 
-What is noted is counted in memory and written within a second, so that a storm of refusals costs a commit a
-second. People are told through the channels of `incidents.notify`: at most once in ten minutes, at most once
-an hour of the same thing, and a few lines at a time.
+What the receiver refuses is counted in memory and written within a second, so that a storm of refusals costs
+a commit a second. What it took, but captures nothing for, is written with that decision. People are told
+through the channels of `incidents.notify`: at most once in ten minutes, at most once an hour of the same
+thing, and a few lines at a time.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -85,6 +86,7 @@ class MissedLog:
         self._ticks = ticks
         self._lock = threading.Lock()
         self._noted: dict[tuple[str, ...], Missed] = {}
+        self._has_news = False  # written by others, and to be told
         self._flush_at = self._look_at = ticks()
         self._tell_at: float | None = None  # unless there is nothing to tell
         self._not_before = ticks()
@@ -97,7 +99,7 @@ class MissedLog:
     def note(
         self, kind: Kind, source: str, reason: str, *, sender: str = "", size: int = 0, tell: bool = True
     ) -> None:
-        """Note one alert, or one notification.
+        """Note one notification that was not taken; it is written within a second.
 
         Args:
             kind: what happened.
@@ -108,12 +110,24 @@ class MissedLog:
             tell: whether people are told. They are not, of what anybody can cause.
         """
         self._metrics.missed.labels(source, kind).inc()
-        at = self._clock()
-        one = Missed(kind, source, sender, reason_of(reason), at, at, size=size, told=0 if tell else 1)
+        one = replace(self.make(kind, source, reason, size=size), sender=sender, told=0 if tell else 1)
         with self._lock:
             is_first = not self._noted
             self._add(one)
         if is_first:  # it looks again in time for the others
+            self.loop.wake()
+
+    def make(self, kind: Kind, source: str, reason: str, *, size: int = 0) -> Missed:
+        """An alert that was taken, but led to nothing, for the inbox to write with the decision."""
+        at = self._clock()
+        return Missed(kind, source, "", reason_of(reason), at, at, size=size)
+
+    def written(self, found: Iterable[Missed]) -> None:
+        """Count what the inbox has written, and have people told of it."""
+        for each in found:
+            self._metrics.missed.labels(each.source, each.kind).inc(each.count)
+            self._has_news = True
+        if self._has_news:
             self.loop.wake()
 
     def _add(self, one: Missed) -> None:
@@ -140,6 +154,9 @@ class MissedLog:
         except EdgecapError as error:
             self._flush_at = now + AGAIN
             self._say(f"what led to nothing could not be written down: {error}")
+        if self._has_news:
+            self._has_news = False
+            self._gather()
         if self._teller:
             self._tell(self._teller, now)
         waits = [self._look_at - now if self._teller else LOOK]
@@ -162,7 +179,12 @@ class MissedLog:
                 for each in noted.values():
                     self._add(each)
             raise
-        if self._tell_at is None and any(not each.told for each in noted.values()):
+        if any(not each.told for each in noted.values()):
+            self._gather()
+
+    def _gather(self) -> None:
+        """Have people told soon, with what else comes until then."""
+        if self._tell_at is None:
             self._tell_at = max(self._not_before, self._ticks() + GATHER)
 
     def _tell(self, teller: Teller, now: float) -> None:

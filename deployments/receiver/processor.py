@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from deployments.receiver.loop import Loop
 from deployments.receiver.metrics import Metrics
 from deployments.receiver.missed import MissedLog
-from edgecap.alerts.model import Alert
 from edgecap.alerts.policy.decision import Plan, Policy
 from edgecap.alerts.sources.base import AlertSource
 from edgecap.alerts.understanding import understand
 from edgecap.alerts.words import briefly
 from edgecap.errors import AlertNotUnderstood, StoreError
 from edgecap.incidents.budget import LEFT_OUT
-from edgecap.incidents.inbox.alert_inbox import AlertInbox, Outcome, StoredAlert
+from edgecap.incidents.inbox.alert_inbox import AlertInbox, Entered, Outcome, StoredAlert
+from edgecap.incidents.inbox.missed import Missed
 from edgecap.requests import Bounds
 from edgecap.units import plural
 
@@ -102,7 +102,13 @@ class AlertProcessor:
                 bounds=self._bounds,
                 known=self._inbox,
             )
-            outcomes = self._inbox.settle(kept.id, taken)
+            missed: list[Missed] = []
+
+            def find_missed(entered: Sequence[Entered]) -> list[Missed]:
+                missed[:] = self._missed_of(kept, entered)
+                return missed
+
+            outcomes = self._inbox.settle(kept.id, taken, find_missed)
         except AlertNotUnderstood as error:
             self._aside(kept, str(error))
             return
@@ -114,34 +120,39 @@ class AlertProcessor:
         for note in dict.fromkeys(note for alert, _ in taken for note in alert.notes):
             _log.warning("alert %d from %s: %s", kept.id, kept.source, note)
         for (alert, plan), outcome in zip(taken, outcomes, strict=True):
-            self._count(kept.source, alert, plan, outcome)
+            self._count(kept.source, plan, outcome)
             _log.info("alert %d: %s: %s", kept.id, alert, outcome)
-        if Outcome.JOINED in outcomes:
-            self._note_over_budget(kept)
-        if left_out := max((alert.left_out for alert, _ in taken), default=0):
-            reason = f"the sender left {plural(left_out, 'alert')} out of a notification (truncatedAlerts)"
-            self._missed.note("cut off", kept.source, reason, size=len(kept.body))
+        self._missed.written(missed)
 
-    def _count(self, source: str, alert: Alert, plan: Plan, outcome: Outcome) -> None:
-        """Count what an alert came to, and note it if nothing is captured though its rule would."""
+    def _count(self, source: str, plan: Plan, outcome: Outcome) -> None:
+        """Count what an alert came to."""
         self._metrics.outcomes.labels(source, outcome).inc()
         if outcome in (Outcome.OPENED, Outcome.OVER_BUDGET):
             limited = outcome == Outcome.OVER_BUDGET
             captures = "limited" if limited else "all" if plan.captures else "none"
             self._metrics.incidents_opened.labels(captures).inc()
-        wanted = alert.event == "start" and self._policy.match(alert).rule.capture
-        if outcome == Outcome.NOTHING and wanted:
-            self._missed.note("not captured", source, f"{briefly(alert)}: {plan.reason}")
 
-    def _note_over_budget(self, kept: StoredAlert) -> None:
-        """Note an alert that joined, if no budget was left for its captures. Its incident does not say so."""
-        for each in self._inbox.judged(kept.id):
-            lost = [remark for remark in each.plan.remarks if remark.startswith(LEFT_OUT)]
-            if each.outcome == Outcome.JOINED and each.alert.event == "start" and lost:
-                self._missed.note("not captured", kept.source, f"{briefly(each.alert)}: {lost[0]}")
+    def _missed_of(self, kept: StoredAlert, entered: Sequence[Entered]) -> list[Missed]:
+        """The alerts of a notification that lead to nothing, though their rule would capture."""
+        found = []
+        for alert, outcome, plan in entered:
+            wanted = alert.event == "start" and self._policy.match(alert).rule.capture
+            if outcome == Outcome.NOTHING and wanted:
+                reason = f"{briefly(alert)}: {plan.reason}"
+                found.append(self._missed.make("not captured", kept.source, reason))
+            # No budget was left for the captures of an alert that joined. Its incident does not say so.
+            lost = [remark for remark in plan.remarks if remark.startswith(LEFT_OUT)]
+            if outcome == Outcome.JOINED and alert.event == "start" and lost:
+                reason = f"{briefly(alert)}: {lost[0]}"
+                found.append(self._missed.make("not captured", kept.source, reason))
+        if left_out := max((alert.left_out for alert, *_ in entered), default=0):
+            reason = f"the sender left {plural(left_out, 'alert')} out of a notification (truncatedAlerts)"
+            found.append(self._missed.make("cut off", kept.source, reason, size=len(kept.body)))
+        return found
 
     def _aside(self, kept: StoredAlert, reason: str) -> None:
-        self._inbox.put_aside(kept.id, reason)
+        missed = self._missed.make("put aside", kept.source, reason, size=len(kept.body))
+        self._inbox.put_aside(kept.id, reason, missed)
         self._metrics.outcomes.labels(kept.source, "aside").inc()
-        self._missed.note("put aside", kept.source, reason, size=len(kept.body))
+        self._missed.written([missed])
         _log.warning("alert %d from %s was put aside: %s", kept.id, kept.source, reason)

@@ -143,12 +143,13 @@ class OutboxRelay:
         _log.info("incident %s %s: run %s", order.incident, order.event, run_id)
 
     def _refused(self, order: RunRequest, reason: str) -> None:
-        self._inbox.refuse(order.id, reason)
+        why = f"{briefly(order.alert)}: Prefect refused the run for its {order.event}: {reason}"
+        missed = self._missed.make("not captured", order.alert.source, why)
+        self._inbox.refuse(order.id, reason, missed)
         self._forget(order)
         self._answers()
         _log.error("incident %s %s was put aside: %s", order.incident, order.event, reason)
-        why = f"{briefly(order.alert)}: Prefect refused the run for its {order.event}: {reason}"
-        self._missed.note("not captured", order.alert.source, why)
+        self._missed.written([missed])
 
     def _pass_by(self, order: RunRequest, error: SetupError) -> None:
         self._passed_by[order.id] = self._clock() + PASSED_BY

@@ -48,7 +48,9 @@ class _Ruling:
     ends: str = ""  # the key of the attack that ends
 
 
-def enter(db: sqlite3.Connection, arrival: int, position: int, alert: Alert, plan: Plan) -> Outcome:
+def enter(
+    db: sqlite3.Connection, arrival: int, position: int, alert: Alert, plan: Plan
+) -> tuple[Outcome, Plan]:
     """Decide on one alert and write all that follows from it.
 
     Args:
@@ -57,6 +59,9 @@ def enter(db: sqlite3.Connection, arrival: int, position: int, alert: Alert, pla
         position: its place therein, from 0.
         alert: the alert.
         plan: what was decided about it.
+
+    Returns:
+        What it came to, and what of the plan was left.
     """
     at = microseconds(alert.received)
     ruling = _rule(db, alert, plan, at)
@@ -79,7 +84,7 @@ def enter(db: sqlite3.Connection, arrival: int, position: int, alert: Alert, pla
     _follow(db, written, alert, ruling, at)
     if ruling.outcome in (Outcome.OPENED, Outcome.OVER_BUDGET):
         _end_early(db, alert, at)
-    return ruling.outcome
+    return ruling.outcome, ruling.plan
 
 
 def _follow(db: sqlite3.Connection, written: int, alert: Alert, ruling: _Ruling, at: int) -> None:

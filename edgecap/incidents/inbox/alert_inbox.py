@@ -13,7 +13,7 @@ them, or loses power, reads `pending` and `orders` at its next start. Nothing is
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
@@ -24,11 +24,12 @@ from edgecap.errors import EntryMissing
 from edgecap.incidents.columns import microseconds, moment, plain
 from edgecap.incidents.inbox import pruning
 from edgecap.incidents.inbox.database import Database
-from edgecap.incidents.inbox.missed import MissedAlerts
+from edgecap.incidents.inbox.missed import Missed, MissedAlerts, write
 from edgecap.incidents.inbox.rows import (
     Arrival,
     Boundary,
     Counts,
+    Entered,
     HeldBackRow,
     InboxIncident,
     Judged,
@@ -46,6 +47,7 @@ __all__ = [
     "Arrival",
     "Boundary",
     "Counts",
+    "Entered",
     "InboxIncident",
     "Judged",
     "Outcome",
@@ -65,6 +67,10 @@ _INCIDENTS = """
         (SELECT count(*) FROM orders WHERE incident = incidents.id AND event = 'escalation')
     FROM incidents JOIN alerts ON alerts.id = incidents.opening
 """
+
+
+def _none(_: Sequence[Entered]) -> Iterable[Missed]:
+    return ()
 
 
 class AlertInbox:
@@ -135,7 +141,12 @@ class AlertInbox:
         rows = self._bodies("WHERE state = 'pending' ORDER BY id", limit)
         return [StoredAlert(source, body, moment(received), id_) for id_, source, body, received, _ in rows]
 
-    def settle(self, arrival_id: int, taken: Sequence[tuple[Alert, Plan]]) -> list[Outcome]:
+    def settle(
+        self,
+        arrival_id: int,
+        taken: Sequence[tuple[Alert, Plan]],
+        missed: Callable[[Sequence[Entered]], Iterable[Missed]] = _none,
+    ) -> list[Outcome]:
         """Decide on an arrival's alerts in one transaction: repetitions, joins, cooldown, budget, orders.
 
         An arrival is settled once: of one that is settled, this returns what its alerts came to then. One
@@ -144,6 +155,8 @@ class AlertInbox:
         Args:
             arrival_id: as `keep` returned it.
             taken: its alerts, each with the plan that was decided; none for a ping.
+            missed: tells which of them led to nothing. That is written in the same transaction, so that a
+                receiver that is killed forgets none.
 
         Returns:
             What each alert came to.
@@ -157,14 +170,21 @@ class AlertInbox:
                     "SELECT outcome FROM alerts WHERE arrival = ? ORDER BY position", (arrival_id,)
                 )
                 return [Outcome(outcome) for (outcome,) in rows]
-            outcomes = [
-                enter(db, arrival_id, position, alert, plan) for position, (alert, plan) in enumerate(taken)
+            entered = [
+                Entered(alert, *enter(db, arrival_id, position, alert, plan))
+                for position, (alert, plan) in enumerate(taken)
             ]
             db.execute("UPDATE arrivals SET state = 'settled', reason = '' WHERE id = ?", (arrival_id,))
-            return outcomes
+            write(db, missed(entered))
+            return [each.outcome for each in entered]
 
-    def put_aside(self, arrival_id: int, reason: str) -> None:
+    def put_aside(self, arrival_id: int, reason: str, missed: Missed | None = None) -> None:
         """Put an arrival that no parser understands where people see it. A settled one stays settled.
+
+        Args:
+            arrival_id: as `keep` returned it.
+            reason: why.
+            missed: what people are told of it, written in the same transaction.
 
         Raises:
             EntryMissing: there is no such arrival.
@@ -175,6 +195,7 @@ class AlertInbox:
                     "UPDATE arrivals SET state = 'aside', reason = ? WHERE id = ?",
                     (reason.encode("utf-8", "replace").decode(), arrival_id),
                 )
+                write(db, [missed] if missed else ())
 
     def orders(self, limit: int = 100, *, refused: bool = False) -> list[RunRequest]:
         """Unsent orders, in the order of sending.
@@ -203,13 +224,18 @@ class AlertInbox:
         """
         self._note(order_id, "flow_run = coalesce(flow_run, ?), refused = ''", flow_run_id)
 
-    def refuse(self, order_id: int, reason: str) -> None:
+    def refuse(self, order_id: int, reason: str, missed: Missed | None = None) -> None:
         """Put aside an order that Prefect refuses; an empty `reason` takes it up again.
+
+        Args:
+            order_id: the order's.
+            reason: why Prefect refuses it.
+            missed: what people are told of it, written in the same transaction.
 
         Raises:
             EntryMissing: there is no such order.
         """
-        self._note(order_id, "refused = iif(flow_run IS NULL, ?, '')", reason)
+        self._note(order_id, "refused = iif(flow_run IS NULL, ?, '')", reason, missed)
 
     def asides(self, limit: int = 100) -> list[Quarantined]:
         """Arrivals that no parser understood, newest first; fewer than `limit` if they are large."""
@@ -330,13 +356,14 @@ class AlertInbox:
             for arrival, outcome, incident, alert, plan in rows
         ]
 
-    def _note(self, order_id: int, what: str, value: str) -> None:
+    def _note(self, order_id: int, what: str, value: str, missed: Missed | None = None) -> None:
         clean = value.encode("utf-8", "replace").decode()
         with self._database.transaction() as db:
             if not db.execute(f"UPDATE orders SET {what} WHERE id = ?", (clean, order_id)).rowcount:  # noqa: S608 - one of two constants
                 raise EntryMissing(
                     f"the inbox of alerts has no order {order_id}", where=str(self._database.path)
                 )
+            write(db, [missed] if missed else ())
 
     def _state(self, db: Any, arrival_id: int) -> str:
         row = db.execute("SELECT state FROM arrivals WHERE id = ?", (arrival_id,)).fetchone()

@@ -6,10 +6,11 @@ disk, and do not push out what happened to alerts that were real.
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from edgecap.incidents.columns import MICROSECOND, microseconds, moment, plain
 from edgecap.incidents.inbox.database import Database
@@ -71,32 +72,7 @@ class MissedAlerts:
     def note(self, found: Iterable[Missed]) -> None:
         """Add alerts to those of their hour, in one transaction."""
         with self._database.transaction() as db:
-            for each in found:
-                db.execute(
-                    "INSERT INTO missed (kind, source, sender, reason, hour, first, last, count, size, told)"
-                    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-                    " ON CONFLICT (kind, source, sender, reason, hour) DO UPDATE SET"
-                    " last = max(last, excluded.last), count = count + excluded.count,"
-                    " size = max(size, excluded.size), told = told + excluded.told",
-                    (
-                        each.kind,
-                        plain(each.source),
-                        plain(each.sender),
-                        reason_of(each.reason),
-                        microseconds(each.first) // _HOUR,
-                        microseconds(each.first),
-                        microseconds(each.last),
-                        each.count,
-                        each.size,
-                        each.told,
-                    ),
-                )
-            for kind in get_args(Kind):
-                db.execute(
-                    "DELETE FROM missed WHERE kind = ? AND last < (SELECT last FROM missed WHERE kind = ?"
-                    " ORDER BY last DESC LIMIT 1 OFFSET ?)",
-                    (kind, kind, MOST_ROWS - 1),
-                )
+            write(db, found)
 
     def newest(self, kinds: Sequence[Kind], limit: int) -> list[Missed]:
         """Those of some kinds, newest first; all of them if `limit` is negative."""
@@ -146,6 +122,38 @@ class MissedAlerts:
             Missed(kind, source, sender, reason, moment(first), moment(last), count, size, told)
             for kind, source, sender, reason, first, last, count, size, told in rows
         ]
+
+
+def write(db: sqlite3.Connection, found: Iterable[Missed]) -> None:
+    """Add alerts to those of their hour, within the caller's transaction."""
+    kinds = set()
+    for each in found:
+        kinds.add(each.kind)
+        db.execute(
+            "INSERT INTO missed (kind, source, sender, reason, hour, first, last, count, size, told)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+            " ON CONFLICT (kind, source, sender, reason, hour) DO UPDATE SET"
+            " last = max(last, excluded.last), count = count + excluded.count,"
+            " size = max(size, excluded.size), told = told + excluded.told",
+            (
+                each.kind,
+                plain(each.source),
+                plain(each.sender),
+                reason_of(each.reason),
+                microseconds(each.first) // _HOUR,
+                microseconds(each.first),
+                microseconds(each.last),
+                each.count,
+                each.size,
+                each.told,
+            ),
+        )
+    for kind in kinds:
+        db.execute(
+            "DELETE FROM missed WHERE kind = ? AND last < (SELECT last FROM missed WHERE kind = ?"
+            " ORDER BY last DESC LIMIT 1 OFFSET ?)",
+            (kind, kind, MOST_ROWS - 1),
+        )
 
 
 def reason_of(text: str) -> str:

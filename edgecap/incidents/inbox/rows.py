@@ -66,6 +66,14 @@ class Quarantined(StoredAlert):
     reason: str
 
 
+class Entered(NamedTuple):
+    """An alert as it was entered, with what it came to and what of its plan was left."""
+
+    alert: Alert
+    outcome: Outcome
+    plan: Plan
+
+
 @dataclass(frozen=True, slots=True)
 class Judged:
     """An alert with its plan and what they came to.

@@ -99,6 +99,16 @@ def test_people_are_told_once_of_what_came_together(log, clock, teller, inbox):
     assert inbox.missed.untold(NOON - timedelta(days=1), 10) == []
 
 
+def test_people_are_told_of_what_was_written_with_a_decision(log, clock, teller, inbox, metrics):
+    decided = log.make("not captured", "generic", "loss: no captures: the alert names no target")
+    inbox.missed.note([decided])
+    log.written([decided])
+    run(log, clock, GATHER + 2 * FLUSH)
+    (told,) = teller.told.values()
+    assert "generic, not captured: loss" in told
+    assert 'edgecap_alerts_missed_total{kind="not captured",source="generic"} 1.0' in metrics.page().decode()
+
+
 def test_a_storm_is_a_notification_in_ten_minutes(log, clock, teller, inbox):
     """Two hours of it, with a new reason each second."""
     for second in range(7200):

@@ -308,12 +308,11 @@ def test_prefect_is_signed_in_to_as_its_own_client_does(
     assert prefect.headers[0]["Authorization"] == header
 
 
-def test_an_order_that_prefect_refuses_is_noted(relay, prefect, enter, inbox, missed):
+def test_an_order_that_prefect_refuses_is_noted_with_the_refusal(relay, prefect, enter, inbox):
     prefect.start()
     prefect.answer = lambda _: (422, {"detail": "no such parameter"})
     enter(attack(1))
     relay.step()
-    missed.flush()
     [note] = inbox.missed.newest(["not captured"], 5)
     assert "Prefect refused the run for its start" in note.reason
     assert "203.0.0.2" in note.reason
