@@ -28,7 +28,7 @@ setup(
             extra_compile_args=["-O3", "-std=gnu11"],
             py_limited_api=True,
         )
-        for name in ("kernel", "tally", "text")
+        for name in ("kernel", "rows", "tally", "text")
     ],
     options={"bdist_wheel": {"py_limited_api": "cp311"}},
 )

@@ -2,33 +2,36 @@
 
 from __future__ import annotations
 
-import json
-import math
-import re
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from datetime import datetime, timedelta
+from ipaddress import ip_network
 from typing import Any
 
 from edgecap.analytics.client import Analytics, Answer
 from edgecap.analytics.nodes import ALL_TRAFFIC, COLO, DESTINATION, MINUTE, OUTCOME
+from edgecap.analytics.values import (
+    Network,
+    addresses_of,
+    lies_in,
+    limit_in,
+    minute_of,
+    moment_text,
+    plain_number,
+    quoted,
+)
 from edgecap.errors import AnalyticsUnavailable
 from edgecap.requests import COLO as COLO_FORM
-
-Network = IPv4Network | IPv6Network
 
 LAG = timedelta(minutes=10)  # the newest rows may be so late: that is not documented
 SHORTEST = timedelta(minutes=2)  # of traffic that is looked at: rows have whole minutes
 SAMPLING = 10_000  # packets for which a row of this node stands (Cloudflare's node reference)
 ENOUGH = 300  # sampled packets: with them, a share of a third is known to 3 %
-ADDRESSES_MOST = 256  # that a filter names; of more, the answer is asked for by address
 ROWS_MOST = 3000  # of an answer by minute: 30 data centres have 1,200 in 20 minutes
 ADDRESS_ROWS_MOST = 10_000  # of an answer by address
 _TRIES = 5  # with other names, or with a smaller limit
-_LIMIT = re.compile(r"limit must be .*?not greater than (\d+)", re.IGNORECASE)
 _DROPPED = "drop"
 
 
@@ -99,7 +102,7 @@ async def carried(
         ValueError: a target is neither an address nor a network.
     """
     networks = [ip_network(each, strict=False) for each in targets]
-    names = _addresses(networks)
+    names = addresses_of(networks)
     question = _Question(now - window, now, names or ())
     if networks and names is None:
         question.by, question.limit = DESTINATION, ADDRESS_ROWS_MOST
@@ -138,12 +141,15 @@ class _Question:
             for each in (COLO, OUTCOME, DESTINATION, MINUTE)
         }
         wanted = [dimension[each] for each in (COLO, OUTCOME, self.by) if each]
-        where = [f"datetime_geq: {_quoted(_time(self.since))}", f"datetime_lt: {_quoted(_time(self.until))}"]
+        where = [
+            f"datetime_geq: {quoted(moment_text(self.since))}",
+            f"datetime_lt: {quoted(moment_text(self.until))}",
+        ]
         if self.addresses:
-            listed = ", ".join(map(_quoted, self.addresses))
+            listed = ", ".join(map(quoted, self.addresses))
             where.append(f"{dimension[DESTINATION]}_in: [{listed}]")
         return (
-            f"{{ viewer {{ accounts(filter: {{accountTag: {_quoted(analytics.account_tag)}}}) {{ "
+            f"{{ viewer {{ accounts(filter: {{accountTag: {quoted(analytics.account_tag)}}}) {{ "
             f"{ALL_TRAFFIC}(filter: {{{', '.join(where)}}}, limit: {self.limit}, "
             f"orderBy: [sum_packets_DESC]) {{ dimensions {{ {' '.join(wanted)} }} sum {{ packets }} }}"
             " } } }"
@@ -161,7 +167,7 @@ async def _ask(analytics: Analytics, question: _Question, within: float) -> Answ
         answer = await analytics.query(question.text(analytics), within=left)
         if answer.rows(ALL_TRAFFIC) is not None or not answer.errors:
             break
-        lower = min((int(each[1]) for each in map(_LIMIT.search, answer.errors) if each), default=0)
+        lower = limit_in(answer.errors)
         if 0 < lower < question.limit:
             question.limit = lower
         elif not analytics.names.learn(answer.errors, ALL_TRAFFIC):
@@ -182,14 +188,14 @@ class _Counts:
         if not isinstance(dimensions, dict) or not isinstance(sums, dict):
             self._unusable += 1
             return
-        colo, packets = dimensions.get(names[COLO]), _number(sums.get("packets"))
-        if networks and not _lies_in(dimensions.get(names[DESTINATION]), networks):
+        colo, packets = dimensions.get(names[COLO]), plain_number(sums.get("packets"))
+        if networks and not lies_in(dimensions.get(names[DESTINATION]), networks):
             return
         if not isinstance(colo, str) or not COLO_FORM.fullmatch(colo.strip()) or packets is None:
             self._unusable += 1
             return
         is_dropped = str(dimensions.get(names[OUTCOME]) or "").lower().startswith(_DROPPED)
-        self._packets[_place(colo.strip()), _minute(dimensions.get(names[MINUTE]))][is_dropped] += packets
+        self._packets[_place(colo.strip()), minute_of(dimensions.get(names[MINUTE]))][is_dropped] += packets
 
     def carried(self, now: datetime, window: timedelta, *, by_minute: bool, notes: list[str]) -> Carried:
         """The sums over the newest rows that are enough; over all of them if they have no minutes."""
@@ -223,51 +229,6 @@ def _order(share: Share) -> tuple[float, float, str]:
 
 def _total(share: Share) -> float:
     return share.passed + share.dropped
-
-
-def _addresses(networks: Sequence[Network]) -> list[str] | None:
-    """Each address of the networks; None if they are too many for a filter."""
-    if sum(network.num_addresses for network in networks) > ADDRESSES_MOST:
-        return None
-    return sorted({str(address) for network in networks for address in network})
-
-
-def _lies_in(text: object, networks: Sequence[Network]) -> bool:
-    try:
-        address = ip_network(str(text))
-    except ValueError:
-        return False
-    return any(
-        address.version == network.version and address.network_address in network for network in networks
-    )
-
-
-def _number(value: object) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return None
-    try:
-        number = float(value)
-    except (ValueError, OverflowError):
-        return None
-    return number if math.isfinite(number) and number >= 0 else None
-
-
-def _minute(value: object) -> datetime | None:
-    if not isinstance(value, str):
-        return None
-    try:
-        moment = datetime.fromisoformat(value)
-    except ValueError:
-        return None
-    return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
-
-
-def _time(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _quoted(text: str) -> str:
-    return json.dumps(text)
 
 
 def totals(shares: Sequence[Share]) -> Share:

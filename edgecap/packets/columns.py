@@ -6,6 +6,7 @@ The layouts are those of `kernel.c`. All numbers are in native byte order, whate
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
@@ -97,6 +98,11 @@ INTERFACE: Final = np.dtype(
 )
 """How the kernel reads the packets of one pcapng interface."""
 
+MOST_WEIGHT = 0xFFFF_FFFF
+_COMMENT = 1  # the code of the option
+_SAMPLED = b"sampled, 1 in "
+_LONGEST_WEIGHT = 10  # digits
+
 _BUILT = (kernel.ROW_SIZE, kernel.HEADERS_SIZE, kernel.INTERFACE_SIZE)
 if (PACKET.itemsize, HEADERS.itemsize, INTERFACE.itemsize) != _BUILT:
     raise ImportError("edgecap.packets.native.kernel was built from another version; run `make setup`")
@@ -119,6 +125,30 @@ class Interface:
     name: str = ""
     big_endian: bool = False
     options: tuple[tuple[int, bytes], ...] = ()
+
+    @property
+    def weight(self) -> int:
+        """How many packets each one stands for: N if 1 in N was kept and its comment says so; else 1."""
+        return _weight(self.options) if self.options else 1
+
+
+def weight_comment(weight: int) -> tuple[int, bytes]:
+    """The option of an interface that says how many packets each of its packets stands for."""
+    return _COMMENT, b"%s%d" % (_SAMPLED, weight)
+
+
+@lru_cache(maxsize=1 << 16)
+def _weight(options: tuple[tuple[int, bytes], ...]) -> int:
+    for code, value in options:
+        digits = value.removeprefix(_SAMPLED)
+        if (
+            code == _COMMENT
+            and len(digits) < len(value)
+            and digits.isdigit()
+            and len(digits) <= _LONGEST_WEIGHT
+        ):
+            return min(max(int(digits), 1), MOST_WEIGHT)
+    return 1
 
 
 @dataclass(frozen=True, slots=True)

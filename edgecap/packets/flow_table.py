@@ -53,6 +53,11 @@ COUNTS: Final = np.dtype(
         ("wire", "u8"),
         ("captured", "u8"),
         ("untimed", "u8"),  # packets without a time
+        (
+            "samples",
+            "u8",
+        ),  # packets that were kept; other counts are of what they stand for (`Interface.weight`)
+        ("squares", "f8"),  # the sum of their squared weights
         ("first", "i8"),  # nanoseconds since 1970; later than `last` if no packet has a time
         ("last", "i8"),
         ("smallest", "u8"),
@@ -97,8 +102,9 @@ FLOW: Final = np.dtype(
         ("version", "u1"),
         ("tunnel", "u1"),  # of the outermost tunnel, as in `HEADERS`
         ("ports", "u1"),  # 1 with ports, or a type and code; 0 in later fragments, or if cut off
-        ("packets", "u8"),
+        ("packets", "u8"),  # that its samples stand for, where an interface has a weight
         ("bytes", "u8"),
+        ("samples", "u8"),  # packets that were kept
         ("first", "i8"),  # later than `last` if no packet has a time
         ("last", "i8"),
         ("fragments", "u4"),
@@ -220,6 +226,7 @@ class FlowTable:
         self._flows = np.empty(room, FLOW)
         self._index = np.zeros(_index_size(room), "u8")
         self._links = np.zeros(0, "u4")
+        self._weights = np.zeros(0, "u4")
         self.sources = Addresses(destination=False, seed=self._seed, room=min(room, TALKERS))
         self.destinations = Addresses(destination=True, seed=self._seed, room=min(room, TALKERS))
         # By protocol, then by side: sources, destinations.
@@ -239,6 +246,21 @@ class FlowTable:
         return int(self._counts["packets"][0])
 
     @property
+    def samples(self) -> int:
+        """Packets that were kept so far; less than `packets` if an interface has a weight."""
+        return int(self._counts["samples"][0])
+
+    @property
+    def weight(self) -> float | None:
+        """How many packets a sample stands for, so that sums have the right interval; None without weights.
+
+        Of samples with different weights, it is the mean of the weights, weighted by themselves.
+        """
+        counts = self._counts[0]
+        packets = int(counts["packets"])
+        return float(counts["squares"]) / packets if packets > int(counts["samples"]) else None
+
+    @property
     def counts(self) -> Any:
         """The one record of `COUNTS`."""
         return self._counts[0]
@@ -253,6 +275,9 @@ class FlowTable:
         links = [each.link_type for each in interfaces]
         if len(links) != len(self._links) or links != self._links.tolist():
             self._links = np.array(links, "u4")
+        weights = [each.weight for each in interfaces]
+        if len(weights) != len(self._weights) or weights != self._weights.tolist():
+            self._weights = np.array(weights, "u4")
         done = 0
         while True:
             done = tally.tally(
@@ -260,6 +285,7 @@ class FlowTable:
                 batch.rows,
                 done,
                 self._links,
+                self._weights,
                 self._counts,
                 self._bins,
                 self._flows,
@@ -305,7 +331,7 @@ class FlowTable:
             mine = flows[(flows["protocol"] == protocol) & (flows["ports"] == 1)]
             sources.gather(mine["source_port"], mine["packets"], mine["bytes"])
             destinations.gather(mine["destination_port"], mine["packets"], mine["bytes"])
-        self.evidence.feed(flows)
+        self.evidence.feed(flows if self.weight is None else _as_samples(flows))
         self._top = largest(np.concatenate([self._top, flows]), TOP_FLOWS, "bytes", "packets")
         if self._on_flows:
             self._on_flows(flows)
@@ -320,6 +346,16 @@ def largest(rows: Rows, count: int, first: str, then: str) -> Rows:
         rows = rows[rows[first] >= edge]
     order = np.lexsort((rows[then], rows[first]))[::-1][:count]
     return rows[order]
+
+
+def _as_samples(flows: Rows) -> Rows:
+    """Records of the packets that were kept: signs such as a flow's single packet are of those."""
+    kept = flows.copy()
+    samples = flows["samples"]
+    kept["bytes"] = flows["bytes"] / np.maximum(flows["packets"], 1) * samples
+    kept["fragments"] = flows["fragments"] / np.maximum(flows["packets"], 1) * samples
+    kept["packets"] = samples
+    return kept
 
 
 def _index_size(room: int) -> int:

@@ -79,6 +79,15 @@ def summarize(
     conditions = conditions or Conditions()
     if any(each.damage for each in files):
         conditions = conditions.model_copy(update={"damaged": True})
+    if tally.weight is not None:
+        conditions = conditions.model_copy(
+            update={
+                "sampled": True,
+                "weighted": True,
+                "sampling": tally.weight,
+                "sampling_from": "as the file says",
+            }
+        )
     counts = tally.counts
     packets = int(counts["packets"])
     timed = packets > int(counts["untimed"])
@@ -352,9 +361,11 @@ def _estimates(
     """Rates of all packets that passed, with their intervals; nothing if all were kept."""
     if not conditions.sampled:
         return {}
-    all_of_them = count(kept, sampled=True, sampling=conditions.sampling)
+    # Weighted packets are already those that passed.
+    stands = conditions.sampling if conditions.weighted and conditions.sampling else 1.0
+    all_of_them = count(kept / stands, sampled=True, sampling=conditions.sampling)
     rate = all_of_them.times(1 / seconds)
-    most = count(peak, sampled=True, sampling=conditions.sampling).times(_SECOND / window)
+    most = count(peak / stands, sampled=True, sampling=conditions.sampling).times(_SECOND / window)
     return {
         "packets_estimate": rate,
         "bits_estimate": rate.times(8 * wire / max(kept, 1)),

@@ -53,7 +53,8 @@ struct flow {
     uint16_t source_port, destination_port; /* of ICMP: type and code */
     uint8_t protocol, version, tunnel;
     uint8_t ports; /* 1 if there are ports, or ICMP's type, and they were there to be read */
-    uint64_t packets, bytes;
+    uint64_t packets, bytes; /* that its samples stand for, where an interface tells how many */
+    uint64_t samples; /* packets that were kept; as many as `packets` without such an interface */
     int64_t first, last;
     uint32_t fragments;
     uint8_t tcp_flags, ttl_low, ttl_high;

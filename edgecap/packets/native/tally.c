@@ -39,6 +39,8 @@ struct tunnel_end {
 struct counts {
     uint64_t packets, wire, captured;
     uint64_t untimed; /* packets without a time */
+    uint64_t samples; /* packets that were kept; all other counts are of what they stand for */
+    double squares; /* the sum of their squared weights, from which the interval of a sum follows */
     int64_t first, last; /* of those with one; INT64_MAX and INT64_MIN: there is none */
     uint64_t smallest, largest;
     struct pair version[3]; /* IPv4, IPv6, anything else */
@@ -98,8 +100,8 @@ INLINE uint64_t find(const uint64_t *index, uint64_t mask, const uint8_t *table,
     return 0;
 }
 
-INLINE void add(struct pair *to, uint64_t bytes) {
-    to->packets++;
+INLINE void add(struct pair *to, uint64_t packets, uint64_t bytes) {
+    to->packets += packets;
     to->bytes += bytes;
 }
 
@@ -249,6 +251,7 @@ struct tables {
     uint64_t bin_room;
     struct flow *flows;
     uint64_t flow_room, *index, mask, seed;
+    const uint32_t *weights; /* of a packet, by its interface */
     struct bin *bin; /* of the last packet: most often, that of the next; NULL: none yet */
     int64_t bin_begin; /* its first nanosecond */
 };
@@ -305,7 +308,7 @@ enum { COUNTED, FULL, BAD };
 /* Counts a packet, unless the table of flows is full and must be emptied first. */
 static int count_one(struct tables *t, const struct row *row, const struct looked *p, const uint8_t *data) {
     struct counts *c = t->c;
-    uint64_t wire = row->wire;
+    uint64_t n = t->weights[row->interface], wire = row->wire * n;
     const struct headers *h = &p->h;
     const struct layer *l = p->layer;
     if (l->version) {
@@ -326,63 +329,66 @@ static int count_one(struct tables *t, const struct row *row, const struct looke
             flow->last = INT64_MIN;
             flow->ttl_low = flow->ttl_high = l->ttl;
         }
-        flow->packets++;
+        flow->packets += n;
         flow->bytes += wire;
+        flow->samples++;
         if (row->time != NO_TIME) {
             if (row->time < flow->first) flow->first = row->time;
             if (row->time > flow->last) flow->last = row->time;
         }
-        flow->fragments += l->fragment != 0;
+        if (l->fragment) flow->fragments = n < UINT32_MAX - flow->fragments ? flow->fragments + (uint32_t)n : UINT32_MAX;
         flow->tcp_flags |= l->tcp_flags;
         if (l->payload) flow->signs |= PAYLOAD;
         if (l->protocol == TCP && (l->tcp_flags & 0x12) == 2 && l->tcp_words == 5) flow->signs |= BARE_SYN;
         if (l->ttl < flow->ttl_low) flow->ttl_low = l->ttl;
         if (l->ttl > flow->ttl_high) flow->ttl_high = l->ttl;
-        add(c->version + (l->version == 6), wire);
-        add(c->protocol + l->protocol, wire);
+        add(c->version + (l->version == 6), n, wire);
+        add(c->protocol + l->protocol, n, wire);
         if (h->tunnel) {
-            add(c->tunnel + h->tunnel, wire);
+            add(c->tunnel + h->tunnel, n, wire);
             if (h->tunnel < VXLAN || h->inner.version) count_tunnel(c, &h->outer);
         }
-        c->ttl[l->ttl]++;
-        c->options += l->options;
+        c->ttl[l->ttl] += n;
+        c->options += l->options ? n : 0;
         if (l->fragment) {
-            c->fragments++;
-            c->later += l->fragment == 2;
+            c->fragments += n;
+            c->later += l->fragment == 2 ? n : 0;
         }
-        if (l->protocol == TCP && l->ports && !h->cut) add(c->tcp_flags + l->tcp_flags, wire);
+        if (l->protocol == TCP && l->ports && !h->cut) add(c->tcp_flags + l->tcp_flags, n, wire);
         if (l->protocol == UDP && h->body && (l->destination_port == 53 || l->source_port == 53)) {
             const uint8_t *at = data + row->start;
             count_name(&c->names, at + h->body, at + row->captured, l->destination_port == 53, t->seed);
         }
-        if (icmp) add((l->protocol == ICMP ? c->icmp4 : c->icmp6) + l->icmp_type, wire);
+        if (icmp) add((l->protocol == ICMP ? c->icmp4 : c->icmp6) + l->icmp_type, n, wire);
     } else {
-        add(c->version + 2, wire);
+        add(c->version + 2, n, wire);
         if (h->unknown)
-            add(c->link + (p->link < LINKS ? p->link : LINKS - 1), wire);
+            add(c->link + (p->link < LINKS ? p->link : LINKS - 1), n, wire);
         else
-            add(c->ether + h->ether_type, wire);
+            add(c->ether + h->ether_type, n, wire);
     }
-    if (h->vlan) c->vlan[h->vlan & 0xfff]++;
-    c->cut += h->cut;
+    if (h->vlan) c->vlan[h->vlan & 0xfff] += n;
+    c->cut += h->cut ? n : 0;
     if (row->time == NO_TIME) {
-        c->untimed++;
+        c->untimed += n;
     } else {
         struct bin *bin = bin_of(t, row->time);
-        bin->packets++;
+        bin->packets += n;
         bin->bytes += wire;
         if (l->version) {
-            bin->tcp += l->protocol == TCP;
-            bin->udp += l->protocol == UDP;
-            bin->icmp += l->protocol == ICMP || l->protocol == ICMP6;
+            if (l->protocol == TCP) bin->tcp += n;
+            if (l->protocol == UDP) bin->udp += n;
+            if (l->protocol == ICMP || l->protocol == ICMP6) bin->icmp += n;
         }
         if (row->time < c->first) c->first = row->time;
         if (row->time > c->last) c->last = row->time;
     }
-    if (!c->packets++) c->smallest = c->largest = wire;
-    if (wire < c->smallest) c->smallest = wire;
-    if (wire > c->largest) c->largest = wire;
-    c->size[wire < LONGEST ? wire : LONGEST]++;
+    if (!c->samples++) c->smallest = c->largest = row->wire;
+    if (row->wire < c->smallest) c->smallest = row->wire;
+    if (row->wire > c->largest) c->largest = row->wire;
+    c->size[row->wire < LONGEST ? row->wire : LONGEST] += n;
+    c->packets += n;
+    c->squares += (double)n * (double)n;
     c->wire += wire;
     c->captured += row->captured;
     return COUNTED;
@@ -401,19 +407,19 @@ static int timeline_fits(const struct counts *c, uint64_t room) {
     return !c->bins || (c->base >= INT64_MIN / c->width - 1 && c->base <= INT64_MAX / c->width);
 }
 
-/* tally(data, rows, begin, link_types, counts, bins, flows, index, seed) -> how many rows were counted in all */
+/* tally(data, rows, begin, link_types, weights, counts, bins, flows, index, seed) -> how many rows were counted in all */
 static PyObject *tally(PyObject *self, PyObject *args) {
-    Py_buffer data, rows, links, counts, bins, flows, index;
+    Py_buffer data, rows, links, weights, counts, bins, flows, index;
     Py_ssize_t begin;
     unsigned long long seed;
     PyObject *result = NULL;
-    if (!PyArg_ParseTuple(args, "y*y*ny*w*w*w*w*K", &data, &rows, &begin, &links, &counts, &bins, &flows, &index,
+    if (!PyArg_ParseTuple(args, "y*y*ny*y*w*w*w*w*K", &data, &rows, &begin, &links, &weights, &counts, &bins, &flows, &index,
                           &seed))
         return NULL;
     Py_ssize_t count = rows.len / (Py_ssize_t)sizeof(struct row), known = links.len / 4, i = begin;
     struct tables t = {counts.buf, bins.buf, (uint64_t)bins.len / sizeof(struct bin), flows.buf,
-                       (uint64_t)flows.len / sizeof(struct flow), index.buf, (uint64_t)index.len / 8 - 1, seed, NULL, 0};
-    if (!aligned(&rows) || (uintptr_t)links.buf % 4 || !aligned(&counts) || !aligned(&bins) || !aligned(&flows) ||
+                       (uint64_t)flows.len / sizeof(struct flow), index.buf, (uint64_t)index.len / 8 - 1, seed, weights.buf, NULL, 0};
+    if (!aligned(&rows) || (uintptr_t)links.buf % 4 || (uintptr_t)weights.buf % 4 || weights.len != links.len || !aligned(&counts) || !aligned(&bins) || !aligned(&flows) ||
         !aligned(&index) || rows.len % sizeof(struct row) || counts.len != sizeof(struct counts) ||
         bins.len % sizeof(struct bin) || flows.len % sizeof(struct flow) || !index_fits(&index, t.flow_room) ||
         !timeline_fits(t.c, t.bin_room) || t.c->flows > t.flow_room || begin < 0 || begin > count) {
@@ -456,6 +462,7 @@ static PyObject *tally(PyObject *self, PyObject *args) {
     PyBuffer_Release(&flows);
     PyBuffer_Release(&bins);
     PyBuffer_Release(&counts);
+    PyBuffer_Release(&weights);
     PyBuffer_Release(&links);
     PyBuffer_Release(&rows);
     PyBuffer_Release(&data);

@@ -25,6 +25,7 @@ def tally(
     rows: _Array,
     begin: int,
     link_types: _Array,
+    weights: _Array,
     counts: _Array,
     bins: _Array,
     flows: _Array,

@@ -72,6 +72,11 @@ class Conditions(BaseModel):
         None, description="One packet in so many was kept; null: not known, or not sampled"
     )
     sampling_from: str = Field("", description="How the sampling is known, in words")
+    weighted: bool = Field(
+        False,
+        description="The file says how many packets each sample stands for: the summary's counts are "
+        "estimates of all, those of its vectors and its evidence are of samples",
+    )
     filter: str = Field("", description="All filters that were applied, in words; empty: none")
     fixed: tuple[Dimension, ...] = Field(
         (), description="What a filter decides; shares of it are no evidence"

@@ -17,7 +17,7 @@ _DOMAINS = 8
 
 
 def evidence_of(table: FlowTable, seconds: float, *, window: float = 0) -> Evidence:
-    """All evidence of the packets that were counted.
+    """All evidence of the packets that were counted; of samples with weights, that of the samples.
 
     Args:
         table: finished.
@@ -25,9 +25,10 @@ def evidence_of(table: FlowTable, seconds: float, *, window: float = 0) -> Evide
         window: seconds that were asked for; 0 if not known.
     """
     counts, gathered = table.counts, table.evidence
+    part = table.samples / max(table.packets, 1)
     return Evidence(
-        packets=int(counts["packets"]),
-        bytes=int(counts["wire"]),
+        packets=table.samples,
+        bytes=round(int(counts["wire"]) * part),
         seconds=seconds,
         window=window,
         paired=gathered.paired,
@@ -35,21 +36,21 @@ def evidence_of(table: FlowTable, seconds: float, *, window: float = 0) -> Evide
         kinds=gathered.kinds(),
         targets=gathered.targets(sender(table.sources.rows())),
         probers=gathered.probers(),
-        balances=tuple(_balances(table)),
+        balances=tuple(_balances(table, part)),
         dns=_dns(counts["names"]),
-        tunnelled=_tunnelled(table),
+        tunnelled=_tunnelled(table, part),
     )
 
 
-def _balances(table: FlowTable) -> list[Balance]:
+def _balances(table: FlowTable, part: float) -> list[Balance]:
     sources, destinations = table.ports[_UDP]
     return [
         Balance(
             port=port,
-            answers=int(sources.packets[port]),
-            answer_bytes=int(sources.bytes[port]),
-            questions=int(destinations.packets[port]),
-            question_bytes=int(destinations.bytes[port]),
+            answers=round(int(sources.packets[port]) * part),
+            answer_bytes=round(int(sources.bytes[port]) * part),
+            questions=round(int(destinations.packets[port]) * part),
+            question_bytes=round(int(destinations.bytes[port]) * part),
         )
         for port in AMPLIFIERS
         if sources.packets[port] or destinations.packets[port]
@@ -77,7 +78,7 @@ def _dns(names: Any) -> Dns:
     )
 
 
-def _tunnelled(table: FlowTable) -> Tunnelled | None:
+def _tunnelled(table: FlowTable, part: float) -> Tunnelled | None:
     counts = table.counts
     protocol = max(_TUNNELS, key=lambda each: int(counts["tunnel"]["packets"][each]))
     packets = int(counts["tunnel"]["packets"][protocol])
@@ -87,7 +88,7 @@ def _tunnelled(table: FlowTable) -> Tunnelled | None:
     ends.sort(key=lambda each: -int(each["packets"]))
     return Tunnelled(
         protocol=protocol,
-        packets=packets,
+        packets=round(packets * part),
         sources=estimated(counts["tunnel_sources"]),
         flows=table.distinct_flows(),
         destinations=table.destinations.distinct(),

@@ -35,11 +35,11 @@ class Estimate(BaseModel):
         return Estimate(value=self.value * factor, low=self.low * factor, high=self.high * factor)
 
 
-def count(seen: int, *, sampled: bool, sampling: float | None = None) -> Estimate:
+def count(seen: float, *, sampled: bool, sampling: float | None = None) -> Estimate:
     """How many packets passed, where `seen` were kept.
 
     Args:
-        seen: packets that were kept.
+        seen: packets that were kept; a fraction if they have different weights (`weighted`).
         sampled: whether they are samples.
         sampling: one packet in so many was kept; None if that is not known. Then the estimate is of samples:
             how many of them such traffic gives.
@@ -56,6 +56,24 @@ def count(seen: int, *, sampled: bool, sampling: float | None = None) -> Estimat
         low=max(seen, value - (value - low * every) * narrowed) if sampling else low,
         high=value + (high * every - value) * narrowed,
     )
+
+
+def weighted(total: float, squares: float, *, usual: float = 1.0) -> Estimate:
+    """How many packets passed, of samples that each stand for another number of packets.
+
+    The weights make the sum as uncertain as that of `total ** 2 / squares` samples that each stand for
+    `squares / total` packets (Dobson, Kuulasmaa, Eberle and Scherer 1991): so this is `count` of those. It
+    knows nothing of packets with a weight that no sample has.
+
+    Args:
+        total: the sum of the samples' weights.
+        squares: the sum of their squares.
+        usual: what a sample would stand for, if there is none.
+    """
+    if not total:
+        return count(0, sampled=usual > 1, sampling=usual)
+    each = squares / total
+    return count(total / each, sampled=each > 1, sampling=each)
 
 
 def share(part: int, whole: int, *, sampled: bool) -> Estimate:
@@ -84,7 +102,7 @@ def ratio(now: Estimate, before: Estimate) -> Estimate:
     )
 
 
-def _chi_squared(degrees: int, z: float) -> float:
+def _chi_squared(degrees: float, z: float) -> float:
     """The quantile that belongs to `z` of the normal distribution (Wilson and Hilferty 1931)."""
     part = 2 / (9 * degrees)
     return float(degrees * max(0.0, 1 - part + z * sqrt(part)) ** 3)

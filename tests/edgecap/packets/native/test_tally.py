@@ -27,6 +27,7 @@ def tables():
         "rows": np.array([(5, 0, 60, 60, 0), (6, 40, 60, 60, 0), (7, 0, 0, 60, 0)], PACKET),
         "begin": 0,
         "links": np.array([1], "u4"),
+        "weights": np.array([1], "u4"),
         "counts": counts,
         "bins": np.zeros(16, BIN),
         "flows": np.zeros(4, FLOW),
@@ -61,7 +62,10 @@ BAD = {
     "a row ends outside": {"rows": with_row(start=41)},
     "a row is larger than can be": {"rows": with_row(start=0xFFFF_FFFF, captured=0xFFFF_FFFF)},
     "a row of another interface": {"rows": with_row(interface=1)},
-    "no interface": {"links": np.zeros(0, "u4")},
+    "no interface": {"links": np.zeros(0, "u4"), "weights": np.zeros(0, "u4")},
+    "an interface without a weight": {"weights": np.zeros(0, "u4")},
+    "a weight without an interface": {"weights": np.ones(2, "u4")},
+    "crooked weights": {"weights": crooked(tables()["weights"])},
     "rows of another dtype": {"rows": np.zeros(5, "u4")},
     "begin below": {"begin": -1},
     "begin behind": {"begin": 4},
@@ -78,7 +82,7 @@ BAD = {
     "few bins": {"bins": np.zeros(15, BIN)},
     "bins of another dtype": {"bins": np.zeros(16 * 40 + 1, "u1")},
     "no flows": {"flows": np.zeros(0, FLOW)},
-    "flows of another dtype": {"flows": np.zeros(11, "u8")},
+    "flows of another dtype": {"flows": np.zeros(12, "u8")},
     "no index": {"index": np.zeros(0, "u8")},
     "an index of no power of two": {"index": np.zeros(12, "u8")},
     "an index too small": {"index": np.zeros(4, "u8")},
@@ -145,7 +149,7 @@ def gathering():
 
 
 BAD_GATHERING = {
-    "flows of another dtype": {"flows": np.zeros(11, "u8")},
+    "flows of another dtype": {"flows": np.zeros(12, "u8")},
     "begin below": {"begin": -1},
     "begin behind": {"begin": 4},
     "no talkers": {"talkers": np.zeros(0, TALKER)},
