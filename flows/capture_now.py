@@ -27,7 +27,7 @@ _BOUNDS = Bounds()
 _LARGEST_PORT = 65_535
 _PROTOCOLS = [ANY, "tcp", "udp", "icmp", "gre", "esp", "ah", "ipip", "sctp"]
 _NO_HOST_NAME = r"^\s*[0-9A-Fa-f.:/]*\s*$"
-_COLO = r"^\s*[A-Za-z]{3}([0-9]{2,3})?\s*$"
+_COLO = r"^\s*([A-Za-z]{3}([0-9]{2,3})?|[Aa][Uu][Tt][Oo])\s*$"
 _EMPTIED = BeforeValidator(filled_in)
 
 
@@ -130,7 +130,8 @@ async def full_capture_now(
     Cloudflare allows one full capture at a time; a run that waits for its turn is WaitingForLane.
 
     Args:
-        colo: One data centre such as ord02, or a city such as ORD for all of its data centres.
+        colo: One data centre such as ord02, a city such as ORD for all of its data centres, or auto for
+            where most of the packets to the destination address arrive.
         filter_expression: Which packets, as for tcpdump, such as udp and src port 53. Empty takes all.
         destination_address: IPv4 address that packets go to, such as 203.0.113.7. Empty takes all.
         destination_port: TCP or UDP port that packets go to, such as 443. Empty takes all.

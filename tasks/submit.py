@@ -15,6 +15,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import FlowRun
 
+from edgecap.analytics.choice import Choice
 from edgecap.archive.journal import Journal
 from edgecap.archive.journal_records import Intent
 from edgecap.captures.destinations import destination_conf
@@ -29,7 +30,7 @@ from edgecap.cloudflare.client import Client
 from edgecap.cloudflare.models import Capture
 from edgecap.errors import StoreError, TooLate
 from edgecap.filters.check import check_request, check_window
-from edgecap.requests import FullRequest, SimpleRequest, rfc3339
+from edgecap.requests import AUTO, FullRequest, SimpleRequest, rfc3339
 from edgecap.settings import Settings, Timing, load_settings
 from edgecap.stores import open_store
 from edgecap.stores.write_check import require_writable
@@ -106,7 +107,8 @@ async def _submit(order: CaptureOrder) -> Submitted | Waiting:
             _check_time(order, settings.timing)
             check_request(request, settings.bounds, now=datetime.now(UTC))
             await asyncio.to_thread(require_writable, store)
-            intent = await _decide(order, settings, client, run)
+            choice = await _choose(order.request, order, settings)
+            intent = await _decide(order, settings, client, run, choice)
             # Before any step that needs Cloudflare: the window is kept, however long Cloudflare is away.
             intent = await asyncio.to_thread(Journal(store).begin, intent)
         else:
@@ -119,6 +121,7 @@ async def _submit(order: CaptureOrder) -> Submitted | Waiting:
             Journal(store),
             lane_of(sign_in.lanes, myself=order.run_id),
             settings.timing,
+            choose=partial(_choose_again, order, settings),
             accepted=partial(note_capture, order.run_id),
         )
         while True:
@@ -186,7 +189,26 @@ async def _check_bucket(request: SimpleRequest | FullRequest, settings: Settings
         await require_validated(client, bucket)
 
 
-async def _decide(order: CaptureOrder, settings: Settings, client: Client, run: FlowRun) -> Intent:
+async def _choose(
+    request: SimpleRequest | FullRequest, order: CaptureOrder, settings: Settings
+) -> Choice | None:
+    """The place of a full capture that names none; None for any other."""
+    if not isinstance(request, FullRequest) or not request.chooses_place:
+        return None
+    from tasks.choose import choose_place  # noqa: PLC0415 - only these runs need it
+
+    store = open_store(settings.archive(order.archive))
+    return await choose_place(request, order.account, settings.account(order.account), store)
+
+
+async def _choose_again(order: CaptureOrder, settings: Settings, intent: Intent) -> Choice | None:
+    request = intent.request
+    return await _choose(request.at(AUTO), order, settings) if isinstance(request, FullRequest) else None
+
+
+async def _decide(
+    order: CaptureOrder, settings: Settings, client: Client, run: FlowRun, choice: Choice | None
+) -> Intent:
     # The window of an incident's capture ends at a time of its own.
     ends = order.scheduled
     if order.part and isinstance(order.request, SimpleRequest):
@@ -199,7 +221,7 @@ async def _decide(order: CaptureOrder, settings: Settings, client: Client, run: 
         await asyncio.sleep(min(early, EARLIEST))
     # After an outage the window is that of its beginning: the capture was wanted then.
     now = outage.since if (outage := outage_of(run)) else clock.now()
-    return decide(order, settings, now=now)
+    return decide(order, settings, now=now, choice=choice)
 
 
 class _InLine:
@@ -263,7 +285,7 @@ class _InLine:
         capture = outcome.capture
         log = get_run_logger()
         log.info("%s capture %s", "Adopted" if outcome.adopted else "Cloudflare accepted", capture.id)
-        if outcome.intent.repeats:
+        if outcome.intent.repeats and self._kind == "simple":
             log.warning(
                 "Capture %s repeats intent %s: it is unknown whether that one was accepted, so its window "
                 "is asked for again",

@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+import httpx
+
 from tests.stand_ins import JsonHandler, serving
 
 NODE = "magicTransitNetworkAnalyticsAdaptiveGroups"
@@ -48,13 +50,29 @@ class Behaviour:
     names: dict[str, str] = field(default_factory=dict)  # of dimensions that this schema calls otherwise
     most: int = 10_000  # rows of an answer
     asked: list[str] = field(default_factory=list)  # the queries
+    api: str = ""  # where all other calls go
 
 
 class _Handler(JsonHandler):
     protocol_version = "HTTP/1.1"
 
+    def forward(self):
+        """Hand a call on to the API that this server stands before."""
+        url = self.server.behaviour.api + self.path.removeprefix("/client/v4")
+        headers = {name: value for name, value in self.headers.items() if name.lower() != "host"}
+        answer = httpx.request(self.command, url, headers=headers, content=self.body(), timeout=120)
+        told = {
+            name: value for name, value in answer.headers.items() if name.lower() in ("content-type", "date")
+        }
+        self.say(answer.content, answer.status_code, **told)
+
+    do_GET = do_PUT = do_DELETE = forward
+
     def do_POST(self):
         behaviour: Behaviour = self.server.behaviour
+        if behaviour.api and not self.path.endswith("/graphql"):
+            self.forward()
+            return
         query = json.loads(self.body())["query"]
         behaviour.asked.append(query)
         time.sleep(behaviour.delay)

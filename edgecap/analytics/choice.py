@@ -17,6 +17,7 @@ from edgecap.units import duration, percent, plural, short
 
 By = Literal["analytics", "policy", "usual", "none"]
 SHOWN = 10  # shares that a choice keeps
+REFUSED_MOST = 3  # places that Cloudflare may refuse for one capture
 
 
 class SeenShare(BaseModel):
@@ -58,6 +59,7 @@ class Choice(BaseModel):
 
     places: tuple[str, ...] = Field(description="The largest share first; empty if nothing says where")
     by: By = Field(description="What decided")
+    refused: tuple[str, ...] = Field((), description="Places that Cloudflare did not accept")
     held: float | None = Field(None, description="Share of the packets that the places hold together")
     evidence: Evidence = Evidence()
     words: str = Field(description="The choice in a sentence without a full stop")
@@ -69,6 +71,22 @@ class Choice(BaseModel):
             return None
         seconds = (seen.until - seen.since).total_seconds()
         return next((each.passed / seconds for each in seen.shares if each.colo == place), None)
+
+
+def after_refusal(choice: Choice, refused: str) -> Choice | None:
+    """The choice without a place that Cloudflare did not accept; None if no other place is known.
+
+    Args:
+        choice: what was chosen.
+        refused: the place.
+    """
+    tried = (*choice.refused, refused)
+    seen = choice.evidence.shares if choice.by == "analytics" else choice.evidence.usual
+    left = _untried((*choice.places, *(each.colo for each in seen)), tried)
+    if not left or len(tried) > REFUSED_MOST:
+        return None
+    words = f"{left[0]}, since Cloudflare did not accept {_listed(tried)}; before that: {choice.words}"
+    return choice.model_copy(update={"places": left, "refused": tried, "held": None, "words": words})
 
 
 @dataclass(frozen=True, slots=True)

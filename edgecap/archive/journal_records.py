@@ -32,8 +32,13 @@ class Intent(BaseModel):
     series: str = ""  # the deployment whose schedule started it; its captures are compared with each other
     alert: Json | None = None
     incident: str | None = None
+    choice: Json | None = Field(
+        None, description="How the place was chosen, and from what; null if the request named it"
+    )
     repeats: str = Field(
-        "", description="The intent whose window this one asks for again, because its outcome is unknown"
+        "",
+        description="The intent that this one replaces: it asks for the same window again, because the "
+        "other's outcome is unknown; or for the same at another place, before the other was accepted",
     )
 
     @field_validator("body")
@@ -96,7 +101,7 @@ class Ended(BaseModel):
     reason: str = Field(description="One line for people")
     error: str = Field("", description="Name of the class of the EdgecapError that ended it, if one did")
     entry: str = Field("", description="Prefix of the entry, if there is one")
-    repeated_by: str = Field("", description="The intent that asks for its window again")
+    repeated_by: str = Field("", description="The intent that replaces it")
     at: AwareDatetime
 
 

@@ -20,6 +20,9 @@ class IncidentPart(BaseModel):
     phase: Phase = Field(description="Packets from before, during or after the attack")
     number: int = Field(ge=1, description="Within the phase")
     alert: dict[str, Any] = Field(default_factory=dict, description="The alert, for the manifest")
+    choice: dict[str, Any] | None = Field(
+        None, description="How its place was chosen, for the manifest; null if it was named"
+    )
 
     @property
     def intent_id(self) -> str:

@@ -18,6 +18,7 @@ from edgecap.errors import (
     ApiError,
     BadCredentials,
     Busy,
+    EdgecapError,
     NoPermission,
     ObjectExists,
     OutcomeUnknown,
@@ -99,8 +100,17 @@ def had_arrived(error: ApiError) -> bool:
     return isinstance(error, ServerFailure) and error.status not in GATEWAY
 
 
-def begin_repeat(journal: Journal, intent: Intent, repeat: Intent, unknown: OutcomeUnknown) -> Intent:
-    """Journal the intent that asks again, then the end of the first one: a crash in between does no harm.
+def begin_repeat(
+    journal: Journal, intent: Intent, repeat: Intent, reason: str, error: EdgecapError | None = None
+) -> Intent:
+    """Journal the intent that replaces another, then the end of that: a crash in between does no harm.
+
+    Args:
+        journal: where.
+        intent: the one that ends.
+        repeat: the one that replaces it.
+        reason: why, in a line.
+        error: what led to it, if an error did.
 
     Returns:
         The repeat as it stands in the journal.
@@ -108,8 +118,8 @@ def begin_repeat(journal: Journal, intent: Intent, repeat: Intent, unknown: Outc
     stands = journal.begin(repeat)
     ended = Ended(
         outcome="repeated",
-        reason=f"{unknown.what}; its window is asked for again",
-        error=type(unknown).__name__,
+        reason=reason,
+        error=type(error).__name__ if error else "",
         repeated_by=stands.intent_id,
         at=datetime.now(UTC),
     )

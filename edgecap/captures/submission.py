@@ -9,11 +9,12 @@ the capture's id. A POST without a journalled id is made again only once it is p
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
+from edgecap.analytics.choice import Choice
 from edgecap.archive.journal import Journal
 from edgecap.archive.journal_records import Answer, Intent, JournalRecord
 from edgecap.captures.admission import AdmissionRules, Lane, LaneHold
@@ -29,6 +30,7 @@ from edgecap.captures.posting import (
     undecided,
 )
 from edgecap.captures.queue import Waiter
+from edgecap.captures.relocation import is_better, is_to_be_chosen_again, moved, next_place
 from edgecap.clock import seconds_since_boot
 from edgecap.cloudflare.client import Client, Listing
 from edgecap.cloudflare.models import Capture
@@ -36,6 +38,7 @@ from edgecap.errors import (
     ApiError,
     Busy,
     CaptureFailed,
+    EdgecapError,
     OutcomeUnknown,
     RateLimited,
     RequestRefused,
@@ -76,6 +79,7 @@ class Submitter:
         timing: spacing, look-again times, and when a waiter counts as urgent.
         clock: the clock of those who wait, aware, UTC.
         monotonic: seconds that never jump, and go on while the machine is suspended.
+        choose: chooses the place of a full capture again; None where places are not chosen.
         accepted: called with the capture's id as soon as it is known, before the journal is written: its
             store may hang, and the run may be cancelled meanwhile.
     """
@@ -89,6 +93,7 @@ class Submitter:
         *,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         monotonic: Callable[[], float] = seconds_since_boot,
+        choose: Callable[[Intent], Awaitable[Choice | None]] | None = None,
         accepted: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._client = client
@@ -96,6 +101,7 @@ class Submitter:
         self._lane = lane
         self._monotonic = monotonic
         self._tell_accepted = accepted
+        self._choose = choose
         self._look_again = timedelta(seconds=timing.full_retry)
         self._server = timing.server_clock(client.server_now)
         self._rules = AdmissionRules(timing, self._server, clock)
@@ -130,7 +136,8 @@ class Submitter:
             repeat = repeat_of(intent, now=self._server.now())
             if repeat is None:
                 raise
-            intent = await asyncio.to_thread(begin_repeat, self._journal, intent, repeat, unknown)
+            reason = f"{unknown.what}; its window is asked for again"
+            intent = await asyncio.to_thread(begin_repeat, self._journal, intent, repeat, reason, unknown)
         return await self._attempt(intent, destination_conf, me)
 
     async def _attempt(
@@ -157,10 +164,8 @@ class Submitter:
             if not turn.now:
                 return turn
             check_window(intent.request, now=now)
-            # Recorded before the POST: a crash during it must not leave the lane looking free. The time is
-            # that of the list which this builds on: no jump of our own clock can spoil it.
-            await hold.remember(LastSubmission("", now, urgent))
-            outcome = await self._post(hold, record, look, destination_conf)
+            record = await self._at_its_place(record, now)
+            outcome = await self._post_somewhere(hold, record, look, destination_conf, urgent=urgent)
             if isinstance(outcome, Started):
                 submitted = outcome.capture.submitted or look.now()
                 await hold.remember(LastSubmission(outcome.capture.id, submitted, urgent))
@@ -180,6 +185,42 @@ class Submitter:
     async def _record(self, intent: Intent) -> JournalRecord:
         record = await asyncio.to_thread(self._journal.follow, intent.intent_id)
         return record or JournalRecord(intent)
+
+    async def _at_its_place(self, record: JournalRecord, now: datetime) -> JournalRecord:
+        """The record, or the one that replaces it: if it waited long, its place is chosen again."""
+        intent = record.intent
+        if not self._choose or not is_to_be_chosen_again(record, self._server.here(now - intent.decided)):
+            return record
+        choice = await self._choose(intent)
+        if choice is None or not is_better(choice, intent):
+            return record
+        return await self._moved(
+            intent, choice, now, f"it waited, and its place was chosen again: {choice.words}"
+        )
+
+    async def _moved(
+        self, intent: Intent, choice: Choice, now: datetime, reason: str, error: EdgecapError | None = None
+    ) -> JournalRecord:
+        repeat = moved(intent, choice, now=now)
+        stands = await asyncio.to_thread(begin_repeat, self._journal, intent, repeat, reason, error)
+        return JournalRecord(stands)
+
+    async def _post_somewhere(
+        self, hold: LaneHold, record: JournalRecord, look: Look, destination_conf: str | None, *, urgent: bool
+    ) -> Started | Admission:
+        """Post; if a place that was chosen is refused, post for the next one."""
+        while True:
+            # Recorded before the POST: a crash during it must not leave the lane looking free. The time is
+            # that of the list which this builds on: no jump of our own clock can spoil it.
+            await hold.remember(LastSubmission("", look.listing.server_time, urgent))
+            try:
+                return await self._post(hold, record, look, destination_conf)
+            except RequestRefused as refused:
+                choice = next_place(record.intent, refused)
+                if choice is None:
+                    raise
+                reason = f"Cloudflare does not accept its place: {refused.what}"
+                record = await self._moved(record.intent, choice, look.now(), reason, refused)
 
     async def _post(
         self,

@@ -238,6 +238,9 @@ CAPTURE_COMMANDS = (
         "edgecap.cli.capture:full",
         """Record every packet, whole, at one data centre from now on.
 
+        With --colo auto, Network Analytics says which data centre carries most of the packets to the
+        destination (docs/network-analytics.md); `edgecap where` shows it beforehand.
+
         Cloudflare writes the packets to your bucket (run `edgecap bucket register` once before), and edgecap
         fetches them there. Cloudflare allows an account one at a time; the command waits for its turn. At a
         terminal, Ctrl-C asks whether to stop the capture at Cloudflare; in a script it stops it.""",

@@ -136,7 +136,7 @@ def full(
     """Record every packet, whole, at one data centre from now on.
 
     Args:
-        colo: Data centre such as ord02, or city such as ORD (all its data centres).
+        colo: Data centre such as ord02, city such as ORD (all its data centres), or auto: where most arrives.
         seconds: Seconds to capture, 1 to 86400.
         packets: Maximum packets, 1 to 10000; no limit by default.
         bytes: Maximum bytes, such as 100MB, up to 1GB; no limit by default.

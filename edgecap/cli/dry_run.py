@@ -11,6 +11,8 @@ from typing import Any
 
 import httpx
 
+from edgecap.analytics.choice import Choice
+from edgecap.analytics.choosing import Wanted, choose_places
 from edgecap.captures.destinations import destination_conf
 from edgecap.captures.intent import decide
 from edgecap.captures.lanes import next_turn
@@ -19,9 +21,11 @@ from edgecap.captures.ownership import require_validated
 from edgecap.cli.output import console, pairs, print_json
 from edgecap.cloudflare.client import Client
 from edgecap.errors import BucketNotValidated, NetworkFailure
+from edgecap.filters.destinations import destinations
 from edgecap.redact import HIDDEN, redact
 from edgecap.requests import FullRequest, SimpleRequest, rfc3339
 from edgecap.settings import Settings
+from edgecap.stores import open_store
 
 _SECRET_HEADERS = ("authorization", "x-auth-key")
 _OURS = ("accept", "content-type", "user-agent", "x-auth-email", *_SECRET_HEADERS)
@@ -69,10 +73,20 @@ def _print(plan: dict[str, Any]) -> None:
         f" (in {plan['wait_seconds']:.0f} s)" if plan["wait_seconds"] else " (now)"
     )
     waits = [("waits for", plan["waits_for"])] if plan["waits_for"] else []
+    chosen = [("place chosen", plan["place_chosen"])] if plan["place_chosen"] else []
     left = [("applied afterwards", plan["residual"])] if plan["residual"] else []
     bucket = [("would be refused", plan["bucket_problem"])] if plan["bucket_problem"] else []
     out.print(
-        pairs([("earliest start", start), *waits, *left, *bucket, ("nothing was sent", "this was a dry run")])
+        pairs(
+            [
+                ("earliest start", start),
+                *waits,
+                *chosen,
+                *left,
+                *bucket,
+                ("nothing was sent", "this was a dry run"),
+            ]
+        )
     )
 
 
@@ -98,8 +112,9 @@ async def _plan(
         look_again=timedelta(seconds=timing.full_retry),
     )
     start = turn.expected
+    choice = await _choice(request, settings, account=account, archive=archive)
     order = CaptureOrder(request, uuid.uuid4().hex, "dry run", account, archive)
-    intent = decide(order, settings, now=max(listing.server_time, datetime.now(UTC)))
+    intent = decide(order, settings, now=max(listing.server_time, datetime.now(UTC)), choice=choice)
     body = dict(intent.body)
     if bucket:
         body["destination_conf"] = destination_conf(bucket, with_secrets=True)
@@ -114,6 +129,7 @@ async def _plan(
         "url": str(transport.request.url),
         "headers": _headers(transport.request.headers),
         "body": json_.loads(redact(transport.request.content.decode())),
+        "place_chosen": choice.words if choice else None,
         "residual": intent.residual,
         "earliest_start": rfc3339(start),
         "wait_seconds": round(max(0.0, clock.until(start).total_seconds()), 1),
@@ -121,6 +137,17 @@ async def _plan(
         "bucket_problem": str(refused) if refused else None,
     }
     return plan, refused
+
+
+async def _choice(
+    request: SimpleRequest | FullRequest, settings: Settings, *, account: str, archive: str
+) -> Choice | None:
+    """The place of a full capture that names none, as it would be chosen now; None for any other."""
+    if not isinstance(request, FullRequest) or not request.chooses_place:
+        return None
+    wanted = Wanted(account=account, targets=destinations(request))
+    store = open_store(settings.archive(archive))
+    return (await choose_places(wanted, settings.account(account), store)).choice
 
 
 def _headers(headers: httpx.Headers) -> dict[str, str]:

@@ -16,6 +16,7 @@ from edgecap.cli.output import pairs, printable, table
 from edgecap.report.words import (
     asked_for,
     covered,
+    place_chosen,
     state_in_words,
     window,
     window_in_words,
@@ -41,6 +42,7 @@ def entry_json(entry: Entry, verdict: str) -> dict[str, Any]:
         "id": manifest.entry_id,
         "type": manifest.type,
         "colo": manifest.colo or None,
+        "place_chosen": place_chosen(manifest) or None,
         "what": asked_for(manifest) or None,
         "account": manifest.account or None,
         "incident": manifest.incident or None,
@@ -95,6 +97,7 @@ def print_entry(out: Console, entry: Entry, summary: Summary | None) -> None:
         ("capture", manifest.entry_id),
         ("type", manifest.type),
         ("place", manifest.colo or "all data centres"),
+        *([("place chosen", chosen)] if (chosen := place_chosen(manifest)) else []),
         ("state", state_in_words(manifest)),
         *(("likely cause" if number == 0 else "", line) for number, line in enumerate(causes)),
         *(("flag", f"{flag}: {ENTRY_FLAGS.get(flag, 'unknown to this version')}") for flag in manifest.flags),

@@ -29,11 +29,11 @@ def check_request(request: SimpleRequest | FullRequest, bounds: Bounds, *, now: 
     _within("packet_limit", request.packet_limit, bounds.packet_limit, "packets")
     if isinstance(request, FullRequest):
         _within("byte_limit", request.byte_limit, bounds.byte_limit, "bytes")
-        if not COLO.fullmatch(request.colo):
+        if not request.chooses_place and not COLO.fullmatch(request.colo):
             raise InvalidRequest(
                 f"unknown data centre {request.colo!r}",
                 field="colo_name",
-                hint="give one such as ord02, or a city's three letters such as ORD",
+                hint="give one such as ord02, a city's three letters such as ORD, or auto",
             )
     else:
         _check_offset(request, now)

@@ -18,6 +18,7 @@ from edgecap.report.words import (
     flags,
     headline,
     incident_of,
+    place_chosen,
     state_in_words,
     verdict,
     verified_in_words,
@@ -118,6 +119,8 @@ def _facts(entry: Entry, summary: Summary | None, links: Links) -> Iterator[tupl
     manifest, totals = entry.manifest, entry.manifest.totals
     yield "capture", code(manifest.entry_id)
     yield "place", plain(manifest.colo or "all data centres")
+    if chosen := place_chosen(manifest):
+        yield "place chosen", plain(chosen)
     if asked := window_in_words(manifest):
         yield "time asked for", asked
     yield "packets from", covered(totals.first, totals.last)

@@ -254,6 +254,12 @@ def incident_of(manifest: Manifest) -> tuple[str, str]:
     return manifest.incident, words
 
 
+def place_chosen(manifest: Manifest) -> str:
+    """Why the capture was at its place, if edgecap chose that; empty if the request named it."""
+    choice = (manifest.intent or {}).get("choice")
+    return str(choice.get("words") or "") if isinstance(choice, Mapping) else ""
+
+
 def fields(record: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
     """A record's fields that are not empty, those of records in it with a dotted name."""
     for name, value in record.items():
