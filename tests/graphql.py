@@ -12,6 +12,7 @@ import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 
 import httpx
 
@@ -49,12 +50,17 @@ class Behaviour:
     body: bytes = b""  # in place of an answer
     names: dict[str, str] = field(default_factory=dict)  # of dimensions that this schema calls otherwise
     most: int = 10_000  # rows of an answer
+    ahead: timedelta = timedelta()  # of its clock
     asked: list[str] = field(default_factory=list)  # the queries
     api: str = ""  # where all other calls go
 
 
 class _Handler(JsonHandler):
     protocol_version = "HTTP/1.1"
+
+    def date_time_string(self, timestamp=None):
+        """The header `Date`."""
+        return format_datetime(datetime.now(UTC) + self.server.behaviour.ahead, usegmt=True)
 
     def forward(self):
         """Hand a call on to the API that this server stands before."""

@@ -14,6 +14,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -23,6 +24,7 @@ import httpx
 from edgecap import __version__
 from edgecap.analytics.nodes import Names
 from edgecap.cloudflare.access import api_address, auth_headers, secret_text
+from edgecap.cloudflare.headers import server_date
 from edgecap.cloudflare.network import HTTPX_ERRORS
 from edgecap.errors import AnalyticsRefused, AnalyticsUnavailable
 from edgecap.network.errors import diagnose
@@ -76,6 +78,7 @@ class Analytics:
 
     Attributes:
         names: of the schema's dimensions, as far as answers have told.
+        server_date: the server's time of its last answer, aware, UTC; None if that did not say it.
 
     Raises:
         ConfigError: the address or the credentials are invalid.
@@ -96,6 +99,7 @@ class Analytics:
         self.names = Names()
         self._monotonic = monotonic
         self._asked: deque[float] = deque()
+        self.server_date: datetime | None = None
         base = api_address(account.base_url)
         self._url = base.join(f"{base.path.rstrip('/')}/graphql")
         self._http = httpx.AsyncClient(
@@ -167,6 +171,7 @@ class Analytics:
                 content += chunk
                 if len(content) > LONGEST:
                     raise self._unavailable(f"sent more than {LONGEST / 1e6:.0f} MB")
+        self.server_date = server_date(response.headers)
         return response.status_code, bytes(content)
 
     def _read(self, status: int, content: bytes) -> Answer:

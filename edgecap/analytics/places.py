@@ -26,6 +26,7 @@ from edgecap.errors import AnalyticsUnavailable
 from edgecap.requests import COLO as COLO_FORM
 
 LAG = timedelta(minutes=10)  # the newest rows may be so late: that is not documented
+CLOCKS_APART = timedelta(seconds=30)  # this machine's and Cloudflare's, at most, before it matters
 SHORTEST = timedelta(minutes=2)  # of traffic that is looked at: rows have whole minutes
 SAMPLING = 10_000  # packets for which a row of this node stands (Cloudflare's node reference)
 ENOUGH = 300  # sampled packets: with them, a share of a third is known to 3 %
@@ -91,7 +92,7 @@ async def carried(
     Args:
         analytics: of the account.
         targets: addresses and networks; none for everything that the account gets.
-        now: the time, aware.
+        now: the time, aware, by this machine. If Cloudflare's clock shows another, that counts.
         window: of traffic, at most.
         within: seconds for the answer.
         whole: count all of the window.
@@ -108,7 +109,12 @@ async def carried(
         question.by, question.limit = DESTINATION, ADDRESS_ROWS_MOST
     elif not whole:
         question.by, question.since = MINUTE, now - window - LAG
+    ends = time.monotonic() + within
     answer = await _ask(analytics, question, within)
+    ahead = analytics.server_date - now if analytics.server_date else timedelta()
+    if abs(ahead) > CLOCKS_APART:  # then the question was about another time
+        now, question.since, question.until = now + ahead, question.since + ahead, now + ahead
+        answer = await _ask(analytics, question, ends - time.monotonic())
     rows = answer.rows(ALL_TRAFFIC)
     if rows is None:
         raise AnalyticsUnavailable(

@@ -21,7 +21,9 @@ def at(ago, colo, packets, outcome="pass", address=TARGET):
     return Row(colo, packets, outcome, address, NOW.replace(second=0) - ago * MINUTE)
 
 
-def look(server, *targets, window=10 * MINUTE, whole=False, queries=1):
+def look(server, *targets, window=10 * MINUTE, whole=False, queries=1, now=NOW):
+    server.behaviour.ahead = now - datetime.now(UTC)
+
     async def ask():
         account = Account(account_id=ACCOUNT, api_token="t" * 20, base_url=server.url)
         async with Analytics(account) as analytics:
@@ -132,6 +134,13 @@ def test_codes_that_no_capture_takes_are_counted_and_left_out():
 def test_errors_beside_the_rows_are_said():
     with network_analytics(at(1, "ZRH", 7), errors=[{"message": "one colo is missing"}]) as server:
         assert look(server, TARGET).notes == ("beside the rows, the answer says: one colo is missing",)
+
+
+def test_a_machine_whose_clock_is_wrong_asks_about_cloudflares_time():
+    rows = [at(1, "ZRH", 4_000_000), at(121, "ORD", 4_000_000)]
+    with network_analytics(*rows) as server:
+        assert [each.colo for each in look(server, TARGET, now=NOW - timedelta(hours=2)).shares] == ["ORD"]
+        assert len(server.behaviour.asked) == 2
 
 
 def test_no_rows_are_no_shares():

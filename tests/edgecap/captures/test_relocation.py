@@ -1,6 +1,6 @@
 """A place that was chosen and is refused, or was chosen long ago: another one, and still one capture.
 
-The simulated edge has no ZRH and no AAA.
+The simulated edge has no QQQ and no AAA.
 """
 
 from datetime import timedelta
@@ -76,12 +76,12 @@ async def test_the_first_place_is_asked_for_and_its_evidence_journalled(world):
 
 
 async def test_a_place_that_is_refused_leads_to_the_next_one(world):
-    started = await world.attempt(world.intent("one", ZRH=90, ORD=10))
+    started = await world.attempt(world.intent("one", QQQ=90, ORD=10))
     assert started.capture.colo == started.intent.request.colo == "ORD"
-    assert started.intent.choice["words"].startswith("ORD, since Cloudflare did not accept ZRH")
+    assert started.intent.choice["words"].startswith("ORD, since Cloudflare did not accept QQQ")
     assert len(world.posts()) == 1
     # The run is started again, with the intent that it decided on first.
-    again = await world.attempt(world.intent("one", ZRH=90, ORD=10))
+    again = await world.attempt(world.intent("one", QQQ=90, ORD=10))
     assert (again.adopted, again.capture.id) == (True, started.capture.id)
     assert again.intent == started.intent
     assert len(world.posts()) == 1
@@ -96,10 +96,10 @@ async def test_no_more_than_four_places_are_asked_for(world):
 
 async def test_a_place_that_was_named_is_not_replaced(world):
     now = world.edge.clock.now()
-    intent = decide(CaptureOrder(REQUEST.at("ZRH"), "one"), Settings(), now=now)
+    intent = decide(CaptureOrder(REQUEST.at("QQQ"), "one"), Settings(), now=now)
     with pytest.raises(RequestRefused):
         await world.attempt(intent)
-    assert places(world) == ["ZRH"]
+    assert places(world) == ["QQQ"]
 
 
 async def test_a_capture_that_waited_goes_where_the_packets_are_now(world):
