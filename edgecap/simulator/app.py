@@ -1,13 +1,16 @@
 """The PCAPs API over HTTP: nine operations, with Cloudflare's paths, envelopes and codes. And `/graphql`.
 
 A control path, which the real edge does not have, offers `/_edge/faults` (GET, POST, DELETE), `/_edge/log`,
-`/_edge/state`, and `/_edge/attacks/end` (POST), which ends the current synthetic attacks.
+`/_edge/state`, and `/_edge/attacks/end` (POST), which ends the current synthetic attacks. `/_edge/truth`
+counts all packets of a time, passed and dropped: it needs `since` and `until`, such as
+`2026-11-23T06:30:00Z`, and takes `target`, an address, and `by`, such as `colo,outcome`.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from pydantic import ValidationError
@@ -19,7 +22,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Match, Route
 
+from edgecap.errors import InvalidRequest
 from edgecap.requests import rfc3339
+from edgecap.simulator.analytics.truth import COLUMNS, USUAL, tally
 from edgecap.simulator.captures import LISTED
 from edgecap.simulator.credentials import Credential
 from edgecap.simulator.edge import Edge
@@ -27,6 +32,8 @@ from edgecap.simulator.envelope import Problem, Refused, failure, no_route, wrap
 from edgecap.simulator.exchange import Exchange
 from edgecap.simulator.faults import Fault
 from edgecap.simulator.pipeline import Pipeline
+from edgecap.simulator.traffic.counted import CountedTraffic
+from edgecap.simulator.traffic.times import nanoseconds
 
 PREFIX = "/client/v4"
 PCAP_TYPE = "application/vnd.tcpdump.pcap"
@@ -52,6 +59,7 @@ def create_app(edge: Edge) -> Starlette:
             Route("/_edge/faults", control.faults, methods=["GET", "POST", "DELETE"]),
             Route("/_edge/log", control.log, methods=["GET"]),
             Route("/_edge/state", control.state, methods=["GET"]),
+            Route("/_edge/truth", control.truth, methods=["GET"]),
             Route("/_edge/attacks/end", control.end_attacks, methods=["POST"]),
         ],
         middleware=[Middleware(Pipeline, edge=edge)],
@@ -187,6 +195,21 @@ class _Control:
     async def end_attacks(self, _: Request) -> Response:
         end = self._edge.end_attacks()
         return JSONResponse({"end": rfc3339(end) if end else None})
+
+    async def truth(self, request: Request) -> Response:
+        traffic, given = self._edge.traffic, request.query_params
+        if not isinstance(traffic, CountedTraffic):
+            return JSONResponse({"error": "only spread or mitigated traffic is counted"}, status_code=400)
+        by = [name for name in given.get("by", ",".join(USUAL)).split(",") if name]
+        if unknown := set(by) - set(COLUMNS):
+            return JSONResponse({"error": f"unknown columns: {', '.join(sorted(unknown))}"}, status_code=400)
+        try:
+            since, until = (nanoseconds(datetime.fromisoformat(given[name])) for name in ("since", "until"))
+        except (KeyError, ValueError, InvalidRequest):
+            return JSONResponse({"error": "since and until are times with a time zone"}, status_code=400)
+        targets = frozenset(filter(None, given.get("target", "").split(",")))
+        rows = await run_in_threadpool(tally, traffic, since, until, by=by, targets=targets)
+        return JSONResponse({"rows": rows})
 
     async def state(self, _: Request) -> Response:
         return JSONResponse(self._edge.state())

@@ -13,7 +13,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from edgecap.errors import ConfigError
 from edgecap.requests import rfc3339
+from edgecap.simulator.analytics.logpush import Logpush
+from edgecap.simulator.analytics.sampling import Sampler
 from edgecap.simulator.analytics.service import Analytics
 from edgecap.simulator.bodies import BodyReader
 from edgecap.simulator.buckets import Buckets
@@ -27,8 +30,10 @@ from edgecap.simulator.limits import RequestLimit
 from edgecap.simulator.log import EdgeLog
 from edgecap.simulator.ownership import Ownerships
 from edgecap.simulator.traffic.base import Traffic
+from edgecap.simulator.traffic.counted import CountedTraffic
 from edgecap.simulator.traffic.synthetic import SyntheticTraffic
 from edgecap.simulator.variants import VARIANTS, Variant
+from edgecap.stores import Store
 
 SIMPLE_SPACING = 60.0  # "one request a minute"
 ANALYTICS_DELAY = 30.0  # seconds; the real one is unknown
@@ -56,11 +61,15 @@ class Edge:
             there, and no other is accepted.
         analytics_delay: seconds until a packet can be in an answer of analytics.
         analytics_one_in: analytics sample one of this many packets.
+        logpush: URI of the folder of a bucket that gets Logpush's rows of Network Analytics; empty: none.
 
     Attributes:
         analytics: answers queries of Network Analytics.
         captures: all accepted captures by id.
         under_way: requests that have arrived, but have not taken effect or are not answered yet.
+
+    Raises:
+        ConfigError: the URI for Logpush is wrong, or this traffic has no rows for it.
     """
 
     def __init__(
@@ -79,7 +88,11 @@ class Edge:
         hold_at_most: int = HOLD_AT_MOST,
         analytics_delay: float = ANALYTICS_DELAY,
         analytics_one_in: int = ANALYTICS_ONE_IN,
+        logpush: str = "",
     ) -> None:
+        if logpush and not isinstance(traffic, CountedTraffic):
+            raise ConfigError("only spread or mitigated traffic has rows for Logpush", where=keyless(logpush))
+        rows = buckets(logpush) if logpush else None
         self.traffic = traffic
         self.clock = clock or Clock()
         self.variant = variant or VARIANTS["documented"]
@@ -111,12 +124,13 @@ class Edge:
             seed=seed,
             hold_at_most=hold_at_most,
         )
+        self._logpush = self._make_logpush(rows, analytics_one_in) if rows is not None else None
         self._hold_at_most = hold_at_most
         self.under_way = 0
         self._wake = threading.Event()
         self._stopping = False
         self._thread: threading.Thread | None = None
-        self._pool: ThreadPoolExecutor | None = None
+        self._pools: list[ThreadPoolExecutor] = []
 
     def __repr__(self) -> str:
         active = sum(not capture.final for capture in self.captures.values())
@@ -219,14 +233,19 @@ class Edge:
                 active = [capture for capture in self.captures.values() if not capture.final]
             due = [self.ownerships.tick(now), *(self._advance(capture, now) for capture in active)]
             due.append(self.lifecycle.deliver_late(now))
+            if self._logpush is not None:
+                due.append(self._logpush.tick(now))
             return min((moment for moment in due if moment is not None), default=None)
 
     def start(self) -> None:
         """Start a thread that calls `tick` whenever something is due."""
         if self._thread is None:
             self.log.write("start", speed=self.clock.speed, traffic=repr(self.traffic))
-            self._pool = ThreadPoolExecutor(1, thread_name_prefix="edge-look-back")
-            self.lifecycle.look_back_with(self._pool)
+            self._pools.append(ThreadPoolExecutor(1, thread_name_prefix="edge-look-back"))
+            self.lifecycle.look_back_with(self._pools[-1])
+            if self._logpush is not None:
+                self._pools.append(ThreadPoolExecutor(1, thread_name_prefix="edge-logpush"))
+                self._logpush.push_with(self._pools[-1])
             self._thread = threading.Thread(target=self._run, name="edge", daemon=True)
             self._thread.start()
 
@@ -237,8 +256,8 @@ class Edge:
         if self._thread is not None:
             self._thread.join()
             self._thread = None
-        if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
+        for pool in self._pools:
+            pool.shutdown(cancel_futures=True)
         self.traffic.close()
         self.log.write("end")
         self.log.close()
@@ -266,6 +285,18 @@ class Edge:
             "captures": captures,
             "buckets": self.ownerships.list(),
         }
+
+    def _make_logpush(self, store: Store, one_in: int) -> Logpush:
+        assert isinstance(self.traffic, CountedTraffic)
+        return Logpush(
+            Sampler(self.traffic),
+            store,
+            variant=self.variant,
+            clock=self.clock,
+            log=self.log,
+            folder=self._folder,
+            one_in=one_in,
+        )
 
     def _take_lane(self, account_id: str, kind: str, now: datetime) -> None:
         mine = [

@@ -32,6 +32,7 @@ class EdgeLog:
       when a capture was accepted, `free` when it no longer holds its lane.
     - `captured`: a full capture stopped being pending or running. `packets`, `bytes`, `why`.
     - `delivery`: a file in the bucket. `capture_id`, `bucket`, `key`, `bytes`, `packets`, `server`, `fault`.
+    - `logpush`: a file of Logpush in its bucket. `bucket`, `key`, `rows`, `start`, `end`.
     - `stop`, `ownership`, `fault`, `trouble`, `attacks` (their end): what the names say.
 
     Args:

@@ -18,9 +18,9 @@ from edgecap.simulator.edge import ANALYTICS_DELAY, ANALYTICS_ONE_IN, HOLD_AT_MO
 from edgecap.simulator.faults import Faults, parse_fault
 from edgecap.simulator.log import EdgeLog
 from edgecap.simulator.serve import LOOPBACK, serve
-from edgecap.simulator.traffic import open_traffic
+from edgecap.simulator.traffic import Traffic, open_traffic
 from edgecap.simulator.traffic.synthetic import RATE
-from edgecap.simulator.variants import VARIANTS, make_variant
+from edgecap.simulator.variants import VARIANTS, Variant, make_variant
 
 SAMPLE_ONE_IN = 10
 ACCOUNT_ID = "023e105f4ecef8ad9ca31a8372d0c353"
@@ -81,6 +81,14 @@ class SimulatorOptions(BaseModel):
     api_token: SecretStr = Field(
         default_factory=lambda: SecretStr(os.environ.get("CLOUDFLARE_API_TOKEN") or secrets.token_hex(20)),
         description="The token that may do everything; made up if not given (CLOUDFLARE_API_TOKEN)",
+    )
+    no_analytics: bool = Field(
+        default=False, description="The token and the key lack the permission for Network Analytics"
+    )
+    logpush: str = Field(
+        "",
+        description="Folder of a bucket that gets Logpush's rows of Network Analytics, such as "
+        "s3://bucket/logs?region=auto; needs --spread or --mitigate",
     )
     analytics_token: SecretStr | None = Field(None, description="A token that may only read analytics")
     read_token: SecretStr | None = Field(None, description="A token that may only read")
@@ -147,6 +155,17 @@ def make_edge(options: SimulatorOptions) -> Edge:
         raise ConfigError(
             f"the log cannot be written: {error.strerror}", where=str(options.log), hint="name another file"
         ) from None
+    try:
+        return _edge(options, traffic, clock, variant, faults, log)
+    except BaseException:
+        traffic.close()
+        log.close()
+        raise
+
+
+def _edge(
+    options: SimulatorOptions, traffic: Traffic, clock: Clock, variant: Variant, faults: Faults, log: EdgeLog
+) -> Edge:
     return Edge(
         traffic=traffic,
         buckets=EdgeBuckets(
@@ -163,6 +182,7 @@ def make_edge(options: SimulatorOptions) -> Edge:
         hold_at_most=options.hold_at_most,
         analytics_delay=options.analytics_delay,
         analytics_one_in=options.analytics_one_in,
+        logpush=options.logpush,
     )
 
 
@@ -191,8 +211,8 @@ def run(options: SimulatorOptions, on_ready: Callable[[dict[str, str]], None]) -
 
 
 def _credentials(options: SimulatorOptions) -> list[Credential]:
-    accounts = frozenset({options.account_id})
-    known = [Credential("token", accounts, token=options.api_token.get_secret_value())]
+    accounts, analytics = frozenset({options.account_id}), not options.no_analytics
+    known = [Credential("token", accounts, token=options.api_token.get_secret_value(), analytics=analytics)]
     if options.analytics_token is not None:
         token = options.analytics_token.get_secret_value()
         known.append(Credential("analytics", accounts, token=token, captures=False))
@@ -200,7 +220,8 @@ def _credentials(options: SimulatorOptions) -> list[Credential]:
         token = options.read_token.get_secret_value()
         known.append(Credential("read", accounts, token=token, write=False, analytics=False))
     if options.email and options.api_key is not None:
-        known.append(Credential("key", accounts, email=options.email, key=options.api_key.get_secret_value()))
+        key = options.api_key.get_secret_value()
+        known.append(Credential("key", accounts, email=options.email, key=key, analytics=analytics))
     return known
 
 

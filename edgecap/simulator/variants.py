@@ -80,11 +80,20 @@ class Variant:
         echo_keys: whether an r2 destination is echoed with its keys.
         full_time_limit: the longest full capture; one page of the documentation says 300.
         lenient_filters: whether IPv6 addresses and networks are accepted in filters.
-        analytics_allowed: whether tokens with the permission for analytics have it; it is another one than
-            that for captures.
+        analytics_denied: how a token without the permission for analytics is refused. account: the error
+            names the account; path: the error names the node; envelope: as a call for captures.
         analytics_errors: the HTTP status of an answer with errors. ok: 200; status: one for each kind.
         analytics_names: what the dimensions of addresses are called. ip: `ipDestinationAddress`; plain:
             `destinationAddress`.
+        analytics_codes: what `coloCode` is. airport: a code that `colo_name` accepts; metro: that of the
+            city, such as `CHI` for Chicago, where the city has one.
+        analytics_lag: minimum and maximum of the further seconds until a city's minute can be in an answer.
+        analytics_rewritten: seconds until all rows are as they stay; until then about a third is missing.
+        analytics_incomplete: whether the rows of some cities are missing, and an error beside the data says
+            so. Of a query with several nodes, one with an error does not keep the others from being answered.
+        logpush_time: what `Datetime` is in Logpush's rows; the customer chooses it.
+        logpush_fields: which fields they have; the customer chooses them. all: every one; few: no ids of
+            sites, no details of headers; bare: only when, where, from, to and the outcome.
     """
 
     too_soon: Refusal = _TOO_SOON
@@ -130,9 +139,15 @@ class Variant:
     echo_keys: bool = False
     full_time_limit: int = 86_400
     lenient_filters: bool = False
-    analytics_allowed: bool = True
+    analytics_denied: Literal["account", "path", "envelope"] = "account"
     analytics_errors: Literal["ok", "status"] = "ok"
     analytics_names: Literal["ip", "plain"] = "ip"
+    analytics_codes: Literal["airport", "metro"] = "airport"
+    analytics_lag: tuple[float, float] = (0.0, 0.0)
+    analytics_rewritten: float = 0.0
+    analytics_incomplete: bool = False
+    logpush_time: Literal["seconds", "milliseconds", "nanoseconds", "rfc3339"] = "nanoseconds"
+    logpush_fields: Literal["all", "few", "bare"] = "all"
 
     def __post_init__(self) -> None:
         """Raise ConfigError if the sequence of states is invalid."""
@@ -162,6 +177,10 @@ VARIANTS: dict[str, Variant] = {
         offset_digits=3,
         filename_folder=True,
         stop_keeps="some",
+        analytics_denied="path",
+        analytics_errors="status",
+        analytics_names="plain",
+        logpush_time="rfc3339",
     ),
     # Refuses everything with 400 and without headers, and is slow to show new captures.
     "lagging": Variant(
@@ -186,6 +205,9 @@ VARIANTS: dict[str, Variant] = {
         challenge_after=3.0,
         validation_takes=60.0,
         stop_takes=6.0,
+        analytics_lag=(0.0, 600.0),
+        analytics_rewritten=36_000.0,
+        logpush_time="seconds",
     ),
     # Numbered files in one folder, compressed without `.gz`, older field names, downloads from another
     # address, and full captures of at most five minutes.
@@ -200,6 +222,9 @@ VARIANTS: dict[str, Variant] = {
         simple_steps=(("pending", 1.0), ("complete", 0.0)),
         pointers=True,
         full_time_limit=300,
+        analytics_codes="metro",
+        logpush_time="milliseconds",
+        logpush_fields="few",
     ),
     # Undocumented fields, further pages of the list, and `null` for absent values.
     "talkative": Variant(
@@ -222,6 +247,9 @@ VARIANTS: dict[str, Variant] = {
         validation_takes=0.0,
         echo_keys=True,
         lenient_filters=True,
+        analytics_denied="envelope",
+        analytics_incomplete=True,
+        logpush_fields="bare",
     ),
 }
 

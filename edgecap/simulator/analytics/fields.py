@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from ipaddress import ip_address
+from functools import lru_cache
 from typing import Literal
 from zlib import crc32
 
 from edgecap.protocols import protocol_name
-from edgecap.simulator.analytics.rows import Row
+from edgecap.simulator.analytics.rows import Row, written
 from edgecap.simulator.traffic import colos
+from edgecap.simulator.traffic.attacks import Attack
 from edgecap.simulator.traffic.times import SECOND
 
 Value = str | int
@@ -62,9 +63,10 @@ def flag_names(flags: int) -> str:
     return " ".join(name for bit, name in enumerate(_FLAGS) if flags >> bit & 1)
 
 
-def moment(time_ns: int) -> str:
-    """A time in RFC 3339, in whole seconds and UTC, as analytics write it."""
-    return f"{datetime.fromtimestamp(time_ns // SECOND, UTC):%Y-%m-%dT%H:%M:%SZ}"
+@lru_cache(maxsize=8192)
+def moment(seconds: int) -> str:
+    """Seconds since 1970 UTC in RFC 3339, as analytics write a time."""
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _transport(frame: bytes) -> tuple[int, int]:
@@ -74,7 +76,7 @@ def _transport(frame: bytes) -> tuple[int, int]:
 
 
 def _every(seconds: int) -> Dimension:
-    return Dimension("Time", lambda row: moment(row.time_ns // (seconds * SECOND) * seconds * SECOND))
+    return Dimension("Time", lambda row: moment(row.time_ns // (seconds * SECOND) * seconds))
 
 
 def _text(of: Callable[[Row], str]) -> Dimension:
@@ -83,6 +85,10 @@ def _text(of: Callable[[Row], str]) -> Dimension:
 
 def _number(of: Callable[[Row], int]) -> Dimension:
     return Dimension("uint64", of)
+
+
+def _attack(of: Callable[[Attack], str]) -> Dimension:
+    return _text(lambda row: of(row.source.attack) if row.source.attack else "")
 
 
 def _rule(name: str) -> Dimension:
@@ -101,7 +107,7 @@ DIMENSIONS: dict[str, Dimension] = {
     "coloCountry": _text(lambda row: colos.PLACES[row.colo][1]),
     "coloName": _text(lambda row: row.server.partition("-")[0]),
     "ipDestinationAddress": _text(lambda row: row.target),
-    "ipSourceAddress": _text(lambda row: str(ip_address(row.headers.source))),
+    "ipSourceAddress": _text(lambda row: written(row.headers.source)),
     "ipProtocol": _number(lambda row: row.protocol),
     "ipProtocolName": _text(lambda row: protocol_name(row.protocol).upper()),
     "ipTotalLength": _number(lambda row: row.bits // 8),
@@ -122,4 +128,16 @@ DIMENSIONS: dict[str, Dimension] = {
     "rulesetId": _rule("ruleset"),
     "attackId": _rule("attack_id"),
     "attackVector": _rule("vector"),
+    "attackType": _attack(lambda attack: attack.kind.replace("_", " ").upper()),
+    "startDatetime": Dimension("Time", lambda row: moment(row.source.begin // SECOND)),
+    "endDatetime": Dimension("Time", lambda row: moment(row.source.end // SECOND)),
+    "sourceIp": _text(lambda row: written(row.headers.source)),
+    "dnsQueryName": _text(lambda _: ""),
+    "dnsQueryType": _text(lambda _: ""),
 }
+METRO = _text(lambda row: colos.METRO_CODES.get(row.colo, row.colo))
+"""`coloCode`, as one variant has it."""
+OF_ATTACKS = frozenset({"attackType", "startDatetime", "endDatetime", "sourceIp"})
+"""Dimensions of the node that has one row for each attack, and of no other."""
+OF_DNS = frozenset({"dnsQueryName", "dnsQueryType"})
+"""Dimensions of the node of DNS protection, and of no other."""

@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from operator import eq, ge, gt, le, lt, ne
 from typing import Any
 
-from edgecap.simulator.analytics.fields import DIMENSIONS
+from edgecap.simulator.analytics.fields import Dimension
 from edgecap.simulator.analytics.rows import Row
 from edgecap.simulator.traffic.times import SECOND, nanoseconds
 
@@ -26,38 +26,57 @@ OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
 }
 """What may follow a dimension's name, and what it tests."""
 LISTS = frozenset({"_in", "_notin"})
-_ANY = "ipDestinationAddress"
+_TARGET, _TIME = "ipDestinationAddress", "datetime"
+# By an operator, whether its time is rounded up to a whole second, and what is added then, to be the first
+# second of the window, or the one after its last.
+_FIRST = {"_geq": (True, 0), "_gt": (False, 1), "": (True, 0)}
+_AFTER = {"_lt": (True, 0), "_leq": (False, 1), "": (False, 1)}
 
 
 class WrongFilter(Exception):
     """A filter has a value of the wrong kind."""
 
 
-def compile_filter(wanted: Mapping[str, Any]) -> Test:
-    """A function that tells whether a row passes a filter.
+def compile_filter(wanted: Mapping[str, Any], dimensions: Mapping[str, Dimension]) -> Test:
+    """A function that tells whether a row of the filter's window passes the filter.
+
+    Args:
+        wanted: the filter.
+        dimensions: by name.
 
     Raises:
         WrongFilter: a value is of the wrong kind.
     """
-    tests = [_test(name, value) for name, value in wanted.items() if value is not None]
+    asked = {name: value for name, value in wanted.items() if value is not None and not _bounds(name)}
+    tests = [_test(name, value, dimensions) for name, value in asked.items()]
     return lambda row: all(test(row) for test in tests)
 
 
 def window_of(wanted: Mapping[str, Any], least: int, most: int) -> tuple[int, int]:
-    """The widest window that passes the filter, within bounds; nanoseconds since 1970 UTC.
+    """The window that the filter's conditions for `datetime` are, within bounds.
+
+    A row's `datetime` is in whole seconds, and so is the window.
+
+    Args:
+        wanted: the filter.
+        least: seconds since 1970 UTC.
+        most: seconds since 1970 UTC.
+
+    Returns:
+        The first second, and the one after the last.
 
     Raises:
         WrongFilter: a time cannot be read.
     """
     start, end = least, most
     for name, value in _all(wanted):
-        if name in ("datetime_geq", "datetime_gt", "datetime"):
-            start = max(start, seconds_of(value) * SECOND)
-        if name in ("datetime_leq", "datetime"):
-            end = min(end, (seconds_of(value) + 1) * SECOND)
-        elif name == "datetime_lt":
-            # A row's time is in whole seconds.
-            end = min(end, seconds_of(value, up=True) * SECOND)
+        if _bounds(name):
+            time_ns = nanoseconds(_moment(value))
+            operator = name.removeprefix(_TIME)
+            if operator in _FIRST:
+                start = max(start, _seconds(time_ns, *_FIRST[operator]))
+            if operator in _AFTER:
+                end = min(end, _seconds(time_ns, *_AFTER[operator]))
     return start, end
 
 
@@ -65,20 +84,10 @@ def targets_of(wanted: Mapping[str, Any]) -> frozenset[str] | None:
     """The only destinations that can pass the filter; None: any."""
     found: frozenset[str] | None = None
     for name, value in _all(wanted):
-        if name in (_ANY, f"{_ANY}_in"):
+        if name in (_TARGET, f"{_TARGET}_in"):
             these = frozenset([value] if isinstance(value, str) else value)
             found = these if found is None else found & these
     return found
-
-
-def seconds_of(value: Any, *, up: bool = False) -> int:
-    """A filter's time in seconds since 1970 UTC, rounded down, or up.
-
-    Raises:
-        WrongFilter: it is not a time in RFC 3339.
-    """
-    time_ns = nanoseconds(_moment(value))
-    return -(-time_ns // SECOND) if up else time_ns // SECOND
 
 
 def _all(wanted: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
@@ -93,14 +102,23 @@ def _all(wanted: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
             yield name, value
 
 
-def _test(name: str, value: Any) -> Test:
+def _seconds(time_ns: int, up: bool, more: int) -> int:
+    return (-(-time_ns // SECOND) if up else time_ns // SECOND) + more
+
+
+def _bounds(name: str) -> bool:
+    """Whether a condition at the top is a bound of the window."""
+    return name.startswith(_TIME) and name.removeprefix(_TIME) in _FIRST.keys() | _AFTER.keys()
+
+
+def _test(name: str, value: Any, dimensions: Mapping[str, Dimension]) -> Test:
     if name in ("AND", "OR"):
-        tests = [compile_filter(part) for part in value]
+        tests = [_nested(part, dimensions) for part in value]
         every = all if name == "AND" else any
         return lambda row: every(test(row) for test in tests)
     plain, mark, rest = name.rpartition("_")
     field, operator = (plain, mark + rest) if mark else (name, "")
-    dimension, holds = DIMENSIONS[field], OPERATORS[operator]
+    dimension, holds = dimensions[field], OPERATORS[operator]
     if dimension.kind == "Time":
         wanted: Any = [_moment(each) for each in value] if operator in LISTS else _moment(value)
     else:
@@ -109,6 +127,11 @@ def _test(name: str, value: Any) -> Test:
     if dimension.kind == "Time":
         return lambda row: holds(_moment(of(row)), wanted)
     return lambda row: holds(of(row), wanted)
+
+
+def _nested(wanted: Mapping[str, Any], dimensions: Mapping[str, Dimension]) -> Test:
+    tests = [_test(name, value, dimensions) for name, value in wanted.items() if value is not None]
+    return lambda row: all(test(row) for test in tests)
 
 
 def _moment(value: Any) -> datetime:

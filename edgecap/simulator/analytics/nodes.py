@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edgecap.simulator.analytics.fields import DIMENSIONS
-from edgecap.simulator.traffic.mitigation import System
+from edgecap.simulator.analytics.fields import DIMENSIONS, OF_ATTACKS, OF_DNS
 
-_IDS_OF_ATTACKS = frozenset({"attackId", "attackVector"})
-_IDS_OF_RULES = frozenset({"ruleId", "ruleName", "rulesetId"})
+_ATTACK_IDS = frozenset({"attackId", "attackVector"})
+_RULE_IDS = frozenset({"ruleId", "ruleName", "rulesetId"})
+_NO_IDS = _ATTACK_IDS | _RULE_IDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,39 +17,33 @@ class Node:
 
     Attributes:
         name: in the schema.
-        system: only packets that met this system's rules; empty: all packets.
+        system: only packets that this system dropped; empty: all packets.
         without: dimensions that it lacks.
+        having: dimensions that only it has.
         tenth: whether it is sampled ten times as densely, as its documented 1 in 1,000 is to 1 in 10,000.
     """
 
     name: str
-    system: System | None = None
+    system: str = ""
     without: frozenset[str] = frozenset()
+    having: frozenset[str] = frozenset()
     tenth: bool = False
 
     @property
     def dimensions(self) -> tuple[str, ...]:
         """The names of its dimensions."""
-        return tuple(name for name in DIMENSIONS if name not in self.without)
+        lacking = (self.without | OF_ATTACKS | OF_DNS) - self.having
+        return tuple(name for name in DIMENSIONS if name not in lacking)
 
 
-NODES = {
-    node.name: node
-    for node in (
-        Node("magicTransitNetworkAnalyticsAdaptiveGroups"),
-        Node("dosdNetworkAnalyticsAdaptiveGroups", "dosd"),
-        Node(
-            "advancedTcpProtectionNetworkAnalyticsAdaptiveGroups",
-            "flowtrackd",
-            _IDS_OF_ATTACKS | _IDS_OF_RULES,
-            tenth=True,
-        ),
-        Node(
-            "flowtrackdNetworkAnalyticsAdaptiveGroups",
-            "flowtrackd",
-            _IDS_OF_ATTACKS | _IDS_OF_RULES,
-            tenth=True,
-        ),
-        Node("magicFirewallNetworkAnalyticsAdaptiveGroups", "magic-firewall", _IDS_OF_ATTACKS, tenth=True),
-    )
-}
+_ALL = (
+    Node("magicTransitNetworkAnalyticsAdaptiveGroups"),
+    Node("dosdNetworkAnalyticsAdaptiveGroups", "dosd"),
+    Node("dosdAttackAnalyticsGroups", "dosd", having=OF_ATTACKS),
+    Node("advancedTcpProtectionNetworkAnalyticsAdaptiveGroups", "flowtrackd", _NO_IDS, tenth=True),
+    Node("flowtrackdNetworkAnalyticsAdaptiveGroups", "flowtrackd", _NO_IDS, tenth=True),
+    # This edge has no DNS protection, so the node is empty.
+    Node("advancedDnsProtectionNetworkAnalyticsAdaptiveGroups", "dns", _NO_IDS, OF_DNS, tenth=True),
+    Node("magicFirewallNetworkAnalyticsAdaptiveGroups", "magic-firewall", _ATTACK_IDS, tenth=True),
+)
+NODES = {node.name: node for node in _ALL}

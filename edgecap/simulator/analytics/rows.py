@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cached_property, lru_cache
 from ipaddress import ip_address
 
 from edgecap.simulator.traffic import colos
@@ -10,6 +10,12 @@ from edgecap.simulator.traffic.base import Packet
 from edgecap.simulator.traffic.counted import Columns, Source
 from edgecap.simulator.traffic.dissect import Headers, headers
 from edgecap.simulator.traffic.mitigation import Rule, reason
+
+
+@lru_cache(maxsize=8192)
+def written(packed: bytes) -> str:
+    """An address as people write it."""
+    return str(ip_address(packed))
 
 
 class Row:
@@ -50,9 +56,14 @@ class Row:
         return self.source.rules[number - 1] if number else None
 
     @property
+    def mark(self) -> int:
+        """Its mark, which decides in which samples it is."""
+        return int(self._columns.mark[self._number])
+
+    @property
     def reason(self) -> str:
         """Why it was dropped, or empty."""
-        return reason(self.rule, int(self._columns.mark[self._number])) if self.rule else ""
+        return reason(self.rule, self.mark) if self.rule else ""
 
     @property
     def bits(self) -> int:
@@ -68,7 +79,7 @@ class Row:
     def target(self) -> str:
         """Its destination address."""
         recipes = self.source.recipes
-        return str(ip_address(recipes.targets[int(recipes.target[self._shape])]))
+        return written(recipes.targets[int(recipes.target[self._shape])])
 
     @cached_property
     def packet(self) -> Packet:

@@ -12,7 +12,6 @@ import numpy as np
 from edgecap.simulator.analytics.rows import Row
 from edgecap.simulator.traffic.conversations import LONGEST
 from edgecap.simulator.traffic.counted import Columns, CountedTraffic, Source
-from edgecap.simulator.traffic.marks import derived, part_of_one
 from edgecap.simulator.traffic.spread import STEP
 from edgecap.simulator.traffic.times import SECOND
 
@@ -34,7 +33,14 @@ class Sampler:
         return f"<Sampler of {self._traffic!r}>"
 
     def rows(
-        self, start: int, end: int, *, one_in: int, stage: int = 0, targets: AbstractSet[str] | None = None
+        self,
+        start: int,
+        end: int,
+        *,
+        one_in: int,
+        stage: int = 0,
+        targets: AbstractSet[str] | None = None,
+        system: str = "",
     ) -> Iterator[Row]:
         """Sampled packets with `start <= time < end`, nanoseconds since 1970 UTC, in no order.
 
@@ -44,6 +50,7 @@ class Sampler:
             one_in: one of this many packets is in the sample.
             stage: samples of one stage share packets, those of two are independent of each other.
             targets: only packets to these addresses; None: to any.
+            system: only packets that this system dropped; empty: all.
         """
         packed = None if targets is None else _packed(targets)
         for source in self._traffic.sources(start, end):
@@ -52,19 +59,23 @@ class Sampler:
                 wanted = [at for at, target in enumerate(source.recipes.targets) if target in packed]
                 if not wanted:
                     continue
+            rules = [number for number, rule in enumerate(source.rules, 1) if rule.system == system]
+            if system and not rules:
+                continue
             for step in range((start // SECOND - LONGEST + 1) // STEP, -(-end // (STEP * SECOND))):
                 found = self._sample_of(source, step, one_in, stage)
                 inside = (found.time_ns >= start) & (found.time_ns < end)
                 if wanted is not None:
                     inside &= np.isin(source.recipes.target[found.shape], wanted)
+                if system:
+                    inside &= np.isin(found.rule, rules)
                 found = found.where(inside)
                 for number in range(len(found)):
                     yield Row(source, found, number, one_in)
 
     @staticmethod
     def _sample(source: Source, step: int, one_in: int, stage: int) -> Columns:
-        found = source.columns(step * STEP, (step + 1) * STEP)
-        return found.where(part_of_one(derived(found.mark, 1000 + stage)) * one_in < 1)
+        return source.columns(step * STEP, (step + 1) * STEP, one_in=one_in, stage=stage)
 
 
 def _packed(targets: AbstractSet[str]) -> set[bytes]:

@@ -22,23 +22,26 @@ from graphql import (
 from graphql.validation import VariablesInAllowedPositionRule
 
 from edgecap.requests import rfc3339
-from edgecap.simulator.analytics.fields import DIMENSIONS
+from edgecap.simulator.analytics.fields import DIMENSIONS, METRO
 from edgecap.simulator.analytics.filtering import WrongFilter, compile_filter, targets_of, window_of
 from edgecap.simulator.analytics.nodes import Node
 from edgecap.simulator.analytics.query import Group, QueryRefused, asked
 from edgecap.simulator.analytics.rows import Row
 from edgecap.simulator.analytics.sampling import Sampler
 from edgecap.simulator.analytics.schema import make_schema
+from edgecap.simulator.analytics.visibility import Visibility
 from edgecap.simulator.clock import Clock
 from edgecap.simulator.credentials import Credential
+from edgecap.simulator.envelope import Refused
 from edgecap.simulator.traffic.base import Traffic
 from edgecap.simulator.traffic.counted import CountedTraffic
-from edgecap.simulator.traffic.times import nanoseconds
+from edgecap.simulator.traffic.times import SECOND, nanoseconds
 from edgecap.simulator.variants import Variant
 
 QUERIES, WINDOW = 300, timedelta(minutes=5)
 MOST_ROWS = 10_000
-LONGEST = timedelta(hours=6)  # a node's limit; Cloudflare's differ by node and plan
+LONGEST = 21_600  # seconds of a node's window; Cloudflare's limits differ by node and plan
+INCOMPLETE = "some data centers did not answer in time, the result is incomplete"
 _RULES = [rule for rule in specified_rules if rule is not VariablesInAllowedPositionRule]
 """Cloudflare's own examples give a `String` or an `Int` where the schema wants a `string` or a `uint64`."""
 _PLAIN = {"ipDestinationAddress": "destinationAddress", "ipSourceAddress": "sourceAddress"}
@@ -61,17 +64,25 @@ class Analytics:
         self._sampler = Sampler(traffic) if isinstance(traffic, CountedTraffic) else None
         self._variant = variant
         self._clock = clock
-        self._delay = timedelta(seconds=delay)
+        self._visibility = Visibility(variant, delay)
+        metro = variant.analytics_codes == "metro"
+        self._dimensions = {**DIMENSIONS, "coloCode": METRO} if metro else DIMENSIONS
         self._one_in = one_in
         self._schema = make_schema(self._name, self._node, self._accounts)
         self._lock = Lock()
         self._asked: dict[str, deque[datetime]] = defaultdict(deque)
 
     def __repr__(self) -> str:
-        return f"<Analytics 1 in {self._one_in}, {self._delay.total_seconds():g} s behind>"
+        return f"<Analytics 1 in {self._one_in} {self._visibility!r}>"
 
     def answer(self, caller: Credential, body: Any) -> tuple[int, dict[str, Any]]:
-        """The HTTP status and the body of the answer to a request."""
+        """The HTTP status and the body of the answer to a request.
+
+        Raises:
+            Refused: the caller lacks the permission, and this variant says so in an envelope.
+        """
+        if not caller.analytics and self._variant.analytics_denied == "envelope":
+            raise Refused.by(self._variant.no_permission)
         text = body.get("query") if isinstance(body, Mapping) else None
         variables = body.get("variables") if isinstance(body, Mapping) else None
         if not isinstance(text, str) or not isinstance(variables, Mapping | None):
@@ -116,12 +127,15 @@ class Analytics:
         caller: Credential = info.context
         if len(tags) != 1:
             raise QueryRefused("an account-scoped query must name 1 account")
-        if tags[0] not in caller.accounts or not caller.analytics or not self._variant.analytics_allowed:
+        if tags[0] not in caller.accounts:
+            raise QueryRefused("not authorized for that account", 403)
+        if not caller.analytics and self._variant.analytics_denied == "account":
             raise QueryRefused("not authorized for that account", 403)
         return [{}]
 
     def _node(self, node: Node, _: Any, info: GraphQLResolveInfo, **given: Any) -> list[dict[str, Any]]:
-        if self._sampler is None:
+        caller: Credential = info.context
+        if self._sampler is None or not caller.analytics:
             raise QueryRefused(f"does not have access to the path {node.name}", 403)
         limit = _whole(given["limit"])
         if not 0 < limit <= MOST_ROWS:
@@ -140,23 +154,24 @@ class Analytics:
 
     def _rows(self, node: Node, wanted: Mapping[str, Any]) -> Iterator[Row]:
         assert self._sampler is not None
-        now = self._clock.now()
-        latest = nanoseconds(now - self._delay)
-        start, end = window_of(wanted, 0, nanoseconds(now))
-        if end - start > LONGEST.total_seconds() * 1e9:
-            most = f"{LONGEST.total_seconds():.0f}s"
-            raise QueryRefused(f"query time range is too large, time range can't be wider than {most}")
-        passes = compile_filter(wanted)
-        one_in = max(1, self._one_in // (10 if node.tenth else 1))
-        for row in self._sampler.rows(
-            start, min(end, latest), one_in=one_in, stage=node.tenth, targets=targets_of(wanted)
-        ):
-            if (node.system is None or (row.rule and row.rule.system == node.system)) and passes(row):
-                yield row
+        now = nanoseconds(self._clock.now())
+        start, end = window_of(wanted, 0, now // SECOND + 1)
+        if end - start > LONGEST:
+            raise QueryRefused(f"query time range is too large, time range can't be wider than {LONGEST}s")
+        passes, visible = compile_filter(wanted, self._dimensions), self._visibility.visible
+        rows = self._sampler.rows(
+            start * SECOND,
+            min(end * SECOND, self._visibility.latest(now)),
+            one_in=max(1, self._one_in // (10 if node.tenth else 1)),
+            stage=node.tenth,
+            targets=targets_of(wanted),
+            system=node.system,
+        )
+        return (row for row in rows if visible(row, now) and passes(row))
 
     def _grouped(self, rows: list[Row], names: list[str]) -> list[Group]:
         plain = {self._name(name): name for name in DIMENSIONS}
-        values = [DIMENSIONS[plain[name]].of for name in names]
+        values = [self._dimensions[plain[name]].of for name in names]
         groups: dict[tuple[Any, ...], Group] = {}
         for row in rows:
             key = tuple(of(row) for of in values)
@@ -171,11 +186,13 @@ class Analytics:
 
     def _body(self, found: ExecutionResult) -> tuple[int, dict[str, Any]]:
         if not found.errors:
-            return 200, {"data": found.data, "errors": None}
+            missing = [self._error(INCOMPLETE, None)] if self._variant.analytics_incomplete else None
+            return 200, {"data": found.data, "errors": missing}
         first = found.errors[0].original_error
         status = first.status if isinstance(first, QueryRefused) else 400
         errors = [self._error(_words(error), list(map(str, error.path or ()))) for error in found.errors]
-        return self._status(status), {"data": None, "errors": errors}
+        beside = self._variant.analytics_incomplete and found.data is not None
+        return self._status(status), {"data": found.data if beside else None, "errors": errors}
 
     def _failed(self, refused: QueryRefused) -> tuple[int, dict[str, Any]]:
         return self._status(refused.status), {"data": None, "errors": [self._error(str(refused), None)]}

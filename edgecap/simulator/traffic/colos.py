@@ -81,6 +81,21 @@ PLACES = {
 }
 """Every city's code, with its name and its country's code."""
 
+METRO_CODES = {
+    "ORD": "CHI",
+    "LHR": "LON",
+    "CDG": "PAR",
+    "NRT": "TYO",
+    "IAD": "WAS",
+    "GRU": "SAO",
+    "MXP": "MIL",
+    "ARN": "STO",
+    "YYZ": "YTO",
+    "ICN": "SEL",
+    "EZE": "BUE",
+}
+"""The codes of cities with several airports, where they differ from the map's; no capture accepts them."""
+
 ALL_SERVERS = tuple(f"{colo}-s{number + 1}" for colo, count in _SERVERS_IN.items() for number in range(count))
 """Every physical server, such as `ord02-s3`, in the map's order."""
 

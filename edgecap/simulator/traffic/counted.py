@@ -25,8 +25,11 @@ Ints = NDArray[np.int64]
 _JITTER, _LEAST = 0.3, 0.85  # a server's rate varies from second to second
 _BUSY_CITY = "ORD"
 _SERVERS = np.arange(len(colos.ALL_SERVERS))
-# Marks are derived with these numbers, so that no decision depends on another.
-_VARY, _ROUND, _BEGIN, _FLOW, _PART = range(5)
+# Marks are derived with these numbers, so that no decision depends on another: of a cell, which is a server
+# in a second, those of its flows come after; of a flow, those of its packets come before.
+_VARY, _ROUND, _FLOWS = 0, 1, 16
+_BEGIN = 1 << 20
+_DRAW = 1000
 _TIME = attrgetter("time_ns")
 
 
@@ -59,9 +62,18 @@ class Columns:
         """One packet of them."""
         return Columns(*(getattr(self, name)[number : number + 1] for name in self.__slots__))
 
-    def where(self, chosen: NDArray[np.bool_]) -> Columns:
-        """The chosen packets."""
+    def where(self, chosen: NDArray[np.bool_] | Ints) -> Columns:
+        """The chosen packets, by a mask or by their positions."""
         return Columns(*(getattr(self, name)[chosen] for name in self.__slots__))
+
+
+@dataclass(frozen=True, slots=True)
+class _Cells:
+    """Servers in seconds: of each cell its second and its server, and of each flow its cell."""
+
+    second: Ints
+    server: Ints
+    at: Ints
 
 
 class Source:
@@ -72,6 +84,8 @@ class Source:
         attack_id: its id, or empty.
         rules: the rules that its packets meet.
         recipes: the shapes of its flows.
+        begin: when its first packet can be, nanoseconds since 1970 UTC.
+        end: when it is over; 0 for ordinary traffic, which does not end.
     """
 
     def __init__(
@@ -85,7 +99,7 @@ class Source:
         attack: Attack | None = None,
         attack_id: str = "",
         begin: int = 0,
-        end: int = 1 << 62,
+        end: int = 0,
     ) -> None:
         self.recipes = shapes
         self.rules = tuple(rules)
@@ -94,38 +108,52 @@ class Source:
         self.spread = spread
         self._mark = named(name)
         self._flows = rate / shapes.mean
-        self._begin, self._end = begin, end
+        self.begin, self.end = begin, end
+        self._end = end or 1 << 62
         self._counts = lru_cache(maxsize=256)(self._count)
 
     def __repr__(self) -> str:
         return f"<Source {self.attack.kind if self.attack else 'ordinary'} {self.spread}>"
 
-    def columns(self, first: int, last: int, servers: Ints | None = None) -> Columns:
+    def columns(
+        self, first: int, last: int, servers: Ints | None = None, *, one_in: int = 1, stage: int = 0
+    ) -> Columns:
         """The packets of all flows that start in a second from `first` to before `last`.
 
         Args:
             first: seconds since 1970 UTC.
             last: seconds since 1970 UTC.
             servers: positions in `colos.ALL_SERVERS`; None: all.
+            one_in: only a sample, in which each packet is with the same chance, one in so many. A smaller
+                sample is a part of a larger one.
+            stage: samples of one stage are parts of each other, those of two are independent.
         """
-        seconds, where, flow = self._starts(first, last, _SERVERS if servers is None else servers)
-        shape = (flow % np.uint64(self.recipes.count)).astype(np.int64)
+        cells, flow = self._flows_of(first, last, _SERVERS if servers is None else servers)
+        shape = (flow & np.uint64(self.recipes.count - 1)).astype(np.int64)
+        if self.recipes.longest == 1:
+            of_flow, part = np.arange(len(flow)), np.zeros(len(flow), np.int64)
+        else:
+            lengths = self.recipes.packets[shape]
+            of_flow = np.repeat(np.arange(len(flow)), lengths)
+            part = np.arange(len(of_flow)) - (np.cumsum(lengths) - lengths)[of_flow]
+        mark = derived(flow[of_flow], part)
+        if one_in > 1:
+            draw = derived(mark, _DRAW + stage) if stage else mark
+            kept = np.flatnonzero(draw < np.uint64((1 << 64) // one_in))
+            of_flow, part, mark = of_flow[kept], part[kept], mark[kept]
+        flow, cell = flow[of_flow], cells.at[of_flow]
+        position = self.recipes.first[shape[of_flow]] + part
         # An attack may begin or end within a second.
-        low = np.maximum(seconds * SECOND, self._begin)
-        high = np.minimum((seconds + 1) * SECOND, self._end)
+        low = np.maximum(cells.second[cell] * SECOND, self.begin)
+        high = np.minimum((cells.second[cell] + 1) * SECOND, self._end)
         begin = low + (part_of_one(derived(flow, _BEGIN)) * (high - low)).astype(np.int64)
-        lengths = self.recipes.packets[shape]
-        part = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-        position = np.repeat(self.recipes.first[shape], lengths) + part
-        flows = np.repeat(flow, lengths)
-        mark = derived(derived(flows, part), _PART)
-        time_ns = np.repeat(begin, lengths) + self.recipes.later[position]
+        time_ns = begin + self.recipes.later[position]
         rule = np.zeros(len(part), np.uint8)
         if self.attack is not None:
-            rule = dropped_by(self.rules, mark, time_ns - self._begin)
+            rule = dropped_by(self.rules, mark, time_ns - self.begin)
         elif self.rules:
             rule[self.recipes.blocked[position]] = 1
-        return Columns(time_ns, np.repeat(where, lengths), flows, part, position, mark, rule)
+        return Columns(time_ns, cells.server[cell], flow, part, position, mark, rule)
 
     def packets(self, columns: Columns) -> list[Packet]:
         """The packets of columns, made. Packets of one flow are best given together."""
@@ -143,33 +171,33 @@ class Source:
             name = colos.ALL_SERVERS[server]
             if mark != flow:
                 flow = mark
-                frames = self.recipes.frames(mark % self.recipes.count, mark, colos.macs(name), dice)
+                frames = self.recipes.frames(mark & self.recipes.count - 1, mark, colos.macs(name), dice)
             made.append(Packet(time_ns, frames[part][1], name, self.rules[rule - 1] if rule else None))
         return made
 
-    def _starts(self, first: int, last: int, servers: Ints) -> tuple[Ints, Ints, Marks]:
-        """Second, server and mark of every flow that starts in these seconds."""
-        first = max(first, self._begin // SECOND)
-        last = min(last, -(-self._end // SECOND))
+    def _flows_of(self, first: int, last: int, servers: Ints) -> tuple[_Cells, Marks]:
+        """The marks of all flows that start in these seconds, and where and when."""
+        first = max(first, self.begin // SECOND)
+        last = max(first, min(last, -(-self._end // SECOND)))
         steps = [self._counts(step) for step in range(first // STEP, -(-last // STEP))]
-        if not steps or first >= last:
-            nothing = np.zeros(0, np.int64)
-            return nothing, nothing, nothing.astype(np.uint64)
-        begin = first // STEP * STEP
-        counts = np.concatenate([count for count, _ in steps])[first - begin : last - begin, servers]
-        cells = np.concatenate([cell for _, cell in steps])[first - begin : last - begin, servers]
-        lengths = counts.ravel()
-        seconds = np.repeat(np.repeat(np.arange(first, last), len(servers)), lengths)
-        number = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-        where = np.repeat(np.tile(servers, last - first), lengths)
-        return seconds, where, derived(derived(np.repeat(cells.ravel(), lengths), number), _FLOW)
+        rows = slice(first - first // STEP * STEP, last - first // STEP * STEP)
+        nothing = np.zeros((0, len(_SERVERS)), np.int64)
+        counts = np.concatenate([nothing, *(count for count, _ in steps)])[rows, servers].ravel()
+        marks = np.concatenate([nothing.astype(np.uint64), *(cell for _, cell in steps)])[rows, servers]
+        cells = _Cells(
+            np.repeat(np.arange(first, last), len(servers)),
+            np.tile(servers, last - first),
+            np.repeat(np.arange(len(counts)), counts),
+        )
+        number = np.arange(len(cells.at)) - (np.cumsum(counts) - counts)[cells.at]
+        return cells, derived(marks.ravel()[cells.at], number + _FLOWS)
 
     def _count(self, step: int) -> tuple[Ints, Marks]:
         """The flows that start in each second of a step at each server, and the marks of these cells."""
         seconds = np.arange(step * STEP, (step + 1) * STEP)
         cells = derived(derived(self._mark, seconds)[:, None], _SERVERS)
         weights = USUAL if self.spread is None else self.spread.weights(step)
-        low = np.maximum(seconds * SECOND, self._begin)
+        low = np.maximum(seconds * SECOND, self.begin)
         part = np.clip((np.minimum((seconds + 1) * SECOND, self._end) - low) / SECOND, 0, 1)
         varied = _LEAST + _JITTER * part_of_one(derived(cells, _VARY))
         mean = self._flows * part[:, None] * weights[None, :] * varied

@@ -34,7 +34,7 @@ class Recipes:
 
     Args:
         seed: of the shapes.
-        count: of the shapes.
+        count: of the shapes; a power of two.
         make: makes a flow from a source of its shape, a source of its identity, and the MAC addresses.
 
     Attributes:
@@ -42,6 +42,7 @@ class Recipes:
         first: by shape, the position of its first packet in the arrays below.
         packets: by shape, its number of packets.
         mean: the mean number of packets.
+        longest: the largest number of packets.
         later: nanoseconds from the flow's begin.
         bits: of the IP packet.
         target: position of the destination in `targets`.
@@ -59,6 +60,7 @@ class Recipes:
         self.packets = np.array([len(flow) for flow in flows])
         self.first = np.concatenate(([0], np.cumsum(self.packets)[:-1]))
         self.mean = float(self.packets.mean())
+        self.longest = int(self.packets.max())
         every = [pair for flow in flows for pair in flow]
         found = [headers(frame) for _, frame in every]
         self.later = np.array([later for later, _ in every], np.int64)

@@ -1,11 +1,14 @@
 """The simulator as a program of its own."""
 
+import gzip
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+import time
+from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
@@ -94,6 +97,35 @@ def test_options_reach_the_edge(start):
         assert client.post("/pcaps", json=body).status_code == 403
 
 
+def test_spread_and_mitigated_traffic_has_analytics_and_logpush(start, tmp_path):
+    (tmp_path / "logs").mkdir()
+    _, variables = start(
+        "--spread", "--mitigate", "--speed", "60", "--rate", "5", "--analytics-delay", "0",
+        "--analytics-one-in", "10", "--analytics-token", "a" * 40, "--logpush", f"file:{tmp_path}/logs",
+        **SIGNS_IN,
+    )  # fmt: skip
+    base = variables["CLOUDFLARE_BASE_URL"]
+    since = f"{datetime.now(UTC) - timedelta(minutes=5):%FT%TZ}"
+    text = (
+        f'{{ viewer {{ accounts(filter: {{accountTag: "{ACCOUNT}"}}) {{ '
+        f'magicTransitNetworkAnalyticsAdaptiveGroups(limit: 100, filter: {{datetime_geq: "{since}"}}) '
+        "{ dimensions { coloCode outcome } sum { packets } } } } }"
+    )
+    only_analytics = {"authorization": f"Bearer {'a' * 40}"}
+    answer = httpx.post(f"{base}/graphql", json={"query": text}, headers=only_analytics, timeout=60).json()
+    assert answer["errors"] is None
+    [account] = answer["data"]["viewer"]["accounts"]
+    outcomes = {row["dimensions"]["outcome"] for row in account["magicTransitNetworkAnalyticsAdaptiveGroups"]}
+    assert outcomes == {"pass", "drop"}
+    with pcaps(variables) as client:
+        assert client.get("/pcaps", headers=only_analytics).status_code == 403
+    until_it_is_there = time.monotonic() + 120
+    while not (files := list(tmp_path.glob("logs/*/*.log.gz"))):
+        assert time.monotonic() < until_it_is_there
+        time.sleep(0.1)
+    assert gzip.decompress(files[0].read_bytes()).count(b"\n") > 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
@@ -108,6 +140,9 @@ def test_options_reach_the_edge(start):
         (["--traffic", "replay:/nowhere.pcap"], 3, "/nowhere.pcap"),
         (["--log", "/proc/nowhere/edge.log"], 3, "log cannot be written"),
         (["--account-id", "mine"], 3, "account_id"),
+        (["--spread", "--traffic", "replay:/nowhere.pcap"], 3, "only synthetic traffic can be spread"),
+        (["--logpush", "s3://bucket/logs?region=us-east-1"], 3, "only spread or mitigated traffic"),
+        (["--spread", "--logpush", "ftp://bucket"], 3, "ftp"),
     ],
 )
 def test_wrong_options_end_in_one_line(capsys, arguments, code, words):

@@ -2,10 +2,11 @@
 
 import pytest
 
+from edgecap.simulator.credentials import Credential
 from edgecap.simulator.traffic import SyntheticTraffic
 from edgecap.simulator.variants import make_variant
 from tests.edgecap.simulator.analytics.conftest import NODE, TARGET
-from tests.edgecap.simulator.conftest import OTHER_ACCOUNT
+from tests.edgecap.simulator.conftest import ACCOUNT, OTHER_ACCOUNT
 
 
 def test_a_targets_packets_are_told_by_city_and_outcome(queried):
@@ -137,12 +138,35 @@ def test_addresses_may_have_the_other_names(make_queried):
     assert error["message"] == 'unknown field "ipDestinationAddress"'
 
 
-def test_a_token_for_captures_alone_is_refused(make_queried):
-    refused = make_queried(make_variant("documented", {"analytics_allowed": "false"}))
-    rows, [error] = refused.node("dimensions { coloCode }")
-    assert rows is None
-    assert error["message"] == "not authorized for that account"
+@pytest.mark.parametrize(
+    ("choice", "message"),
+    [
+        ("account", "not authorized for that account"),
+        ("path", f"does not have access to the path {NODE}"),
+        ("envelope", "Authentication error"),
+    ],
+)
+def test_a_token_for_captures_alone_is_refused(make_queried, choice, message):
+    captures_only = Credential("c", frozenset({ACCOUNT}), token="t" * 40, analytics=False)
+    variant = make_variant("documented", {"analytics_denied": choice})
+    refused = make_queried(variant, credentials=[captures_only])
+    text = (
+        f'{{ viewer {{ accounts(filter: {{accountTag: "{ACCOUNT}"}}) {{ '
+        f'{NODE}(limit: 1, filter: {{datetime_geq: "2026-11-23T06:34:00Z"}}) {{ count }} }} }} }}'
+    )
+    answer = refused.ask(text)
+    assert answer.status_code == (403 if choice == "envelope" else 200)
+    [error] = answer.json()["errors"]
+    assert error["message"] == message
+    assert not answer.json().get("data")
     assert refused.world.call("GET", "").status_code == 200
+
+
+def test_a_token_for_analytics_alone_takes_no_captures(make_queried):
+    analytics_only = Credential("a", frozenset({ACCOUNT}), token="t" * 40, captures=False)
+    allowed = make_queried(credentials=[analytics_only])
+    assert allowed.node("dimensions { coloCode }")[0]
+    assert allowed.world.call("GET", "").status_code == 403
 
 
 def test_three_hundred_queries_in_five_minutes_and_no_more(queried):

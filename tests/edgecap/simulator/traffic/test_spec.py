@@ -4,7 +4,14 @@ from pathlib import Path
 import pytest
 
 from edgecap.errors import ConfigError
-from edgecap.simulator.traffic import LiveTraffic, Packet, ReplayTraffic, SyntheticTraffic, open_traffic
+from edgecap.simulator.traffic import (
+    CountedTraffic,
+    LiveTraffic,
+    Packet,
+    ReplayTraffic,
+    SyntheticTraffic,
+    open_traffic,
+)
 
 
 def test_synthetic_takes_the_seed(some_day):
@@ -47,6 +54,26 @@ def test_synthetic_takes_one_attack_instead_of_its_timetable(some_day):
     )
 
 
+def test_several_attacks_may_have_fields_of_their_own(some_day):
+    traffic = open_traffic(
+        "synthetic:syn_flood,2026-11-23T06:31:00Z,90,places=3,id=abc;"
+        "ntp_amplification,2026-11-23T06:40:00Z,30,target=203.0.113.9,port=80,rate=9,dropped=1",
+        spread=True,
+        mitigate=True,
+    )
+    assert isinstance(traffic, CountedTraffic)
+    first, second = [attack for attack, _, _ in traffic.attacks(some_day, some_day + timedelta(days=1))]
+    assert (first.places, first.id, first.target) == (3, "abc", "203.0.113.7")
+    assert (second.target, second.port, second.rate, second.dropped) == ("203.0.113.9", 80, 9.0, 1.0)
+
+
+@pytest.mark.parametrize("option", ["spread", "mitigate"])
+def test_only_synthetic_traffic_is_spread_or_mitigated(option):
+    assert isinstance(open_traffic("synthetic", **{option: True}), CountedTraffic)
+    with pytest.raises(ConfigError, match="only synthetic traffic"):
+        open_traffic("live:lo", **{option: True})
+
+
 @pytest.mark.parametrize(
     "spec",
     [
@@ -57,6 +84,10 @@ def test_synthetic_takes_one_attack_instead_of_its_timetable(some_day):
         "syn_flood,2026-11-23T06:31:00,9",
         "syn_flood,2026-11-23T06:31:00Z,0",
         "syn_flood,2026-11-23T06:31:00Z,nan",
+        "syn_flood,2026-11-23T06:31:00Z,9,colour=red",
+        "syn_flood,2026-11-23T06:31:00Z,9,places=many",
+        "syn_flood,2026-11-23T06:31:00Z,9,target=home",
+        "syn_flood,2026-11-23T06:31:00Z,9;",
     ],
 )
 def test_an_invalid_attack_is_refused(spec):
