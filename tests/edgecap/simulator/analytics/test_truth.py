@@ -103,7 +103,7 @@ def test_estimates_are_unbiased_and_within_their_interval(make_queried):
     assert abs(mean(errors)) < 0.02
 
 
-def test_a_sample_is_the_same_asked_twice_and_part_of_a_larger_one():
+def test_a_sample_stays_the_same_and_is_part_of_larger_ones():
     traffic = CountedTraffic(7, rate=12.0, attacks=attacks(), mitigate=True)
     window = nanoseconds(SINCE), nanoseconds(UNTIL)
     large, small, other = (
