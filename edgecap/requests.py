@@ -8,6 +8,7 @@ part that it can (see `edgecap.filters.of_request`).
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 
@@ -44,6 +45,12 @@ class Filter(BaseModel):
     def body(self) -> dict[str, Any]:
         """The API's `filter_v1`, without empty fields."""
         return self.model_dump(exclude_none=True)
+
+    @property
+    def in_words(self) -> str:
+        """For sentences, such as `udp from port 53 to 203.0.113.7`; empty if it matches everything."""
+        protocol, ends = protocol_and_ends(self.body())
+        return " ".join([*protocol, *ends])
 
     def __str__(self) -> str:
         """Short form for run names, such as `udp 198.51.100.9:53 > 203.0.113.7` or `everything`."""
@@ -150,6 +157,25 @@ class Bounds(BaseModel):
 def rfc3339(moment: datetime) -> str:
     """`moment` in UTC with microseconds and `Z`, as the API writes times."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def protocol_and_ends(fields: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """Fields of a filter in words: its protocol, such as `udp`, and its ends, such as `to 203.0.113.7:53`.
+
+    Args:
+        fields: as the API has them, perhaps of another version.
+    """
+    number = fields.get("protocol")
+    source = _end(fields.get("source_address"), fields.get("source_port"))
+    destination = _end(fields.get("destination_address"), fields.get("destination_port"))
+    ends = [f"{word} {end}" for word, end in (("from", source), ("to", destination)) if end]
+    return [protocol_name(number)] if isinstance(number, int) else [], ends
+
+
+def _end(address: Any, port: Any) -> str:
+    if address and port is not None:
+        return f"[{address}]:{port}" if ":" in str(address) else f"{address}:{port}"
+    return str(address or "") or (f"port {port}" if port is not None else "")
 
 
 def _endpoint(address: str | None, port: int | None) -> str:

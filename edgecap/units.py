@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 _PREFIXES = ("", "k", "M", "G", "T", "P", "E")
@@ -97,3 +98,9 @@ def period(first: datetime | None, last: datetime | None) -> str:
 def plural(count: int, one: str, many: str = "") -> str:
     """Such as `1 file`, `2 files`, `3 entries`."""
     return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Such as `a`, `a and b`, or `a, b and c`."""
+    *most, last = names
+    return f"{', '.join(most)} and {last}" if most else last

@@ -44,11 +44,14 @@ def attack_sentence(proposal: Proposal) -> str:
 
 
 def baseline_sentence(proposal: Proposal) -> str:
-    """How much of the baseline it matches, with the interval; empty if there is none."""
+    """How many of the usual packets it matches, with the interval; empty if there are none.
+
+    Not "of the baseline": beside a verdict, readers take that for what the verdict compares rates with.
+    """
     counted = proposal.proof.baseline if proposal.proof else None
     if counted is None:
         return ""
-    of = f"of the baseline's {plural(counted.packets, 'packet')} to this target"
+    of = f"of the {plural(counted.packets, 'usual packet')} to this target"
     if not counted.matched:
         return f"None {of} match (95 % interval: up to {fine(counted.high)})."
     interval = f"95 % interval: {fine(counted.low)} to {fine(counted.high)}"
@@ -74,7 +77,7 @@ def lines(found: Proposals) -> Iterator[str]:
     yield ""
     yield "Attack"
     yield from _listed(found.attack)
-    yield "Baseline"
+    yield "Usual packets (baseline)"
     yield from _listed(found.baseline) if found.baseline else _wrapped("none; --baseline names captures", 2)
     for remark in filter(None, (found.assumption, *found.remarks)):
         yield from _wrapped(f"Note: {remark}.")

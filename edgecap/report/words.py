@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from edgecap.archive.entries import Entry
 from edgecap.archive.manifest import ENTRY_FLAGS, LIMIT_REACHED, STOPPED, Manifest
 from edgecap.packets.inspection import EMPTY
-from edgecap.protocols import protocol_name
+from edgecap.requests import protocol_and_ends
 from edgecap.units import duration, period, plural, size
 
 if TYPE_CHECKING:
@@ -215,18 +215,7 @@ def _filter(manifest: Manifest) -> tuple[bool, list[str], list[str], str]:
         wanted = manifest.capture.get("filter_v1")
     if not isinstance(wanted, Mapping):
         return bool(manifest.request), [], [], expression
-    number = wanted.get("protocol")
-    protocol = [protocol_name(number)] if isinstance(number, int) else []
-    source = _end(wanted.get("source_address"), wanted.get("source_port"))
-    destination = _end(wanted.get("destination_address"), wanted.get("destination_port"))
-    ends = [f"{word} {end}" for word, end in (("from", source), ("to", destination)) if end]
-    return True, protocol, ends, expression
-
-
-def _end(address: Any, port: Any) -> str:
-    if address and port is not None:
-        return f"[{address}]:{port}" if ":" in str(address) else f"{address}:{port}"
-    return str(address or "") or (f"port {port}" if port is not None else "")
+    return True, *protocol_and_ends(wanted), expression
 
 
 def flags(manifest: Manifest) -> Iterator[tuple[str, str, bool]]:

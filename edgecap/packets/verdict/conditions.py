@@ -120,7 +120,6 @@ def conditions_of(
     """
     asked = fields or Filter()
     fixed = {*_of_fields(asked), *_of_expression(expression)}
-    words = str(asked) if asked.body() else ""
     expression = " ".join(expression.split())
     one_end = ("source" in fixed) != ("destination" in fixed) or (
         ("source-port" in fixed) != ("destination-port" in fixed)
@@ -129,7 +128,7 @@ def conditions_of(
         sampled=sampled,
         sampling=sampling if sampled else None,
         sampling_from=sampling_from,
-        filter=" and ".join(each for each in (words, expression) if each),
+        filter=" and ".join(each for each in (asked.in_words, expression) if each),
         fixed=tuple(sorted(fixed)),
         one_way=at_edge or one_end,
         window=0 if cut else window,

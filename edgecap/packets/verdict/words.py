@@ -10,7 +10,7 @@ from edgecap.packets.verdict.evidence import Evidence
 from edgecap.packets.verdict.intervals import Estimate
 from edgecap.packets.verdict.model import Baseline, Vector
 from edgecap.packets.verdict.signs import interval, percent
-from edgecap.units import bit_rate, plural
+from edgecap.units import bit_rate, listed, plural
 
 _LONGEST = 60  # characters of a filter in the line
 
@@ -32,8 +32,8 @@ def headline(
     rate = f", {rate_in_words(first.rate, conditions)}" if first.rate else ""
     more = [each for each in vectors[1:] if each.strength == first.strength]
     also = f"; and {_rest(more)}" if more else ""
-    compared = "" if baseline else "; no baseline to compare with"
-    return f"{word} {first.title}{rate}{also}{filtered}{compared}."
+    compared = "" if baseline else "; its usual rate is not known"
+    return f"{word} {first.title}{rate}{also}{compared}{filtered}."
 
 
 def rate_in_words(rate: Estimate, conditions: Conditions) -> str:
@@ -60,8 +60,8 @@ def numbers_of(vector: Vector, conditions: Conditions) -> Iterator[str]:
 def caveats(evidence: Evidence, conditions: Conditions, baseline: Baseline | None) -> Iterator[str]:
     """What limits the verdict, a line each."""
     if conditions.fixed:
-        fixed = ", ".join(each.replace("-", " ") for each in conditions.fixed)
-        yield f"The filter decides {fixed}: shares of that are no evidence."
+        fixed = listed([each.replace("-", " ") for each in conditions.fixed])
+        yield f"The capture filter selects packets by {fixed}, so shares of that are no sign of an attack."
     if conditions.sampled and conditions.sampling is None:
         yield "The packets are samples, of which part of all is not known: rates are of samples."
     if conditions.sampled and conditions.sampling is not None:
@@ -72,14 +72,17 @@ def caveats(evidence: Evidence, conditions: Conditions, baseline: Baseline | Non
     if conditions.damaged:
         yield "A part of the packets could not be read."
     if not baseline and evidence.packets >= ENOUGH:
-        yield "There is no baseline, so what this target always gets is not known."
+        yield (
+            "The usual rate of such packets is not known: only earlier captures of the same type, place and "
+            "filter tell it."
+        )
 
 
 def _filtered(conditions: Conditions) -> str:
     told = conditions.filter
     if not told:
         return ""
-    return f", of what {told[: _LONGEST - 1] + '…' if len(told) > _LONGEST else told!r} lets through"
+    return f" (capture filter: {told[: _LONGEST - 1] + '…' if len(told) > _LONGEST else told})"
 
 
 def _rest(more: Sequence[Vector]) -> str:

@@ -271,7 +271,7 @@ class TestSeries:
         """How long it looked back does not matter for rates."""
         first = take(1)
         assert first.baseline is None
-        assert any("There is no baseline" in line for line in first.caveats)
+        assert any("usual rate of such packets is not known" in line for line in first.caveats)
         take(2, series="capture/other", time_limit=30)
         found = take(3).baseline
         assert (found.kind, found.captures) == ("schedule", (f"{1:032x}",))

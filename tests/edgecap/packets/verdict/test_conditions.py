@@ -37,7 +37,7 @@ def test_the_fields_of_the_api_fix_what_they_name():
     found = conditions_of(fields=Filter(destination_address="203.0.113.7", destination_port=53))
     assert found.fixed == ("destination", "destination-port", "protocol")
     assert found.one_way
-    assert found.filter == "203.0.113.7:53"
+    assert found.filter == "to 203.0.113.7:53"
 
 
 def test_a_filter_on_one_end_lets_one_direction_through():

@@ -201,11 +201,25 @@ class TestWords:
         known = summary_of(made, sampled=True, sampling=1_000, expression="udp")
         assert known.vectors[0].rate.low < known.vectors[0].rate.value < known.vectors[0].rate.high
         assert " packets/s (95 %)" in known.verdict
-        assert "of what 'udp' lets through" in known.verdict
-        assert "no baseline to compare with" in known.verdict
+        assert known.verdict.endswith("; its usual rate is not known (capture filter: udp).")
         unknown = summary_of(made, sampled=True)
         assert " sampled packets/s (95 %)" in unknown.verdict
         assert any("not known" in line for line in unknown.caveats)
+
+    def test_a_filter_is_told_in_words_that_need_no_explanation(self):
+        """ "Of what '203.0.113.7' lets through" read as if the host let packets through."""
+        attack = Attack(Random(8), HOST, 60)
+        made = [each for _ in range(2_000) for each in ATTACKS["ntp-amplification"].event(attack)]
+        conditions = conditions_of(fields=Filter(destination_address="203.0.113.7", source_port=123))
+        found = judge(summary_of(made).evidence, conditions)
+        assert found.line.endswith(" (capture filter: from port 123 to 203.0.113.7).")
+        assert found.caveats[0] == (
+            "The capture filter selects packets by destination, protocol and source port, so shares of that "
+            "are no sign of an attack."
+        )
+        assert judge(summary_of([]).evidence, conditions).line == (
+            "No packets (capture filter: from port 123 to 203.0.113.7)."
+        )
 
     def test_the_verdict_is_a_function_of_the_evidence(self):
         attack = Attack(Random(9), HOST, 60)
