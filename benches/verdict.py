@@ -76,10 +76,7 @@ def main() -> None:
     if options.part < 1:
         specs = Random(options.half).sample(specs, int(options.part * len(specs)))
     began = time.monotonic()
-    # Captures of one customer after each other, so that its services are made once; customers in any order.
-    order = Random(options.half).sample(range(PLACES), PLACES)
-    specs.sort(key=lambda each: (order[each.seed % PLACES], each.services))
-    outcomes = judge_all(specs, options.minutes * 60)
+    outcomes = judge_all(specs, options.minutes * 60, options.half)
     if options.misses:
         for each in outcomes:
             if told := _miss(each):
@@ -128,15 +125,27 @@ def corpus(half: str) -> Iterator[Spec]:
         )
 
 
-def judge_all(specs: Sequence[Spec], seconds: float, processes: int = 2) -> list[Outcome]:
-    """Judge captures until `seconds` have passed; the outcomes in the order of `specs`."""
-    began, outcomes = time.monotonic(), list[Outcome]()
+def judge_all(specs: Sequence[Spec], seconds: float, seed: str, processes: int = 2) -> list[Outcome]:
+    """Judge captures until `seconds` have passed.
+
+    A process takes all captures of a customer, so that the customer's services are made once. Customers come
+    in a random order, and so do the captures of one: the part that is judged in time is a random one.
+    """
+    random, deadline = Random(seed), time.monotonic() + seconds
+    customers: dict[int, list[Spec]] = {}
+    for spec in random.sample(specs, len(specs)):
+        customers.setdefault(spec.seed % PLACES, []).append(spec)
     with ProcessPoolExecutor(processes) as pool:
-        for outcome in pool.map(judge_one, specs, chunksize=4):
-            outcomes.append(outcome)
-            if time.monotonic() - began > seconds:
-                pool.shutdown(wait=False, cancel_futures=True)
-                break
+        groups = pool.map(_judge_until, customers.values(), [deadline] * len(customers))
+        return [outcome for group in groups for outcome in group]
+
+
+def _judge_until(specs: Sequence[Spec], deadline: float) -> list[Outcome]:
+    outcomes: list[Outcome] = []
+    for spec in specs:
+        if time.monotonic() > deadline:
+            break
+        outcomes.append(judge_one(spec))
     return outcomes
 
 

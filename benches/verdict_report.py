@@ -70,11 +70,6 @@ def _short(attacks: Sequence[Outcome], ordinary: Sequence[Outcome], half: str) -
             "95 %",
         ),
         (
-            "of those, but low and slow in samples",
-            _part([each.right != "nothing" for each in enough if _visible(each)]),
-            "95 %",
-        ),
-        (
             "of those with a baseline",
             _part([each.right != "nothing" for each in enough if each.spec.baseline]),
             "",
@@ -92,10 +87,6 @@ def _short(attacks: Sequence[Outcome], ordinary: Sequence[Outcome], half: str) -
     ]
     yield f"The half of the corpus that is {half}."
     yield _table(("", "result", "aim"), rows)
-
-
-def _visible(each: Outcome) -> bool:
-    return each.spec.attack != "low-and-slow" or each.spec.sampling == 1
 
 
 def _part(held: Sequence[bool]) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from edgecap.archive.entries import Entry, read_entry
 from edgecap.archive.layout import MANIFEST
 from edgecap.archive.manifest import FileRecord, Manifest
+from edgecap.archive.same_request import note
 from edgecap.archive.text import to_json
 from edgecap.errors import Damaged, InvalidRequest, ObjectExists, ObjectMissing
 from edgecap.files.hashing import sha256_of
@@ -70,6 +71,7 @@ def commit(store: Store, manifest: Manifest) -> Entry:
     if manifest.times.committed is None:
         times = manifest.times.model_copy(update={"committed": datetime.now(UTC)})
         manifest = manifest.model_copy(update={"times": times})
+    note(store, manifest)
     try:
         store.put(manifest.prefix + MANIFEST, to_json(manifest))
     except ObjectExists:

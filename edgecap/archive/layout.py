@@ -12,6 +12,7 @@
     incidents/<incident id>/lost/<capture>.json     a capture whose run ended and asked for nothing
     incidents/<incident id>/proposals.json          filters that were proposed, when it is closed
     incidents/<incident id>.json                    once it is closed
+    same-request/<digest>/2026/11/<folder of an entry>  hints: which captures asked for the same
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 CAPTURES = "captures/"
 INTENTS = "intents/"
 INCIDENTS = "incidents/"
+SAME_REQUEST = "same-request/"
 RAW = "raw/"
 MANIFEST = "manifest.json"
 PACKETS = "packets.pcapng"
@@ -231,3 +233,8 @@ def lost_key(incident_id: str, phase: str, number: int) -> str:
 def held_back_prefix(incident_id: str) -> str:
     """Where it is written down how many alerts joined or repeated an incident."""
     return f"{INCIDENTS}{safe_name(incident_id)}/held-back/"
+
+
+def same_request_prefix(digest: str, time: datetime) -> str:
+    """Where hints to the captures of a request lie that were submitted in a month."""
+    return f"{SAME_REQUEST}{digest}/{time.astimezone(UTC):%Y/%m}/"

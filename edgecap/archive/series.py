@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
-from datetime import datetime, timedelta
-from itertools import islice
+from datetime import datetime
 from typing import Any
 
-from edgecap.archive.entries import Entry, list_entries
+from edgecap.archive.entries import Entry
+from edgecap.archive.same_request import places, read
 from edgecap.archive.summaries import read_summary
 from edgecap.errors import StoreError
 from edgecap.packets.summary import Summary
 from edgecap.stores.base import Store
 
-_REACH = timedelta(days=40)  # a monthly schedule still has one before it
-_LOOKED_AT = 300  # entries; for a schedule that is rare among others, fewer captures are found
+_LOOKED_AT = 100  # entries of the same request, which people and other schedules may ask for, too
 
 
 def earlier(
@@ -32,15 +31,11 @@ def earlier(
         before: when it was submitted, aware.
         most: captures at most.
     """
-    before = before.replace(microsecond=0)  # as in an entry's prefix, so that the new one is not found
-    kind = str(request.get("type") or "")
-    entries = list_entries(
-        store, since=before - _REACH, until=before, type=kind or None, colo=str(request.get("colo") or "")
-    )
     found: list[tuple[str, Summary]] = []
     # An entry that cannot be read must not fail the new one, nor hide the entries that were read.
     with suppress(StoreError):
-        for each in _summaries(store, series, _asked(request), islice(entries, _LOOKED_AT)):
+        entries = read(store, places(store, request, before=before, most=_LOOKED_AT)[:_LOOKED_AT], request)
+        for each in _summaries(store, series, _asked(request), entries):
             found.append(each)
             if len(found) == most:
                 break

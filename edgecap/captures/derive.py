@@ -15,11 +15,15 @@ from pydantic import ValidationError
 
 from edgecap.archive.baseline import Usual, find_usual
 from edgecap.archive.commit import put_file
+from edgecap.archive.entries import Entry
 from edgecap.archive.journal_records import Intent
 from edgecap.archive.layout import FLOWS, PACKETS, SUMMARY, entry_prefix
 from edgecap.archive.manifest import FileRecord, Totals
 from edgecap.archive.series import earlier
 from edgecap.archive.text import to_json
+from edgecap.captures.identity import intent_id
+from edgecap.captures.local_files import local_files
+from edgecap.captures.overlapping import with_overlaps
 from edgecap.cloudflare.models import Capture
 from edgecap.errors import EdgecapError, StoreError
 from edgecap.files.durable import explained, keep_free
@@ -38,12 +42,12 @@ from edgecap.packets.verdict.conditions import Conditions, conditions_of
 from edgecap.requests import Filter
 from edgecap.stores.base import Store
 from edgecap.stores.staging import working_folder
-from edgecap.stores.transfer import fetch_many
 
 _log = logging.getLogger(__name__)
-_PARALLEL = 4
+_PARTS = 100  # of an incident, before the attack; a rule asks for a few
 
 Earlier = Callable[[], Sequence[tuple[str, Summary]]]
+Beside = Callable[[Summary, Sequence[Path], Path], Summary]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,19 +103,26 @@ def derive_for(archive: Store, capture: Capture, raw: Sequence[FileRecord], inte
             summary,
             before=submitted,
             series=series,
-            incident=(intent.incident if intent else None) or "",
+            ahead=_from_before(intent),
+        ),
+        beside=lambda summary, files, folder: with_overlaps(
+            archive, summary, files, _asked_at_edge(capture, intent), folder
         ),
     )
+
+
+def _from_before(intent: Intent | None) -> Callable[[Entry], bool]:
+    """Whether an entry is of the intent's incident, and from before the attack."""
+    if intent is None or not intent.incident:
+        return lambda _: False
+    ids = {intent_id(intent.incident, "before", str(number)) for number in range(1, _PARTS + 1)}
+    return lambda entry: str((entry.manifest.intent or {}).get("intent_id") or "") in ids
 
 
 def _conditions(capture: Capture, raw: Sequence[FileRecord], intent: Intent | None) -> Conditions:
     """How a capture's packets came, as it was asked for, and as the API says."""
     request = intent.request if intent else None
-    wanted = {name: capture.filter_v1[name] for name in Filter.model_fields if name in capture.filter_v1}
-    try:
-        fields = request.filter if request else Filter.model_validate(wanted)
-    except ValidationError:
-        fields = Filter()
+    fields = request.filter if request else _asked_at_edge(capture, intent)
     totals = Totals.of(raw)
     cut = "it was stopped" if capture.stop_requested else ""
     limits = (
@@ -131,6 +142,16 @@ def _conditions(capture: Capture, raw: Sequence[FileRecord], intent: Intent | No
     )
 
 
+def _asked_at_edge(capture: Capture, intent: Intent | None) -> Filter:
+    """What the API filtered by."""
+    found = intent.body.get("filter_v1") if intent else capture.filter_v1
+    fields = found if isinstance(found, dict) else {}
+    try:
+        return Filter.model_validate({name: fields[name] for name in Filter.model_fields if name in fields})
+    except ValidationError:
+        return Filter()
+
+
 def derive(
     archive: Store,
     prefix: str,
@@ -141,6 +162,7 @@ def derive(
     series: str = "",
     before: Earlier = tuple,
     usual: Callable[[Summary], Usual] = lambda _: Usual(),
+    beside: Beside = lambda summary, _files, _folder: summary,
 ) -> Derived:
     """Merge, filter and summarize an entry's raw files, and put the results beside them.
 
@@ -155,6 +177,8 @@ def derive(
         series: the name of its schedule, which earlier captures share.
         before: gets those captures' ids and summaries, newest first; called once.
         usual: finds the baseline of the summary.
+        beside: adds to the summary what other captures of the same time tell, given the raw files and a
+            folder for temporary ones.
 
     Raises:
         StoreError: the archive cannot be read or written, or the disk is full.
@@ -171,12 +195,13 @@ def derive(
             copies = 1 if raw and archive.local(prefix + raw[0].name) else 2
             with explained(folder):
                 keep_free(folder, folder, needed=copies * sum(file.size for file in raw))
-            local = _local(archive, prefix, raw, folder)
+            local = local_files(archive, prefix, raw, folder)
             made = _make(local, raw, folder, conditions or Conditions(), expression)
             left = tuple(
                 SourceFile(name=each.name, packets=0, bytes=0, share=0, damage=each.damage) for each in unread
             )
             summary = made.summary.model_copy(update={"files": (*made.summary.files, *left)})
+            summary = beside(summary, local, folder)
             found = usual(summary)
             if found.baseline:
                 summary = judged(summary, found.baseline, found.evidence)
@@ -265,20 +290,6 @@ def _put(archive: Store, prefix: str, folder: Path, merged: Merged, summary: Sum
     sha256 = sha256_of([text])
     kept = put_file(archive, prefix, SUMMARY, text, size=len(text), sha256=sha256)
     yield FileRecord.of(kept, size=len(text), sha256=sha256, role="summary")
-
-
-def _local(archive: Store, prefix: str, raw: Sequence[FileRecord], folder: Path) -> list[Path]:
-    """The raw files as local files: the archive's own if it is a folder, else copies in `folder`."""
-    keys = [prefix + file.name for file in raw]
-    here = [archive.local(key) for key in keys]
-    found = [path for path in here if path is not None]
-    if len(found) == len(keys):
-        return found
-    targets = [folder / f"{number}.pcap" for number in range(len(keys))]
-    return [
-        fetched.path
-        for fetched in fetch_many(archive, [archive.stat(key) for key in keys], targets, parallel=_PARALLEL)
-    ]
 
 
 def _read(path: Path, *, inspect: bool) -> tuple[int, str, Inspection | None]:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from edgecap.cli.counting import Counted
+from edgecap.cli.output import say
+from edgecap.files.names import shown
 from edgecap.packets.flow_table import FlowTable
+from edgecap.packets.overlap import ENOUGH, overlap
 from edgecap.packets.residual import Residual
-from edgecap.packets.summarize import summarize
+from edgecap.packets.summarize import resampled, summarize
 from edgecap.packets.summary import SourceFile, Summary
 from edgecap.packets.verdict.conditions import conditions_of
 
@@ -62,3 +66,19 @@ def summarized(
         if expression.strip()
         else None,
     )
+
+
+def with_sampling_of(summary: Summary, files: Sequence[Path], full: Path) -> Summary:
+    """The summary of samples, with the sampling that a full capture of the same time shows.
+
+    Raises:
+        ObjectMissing, StoreDenied, StoreUnreachable: a file cannot be read.
+    """
+    if summary.conditions.sampling:
+        say("The file itself says how its packets were sampled: --full is not needed.")
+        return summary
+    found = overlap(files, [full])
+    if found is None:
+        say(f"The sampling is not known: fewer than {ENOUGH} of the packets are in {shown(str(full))}, too.")
+        return summary
+    return resampled(summary, found.sampling, found.words(shown(str(full))))

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from edgecap.cli.capture_files import Files, Filter, check_inner, complain_of, named
-from edgecap.cli.counting import Counting
+from edgecap.cli.counting import STDIN, Counting
 from edgecap.cli.options import Json
 from edgecap.cli.output import console, print_json
 from edgecap.errors import InvalidRequest
@@ -22,6 +22,7 @@ def summary_command(
     flows: Path | None = None,
     sampled: bool = False,
     sampling: float | None = None,
+    full: Path | None = None,
     json: Json = False,
 ) -> None:
     """Summarize capture files: verdict, top talkers, volume, times.
@@ -33,6 +34,8 @@ def summary_command(
         flows: Write a table of all flows to this file, as Parquet.
         sampled: The packets are samples, as in simple captures; the summary says so.
         sampling: One packet in so many was kept: rates become estimates of all packets. Implies --sampled.
+        full: A full capture of the same time: the sampling is estimated from the packets that are in it, too.
+            Implies --sampled.
         json: Print one JSON document: docs/summary.schema.json describes it.
     """
     names = named(files, "nothing to summarize")
@@ -43,6 +46,14 @@ def summary_command(
             field="--sampling",
             hint="give N of 1 in N, 1 or more",
         )
+    if full and (sampling is not None or STDIN in names):
+        raise InvalidRequest(
+            "--full estimates the sampling that --sampling states"
+            if sampling is not None
+            else "--full reads the packets again, which standard input cannot",
+            field="--full",
+            hint="leave out --full" if sampling is not None else "name a file",
+        )
     with ExitStack() as stack:
         writer = None
         if flows:
@@ -52,11 +63,15 @@ def summary_command(
         tally = FlowTable(writer.write if writer else None)
         counting = stack.enter_context(Counting(names, filter, tally, inner=inner))
         # Imported while packets are counted: it takes as long as a hundred megabytes.
-        from edgecap.cli.summarizing import summarized  # noqa: PLC0415 - see above
+        from edgecap.cli.summarizing import summarized, with_sampling_of  # noqa: PLC0415 - see above
         from edgecap.cli.summary_page import print_summary  # noqa: PLC0415 - see above
 
         counted = counting.result()
-    summary = summarized(tally, counted, filter, inner=inner, sampled=sampled, sampling=sampling)
+    summary = summarized(
+        tally, counted, filter, inner=inner, sampled=sampled or full is not None, sampling=sampling
+    )
+    if full:
+        summary = with_sampling_of(summary, [Path(name) for name in names], full)
     if json:
         print_json(summary.model_dump(mode="json"))
     else:

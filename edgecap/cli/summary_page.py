@@ -27,9 +27,10 @@ def print_summary(out: Console, summary: Summary) -> None:
         out.print(printable(f"{vector.title} ({vector.strength})"))
         for line in numbers_of(vector, summary.conditions):
             out.print(printable(f"  {line}"))
-    if summary.caveats:
+    remarks = [*summary.caveats, *(each.line for each in summary.sampled_captures)]
+    if remarks:
         out.print()
-    for line in summary.caveats:
+    for line in remarks:
         out.print(printable(line))
     if summary.difference:
         out.print(f"\n{summary.difference.verdict}")

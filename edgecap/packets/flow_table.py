@@ -111,7 +111,7 @@ FLOW: Final = np.dtype(
         ("tcp_flags", "u1"),  # the union of all packets' flags
         ("ttl_low", "u1"),
         ("ttl_high", "u1"),
-        ("signs", "u1"),  # of any of its packets: `PAYLOAD`, `BARE_SYN`
+        ("signs", "u1"),  # of any of its packets: `PAYLOAD`, `BARE_SYN`, `NO_OPTIONS`
     ]
 )
 """A record of a flow."""

@@ -45,7 +45,7 @@ from edgecap.packets.summary import (
 from edgecap.packets.verdict.conditions import Conditions
 from edgecap.packets.verdict.evidence import Evidence
 from edgecap.packets.verdict.from_table import evidence_of
-from edgecap.packets.verdict.intervals import Estimate, count
+from edgecap.packets.verdict.intervals import Estimate
 from edgecap.packets.verdict.judge import judge
 from edgecap.packets.verdict.model import Baseline
 from edgecap.packets.verdict.services import AMPLIFIERS
@@ -134,6 +134,31 @@ def summarize(
     return judged(
         summary.model_copy(update={"evidence": evidence_of(tally, seconds, window=conditions.window)})
     )
+
+
+def resampled(summary: Summary, sampling: Estimate, where: str) -> Summary:
+    """The summary of samples once their sampling has been estimated: its rates are of all packets.
+
+    Args:
+        summary: of samples, judged without a baseline.
+        sampling: one packet in so many was kept.
+        where: what it was estimated from, in words.
+    """
+    conditions = summary.conditions.with_sampling(sampling, where)
+    rates = summary.rates
+    if rates.packets_estimate and rates.bits_estimate and rates.peak_estimate:
+        peak = round(rates.peak_packets * rates.peak_seconds)
+        rates = rates.model_copy(
+            update=_estimates(
+                summary.packets,
+                summary.bytes,
+                summary.seconds,
+                peak,
+                round(rates.peak_seconds * _SECOND),
+                conditions,
+            )
+        )
+    return judged(summary.model_copy(update={"conditions": conditions, "rates": rates}))
 
 
 def judged(summary: Summary, baseline: Baseline | None = None, usual: Sequence[Evidence] = ()) -> Summary:
@@ -363,9 +388,8 @@ def _estimates(
         return {}
     # Weighted packets are already those that passed.
     stands = conditions.sampling if conditions.weighted and conditions.sampling else 1.0
-    all_of_them = count(kept / stands, sampled=True, sampling=conditions.sampling)
-    rate = all_of_them.times(1 / seconds)
-    most = count(peak / stands, sampled=True, sampling=conditions.sampling).times(_SECOND / window)
+    rate = conditions.counted(kept / stands).times(1 / seconds)
+    most = conditions.counted(peak / stands).times(_SECOND / window)
     return {
         "packets_estimate": rate,
         "bits_estimate": rate.times(8 * wire / max(kept, 1)),

@@ -17,6 +17,7 @@ from edgecap.packets.verdict.conditions import Conditions
 from edgecap.packets.verdict.evidence import Evidence
 from edgecap.packets.verdict.intervals import Estimate
 from edgecap.packets.verdict.model import Baseline, Strength, Vector
+from edgecap.packets.verdict.signs import interval
 
 FORMAT = "edgecap-summary/2"
 TOP = 50  # entries of a list of the largest
@@ -232,6 +233,23 @@ class SourceFile(_Record):
     notes: tuple[str, ...] = Field((), description="What to know about its packets' times and lengths")
 
 
+class SampledCapture(_Record):
+    """A sampled capture of the same time and target as a full one."""
+
+    capture: str = Field(description="Its id")
+    sampling: Estimate = Field(description="It kept one packet in so many")
+    both: int = Field(description="Packets that both hold, from which that is estimated")
+    packets: int = Field(description="Packets of the full capture that the sampled one could hold")
+
+    @property
+    def line(self) -> str:
+        """In words."""
+        return (
+            f"Simple capture {self.capture[:8]} kept 1 packet in {interval(self.sampling)} (95 %): "
+            f"{self.both:,} of {self.packets:,} packets are in both."
+        )
+
+
 class Summary(_Record):
     """The numbers of a capture's packets."""
 
@@ -245,6 +263,9 @@ class Summary(_Record):
     conditions: Conditions = Conditions()
     baseline: Baseline | None = Field(
         None, description="What the verdict was compared with; null: nothing was there"
+    )
+    sampled_captures: tuple[SampledCapture, ...] = Field(
+        (), description="Of a full capture: sampled ones of the same time, with the sampling that follows"
     )
     difference: Difference | None = Field(None, description="Null: there is nothing to compare with")
     sampled: bool = Field(False, description="Packets are samples: true for simple captures")

@@ -14,10 +14,13 @@ from edgecap.errors import Damaged, EntryMissing
 from edgecap.incidents.incidents import Incidents
 from edgecap.incidents.overview import Overview, Overviews
 from edgecap.incidents.record import Part
-from edgecap.packets.summarize import judged
+from edgecap.packets.overlap import Overlap
+from edgecap.packets.summarize import judged, resampled
 from edgecap.packets.summary import Summary
 from edgecap.proposals.model import Proposals
 from edgecap.stores.base import Store
+
+_SHORT = 8  # characters of an id
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +66,25 @@ def pictures(store: Store, incident: Overview, parts: Iterable[Part]) -> list[Pi
 def beside_before(captures: Sequence[Pictured]) -> list[Pictured]:
     """The captures of an incident, judged beside those from before the attack if they had no baseline.
 
-    A capture from before can be archived after one that was taken during the attack, so it may not have been
-    there when that one was judged.
+    Samples get their sampling if a full capture shows it. A capture from before can be archived after one
+    that was taken during the attack, so it may not have been there when that one was judged.
     """
+    captures = [_resampled(each, captures) for each in captures]
     return [_judged(each, captures) for each in captures]
+
+
+def _resampled(each: Pictured, captures: Sequence[Pictured]) -> Pictured:
+    """A sampled capture with the sampling that a full one shows which was archived after it."""
+    summary = each.summary
+    if summary is None or not summary.sampled or summary.conditions.sampling or summary.baseline is not None:
+        return each
+    for one in captures:
+        for found in one.summary.sampled_captures if one.summary else ():
+            if found.capture == each.part.capture_id:
+                full = f"full capture {one.part.capture_id[:_SHORT]}"
+                common = Overlap(found.sampling, found.both, found.packets)
+                return replace(each, summary=resampled(summary, found.sampling, common.words(full)))
+    return each
 
 
 def _judged(each: Pictured, captures: Sequence[Pictured]) -> Pictured:

@@ -104,6 +104,7 @@ def _vectors(summary: Summary) -> Iterator[str]:
     if summary.baseline:
         yield f"- Compared with {plain(summary.baseline.words)}."
     yield from (f"- {plain(line)}" for line in summary.caveats)
+    yield from (f"- {plain(each.line)}" for each in summary.sampled_captures)
 
 
 def _difference(summary: Summary) -> Iterator[str]:

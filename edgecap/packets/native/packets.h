@@ -58,10 +58,11 @@ struct flow {
     int64_t first, last;
     uint32_t fragments;
     uint8_t tcp_flags, ttl_low, ttl_high;
-    uint8_t signs; /* of any packet: PAYLOAD, BARE_SYN */
+    uint8_t signs; /* of any packet: PAYLOAD, BARE_SYN, NO_OPTIONS */
 };
 
-enum { PAYLOAD = 1, BARE_SYN = 2 }; /* bytes behind the transport header; a SYN without TCP options */
+/* Bytes behind the transport header; a SYN without TCP options; an ACK without them, which is neither SYN nor RST. */
+enum { PAYLOAD = 1, BARE_SYN = 2, NO_OPTIONS = 4 };
 
 /* IP protocols that are parsed. */
 enum { ICMP = 1, IPIP = 4, TCP = 6, UDP = 17, DCCP = 33, IP6 = 41, GRE = 47, ESP = 50, AH = 51, ICMP6 = 58,

@@ -339,7 +339,10 @@ static int count_one(struct tables *t, const struct row *row, const struct looke
         if (l->fragment) flow->fragments = n < UINT32_MAX - flow->fragments ? flow->fragments + (uint32_t)n : UINT32_MAX;
         flow->tcp_flags |= l->tcp_flags;
         if (l->payload) flow->signs |= PAYLOAD;
-        if (l->protocol == TCP && (l->tcp_flags & 0x12) == 2 && l->tcp_words == 5) flow->signs |= BARE_SYN;
+        if (l->protocol == TCP && l->tcp_words == 5) {
+            if ((l->tcp_flags & 0x12) == 2) flow->signs |= BARE_SYN;
+            if ((l->tcp_flags & 0x16) == 0x10) flow->signs |= NO_OPTIONS;
+        }
         if (l->ttl < flow->ttl_low) flow->ttl_low = l->ttl;
         if (l->ttl > flow->ttl_high) flow->ttl_high = l->ttl;
         add(c->version + (l->version == 6), n, wire);

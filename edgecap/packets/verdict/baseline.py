@@ -42,17 +42,21 @@ def compare(case: Case, draft: Draft) -> tuple[Estimate | None, tuple[Sign, ...]
 
 
 def _slow_before(case: Case, target: Target) -> Iterator[Sign]:
-    """Whether one source always has as many connections that last."""
+    """Whether one source always has as many such connections."""
     before = [
-        stream.slow_of_one
+        _of_one(case, stream)
         for evidence in case.baseline
         for one in evidence.targets
         if one.address == target.address
         for stream in one.streams
     ]
-    now = max((stream.slow_of_one for stream in target.streams), default=0)
+    now = max((_of_one(case, stream) for stream in target.streams), default=0)
     if max(before, default=0) >= now / 2:
         yield Sign(name="usual", weight=-3, line=f"as always: {max(before)} such connections of one source")
+
+
+def _of_one(case: Case, stream: Stream) -> int:
+    return stream.small_of_one if case.conditions.sampled else stream.slow_of_one
 
 
 def _port(draft: Draft) -> int:

@@ -81,8 +81,7 @@ class Case:
         seconds = (evidence or self.evidence).seconds
         if seconds < 0.001:  # noqa: PLR2004 - the shortest step of a timeline
             return None
-        conditions = self.conditions
-        return count(packets, sampled=conditions.sampled, sampling=conditions.sampling).times(1 / seconds)
+        return self.conditions.counted(packets).times(1 / seconds)
 
     def usual(self, target: Target, kinds: Iterable[Kind], port: int) -> Estimate | None:
         """The rate of such streams to the target in the baseline, over all its captures; None without one."""

@@ -13,6 +13,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from edgecap.packets.verdict.intervals import Estimate, count
 from edgecap.requests import Filter
 
 Dimension = Literal[
@@ -71,6 +72,10 @@ class Conditions(BaseModel):
     sampling: float | None = Field(
         None, description="One packet in so many was kept; null: not known, or not sampled"
     )
+    sampling_estimate: Estimate | None = Field(
+        None,
+        description="The sampling with its 95 % interval, if it was estimated; null: it is exact, or unknown",
+    )
     sampling_from: str = Field("", description="How the sampling is known, in words")
     weighted: bool = Field(
         False,
@@ -87,6 +92,22 @@ class Conditions(BaseModel):
     window: float = Field(0, description="Seconds that were asked for; 0: not known")
     cut: str = Field("", description="Why it ended early, in words: a limit, or it was stopped")
     damaged: bool = Field(False, description="A part of the packets could not be read")
+
+    def counted(self, kept: float) -> Estimate:
+        """How many packets passed, of which `kept` were captured; of samples if the sampling is not known."""
+        found = count(kept, sampled=self.sampled, sampling=self.sampling)
+        return found.blurred(self.sampling_estimate) if self.sampling_estimate else found
+
+    def with_sampling(self, estimate: Estimate, where: str) -> Conditions:
+        """The conditions of samples of which it was estimated which part they are.
+
+        Args:
+            estimate: one packet in so many was kept.
+            where: what it was estimated from, in words.
+        """
+        return self.model_copy(
+            update={"sampling": estimate.value, "sampling_estimate": estimate, "sampling_from": where}
+        )
 
     def fixes(self, *dimensions: Dimension) -> bool:
         """Whether a filter decides any of these."""

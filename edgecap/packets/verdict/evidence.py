@@ -47,11 +47,21 @@ class Stream(_Record):
     bare: int = Field(0, description="Packets of flows with a SYN that has no TCP options")
     slow: int = Field(0, description="TCP flows that last, carry little, and do not end")
     slow_of_one: int = Field(0, description="The most of them that one source has")
+    small: int = Field(
+        0, description="Packets of TCP flows without a start or an end whose packets carry a few bytes"
+    )
+    small_of_one: int = Field(0, description="The most of such flows that one source has")
+    top_small_size: Top | None = Field(None, description="The mean size that most of their packets have")
     impossible: int = Field(
         0, description="Packets from addresses that no host has: 0/8, 127/8, 224/3, not 2000::/3"
     )
     networks: int = Field(1, description="Different /16 of the sources; of IPv6, /32")
     odd_ttl: int = Field(0, description="Packets whose TTL no common system has left after 40 hops")
+    low_ttl: int = Field(0, description="Packets with a TTL of 64 or less")
+    no_options: int = Field(
+        0,
+        description="Those of them in TCP flows with an ACK that has no options, and is neither SYN nor RST",
+    )
     ttls: int = Field(1, description="Different TTLs")
     top_ttl: Top | None = None
     sizes: int = Field(1, description="Different mean sizes of flows")

@@ -9,7 +9,7 @@ also of few packets; the exact ones of Garwood and Clopper and Pearson cover mor
 
 from __future__ import annotations
 
-from math import sqrt
+from math import hypot, sqrt
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -33,6 +33,12 @@ class Estimate(BaseModel):
     def times(self, factor: float) -> Estimate:
         """The estimate of a multiple."""
         return Estimate(value=self.value * factor, low=self.low * factor, high=self.high * factor)
+
+    def blurred(self, factor: Estimate) -> Estimate:
+        """The interval of this estimate, made by multiplying with `factor`'s value, if that is one, too."""
+        low = hypot(self.value - self.low, self.value * (1 - factor.low / factor.value))
+        high = hypot(self.high - self.value, self.value * (factor.high / factor.value - 1))
+        return Estimate(value=self.value, low=max(0.0, self.value - low), high=self.value + high)
 
 
 def count(seen: float, *, sampled: bool, sampling: float | None = None) -> Estimate:

@@ -14,7 +14,7 @@ from edgecap.packets.verdict.services import AMPLIFIERS
 NAMES = tuple(Kind)
 """Kinds by number."""
 NUMBER = {kind: number for number, kind in enumerate(NAMES)}
-PAYLOAD, BARE_SYN = 1, 2
+PAYLOAD, BARE_SYN, NO_OPTIONS = 1, 2, 4
 _FIN, _SYN, _RST, _PSH, _ACK, _URG = (1 << bit for bit in range(6))
 _MEANT = _FIN | _SYN | _RST | _PSH | _ACK | _URG
 _ICMP, _TCP, _UDP, _ICMP6 = 1, 6, 17, 58

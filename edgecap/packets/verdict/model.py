@@ -68,7 +68,7 @@ class Baseline(_Record):
 
     kind: Literal["schedule", "incident", "target", "given"] = Field(
         description="The same schedule's; the incident's own before the attack; others of the same target and"
-        " filter; captures that a person named"
+        " filter from quiet hours; captures that a person named"
     )
     captures: tuple[str, ...] = Field(description="Their ids, or files, newest first")
     words: str = Field(description="Such as: the 3 captures of this schedule before it")

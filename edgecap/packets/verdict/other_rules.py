@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from edgecap.packets.verdict.case import ENOUGH, Case, Draft, packets_of, streams
-from edgecap.packets.verdict.evidence import Kind, Target
+from edgecap.packets.verdict.evidence import Kind, Stream, Target
 from edgecap.packets.verdict.kinds import OTHER_PROTOCOLS
 from edgecap.packets.verdict.model import Match, Sign
 from edgecap.packets.verdict.signs import (
@@ -32,6 +32,8 @@ _PART = 0.1
 _LARGE = 500  # bytes
 _PROTOCOLS = 20
 _SLOW, _SLOW_OF_ONE, _SLOW_OF_MANY = 30, 20, 60  # connections
+_SMALL_OF_ONE, _VERY_MANY = 60, 200  # connections of which a sample was kept
+_ONE_SIZE = 0.7
 
 
 def other_rules(case: Case, target: Target, scanned: int) -> Iterator[Draft]:
@@ -140,19 +142,14 @@ def tunnel_rules(case: Case) -> Iterator[Draft]:
 
 def _slow(case: Case, target: Target) -> Iterator[Draft]:
     """Many connections to one port that last, carry nearly nothing, and do not end."""
-    if case.conditions.sampled or target.is_prefix:
+    if target.is_prefix:
         return
     found = streams(target, Kind.CONNECTION, Kind.DATA, Kind.ACK)
-    slow, flows = sum(each.slow for each in found), sum(each.flows for each in found)
-    sources = max((each.sources for each in found), default=0)
-    of_one = max((each.slow_of_one for each in found), default=0)
-    if slow < _SLOW or of_one < _SLOW_OF_ONE:
+    signs = list(_of_one_in_samples(found) if case.conditions.sampled else _lasting(found))
+    if not signs:
         return
-    line = f"{slow:,} of {flows:,} connections last, with at most two small packets a second, and do not end"
-    signs = [Sign(name="slow-connections", weight=1, line=line)]
-    line = f"{of_one:,} such connections of one source"
-    signs.append(Sign(name="many-of-one", weight=2 if of_one >= _SLOW_OF_MANY else 1, line=line))
-    packets = packets_of(found)
+    packets, flows = packets_of(found), sum(each.flows for each in found)
+    sources = max((each.sources for each in found), default=0)
     yield drafted(
         target,
         found,
@@ -163,3 +160,37 @@ def _slow(case: Case, target: Target) -> Iterator[Draft]:
         match=Match(kinds=tuple(each.kind for each in found), protocol=6, destination=target.address),
         forgiving=True,
     )
+
+
+def _lasting(found: Sequence[Stream]) -> Iterator[Sign]:
+    """Connections that last, and many of them of one source."""
+    slow, flows = sum(each.slow for each in found), sum(each.flows for each in found)
+    of_one = max((each.slow_of_one for each in found), default=0)
+    if slow < _SLOW or of_one < _SLOW_OF_ONE:
+        return
+    line = f"{slow:,} of {flows:,} connections last, with at most two small packets a second, and do not end"
+    yield Sign(name="slow-connections", weight=1, line=line)
+    line = f"{of_one:,} such connections of one source"
+    yield Sign(name="many-of-one", weight=2 if of_one >= _SLOW_OF_MANY else 1, line=line)
+
+
+def _of_one_in_samples(found: Sequence[Stream]) -> Iterator[Sign]:
+    """Very many connections of one source that carry a few bytes at a time, always as many.
+
+    Samples do not show how long a connection lasts. They show that its packets are small, and from how many
+    ports one source sends them.
+    """
+    small, of_one = sum(each.small for each in found), max((each.small_of_one for each in found), default=0)
+    if of_one < _SMALL_OF_ONE:
+        return
+    line = f"{of_one:,} connections of one source carry a few bytes in a packet"
+    yield Sign(name="many-of-one", weight=2 if of_one >= _VERY_MANY else 1, line=line)
+    size, packets = max(
+        ((each.top_small_size.value, each.top_small_size.packets) for each in found if each.top_small_size),
+        key=lambda top: top[1],
+    )
+    if packets >= _ONE_SIZE * small:
+        line = f"{percent(packets / small)} of those packets have {size} bytes"
+        yield Sign(name="one-size", weight=1, line=line)
+    else:
+        yield Sign(name="several-sizes", weight=-1, line=f"only {percent(packets / small)} have one size")

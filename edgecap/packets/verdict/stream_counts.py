@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from edgecap.packets.columns import Rows
 from edgecap.packets.verdict.distinct import Distinct
 from edgecap.packets.verdict.kind import Kind
-from edgecap.packets.verdict.kinds import BARE_SYN, PAYLOAD
+from edgecap.packets.verdict.kinds import BARE_SYN, NO_OPTIONS, PAYLOAD
 
 if TYPE_CHECKING:
     from edgecap.packets.verdict.evidence import Stream, Top
@@ -19,6 +19,8 @@ _KEPT = 32  # values of a list of frequent ones
 _SHOWN = 3
 _SMALL = 2  # bytes of a value: then all are counted in one array
 _GROUP_BITS = 14
+_SMALL_PACKET = 120  # bytes on the wire: headers with options, and some 50 bytes
+_UNIX_TTL = 64  # with which Linux, Android, the BSDs and Apple's systems start
 # Hops take at most 40 of the 64, 128 or 255 that systems start with; traceroute starts with less than 24.
 _POSSIBLE_TTL = np.zeros(256, bool)
 _POSSIBLE_TTL[:65] = _POSSIBLE_TTL[88:129] = _POSSIBLE_TTL[200:] = True
@@ -68,13 +70,17 @@ class StreamCounts:
         self._kind, self._port = kind, port
         self.packets = 0
         self._sums = dict.fromkeys(
-            ("bytes", "flows", "answered", "single", "payload", "bare", "slow", "impossible", "odd_ttl"), 0
-        )
+            (
+                "bytes", "flows", "answered", "single", "payload", "bare", "slow", "small", "impossible",
+                "odd_ttl", "low_ttl", "no_options",
+            ), 0,
+        )  # fmt: skip
         names = ("sources", "destinations", "networks", "source_ports", "destination_ports")
         self._distinct = {name: Distinct() for name in names}
         self._ttls, self._sizes = Frequent(), Frequent()
         self._from, self._to = Frequent(), Frequent()
         self._senders, self._slow_senders = Frequent(), Frequent()
+        self._small_senders, self._small_sizes = Frequent(), Frequent()
         self._spread = np.zeros(8, "i8")
 
     def __repr__(self) -> str:
@@ -96,6 +102,7 @@ class StreamCounts:
         mean = np.minimum(size // np.maximum(packets, 1), 65_535).astype("u2")
         self.packets += int(packets.sum())
         ttl = flows["ttl_high"]
+        low, little = ttl <= _UNIX_TTL, small(flows, mean)
         for name, value in (
             ("bytes", size.sum()),
             ("flows", len(flows)),
@@ -104,8 +111,11 @@ class StreamCounts:
             ("payload", packets[(flows["signs"] & PAYLOAD) != 0].sum()),
             ("bare", packets[(flows["signs"] & BARE_SYN) != 0].sum()),
             ("slow", np.count_nonzero(slow(flows))),
+            ("small", packets[little].sum()),
             ("impossible", packets[impossible(flows["source"])].sum()),
             ("odd_ttl", packets[~_POSSIBLE_TTL[ttl]].sum()),
+            ("low_ttl", packets[low].sum()),
+            ("no_options", packets[low & ((flows["signs"] & NO_OPTIONS) != 0)].sum()),
         ):
             self._sums[name] += int(value)
         self._distinct["sources"].add(source)
@@ -130,6 +140,9 @@ class StreamCounts:
         lasting = slow(flows)
         if lasting.any():
             self._slow_senders.add(source[lasting], np.ones(np.count_nonzero(lasting), "i8"))
+        if little.any():
+            self._small_senders.add(source[little], np.ones(np.count_nonzero(little), "i8"))
+            self._small_sizes.add(mean[little], packets[little])
 
     def shrink(self) -> None:
         """Use less memory, since more flows will come."""
@@ -141,6 +154,7 @@ class StreamCounts:
         from edgecap.packets.verdict.evidence import Stream  # noqa: PLC0415 - counting must not wait for the models
 
         top_ttl, top_size = self._ttls.top(1), self._sizes.top(1)
+        top_small = self._small_sizes.top(1)
         senders = self._senders.top(1)
         return Stream(
             kind=self._kind,
@@ -148,6 +162,8 @@ class StreamCounts:
             packets=self.packets,
             largest_source=senders[0].packets if senders else 0,
             slow_of_one=max(self._slow_senders.counts.values(), default=0),
+            small_of_one=max(self._small_senders.counts.values(), default=0),
+            top_small_size=top_small[0] if top_small else None,
             ttls=len(self._ttls.counts),
             top_ttl=top_ttl[0] if top_ttl else None,
             sizes=len(self._sizes.counts),
@@ -172,6 +188,22 @@ def slow(flows: Rows) -> NDArray[np.bool_]:
         & (packets >= 3)  # noqa: PLR2004
         & (packets <= 2 * seconds)
         & (flows["bytes"] <= 300 * packets)
+    )
+    return found
+
+
+def small(flows: Rows, mean: NDArray[np.uint16]) -> NDArray[np.bool_]:
+    """Flows in the midst of a TCP connection whose packets carry a few bytes each.
+
+    Args:
+        flows: `FLOW` records.
+        mean: bytes of a packet of each, on the wire.
+    """
+    found: NDArray[np.bool_] = (
+        (flows["protocol"] == 6)  # noqa: PLR2004 - TCP
+        & (flows["tcp_flags"] & 23 == 16)  # noqa: PLR2004 - ACK, and neither FIN, SYN nor RST
+        & ((flows["signs"] & PAYLOAD) != 0)
+        & (mean <= _SMALL_PACKET)
     )
     return found
 

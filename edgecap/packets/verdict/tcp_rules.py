@@ -28,6 +28,8 @@ _PURE = 0.99
 _ONE_PORT = 0.5
 _FEW_SOURCES = 10
 _SERVERS = 3
+_SOME = 0.02
+_RANGES = 8  # of destination ports
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,5 +214,50 @@ def _other(case: Case, target: Target, flood: _Flood) -> Iterator[Draft]:
         signs += forged
         signs += unanswered(case, found) if found[0].sources >= _FEW_SOURCES else ()
         signs += no_connections(case, found) if found[0].sources >= MANY else ()
+        signs += _no_timestamps(target, found)
+        signs += _any_port(case, target, found)
     signs += fast(case, packets, least=100_000)
     yield _draft(case, target, flood.kind, flood.name, found, flood.words, signs)
+
+
+def _no_timestamps(target: Target, found: Sequence[Stream]) -> Iterator[Sign]:
+    """Segments without options from systems that send timestamps (RFC 7323), if the other side agrees.
+
+    Linux, Android, the BSDs and Apple's systems start with TTL 64 and do so. A target that agreed with some
+    of them agrees with all. One that never does, such as Windows by default, gets none at all, which is no sign.
+    """
+    bare, low = sum(each.no_options for each in found), sum(each.low_ttl for each in found)
+    if found[0].sources < MANY or bare < max(ENOUGH, _MUCH * low):
+        return
+    whole = streams(target, Kind.ACK, Kind.DATA, Kind.FIN, Kind.CONNECTION)
+    with_options = sum(each.low_ttl - each.no_options for each in whole)
+    if with_options >= _SOME * bare:
+        line = (
+            f"{percent(bare / low)} of those with a TTL of 64 or less have no TCP options, while "
+            f"{with_options:,} others to {target.address} have them"
+        )
+        yield Sign(name="no-timestamps", weight=2, line=line)
+
+
+def _any_port(case: Case, target: Target, found: Sequence[Stream]) -> Iterator[Sign]:
+    """Packets from any port to any port: at one end of a connection is the port of a service."""
+    stream = max(found, key=lambda each: each.packets)
+    if target.is_prefix or case.conditions.fixes("source-port", "destination-port"):
+        return
+    if min(stream.destination_ports, stream.source_ports) < MANY or len(stream.port_spread) != _RANGES:
+        return
+    from_services = sum(each.packets for each in stream.top_source_ports)
+    services = {
+        each.value // (65_536 // _RANGES)
+        for each in stream.top_destination_ports
+        if each.packets >= _SOME * stream.packets
+    }
+    rest = [count for at, count in enumerate(stream.port_spread) if at not in services]
+    if from_services > _ODD * stream.packets or len(rest) < _RANGES // 2:
+        return
+    if min(rest) >= max(3, 0.4 * sum(rest) / len(rest)) and sum(rest) >= _SOME * stream.packets:
+        line = (
+            f"from {stream.source_ports:,} ports to {stream.destination_ports:,} of all ranges: "
+            "neither end is a service"
+        )
+        yield Sign(name="any-port", weight=2, line=line)

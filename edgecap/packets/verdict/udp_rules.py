@@ -36,6 +36,7 @@ _FEW_PORTS = 0.9
 _HUNDREDS = 500  # sources
 _OF_MANY = frozenset({53, 443})  # services of which one client asks hundreds of servers
 _FIXED_SIZE = 0.95
+_LONG = 300  # bytes on the wire
 _FEW_CLIENTS = 5
 _FRAGMENTS = 45  # later fragments of the longest datagram
 
@@ -201,8 +202,10 @@ def _flood(case: Case, target: Target, scanned: int, reflected: int) -> Iterator
         and top.packets >= _FIXED_SIZE * packets
         and not case.conditions.fixes("size")
     ):
+        # Questions and keepalives are short, and may all be alike; what clients send at length never is.
+        weight = 2 if top.value >= _LONG else 1
         line = f"{percent(top.packets / packets)} have {top.value} bytes, from {stream.sources:,} sources"
-        signs.append(Sign(name="one-size", weight=1, line=line))
+        signs.append(Sign(name="one-size", weight=weight, line=line))
     signs += spoofing(found)
     if stream.sources >= _REFLECTORS or packets >= 1_000:  # noqa: PLR2004 - of one client it is a stream
         signs += unanswered(case, found)

@@ -42,6 +42,12 @@ def rate_in_words(rate: Estimate, conditions: Conditions) -> str:
     return f"{interval(rate)} {unit}" + ("" if rate.exact else " (95 %)")
 
 
+def sampling_in_words(conditions: Conditions) -> str:
+    """Such as `1 in 1,000`, or `1 in 950 to 1,060 (95 %)`."""
+    found = conditions.sampling_estimate
+    return f"1 in {interval(found)} (95 %)" if found else f"1 in {conditions.sampling:,.0f}"
+
+
 def numbers_of(vector: Vector, conditions: Conditions) -> Iterator[str]:
     """A vector's lines: how much, with intervals, then its evidence."""
     if vector.rate and vector.share:
@@ -66,7 +72,7 @@ def caveats(evidence: Evidence, conditions: Conditions, baseline: Baseline | Non
         yield "The packets are samples, of which part of all is not known: rates are of samples."
     if conditions.sampled and conditions.sampling is not None:
         source = f", {conditions.sampling_from}" if conditions.sampling_from else ""
-        yield f"The packets are samples, 1 in {conditions.sampling:,.0f}{source}: rates are estimates of all."
+        yield f"The packets are samples, {sampling_in_words(conditions)}{source}: rates are estimates of all."
     if conditions.cut:
         yield f"It ended early: {conditions.cut}."
     if conditions.damaged:

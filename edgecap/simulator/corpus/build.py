@@ -181,6 +181,8 @@ def _attacked(spec: Spec, rng: Random, host: Host, seconds: float) -> list[Made]
     inbound = 0
     while inbound < spec.strength:
         event = kind.event(attack)
+        if spec.sampling > 1:  # of a connection, or of a question and its answer, hardly two packets are kept
+            event = [rng.choice(event)]
         inbound += sum(each.inbound and each.time < seconds for each in event)
         made += event
     scale = (seconds - begin) / seconds if kind.vector != "low-and-slow" else 1.0

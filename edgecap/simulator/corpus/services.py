@@ -9,10 +9,12 @@ from random import Random
 from edgecap.simulator.corpus.hosts import Host, neighbours, real
 from edgecap.simulator.corpus.packets import Made, other, payload
 from edgecap.simulator.traffic.frames import ACK, FIN, PSH, RST, SYN, Payload
-from edgecap.simulator.traffic.payloads import syn_options
+from edgecap.simulator.traffic.payloads import syn_options, timestamps
 
 Conversation = list[Made]
-_OPTIONS = syn_options(1460)
+_SEGMENT = 1460  # bytes of payload and options
+_OPTIONS = syn_options(_SEGMENT)
+_UNIX_TTL = 64
 _TCP, _UDP, _ICMP, _ESP = 6, 17, 1, 50
 _WORDS = ("www", "mail", "api", "shop", "cdn", "img", "login", "static", "ns1", "m", "app", "blog")
 _ZONES = ("example.com", "example.net", "example.org")
@@ -41,10 +43,14 @@ def _tcp(
     source = rng.randrange(32_768, 61_000)
     made: Conversation = []
     time = start
+    # Both sides send timestamps in each segment if both can: Windows cannot by default, nor can some servers.
+    stamped = client.ttl <= _UNIX_TTL and client.address[3] % 20 and server.address[3] % 5
+    plain = timestamps(client.address[3]) if stamped else Payload(b"", 0)
 
-    def send(inbound: bool, flags: int, size: int = 0, options: Payload = Payload(b"", 0)) -> None:  # noqa: B008
+    def send(inbound: bool, flags: int, size: int = 0, options: Payload = plain) -> None:
         nonlocal time
         route, ports = (there, (source, port)) if inbound else (back, (port, source))
+        size = min(size, _SEGMENT - len(plain.data))
         frame = route.tcp(
             *ports, 1, 1, flags, payload=payload(size), options=options, ident=rng.getrandbits(16)
         )

@@ -79,6 +79,11 @@ def syn_options(size: int) -> Payload:
     return Payload.of(struct.pack("!BBHBBBBBBBB", 2, 4, size, 1, 3, 3, 8, 1, 1, 4, 2))
 
 
+def timestamps(value: int) -> Payload:
+    """TCP options of a segment: timestamps (RFC 7323), as Linux and Apple's systems send in each."""
+    return Payload.of(struct.pack("!BBBBII", 1, 1, 8, 10, value & 0xFFFFFFFF, 1))
+
+
 def mss_option(size: int) -> Payload:
     """TCP options of a bare SYN, as flooding tools send it."""
     return Payload.of(struct.pack("!BBH", 2, 4, size)) if size else NOTHING

@@ -18,6 +18,7 @@ from edgecap.archive.summaries import read_summary
 from edgecap.archive.verify import verify_entry
 from edgecap.captures.derive import derive, derive_for
 from edgecap.captures.fetching import Fetching
+from edgecap.captures.identity import intent_id
 from edgecap.captures.keep import keep
 from edgecap.cloudflare.models import Capture
 from edgecap.errors import StoreFull, StoreMissing
@@ -26,6 +27,7 @@ from edgecap.packets.verdict.conditions import Conditions
 from edgecap.requests import Filter, SimpleRequest
 from edgecap.settings import StoreLocation
 from edgecap.simulator.traffic.pcapfile import PcapWriter
+from edgecap.simulator.traffic.select import sample
 from edgecap.simulator.traffic.synthetic import SyntheticTraffic
 from edgecap.stores import open_store
 
@@ -207,7 +209,7 @@ def test_a_full_disk_is_a_failure_that_can_be_tried_again(small_disk):
     assert list(store.staging().iterdir()) == []
 
 
-@pytest.mark.parametrize("step", ["_local", "_make", "_put"])
+@pytest.mark.parametrize("step", ["local_files", "_make", "_put"])
 def test_a_folder_that_vanishes_meanwhile_is_reported_and_not_made_again(tmp_path, monkeypatch, step):
     """A run waits for a disk that was unmounted; for a file that is missing it would not."""
     root = tmp_path / "archive"
@@ -236,13 +238,14 @@ class TestSeries:
 
     @pytest.fixture
     def take(self, store):
-        def taken(number, *, series=SERIES, time_limit=60, files=None, target=None):
+        def taken(number, *, series=SERIES, time_limit=60, files=None, target=None, part=()):
             at = START + timedelta(minutes=10 * number)
             capture = job(number, at, "simple")
             wanted = Filter(destination_address=target)
             request = SimpleRequest(time_limit=time_limit, offset_time=at, filter=wanted)
             intent = Intent(
-                intent_id=f"i{number}",
+                intent_id=intent_id(part[0], part[1], str(part[2])) if part else f"i{number}",
+                incident=part[0] if part else None,
                 request=request,
                 account="default",
                 archive="default",
@@ -267,7 +270,7 @@ class TestSeries:
         assert found.captures == tuple(f"{number:032x}" for number in range(14, 4, -1))
         assert found.series == SERIES
 
-    def test_a_verdict_is_compared_with_the_schedule_else_with_the_same_filter(self, take):
+    def test_a_verdict_is_compared_with_the_schedule_else_with_quiet_hours(self, take):
         """How long it looked back does not matter for rates."""
         first = take(1)
         assert first.baseline is None
@@ -275,20 +278,28 @@ class TestSeries:
         take(2, series="capture/other", time_limit=30)
         found = take(3).baseline
         assert (found.kind, found.captures) == ("schedule", (f"{1:032x}",))
-        found = take(4, series="").baseline
-        assert (found.kind, found.captures) == ("target", tuple(f"{each:032x}" for each in (3, 2, 1)))
-        assert take(5, series="").strength == "nothing"
+        assert take(4, series="").baseline is None  # an attack of the last hour may go on
+        found = take(9, series="").baseline
+        assert (found.kind, found.captures) == ("target", tuple(f"{each:032x}" for each in (2, 1)))
+        assert "with its filter, taken an hour or more before it" in found.words
+        assert take(10, series="").strength == "nothing"
+        assert take(11, series="", target="203.0.113.9").baseline is None
 
-    def test_a_baseline_is_looked_for_among_the_newest_entries_only(self, take, monkeypatch):
-        """Each capture would read the whole archive's manifests otherwise."""
-        monkeypatch.setattr(baseline, "_LOOKED_AT", 3)
-        take(1, series="")
-        for number in (2, 3):
-            take(number, series="", target="203.0.113.9")
-        assert take(4, series="").baseline.captures == (f"{1:032x}",)
-        for number in (5, 6, 7):
-            take(number, series="", target="203.0.113.9")
-        assert take(8, series="").baseline is None
+    def test_captures_of_an_incident_are_compared_with_those_before_its_attack(self, take):
+        """Those during it were taken while the attack went on, and say nothing usual, now and later."""
+        incident = "ab" * 16
+        take(1, series="", part=(incident, "before", 1))
+        take(2, series="", part=(incident, "during", 1))
+        found = take(3, series="", part=(incident, "during", 2)).baseline
+        assert (found.kind, found.captures) == ("incident", (f"{1:032x}",))
+        assert take(12, series="").baseline is None
+
+    def test_what_may_be_an_attack_is_usual_only_if_it_always_was(self, take, monkeypatch):
+        """A service that always looks so becomes nothing; an attack of the last hours does not."""
+        doubtful = take(1, series="").model_copy(update={"strength": "possible"})
+        monkeypatch.setattr(baseline, "read_summary", lambda *_: doubtful)
+        assert take(19, series="").baseline is None
+        assert take(38, series="").baseline.captures == (f"{1:032x}",)
 
     def test_an_unreadable_manifest_costs_only_itself(self, store, take):
         for number in (1, 2, 3):
@@ -318,3 +329,48 @@ class TestSeries:
         assert ("new-source", "100.64.9.9") in changes
         assert ("mix", "udp") in changes
         assert "Differs from the 2 captures before" in summary.difference.verdict
+
+
+class TestOverlap:
+    """Simple captures are sampled 1 in 4 here, which only the tests know."""
+
+    @pytest.fixture
+    def take(self, store):
+        def taken(number, kind, *, minutes=0):
+            capture = job(number, START + timedelta(minutes=minutes, seconds=number), kind)
+            whole = list(TRAFFIC.packets(START, START + timedelta(seconds=12)))
+            out = io.BytesIO()
+            writer = PcapWriter(out, 1, 160 if kind == "simple" else 65_535)
+            here = TRAFFIC.packets(START, START + timedelta(seconds=12), colo="ORD")
+            for packet in here if kind == "full" else sample(whole, 4):
+                writer.write(packet)
+            raw = put_raw(store, capture, {f"{kind}.pcap": out.getvalue()})
+            return read_summary(store, archived(store, capture, raw, derive_for(store, capture, raw, None)))
+
+        return taken
+
+    def test_the_sampling_follows_from_a_full_capture_of_that_time(self, take):
+        assert take(1, "simple").conditions.sampling is None
+        take(2, "full")
+        found = take(3, "simple")
+        estimate = found.conditions.sampling_estimate
+        assert estimate.low <= 4 <= estimate.high
+        assert found.conditions.sampling == estimate.value
+        assert "full capture 00000000" in found.conditions.sampling_from
+        assert any("The packets are samples, 1 in " in line and "(95 %)" in line for line in found.caveats)
+        assert found.rates.packets_estimate.value == pytest.approx(
+            estimate.value * found.packets / found.seconds
+        )
+
+    def test_a_full_capture_tells_that_of_simple_ones_before_it(self, take):
+        take(1, "simple")
+        (found,) = take(2, "full").sampled_captures
+        assert found.capture == f"{1:032x}"
+        assert found.sampling.low <= 4 <= found.sampling.high
+        assert found.line.startswith("Simple capture 00000000 kept 1 packet in ")
+
+    def test_a_full_capture_of_another_time_tells_nothing(self, take, monkeypatch):
+        take(1, "full")
+        later = SyntheticTraffic(8, attacks=())
+        monkeypatch.setitem(globals(), "TRAFFIC", later)
+        assert take(2, "simple").conditions.sampling is None

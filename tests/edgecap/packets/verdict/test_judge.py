@@ -14,6 +14,7 @@ from edgecap.simulator.corpus.attacks import ATTACKS, Attack
 from edgecap.simulator.corpus.build import Spec, build, summarized
 from edgecap.simulator.corpus.hosts import Host, population, target
 from edgecap.simulator.corpus.services import SERVICES
+from edgecap.simulator.traffic.payloads import timestamps
 
 HOST = Host(bytes([203, 0, 113, 7]), 62)
 CLIENT = Host(bytes([198, 51, 100, 9]), 57)
@@ -52,7 +53,7 @@ def test_a_server_that_does_what_it_always_does_is_nothing(service):
     usual = usual_of([(str(at), each) for at, each in enumerate(made.before)], made.summary, "target")
     summary = judged(made.summary, usual.baseline, usual.evidence)
     assert summary.strength == "nothing"
-    assert "beside the 3 captures with its filter before it" in summary.verdict
+    assert "beside the 3 captures with its filter, taken an hour or more before it" in summary.verdict
 
 
 def test_a_flood_to_a_game_server_is_found_by_its_rate():
@@ -67,6 +68,83 @@ def test_a_flood_to_a_game_server_is_found_by_its_rate():
     assert vector.strength == "likely"
     assert vector.usual is not None
     assert vector.rate.low > 2 * vector.usual.high
+
+
+def test_connections_of_one_source_are_found_in_samples():
+    """Each connection shows one packet of a few bytes; there are hundreds, all alike, of one source."""
+    spec = Spec(306, ("web",), sampling=1_000, attack="low-and-slow", strength=1_000)
+    (vector,) = [each for each in build(spec).summary.vectors if each.kind == "low-and-slow"]
+    assert vector.strength == "likely"
+    assert {each.name for each in vector.signs} == {"many-of-one", "one-size"}
+
+
+@pytest.mark.parametrize("clients", [1, 400], ids=["of-one-gateway", "of-many"])
+def test_devices_that_keep_connections_are_no_low_and_slow_attack(clients):
+    """Samples of MQTT: short messages, of several sizes."""
+    rng = Random(7)
+    hosts = population(rng, clients)
+    made = []
+    for _ in range(600):
+        said = services.payload(rng.choice((2, 10, 14, 25, 40)))
+        frame = rng.choice(hosts).to(HOST).tcp(rng.randrange(1_024, 65_536), 8_883, 1, 1, 0x18, payload=said)
+        made.append(services.Made(rng.random() * 60, frame, True, 6, 8_883))
+    assert summary_of(made, sampled=True).strength == "nothing"
+
+
+class TestTimestamps:
+    """Linux and Apple's systems send timestamps in each segment, if the server does."""
+
+    @staticmethod
+    def acknowledgements(count, *, options):
+        rng = Random(8)
+        stamps = timestamps(5) if options else services.payload(0)
+        return [
+            services.Made(
+                rng.random() * 60,
+                Host(each.address, 52)
+                .to(HOST)
+                .tcp(rng.randrange(32_768, 61_000), 443, 1, 1, 0x10, options=stamps),
+                True,
+                6,
+                443,
+            )
+            for each in population(rng, count)
+        ]
+
+    def signs(self, made):
+        (vector,) = [each for each in summary_of(made, sampled=True).vectors if each.kind == "tcp-ack-flood"]
+        return {each.name: each.weight for each in vector.signs}
+
+    def test_segments_without_them_beside_those_with_them_are_a_flood(self):
+        made = self.acknowledgements(400, options=True) + self.acknowledgements(600, options=False)
+        assert self.signs(made)["no-timestamps"] == 2
+
+    def test_a_server_that_never_has_them_is_no_flood(self):
+        """Of Windows, by default: nobody's segments have options. A few connections begin and end."""
+        rng = Random(9)
+        host = Host(bytes([203, 0, 113, 5]), 62)
+        made = []
+        for client in population(rng, 400):
+            made += services.download(rng, rng.random() * 30, client, host)
+        kept = rng.sample([each for each in made if each.inbound], 1_500)
+        assert summary_of(kept, sampled=True).strength == "nothing"
+
+
+def test_packets_from_any_port_to_any_port_are_no_connections():
+    """A server's clients come from any port to its own; a client's answers from a server's port to any."""
+    rng = Random(10)
+
+    def judged_(source_port, destination_port):
+        made = []
+        for client in population(rng, 800):
+            ports = source_port or rng.randrange(1, 65_536), destination_port or rng.randrange(1, 65_536)
+            frame = Host(client.address, 120).to(HOST).tcp(*ports, 1, 1, 0x10)
+            made.append(services.Made(rng.random() * 60, frame, True, 6, ports[1]))
+        return {sign.name for each in summary_of(made, sampled=True).vectors for sign in each.signs}
+
+    assert "any-port" in judged_(0, 0)
+    assert "any-port" not in judged_(0, 443)
+    assert "any-port" not in judged_(443, 0)
 
 
 class TestWhatWentWrongOnce:
