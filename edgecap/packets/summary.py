@@ -17,7 +17,7 @@ from edgecap.packets.verdict.conditions import Conditions
 from edgecap.packets.verdict.evidence import Evidence
 from edgecap.packets.verdict.intervals import Estimate
 from edgecap.packets.verdict.model import Baseline, Strength, Vector
-from edgecap.packets.verdict.signs import interval
+from edgecap.packets.verdict.signs import one_in
 
 FORMAT = "edgecap-summary/2"
 TOP = 50  # entries of a list of the largest
@@ -245,8 +245,8 @@ class SampledCapture(_Record):
     def line(self) -> str:
         """In words."""
         return (
-            f"Simple capture {self.capture[:8]} kept 1 packet in {interval(self.sampling)} (95 %): "
-            f"{self.both:,} of {self.packets:,} packets are in both."
+            f"Simple capture {self.capture[:8]} kept {one_in(self.sampling)} of the packets here: "
+            f"{self.both:,} of {self.packets:,} are in both."
         )
 
 

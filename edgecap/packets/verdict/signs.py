@@ -190,3 +190,13 @@ def interval(rate: Estimate) -> str:
     if rate.exact:
         return number(rounded(rate.value))
     return f"{number(rounded(rate.low))} to {number(rounded(rate.high))}"
+
+
+def one_in(sampling: Estimate) -> str:
+    """Such as `1 in 950 to 1,060 (95 %)`."""
+    low, high = rounded(sampling.low), rounded(sampling.high)
+    return f"1 in {low:{_digits(low)}} to {high:{_digits(high)}} (95 %)"
+
+
+def _digits(value: float) -> str:
+    return ",.0f" if value >= 100 else ".3g"  # noqa: PLR2004 - three digits

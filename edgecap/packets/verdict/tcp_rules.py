@@ -224,7 +224,7 @@ def _no_timestamps(target: Target, found: Sequence[Stream]) -> Iterator[Sign]:
     """Segments without options from systems that send timestamps (RFC 7323), if the other side agrees.
 
     Linux, Android, the BSDs and Apple's systems start with TTL 64 and do so. A target that agreed with some
-    of them agrees with all. One that never does, such as Windows by default, gets none at all, which is no sign.
+    of them agrees with all. One that never does, such as Windows by default, gets none: that is no sign.
     """
     bare, low = sum(each.no_options for each in found), sum(each.low_ttl for each in found)
     if found[0].sources < MANY or bare < max(ENOUGH, _MUCH * low):

@@ -9,7 +9,7 @@ from edgecap.packets.verdict.conditions import Conditions
 from edgecap.packets.verdict.evidence import Evidence
 from edgecap.packets.verdict.intervals import Estimate
 from edgecap.packets.verdict.model import Baseline, Vector
-from edgecap.packets.verdict.signs import interval, percent
+from edgecap.packets.verdict.signs import interval, one_in, percent
 from edgecap.units import bit_rate, listed, plural
 
 _LONGEST = 60  # characters of a filter in the line
@@ -45,7 +45,7 @@ def rate_in_words(rate: Estimate, conditions: Conditions) -> str:
 def sampling_in_words(conditions: Conditions) -> str:
     """Such as `1 in 1,000`, or `1 in 950 to 1,060 (95 %)`."""
     found = conditions.sampling_estimate
-    return f"1 in {interval(found)} (95 %)" if found else f"1 in {conditions.sampling:,.0f}"
+    return one_in(found) if found else f"1 in {conditions.sampling:,.0f}"
 
 
 def numbers_of(vector: Vector, conditions: Conditions) -> Iterator[str]:

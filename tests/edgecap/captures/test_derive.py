@@ -367,7 +367,7 @@ class TestOverlap:
         (found,) = take(2, "full").sampled_captures
         assert found.capture == f"{1:032x}"
         assert found.sampling.low <= 4 <= found.sampling.high
-        assert found.line.startswith("Simple capture 00000000 kept 1 packet in ")
+        assert found.line.startswith("Simple capture 00000000 kept 1 in ")
 
     def test_a_full_capture_of_another_time_tells_nothing(self, take, monkeypatch):
         take(1, "full")

@@ -3,8 +3,10 @@
 import gzip
 import json
 import os
+import re
 import struct
 import subprocess
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import arro3.io
@@ -12,6 +14,9 @@ import jsonschema
 import pytest
 
 from edgecap.packets.summary import summary_schema
+from edgecap.simulator.traffic.pcapfile import PcapWriter
+from edgecap.simulator.traffic.select import sample
+from edgecap.simulator.traffic.synthetic import SyntheticTraffic
 from tests.edgecap.cli.conftest import EDGECAP
 from tests.edgecap.packets.files import SECOND, block, interface, pcap, section
 
@@ -26,6 +31,23 @@ def cut(tmp_path):
     path = tmp_path / "cut.pcap"
     path.write_bytes(NMAP.read_bytes()[:-7])
     return path
+
+
+@pytest.fixture
+def samples(tmp_path):
+    """Samples of all data centres, all packets of one, and how the first were sampled."""
+    traffic, start = SyntheticTraffic(7, attacks=()), datetime(2026, 11, 23, 6, 30, tzinfo=UTC)
+    window = start, start + timedelta(seconds=6)
+    kept = {
+        "some.pcap": (sample(traffic.packets(*window), 5), 160),
+        "full.pcap": (traffic.packets(*window, colo="ORD"), 65_535),
+    }
+    for name, (packets, cut) in kept.items():
+        with (tmp_path / name).open("wb") as file:
+            writer = PcapWriter(file, 1, cut)
+            for packet in packets:
+                writer.write(packet)
+    return str(tmp_path / "some.pcap"), str(tmp_path / "full.pcap"), 5
 
 
 def document(done):
@@ -62,6 +84,22 @@ class TestSummary:
         shown = call("summary", str(NMAP), "--sampling", "100").stdout
         assert " packets/s (95 %)" in shown.splitlines()[0]
         assert "1 in 100, as given: rates are estimates of all" in shown
+
+    def test_the_sampling_is_estimated_from_a_full_capture(self, call, samples):
+        some, full, every = samples
+        shown = call("summary", some, "--full", full).stdout
+        assert re.search(r"The packets are samples, 1 in [\d.]+ to [\d.]+ \(95 %\), estimated from", shown)
+        found = document(call("summary", some, "--full", full, "--json"))["conditions"]["sampling_estimate"]
+        assert found["low"] <= every <= found["high"]
+        nothing = call("summary", some, "--full", str(NMAP))
+        assert "The sampling is not known: fewer than 20 of the packets are in" in nothing.stderr
+        assert "of which part of all is not known" in nothing.stdout
+
+    def test_a_full_capture_beside_a_known_sampling_is_refused(self, call, samples):
+        some, full, _ = samples
+        done = call("summary", some, "--full", full, "--sampling", "5")
+        assert done.returncode == 2
+        assert "--full estimates the sampling that --sampling states" in done.stderr
 
     def test_an_impossible_sampling_is_refused(self, call):
         done = call("summary", str(NMAP), "--sampling", "0.5")
