@@ -33,7 +33,6 @@ from edgecap.simulator.traffic.base import Traffic
 from edgecap.simulator.traffic.counted import CountedTraffic
 from edgecap.simulator.traffic.synthetic import SyntheticTraffic
 from edgecap.simulator.variants import VARIANTS, Variant
-from edgecap.stores import Store
 
 SIMPLE_SPACING = 60.0  # "one request a minute"
 ANALYTICS_DELAY = 30.0  # seconds; the real one is unknown
@@ -101,8 +100,9 @@ class Edge:
         self.gate = Gate(credentials, self.variant)
         self.limit = RequestLimit(self.variant)
         self.ownerships = Ownerships(buckets, self.variant, self.clock, self.log, self.wake_up)
+        sampler = Sampler(traffic) if isinstance(traffic, CountedTraffic) else None
         self.analytics = Analytics(
-            traffic, self.variant, self.clock, delay=analytics_delay, one_in=analytics_one_in
+            sampler, self.variant, self.clock, delay=analytics_delay, one_in=analytics_one_in
         )
         self.started = self.clock.now()
         self.simple_spacing = simple_spacing
@@ -124,7 +124,17 @@ class Edge:
             seed=seed,
             hold_at_most=hold_at_most,
         )
-        self._logpush = self._make_logpush(rows, analytics_one_in) if rows is not None else None
+        self._logpush: Logpush | None = None
+        if sampler is not None and rows is not None:
+            self._logpush = Logpush(
+                sampler,
+                rows,
+                variant=self.variant,
+                clock=self.clock,
+                log=self.log,
+                folder=self._folder,
+                one_in=analytics_one_in,
+            )
         self._hold_at_most = hold_at_most
         self.under_way = 0
         self._wake = threading.Event()
@@ -285,18 +295,6 @@ class Edge:
             "captures": captures,
             "buckets": self.ownerships.list(),
         }
-
-    def _make_logpush(self, store: Store, one_in: int) -> Logpush:
-        assert isinstance(self.traffic, CountedTraffic)
-        return Logpush(
-            Sampler(self.traffic),
-            store,
-            variant=self.variant,
-            clock=self.clock,
-            log=self.log,
-            folder=self._folder,
-            one_in=one_in,
-        )
 
     def _take_lane(self, account_id: str, kind: str, now: datetime) -> None:
         mine = [

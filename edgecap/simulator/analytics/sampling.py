@@ -15,7 +15,7 @@ from edgecap.simulator.traffic.counted import Columns, CountedTraffic, Source
 from edgecap.simulator.traffic.spread import STEP
 from edgecap.simulator.traffic.times import SECOND
 
-_KEPT = 4_000  # samples of ten seconds each
+_KEPT = 2_000  # samples of ten seconds of a source each: about 50 kB of the usual rate
 
 
 class Sampler:

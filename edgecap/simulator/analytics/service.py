@@ -33,8 +33,6 @@ from edgecap.simulator.analytics.visibility import Visibility
 from edgecap.simulator.clock import Clock
 from edgecap.simulator.credentials import Credential
 from edgecap.simulator.envelope import Refused
-from edgecap.simulator.traffic.base import Traffic
-from edgecap.simulator.traffic.counted import CountedTraffic
 from edgecap.simulator.traffic.times import SECOND, nanoseconds
 from edgecap.simulator.variants import Variant
 
@@ -51,7 +49,7 @@ class Analytics:
     """Answers queries from samples of the edge's packets.
 
     Args:
-        traffic: the packets; analytics need a `CountedTraffic`, and know nothing of any other.
+        sampler: of the packets; None: an account without Network Analytics.
         variant: what is unknown about the real one.
         clock: the edge's.
         delay: seconds until a packet can be in an answer.
@@ -59,9 +57,9 @@ class Analytics:
     """
 
     def __init__(
-        self, traffic: Traffic, variant: Variant, clock: Clock, *, delay: float, one_in: int
+        self, sampler: Sampler | None, variant: Variant, clock: Clock, *, delay: float, one_in: int
     ) -> None:
-        self._sampler = Sampler(traffic) if isinstance(traffic, CountedTraffic) else None
+        self._sampler = sampler
         self._variant = variant
         self._clock = clock
         self._visibility = Visibility(variant, delay)

@@ -97,10 +97,12 @@ def _parts(
     for begin in range(start, end, _AT_ONCE * SECOND):
         finish = min(begin + _AT_ONCE * SECOND, end)
         for source in traffic.sources(begin, finish):
+            known = enumerate(source.recipes.targets)
+            wanted = [at for at, target in known if not targets or written(target) in targets]
+            if not wanted:
+                continue
             found = traffic.columns(source, begin, finish)
             if targets:
-                known = enumerate(source.recipes.targets)
-                wanted = [at for at, target in known if written(target) in targets]
                 found = found.where(np.isin(source.recipes.target[found.shape], wanted))
             if not len(found):
                 continue

@@ -17,14 +17,13 @@ from edgecap.simulator.traffic.base import Packet
 from edgecap.simulator.traffic.conversations import LONGEST
 from edgecap.simulator.traffic.marks import Dice, Marks, derived, named, part_of_one
 from edgecap.simulator.traffic.mitigation import FIREWALL, Rule, attack_id_of, dropped_by, rules_against
-from edgecap.simulator.traffic.spread import STEP, USUAL, Spread, places_of
+from edgecap.simulator.traffic.spread import CITY_OF_SERVER, STEP, USUAL, Spread, places_of
 from edgecap.simulator.traffic.synthetic import RATE, SyntheticTraffic
 from edgecap.simulator.traffic.times import SECOND, UNIX_EPOCH, nanoseconds
 
 Ints = NDArray[np.int64]
 _JITTER, _LEAST = 0.3, 0.85  # a server's rate varies from second to second
 _BUSY_CITY = "ORD"
-_SERVERS = np.arange(len(colos.ALL_SERVERS))
 # Marks are derived with these numbers, so that no decision depends on another: of a cell, which is a server
 # in a second, those of its flows come after; of a flow, those of its packets come before.
 _VARY, _ROUND, _FLOWS = 0, 1, 16
@@ -84,6 +83,7 @@ class Source:
         attack_id: its id, or empty.
         rules: the rules that its packets meet.
         recipes: the shapes of its flows.
+        servers: positions in `colos.ALL_SERVERS` of the servers that its packets reach.
         begin: when its first packet can be, nanoseconds since 1970 UTC.
         end: when it is over; 0 for ordinary traffic, which does not end.
     """
@@ -106,6 +106,10 @@ class Source:
         self.attack = attack
         self.attack_id = attack_id
         self.spread = spread
+        reached = USUAL > 0
+        if spread is not None:
+            reached = np.isin(CITY_OF_SERVER, [colos.CITIES.index(city) for city in spread.cities])
+        self.servers = np.flatnonzero(reached)
         self._mark = named(name)
         self._flows = rate / shapes.mean
         self.begin, self.end = begin, end
@@ -128,7 +132,7 @@ class Source:
                 sample is a part of a larger one.
             stage: samples of one stage are parts of each other, those of two are independent.
         """
-        cells, flow = self._flows_of(first, last, _SERVERS if servers is None else servers)
+        cells, flow = self._flows_of(first, last, servers)
         shape = (flow & np.uint64(self.recipes.count - 1)).astype(np.int64)
         if self.recipes.longest == 1:
             of_flow, part = np.arange(len(flow)), np.zeros(len(flow), np.int64)
@@ -175,28 +179,33 @@ class Source:
             made.append(Packet(time_ns, frames[part][1], name, self.rules[rule - 1] if rule else None))
         return made
 
-    def _flows_of(self, first: int, last: int, servers: Ints) -> tuple[_Cells, Marks]:
+    def _flows_of(self, first: int, last: int, servers: Ints | None) -> tuple[_Cells, Marks]:
         """The marks of all flows that start in these seconds, and where and when."""
         first = max(first, self.begin // SECOND)
         last = max(first, min(last, -(-self._end // SECOND)))
+        here = np.arange(len(self.servers))
+        if servers is not None:
+            here = np.flatnonzero(np.isin(self.servers, servers))
+        if first == last or not len(here):
+            nothing = np.zeros(0, np.int64)
+            return _Cells(nothing, nothing, nothing), nothing.astype(np.uint64)
         steps = [self._counts(step) for step in range(first // STEP, -(-last // STEP))]
         rows = slice(first - first // STEP * STEP, last - first // STEP * STEP)
-        nothing = np.zeros((0, len(_SERVERS)), np.int64)
-        counts = np.concatenate([nothing, *(count for count, _ in steps)])[rows, servers].ravel()
-        marks = np.concatenate([nothing.astype(np.uint64), *(cell for _, cell in steps)])[rows, servers]
+        counts = np.concatenate([count for count, _ in steps])[rows, here].ravel()
+        marks = np.concatenate([cell for _, cell in steps])[rows, here].ravel()
         cells = _Cells(
-            np.repeat(np.arange(first, last), len(servers)),
-            np.tile(servers, last - first),
+            np.repeat(np.arange(first, last), len(here)),
+            np.tile(self.servers[here], last - first),
             np.repeat(np.arange(len(counts)), counts),
         )
         number = np.arange(len(cells.at)) - (np.cumsum(counts) - counts)[cells.at]
-        return cells, derived(marks.ravel()[cells.at], number + _FLOWS)
+        return cells, derived(marks[cells.at], number + _FLOWS)
 
     def _count(self, step: int) -> tuple[Ints, Marks]:
         """The flows that start in each second of a step at each server, and the marks of these cells."""
         seconds = np.arange(step * STEP, (step + 1) * STEP)
-        cells = derived(derived(self._mark, seconds)[:, None], _SERVERS)
-        weights = USUAL if self.spread is None else self.spread.weights(step)
+        cells = derived(derived(self._mark, seconds)[:, None], self.servers)
+        weights = (USUAL if self.spread is None else self.spread.weights(step))[self.servers]
         low = np.maximum(seconds * SECOND, self.begin)
         part = np.clip((np.minimum((seconds + 1) * SECOND, self._end) - low) / SECOND, 0, 1)
         varied = _LEAST + _JITTER * part_of_one(derived(cells, _VARY))

@@ -37,6 +37,23 @@ def test_the_truth_is_that_of_the_packets_themselves(queried):
     assert len(known) == 3  # of two attacks, and none
 
 
+def test_a_full_capture_has_all_packets_that_passed_its_city(queried):
+    """And none that the edge dropped: what is delivered, by server, is what passed in the capture's time."""
+    world = queried.world
+    world.register()
+    world.advance(12)
+    capture_id = world.full(colo_name="ORD", time_limit=4).json()["result"]["id"]
+    world.finish(capture_id)
+    capture = world.edge.captures[capture_id]
+    window = nanoseconds(capture.started), nanoseconds(capture.until)
+    rows = tally(world.edge.traffic, *window, by=("colo", "server", "outcome"))
+    here = [row for row in rows if row["colo"] == "ORD"]
+    assert any(row["outcome"] == "drop" for row in here)
+    passed = {row["server"]: row["packets"] for row in here if row["outcome"] == "pass"}
+    delivered = {event["server"]: event["packets"] for event in world.edge.log.events("delivery")}
+    assert delivered == passed
+
+
 def test_the_truth_of_one_target_by_the_second(queried):
     _, body = truth(queried.world, **TIMES, target=TARGET)
     assert {row["target"] for row in body["rows"]} == {TARGET}
