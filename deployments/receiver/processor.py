@@ -15,6 +15,7 @@ from edgecap.alerts.understanding import understand
 from edgecap.alerts.words import briefly
 from edgecap.errors import AlertNotUnderstood, StoreError
 from edgecap.incidents.budget import LEFT_OUT
+from edgecap.incidents.cooldown import HELD_BACK
 from edgecap.incidents.inbox.alert_inbox import AlertInbox, Entered, Outcome, StoredAlert
 from edgecap.incidents.inbox.missed import Missed
 from edgecap.requests import Bounds
@@ -140,8 +141,8 @@ class AlertProcessor:
             if outcome == Outcome.NOTHING and wanted:
                 reason = f"{briefly(alert)}: {plan.reason}"
                 found.append(self._missed.make("not captured", kept.source, reason))
-            # No budget was left for the captures of an alert that joined. Its incident does not say so.
-            lost = [remark for remark in plan.remarks if remark.startswith(LEFT_OUT)]
+            # An alert that joined has no captures, since no budget was left, or since the incident was over.
+            lost = [remark for remark in plan.remarks if remark.startswith((LEFT_OUT, HELD_BACK))]
             if outcome == Outcome.JOINED and alert.event == "start" and lost:
                 reason = f"{briefly(alert)}: {lost[0]}"
                 found.append(self._missed.make("not captured", kept.source, reason))

@@ -84,9 +84,9 @@ def show(
         return
     out = console()
     out.print(_page(found, captures))
-    for title, plan, alert in found.plans:
+    for number, (title, plan, alert) in enumerate(found.plans):
         out.print(f"\n{title}", style="bold")
-        print_plan(out, plan, alert)
+        print_plan(out, plan, alert, limits=not number)  # those of the rule that opened the incident
 
 
 def _find(known: Overviews, archive: str, wanted: str) -> Overview:

@@ -148,15 +148,16 @@ def print_hanging(out: Console, words: str, *, indent: int, name: str = "") -> N
         out.print(f"{first if not number else ' ' * indent}{line}".rstrip(), soft_wrap=True)
 
 
-def print_plan(out: Console, plan: Plan, alert: str) -> None:
+def print_plan(out: Console, plan: Plan, alert: str, *, limits: bool = True) -> None:
     """Print what was decided for an alert, and why.
 
     Args:
         out: where to.
         plan: the decision.
         alert: the alert in words.
+        limits: also which cooldown and budget the rule has.
     """
-    for name, words in plan.explained(alert):
+    for name, words in plan.explained(alert, limits=limits):
         print_hanging(out, words, indent=_PLAN, name=name)
 
 

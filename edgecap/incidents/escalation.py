@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
+from edgecap.alerts.model import Alert, rank
 from edgecap.alerts.policy.decision import Plan, Planned
 from edgecap.alerts.policy.windows import Tile
 from edgecap.captures.incident_part import Phase
 from edgecap.requests import CaptureRequest, Filter, FullRequest, SimpleRequest
 
+_TELLING = ("targets", "colos", "protocol", "target_port", "announced")
 _SHORTEST = timedelta(seconds=1)  # that the API takes
 
 
@@ -39,7 +41,7 @@ def added(
     ]
     is_telling = any(
         isinstance(each.request, FullRequest)
-        or not any(_selects_more(old.request, each.request) for old, _ in had)
+        or not any(selects_more(old.request, each.request) for old, _ in had)
         for each in new
     )
     if not more_severe and not is_telling:
@@ -55,13 +57,44 @@ def added(
     return tuple(renumbered)
 
 
+def asks_for_more(plan: Plan, before: Sequence[tuple[Plan, datetime]]) -> bool:
+    """Whether a plan is about packets that no capture of an incident asked for, such as of another protocol.
+
+    Not if the incident asked for none at all: then a budget was used up, and it is for this plan, too.
+    """
+    had = [old.request for one, _ in before for old in one.captures]
+    return bool(had) and any(
+        not any(selects_more(old, each.request) for old in had) for each in plan.captures
+    )
+
+
+def says_more(alert: Alert, before: Sequence[Alert]) -> bool:
+    """Whether an alert that was sent again has grown: what would escalate an incident is new in it.
+
+    That is a higher severity, or a target, data centre, protocol or port that it did not name before; one
+    that names no port any more is about all of them.
+
+    Args:
+        alert: the alert.
+        before: how it arrived before.
+    """
+    return rank(alert.severity) > max((rank(each.severity) for each in before), default=0) or any(
+        set(_named(getattr(alert, name))).difference(*(_named(getattr(each, name)) for each in before))
+        for name in _TELLING
+    )
+
+
+def _named(value: object) -> tuple[object, ...]:
+    return value if isinstance(value, tuple) else (value,)
+
+
 def _covers(old: Planned, new: Planned, *, since: timedelta) -> bool:
     """Whether an earlier full capture holds every packet that a new one would hold."""
     match old.request, new.request:
         case FullRequest() as mine, FullRequest() as other:
             # Full captures begin when it is their turn, so one that was asked for just now is as good.
             in_time = since <= timedelta(seconds=mine.time_limit)
-            return mine.colo == other.colo and in_time and _selects_more(mine, other)
+            return mine.colo == other.colo and in_time and selects_more(mine, other)
         case _:
             return False
 
@@ -75,7 +108,7 @@ def _uncovered(new: Planned, before: Sequence[Planned]) -> Planned | None:
     covered = sorted(
         window
         for old in before
-        if isinstance(old.request, SimpleRequest) and _selects_more(old.request, request)
+        if isinstance(old.request, SimpleRequest) and selects_more(old.request, request)
         if (window := _window(old.request))
     )
     for covers_from, covers_to in covered:  # from the left
@@ -105,7 +138,8 @@ def _ends(window: tuple[datetime, datetime]) -> datetime:
     return window[1]
 
 
-def _selects_more(old: CaptureRequest, new: CaptureRequest) -> bool:
+def selects_more(old: CaptureRequest, new: CaptureRequest) -> bool:
+    """Whether a request selects all packets that another one selects."""
     if old.expression and old.expression != new.expression:
         return False
     return all(getattr(old.filter, name) in (None, getattr(new.filter, name)) for name in Filter.model_fields)

@@ -3,16 +3,17 @@
 Reads and writes the inbox's tables within the caller's transaction. The clock is the alerts' own `received`,
 so an interrupted step gives the same result when it runs again.
 
-- The same identity again is a repetition.
-- A start joins the open incident that has its key. Else it joins the one about the same target, if that had
-  an alert within the plan's cooldown, also if it ended since. Else it opens an incident.
+- The same identity again is a repetition. But a start that has grown, so that it would escalate its incident,
+  is no repetition while its attack goes on; nor is one that was held back by a cooldown which is over now.
+- A start joins the open incident that has its key. Else it joins the one about the same target, or is held
+  back by it, as `edgecap.incidents.cooldown` says. Else it opens an incident.
 - A start that joins an open incident escalates it if it is more severe than all alerts before it, names a new
   data centre, or is about packets that no capture of it asked for, such as those of another protocol: the
-  captures that the incident does not have yet are ordered. A start that would join an ended incident, and is
-  more severe, opens one.
+  captures that the incident does not have yet are ordered.
 - A start that says which prefixes are announced now escalates the newest incident about an address in them:
   its traffic arrives only now, so its full captures are taken again.
-- An incident is over when every attack that joined it has ended. The last end orders the captures of `after`.
+- An incident is over when every attack that joined it has ended. The last end orders the captures of `after`:
+  with the incident's filter, see `edgecap.incidents.afterwards`.
 - An end ends the attack with its key. If its key is new, it ends what goes on of the same thing, such as an
   alert of Grafana with the same fingerprint.
 - An end whose start has not arrived yet is remembered for `LAPSES`. It ends the incident that the start
@@ -33,11 +34,22 @@ from datetime import timedelta
 from edgecap.alerts.model import Alert, derive, rank
 from edgecap.alerts.policy.decision import Plan
 from edgecap.alerts.words import what_it_is
+from edgecap.incidents.afterwards import comparable
 from edgecap.incidents.budget import spend, within_budget
-from edgecap.incidents.columns import LAPSES, MICROSECOND, microseconds, moment, plain, to_text
-from edgecap.incidents.escalation import added
+from edgecap.incidents.columns import LAPSES, MICROSECOND, microseconds, plain, to_text
+from edgecap.incidents.cooldown import is_held_back, near
+from edgecap.incidents.escalation import added, says_more
 from edgecap.incidents.inbox.rows import Boundary, Outcome
-from edgecap.incidents.lookups import going_on, known, new_id, waits_for
+from edgecap.incidents.lookups import (
+    goes_on,
+    going_on,
+    is_open,
+    known,
+    new_id,
+    ordered,
+    told_before,
+    waits_for,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +143,8 @@ def _follow(db: sqlite3.Connection, written: int, alert: Alert, ruling: _Ruling,
                 " WHERE id = ? AND closed IS NULL",
                 (at, incident),
             )
+            if alert.event == "end":  # of a start that was held back: the incident itself is over
+                _end(db, incident, key, at)
         case _Ruling(Outcome.NOTHING) if alert.event == "end":
             db.execute(
                 "INSERT OR REPLACE INTO early_ends (key, ended, received, alert) VALUES (?, ?, ?, ?)",
@@ -142,16 +156,32 @@ def _rule(db: sqlite3.Connection, alert: Alert, plan: Plan, at: int) -> _Ruling:
     if alert.event == "other":
         return _Ruling(Outcome.NOTHING, None, plan)
     if before := known(db, alert, at):
-        return _Ruling(Outcome.REPEATED, before, plan)
+        again = _grown(db, before, alert, plan, at) if alert.event == "start" else None
+        return again or _Ruling(Outcome.REPEATED, before, plan)
     return _on_start(db, alert, plan, at) if alert.event == "start" else _on_end(db, alert, plan, at)
 
 
+def _grown(db: sqlite3.Connection, incident: str, alert: Alert, plan: Plan, at: int) -> _Ruling | None:
+    """What a start that was sent again does beyond repeating; None if it only repeats."""
+    if not goes_on(db, alert, incident):
+        return None
+    if is_open(db, incident):
+        return (
+            _join(db, incident, alert, plan, at)
+            if says_more(alert, told_before(db, alert, incident))
+            else None
+        )
+    # It was held back after that incident, and its attack goes on: perhaps longer than the cooldown.
+    ruling = _on_start(db, alert, plan, at)
+    return None if ruling.outcome is Outcome.NOTHING or is_held_back(ruling.plan) else ruling
+
+
 def _on_start(db: sqlite3.Connection, alert: Alert, plan: Plan, at: int) -> _Ruling:
-    cooldown = timedelta(seconds=plan.cooldown) // MICROSECOND
+    longest = max(timedelta(seconds=plan.cooldown), LAPSES) // MICROSECOND
     same = db.execute(
         "SELECT incidents.id FROM members JOIN incidents ON incidents.id = members.incident"
         " WHERE members.key = ? AND closed IS NULL AND last >= ? ORDER BY last DESC LIMIT 1",
-        (plain(alert.incident), at - max(cooldown, LAPSES // MICROSECOND)),
+        (plain(alert.incident), at - longest),
     ).fetchone()
     if same:
         return _join(db, same[0], alert, plan, at)
@@ -159,18 +189,10 @@ def _on_start(db: sqlite3.Connection, alert: Alert, plan: Plan, at: int) -> _Rul
         return _join(db, waits, alert, plan, at)
     if plan.filter is None and not plan.captures:  # no captures, neither now nor at the end
         return _Ruling(Outcome.NOTHING, None, plan)
-    if cooldown:
-        near = db.execute(
-            "SELECT id, closed, gravest FROM incidents WHERE about = ? AND last > ? AND NOT superseded"
-            " AND (closed IS NULL OR opened > ?) ORDER BY closed IS NOT NULL, last DESC, id LIMIT 1",
-            (plain(plan.about), at - cooldown, at - LAPSES // MICROSECOND),
-        ).fetchone()
-        if near and near[1] is None:
-            return _join(db, near[0], alert, plan, at)
-        if near and rank(alert.severity) <= near[2]:
-            why = f"no captures: an incident of {plan.about} ended within the cooldown of {plan.cooldown} s"
-            held = plan.model_copy(update={"captures": (), "reason": why})
-            return _Ruling(Outcome.JOINED, near[0], held)
+    if found := near(db, alert, plan, at):
+        if found.held is None:
+            return _join(db, found.incident, alert, plan, at)
+        return _Ruling(Outcome.JOINED, found.incident, found.held)
     fitting = within_budget(db, plan, alert.severity, at)
     outcome = Outcome.OPENED if fitting is plan else Outcome.OVER_BUDGET
     return _Ruling(outcome, new_id(db, alert), fitting)
@@ -179,12 +201,7 @@ def _on_start(db: sqlite3.Connection, alert: Alert, plan: Plan, at: int) -> _Rul
 def _join(db: sqlite3.Connection, incident: str, alert: Alert, plan: Plan, at: int) -> _Ruling:
     """Join an open incident, and add to it what it lacks."""
     (gravest,) = db.execute("SELECT gravest FROM incidents WHERE id = ?", (incident,)).fetchone()
-    rows = db.execute(
-        "SELECT alerts.plan, orders.created FROM orders JOIN alerts ON alerts.id = orders.alert"
-        " WHERE orders.incident = ? AND orders.event <> 'end' ORDER BY orders.id",
-        (incident,),
-    ).fetchall()
-    before = [(Plan.model_validate(json.loads(text)), moment(created)) for text, created in rows]
+    before = ordered(db, incident)
     if alert.is_announcement:  # the traffic begins to arrive: the incident's full captures saw none of it
         again = [each for one, _ in before for each in one.captures if each.phase == "during"]
         plan = plan.model_copy(update={"captures": (*again, *plan.captures)})
@@ -208,6 +225,7 @@ def _on_end(db: sqlite3.Connection, alert: Alert, plan: Plan, at: int) -> _Rulin
         if others := _others(db, incident, key):
             held = plan.model_copy(update={"captures": (), "reason": f"no captures: {others}"})
             return _Ruling(Outcome.JOINED, incident, held, ends=key)
+        plan = comparable(plan, [before for before, _ in ordered(db, incident)])
         return _Ruling(Outcome.ENDED, incident, within_budget(db, plan, alert.severity, at), ends=key)
     heard = db.execute(
         "SELECT incident FROM alerts WHERE key = ? AND incident IS NOT NULL ORDER BY id DESC LIMIT 1",
@@ -288,7 +306,9 @@ def _begin(db: sqlite3.Connection, incident: str, alert: Alert) -> None:
 
 def _end(db: sqlite3.Connection, incident: str, key: str, at: int) -> None:
     """An attack of the incident is over."""
-    db.execute("UPDATE members SET ended = ? WHERE incident = ? AND key = ?", (at, incident, key))
+    db.execute(
+        "UPDATE members SET ended = ? WHERE incident = ? AND key = ? AND ended IS NULL", (at, incident, key)
+    )
 
 
 def _note(db: sqlite3.Connection, incident: str, at: int, *, gravest: int = 0) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
+from datetime import datetime
 
 from edgecap.alerts.model import Alert, derive
-from edgecap.incidents.columns import LAPSES, MICROSECOND, plain
+from edgecap.alerts.policy.decision import Plan
+from edgecap.incidents.columns import LAPSES, MICROSECOND, moment, plain
 from edgecap.incidents.escalation import is_within
 
 _MOST_OPEN = 1000  # open incidents that are looked at for an announced prefix
@@ -25,6 +28,41 @@ def known(db: sqlite3.Connection, alert: Alert, at: int) -> str | None:
     fresh = at - heard <= LAPSES // MICROSECOND
     goes_on = closed is None and alert.started is not None
     return str(incident) if fresh or goes_on else None
+
+
+def ordered(db: sqlite3.Connection, incident: str) -> list[tuple[Plan, datetime]]:
+    """The plans that an incident has ordered until its end, in their order, and when their alerts arrived."""
+    rows = db.execute(
+        "SELECT alerts.plan, orders.created FROM orders JOIN alerts ON alerts.id = orders.alert"
+        " WHERE orders.incident = ? AND orders.event <> 'end' ORDER BY orders.id",
+        (incident,),
+    ).fetchall()
+    return [(Plan.model_validate(json.loads(text)), moment(created)) for text, created in rows]
+
+
+def told_before(db: sqlite3.Connection, alert: Alert, incident: str) -> list[Alert]:
+    """How this same alert arrived before, in one incident, without mere repetitions."""
+    rows = db.execute(
+        "SELECT alert FROM alerts WHERE identity = ? AND incident = ? AND outcome <> 'repeated' ORDER BY id",
+        (plain(alert.identity), incident),
+    )
+    return [Alert.model_validate(json.loads(text)) for (text,) in rows.fetchall()]
+
+
+def is_open(db: sqlite3.Connection, incident: str) -> bool:
+    """Whether an incident is not over."""
+    row = db.execute("SELECT 1 FROM incidents WHERE id = ? AND closed IS NULL", (incident,)).fetchone()
+    return row is not None
+
+
+def goes_on(db: sqlite3.Connection, alert: Alert, incident: str) -> bool:
+    """Whether the attack of an alert has not ended, in an incident that no later one superseded."""
+    row = db.execute(
+        "SELECT 1 FROM members JOIN incidents ON incidents.id = members.incident"
+        " WHERE incident = ? AND members.key = ? AND ended IS NULL AND NOT superseded",
+        (incident, plain(alert.incident)),
+    ).fetchone()
+    return row is not None
 
 
 def waits_for(db: sqlite3.Connection, alert: Alert) -> str | None:

@@ -14,6 +14,7 @@ from datetime import datetime
 
 from edgecap.alerts.model import Alert, derive, summary_of
 from edgecap.alerts.policy.decision import Plan
+from edgecap.incidents.afterwards import comparable
 from edgecap.incidents.columns import LAPSES
 from edgecap.incidents.inbox.rows import Outcome
 from edgecap.incidents.incidents import Incidents
@@ -59,12 +60,15 @@ def enter(incidents: Incidents, alert: Alert, plan: Plan, *, account: str, at: d
         incident=_id(alert, number), alert=summary_of(alert), plan=plan, account=account, at=at
     )
     opened = incidents.opened(noted.incident)
-    if alert.event == "end":
-        return Entered(Outcome.ENDED, incidents.end(noted)) if opened else Entered(Outcome.NOTHING)
-    if opened:
+    if alert.event == "end" and opened:
+        noted = noted.model_copy(update={"plan": comparable(plan, [opened.plan])})
+        return Entered(Outcome.ENDED, incidents.end(noted))
+    if opened and alert.event == "start":
         same = opened.alert.get("identity") == alert.identity
         return Entered(Outcome.REPEATED if same else Outcome.JOINED, opened)
-    if plan.filter is None and not plan.captures:  # no captures, neither now nor at the end
+    if alert.event == "end" or (
+        plan.filter is None and not plan.captures
+    ):  # no captures, neither now nor at the end
         return Entered(Outcome.NOTHING)
     return Entered(Outcome.OPENED, incidents.open(noted))
 

@@ -99,8 +99,13 @@ class Plan(BaseModel):
         """
         return "\n".join(f"{name:<9} {words}" for name, words in self.explained(alert))
 
-    def explained(self, alert: str = "") -> Iterator[tuple[str, str]]:
-        """The same as names and words; the name is empty where the words belong to the name before."""
+    def explained(self, alert: str = "", *, limits: bool = True) -> Iterator[tuple[str, str]]:
+        """The same as names and words; the name is empty where the words belong to the name before.
+
+        Args:
+            alert: as above.
+            limits: also the rule's cooldown and budget.
+        """
         yield "alert", alert or self.alert
         yield "rule", self.rule + (" (built in)" if self.built_in else "")
         yield "decision", self.reason
@@ -111,7 +116,7 @@ class Plan(BaseModel):
             yield "residual", f"{' '.join(self.residual.split())}: applied after the download"
         for each in self.captures:
             yield f"{each.phase:<7}{each.number:>2}", f"{each.request}: {each.why}"
-        if self.captures:
+        if self.captures and limits:
             yield (
                 "limits",
                 f"{self.cooldown} s cooldown for {self.about}, {plural(self.daily_budget, 'capture')} a day"

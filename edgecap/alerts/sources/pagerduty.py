@@ -22,6 +22,7 @@ PING = "pagey.ping"
 _EVENTS: dict[str, Event] = {
     "incident.triggered": "start",
     "incident.reopened": "start",
+    "incident.priority_updated": "start",  # more severe, it escalates; less so, it only joins
     "incident.resolved": "end",
 }
 
@@ -48,7 +49,7 @@ def is_ping(payload: object) -> bool:
 
 
 def parse(payload: object, *, received: datetime) -> list[Alert]:
-    """The one event. Triggered and reopened are `start`, resolved is `end`, everything else is `other`.
+    """The one event. Triggered, reopened and a new priority are `start`, resolved is `end`, others `other`.
 
     Raises:
         AlertNotUnderstood: it has no `event` with an `event_type`.
@@ -64,6 +65,8 @@ def parse(payload: object, *, received: datetime) -> list[Alert]:
         old = ": it is a webhook of version 1 or 2, and edgecap reads version 3" if "messages" in raw else ""
         raise not_understood(f"the body has no event with an event_type{old}", NAME)
     event = _EVENTS.get(event_type, "other")
+    if event_type == "incident.priority_updated" and data.line("status") == "resolved":
+        event = "other"
     # Events about a part of an incident, such as a note, have the incident inside.
     incident = data.line("id") if data.line("type") == "incident" else data.inner("incident").line("id")
     occurred = about.moment("occurred_at")

@@ -7,7 +7,7 @@ time in an inbox of ten alerts and in one of a million.
 from __future__ import annotations
 
 APPLICATION_ID = 0x65636170  # "ecap": tells an inbox from other programs' SQLite files
-VERSION = 3
+VERSION = 4
 
 _MEMBERS = (
     # The attacks of an incident: it is over when all of them are.
@@ -63,6 +63,12 @@ _SPENT = """
     ) WITHOUT ROWID
     """
 
+# How an alert arrived before: however often it was only repeated, that is read from a few rows.
+_TELLING = (
+    "CREATE INDEX alerts_telling ON alerts (identity, incident)"
+    " WHERE incident IS NOT NULL AND outcome <> 'repeated'"
+)
+
 _MISSED = (
     # Alerts that led to nothing, by the hour: `told` is how many of them a notification has told of.
     """
@@ -114,6 +120,7 @@ TABLES = (
     )
     """,
     "CREATE INDEX alerts_of_identity ON alerts (identity) WHERE incident IS NOT NULL",
+    _TELLING,
     "CREATE INDEX alerts_of_key ON alerts (key) WHERE incident IS NOT NULL",
     "CREATE INDEX alerts_of_incident ON alerts (incident) WHERE incident IS NOT NULL",
     """
@@ -161,5 +168,6 @@ TO_VERSION = {
         "DROP TABLE spent_1",
     ),
     3: _MISSED,
+    4: (_TELLING,),
 }
 """The statements that make a version of the one before it."""

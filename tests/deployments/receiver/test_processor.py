@@ -221,3 +221,22 @@ def test_a_more_severe_alert_without_a_budget_left_is_noted(make, inbox):
     [(kind, _, reason)] = noted(inbox)
     assert kind == "not captured"
     assert "critical: left out, since the daily budget of 1 captures" in reason
+
+
+def test_starts_that_a_cooldown_holds_back_are_noted_with_a_count(make, inbox):
+    """It was counted with an incident that was over, and nobody was told."""
+    flood = {"kind": "flood", "target": "203.0.113.7"}
+    keep(inbox, {**flood, "id": "1", "incident": "a"}, source="generic")
+    keep(inbox, {**flood, "id": "2", "incident": "a", "event": "end"}, source="generic")
+    for number in range(3):
+        keep(inbox, {**flood, "id": f"b{number}", "incident": f"b{number}"}, source="generic")
+    make()
+    until(lambda: inbox.counts().pending == 0)
+    assert [str(each.outcome) for each in inbox.alerts()] == ["joined"] * 3 + ["ended", "opened"]
+    [found] = inbox.missed.untold(NOW - timedelta(days=1), 10)
+    assert (found.kind, found.count) == ("not captured", 3)
+    short = inbox.incidents()[0].id[:8]
+    assert found.reason == (
+        "Flood on 203.0.113.7: held back by the cooldown of 600 s of rule 'built-in: default':"
+        f" incident {short} of 203.0.113.7 ended shortly before"
+    )

@@ -6,10 +6,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from edgecap.alerts.policy.decision import load_policy, read_policy
+from edgecap.alerts.sources.base import AlertSource
 from edgecap.alerts.sources.registry import sources
 from edgecap.alerts.understanding import understand
 from edgecap.requests import Bounds
 from edgecap.settings.alerts import AlertSettings
+from tests.edgecap.alerts.sources.pages import example_of_page, source_of_page
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 KNOWN = sources(AlertSettings())
@@ -21,10 +23,11 @@ def tell(inbox):
 
     def receive(payload, *, after=0, source="generic", policy=None):
         at = NOON + timedelta(seconds=after)
-        (arrival,) = inbox.keep([(source, json.dumps(payload).encode(), at)])
+        product = source if isinstance(source, AlertSource) else KNOWN[source]
+        (arrival,) = inbox.keep([(product.name, json.dumps(payload).encode(), at)])
         [kept] = inbox.pending()
         taken = understand(
-            KNOWN[source],
+            product,
             kept.body,
             read_policy(policy) if policy else load_policy(None),
             received=at,
@@ -325,3 +328,125 @@ def test_a_narrower_alert_than_the_incident_adds_nothing(inbox, tell):
     assert tell({"event": "start", "target": "203.0.113.7", "id": "1"}) == ["opened"]
     narrower = {"event": "start", "target": "203.0.113.7:443", "protocol": "tcp", "id": "2"}
     assert tell(narrower, after=20) == ["joined"]
+
+
+def test_another_vector_within_the_cooldown_is_no_flapping(inbox, tell):
+    """It was counted with the incident that had ended, and its packets were in no capture."""
+    syn = {"kind": "syn flood", "target": "203.0.113.7:443", "protocol": "tcp", "incident": "a"}
+    udp = {"kind": "udp flood", "target": "203.0.113.7", "protocol": "udp", "incident": "b"}
+    tell({**syn, "event": "start", "id": "1"})
+    tell({**syn, "event": "end", "id": "2"}, after=60)
+    assert tell({**syn, "event": "start", "id": "3", "incident": "c"}, after=70) == ["joined"]
+    assert tell({**udp, "event": "start", "id": "4"}, after=90) == ["opened"]
+
+
+def test_after_is_captured_with_the_filter_of_before(inbox, tell):
+    """The alert that ended last was about DNS alone, and so was "after": there was nothing to compare."""
+    flood = {"kind": "flood", "target": "203.0.113.7", "incident": "a"}
+    dns = {"kind": "dns", "target": "203.0.113.7:53", "protocol": "udp", "incident": "b"}
+    tell({**flood, "event": "start", "id": "1"})
+    tell({**dns, "event": "start", "id": "2", "severity": "critical"}, after=20)
+    tell({**flood, "event": "end", "id": "3"}, after=60)
+    assert tell({**dns, "event": "end", "id": "4"}, after=90) == ["ended"]
+    before, after = inbox.orders()[0], inbox.orders()[-1]
+    assert after.event == "end"
+    [look_back], [look_after] = before.plan.captures, after.plan.captures
+    assert look_after.request.filter == look_back.request.filter == after.plan.filter
+    assert look_after.request.filter.destination_port is None
+
+
+def test_after_of_two_vectors_is_about_what_they_have_in_common(inbox, tell):
+    tcp = {"kind": "syn flood", "target": "203.0.113.7:443", "protocol": "tcp", "incident": "a"}
+    udp = {"kind": "dns flood", "target": "203.0.113.7:53", "protocol": "udp", "incident": "b"}
+    tell({**tcp, "event": "start", "id": "1"})
+    assert tell({**udp, "event": "start", "id": "2"}, after=20) == ["escalated"]
+    tell({**udp, "event": "end", "id": "3"}, after=60)
+    tell({**tcp, "event": "end", "id": "4"}, after=90)
+    [after] = inbox.orders()[-1].plan.captures
+    assert after.request.filter.model_dump(exclude_none=True) == {"destination_address": "203.0.113.7"}
+
+
+def grown(source, severity):
+    """A payload of a product, and the same later, when its attack has grown."""
+    return {
+        "alertmanager": lambda: _severer(grafana("firing"), severity),
+        "grafana": lambda: _severer(grafana("firing"), severity),
+        "cloudflare": lambda: of_cloudflare("START", "2026-11-23T11:58:00Z") | {"severity": severity},
+        "fastnetmon": lambda: {
+            "ip": "203.0.113.7",
+            "action": "ban",
+            "attack_details": {"attack_uuid": "u1", "attack_severity": severity},
+        },
+        "datadog": lambda: {
+            "alert_cycle_key": "c1",
+            "alert_transition": "Triggered" if severity == "warning" else "Re-Triggered",
+            "alert_priority": "P4" if severity == "warning" else "P1",
+            "title": "flood",
+            "tags": "target:203.0.113.7",
+        },
+        "generic": lambda: {"id": "1", "event": "start", "target": "203.0.113.7", "severity": severity},
+    }[source]()
+
+
+def _severer(payload, severity):
+    payload["alerts"][0]["labels"]["severity"] = severity
+    return payload
+
+
+@pytest.mark.parametrize(
+    "source", ["alertmanager", "grafana", "cloudflare", "fastnetmon", "datadog", "generic"]
+)
+def test_the_same_alert_grown_worse_escalates_its_incident(inbox, tell, source):
+    assert tell(grown(source, "warning"), source=source) == ["opened"]
+    assert tell(grown(source, "critical"), source=source, after=120) == ["escalated"]
+    assert tell(grown(source, "critical"), source=source, after=180) == ["repeated"]
+
+
+SEVERITIES = [
+    ("flowtriq", ("incident", "severity"), "low", "critical"),
+    ("kentik", ("AlarmSeverity",), "major", "critical"),
+    ("opsgenie", ("alert", "priority"), "P3", "P1"),
+    ("splunk", ("result", "severity"), "low", "critical"),
+    ("zabbix", ("severity",), "Warning", "Disaster"),
+]
+
+
+@pytest.mark.parametrize(("page", "where", "first", "then"), SEVERITIES)
+def test_a_mapped_product_escalates_under_the_same_id(inbox, tell, page, where, first, then):
+    """Kentik's alarm kept its AlarmID from major to critical, and was taken for a repetition."""
+
+    def payload(severity):
+        whole = example_of_page(page)
+        *above, last = where
+        inner = whole
+        for name in above:
+            inner = inner[name]
+        inner[last] = severity
+        return whole
+
+    source = source_of_page(page)
+    soon = -5 * 3600 - 29 * 60  # 06:31, a minute after the attacks of the examples began
+    assert tell(payload(first), source=source, after=soon) == ["opened"]
+    assert tell(payload(then), source=source, after=soon + 120) == ["escalated"]
+    assert tell(payload(then), source=source, after=soon + 130) == ["repeated"]
+
+
+def test_a_higher_priority_of_pagerduty_escalates(tell):
+    def incident(event, priority):
+        payload = pagerduty(event)
+        payload["event"]["data"]["priority"] = {"summary": priority}
+        return payload
+
+    assert tell(incident("incident.triggered", "P4"), source="pagerduty") == ["opened"]
+    updated = incident("incident.priority_updated", "P1")
+    assert tell(updated, source="pagerduty", after=120) == ["escalated"]
+
+
+@pytest.mark.parametrize(
+    "more", [{"target": "203.0.113.7", "protocol": ""}, {"colos": ["ORD"]}, {"protocol": "udp"}]
+)
+def test_the_same_alert_that_says_more_escalates_its_incident(inbox, tell, more):
+    first = {"id": "1", "event": "start", "target": "203.0.113.7:443", "protocol": "tcp"}
+    assert tell(first) == ["opened"]
+    assert tell({**first, **more}, after=20) == ["escalated"]
+    assert tell({**first, **more}, after=30) == ["repeated"]

@@ -88,8 +88,10 @@ def test_the_cooldown_counts_from_the_end_too(inbox):
     take(inbox, alert(), alert("end", at=NOON + 3 * HOUR))
     again = alert(key="other", at=NOON + 3 * HOUR + 599 * SECOND)
     assert take(inbox, again) == [Outcome.JOINED]
+    short = inbox.incidents()[0].id[:8]
     assert inbox.alerts()[0].plan.reason == (
-        "no captures: an incident of 203.0.113.7 ended within the cooldown of 600 s"
+        f"no captures: held back by the cooldown of 600 s of rule 'floods': incident {short} of 203.0.113.7"
+        " is over, and had its last alert 9 min 59 s before"
     )
     assert len(inbox.orders()) == 2
     later = alert(key="third", at=again.received + 601 * SECOND)
@@ -100,6 +102,55 @@ def test_a_more_severe_alert_does_not_join_an_ended_incident(inbox):
     take(inbox, alert(severity="info"), alert("end"))
     assert take(inbox, alert(key="b", severity="info", at=NOON + SECOND)) == [Outcome.JOINED]
     assert take(inbox, alert(key="c", severity="critical", at=NOON + 2 * SECOND)) == [Outcome.OPENED]
+
+
+@pytest.mark.parametrize(("opener", "start"), [(120, 600), (600, 120)])
+def test_after_an_end_the_shorter_cooldown_of_both_rules_counts(inbox, opener, start):
+    """The incident showed 120 s; a start 209 s after its end was held back by its own rule's 600 s."""
+    take(inbox, alert(), alert("end"), cooldown=opener, rule="opener")
+    early = alert(key="early", at=NOON + 119 * SECOND)
+    assert take(inbox, early, cooldown=start, rule="start") == [Outcome.JOINED]
+    shorter = "opener" if opener < start else "start"
+    assert f"the cooldown of 120 s of rule '{shorter}'" in inbox.alerts()[0].plan.reason
+    later = alert(key="later", at=NOON + (119 + 209) * SECOND)
+    assert take(inbox, later, cooldown=start, rule="start") == [Outcome.OPENED]
+
+
+def test_an_attack_that_outlasts_its_cooldown_is_captured_when_its_alert_repeats(inbox):
+    """It was held back, and then only repeated: for as long as it went on, nothing was captured."""
+    take(inbox, alert(), alert("end"))
+    held = alert(key="again", at=NOON + 100 * SECOND)
+    assert take(inbox, held) == [Outcome.JOINED]
+    for after, outcome in ((600, "repeated"), (700, "opened"), (800, "repeated")):
+        again = held.model_copy(update={"received": NOON + after * SECOND})
+        assert take(inbox, again) == [Outcome(outcome)]
+    assert [order.event for order in inbox.orders()] == ["start", "end", "start"]
+
+
+def test_an_attack_that_ended_within_the_cooldown_stays_held_back(inbox):
+    take(inbox, alert(), alert("end"))
+    held = alert(key="again", at=NOON + 100 * SECOND)
+    end = alert("end", key="again", at=NOON + 200 * SECOND)
+    assert take(inbox, held, end) == [Outcome.JOINED, Outcome.REPEATED]
+    late = held.model_copy(update={"received": NOON + 900 * SECOND})
+    assert take(inbox, late) == [Outcome.REPEATED]
+
+
+def test_an_alert_that_grew_worse_is_no_repetition(inbox):
+    """Its incident never escalated, since it came with the same id."""
+    take(inbox, alert(severity="medium"))
+    worse = alert(severity="critical", at=NOON + 300 * SECOND)
+    assert take(inbox, worse) == [Outcome.ESCALATED]
+    assert take(inbox, worse, alert(severity="low"), worse) == [Outcome.REPEATED] * 3
+    assert [order.event for order in inbox.orders()] == ["start", "escalation"]
+
+
+def test_an_alert_that_grew_after_its_end_reopens_nothing(inbox):
+    """It was delayed: the same attack with the same start has ended."""
+    take(inbox, alert(severity="medium"), alert(key="other"), alert("end", at=NOON + 60 * SECOND))
+    worse = alert(severity="critical", at=NOON + 90 * SECOND)
+    assert take(inbox, worse) == [Outcome.REPEATED]
+    assert take(inbox, alert("end", key="other", at=NOON + 99 * SECOND)) == [Outcome.ENDED]
 
 
 def test_flapping_is_one_incident_with_a_count(inbox):

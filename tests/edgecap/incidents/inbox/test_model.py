@@ -31,6 +31,7 @@ class Incident:
     joined: int = 0
     repeated: int = 0
     escalations: int = 0
+    cooldown: int = field(default=0, compare=False)
     gravest: str = field(default="", compare=False)
     going_on: set[str] = field(default_factory=set, compare=False)
     known: set[str] = field(default_factory=set, compare=False)
@@ -72,6 +73,9 @@ class Sight:
     key: str
     at: datetime
     incident: Incident
+    severity: str
+    target: str
+    outcome: str
 
 
 @dataclass
@@ -107,12 +111,15 @@ class Model:
     def _see(self, number, told, outcome, incident) -> None:
         if not incident:
             return
-        self.seen.append(Sight(number, told.identity, told.incident, told.received, incident))
+        about = told.received, incident, told.severity, told.targets[0]
+        self.seen.append(Sight(number, told.identity, told.incident, *about, outcome))
         self.seen.sort(key=lambda sight: sight.number)
         at = told.received
         if outcome == "repeated" and not incident.closed:
             incident.repeated += 1
             incident.last = max(incident.last, at)
+        if outcome == "repeated" and told.event == "end":
+            incident.going_on.discard(told.incident)
         if outcome in ("joined", "escalated"):
             incident.joined += 1
             incident.last = max(incident.last, at)
@@ -141,40 +148,73 @@ class Model:
         if before:
             goes_on = before[-1].incident.closed is None and told.started is not None
             if goes_on or at - before[-1].at <= DAY:
-                return "repeated", before[-1].incident
+                grown = told.event == "start" and self._grown(before, told, decided, at)
+                return grown or ("repeated", before[-1].incident)
         return self._end(told, decided, at) if told.event == "end" else self._start(told, decided, at)
 
-    def _start(self, told, decided, at):
-        cooldown = timedelta(seconds=decided.cooldown)
-        own = [
+    def _grown(self, before, told, decided, at):
+        """It escalates if it is more severe than before; held back by a cooldown, it may be a start now."""
+        incident = before[-1].incident
+        if told.incident not in incident.going_on or incident.superseded:
+            return None
+        if incident.closed:
+            open_ones = self._own(told, decided, at)
+            _, held = self._near(told, decided, at)
+            if not open_ones and (held or decided.filter is None):
+                return None
+            return self._start(told, decided, at)
+        had = [each for each in before if each.incident is incident and each.outcome != "repeated"]
+        more = RISING.index(told.severity) > max(RISING.index(each.severity) for each in had)
+        if more or told.targets[0] not in {each.target for each in had}:
+            return self._join(incident, told, decided, at)
+        return None
+
+    def _own(self, told, decided, at):
+        """Open incidents with the alert's key."""
+        silence = max(timedelta(seconds=decided.cooldown), DAY)
+        return [
             each
             for each in self.incidents
-            if told.incident in each.known and not each.closed and at - each.last <= max(cooldown, DAY)
+            if told.incident in each.known and not each.closed and at - each.last <= silence
         ]
-        if own:
-            # Among equals the inbox may take any; the machine's times make them differ.
-            return self._join(max(own, key=lambda each: each.last), told, decided, at)
-        if decided.filter is None:
-            return "nothing", None
+
+    def _near(self, told, decided, at):
+        """The incident about the same target that takes a start, and whether it is over and holds it back."""
+        cooldown = timedelta(seconds=decided.cooldown)
         near = [
             each
             for each in self.incidents
             if each.about == decided.about
+            and cooldown
             and at - each.last < cooldown
             and not each.superseded
             and (not each.closed or at - each.opened < DAY)
         ]
-        if near and cooldown:
-            nearest = max(near, key=lambda each: (not each.closed, each.last))
-            if not nearest.closed:
-                return self._join(nearest, told, decided, at)
-            if RISING.index(told.severity) <= RISING.index(nearest.gravest):
-                return "joined", nearest
+        for each in sorted(near, key=lambda each: (not each.closed, each.last), reverse=True):
+            if not each.closed:
+                return each, False
+            # All plans are about the same packets, so a start never asks for others.
+            shorter = min(cooldown, timedelta(seconds=each.cooldown))
+            within = shorter and at - each.last < shorter
+            if within and RISING.index(told.severity) <= RISING.index(each.gravest):
+                return each, True
+        return None, False
+
+    def _start(self, told, decided, at):
+        if own := self._own(told, decided, at):
+            # Among equals the inbox may take any; the machine's times make them differ.
+            return self._join(max(own, key=lambda each: each.last), told, decided, at)
+        if decided.filter is None:
+            return "nothing", None
+        near, held = self._near(told, decided, at)
+        if near:
+            return ("joined", near) if held else self._join(near, told, decided, at)
         for each in self.incidents:
             if not each.closed and (told.incident == each.key or told.incident in each.going_on):
                 each.closed, each.superseded = at, True
         captures = self._spend(decided, at)
         opened = Incident(told.incident, decided.about, at, at, captures)
+        opened.cooldown = decided.cooldown
         opened.gravest, opened.numbers = told.severity, max(captures, default=0)
         opened.going_on, opened.known = {told.incident}, {told.incident}
         opened.windows = [window(each) for each in decided.captures[: len(captures)]]
@@ -259,7 +299,7 @@ alerts = st.fixed_dictionaries(
 plans = st.fixed_dictionaries(
     {
         "captures": st.integers(0, 3),
-        "cooldown": st.sampled_from([0, 0, 300, 200_000]),
+        "cooldown": st.sampled_from([0, 0, 300, 3000, 200_000]),
         "budget": st.sampled_from([0, 2, 5, 50, 50]),
         "rule": st.sampled_from(["floods", "scans"]),
         "wanted": st.sampled_from([True, True, True, False]),
