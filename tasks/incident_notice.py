@@ -17,6 +17,7 @@ from edgecap.incidents.incidents import Incidents
 from edgecap.incidents.record import Incident, IncidentEvent
 from edgecap.proposals.model import Proposals
 from edgecap.report.incident_markdown import incident_page
+from edgecap.report.incident_words import brief_verdict
 from edgecap.report.links import links_to
 from edgecap.settings import load_settings
 from edgecap.stores import open_store
@@ -49,11 +50,21 @@ async def tell(
     settings = load_settings()
     if not settings.incidents.notify:
         return
-    subject = f"edgecap: {_line(occasion, noted, record)}"
     links = links_to(settings.receiver.report_url)
     incident, captures = await seen(noted, record.captures if record else (), archive, record)
     # Many channels show no image, and some cut a long text.
-    page = incident_page(incident, captures, links=links, picture=False, proposals=proposals)
+    page = incident_page(
+        incident,
+        captures,
+        links=links,
+        picture=False,
+        proposals=proposals,
+        news=_news(noted) if occasion == "escalation" else "",
+    )
+    name = f"edgecap: incident {noted.incident[:8]}"
+    subject = (
+        f"{name} closed: {brief_verdict(incident, captures)}" if record else f"{name}{_line(occasion, noted)}"
+    )
     event = occasion if occasion != "escalation" else f"{occasion} {noted.alert.get('identity', '')}"
     told = (noted.incident, archive, subject, page)
     sending = [
@@ -63,15 +74,20 @@ async def tell(
     await asyncio.gather(*sending)
 
 
-def _line(occasion: Occasion, noted: IncidentEvent, record: Incident | None) -> str:
-    if record:
-        return str(record)
-    name, plan = f"incident {noted.incident[:8]}", noted.plan
+def _line(occasion: Occasion, noted: IncidentEvent) -> str:
+    plan = noted.plan
     if occasion == "escalation":
-        return f"{name} escalated, {plural(len(plan.captures), 'capture')} added: {noted.alert_in_words}"
+        return f" escalated, {plural(len(plan.captures), 'capture')} added: {noted.alert_in_words}"
     if not plan.captures:
-        return f"{name} has {plan.reason}: {noted.alert_in_words}"
-    return f"{name}, {plural(len(plan.captures), 'capture')} started: {noted.alert_in_words}"
+        return f" has {plan.reason}: {noted.alert_in_words}"
+    return f", {plural(len(plan.captures), 'capture')} started: {noted.alert_in_words}"
+
+
+def _news(noted: IncidentEvent) -> str:
+    """What an escalation is, such as `Escalated: DNS flood on 203.0.113.7, critical. Added: during 2.`."""
+    names = [f"{each.phase} {each.number}" for each in noted.plan.captures]
+    added = f" Added: {', '.join(names)}." if names else ""
+    return f"Escalated: {noted.alert_briefly}.{added}"
 
 
 async def _may_pass(_task: object, _run: object, state: State[Any]) -> bool:

@@ -67,7 +67,7 @@ def incident_html(
         actions=alert.actions if alert else {},
         closed=_clock_and_day(incident.record.closed) if incident.record else None,
         sections=sections,
-        told=telling.summary if telling else None,
+        told=telling,
         charts=charts,
         common=common if shared and common[0] else None,
         common_of=", and one for ".join(shared),

@@ -38,6 +38,7 @@ def incident_page(
     page_of: Callable[[str], str] | None = None,
     picture: bool = True,
     proposals: Proposals | None = None,
+    news: str = "",
 ) -> str:
     """The page of an open or closed incident.
 
@@ -48,9 +49,12 @@ def incident_page(
         page_of: the address of a page about a capture's entry, for captures whose report is not served.
         picture: with the picture of its captures over time, which is an image of a hundred kilobytes.
         proposals: the filters that were proposed.
+        news: what has just happened, if the page is to begin with that.
     """
     scene, alert = scene_of(incident, captures), incident.first_alert
-    lines = [f"# {plain(title_of(incident, captures))}", "", f"**{plain(status(incident, scene))}**", ""]
+    title = plain(title_of(incident, captures))
+    lines = [f"# {plain(news)}", "", title, ""] if news else [f"# {title}", ""]
+    lines += [f"**{plain(status(incident, scene))}**", ""]
     if short := list(cut_short(captures, scene.began)):
         lines += [*(f"- {plain(f'{name}: {words}.')}" for name, words in short), ""]
     lines += ["| | |", "|---|---|"]
@@ -115,7 +119,8 @@ def _facts(alert: Alert | None, incident: Overview) -> Iterator[tuple[str, str]]
     if incident.held_back.total:
         counts = incident.held_back
         joined = plural(counts.joined, "other alert")
-        yield "more alerts", f"{joined} joined it, {counts.repeated} were sent again"
+        again = f"{counts.repeated} {'was' if counts.repeated == 1 else 'were'} sent again"
+        yield "more alerts", f"{joined} joined it, {again}"
 
 
 def _line(each: Pictured, links: Links, page_of: Callable[[str], str] | None) -> str:
@@ -172,7 +177,8 @@ def _filters(proposals: Proposals, incident: str) -> Iterator[str]:
         form = next((form for form in each.forms if form.text), None)
         if form:
             yield from ("", f"{plain(form.title)}:", "", "```", *_fenced(form.text), "```")
-    yield from ("", f"{plain(NEVER_PUSHED)} {code(f'edgecap propose {incident[:8]}')} shows all forms.")
+    if proposals.best_grade != "none":
+        yield from ("", f"{plain(NEVER_PUSHED)} {code(f'edgecap propose {incident[:8]}')} shows all forms.")
 
 
 def _fenced(words: str) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
-from edgecap.alerts.words import what_it_is
+from edgecap.alerts.words import target_of, what_it_is
 from edgecap.incidents.overview import Overview
 from edgecap.incidents.record import Part
 from edgecap.report.charts.scene import Scene
@@ -16,14 +16,49 @@ from edgecap.units import clock, duration, plural, stamp
 _TELLING = ("during", "before", "after")
 """The phases by how much their packets say of the attack."""
 
+_SHORTEST = 100  # characters of a subject's verdict at most
 _NEAR = timedelta(seconds=2)  # windows begin and end at whole seconds
 
 
 def incident_verdict(incident: Overview, captures: Sequence[Pictured]) -> str:
-    """What it was, for somebody in a hurry: as its most telling packets show, else as the alert says."""
+    """What it was, for somebody in a hurry: as the packets of the attack show, else as the alert says.
+
+    Packets from before or after the attack that show nothing are no verdict on it: "nothing stands out" would
+    read as the all-clear.
+    """
     telling = most_telling(captures)
-    if telling and telling.summary and telling.summary.verdict:
-        return telling.summary.verdict
+    if telling is None or telling.summary is None or not telling.summary.verdict:
+        return _as_alerted(incident)
+    summary = telling.summary
+    if telling.part.phase == "during":
+        return summary.verdict
+    if summary.vectors:
+        return f"{telling.part.phase.capitalize()} the attack: {summary.verdict}"
+    yet = "" if incident.record else " yet"
+    return f"{_as_alerted(incident)}; there are no packets from during the attack{yet}"
+
+
+def brief_verdict(incident: Overview, captures: Sequence[Pictured]) -> str:
+    """The same for the subject of a message, such as `likely SYN flood on 203.0.113.7 port 443`.
+
+    A subject is read in a list, beside others.
+    """
+    telling = most_telling(captures)
+    alert, summary = incident.first_alert, telling.summary if telling else None
+    where = target_of(alert) if alert else ""
+    if telling is None or summary is None or (telling.part.phase != "during" and not summary.vectors):
+        said = f"no packets from during the attack{f' on {where}' if where else ''}"
+    elif summary.vectors:
+        first, more = summary.vectors[0], len(summary.vectors) - 1
+        before = f"{telling.part.phase} the attack " if telling.part.phase != "during" else ""
+        said = f"{before}{'likely' if first.strength == 'likely' else 'possibly'} {first.title}"
+        said += f" and {plural(more, 'more vector')}" if more else ""
+    else:
+        said = f"nothing stands out{f' at {where}' if where else ''}"
+    return said if len(said) <= _SHORTEST else f"{said[: _SHORTEST - 1]}…"
+
+
+def _as_alerted(incident: Overview) -> str:
     alert = incident.first_alert
     if alert is None:
         return incident.alert or "An incident without a readable alert"

@@ -31,10 +31,11 @@ _WIDTH = 600  # pixels: about the width of an artifact in the newer UI
 _FILES = 50  # rows
 _SHOWN = 5  # rows of the largest
 _CHANGES = 6
-_SPECIAL = re.compile(r"[\\`*\[\]<>|~&$]|(?<!\w)_|_(?!\w)|^[#+-]|^\d+(?=[.)])")
-# What a Markdown reader makes a link of without being asked to.
-_LINKING = ("://", "www.", "@")
-_WORD = "\N{WORD JOINER}"
+_SPECIAL = re.compile(r"[\\`*\[\]<>|~&$]|(?<!\w)_|_(?!\w)|^[#+-]")
+_LIST = re.compile(r"^(\d+)([.)])(?=\s|$)")
+# Words that a Markdown reader makes links of without being asked to. Nothing invisible keeps it from that:
+# people copy these texts into commands.
+_LINKING = re.compile(r"[^\s`|]*(?:://|www\.|@)[^\s`|]*", re.IGNORECASE)
 
 
 def entry_markdown(entry: Entry, summary: Summary | None, *, title: str = "", links: Links = NOWHERE) -> str:
@@ -70,15 +71,18 @@ def entry_markdown(entry: Entry, summary: Summary | None, *, title: str = "", li
 
 def plain(words: str) -> str:
     """`words` as Markdown that shows them unchanged, also in a table. They may be foreign."""
-    shown = _SPECIAL.sub(_escaped, visible(words))
-    for mark in _LINKING:
-        shown = shown.replace(mark, mark[0] + _WORD + mark[1:] if len(mark) > 1 else _WORD + mark)
-    return shown
+    shown, at = [], 0
+    words = visible(words)
+    for link in _LINKING.finditer(words):
+        shown += [_escaped(words[at : link.start()]), code(link[0])]
+        at = link.end()
+    shown.append(_escaped(words[at:]))
+    # The number of a list is one only at the beginning of the line.
+    return _LIST.sub(r"\1\\\2", "".join(shown))
 
 
-def _escaped(match: re.Match[str]) -> str:
-    # A backslash before a digit is only a backslash; `1.` begins a list only if nothing is in between.
-    return f"{match[0]}{_WORD}" if match[0].isdigit() else f"\\{match[0]}"
+def _escaped(words: str) -> str:
+    return _SPECIAL.sub(r"\\\g<0>", words)
 
 
 def code(words: str) -> str:

@@ -203,7 +203,8 @@ async def test_one_capture_that_fails_loses_no_other_and_the_incident_says_why(
     assert record.ended is None
     opening, closing = [each for each in on_call if incident[:8] in each["text"]]
     assert opening["subject"].startswith(f"edgecap: incident {incident[:8]}, 2 captures started: ")
-    assert closing["subject"] == f"edgecap: {record}"
+    assert closing["subject"].startswith(f"edgecap: incident {incident[:8]} closed: ")
+    assert len(closing["subject"]) < 150
     assert "not registered" in closing["text"]
     assert "## Filters" in closing["text"]  # what the packets from before tell, or that they tell nothing
     wanted = {
@@ -253,9 +254,10 @@ async def test_an_escalation_adds_captures_and_the_incident_ends_with_them(
     opened, grew, closed = subjects
     assert opened.startswith(f"edgecap: incident {incident[:8]}, 1 capture started: Flood, began ")
     assert grew.startswith(f"edgecap: incident {incident[:8]} escalated, 1 capture added: Flood, began ")
-    assert closed == f"edgecap: {record}"
+    assert closed.startswith(f"edgecap: incident {incident[:8]} closed: ")
     texts = [each["text"] for each in on_call if incident[:8] in each["text"]]
     assert all("At the start" in text and "data:image" not in text for text in texts)
+    assert texts[1].startswith("# Escalated: Flood")
     assert "when an alert added captures" in texts[2]
     with PrefectApi(deployed.prefect) as prefect:  # one page, which was written anew
         body = {"artifacts": {"key": {"any_": [f"incident-{incident[:12]}"]}}}

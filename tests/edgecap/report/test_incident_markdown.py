@@ -2,11 +2,16 @@
 
 import base64
 import re
+from dataclasses import replace
 
 import pytest
 
 from edgecap.incidents.overview import Overview
+from edgecap.incidents.record import HeldBack
+from edgecap.packets.verdict.model import Vector
+from edgecap.report.incident import incident_html
 from edgecap.report.incident_markdown import incident_headline, incident_page
+from edgecap.report.incident_words import brief_verdict
 from edgecap.report.links import links_to
 from edgecap.report.loading import Pictured
 from tests.edgecap.report.filters import proposals
@@ -94,6 +99,85 @@ def test_the_headline_begins_with_the_state_and_what_it_is():
     assert incident_headline(Overview(ID, opened=incident.opened), []) == (
         f"open: Advanced DDoS attack (layer 4): {TARGET} port 443"
     )
+
+
+def only(*phases):
+    """The incident with packets of these phases; it is open, and the others wait."""
+    overview, captures = attack()
+    kept = [
+        each
+        if each.part.phase in phases
+        else Pictured(each.part.model_copy(update={"state": "pending", "entry": "", "packets": None}))
+        for each in captures
+    ]
+    return replace(overview, record=None, ended=None), kept
+
+
+def calm(captures):
+    """The same, and nothing stands out in any."""
+    said = "Nothing stands out: 1,000 packets."
+    return [
+        replace(
+            each,
+            summary=each.summary.model_copy(update={"vectors": (), "strength": "nothing", "verdict": said}),
+        )
+        if each.summary
+        else each
+        for each in captures
+    ]
+
+
+@pytest.mark.parametrize("phase", ["before", "after"])
+def test_calm_packets_from_before_or_after_are_no_all_clear(phase):
+    overview, captures = only(phase)
+    heading = incident_page(overview, calm(captures)).splitlines()[0]
+    assert heading == (
+        f"# Advanced DDoS attack (layer 4): {TARGET}:443; there are no packets from during the attack yet"
+    )
+    assert brief_verdict(overview, calm(captures)) == (
+        f"no packets from during the attack on {TARGET} port 443"
+    )
+    during = only("during")
+    assert incident_page(during[0], calm(during[1])).startswith("# Nothing stands out: ")
+
+
+def test_an_escalation_leads_the_page_that_tells_of_it():
+    overview, captures = only("before")
+    lines = incident_page(overview, calm(captures), news="Escalated: DNS flood, critical.").splitlines()
+    assert lines[0] == "# Escalated: DNS flood, critical."
+    assert "no packets from during the attack yet" in lines[2]
+
+
+def test_a_subject_has_the_verdict_in_a_few_words():
+    overview, captures = attack()
+
+    def named(title):
+        vectors = (Vector(kind="syn-flood", title=title, strength="likely"),)
+        return [
+            replace(each, summary=each.summary.model_copy(update={"vectors": vectors}))
+            if each.summary
+            else each
+            for each in captures
+        ]
+
+    said = brief_verdict(overview, named(f"SYN flood on {TARGET} port 443"))
+    assert said == f"likely SYN flood on {TARGET} port 443"
+    assert len(brief_verdict(overview, named("x" * 300))) == 100
+
+
+def test_alerts_that_came_again_are_counted_in_a_sentence():
+    overview, captures = attack()
+    for repeated, words in ((1, "1 was sent again"), (2, "2 were sent again")):
+        counted = replace(overview, record=None, counted=HeldBack(joined=1, repeated=repeated))
+        assert f"| more alerts | 1 other alert joined it, {words} |" in incident_page(counted, captures)
+
+
+def test_without_a_filter_nobody_is_told_to_read_one():
+    none = proposals().model_copy(update={"proposals": (), "reason": "the attack's captures have no packets"})
+    for page in (incident_page(*attack(), proposals=none), incident_html(*attack(), proposals=none)):
+        assert "No filter is proposed" in page
+        assert "read a filter" not in page
+        assert "shows all forms" not in page
 
 
 def test_a_notification_has_no_picture_in_it():
