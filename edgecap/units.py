@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 _PREFIXES = ("", "k", "M", "G", "T", "P", "E")
 _THOUSAND = 1000
@@ -72,17 +72,20 @@ def duration(seconds: float) -> str:
 
 
 def stamp(moment: datetime | None, *, nothing: str = "-") -> str:
-    """Date and time to the second, such as `2026-11-23 06:34:06 UTC`."""
-    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC" if moment else nothing
+    """Date and time to the nearest second, such as `2026-11-23 06:34:06 UTC`."""
+    return f"{_to_second(moment):%Y-%m-%d %H:%M:%S} UTC" if moment else nothing
 
 
 def clock(moment: datetime, *, step: float = 1.0) -> str:
-    """The time of day, UTC, as fine as `step` seconds need: `06:34`, `06:34:06`, `06:34:06.25`."""
+    """The time of day, UTC, as fine as `step` seconds need: `06:34`, `06:34:06`, `06:34:06.25`.
+
+    Seconds are the nearest, as everywhere.
+    """
     moment = moment.astimezone(UTC)
     if step >= _MINUTE:
         return f"{moment:%H:%M}"
     if step >= 1:
-        return f"{moment:%H:%M:%S}"
+        return f"{_to_second(moment):%H:%M:%S}"
     return f"{moment:%H:%M:%S}.{moment.microsecond:06}".rstrip("0").removesuffix(".")
 
 
@@ -90,9 +93,18 @@ def period(first: datetime | None, last: datetime | None) -> str:
     """From when until when, UTC; the date of the end only if it is another day."""
     if first is None or last is None:
         return "-"
-    first, last = first.astimezone(UTC), last.astimezone(UTC)
+    first, last = _to_second(first), _to_second(last)
     end = f"{last:%H:%M:%S}" if first.date() == last.date() else f"{last:%Y-%m-%d %H:%M:%S}"
     return f"{first:%Y-%m-%d %H:%M:%S} to {end} UTC"
+
+
+def _to_second(moment: datetime) -> datetime:
+    """For formats without fractions, UTC.
+
+    Cut off, two times that are milliseconds apart would differ by a second: the end of a look back has
+    microseconds that tell its intent, and a packet may come just before a whole second.
+    """
+    return moment.astimezone(UTC) + timedelta(milliseconds=500)
 
 
 def plural(count: int, one: str, many: str = "") -> str:

@@ -25,7 +25,7 @@ from edgecap.incidents.inbox.missed import Kind
 from edgecap.redact import redact
 from edgecap.requests import CaptureRequest, rfc3339
 from edgecap.settings import Settings, load_settings
-from edgecap.units import size
+from edgecap.units import size, stamp
 
 File = Annotated[Path, Parameter(name="FILE")]
 OnlyRefused = Annotated[bool, Parameter(show_default=False)]
@@ -139,7 +139,7 @@ def list_command(
     elif found:
         rows = [
             (
-                each["received"].partition(".")[0].rstrip("Z").replace("T", " "),
+                stamp(datetime.fromisoformat(each["received"])).removesuffix(" UTC"),
                 each["arrival"] or "-",
                 each["outcome"],
                 (each["incident"] or "-")[:_SHORT_ID],
@@ -167,7 +167,7 @@ def _list_refused(limit: int, *, json: bool) -> None:
     elif found:
         rows = [
             (
-                f"{each.last:%Y-%m-%d %H:%M:%S}",
+                stamp(each.last).removesuffix(" UTC"),
                 each.count,
                 each.kind,
                 each.source,

@@ -19,6 +19,7 @@ from edgecap.cli.output import print_lines, printable
 from edgecap.errors import InvalidRequest, StoreError
 from edgecap.report.words import asked_for, verdict
 from edgecap.stores.base import Store
+from edgecap.units import stamp
 
 _GAP = 2  # spaces between two columns
 _LEAST = 22  # characters of `what`: a capture's type and its target; with less, the verdict goes below
@@ -70,8 +71,7 @@ class _Column:
 
 
 def _when(each: ListedEntry) -> str:
-    submitted = each.entry.manifest.times.submitted
-    return f"{submitted.astimezone(UTC):%Y-%m-%d %H:%M:%S}" if submitted else "-"
+    return stamp(each.entry.manifest.times.submitted).removesuffix(" UTC")
 
 
 def _what(each: ListedEntry) -> str:

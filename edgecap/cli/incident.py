@@ -125,7 +125,7 @@ def overviews(archive: str) -> Iterator[Overviews]:
 def _row(incident: Overview, parts: list[Part]) -> tuple[object, ...]:
     archived = [part for part in parts if part.state == "archived"]
     return (
-        f"{incident.began:%Y-%m-%d %H:%M:%S}" if incident.began else "-",
+        stamp(incident.began).removesuffix(" UTC"),
         incident.id,
         incident.state,
         f"{len(archived)} of {len(parts)}",

@@ -13,6 +13,7 @@ from edgecap.alerts.model import Alert, rank
 from edgecap.alerts.policy.decision import Plan
 from edgecap.alerts.words import briefly, in_words
 from edgecap.archive.journal import Journal
+from edgecap.captures.incident_part import Phase
 from edgecap.errors import Damaged, EntryMissing
 from edgecap.incidents.inbox.alert_inbox import AlertInbox, InboxIncident, RunRequest
 from edgecap.incidents.incidents import Incidents
@@ -115,6 +116,13 @@ class Overview:
             alert.severity + (f" at {clock(alert.received)}" if number else "")
             for number, alert in enumerate(rising)
         )
+
+    def decided(self, phase: Phase, number: int) -> datetime | None:
+        """When this capture was decided: with the alert that called for it, which may be an escalation's."""
+        for noted in filter(None, (self.opened, *self.escalations, self.ended)):
+            if any((each.phase, each.number) == (phase, number) for each in noted.plan.captures):
+                return noted.at
+        return self.began
 
     @property
     def rule(self) -> str:

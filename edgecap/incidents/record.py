@@ -120,6 +120,9 @@ class Part(BaseModel):
     packets: int | None = None
     bytes: int | None = None
     capture_id: str = ""
+    submitted: AwareDatetime | None = Field(
+        None, description="When Cloudflare accepted it; a full capture records from then on"
+    )
 
     def __str__(self) -> str:
         """Such as `before 1: 1,204 packets` or `during 1: missing, no packets matched`."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from edgecap.alerts.policy.decision import Planned
 from edgecap.archive.entries import read_entry
 from edgecap.archive.journal_records import JournalRecord
@@ -51,7 +53,8 @@ def part_of(store: Store, incident: str, planned: Planned, record: JournalRecord
     if record is None:
         return waiting(planned, "not asked for yet")
     reason = "it is being captured" if record.accepted else "about to be asked for"
-    part = waiting(planned, reason).model_copy(update={"capture_id": record.capture_id})
+    known = {"capture_id": record.capture_id, "submitted": _submitted(record)}
+    part = waiting(planned, reason).model_copy(update=known)
     if record.ended is None:
         return part
     if not record.ended.entry:
@@ -62,3 +65,13 @@ def part_of(store: Store, incident: str, planned: Planned, record: JournalRecord
     except (EntryMissing, Damaged):
         return part
     return part.model_copy(update={"packets": totals.packets, "bytes": totals.size})
+
+
+def _submitted(record: JournalRecord) -> datetime | None:
+    """When the API accepted the capture, as it said itself; None if that is not known."""
+    told = record.accepted.capture.get("submitted") if record.accepted else None
+    try:
+        moment = datetime.fromisoformat(str(told))
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else None

@@ -111,7 +111,7 @@ def cut_short(captures: Sequence[Pictured], began: datetime | None) -> Iterator[
         if found and found.without:
             told = f"{found.reason} after {duration(found.covered)} of {duration(found.wanted)}"
             gaps = " and ".join(
-                f"from {_clock(begins)} to {_until(ends, began)}" for begins, ends in found.without
+                f"from {clock(begins)} to {_until(ends, began)}" for begins, ends in found.without
             )
             yield name_of(each.part), f"{told}; nothing {gaps}"
 
@@ -137,9 +137,4 @@ def _shortfall(each: Pictured) -> Shortfall | None:
 
 
 def _until(moment: datetime, began: datetime | None) -> str:
-    return "the attack" if began and abs(moment - began) <= _NEAR else f"{_clock(moment)} UTC"
-
-
-def _clock(moment: datetime) -> str:
-    """To the nearest second: the end of a look back has microseconds that tell its intent."""
-    return clock(moment + timedelta(milliseconds=500))
+    return "the attack" if began and abs(moment - began) <= _NEAR else f"{clock(moment)} UTC"

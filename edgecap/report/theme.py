@@ -10,6 +10,7 @@ _LIGHT = {
     "soft": "#59626d",
     "line": "#dcdfe4",
     "wash": "#f1f3f5",
+    "shade": "#59626d66",
     "link": "#1f5a9e",
     "tcp": "#3a72b5",
     "udp": "#c98321",
@@ -26,6 +27,7 @@ _DARK = {
     "soft": "#98a2ad",
     "line": "#2e343b",
     "wash": "#1d2126",
+    "shade": "#98a2ad66",
     "link": "#86b4ee",
     "tcp": "#6b9fe0",
     "udp": "#dda14a",
@@ -65,6 +67,8 @@ PICTURE = (
 )
 """The style of charts."""
 
+# A table that is wider than its place has a shadow at the edge behind which it goes on.
+# Paper shows all: what is closed on a screen, too, in browsers that know `::details-content`.
 _PAGE = """
 *{box-sizing:border-box}
 html{-webkit-text-size-adjust:100%;color-scheme:light dark}
@@ -106,7 +110,11 @@ svg{display:block;width:100%;height:auto;overflow:visible}
 .narrow{display:none}
 .two{display:grid;grid-template-columns:repeat(2,minmax(0,1fr));gap:22px 36px}
 .two>div,.two>figure{min-width:0}
-.scroll{overflow-x:auto}
+.scroll{overflow-x:auto;background:\
+linear-gradient(to right,var(--bg) 40%,transparent) 0 0/36px 100% no-repeat local,\
+linear-gradient(to left,var(--bg) 40%,transparent) 100% 0/36px 100% no-repeat local,\
+linear-gradient(to right,var(--shade),transparent) 0 0/14px 100% no-repeat scroll,\
+linear-gradient(to left,var(--shade),transparent) 100% 0/14px 100% no-repeat scroll}
 table{border-collapse:collapse;width:100%;font-size:.9rem}
 th{font-weight:500;color:var(--soft);text-align:left;font-size:.82rem;border-bottom:1px solid var(--line)}
 th,td{padding:3px 12px 3px 0;vertical-align:baseline}
@@ -137,13 +145,21 @@ main{padding:14px 14px 40px}h1{font-size:1.25rem}
 dl.facts{grid-template-columns:repeat(2,minmax(0,1fr));gap:10px 14px}
 .broad{display:none}.narrow{display:block}
 th,td{padding-right:9px}td.meter,th.meter{display:none}.least{display:none}td.file{min-width:11.5em}
+#phases td,#phases th{padding-right:7px}
+#phases td.number{white-space:normal}
+td.endpoint,th.endpoint{display:block;min-width:0;border:0}
 }
 @page{margin:14mm 12mm}
 @media print{
 html{color-scheme:light}
 *{print-color-adjust:exact;-webkit-print-color-adjust:exact}
-body{font-size:10.5pt}main{max-width:none;padding:0}nav,details:not([open]){display:none}.scroll{overflow:visible}
-h2,h3{break-after:avoid}tr,figure,.finding,dl div{break-inside:avoid}thead{display:table-header-group}
+body{font-size:10.5pt}main{max-width:none;padding:0}nav,details.screen{display:none}
+.scroll{overflow:visible;background:none}
+details::details-content{content-visibility:visible}
+h2,h3,h2+p,.finding>p,summary{break-after:avoid}tr,p,li,pre,figure,dl div{break-inside:avoid}
+thead{display:table-header-group}
+.two table{font-size:.76rem}.two th,.two td{padding-right:8px}.two td.meter,.two th.meter{display:none}
+td.address{min-width:0}td .note{font-size:1em}
 a{color:inherit;text-decoration:none}
 }
 """

@@ -72,6 +72,16 @@ def test_times_from_any_zone_are_shown_in_utc():
     assert period(elsewhere, elsewhere + timedelta(minutes=1)) == "2026-11-23 06:34:06 to 06:35:06 UTC"
 
 
+def test_seconds_are_the_nearest_wherever_a_time_is_shown():
+    """Cut off, a packet a millisecond before a window would come a second before it."""
+    begins = MOMENT.replace(second=40, microsecond=400)
+    packet = begins - timedelta(milliseconds=1)
+    assert stamp(packet) == stamp(begins) == "2026-11-23 06:34:40 UTC"
+    assert clock(packet) == clock(begins) == "06:34:40"
+    assert period(packet, packet) == period(begins, begins)
+    assert clock(packet, step=0.001) == "06:34:39.9994"
+
+
 def test_a_period_over_midnight_says_both_days():
     assert period(MOMENT, MOMENT + timedelta(days=1)) == "2026-11-23 06:34:06 to 2026-11-24 06:34:06 UTC"
     assert period(None, MOMENT) == "-"

@@ -8,6 +8,7 @@ from itertools import pairwise
 
 from edgecap.alerts.model import Alert
 from edgecap.requests import LOOK_BACK
+from edgecap.units import stamp
 
 # A capture may wait this long in its lane. Cloudflare must still keep its window then.
 WAITING = timedelta(minutes=30)
@@ -50,7 +51,7 @@ def gone(alert: Alert, seconds: int, *, now: datetime) -> str:
     if started + timedelta(seconds=seconds) > now - LOOK_BACK + WAITING:
         return ""
     what = "the attack began" if alert.started else "the alert arrived"
-    return f"{what} {_at(started)}, and Cloudflare no longer keeps packets from then"
+    return f"{what} {stamp(started)}, and Cloudflare no longer keeps packets from then"
 
 
 def before(alert: Alert, seconds: int, *, longest: int, now: datetime) -> Stretch:
@@ -74,13 +75,13 @@ def before(alert: Alert, seconds: int, *, longest: int, now: datetime) -> Stretc
         remarks.append("the alert has no start time, so its arrival counts as the start")
     elif started > now:
         remarks.append(
-            f"the alert's start time, {_at(started)}, is in the future, so now counts as the start"
+            f"the alert's start time, {stamp(started)}, is in the future, so now counts as the start"
         )
     started = min(started, now)
     begins = started - reach
     if begins < oldest:
         remarks.append(
-            f"left out: packets from before {_at(oldest)} may be gone by the time a capture starts"
+            f"left out: packets from before {stamp(oldest)} may be gone by the time a capture starts"
         )
         begins = oldest
     tiles = tile(begins, min(now, started + reach), longest)
@@ -93,7 +94,7 @@ def after(alert: Alert, seconds: int, *, longest: int, now: datetime) -> Stretch
     ended = min(alert.ended or alert.received, now)
     if ended <= now - LOOK_BACK + WAITING:
         return Stretch(
-            (), (f"the attack ended {_at(ended)}, and Cloudflare no longer keeps packets from then",)
+            (), (f"the attack ended {stamp(ended)}, and Cloudflare no longer keeps packets from then",)
         )
     return Stretch(tuple(tile(ended, ended + timedelta(seconds=seconds), longest)))
 
@@ -112,7 +113,3 @@ def tile(begins: datetime, ends: datetime, longest: int) -> list[Tile]:
         else []
     )
     return [Tile(*pair) for pair in pairwise(edges)]
-
-
-def _at(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"

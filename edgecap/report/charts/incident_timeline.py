@@ -75,7 +75,8 @@ def incident_chart(
     bottom = top + layout.row * len(scene.rows)
     parts = [tag("title", "The captures of the incident over time"), _legend(scene)]
     parts += _attack(scene, scale, top, bottom)
-    parts += _lines(scene.marks, scale, top, bottom)
+    bands = [_band(row, layout, top + place * layout.row) for place, row in enumerate(scene.rows)]
+    parts += _lines(scene.marks, scale, top, bottom, bands)
     drawn = [_series_of(row, scale) for row in scene.rows]
     for place, (row, shown) in enumerate(zip(scene.rows, drawn, strict=True)):
         alike = [
@@ -94,7 +95,7 @@ def incident_chart(
 def _words(row: Row, layout: _Layout, top: float) -> list[Html]:
     """A capture's name, place and result."""
     floor = top + layout.above + _CHART
-    words = row.words if row.state == "archived" else f"{row.state}: {row.words}"
+    words = _result(row)
     short = shortened(words, layout.letters())
     # Hovering shows the whole of a text that is cut.
     shown = [tag("title", words), short] if short != words else [short]
@@ -107,9 +108,32 @@ def _words(row: Row, layout: _Layout, top: float) -> list[Html]:
             text(layout.width, floor - 20, row.peak, "number", "end"),
         ]
     else:
-        about = ", ".join(filter(None, (row.name, shortened(row.place, _PLACE), row.peak)))
-        parts.append(text(layout.left, top + 12, about, "over strong"))
+        parts.append(text(layout.left, top + 12, _about(row), "over strong"))
     return parts
+
+
+def _result(row: Row) -> str:
+    return row.words if row.state == "archived" else f"{row.state}: {row.words}"
+
+
+def _about(row: Row) -> str:
+    return ", ".join(filter(None, (row.name, shortened(row.place, _PLACE), row.peak)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Band:
+    """Where a capture's texts are, in pixels: lines are not drawn through them."""
+
+    top: float
+    bottom: float
+    right: float
+
+
+def _band(row: Row, layout: _Layout, top: float) -> _Band:
+    letters = len(shortened(_result(row), layout.letters()))
+    if not layout.beside:
+        letters = max(letters, len(_about(row)))
+    return _Band(top, top + layout.above - 1, layout.left + _LETTER * letters)
 
 
 def _alike(one: Row, other: Row) -> bool:
@@ -168,15 +192,26 @@ def _attack(scene: Scene, scale: TimeScale, top: float, bottom: float) -> list[H
     return [tag("rect", class_="attack", x=left, y=top, width=right - left, height=bottom - top)]
 
 
-def _lines(marks: Sequence[Mark], scale: TimeScale, top: float, bottom: float) -> list[Html]:
+def _lines(
+    marks: Sequence[Mark], scale: TimeScale, top: float, bottom: float, bands: Sequence[_Band]
+) -> list[Html]:
     return [
         tag(
             "path",
             class_="edge" if mark.edge else "mark",
-            d=f"M{scale.x(mark.at):.1f} {top - 4:.1f}V{bottom:.1f}",
+            d=_line(scale.x(mark.at), top - 4, bottom, bands),
         )
         for mark in marks
     ]
+
+
+def _line(x: float, top: float, bottom: float, bands: Sequence[_Band]) -> str:
+    """A line from the top to the bottom, interrupted where it would cross a text."""
+    drawn = f"M{x:.1f} {top:.1f}"
+    for band in bands:
+        if x <= band.right:
+            drawn += f"V{band.top:.1f}M{x:.1f} {band.bottom:.1f}"
+    return f"{drawn}V{bottom:.1f}"
 
 
 def _labels(marks: Sequence[Mark], scale: TimeScale, layout: _Layout) -> tuple[list[Html], int]:

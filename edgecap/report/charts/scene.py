@@ -92,6 +92,8 @@ def _marks(incident: Overview, alert: Alert | None) -> Iterator[Mark]:
         yield Mark(alert.received, "alert")
     if incident.opened:
         yield Mark(incident.opened.at, "decided")
+    for each in incident.escalations:
+        yield Mark(each.at, "escalated")
     ended, told = incident.attack_ended, incident.end_told
     if ended:
         yield Mark(ended, "attack ends", edge=True)
@@ -138,14 +140,14 @@ def _windows(each: Pictured, incident: Overview) -> Iterator[Window]:
         return
     request = each.planned.request
     length = timedelta(seconds=request.time_limit)
-    decided = incident.began
+    decided = incident.decided(each.part.phase, each.part.number)
     if isinstance(request, SimpleRequest):
         ends = request.offset_time or each.planned.not_before or decided
         if ends and ends.tzinfo:
             yield ends - length, ends
     elif not seen:  # the packets of a full capture tell better when it ran
-        begins = each.planned.not_before or decided
-        if begins:
+        begins = each.part.submitted or each.planned.not_before or decided
+        if begins and _near(incident, begins):
             yield begins, begins + length
 
 

@@ -1,6 +1,6 @@
 """What became of a planned capture, from the journal and the archive."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -50,6 +50,15 @@ def test_a_capture_without_an_entry_says_why(store, record, state, reason, captu
     part = part_of(store, INCIDENT, PLANNED, record)
     assert (part.state, part.reason, part.capture_id) == (state, reason, capture_id)
     assert (part.phase, part.number, part.request) == ("before", 1, str(PLANNED.request))
+
+
+def test_a_capture_knows_when_cloudflare_accepted_it(store):
+    capture = {"id": "c1", "submitted": "2026-11-23T06:41:02.5Z"}
+    record = JournalRecord(INTENT, Accepted(capture_id="c1", capture=capture))
+    assert part_of(store, INCIDENT, PLANNED, record).submitted == NOW + timedelta(seconds=62.5)
+    for told in (None, "soon", "2026-11-23T06:41:02"):
+        record = JournalRecord(INTENT, Accepted(capture_id="c1", capture={"submitted": told}))
+        assert part_of(store, INCIDENT, PLANNED, record).submitted is None
 
 
 def test_a_capture_whose_run_failed_before_the_journal_is_missing(store):

@@ -49,6 +49,11 @@ CUT_OFF = """() => [...document.querySelectorAll('main *')].filter(e => {
   return box.right > innerWidth + .5 || box.left < -.5;
 }).map(e => e.outerHTML.slice(0, 120))"""
 
+# Of an A4 sheet, in pixels. Rules for narrow windows go by the sheet; what is wider than its page between the
+# margins is cut off.
+SHEET = 794
+BETWEEN_MARGINS = "document.querySelector('main').style.width = '703px'"
+
 
 @pytest.fixture(scope="module")
 def browser():
@@ -95,17 +100,67 @@ def test_a_phone_gets_a_picture_whose_letters_can_be_read(browser, tmp_path):
 
 
 def test_on_paper_it_is_light_and_all_there(browser, address):
-    with visit(browser, address, color_scheme="dark", width=703) as seen:
+    with visit(browser, address, color_scheme="dark", width=SHEET) as seen:
         paper = seen.page.pdf(format="A4", prefer_css_page_size=True, print_background=True)
         assert len(re.findall(rb"/Type\s*/Page\b", paper)) >= 1
         seen.page.emulate_media(media="print")
+        seen.page.evaluate(BETWEEN_MARGINS)
         assert seen.page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(252, 252, 251)"
-        # The width in pixels of an A4 page between its margins; anything wider is cut off.
-        assert seen.page.evaluate("document.documentElement.scrollWidth") <= 703
+        assert seen.page.evaluate("document.querySelector('main').scrollWidth") <= 703
         wide = (
             "[...document.querySelectorAll('.scroll')].filter(e => e.scrollWidth > e.clientWidth + 1).length"
         )
         assert seen.page.evaluate(wide) == 0
+
+
+def busy():
+    """A capture with numbers as large as they get."""
+    summary = flood()
+
+    def large(talkers):
+        most = {"packets": 59_491_000, "flows": 240_200, "address": "198.51.100.173"}
+        return talkers.model_copy(
+            update={"top": tuple(each.model_copy(update=most) for each in talkers.top), "distinct": 240_200}
+        )
+
+    return summary.model_copy(
+        update={"sources": large(summary.sources), "destinations": large(summary.destinations)}
+    )
+
+
+def test_on_paper_columns_of_large_numbers_stay_in_their_place(browser, tmp_path):
+    path = tmp_path / "report.html"
+    path.write_text(entry_html(entry_of(busy()), busy()), encoding="utf-8")
+    with visit(browser, path.as_uri(), width=SHEET) as seen:
+        seen.page.emulate_media(media="print")
+        seen.page.evaluate(BETWEEN_MARGINS)
+        over = "[...document.querySelectorAll('#talkers .scroll')].map(e => e.scrollWidth - e.clientWidth)"
+        assert max(seen.page.evaluate(over)) <= 0
+
+
+def test_on_paper_all_forms_of_a_filter_are_shown(browser, tmp_path):
+    path = tmp_path / "report.html"
+    path.write_text(PAGES["incident"](), encoding="utf-8")
+    shown = "[...document.querySelectorAll('.finding details > :not(summary)')].map(e => e.checkVisibility())"
+    with visit(browser, path.as_uri(), width=SHEET) as seen:
+        assert not all(seen.page.evaluate(shown))
+        seen.page.emulate_media(media="print")
+        assert all(seen.page.evaluate(shown))
+
+
+def test_on_a_phone_tables_fit_or_show_that_they_go_on(browser, tmp_path):
+    over = "e => e.scrollWidth - e.clientWidth"
+    shadow = "e => getComputedStyle(e).backgroundAttachment"
+    for name, html, where in (
+        ("flows", entry_html(entry_of(busy()), busy()), "#flows .scroll"),
+        ("phases", PAGES["incident"](), "#phases .scroll"),
+    ):
+        path = tmp_path / f"{name}.html"
+        path.write_text(html, encoding="utf-8")
+        with visit(browser, path.as_uri(), width=390) as seen:
+            table = seen.page.locator(where)
+            assert table.evaluate(over) <= 0
+            assert table.evaluate(shadow) == "local, local, scroll, scroll"
 
 
 @pytest.mark.parametrize("kind", ["capture", "incident"])

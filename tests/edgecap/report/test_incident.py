@@ -15,6 +15,7 @@ from edgecap.report.incident import incident_html
 from edgecap.report.incident_markdown import incident_page
 from edgecap.report.incident_words import cut_short, incident_verdict
 from edgecap.report.links import HERE
+from edgecap.report.loading import Pictured
 from edgecap.report.phases import phases_of
 from edgecap.units import clock, duration, period, stamp
 from tests.edgecap.report.filters import proposals
@@ -191,6 +192,47 @@ def test_captures_stand_where_they_were_taken():
     ends = begins + float(attack_ground.get("width"))
     assert left[0] < left[1] < begins < left[2] < ends
     assert left[4] >= ends - 0.5
+
+
+def test_a_missing_capture_of_an_escalation_stands_at_its_time():
+    """Not at the first alert's, when nobody had thought of it."""
+    incident, captures = attack()
+    later = START + timedelta(minutes=9)
+    worse = noted(alert(identity="worse", severity="critical", at=later))
+    lost = next(each for each in captures if each.part.state == "missing")
+    planned = lost.planned.model_copy(update={"number": 3})
+    plan = worse.plan.model_copy(update={"captures": (planned,)})
+    part = lost.part.model_copy(update={"number": 3})
+    incident = replace(incident, escalations=(worse.model_copy(update={"plan": plan}),))
+    length = timedelta(seconds=planned.request.time_limit)
+    accepted = later + timedelta(seconds=30)
+    for submitted, begins in ((None, later + timedelta(seconds=1)), (accepted, accepted)):
+        mine = Pictured(part.model_copy(update={"submitted": submitted}), planned)
+        row = next(row for row in scene_of(incident, [*captures, mine]).rows if row.name == "during 3")
+        assert row.window == (begins, begins + length)
+    assert any(said.startswith("escalated ") for said in texts(picture(incident, captures)))
+
+
+@pytest.mark.parametrize("width", [BROAD, NARROW])
+def test_no_line_crosses_a_text(width):
+    drawn = picture(*attack(), width=width)
+    lines = [
+        (float(x), float(top), float(bottom))
+        for each in drawn.iter(f"{SVG}path")
+        if each.get("class") in ("edge", "mark")
+        for x, top, bottom in re.findall(r"M([\d.]+) ([\d.]+)V([\d.]+)", each.get("d"))
+    ]
+    assert len(lines) > 10  # they are interrupted
+    for each in drawn.iter(f"{SVG}text"):
+        if "over" not in (each.get("class") or "").split():
+            continue
+        letters = "".join(part for part in each.itertext())
+        said = each.findtext(f"{SVG}title")
+        letters = letters.removeprefix(said) if said else letters
+        left, floor = float(each.get("x")), float(each.get("y"))
+        for x, top, bottom in lines:
+            beside = x < left or x > left + 5 * len(letters)
+            assert beside or bottom <= floor - 10 or top >= floor
 
 
 @pytest.mark.parametrize("width", [BROAD, NARROW])
