@@ -178,7 +178,8 @@ class Addresses:
         self.exact = False
         half = self._used // 2
         order = np.argpartition(self._table["packets"][: self._used], self._used - half - 1)
-        self._table[:half] = self._table[order[self._used - half :]]
+        # In the table's order, so that memory is read from front to back.
+        self._table[:half] = self._table[np.sort(order[self._used - half :])]
         self._used = half
         tally.reindex(self._table, half, self._index, self._seed)
 
@@ -328,11 +329,13 @@ class FlowTable:
         self.sources.gather(flows)
         self.destinations.gather(flows)
         for protocol, (sources, destinations) in self.ports.items():
-            mine = flows[(flows["protocol"] == protocol) & (flows["ports"] == 1)]
-            sources.gather(mine["source_port"], mine["packets"], mine["bytes"])
-            destinations.gather(mine["destination_port"], mine["packets"], mine["bytes"])
+            mine = np.flatnonzero((flows["protocol"] == protocol) & (flows["ports"] == 1))
+            packets, size = flows["packets"][mine], flows["bytes"][mine]
+            sources.gather(flows["source_port"][mine], packets, size)
+            destinations.gather(flows["destination_port"][mine], packets, size)
         self.evidence.feed(flows if self.weight is None else _as_samples(flows))
-        self._top = largest(np.concatenate([self._top, flows]), TOP_FLOWS, "bytes", "packets")
+        best = largest(flows, TOP_FLOWS, "bytes", "packets")
+        self._top = largest(np.concatenate([self._top, best]), TOP_FLOWS, "bytes", "packets")
         if self._on_flows:
             self._on_flows(flows)
         self._counts["flows"] = 0

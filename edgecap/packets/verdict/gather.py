@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from edgecap.packets.columns import Rows
 from edgecap.packets.native import text
-from edgecap.packets.verdict.kinds import NAMES, hashed, kinds_of, opposites, words
+from edgecap.packets.verdict.addresses import Addresses
+from edgecap.packets.verdict.kinds import NAMES, kinds_of, opposites
 from edgecap.packets.verdict.prober_counts import ProberCounts
-from edgecap.packets.verdict.stream_counts import StreamCounts, is_ipv4
+from edgecap.packets.verdict.stream_counts import StreamCounts
 
 if TYPE_CHECKING:
     from edgecap.packets.verdict.evidence import Prober, Stream, Target
@@ -56,7 +57,8 @@ class EvidenceTable:
         if self._fed:
             self._make_room()
         self._fed += 1
-        source, destination = hashed(*words(flows["source"])), hashed(*words(flows["destination"]))
+        sources, destinations = Addresses.of(flows["source"]), Addresses.of(flows["destination"])
+        source, destination = sources.hashes, destinations.hashes
         kinds, ports = kinds_of(flows)
         opposite = opposites(flows, source, destination)
         packets = flows["packets"].astype("i8")
@@ -68,22 +70,31 @@ class EvidenceTable:
             table: dict[Address, dict[tuple[int, int], StreamCounts]], name: Address, which: _Index
         ) -> None:
             streams = table.setdefault(name, {})
-            label = kinds[which].astype("i8") << 16 | ports[which]
-            for value in np.unique(label).tolist():
-                mine = which[label == value]
+            which = np.sort(which)  # in order, memory is read faster
+            label = kinds[which].astype("i4") << 16 | ports[which]
+            several = (label != label[0]).any()
+            for value in np.unique(label).tolist() if several else [int(label[0])]:
+                mine = which[label == value] if several else which
                 key = value >> 16, value & 0xFFFF
                 if key not in streams:
                     streams[key] = StreamCounts(NAMES[key[0]], key[1])
-                streams[key].add(flows[mine], source[mine], destination[mine], opposite[mine] >= 0)
+                all_of_them = len(mine) == len(flows)
+                streams[key].add(
+                    flows if all_of_them else flows[mine],
+                    sources if all_of_them else sources.take(mine),
+                    source[mine],
+                    destination[mine],
+                    opposite[mine] >= 0,
+                )
 
-        single = np.flatnonzero(~_group(flows["destination"]))
+        single = np.flatnonzero(~destinations.are_groups)
         for which in _largest(destination, packets, single, _ADDRESSES, _LEAST):
-            count(self._addresses, flows["destination"][which[0]].tobytes(), which)
-        prefixes = _prefixes(flows["destination"])
-        prefix = hashed(*words(prefixes))
-        for which in _largest(prefix, packets, single, _PREFIXES, _LEAST):
-            if len(np.unique(destination[which])) >= _WIDE or prefixes[which[0]].tobytes() in self._prefixes:
-                count(self._prefixes, prefixes[which[0]].tobytes(), which)
+            count(self._addresses, destinations.packed(which[0]), which)
+        prefixes = destinations.masked(_BITS4, _BITS6)
+        for which in _largest(prefixes.hashes, packets, single, _PREFIXES, _LEAST):
+            name = prefixes.packed(which[0])
+            if name in self._prefixes or _wide(destination[which]):
+                count(self._prefixes, name, which)
         ones = np.ones(len(flows), "i8")
         for which in _largest(source, ones, single, _PROBERS, 0, PROBING):
             name = flows["source"][which[0]].tobytes()
@@ -104,7 +115,7 @@ class EvidenceTable:
         """
         addresses = [_target(name, 128, streams, sent) for name, streams in self._addresses.items()]
         prefixes = [
-            _target(name, 96 + _BITS4 if is_ipv4(_row(name))[0] else _BITS6, streams, sent)
+            _target(name, 96 + _BITS4 if _is_ipv4(name) else _BITS6, streams, sent)
             for name, streams in self._prefixes.items()
         ]
         addresses.sort(key=lambda each: -each.packets)
@@ -153,19 +164,13 @@ def _largest(
     return [order[starts[at] : ends[at]] for at in best]
 
 
-def _prefixes(addresses: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The /24 of IPv4, the /48 of IPv6."""
-    masked: NDArray[np.uint8] = addresses.copy()
-    four = is_ipv4(addresses)
-    masked[four, 15] = 0
-    masked[~four, 6:] = 0
-    return masked
+def _wide(destination: NDArray[np.uint64]) -> bool:
+    """Whether there are so many addresses that their prefix is of interest."""
+    return bool((destination != destination[0]).any()) and len(np.unique(destination)) >= _WIDE
 
 
-def _group(addresses: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Multicast and broadcast addresses, which no single host has."""
-    found: NDArray[np.bool_] = np.where(is_ipv4(addresses), addresses[:, 12] >= 224, addresses[:, 0] == 0xFF)  # noqa: PLR2004
-    return found
+def _is_ipv4(name: Address) -> bool:
+    return name.startswith(bytes(10) + b"\xff\xff")
 
 
 def _row(name: Address) -> NDArray[np.uint8]:
@@ -185,7 +190,7 @@ def _target(
     from edgecap.packets.verdict.evidence import Target  # noqa: PLC0415 - counting must not wait for the models
 
     made: list[Stream] = sorted((each.stream() for each in streams.values()), key=lambda each: -each.packets)
-    shown = bits - 96 if is_ipv4(_row(name))[0] else bits
+    shown = bits - 96 if _is_ipv4(name) else bits
     return Target(
         address=_texts(name) + ("" if bits == 128 else f"/{shown}"),  # noqa: PLR2004
         packets=sum(each.packets for each in made),

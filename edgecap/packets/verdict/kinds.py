@@ -66,8 +66,10 @@ def kinds_of(flows: Rows) -> tuple[NDArray[np.uint8], NDArray[np.uint16]]:
     A flow from one of the ports that reflection abuses is a reply, unless it is a question: to the same port
     of a service that uses it at both ends, or from a high port to another of these ports.
     """
-    protocol, ports = flows["protocol"], flows["ports"] == 1
-    source, destination = flows["source_port"], flows["destination_port"]
+    # Copied out of the records, since each column is read many times.
+    protocol, ports = np.ascontiguousarray(flows["protocol"]), flows["ports"] == 1
+    source = np.ascontiguousarray(flows["source_port"])
+    destination = np.ascontiguousarray(flows["destination_port"])
     kind = np.full(len(flows), NUMBER[Kind.PROTOCOL], "u1")
     port = np.where(kind == NUMBER[Kind.PROTOCOL], protocol, 0).astype("u2")
     later = (flows["fragments"] > 0) & ~ports
@@ -105,12 +107,6 @@ def hashed(*parts: NDArray[Any]) -> NDArray[np.uint64]:
     mixed *= np.uint64(0xBF58476D1CE4E5B9)
     mixed ^= mixed >> np.uint64(32)
     return mixed
-
-
-def words(addresses: NDArray[Any]) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
-    """The two halves of addresses of 16 bytes, as numbers in network order."""
-    pairs = np.ascontiguousarray(addresses).view(">u8").reshape(-1, 2).astype("u8")
-    return pairs[:, 0], pairs[:, 1]
 
 
 def opposites(

@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 
 from edgecap.packets.columns import Rows
 from edgecap.packets.native import text
+from edgecap.packets.verdict.addresses import Addresses
 from edgecap.packets.verdict.distinct import Distinct
 from edgecap.packets.verdict.kind import Kind
 from edgecap.packets.verdict.kinds import NAMES, NUMBER
-from edgecap.packets.verdict.stream_counts import Frequent, network_of, slow
+from edgecap.packets.verdict.stream_counts import Frequent, slow
 
 if TYPE_CHECKING:
     from edgecap.packets.verdict.evidence import Prober
@@ -88,7 +89,7 @@ class ProberCounts:
         ports = probes["ports"] == 1
         to = probes["destination_port"][ports]
         self._distinct["destinations"].add(destination)
-        self._distinct["networks"].add(network_of(probes["destination"], 15, 8))
+        self._distinct["networks"].add(Addresses.of(probes["destination"]).masked(24, 64).hashes)
         self._distinct["destination_ports"].add(
             to.astype("u8") | probes["protocol"][ports].astype("u8") << np.uint64(16)
         )

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecap.packets.columns import Rows
+from edgecap.packets.verdict.addresses import Addresses
 from edgecap.packets.verdict.distinct import Distinct
 from edgecap.packets.verdict.kind import Kind
 from edgecap.packets.verdict.kinds import BARE_SYN, NO_OPTIONS, PAYLOAD
@@ -87,12 +88,18 @@ class StreamCounts:
         return f"<StreamCounts {self._kind} [{self.packets} packets]>"
 
     def add(
-        self, flows: Rows, source: NDArray[np.uint64], destination: NDArray[np.uint64], paired: Any
+        self,
+        flows: Rows,
+        sources: Addresses,
+        source: NDArray[np.uint64],
+        destination: NDArray[np.uint64],
+        paired: Any,
     ) -> None:
         """Add flows.
 
         Args:
             flows: `FLOW` records.
+            sources: their source addresses.
             source: a hash of each one's source address.
             destination: likewise.
             paired: whether each has an opposite flow.
@@ -101,26 +108,26 @@ class StreamCounts:
         size = flows["bytes"].astype("i8")
         mean = np.minimum(size // np.maximum(packets, 1), 65_535).astype("u2")
         self.packets += int(packets.sum())
-        ttl = flows["ttl_high"]
+        ttl, signs, lasting = np.ascontiguousarray(flows["ttl_high"]), flows["signs"], slow(flows)
         low, little = ttl <= _UNIX_TTL, small(flows, mean)
         for name, value in (
             ("bytes", size.sum()),
             ("flows", len(flows)),
             ("answered", packets[paired].sum()),
             ("single", np.count_nonzero(packets == 1)),
-            ("payload", packets[(flows["signs"] & PAYLOAD) != 0].sum()),
-            ("bare", packets[(flows["signs"] & BARE_SYN) != 0].sum()),
-            ("slow", np.count_nonzero(slow(flows))),
+            ("payload", packets[(signs & PAYLOAD) != 0].sum()),
+            ("bare", packets[(signs & BARE_SYN) != 0].sum()),
+            ("slow", np.count_nonzero(lasting)),
             ("small", packets[little].sum()),
-            ("impossible", packets[impossible(flows["source"])].sum()),
+            ("impossible", packets[sources.are_impossible].sum()),
             ("odd_ttl", packets[~_POSSIBLE_TTL[ttl]].sum()),
             ("low_ttl", packets[low].sum()),
-            ("no_options", packets[low & ((flows["signs"] & NO_OPTIONS) != 0)].sum()),
+            ("no_options", packets[low & ((signs & NO_OPTIONS) != 0)].sum()),
         ):
             self._sums[name] += int(value)
         self._distinct["sources"].add(source)
         self._distinct["destinations"].add(destination)
-        self._distinct["networks"].add(network_of(flows["source"], 14, 4))
+        self._distinct["networks"].add(sources.masked(16, 32).hashes)
         ports = flows["ports"] == 1
         if self._kind not in (Kind.ECHO, Kind.ECHO_REPLY, Kind.ICMP, Kind.PROTOCOL) and ports.any():
             sides = (("source_port", self._from), ("destination_port", self._to))
@@ -137,7 +144,6 @@ class StreamCounts:
         self._ttls.add(ttl, packets)
         self._sizes.add(mean, packets)
         self._senders.add(source, packets)
-        lasting = slow(flows)
         if lasting.any():
             self._slow_senders.add(source[lasting], np.ones(np.count_nonzero(lasting), "i8"))
         if little.any():
@@ -178,17 +184,16 @@ class StreamCounts:
 
 def slow(flows: Rows) -> NDArray[np.bool_]:
     """TCP flows that last five seconds or more, carry at most two small packets a second, and do not end."""
-    seconds = (flows["last"] - flows["first"]) / 1e9
-    packets = flows["packets"].astype("f8")
+    flags, packets = flows["tcp_flags"], flows["packets"]
     found: NDArray[np.bool_] = (
-        (flows["protocol"] == 6)  # noqa: PLR2004 - TCP
-        & (flows["tcp_flags"] & 5 == 0)  # neither FIN nor RST
-        & (flows["tcp_flags"] & 16 != 0)
-        & (seconds >= 5)  # noqa: PLR2004
-        & (packets >= 3)  # noqa: PLR2004
-        & (packets <= 2 * seconds)
-        & (flows["bytes"] <= 300 * packets)
+        (packets >= 3)  # noqa: PLR2004
+        & (flows["protocol"] == 6)  # noqa: PLR2004 - TCP
+        & (flags & 21 == 16)  # noqa: PLR2004 - ACK, and neither FIN nor RST
     )
+    at = np.flatnonzero(found)  # few of a flood: the rest is looked at only for them
+    some, count = flows[at], packets[at].astype("f8")
+    seconds = (some["last"] - some["first"]) / 1e9
+    found[at] = (seconds >= 5) & (count <= 2 * seconds) & (some["bytes"] <= 300 * count)  # noqa: PLR2004
     return found
 
 
@@ -206,30 +211,3 @@ def small(flows: Rows, mean: NDArray[np.uint16]) -> NDArray[np.bool_]:
         & (mean <= _SMALL_PACKET)
     )
     return found
-
-
-def impossible(addresses: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Sources that no host has: 0/8, 127/8, 224/3; of IPv6, outside 2000::/3, unless local."""
-    mapped = is_ipv4(addresses)
-    first4, first6 = addresses[:, 12], addresses[:, 0]
-    bad4 = (first4 == 0) | (first4 == 127) | (first4 >= 224)  # noqa: PLR2004
-    bad6 = (first6 >> 5 != 1) & (first6 < 0xFC) & (first6 != 0)  # noqa: PLR2004
-    whole0 = ~addresses.any(axis=1) | ((first4 == 0) & ~addresses[:, 13:].any(axis=1))  # DHCP's 0.0.0.0
-    found: NDArray[np.bool_] = np.where(mapped, bad4, bad6) & ~whole0
-    return found
-
-
-def is_ipv4(addresses: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Which of the addresses of 16 bytes are IPv4."""
-    found: NDArray[np.bool_] = (
-        (addresses[:, 10:12] == 0xFF).all(axis=1) & ~addresses[:, :10].any(axis=1)  # noqa: PLR2004
-    )
-    return found
-
-
-def network_of(addresses: NDArray[np.uint8], end4: int, end6: int) -> NDArray[np.uint64]:
-    """A number for each address's network: of IPv4 the bytes up to `end4` of 16, of IPv6 to `end6`."""
-    four = addresses[:, 12:end4].astype("u8") @ (np.uint64(256) ** np.arange(end4 - 12, dtype="u8"))
-    six = addresses[:, :end6].astype("u8") @ (np.uint64(256) ** np.arange(end6, dtype="u8"))
-    mixed = np.where(is_ipv4(addresses), four, six + np.uint64(1 << 62))
-    return (mixed + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
