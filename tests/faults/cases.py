@@ -212,7 +212,7 @@ def _flip(stage: Stage) -> None:
 # -- disks --------------------------------------------------------------------------------------------------
 
 READ_ONLY = r"failed: .*read-only.*"
-FULL = r"failed: .*no space.*"
+FULL = r"failed: .*(no space|too little space) is left.*"
 
 
 def _disks() -> Iterator[Case]:
