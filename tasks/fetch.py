@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from prefect import get_run_logger, task
@@ -20,14 +21,22 @@ from edgecap.stores import open_store
 from edgecap.units import plural
 from tasks.runtime.retry import DELAYS, ONCE_A_RUN, TRIES, passing_soon
 
+_WORTH_TELLING = 0.05  # seconds
+
 
 @dataclass
 class Throughput:
-    """Bytes fetched so far, and how fast."""
+    """Bytes fetched so far, how fast, and how long they were waited for before."""
 
     bytes: int = 0
-    started: float = field(default_factory=time.monotonic)
+    clock: Callable[[], float] = time.monotonic
     interruption: Interruption = field(default_factory=current)
+    waited: float = field(default=0.0, init=False)  # seconds
+    _began: float = field(init=False)
+    _last: float = field(init=False)  # when bytes came, or the wait for them ended
+
+    def __post_init__(self) -> None:
+        self._began = self._last = self.clock()
 
     def add(self, count: int) -> None:
         """Count bytes. Several threads may do so at once; the sum is only for people.
@@ -37,10 +46,20 @@ class Throughput:
         """
         self.interruption.check()
         self.bytes += count
+        self._last = self.clock()
+
+    def listed(self) -> None:
+        """The bucket's listing is stable now: what passed since the last byte was no transfer."""
+        now = self.clock()
+        self.waited += now - self._last
+        self._last = now
 
     def __str__(self) -> str:
-        seconds = max(time.monotonic() - self.started, 1e-3)
-        return f"{self.bytes:,} bytes in {seconds:.1f} s ({self.bytes / seconds / 1e6:,.0f} MB/s)"
+        seconds = max(self._last - self._began - self.waited, 1e-3)
+        told = f"{self.bytes:,} bytes in {seconds:.1f} s ({self.bytes / seconds / 1e6:,.0f} MB/s)"
+        if self.waited < _WORTH_TELLING:
+            return told
+        return f"{told}, after {self.waited:.1f} s until the bucket's listing was stable"
 
 
 @task(
@@ -72,6 +91,11 @@ async def fetch(order: CaptureOrder, intent: Intent, capture: Capture) -> Fetchi
     meter = Throughput()
     if isinstance(request, FullRequest):
         bucket = open_store(settings.bucket(request.bucket))
+
+        def on_delivery(count: int) -> None:
+            meter.listed()
+            log.info("%s in %s", plural(count, "file is", "files are"), bucket.uri)
+
         fetched = await fetch_full(
             bucket,
             capture,
@@ -79,7 +103,7 @@ async def fetch(order: CaptureOrder, intent: Intent, capture: Capture) -> Fetchi
             settings.timing,
             prefix=prefix,
             on_bytes=meter.add,
-            on_delivery=lambda count: log.info("%d files are in %s", count, bucket.uri),
+            on_delivery=on_delivery,
             byte_limit=request.byte_limit,
         )
     else:

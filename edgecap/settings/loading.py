@@ -21,7 +21,7 @@ from edgecap.settings.models import (
 )
 from edgecap.settings.overlap import overlap
 from edgecap.settings.permissions import require_private
-from edgecap.settings.variables import check_variables
+from edgecap.settings.variables import check_variables, meant_by
 
 
 def load_settings() -> Settings:
@@ -68,7 +68,8 @@ def _wrong(error: ValidationError) -> ConfigError:
     field = named or ".".join(path)
     where = "the environment" if named else f"{config_file()} or the environment"
     if first["type"] == "extra_forbidden":
-        return ConfigError(f"unknown setting {field}", where=where, hint="docs/settings.md lists all")
+        hint = f"{meant_by(path)}docs/settings.md lists all"
+        return ConfigError(f"unknown setting {field}", where=where, hint=hint)
     return ConfigError(f"{field}: {first['msg']}", where=where, hint="correct this setting")
 
 

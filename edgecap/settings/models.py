@@ -173,7 +173,9 @@ class Settings(BaseSettings):
     alerts: AlertSettings = Field(default_factory=AlertSettings)
     incidents: IncidentSettings = Field(default_factory=IncidentSettings)
     prefect_yaml: Path | None = Field(
-        None, description="Your own file of deployments and schedules, in place of edgecap's `prefect.yaml`"
+        None,
+        description="Your own file of deployments and schedules: they are added to edgecap's own, and change "
+        "those of the same name. A file with `pull:` at its top is deployed alone (docs/capture.md, *Schedules*)",
     )
     strict_permissions: bool = Field(
         False,

@@ -1,9 +1,10 @@
-"""Find variables of the environment that look like settings and are none: mostly typing errors."""
+"""Settings that do not exist, in the environment and in the file: mostly typing errors."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
 
@@ -36,6 +37,45 @@ def check_variables(environment: Mapping[str, str]) -> None:
                     where="the environment",
                     hint=f"{hint}docs/settings.md lists all",
                 )
+
+
+def meant_by(path: Sequence[str]) -> str:
+    """What an unknown setting of the file may mean, as the beginning of a hint; empty if nothing is like it.
+
+    Args:
+        path: the names down to the unknown one, as in the file: `("alerts", "kentik")`.
+    """
+    *above, name = path
+    known = _names_in(Settings, above)
+    alike = get_close_matches(name.lower(), known, n=1)
+    if alike:
+        return f"did you mean {'.'.join([*above, alike[0]])}? "
+    if above == ["alerts"]:
+        return f"a source of your own is [alerts.custom.{name}]; "
+    return ""
+
+
+def _names_in(model: Any, path: Sequence[str]) -> Sequence[str]:
+    """The settings below a path of the file; none if it leads to a value."""
+    kind: Any = model
+    for name in path:
+        kinds = [kind, *get_args(kind)]
+        if any(get_origin(each) is dict for each in kinds):  # named by people, such as accounts.default
+            kind = next(get_args(each)[1] for each in kinds if get_origin(each) is dict)
+        else:
+            fields = _model_in(kind)
+            if name not in fields:
+                return ()
+            kind = fields[name].annotation
+    return tuple(_model_in(kind))
+
+
+def _model_in(kind: Any) -> Mapping[str, Any]:
+    """The fields of a model, or of the one in `Model | None`."""
+    for each in (kind, *get_args(kind)):
+        if isinstance(each, type) and issubclass(each, BaseModel):
+            return each.model_fields
+    return {}
 
 
 def _meant(name: str, value: str) -> str | None:
