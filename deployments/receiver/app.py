@@ -22,6 +22,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from typing import Any, Protocol
 
 from starlette.applications import Starlette
@@ -45,6 +46,7 @@ from edgecap.incidents.inbox.missed import Kind
 PING = 4096  # bytes; no product's trial message is larger
 SMALL = 64 << 10  # bytes; decoding them takes less than a millisecond. A larger body is decoded in a thread
 _UNHEARD = (408, 413, 503)  # answers after which an alert may be lost
+_LONGEST_NAME = 64  # characters of a URL's end that are compared with the names of sources
 DISK_TIME = 8.0  # seconds; a sender gives up soon after that
 
 _log = logging.getLogger("edgecap.receiver")
@@ -185,20 +187,18 @@ class Receiver:
     async def _answer(self, request: Request, name: str) -> Response:
         enabled = self._enabled.get(name)
         if enabled is None:
-            raise Refused(
-                404, f"source {name} is not configured" if name in SOURCES else "there is no such source"
-            )
+            raise _no_source(name, self._enabled)
         is_signed = enabled.is_signed(request.headers)
         if not is_signed and not enabled.accepts(request.headers, b""):
             is_read = await self._bodies.drop(request)
-            raise _unauthorized(request, name, **({} if is_read else {"connection": "close"}))
+            raise _unauthorized(request, enabled, b"", **({} if is_read else {"connection": "close"}))
         async with self._bodies.body(request, proven=not is_signed and not enabled.open) as body:
             return await self._judge(request, enabled, body)
 
     async def _judge(self, request: Request, enabled: EnabledSource, body: bytes) -> Response:
         name = enabled.source.name
         if not enabled.accepts(request.headers, body):
-            raise _unauthorized(request, name)
+            raise _unauthorized(request, enabled, body)
         payload = await _decoded(name, body)
         if len(body) < PING and enabled.source.is_ping(payload):
             return JSONResponse({"ping": name})
@@ -248,12 +248,24 @@ async def _decoded(name: str, body: bytes) -> Any:
         raise Refused(400, str(error)) from None
 
 
-def _unauthorized(request: Request, name: str, **headers: str) -> Refused:
+def _unauthorized(request: Request, enabled: EnabledSource, body: bytes, **headers: str) -> Refused:
+    """The sender learns nothing; the list of refused notifications says what was wrong."""
+    why = enabled.why_refused(request.headers, body)
     _log.warning(
-        f"an alert from {name} was refused: its secret is missing or wrong (sent from %s)",
+        f"an alert from {enabled.source.name} was refused as unauthorized: %s (sent from %s)",
+        why,
         sender_of(request).address,
     )
-    return Refused(401, "unauthorized", **headers)
+    return Refused(401, "unauthorized", why=why, **headers)
+
+
+def _no_source(name: str, enabled: Mapping[str, EnabledSource]) -> Refused:
+    """A URL that names no source that is on. What was sent is not repeated, only what it may mean."""
+    if name in SOURCES:
+        return Refused(404, f"source {name} is not configured", why=f"source {name} is off: it has no secret")
+    alike = get_close_matches(name.lower()[:_LONGEST_NAME], [*enabled, *SOURCES], n=1)
+    meant = f"; it may mean /alerts/{alike[0]}" if alike else ""
+    return Refused(404, "there is no such source", why=f"the URL names no source{meant}")
 
 
 def _kind(error: Exception) -> str:

@@ -23,10 +23,17 @@ BODY_TIME = 10.0  # seconds
 
 
 class Refused(Exception):
-    """The request ends with this answer."""
+    """The request ends with this answer.
 
-    def __init__(self, status: int, error: str, **headers: str) -> None:
-        super().__init__(error)
+    Args:
+        status: of HTTP.
+        error: what the sender is told.
+        why: what people on this machine are told; the same if empty. Never a secret.
+        headers: of the answer.
+    """
+
+    def __init__(self, status: int, error: str, *, why: str = "", **headers: str) -> None:
+        super().__init__(why or error)
         self.answer = JSONResponse({"error": error}, status, headers=headers)
 
 

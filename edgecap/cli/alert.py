@@ -21,7 +21,7 @@ from edgecap.cli.options import Json
 from edgecap.cli.output import console, print_json, print_plan, print_table, printable, say
 from edgecap.errors import ConfigError, InvalidRequest
 from edgecap.incidents.inbox.alert_inbox import INBOX, AlertInbox, Judged, Outcome
-from edgecap.incidents.inbox.missed import Kind
+from edgecap.incidents.inbox.missed import Kind, Missed
 from edgecap.redact import redact
 from edgecap.requests import CaptureRequest, rfc3339
 from edgecap.settings import Settings, load_settings
@@ -169,7 +169,7 @@ def _list_refused(limit: int, *, json: bool) -> None:
             (
                 stamp(each.last).removesuffix(" UTC"),
                 each.count,
-                each.kind,
+                _what(each),
                 each.source,
                 each.sender or "-",
                 size(each.size) if each.size else "-",
@@ -180,6 +180,11 @@ def _list_refused(limit: int, *, json: bool) -> None:
         print_table(console(), _REFUSED_COLUMNS, rows)
     else:
         say("No notification was refused or cut off.")
+
+
+def _what(each: Missed) -> str:
+    """What happened, in words: a URL without a source is counted as unauthorized."""
+    return "wrong URL" if each.kind == "unauthorized" and each.reason.startswith("404") else each.kind
 
 
 def _as_yaml(request: CaptureRequest) -> str:

@@ -175,7 +175,7 @@ class Settings(BaseSettings):
     prefect_yaml: Path | None = Field(
         None,
         description="Your own file of deployments and schedules: they are added to edgecap's own, and change "
-        "those of the same name. A file with `pull:` at its top is deployed alone (docs/capture.md, *Schedules*)",
+        "those of the same name. A file with `pull:` at its top is deployed alone (docs/capture.md)",
     )
     strict_permissions: bool = Field(
         False,

@@ -7,9 +7,12 @@ from dataclasses import dataclass, field
 
 from edgecap.alerts.sources.base import AlertSource
 from edgecap.alerts.sources.registry import sources
-from edgecap.alerts.sources.signing import header
+from edgecap.alerts.sources.signing import bearer, header
 from edgecap.errors import ConfigError
 from edgecap.settings.alerts import AlertSettings
+
+_AUTHORIZATION = "Authorization"
+_SCHEMES = ("bearer", "basic")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,35 @@ class EnabledSource:
         """Whether the sender knows the secret, compared in constant time."""
         known = filter(None, (self.secret, self.former_secret))
         return self.open or any(self.source.verify(headers, body, secret) for secret in known)
+
+    def why_refused(self, headers: Mapping[str, str], body: bytes) -> str:
+        """Why `accepts` said no, for people on this machine: what was missing or wrong, and never a secret.
+
+        Args:
+            headers: the request's.
+            body: empty if it was not read, since the headers were enough.
+        """
+        signature = self.source.signature
+        if signature and header(headers, signature):
+            return (
+                f"the signature in {signature} does not match the body: another secret, or a proxy changed it"
+            )
+        # "Bearer secret" would be taken for a secret itself, and blacked out.
+        scheme, mark, _ = header(headers, _AUTHORIZATION).partition(" ")
+        told = f"{_AUTHORIZATION} ({scheme.capitalize()})" if mark and scheme.lower() in _SCHEMES else ""
+        wanted = signature or next(iter(self.source.sign(body, self.secret)))
+        takes_bearer = self.source.verify(bearer(self.secret), b"", self.secret)
+        if takes_bearer and told:
+            return f"the secret in {told} is not that of the settings"
+        if not signature and header(headers, wanted):
+            if wanted.lower() == _AUTHORIZATION.lower():
+                return f"the header {wanted} has neither a Bearer nor a Basic secret"
+            return f"the secret in {wanted} is not that of the settings"
+        if told or header(headers, _AUTHORIZATION):
+            what = "a signature in" if signature else "the secret in"
+            return f"{told or _AUTHORIZATION} came, and the source wants {what} {wanted}"
+        other = f" (nor {_AUTHORIZATION})" if takes_bearer and wanted != _AUTHORIZATION else ""
+        return f"no header {wanted}{other}"
 
     def signed_headers(self, body: bytes) -> dict[str, str]:
         """The headers that the product sends with `body`; none if the source is open."""

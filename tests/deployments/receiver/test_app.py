@@ -125,7 +125,8 @@ def test_requests_without_the_secret_fill_neither_log_nor_disk(address, inbox, l
     page = http.get(f"{address}/metrics").text
     lines = log.getvalue().splitlines()
     assert len(lines) == MOST
-    assert all("secret is missing or wrong (sent from 127.0.0.1)" in line for line in lines)
+    told = "refused as unauthorized: the secret in cf-webhook-auth is not that of the settings (sent from 1"
+    assert all(told in line for line in lines)
     assert 'edgecap_alert_requests_total{source="cloudflare",status="401"} 200.0' in page
     assert "guess" not in log.getvalue() + page
     assert size() == before
@@ -373,6 +374,8 @@ def test_what_is_refused_is_noted_with_sender_size_and_reason(address, inbox, mi
     http.post(f"{address}/alerts/cloudflare", json=attack(1), headers={"cf-webhook-auth": "guess"})
     http.post(f"{address}/alerts/datadog", json={}, headers=KNOWN)
     http.post(f"{address}/alerts/nobody", json={}, headers=KNOWN)
+    assert http.post(f"{address}/alerts/cloudfare", json={}).json() == {"error": "there is no such source"}
+    http.post(f"{address}/alerts/pagerduty", json={}, headers={"authorization": f"Bearer {SECRET}"})
     http.post(f"{address}/alerts/pagerduty", content=too_large, headers={"X-PagerDuty-Signature": "v1=00"})
     missed.flush()
     noted = {(each.source, each.reason[:3]): each for each in inbox.missed.newest(["refused"], 10)}
@@ -383,9 +386,14 @@ def test_what_is_refused_is_noted_with_sender_size_and_reason(address, inbox, mi
     assert "not JSON" in noted["cloudflare", "400"].reason
     others = {(each.source, each.reason) for each in inbox.missed.newest(["unauthorized"], 10)}
     assert others == {
-        ("cloudflare", "401: unauthorized"),
-        ("datadog", "404: source datadog is not configured"),
-        ("none", "404: there is no such source"),
+        ("cloudflare", "401: the secret in cf-webhook-auth is not that of the settings"),
+        (
+            "pagerduty",
+            "401: Authorization (Bearer) came, and the source wants a signature in X-PagerDuty-Signature",
+        ),
+        ("datadog", "404: source datadog is off: it has no secret"),
+        ("none", "404: the URL names no source"),
+        ("none", "404: the URL names no source; it may mean /alerts/cloudflare"),
     }
     told = {(each.source, each.reason[:3]) for each in inbox.missed.untold(large.first, 10)}
     assert told == {("cloudflare", "413"), ("cloudflare", "400")}, "a stranger can have nobody told"

@@ -156,3 +156,46 @@ def test_a_variable_has_one_pointer_or_a_list(alerts_from, written, pointers):
     )
     assert alerts.generic.pointers("kind") == alerts.custom["mine"].pointers("target") == pointers
     assert alerts.target_labels == ["attacked_host"]
+
+
+OTHER = "another-secret"
+SIGNED = {"signature_header": "X-Signature"}
+
+
+@pytest.mark.parametrize(
+    ("name", "headers", "why"),
+    [
+        ("mine", {}, "no header X-Signature"),
+        ("mine", {"x-signature": "00"}, "the signature in X-Signature does not match the body: another "),
+        (
+            "mine",
+            {"authorization": f"Bearer {OTHER}"},
+            "Authorization (Bearer) came, and the source wants a signature in X-Signature",
+        ),
+        ("cloudflare", {}, "no header cf-webhook-auth"),
+        ("cloudflare", {"cf-webhook-auth": OTHER}, "the secret in cf-webhook-auth is not that of the "),
+        (
+            "cloudflare",
+            {"authorization": f"Basic {OTHER}"},
+            "Authorization (Basic) came, and the source wants the secret in cf-webhook-auth",
+        ),
+        ("generic", {}, "no header Authorization"),
+        ("generic", {"authorization": f"Bearer {OTHER}"}, "the secret in Authorization (Bearer) is not "),
+        ("generic", {"authorization": OTHER}, "the header Authorization has neither a Bearer nor a Basic"),
+        ("grafana", {}, "no header X-Grafana-Alerting-Signature (nor Authorization)"),
+        ("grafana", {"authorization": f"Bearer {OTHER}"}, "the secret in Authorization (Bearer) is not "),
+        ("pagerduty", {"x-pagerduty-signature": "v1=00"}, "the signature in X-PagerDuty-Signature does not"),
+        ("alertmanager", {"authorization": f"Basic {OTHER}"}, "the secret in Authorization (Basic) is not "),
+    ],
+)
+def test_a_refusal_says_what_was_missing_and_no_secret(name, headers, why):
+    """It was only "unauthorized", whatever the sender did wrong."""
+    products = ("cloudflare", "generic", "grafana", "pagerduty", "alertmanager")
+    tables = {each: {"secret": "right-secret"} for each in products}
+    custom = {"mine": {"secret": "right-secret", **SIGNED}}
+    enabled = enabled_sources(AlertSettings.model_validate({**tables, "custom": custom}))[name]
+    assert not enabled.accepts(headers, b"{}")
+    said = enabled.why_refused(headers, b"{}")
+    assert said.startswith(why)
+    assert OTHER not in said
+    assert "right-secret" not in said
