@@ -16,6 +16,7 @@ from edgecap.errors import EdgecapError
 from edgecap.incidents.record import IncidentEvent
 from edgecap.settings import DEFAULT, load_settings
 from edgecap.units import plural
+from tasks.drops import ask_again_later, ask_drops
 from tasks.incident import close, how_it_began, make_room, start_captures, wake_incident, watch, write_down
 from tasks.incident_notice import tell
 from tasks.incident_page import show_incident
@@ -112,8 +113,10 @@ async def _see_out(opened: IncidentEvent, archive: str) -> str:
     until = opened.at + timedelta(seconds=settings.incidents.close_after)
     parts = await run_or_suspend(watch, opened.incident, archive, until)
     proposals = await propose_filters(opened, parts, archive)
+    await ask_drops(opened, archive)
     record, is_ours = await run_or_suspend(close, opened, parts, archive)
     await show_incident(opened, parts, archive, record, proposals)
+    await ask_again_later(opened, archive)
     if is_ours:
         await tell("closing", opened, archive, record, proposals)
     return str(record)

@@ -16,7 +16,9 @@ from edgecap.archive.journal import Journal
 from edgecap.captures.incident_part import IncidentPart
 from edgecap.cloudflare.client import Client
 from edgecap.errors import EdgecapError
+from edgecap.incidents.drops import read_drops
 from edgecap.incidents.incidents import Incidents
+from edgecap.incidents.overview import Overview
 from edgecap.incidents.record import Incident, IncidentEvent, Lost, Part, Told, closed_record
 from edgecap.requests import FullRequest
 from edgecap.settings import load_settings
@@ -255,14 +257,22 @@ async def close(opened: IncidentEvent, parts: list[Part], archive: str) -> tuple
     Returns:
         The record that stands, and whether it is this one: another run may have been faster.
     """
-    incidents = Incidents(open_store(load_settings().archive(archive)))
+    store = open_store(load_settings().archive(archive))
+    incidents = Incidents(store)
 
     def write() -> tuple[Incident, bool]:
         told = incidents.told(opened.incident)
+        incident = Overview(
+            opened.incident,
+            opened=told.opened or opened,
+            escalations=tuple(told.escalations),
+            ended=told.ended,
+            drops=read_drops(store, opened.incident),
+        )
         record = closed_record(
             opened,
             told.ended,
-            tuple(parts),
+            tuple(incident.with_mitigation(parts)),
             escalations=told.escalations,
             held_back=incidents.held_back(opened.incident),
             at=datetime.now(UTC),

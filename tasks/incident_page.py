@@ -15,6 +15,7 @@ from prefect.client.schemas.filters import ArtifactCollectionFilter, ArtifactCol
 from prefect.settings import PREFECT_UI_URL
 
 from edgecap.errors import EdgecapError
+from edgecap.incidents.drops import read_drops
 from edgecap.incidents.incidents import Incidents
 from edgecap.incidents.overview import Overview, Overviews
 from edgecap.incidents.record import Incident, IncidentEvent, Part
@@ -87,6 +88,7 @@ async def seen(
             ended=told.ended,
             record=record,
             counted=incidents.held_back(noted.incident),
+            drops=read_drops(store, noted.incident),
         )
         shown = parts or list(Overviews(store, None).parts(incident))
         return incident, list(pictures(store, incident, shown))

@@ -11,6 +11,8 @@
     incidents/<incident id>/held-back/<number>.json how many alerts joined or repeated it so far
     incidents/<incident id>/lost/<capture>.json     a capture whose run ended and asked for nothing
     incidents/<incident id>/proposals.json          filters that were proposed, when it is closed
+    incidents/<incident id>/dropped/<round>.json    what the edge dropped, as far as it was known at a time
+    incidents/<incident id>/dropped/<round>.pcapng  the headers of dropped packets
     incidents/<incident id>.json                    once it is closed
     same-request/<digest>/2026/11/<folder of an entry>  hints: which captures asked for the same
 """
@@ -228,6 +230,11 @@ def notice_key(incident_id: str, event: str, channel: str) -> str:
 def lost_key(incident_id: str, phase: str, number: int) -> str:
     """Where it is written down that the run of an incident's capture ended and asked for nothing."""
     return f"{INCIDENTS}{safe_name(incident_id)}/lost/{phase}-{number}.json"
+
+
+def dropped_prefix(incident_id: str) -> str:
+    """Where it is written down what the edge dropped of an incident's packets."""
+    return f"{INCIDENTS}{safe_name(incident_id)}/dropped/"
 
 
 def held_back_prefix(incident_id: str) -> str:

@@ -110,6 +110,16 @@ COMMANDS = (
         where a capture would go all the same.""",
     ),
     (
+        "drops",
+        "edgecap.cli.drops:drops",
+        """Show what Cloudflare's edge passed and dropped of the packets to a target.
+
+        By mitigation system, rule, attack vector, source network, country and data centre. Of an incident:
+        what was written down when it was closed, or later. Of an address or network: asks Network Analytics
+        now, and reads Logpush's rows if the settings name their bucket (docs/network-analytics.md). Exits
+        with 4 if the token lacks Account Analytics: Read, and with 7 if there is no answer.""",
+    ),
+    (
         "deploy",
         "edgecap.cli.deploy:deploy",
         """Prepare a Prefect server of your own: pool, queues, deployments.

@@ -12,9 +12,10 @@ from edgecap.cli.incident_files import PacketFiles, find_packet_files
 from edgecap.cli.incident_zip import write_zip
 from edgecap.cli.output import print_json, printable, say
 from edgecap.cli.target_file import make_folder, require_free, written
-from edgecap.errors import InvalidRequest
+from edgecap.errors import EntryMissing, InvalidRequest
 from edgecap.files.durable import explained
 from edgecap.files.hashing import sha256_of_file
+from edgecap.incidents.drops import PACKETS as DROPPED
 from edgecap.incidents.overview import Overview, Overviews
 from edgecap.packets.merge import MergeSource, merge
 from edgecap.report.file_names import folder_name
@@ -72,6 +73,7 @@ def bring_incident(
     elif form == _ZIP:
         with written(path, force=force, field="FILE", other="FILE") as beside, _work_beside(path) as folder:
             files.write(store, folder)
+            files.write_dropped(store, folder)
             write_zip(store, known, incident, files, folder, beside, report_url=report_url)
         _tell(incident, files, path, json=json)
     else:
@@ -86,7 +88,10 @@ def _as_folder(
     if not force:
         for each in files.files:
             require_free(folder / each.name, field="FILE", other="another folder")
+        if files.dropped:
+            require_free(folder / DROPPED, field="FILE", other="another folder")
     paths = files.write(store, folder, force=force)
+    beside = files.write_dropped(store, folder, force=force)
     if json:
         print_json(
             {
@@ -96,11 +101,12 @@ def _as_folder(
                     {"file": str(path), **each.as_json()}
                     for path, each in zip(paths, files.files, strict=True)
                 ],
+                "dropped": str(beside) if beside else None,
                 "not_brought": files.missing_as_json(),
             }
         )
     else:
-        for path in paths:
+        for path in (*paths, *([beside] if beside else [])):
             print(path)  # noqa: T201 - stdout has the files only, for scripts
 
 
@@ -118,7 +124,11 @@ def _merged(
     with written(path, force=force, field="FILE", other="FILE") as beside, _work_beside(path) as folder:
         brought = files.write(store, folder)
         if not brought:
-            raise files.failure or AssertionError("no file, and no failure")
+            short = incident.id[:8]
+            raise files.failure or EntryMissing(
+                f"no capture of incident {short} has packets",
+                hint=f"`edgecap get {short} incident.zip` brings the headers of those that the edge dropped",
+            )
         sources = [
             MergeSource(file, name=each.stem, note=each.kind)
             for file, each in zip(brought, files.files, strict=True)
@@ -157,6 +167,7 @@ def _tell(
             "sha256": sha256_of_file(path),
             **({"packets": packets} if packets is not None else {}),
             "captures": [{"name": each.stem, **each.as_json()} for each in files.files],
+            "dropped": DROPPED if files.dropped and path.suffix == _ZIP else None,
             "not_brought": files.missing_as_json(),
         }
     )

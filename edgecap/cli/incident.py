@@ -135,7 +135,8 @@ def _row(incident: Overview, parts: list[Part]) -> tuple[object, ...]:
 
 
 def _page(incident: Overview, captures: list[Pictured]) -> RenderableType:
-    from edgecap.report.incident_words import cut_short, incident_verdict, name_of  # noqa: PLC0415 - as above
+    from edgecap.report.edge_words import edge_problems, in_brief, quiet_captures  # noqa: PLC0415 - as above
+    from edgecap.report.incident_words import cut_short, incident_verdict, name_of  # noqa: PLC0415 - the same
 
     held, in_inbox, told_at = incident.held_back, incident.in_inbox, incident.end_told
     told = [f"{held.joined} joined"] if held.joined else []
@@ -163,7 +164,10 @@ def _page(incident: Overview, captures: list[Pictured]) -> RenderableType:
         *([("last alert", stamp(in_inbox.last))] if in_inbox else []),
         *((f"{event} run", run) for event, run in (in_inbox.runs if in_inbox else {}).items()),
         *(("not sent", _waiting(each)) for each in incident.orders),
+        *((names, f"quiet: {words}") for words, names in quiet_captures(captures).items()),
         *cut_short(captures, incident.attack_began),
+        *((("dropped", in_brief(incident.dropped)),) if in_brief(incident.dropped) else ()),
+        *(("dropped", f"not known: {each}") for each in edge_problems(incident)),
         *(("note", each) for each in remarks),
     ]
     if not captures:
@@ -174,7 +178,7 @@ def _page(incident: Overview, captures: list[Pictured]) -> RenderableType:
             _id(each)[:_SHORT_ID] or "-",
             "-" if each.part.packets is None else f"{each.part.packets:,}",
             verdict(each.entry, each.summary) if each.entry else each.part.reason or each.remark,
-            each.part.state,
+            "quiet" if each.part.state == "mitigated" else each.part.state,
         )
         for each in captures
     )
@@ -212,6 +216,7 @@ def _as_json(incident: Overview, parts: list[Part]) -> dict[str, Any]:
         "not_sent": [{"event": each.event, "refused": each.refused or None} for each in incident.orders],
         "remarks": list(incident.record.remarks) if incident.record else [],
         "captures": [part.model_dump(mode="json") for part in parts],
+        "drops": [each.model_dump(mode="json") for each in incident.drops],
         "plans": {title: plan.model_dump(mode="json") for title, plan, _ in incident.plans},
     }
 

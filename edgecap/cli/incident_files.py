@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edgecap.analytics.dropped import PacketFile as DroppedPackets
 from edgecap.archive.entries import Entry, read_entry
 from edgecap.archive.manifest import FileRecord
 from edgecap.cli.output import printable, say
 from edgecap.cli.packet_files import files_of_packets, write_file
-from edgecap.errors import EdgecapError, EntryMissing
+from edgecap.cli.target_file import written
+from edgecap.errors import Damaged, EdgecapError, EntryMissing
+from edgecap.files.hashing import sha256_of
+from edgecap.incidents.drops import PACKETS as DROPPED
 from edgecap.incidents.overview import Overview, Overviews
 from edgecap.incidents.record import Part
 from edgecap.report.file_names import capture_name
 from edgecap.stores import Store
+from edgecap.stores.reading import read_object
 
 _PHASES = ("before", "during", "after")
 
@@ -67,11 +73,13 @@ class PacketFiles:
         files: in the order of the phases.
         missing: captures without packets, and files that could not be brought: name and reason.
         failure: the first error of a file that could not be brought.
+        dropped: the headers of packets that the edge dropped; None if there are none.
     """
 
     files: list[PacketFile]
     missing: list[tuple[str, str]]
     failure: EdgecapError | None = None
+    dropped: DroppedPackets | None = None
 
     def write(self, store: Store, folder: Path, *, force: bool = False) -> list[Path]:
         """Write the files into `folder`. One that cannot be brought stops no other; it moves to `missing`."""
@@ -87,6 +95,20 @@ class PacketFiles:
             else:
                 paths.append(path)
         return paths
+
+    def write_dropped(self, store: Store, folder: Path, *, force: bool = False) -> Path | None:
+        """Write the headers of dropped packets into `folder`; None if there are none, or none to be had."""
+        if self.dropped is None:
+            return None
+        path = folder / DROPPED
+        try:
+            _write_dropped(store, self.dropped, path, force=force)
+        except EdgecapError as error:
+            self.failure = self.failure or error
+            self.missing.append((DROPPED, str(error)))
+            self.dropped = None
+            return None
+        return path
 
     def missing_as_json(self) -> list[dict[str, str]]:
         """The captures and files that are missing."""
@@ -124,12 +146,30 @@ def find_packet_files(store: Store, known: Overviews, incident: Overview) -> Pac
             server = f"-{Path(file.name).stem}" if len(files) > 1 else ""
             name = f"{capture_name(part, entry)}{server}{Path(file.name).suffix}"
             found.append(PacketFile(part, entry, file, name))
-    if not found:
+    dropped = incident.dropped_packets
+    if not found and dropped is None:
         short = incident.id[:8]
         raise EntryMissing(
             f"no capture of incident {short} has packets", hint=f"`edgecap incident show {short}` says why"
         )
-    return PacketFiles(found, missing)
+    return PacketFiles(found, missing, dropped=dropped)
+
+
+def _write_dropped(store: Store, file: DroppedPackets, path: Path, *, force: bool) -> None:
+    with written(path, force=force, field="FILE", other="FILE") as beside, beside.open("xb") as out:
+
+        def write(chunk: bytes) -> None:
+            out.write(chunk)
+
+        sha256 = sha256_of(read_object(store, file.key), write)
+        if sha256 != file.sha256:
+            raise Damaged(
+                f"its SHA-256 is {sha256}, and its record states {file.sha256}",
+                where=file.key,
+                hint="try again; if it stays so, restore the file from a copy",
+            )
+        out.flush()
+        os.fsync(out.fileno())
 
 
 def _place(part: Part) -> tuple[int, int]:

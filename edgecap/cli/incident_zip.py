@@ -7,6 +7,7 @@ from pathlib import Path
 from zipfile import ZIP_DEFLATED, ZipFile
 
 from edgecap.cli.incident_files import PacketFiles
+from edgecap.incidents.drops import PACKETS as DROPPED
 from edgecap.incidents.overview import Overview, Overviews
 from edgecap.packets.source import chunks, opened
 from edgecap.report.file_names import folder_name, report_name
@@ -55,6 +56,14 @@ def write_zip(
                 for chunk in chunks(file, path):
                     out.write(chunk)
             sums.append(f"{each.file.sha256}  {each.name}\n")
+        if files.dropped:
+            with (
+                opened(folder / DROPPED) as file,
+                archive.open(f"{inside}/{DROPPED}", "w", force_zip64=True) as out,
+            ):
+                for chunk in chunks(file, folder / DROPPED):
+                    out.write(chunk)
+            sums.append(f"{files.dropped.sha256}  {DROPPED}\n")
         archive.writestr(f"{inside}/{SUMS}", "".join(sums))
 
 
@@ -69,6 +78,11 @@ def _readme(incident: Overview, verdict: str, own: str, files: PacketFiles) -> s
         "Open the packets in Wireshark:",
         *(f"  {each.name}: {each.kind}, {each.file.packets or 0:,} packets" for each in files.files),
     ]
+    if files.dropped:
+        lines.append(
+            f"  {DROPPED}: headers of packets that the edge dropped, {files.dropped.packets:,} samples, each "
+            "with what was done in its comment"
+        )
     if files.missing:
         lines += ["Missing:", *(f"  {name}: {reason}" for name, reason in files.missing)]
     lines += [

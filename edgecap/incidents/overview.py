@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
@@ -10,13 +10,16 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from edgecap.alerts.model import Alert, rank
-from edgecap.alerts.policy.decision import Plan
+from edgecap.alerts.policy.decision import Plan, Planned
 from edgecap.alerts.words import briefly, in_words
+from edgecap.analytics.dropped import Dropped, PacketFile
 from edgecap.archive.journal import Journal
 from edgecap.captures.incident_part import Phase
 from edgecap.errors import Damaged, EntryMissing
+from edgecap.incidents.drops import Drops, newest, read_drops
 from edgecap.incidents.inbox.alert_inbox import AlertInbox, InboxIncident, RunRequest
 from edgecap.incidents.incidents import Incidents
+from edgecap.incidents.mitigation import with_mitigation
 from edgecap.incidents.record import HeldBack, Incident, IncidentEvent, Part
 from edgecap.incidents.status import part_of, waiting
 from edgecap.stores.base import Store
@@ -42,6 +45,7 @@ class Overview:
         counted: alerts that joined or repeated it, as the receiver wrote them into the archive.
         in_inbox: what the inbox says of it.
         orders: runs that Prefect does not have yet, or refused.
+        drops: what the edge dropped, as far as it was asked for; the first record first.
     """
 
     id: str
@@ -52,6 +56,31 @@ class Overview:
     counted: HeldBack = field(default_factory=HeldBack)
     in_inbox: InboxIncident | None = None
     orders: tuple[RunRequest, ...] = ()
+    drops: tuple[Drops, ...] = ()
+
+    @property
+    def dropped(self) -> Dropped | None:
+        """What the edge passed and dropped, as it is known best; None if it is not."""
+        last = newest(self.drops)
+        return last.best if last else None
+
+    @property
+    def planned(self) -> dict[tuple[str, int], Planned]:
+        """The planned captures, by phase and number."""
+        plans = [noted.plan for noted in (self.opened, *self.escalations, self.ended) if noted]
+        if self.opened is None and self.in_inbox:
+            plans.append(self.in_inbox.plan)
+        return {(each.phase, each.number): each for plan in plans for each in plan.captures}
+
+    def with_mitigation(self, parts: Iterable[Part]) -> list[Part]:
+        """Captures of it, those as `mitigated` that have no packets because the edge dropped them."""
+        return with_mitigation(parts, self.planned, self.dropped, decided=self.began, ended=self.attack_ended)
+
+    @property
+    def dropped_packets(self) -> PacketFile | None:
+        """The newest file with the headers of dropped packets; None if there is none."""
+        found = (each.logpush.packets for each in reversed(self.drops) if each.logpush)
+        return next((each for each in found if each), None)
 
     @property
     def state(self) -> State:
@@ -211,6 +240,7 @@ class Overviews:
             counted=self._incidents.held_back(incident_id),
             in_inbox=self._in_inbox.get(incident_id),
             orders=self._orders.get(incident_id, ()),
+            drops=read_drops(self._store, incident_id),
         )
 
     def find(self, beginning: str) -> Overview:
@@ -257,6 +287,9 @@ class Overviews:
         Raises:
             StoreError: the archive cannot be read.
         """
+        yield from incident.with_mitigation(self._parts(incident))
+
+    def _parts(self, incident: Overview) -> Iterator[Part]:
         if incident.record:
             yield from incident.record.captures
             return

@@ -112,8 +112,9 @@ class Part(BaseModel):
     number: int
     request: str = Field(description="What was asked for, in a line")
     why: str
-    state: Literal["archived", "missing", "pending"] = Field(
-        description="missing: it is over and there are no packets"
+    state: Literal["archived", "missing", "pending", "mitigated"] = Field(
+        description="missing: it is over and there are no packets. mitigated: likewise, because the edge "
+        "dropped them before"
     )
     entry: str = Field("", description="Prefix of the entry in the archive")
     reason: str = Field("", description="Why it is missing, or what it waits for")
@@ -194,20 +195,27 @@ class Incident(BaseModel):
     @property
     def missing(self) -> tuple[Part, ...]:
         """The captures without packets."""
-        return tuple(part for part in self.captures if part.state != "archived")
+        return tuple(part for part in self.captures if part.state not in ("archived", "mitigated"))
+
+    @property
+    def mitigated(self) -> tuple[Part, ...]:
+        """The captures without packets because the edge had dropped them."""
+        return tuple(part for part in self.captures if part.state == "mitigated")
 
     def __str__(self) -> str:
         """One line for states and messages; captures that are missing for one reason are put together."""
-        got = len(self.captures) - len(self.missing)
+        got = len(self.captures) - len(self.missing) - len(self.mitigated)
         packets = sum(part.packets or 0 for part in self.captures)
         line = f"{got} of {plural(len(self.captures), 'capture')} archived, {plural(packets, 'packet')}"
-        told = "; ".join(f"{names} ({reason})" for reason, names in by_reason(self.missing).items())
-        return line + (f"; missing: {told}" if told else "")
+        for what, parts in (("no packets passed", self.mitigated), ("missing", self.missing)):
+            told = "; ".join(f"{names} ({reason})" for reason, names in by_reason(parts).items())
+            line += f"; {what}: {told}" if told else ""
+        return line
 
     @property
     def counts(self) -> str:
-        """As `str`, without the reasons of what is missing."""
-        return str(self).partition("; missing: ")[0]
+        """As `str`, without the reasons of what has no packets."""
+        return str(self).partition("; ")[0]
 
 
 def closed_record(

@@ -13,6 +13,15 @@ from edgecap.proposals.model import Proposals
 from edgecap.report.charts.incident_timeline import incident_chart, shared_scales
 from edgecap.report.charts.scene import Scene, scene_of
 from edgecap.report.charts.timeline import NARROW
+from edgecap.report.edge_words import (
+    edge_note,
+    edge_problems,
+    edge_rows,
+    edge_sentences,
+    edge_source,
+    packets_told,
+    quiet_captures,
+)
 from edgecap.report.incident_words import cut_short, incident_verdict, most_telling, packets_from, status
 from edgecap.report.links import NOWHERE, Links
 from edgecap.report.loading import Pictured
@@ -49,6 +58,7 @@ def incident_html(
     sections = {
         **({"filters": "Filters"} if proposals else {}),
         **({"timeline": "Timeline"} if charts[0] else {}),
+        **({"edge": "Passed and dropped"} if incident.drops else {}),
         **({"phases": "Before, during, after"} if phases else {}),
         **({"captures": "Captures"} if captures else {}),
         "decision": "Decision",
@@ -59,7 +69,15 @@ def incident_html(
         said=incident_verdict(incident, captures),
         status=status(incident, scene),
         missing=by_reason(each.part for each in captures if each.part.state == "missing"),
+        quiet=quiet_captures(captures),
         cut_short=list(cut_short(captures, scene.began)),
+        edge=incident.dropped,
+        edge_words=list(edge_sentences(incident.dropped)) if incident.dropped else [],
+        edge_source=edge_source(incident.dropped) if incident.dropped else "",
+        edge_rows=list(edge_rows(incident.dropped)) if incident.dropped else [],
+        edge_problems=edge_problems(incident),
+        edge_note=edge_note,
+        edge_file=packets_told(incident),
         packets_from=packets_from,
         moments=dict(_moments(incident, alert, scene)),
         alert=incident.alert_in_words,

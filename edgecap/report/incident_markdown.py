@@ -20,12 +20,21 @@ from edgecap.protocols import protocol_name
 from edgecap.report.charts.incident_timeline import incident_chart
 from edgecap.report.charts.scene import scene_of
 from edgecap.report.charts.timeline import as_image
+from edgecap.report.edge_words import (
+    edge_note,
+    edge_problems,
+    edge_rows,
+    edge_sentences,
+    edge_source,
+    packets_told,
+    quiet_captures,
+)
 from edgecap.report.incident_words import cut_short, incident_verdict, packets_from, status
 from edgecap.report.links import NOWHERE, Links
 from edgecap.report.loading import Pictured
 from edgecap.report.markdown import code, plain
 from edgecap.report.markup import visible
-from edgecap.units import bit_rate, packet_rate, plural, stamp
+from edgecap.units import bit_rate, packet_rate, percent, plural, stamp
 
 _WIDTH = 600  # pixels: about the width of an artifact in the newer UI
 
@@ -57,10 +66,17 @@ def incident_page(
     lines += [f"**{plain(status(incident, scene))}**", ""]
     if short := list(cut_short(captures, scene.began)):
         lines += [*(f"- {plain(f'{name}: {words}.')}" for name, words in short), ""]
+    if quiet := quiet_captures(captures):
+        said = (
+            f"{names} {'are' if ',' in names else 'is'} quiet: {words}." for words, names in quiet.items()
+        )
+        lines += [*(f"- {plain(each)}" for each in said), ""]
     lines += ["| | |", "|---|---|"]
     lines += [f"| {plain(name)} | {plain(words)} |" for name, words in _facts(alert, incident)]
     if picture and _known(captures) and (chart := incident_chart(scene, width=_WIDTH, hover=False)):
         lines += ["", f"![Before, during and after the attack]({as_image(chart, _WIDTH)})"]
+    if incident.drops:
+        lines += ["", "## Passed and dropped", "", *_edge(incident)]
     if captures:
         # No table: the older UI breaks no line in one, so that its third column would be out of sight.
         lines += ["", "## Captures", "", *(_line(each, links, page_of) for each in captures)]
@@ -125,10 +141,13 @@ def _facts(alert: Alert | None, incident: Overview) -> Iterator[tuple[str, str]]
 
 def _line(each: Pictured, links: Links, page_of: Callable[[str], str] | None) -> str:
     part = each.part
-    counted = part.state if part.packets is None else plural(part.packets, "packet")
+    state = "no packets passed" if part.state == "mitigated" else part.state
+    counted = state if part.packets is None else plural(part.packets, "packet")
     shows = each.summary.verdict if each.summary and each.summary.verdict else part.reason or each.remark
     if period := packets_from(each):
         shows = f"{shows} Packets from {period}."
+    if note := edge_note(each):
+        shows = f"{shows} {note[:1].upper()}{note[1:]}."
     what = plain(f"{part.phase} {part.number}: {part.request}")
     href = _address(each, links, page_of)
     return f"- {f'[{what}]({href})' if href else what}: {counted}. {plain(shows)}"
@@ -179,6 +198,26 @@ def _filters(proposals: Proposals, incident: str) -> Iterator[str]:
             yield from ("", f"{plain(form.title)}:", "", "```", *_fenced(form.text), "```")
     if proposals.best_grade != "none":
         yield from ("", f"{plain(NEVER_PUSHED)} {code(f'edgecap propose {incident[:8]}')} shows all forms.")
+
+
+def _edge(incident: Overview) -> Iterator[str]:
+    """What the edge passed and dropped: sentences, and a table."""
+    yield from (plain(f"What the edge dropped is not known: {each}") for each in edge_problems(incident))
+    dropped = incident.dropped
+    if dropped is None:
+        return
+    yield from (plain(each) for each in edge_sentences(dropped))
+    if dropped.share is not None:
+        yield from ("", "| by | | passed | dropped | part dropped |", "|---|---|---|---|---|")
+        for row in edge_rows(dropped, most=3):
+            share = "" if row.share is None else percent(row.share)
+            cells = (row.by, row.name, row.passed, row.dropped, share)
+            yield f"| {' | '.join(map(plain, cells))} |"
+        yield ""
+    if told := packets_told(incident):
+        yield f"{plain(told)}: {code(f'edgecap get {incident.id[:8]} incident.zip')} has them."
+    yield plain(edge_source(dropped))
+    yield from (plain(f"Not used: {each}.") for each in dropped.notes)
 
 
 def _fenced(words: str) -> list[str]:

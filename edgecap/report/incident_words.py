@@ -82,6 +82,8 @@ def status(incident: Overview, scene: Scene) -> str:
     states = [row.state for row in scene.rows]
     told = [f"{states.count('archived')} of {plural(len(states), 'capture')} archived"]
     told += [f"{states.count(state)} {state}" for state in ("pending", "missing") if state in states]
+    if mitigated := states.count("mitigated"):
+        told.append(f"{mitigated} without packets because the edge dropped them")
     return f"{over} {', '.join(told).capitalize()}." if states else f"{over} No capture was planned."
 
 

@@ -7,13 +7,16 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from edgecap.alerts.policy.decision import Planned
+from edgecap.analytics.dropped import Dropped
 from edgecap.archive.baseline import usual_of
 from edgecap.archive.entries import Entry, read_entry
 from edgecap.archive.summaries import find_summary
 from edgecap.errors import Damaged, EntryMissing
 from edgecap.incidents.incidents import Incidents
+from edgecap.incidents.mitigation import Mitigation, mitigation_in, planned_window
 from edgecap.incidents.overview import Overview, Overviews
 from edgecap.incidents.record import Part
+from edgecap.incidents.scale import scaled
 from edgecap.packets.overlap import Overlap
 from edgecap.packets.summarize import judged, resampled
 from edgecap.packets.summary import Summary
@@ -33,6 +36,7 @@ class Pictured:
         entry: what was archived.
         summary: of its packets.
         remark: why an entry has no summary, or why there is no entry.
+        mitigation: what the edge did in its time; None if that is not known.
     """
 
     part: Part
@@ -40,6 +44,7 @@ class Pictured:
     entry: Entry | None = None
     summary: Summary | None = None
     remark: str = ""
+    mitigation: Mitigation | None = None
 
 
 def pictured(store: Store, overviews: Overviews, incident: Overview) -> list[Pictured]:
@@ -59,18 +64,41 @@ def pictures(store: Store, incident: Overview, parts: Iterable[Part]) -> list[Pi
     Raises:
         StoreError: the archive does not answer, or does not let us.
     """
-    plans = planned_captures(incident)
-    return beside_before([picture(store, part, plans.get((part.phase, part.number))) for part in parts])
+    plans = incident.planned
+    seen = [
+        picture(store, part, plans.get((part.phase, part.number))) for part in incident.with_mitigation(parts)
+    ]
+    return beside_before([_beside_the_edge(each, incident) for each in seen], incident.dropped)
 
 
-def beside_before(captures: Sequence[Pictured]) -> list[Pictured]:
+def _beside_the_edge(each: Pictured, incident: Overview) -> Pictured:
+    """A capture with what the edge did in its time."""
+    if incident.dropped is None:
+        return each
+    totals = each.entry.manifest.totals if each.entry else None
+    window = (totals.first, totals.last) if totals and totals.first and totals.last else None
+    if window is None and each.planned:
+        window = planned_window(each.planned, incident.began, incident.attack_ended)
+    return replace(each, mitigation=mitigation_in(incident.dropped, window) if window else None)
+
+
+def beside_before(captures: Sequence[Pictured], dropped: Dropped | None = None) -> list[Pictured]:
     """The captures of an incident, judged beside those from before the attack if they had no baseline.
 
-    Samples get their sampling if a full capture shows it. A capture from before can be archived after one
-    that was taken during the attack, so it may not have been there when that one was judged.
+    Samples get their sampling if a full capture shows it, else if the totals of Network Analytics do. A
+    capture from before can be archived after one that was taken during the attack, so it may not have been
+    there when that one was judged.
     """
-    captures = [_resampled(each, captures) for each in captures]
+    captures = [_scaled(_resampled(each, captures), dropped) for each in captures]
     return [_judged(each, captures) for each in captures]
+
+
+def _scaled(each: Pictured, dropped: Dropped | None) -> Pictured:
+    """A sampled capture with the sampling that the totals of what passed tell."""
+    summary = each.summary
+    if summary is None or summary.baseline is not None or dropped is None:
+        return each
+    return replace(each, summary=scaled(summary, dropped))
 
 
 def _resampled(each: Pictured, captures: Sequence[Pictured]) -> Pictured:
@@ -131,11 +159,3 @@ def proposed(store: Store, incident_id: str) -> Proposals | None:
     with suppress(Damaged):
         return Incidents(store).proposals(incident_id)
     return None
-
-
-def planned_captures(incident: Overview) -> dict[tuple[str, int], Planned]:
-    """The planned captures of an incident, by phase and number."""
-    plans = [noted.plan for noted in (incident.opened, *incident.escalations, incident.ended) if noted]
-    if incident.opened is None and incident.in_inbox:
-        plans.append(incident.in_inbox.plan)
-    return {(each.phase, each.number): each for plan in plans for each in plan.captures}

@@ -77,12 +77,14 @@ class Phases:
     Attributes:
         columns: their titles.
         rows: the name of each, and its cells.
-        sampled: whether a column is of samples.
+        sampled: whether a column is of samples of which it is not known how much they stand for.
+        scale: from where it is known of others; empty if of none.
     """
 
     columns: list[str]
     rows: list[tuple[str, list[Cell]]]
     sampled: bool
+    scale: str = ""
 
 
 def phases_of(captures: Sequence[Pictured]) -> Phases | None:
@@ -111,10 +113,12 @@ def phases_of(captures: Sequence[Pictured]) -> Phases | None:
         ("largest destination port", lambda c: c.largest(_to)),
         ("most sources", lambda c: Cell([f"{max(each.sources.distinct for each in c.summaries):,}"])),
     ]
+    samples = [each for column in columns if column.sampled for each in column.summaries]
     return Phases(
         columns=[column.title for column in columns],
         rows=[(name, [cell(column) for column in columns]) for name, cell in rows],
-        sampled=any(column.sampled for column in columns),
+        sampled=any(each.conditions.sampling is None for each in samples),
+        scale=next((each.conditions.sampling_from for each in samples if each.conditions.sampling), ""),
     )
 
 

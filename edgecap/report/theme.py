@@ -56,6 +56,7 @@ PICTURE = (
     "text.strong{fill:var(--ink);font-weight:600}text.plain{fill:var(--ink)}"
     "text.over{stroke:var(--bg);stroke-width:3px;stroke-linejoin:round;paint-order:stroke}"
     "text.alarm{fill:var(--alarm)}text.warn{fill:var(--warn)}"
+    ".passed{fill:var(--good)}.dropped{fill:var(--alarm);opacity:.72}"
     ".tcp{fill:var(--tcp)}.udp{fill:var(--udp)}.icmp{fill:var(--icmp)}.other{fill:var(--other)}"
     ".grid{stroke:var(--line);stroke-width:1;fill:none}.axis{stroke:var(--soft);stroke-width:1;fill:none}"
     ".bits{fill:var(--soft);opacity:.45}.hover{fill:transparent}.hover:hover{fill:var(--soft);opacity:.25}"

@@ -27,3 +27,8 @@ class AnalyticsSettings(BaseModel):
     wait: float = Field(
         2.0, gt=0, le=2, description="Seconds at most by which the choice of a place delays a capture"
     )
+    logpush: str = Field(
+        "",
+        description="Where Logpush pushes the dataset `network_analytics_logs`, the folder of the days: the "
+        "name of a bucket in the settings, or a URI such as `s3://logs/network-analytics`. Empty: nowhere",
+    )

@@ -9,6 +9,7 @@ from __future__ import annotations
 RESPOND = "respond/incident-response"
 INCIDENT_CAPTURE = "capture/incident-capture"
 TELL = "tell/alerts-without-captures"
+DROPS = "drops/incident-drops-later"
 RECONCILE = "reconcile/reconcile-every-10-min"
 BY_PROGRAM = "capture/capture-by-program"
 FORMER = {

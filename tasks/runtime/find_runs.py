@@ -45,8 +45,9 @@ async def find_deployment(client: PrefectClient, name: str) -> DeploymentRespons
     try:
         return await client.read_deployment_by_name(name)
     except ObjectNotFound:
-        with suppress(ObjectNotFound):
-            return await client.read_deployment_by_name(FORMER[name])
+        if former := FORMER.get(name):
+            with suppress(ObjectNotFound):
+                return await client.read_deployment_by_name(former)
         raise
 
 

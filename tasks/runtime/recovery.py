@@ -29,7 +29,13 @@ from tasks.runtime.suspend import WAITING_FOR_WORKER, Waiting, reschedule
 from tasks.runtime.workers import Workers, newest_event
 
 PROCESS = "edgecap.process"  # the label that says which process works on a run
-TAKEN_UP = ("capture", "register-bucket", "respond", "respond-to")  # flows that go on where they were
+TAKEN_UP = (
+    "capture",
+    "drops",
+    "register-bucket",
+    "respond",
+    "respond-to",
+)  # flows that go on where they were
 MISSED_BEATS = 3  # heartbeats, after which a process on another machine counts as dead
 RECONCILE = "reconcile"
 _UNFINISHED = (StateType.PENDING, StateType.RUNNING, StateType.CANCELLING)

@@ -9,17 +9,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from edgecap.analytics.dropped import Series as EdgeSeries
+from edgecap.report.charts.edge_row import KINDS as EDGE
+from edgecap.report.charts.edge_row import edge_bars
 from edgecap.report.charts.scales import TimeScale, broken
 from edgecap.report.charts.scene import Mark, Row, Scene, Window
 from edgecap.report.charts.series import KINDS, NAMES, Series, series
 from edgecap.report.charts.timeline import BROAD, hovers, picture, stacked, text, time_axis
 from edgecap.report.markup import Html, tag
-from edgecap.units import clock, duration
+from edgecap.units import clock, duration, packet_rate
 
 _LETTER = 6.2  # pixels, about
 _BAR = 3  # pixels of a bar at least
 _PLACE = 14  # letters
 _LEVEL = 14  # pixels of a line of labels
+_EDGE_LETTERS = 34  # of what stands above the edge's row on a phone
 _CHART = 38  # pixels that a capture's bars may be tall
 
 
@@ -72,11 +76,16 @@ def incident_chart(
     scale = broken(scene.spans, layout.left, layout.right, **({} if broad else {"gap": 30, "least": 40}))
     marks, levels = _labels(scene.marks, scale, layout)
     top = 22 + levels * _LEVEL
-    bottom = top + layout.row * len(scene.rows)
+    above = layout.row if scene.edge else 0.0
+    bottom = top + above + layout.row * len(scene.rows)
     parts = [tag("title", "The captures of the incident over time"), _legend(scene)]
     parts += _attack(scene, scale, top, bottom)
-    bands = [_band(row, layout, top + place * layout.row) for place, row in enumerate(scene.rows)]
+    bands = [_band(row, layout, top + above + place * layout.row) for place, row in enumerate(scene.rows)]
+    if scene.edge and not layout.beside:
+        bands.append(_Band(top, top + layout.above - 1, layout.left + _LETTER * _EDGE_LETTERS))
     parts += _lines(scene.marks, scale, top, bottom, bands)
+    if scene.edge:
+        parts += _edge_row(scene.edge, scale, layout, top, hover=hover)
     drawn = [_series_of(row, scale) for row in scene.rows]
     for place, (row, shown) in enumerate(zip(scene.rows, drawn, strict=True)):
         alike = [
@@ -85,11 +94,29 @@ def incident_chart(
             if other and (beside is row or (shared and _alike(beside, row)))
         ]
         peak = max((other.packets for other in alike), default=0)
-        parts += _bars(row, shown, scale, top + place * layout.row + layout.above, peak, hover=hover)
-        parts += _words(row, layout, top + place * layout.row)
+        begins = top + above + place * layout.row
+        parts += _bars(row, shown, scale, begins + layout.above, peak, hover=hover)
+        parts += _words(row, layout, begins)
     parts += marks
     parts += [time_axis(scale, bottom, apart=_LETTER * 11), *_gaps(scale, bottom)]
     return picture(parts, width, bottom + 20)
+
+
+def _edge_row(
+    series: EdgeSeries, scale: TimeScale, layout: _Layout, top: float, *, hover: bool
+) -> list[Html]:
+    """The packets that the edge passed and dropped."""
+    floor = top + layout.above + _CHART
+    drawn, peak = edge_bars(series, scale, top + layout.above, _CHART, hover=hover)
+    most = f"up to {packet_rate(peak)}"
+    if layout.beside:
+        return [
+            *drawn,
+            text(0, floor - 20, "at the edge", "strong"),
+            text(0, floor - 6, "all"),
+            text(layout.width, floor - 20, packet_rate(peak), "number", "end"),
+        ]
+    return [*drawn, text(layout.left, top + 12, f"at the edge, all, {most}", "over strong")]
 
 
 def _words(row: Row, layout: _Layout, top: float) -> list[Html]:
@@ -113,7 +140,8 @@ def _words(row: Row, layout: _Layout, top: float) -> list[Html]:
 
 
 def _result(row: Row) -> str:
-    return row.words if row.state == "archived" else f"{row.state}: {row.words}"
+    state = "quiet" if row.state == "mitigated" else row.state
+    return row.words if state == "archived" else f"{state}: {row.words}"
 
 
 def _about(row: Row) -> str:
@@ -162,7 +190,7 @@ def _bars(
         return []
     begins, ends = row.window
     left, right = _edges(row.window, scale)
-    shape = {"missing": "absent", "pending": "waiting"}.get(row.state, "window")
+    shape = {"missing": "absent", "pending": "waiting", "mitigated": "waiting"}.get(row.state, "window")
     when = tag("title", f"{row.name}: {clock(begins)} to {clock(ends)} UTC")
     parts = [tag("rect", when, class_=shape, x=left, y=top, width=right - left, height=_CHART)]
     if shown and row.summary:
@@ -256,6 +284,10 @@ def _legend(scene: Scene) -> Html:
             parts.append(tag("rect", class_=kind, x=x, y=4, width=10, height=10))
             parts.append(text(x + 15, 13, NAMES[kind], "plain"))
             x += 15 + 6.6 * len(NAMES[kind]) + 16
+    for class_, name in EDGE.items() if scene.edge else ():
+        parts.append(tag("rect", class_=class_, x=x, y=4, width=10, height=10))
+        parts.append(text(x + 15, 13, name, "plain"))
+        x += 15 + 6.0 * len(name) + 14
     return tag("g", parts)
 
 

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from edgecap.alerts.model import Alert
+from edgecap.analytics.dropped import Series
 from edgecap.incidents.overview import Overview
 from edgecap.packets.summary import Summary
+from edgecap.report.charts.edge_row import window_of
 from edgecap.report.loading import Pictured
 from edgecap.report.rates import peak_rate
 from edgecap.report.words import verdict
@@ -52,18 +54,23 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """An incident over time. `began` and `ended` are the attack's; None if not known."""
+    """An incident over time. `began` and `ended` are the attack's; None if not known.
+
+    `edge` are the packets to the targets that the edge passed and dropped; None if not known.
+    """
 
     rows: tuple[Row, ...]
     marks: tuple[Mark, ...]
     began: datetime | None
     ended: datetime | None
+    edge: Series | None = None
 
     @property
     def spans(self) -> list[Window]:
         """All times to show."""
         windows = [row.window for row in self.rows if row.window]
-        return [*windows, *((mark.at, mark.at) for mark in self.marks)]
+        seen = window_of(self.edge) if self.edge else None
+        return [*windows, *([seen] if seen else []), *((mark.at, mark.at) for mark in self.marks)]
 
 
 def scene_of(incident: Overview, captures: Sequence[Pictured]) -> Scene:
@@ -78,7 +85,13 @@ def scene_of(incident: Overview, captures: Sequence[Pictured]) -> Scene:
         marks=tuple(_marks(incident, incident.first_alert)),
         began=incident.attack_began,
         ended=incident.attack_ended,
+        edge=_edge(incident),
     )
+
+
+def _edge(incident: Overview) -> Series | None:
+    found = incident.dropped.series if incident.dropped else None
+    return found if found and window_of(found) and _near(incident, found.start) else None
 
 
 def _order(each: Pictured) -> tuple[int, int]:

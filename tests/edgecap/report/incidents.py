@@ -5,8 +5,12 @@ from datetime import timedelta
 
 from edgecap.alerts.model import Alert, derive, summary_of
 from edgecap.alerts.policy.decision import decide, read_policy
+from edgecap.analytics.dropped import Dropped, Group, Grouping, PacketFile, Series
+from edgecap.incidents.drops import Drops
+from edgecap.incidents.mitigation import mitigation_in, planned_window
 from edgecap.incidents.overview import Overview
 from edgecap.incidents.record import HeldBack, IncidentEvent, Part, closed_record
+from edgecap.packets.verdict.intervals import Estimate
 from edgecap.report.loading import Pictured
 from tests.edgecap.report.hostile import hostile_entry, hostile_summary
 from tests.edgecap.report.summaries import START, TARGET, entry_of, flood, quiet, reflection
@@ -119,6 +123,96 @@ def attack():
     return Overview(ID, opened=opened, ended=ended, record=record), found
 
 
+def mitigated():
+    """The same attack, of which the edge dropped most from 20 s after its start; ORD saw it, AMS nothing."""
+    incident, captures = attack()
+    drops = Drops(incident=ID, round="closing", at=START + timedelta(minutes=43), logpush=dropped())
+    incident = replace(incident, drops=(drops,))
+    parts = incident.with_mitigation(
+        each.part.model_copy(update={"capture_id": each.part.capture_id or "ab" * 16}) for each in captures
+    )
+    return replace(incident, record=incident.record.model_copy(update={"captures": tuple(parts)})), [
+        replace(
+            each,
+            part=part,
+            summary=_of_an_attack(each),
+            mitigation=mitigation_in(incident.dropped, _time_of(each, incident)),
+        )
+        for each, part in zip(captures, parts, strict=True)
+    ]
+
+
+def _of_an_attack(each):
+    is_attack = each.summary and each.part.phase == "during"
+    return each.summary.model_copy(update={"strength": "likely"}) if is_attack else each.summary
+
+
+def _time_of(each, incident):
+    if each.summary and each.summary.first:
+        return each.summary.first, each.summary.last
+    return planned_window(each.planned, incident.began, incident.attack_ended)
+
+
+def dropped():
+    """Estimates in steps of 15 s: usual traffic, then an attack that rules of two systems drop."""
+    since, until = START - timedelta(minutes=3), START + timedelta(minutes=43)
+    steps = int((until - since).total_seconds() // 15)
+    flooded = range(9, 176)
+    passed = [90_000.0 if each in (9, 10) else 4_000.0 for each in range(steps)]
+    gone = [
+        1_400_000.0 - 2_000 * abs(90 - each) if each in flooded and each > 10 else 0.0
+        for each in range(steps)
+    ]
+    through, lost = (estimate(sum(each)) for each in (passed, gone))
+    return Dropped(
+        source="logpush",
+        asked=START + timedelta(minutes=43),
+        targets=(TARGET,),
+        since=since,
+        until=until,
+        sampling="1 in 1,000 to 1 in 10,000, as the rows say",
+        samples=24_000,
+        passed=through,
+        dropped=lost,
+        groupings=(
+            grouping("system", lost, dosd=0.93, flowtrackd=0.07),
+            grouping("reason", lost, BLOCKED=0.93, UNEXPECTED=0.07),
+            grouping("rule", lost, fdfdac75430c4c47a959592f0aa5e68a=0.93),
+            grouping("vector", lost, **{"SYN Flood": 1.0}),
+            grouping("network", lost, AS64500=0.4, AS64501=0.3, AS64502=0.2, AS64503=0.06, AS64504=0.03),
+            grouping("country", lost, NL=0.4, VN=0.3, BR=0.3),
+            grouping("colo", lost, ORD=0.2, AMS=0.5, ZRH=0.3),
+        ),
+        series=Series(start=since, seconds=15, passed=tuple(passed), dropped=tuple(gone)),
+        packets=PacketFile(
+            key=f"incidents/{ID}/dropped/closing.pcapng",
+            size=9,
+            sha256="0" * 64,
+            packets=22_000,
+            lacking={"TTL": 9},
+        ),
+        notes=("2 rows are of another dataset",),
+    )
+
+
+def estimate(value):
+    return Estimate(value=value, low=value * 0.98, high=value * 1.02)
+
+
+def grouping(by, whole, **shares):
+    titles = {"network": "EXAMPLE-CLOUD", "rule": "Generic high-volume SYN floods"}
+    groups = [
+        Group(
+            name=name,
+            title=titles.get(by, ""),
+            dropped=estimate(whole.value * share),
+            passed=estimate(90_000 * share if by in ("network", "country", "colo") else 0),
+        )
+        for name, share in shares.items()
+    ]
+    return Grouping(by=by, groups=tuple(groups))
+
+
 def just_begun():
     """A minute in: one capture is there, the others wait."""
     opened = noted(alert(started=None, title="Reflection against the resolver"))
@@ -142,4 +236,18 @@ def hostile(name):
         )
         for each in attack()[1]
     ]
-    return Overview(ID, opened=opened), captures
+    groups = tuple(
+        each.model_copy(
+            update={
+                "groups": tuple(
+                    group.model_copy(update={"name": name, "title": name}) for group in each.groups
+                )
+            }
+        )
+        for each in dropped().groupings
+    )
+    gone = dropped().model_copy(
+        update={"groupings": groups, "notes": (name,), "sampling": name, "targets": (name,)}
+    )
+    drops = Drops(incident=ID, round="closing", at=START, analytics=gone, problems=(name,))
+    return Overview(ID, opened=opened, drops=(drops,)), captures

@@ -10,7 +10,7 @@ from edgecap.report.markdown import entry_markdown
 from tests.browser import chromium, visit
 from tests.edgecap.report.filters import proposals
 from tests.edgecap.report.hostile import NAMES, hostile_entry, hostile_summary
-from tests.edgecap.report.incidents import attack, hostile, just_begun
+from tests.edgecap.report.incidents import attack, hostile, just_begun, mitigated
 from tests.edgecap.report.summaries import entry_of, file_record, flood, nothing, reflection
 
 PAGES = {
@@ -19,6 +19,7 @@ PAGES = {
     "no summary": lambda: entry_html(entry_of(flags=("truncated",)), None),
     "no packets": lambda: entry_html(entry_of(nothing(), packets=0), nothing()),
     "incident": lambda: incident_html(*attack(), proposals=proposals()),
+    "incident that the edge mitigated": lambda: incident_html(*mitigated()),
     "incident that goes on": lambda: incident_html(*just_begun()),
 }
 

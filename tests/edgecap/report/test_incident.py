@@ -5,6 +5,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from edgecap.incidents.drops import Drops
 from edgecap.incidents.overview import Overview
 from edgecap.report.charts.incident_timeline import incident_chart, shared_scales, shortened
 from edgecap.report.charts.scales import whole
@@ -20,7 +21,16 @@ from edgecap.report.phases import phases_of
 from edgecap.units import clock, duration, period, stamp
 from tests.edgecap.report.filters import proposals
 from tests.edgecap.report.hostile import NAMES, Seen
-from tests.edgecap.report.incidents import ID, NO_PACKETS, alert, attack, hostile, just_begun, noted
+from tests.edgecap.report.incidents import (
+    ID,
+    NO_PACKETS,
+    alert,
+    attack,
+    hostile,
+    just_begun,
+    mitigated,
+    noted,
+)
 from tests.edgecap.report.summaries import START, TARGET
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -392,3 +402,42 @@ def test_words_are_cut_between_words():
     assert shortened("one two  three", 20) == "one two three"
     assert shortened("one two, three", 12) == "one two..."
     assert shortened("x" * 50, 10) == "x" * 7 + "..."
+
+
+class TestWhatTheEdgeDropped:
+    def test_passed_is_beside_dropped_in_one_table_and_one_timeline(self):
+        page = incident_html(*mitigated())
+        assert 'id="edge"' in page
+        assert "The edge dropped 99.6% of about 218 M packets" in page
+        assert "flowtrackd" in page
+        assert 'class="dropped"' in page
+        assert "at the edge" in page
+        assert "dropped.pcapng" in page
+        assert "From Logpush&#39;s rows of Network Analytics" in page
+        assert "Not used: 2 rows are of another dataset." in page
+
+    def test_a_capture_is_quiet_and_not_missing_if_the_edge_dropped_all(self):
+        page = incident_html(*mitigated())
+        assert "during 2 is quiet" in page
+        assert "missing</b>" not in page
+        assert "1 without packets because the edge dropped them" in page
+        assert "during 2 is missing" in incident_html(*attack())
+
+    def test_without_analytics_the_page_is_as_before(self):
+        page = incident_html(*attack())
+        assert 'id="edge"' not in page
+        assert "at the edge" not in page
+
+    def test_why_it_is_not_known_is_said_once(self):
+        incident, captures = attack()
+        drops = Drops(incident=incident.id, round="closing", at=START, problems=("it refuses the token",))
+        page = incident_html(replace(incident, drops=(drops,)), captures)
+        assert page.count("What the edge dropped is not known: it refuses the token") == 1
+        assert "during 2 is missing" in page
+
+    def test_markdown_has_the_table_and_the_note(self):
+        page = incident_page(*mitigated(), picture=False)
+        assert "## Passed and dropped" in page
+        assert "- during 2 is quiet: the edge dropped" in page
+        assert "no packets passed" in page
+        assert "is missing" not in page
