@@ -11,7 +11,7 @@ from prefect.states import Cancelled, Completed, Failed
 
 from edgecap.alerts.model import Alert, summary_of
 from edgecap.alerts.policy.decision import Plan
-from edgecap.alerts.words import briefly
+from edgecap.alerts.words import words_of_run
 from edgecap.errors import EdgecapError
 from edgecap.incidents.record import IncidentEvent
 from edgecap.settings import DEFAULT, load_settings
@@ -30,9 +30,9 @@ from tasks.runtime.run_or_suspend import run_or_suspend
 
 
 def _name() -> str:
-    """Such as `incident 1f0c22ab: SYN flood on 203.0.113.7 port 443, critical`."""
+    """Such as `incident 1f0c22ab: SYN flood on 203.0.113.7 port 443`."""
     given = this_run.parameters
-    return respond_name(given["incident"], briefly(Alert.model_validate(given["alert"])))
+    return respond_name(given["incident"], words_of_run(Alert.model_validate(given["alert"]), given["event"]))
 
 
 @flow(name="respond", flow_run_name=_name, persist_result=True, retries=0)

@@ -13,6 +13,7 @@ from prefect.states import Scheduled
 
 from edgecap.alerts.model import Alert, derive
 from edgecap.alerts.policy.decision import Plan
+from edgecap.alerts.words import words_of_run
 from edgecap.incidents.incidents import Incidents
 from edgecap.incidents.record import IncidentEvent
 from edgecap.incidents.without_inbox import enter
@@ -67,7 +68,7 @@ async def start_respond(noted: IncidentEvent, event: str, archive: str) -> None:
         incident=noted.incident,
         event=event,
         alert=noted.alert,
-        words=noted.alert_briefly,
+        words=words_of_run(noted.parsed, event) if noted.parsed else noted.alert_briefly,
         plan=noted.plan,
         account=noted.account,
         archive=archive,

@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 
-from edgecap.alerts.words import briefly
+from edgecap.alerts.words import words_of_run
 from edgecap.errors import SetupError
 from edgecap.incidents.inbox.alert_inbox import RunRequest
 from tasks.runtime.alert_runs import ALERT, NOTIFY, plain, respond_run
@@ -148,7 +148,7 @@ class Dispatch:
             incident=order.incident,
             event=order.event,
             alert=order.alert.model_dump(mode="json", exclude={"raw"}),
-            words=briefly(order.alert),
+            words=words_of_run(order.alert, order.event),
             plan=order.plan,
             account=self._account,
             archive=self._archive,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -28,6 +28,9 @@ class Known(Protocol):
 
     def knows(self, end: Alert) -> bool:
         """Whether the attack that an end is about has an incident."""
+
+    def heard(self, alert: Alert) -> bool:
+        """Whether this same alert came before, and led to an incident."""
 
 
 def understand(
@@ -80,6 +83,9 @@ def understand(
         if alert.event == "end" and known and not any(key in starts for key in keys):
             alerts += [start for start in _start_told_by(alert) if not known.knows(alert) and wanted(start)]
         alerts.append(alert)
+    if known:
+        over = {alert.incident for alert in alerts if alert.event == "end"}
+        alerts = [each for each in alerts if not _is_told_again(each, over, known)]
 
     begun = [alert for alert in alerts if alert.event == "start" and alert.targets]
     if len({alert.targets for alert in begun}) <= MOST_ALONE:
@@ -88,6 +94,14 @@ def understand(
     alone = begun[:MOST_ALONE]
     others = [alert for alert in alerts if alert.event != "start" or not alert.targets]
     return [*map(decided, alone), *_together(begun[MOST_ALONE:], decided), *map(decided, others)]
+
+
+def _is_told_again(alert: Alert, over: Collection[str], known: Known) -> bool:
+    """Whether it is a start that is known, and is here only because its end says when it began.
+
+    Nobody sent it again.
+    """
+    return alert.event == "start" and alert.incident in over and known.heard(alert)
 
 
 def _telling(alert: Alert) -> tuple[int, bool, float]:

@@ -61,18 +61,36 @@ def in_words(alert: Alert) -> str:
     return ", ".join(parts)
 
 
-def briefly(alert: Alert) -> str:
+def briefly(alert: Alert, *, severity: str | None = None) -> str:
     """What, the target, how severe and who says so, without the time: for lists that show it, and for names.
 
     Such as `Advanced DDoS attack (layer 4) on 203.0.113.7 port 443, critical, from Cloudflare`; an end begins
     with `end of`.
+
+    Args:
+        alert: what arrived.
+        severity: instead of the alert's own, such as that of its whole incident; empty: none is told.
     """
     parts = [f"end of {_attack(alert)}" if alert.event == "end" else _attack(alert)]
-    if alert.severity != "unknown" and alert.event == "start":
-        parts.append(alert.severity)
+    told = severity if severity is not None else "" if alert.severity == "unknown" else alert.severity
+    if told and alert.event == "start":
+        parts.append(told)
     if sender := sender_of(alert):
         parts.append(f"from {sender}")
     return ", ".join(parts)
+
+
+def words_of_run(alert: Alert, event: str) -> str:
+    """An alert in a few words, for the name of the run that answers it.
+
+    The run of an incident's start keeps its name to the end, while the incident may become more severe: only
+    the name of an escalation has a severity.
+
+    Args:
+        alert: what arrived.
+        event: what it is to its incident: start, escalation or end.
+    """
+    return briefly(alert, severity=None if event == "escalation" else "")
 
 
 def _attack(alert: Alert) -> str:

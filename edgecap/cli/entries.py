@@ -15,6 +15,7 @@ from edgecap.archive.manifest import ENTRY_FLAGS, FileRecord
 from edgecap.cli.output import pairs, printable, table
 from edgecap.report.words import (
     asked_for,
+    coverage,
     covered,
     place_chosen,
     state_in_words,
@@ -105,6 +106,7 @@ def print_entry(out: Console, entry: Entry, summary: Summary | None) -> None:
         ("submitted", _time(manifest.times.submitted) or "-"),
         ("time asked for", window_in_words(manifest) or "-"),
         ("packets from", covered(totals.first, totals.last)),
+        *([("ended early", told)] if (told := coverage(manifest, totals.first, totals.last)) else []),
         (
             "fetched" if residual else "packets",
             f"{totals.packets:,} ({totals.bytes_on_wire:,} bytes on the wire)",

@@ -136,7 +136,7 @@ def _follow(db: sqlite3.Connection, written: int, alert: Alert, ruling: _Ruling,
                 _note(db, incident, at, gravest=rank(alert.severity))
             else:
                 _end(db, incident, ruling.ends, at)
-                _note(db, incident, at)
+                db.execute("UPDATE incidents SET last = max(last, ?) WHERE id = ?", (at, incident))
         case _Ruling(Outcome.REPEATED, str(incident)):
             db.execute(
                 "UPDATE incidents SET repeated = repeated + 1, last = max(last, ?)"
@@ -311,8 +311,11 @@ def _end(db: sqlite3.Connection, incident: str, key: str, at: int) -> None:
     )
 
 
-def _note(db: sqlite3.Connection, incident: str, at: int, *, gravest: int = 0) -> None:
-    """Count an alert that joined; an incident that is over counts on while its cooldown lasts."""
+def _note(db: sqlite3.Connection, incident: str, at: int, *, gravest: int) -> None:
+    """Count an attack's alert that joined, not its end.
+
+    An incident that is over counts on while its cooldown lasts.
+    """
     db.execute(
         "UPDATE incidents SET joined = joined + 1, last = max(last, ?), gravest = max(gravest, ?)"
         " WHERE id = ?",

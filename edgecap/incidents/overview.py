@@ -134,6 +134,14 @@ class Overview:
     @property
     def severity(self) -> str:
         """How severe it is, such as `high`, or `medium → critical at 14:50:55`; empty if no alert says it."""
+        return " → ".join(
+            alert.severity + (f" at {clock(alert.received)}" if number else "")
+            for number, alert in enumerate(self._rising)
+        )
+
+    @property
+    def _rising(self) -> list[Alert]:
+        """The alerts that were more severe than all before them."""
         rising: list[Alert] = []
         for event in filter(None, (self.opened, *self.escalations)):
             alert = event.parsed
@@ -141,10 +149,7 @@ class Overview:
                 continue
             if not rising or rank(alert.severity) > rank(rising[-1].severity):
                 rising.append(alert)
-        return " → ".join(
-            alert.severity + (f" at {clock(alert.received)}" if number else "")
-            for number, alert in enumerate(rising)
-        )
+        return rising
 
     def decided(self, phase: Phase, number: int) -> datetime | None:
         """When this capture was decided: with the alert that called for it, which may be an escalation's."""
@@ -163,9 +168,10 @@ class Overview:
 
     @property
     def alert(self) -> str:
-        """The alert that opened it, in a few words."""
+        """The alert that opened it, in a few words, with all severities, such as `high → critical`."""
         if self.opened:
-            return self.opened.alert_briefly
+            first, severity = self.opened.parsed, " → ".join(each.severity for each in self._rising)
+            return briefly(first, severity=severity) if first else self.opened.alert_briefly
         if self.in_inbox:
             return briefly(self.in_inbox.alert)
         return _line(self.record.alert if self.record else self.ended.alert if self.ended else {})

@@ -172,7 +172,9 @@ def without_packets(manifest: Manifest) -> list[str]:
     known, protocol, ends, expression = _filter(manifest)
     if manifest.shown_state == "no-match":
         fetched = plural(manifest.totals.packets, "packet")
+        used_up = _used_up(manifest)
         return [
+            *([used_up] if used_up else []),
             f"Cloudflare's part of the filter matched {fetched}, edgecap's part matches none of them.",
             f"`edgecap explain {quote(expression)}` shows both parts.",
         ]
@@ -187,6 +189,18 @@ def without_packets(manifest: Manifest) -> list[str]:
     elif manifest.colo:
         lines.append(f"The traffic may not pass {manifest.colo}: a simple capture sees all data centres.")
     return lines
+
+
+def _used_up(manifest: Manifest) -> str:
+    """That a limit ended a capture of which no packet matches; empty if none did."""
+    short = shortfall(manifest, manifest.totals.first, manifest.totals.last)
+    if short is None:
+        return ""
+    ended = f"{short.reason[:1].upper()}{short.reason[1:]} after {duration(short.covered)}"
+    return (
+        f"{ended} of {duration(short.wanted)}, with packets that do not match: name the protocol, address or "
+        "port (--proto, --dst, --dport), or ask for less time (--seconds)."
+    )
 
 
 def verified_in_words(verified_by: str) -> str:

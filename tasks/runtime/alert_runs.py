@@ -41,7 +41,7 @@ def is_of_incident(parameters: Mapping[str, Any], incident: str) -> bool:
 
 
 def respond_name(incident: str, words: str) -> str:
-    """The name of a run of `respond`, such as `incident 1f0c22ab: SYN flood on 203.0.113.7, critical`.
+    """The name of a run of `respond`, such as `incident 1f0c22ab: SYN flood on 203.0.113.7`.
 
     Args:
         incident: the incident's id.

@@ -39,7 +39,7 @@ from edgecap.incidents.inbox.rows import (
     StoredAlert,
 )
 from edgecap.incidents.joining import enter
-from edgecap.incidents.lookups import going_on, is_known
+from edgecap.incidents.lookups import going_on, is_known, known
 
 __all__ = [
     "INBOX",
@@ -268,6 +268,11 @@ class AlertInbox:
         """Whether the attack that an end is about has an incident."""
         with self._database.reading() as db:
             return going_on(db, end) is not None or is_known(db, end.incident)
+
+    def heard(self, alert: Alert) -> bool:
+        """Whether this same alert came before, and led to an incident."""
+        with self._database.reading() as db:
+            return known(db, alert, microseconds(alert.received)) is not None
 
     def incidents(self, limit: int = 100) -> list[InboxIncident]:
         """Incidents, newest first."""

@@ -130,7 +130,7 @@ class InboxIncident:
         last: when its last alert arrived.
         closed: when it ended; None while it is open.
         superseded: no end arrived, and the same attack started again after a long silence.
-        joined: how many other alerts joined it; with the cooldown, also after its end.
+        joined: how many other alerts joined it, ends not counted; with the cooldown, also after its end.
         repeated: how many alerts were sent again while it was open.
         escalations: how many of those that joined added captures.
         alert: the start.

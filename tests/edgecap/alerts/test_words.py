@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from edgecap.alerts.model import Alert, summary_of
-from edgecap.alerts.words import in_words, target_of, what_it_is
+from edgecap.alerts.words import briefly, in_words, target_of, what_it_is, words_of_run
 
 NOW = datetime(2026, 11, 23, 6, 34, 6, tzinfo=UTC)
 
@@ -76,3 +76,11 @@ def test_labels_on_what_was_done_to_packets_stay_with_the_alert():
         "long_action": "x" * 200,
     }
     assert "labels" not in summary_of(alert(labels={"collector": "c1"}))
+
+
+def test_a_run_that_outlives_a_severity_does_not_name_one():
+    given = alert(severity="high", event="start")
+    assert ", high" in briefly(given)
+    assert ", high" in words_of_run(given, "escalation")
+    assert ", high" not in words_of_run(given, "start")
+    assert briefly(given, severity="high → critical") == briefly(given).replace(", high", ", high → critical")

@@ -44,6 +44,35 @@ def captures(order):
     return [f"{each.phase} {each.number}" for each in order.plan.captures]
 
 
+def test_what_was_sent_again_is_counted_and_nothing_else(inbox, tell):
+    """A clearance of Kentik says when the alarm began: nobody sent that again. An end is no other alert."""
+    kentik = source_of_page("kentik")
+    alarm = example_of_page("kentik")
+
+    def said(number, state, **more):
+        over = {"AlarmEnd": "2026-11-23 12:04:00 UTC", "EndTime": "2026-11-23 12:04:00 UTC"}
+        return {
+            **alarm,
+            "AlarmID": f"alarm {number}",
+            "AlarmStart": "2026-11-23 11:59:00 UTC",
+            "StartTime": "2026-11-23 11:59:00 UTC",
+            "AlarmState": state,
+            "CurrentState": state,
+            **(over if state == "clear" else {}),
+            **more,
+        }
+
+    assert tell(said(1, "alarm"), source=kentik) == ["opened"]
+    assert tell(said(1, "alarm"), source=kentik, after=20) == ["repeated"]
+    [outcome] = tell(said(2, "alarm"), source=kentik, after=40)
+    assert outcome in ("joined", "escalated")
+    assert tell(said(1, "clear"), source=kentik, after=250) == ["joined"]
+    assert tell(said(2, "clear"), source=kentik, after=255) == ["ended"]
+    [incident] = inbox.incidents()
+    assert (incident.joined, incident.repeated) == (1, 1)
+    assert len(inbox.alerts()) == 5  # each message once
+
+
 def test_a_flood_within_a_ping_loss_is_captured_to_its_end(inbox, tell):
     """The full capture never started, and the incident closed with the ping loss."""
     loss = {"kind": "ping loss", "target": "203.0.113.50", "incident": "p"}

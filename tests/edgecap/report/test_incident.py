@@ -139,6 +139,9 @@ def test_an_escalated_incident_says_from_which_severity_to_which():
     other = noted(alert(identity="other", severity="low", at=later))
     page = Seen(incident_html(replace(incident, escalations=(other, worse)), captures)).text
     assert f"high → critical at {clock(later)}" in page
+    risen = replace(incident, escalations=(other, worse))
+    assert risen.alert == incident.alert.replace(", high", ", high → critical")
+    assert ", high, " in incident.alert
     assert "→" not in Seen(incident_html(incident, captures)).text
 
 

@@ -178,6 +178,28 @@ def test_a_capture_that_nothing_matched_names_both_parts_of_its_filter():
     assert causes[1].startswith("`edgecap explain 'udp and greater 1000'` ")
 
 
+def test_a_limit_that_other_packets_used_up_is_the_first_cause():
+    """Not one of 10,000 packets matched: they were of the first 18 of 30 seconds."""
+    made = entry_of(flags=["limit-reached"]).manifest
+    totals = made.totals.model_copy(
+        update={"packets": 10_000, "first": START, "last": START + timedelta(seconds=18.1)}
+    )
+    manifest = made.model_copy(
+        update={
+            "state": "complete",
+            "totals": totals,
+            "residual": Residual(expression="greater 5000", packets=10_000, kept=0),
+            "request": {"expression": "udp and greater 5000", "time_limit": 30, "packet_limit": 10_000},
+        }
+    )
+    first, *others = without_packets(manifest)
+    assert first.startswith(
+        "The packet limit ended it after 18.1 s of 30 s, with packets that do not match: "
+    )
+    assert len(others) == 2
+    assert "limit" not in without_packets(manifest.model_copy(update={"flags": []}))[0]
+
+
 def test_an_unusual_filter_of_a_foreign_capture_is_shown():
     """People start captures elsewhere, and the API promises nothing about what it echoes."""
     assert (

@@ -121,7 +121,7 @@ class Model:
         if outcome == "repeated" and told.event == "end":
             incident.going_on.discard(told.incident)
         if outcome in ("joined", "escalated"):
-            incident.joined += 1
+            incident.joined += told.event == "start"
             incident.last = max(incident.last, at)
             if told.event == "end":
                 incident.going_on.discard(told.incident)
