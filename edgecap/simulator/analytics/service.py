@@ -22,7 +22,7 @@ from graphql import (
 from graphql.validation import VariablesInAllowedPositionRule
 
 from edgecap.requests import rfc3339
-from edgecap.simulator.analytics.fields import DIMENSIONS, METRO
+from edgecap.simulator.analytics.fields import DIMENSIONS, METRO, Dimension, moment
 from edgecap.simulator.analytics.filtering import WrongFilter, compile_filter, targets_of, window_of
 from edgecap.simulator.analytics.nodes import Node
 from edgecap.simulator.analytics.query import Group, QueryRefused, asked
@@ -39,6 +39,7 @@ from edgecap.simulator.variants import Variant
 QUERIES, WINDOW = 300, timedelta(minutes=5)
 MOST_ROWS = 10_000
 LONGEST = 21_600  # seconds of a node's window; Cloudflare's limits differ by node and plan
+_LONG = 3600  # seconds of a window, above which samples are coarser
 INCOMPLETE = "some data centers did not answer in time, the result is incomplete"
 _RULES = [rule for rule in specified_rules if rule is not VariablesInAllowedPositionRule]
 """Cloudflare's own examples give a `String` or an `Int` where the schema wants a `string` or a `uint64`."""
@@ -152,7 +153,7 @@ class Analytics:
 
     def _rows(self, node: Node, wanted: Mapping[str, Any]) -> Iterator[Row]:
         assert self._sampler is not None
-        now = nanoseconds(self._clock.now())
+        now = self._now()
         start, end = window_of(wanted, 0, now // SECOND + 1)
         if end - start > LONGEST:
             raise QueryRefused(f"query time range is too large, time range can't be wider than {LONGEST}s")
@@ -160,16 +161,28 @@ class Analytics:
         rows = self._sampler.rows(
             start * SECOND,
             min(end * SECOND, self._visibility.latest(now)),
-            one_in=max(1, self._one_in // (10 if node.tenth else 1)),
+            one_in=self._interval(node, end - start),
             stage=node.tenth,
             targets=targets_of(wanted),
             system=node.system,
         )
         return (row for row in rows if visible(row, now) and passes(row))
 
+    def _interval(self, node: Node, seconds: int) -> int:
+        """The sample interval of a node: coarser for a long window, as adaptive sampling is."""
+        interval = max(1, self._one_in // (10 if node.tenth else 1))
+        return interval if seconds <= _LONG else interval * 10
+
+    def _now(self) -> int:
+        return nanoseconds(self._clock.now())
+
     def _grouped(self, rows: list[Row], names: list[str]) -> list[Group]:
         plain = {self._name(name): name for name in DIMENSIONS}
-        values = [self._dimensions[plain[name]].of for name in names]
+        now = self._now()
+        # An attack that goes on has its end so far.
+        ends = Dimension("Time", lambda row: moment(min(row.source.end, now) // SECOND))
+        dimensions = {**self._dimensions, "endDatetime": ends}
+        values = [dimensions[plain[name]].of for name in names]
         groups: dict[tuple[Any, ...], Group] = {}
         for row in rows:
             key = tuple(of(row) for of in values)

@@ -114,7 +114,7 @@ class Source:
         self._flows = rate / shapes.mean
         self.begin, self.end = begin, end
         self._end = end or 1 << 62
-        self._counts = lru_cache(maxsize=256)(self._count)
+        self._counts = lru_cache(maxsize=128)(self._count)
 
     def __repr__(self) -> str:
         return f"<Source {self.attack.kind if self.attack else 'ordinary'} {self.spread}>"

@@ -80,6 +80,15 @@ def test_the_newest_packets_are_missing_until_the_delay_is_over(make_queried):
     assert rows[0]["dimensions"]["datetime"] == "2026-11-23T06:34:36Z"
 
 
+def test_a_long_window_is_sampled_less_densely(queried):
+    for since, interval in ((3600, 20), (3700, 200)):
+        [row], _ = queried.node(
+            "avg { sampleInterval } count", since=since, limit=1, ipDestinationAddress=TARGET
+        )
+        assert row["avg"]["sampleInterval"] == interval
+        assert row["count"] == pytest.approx(60 * 240 * 17.6, rel=0.1)
+
+
 def test_several_nodes_fragments_and_aliases_are_answered(queried):
     text = f"""
       query Q(

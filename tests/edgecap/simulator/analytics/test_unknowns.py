@@ -93,6 +93,7 @@ def test_the_node_of_attacks_has_a_row_for_each(queried):
     assert errors is None
     assert [row["dimensions"]["attackVector"] for row in rows] == ["NTP Reflection", "SYN Flood"]
     assert rows[1]["dimensions"]["startDatetime"] == "2026-11-23T06:33:06Z"
+    assert rows[1]["dimensions"]["endDatetime"] == "2026-11-23T06:34:06Z"  # now, since it goes on
 
 
 def test_dns_protection_has_a_node_without_rows(queried):
