@@ -92,6 +92,8 @@ class Variant:
         analytics_incomplete: whether the rows of some cities are missing, and an error beside the data says
             so. Of a query with several nodes, one with an error does not keep the others from being answered.
         logpush_time: what `Datetime` is in Logpush's rows; the customer chooses it.
+        logpush_sampler: the `MitigationSystem` of a packet that passed; it is documented as the system that
+            sampled the packet. none: empty; dosd: always this one.
         logpush_fields: which fields they have; the customer chooses them. all: every one; few: no ids of
             sites, no details of headers; bare: only when, where, from, to and the outcome.
     """
@@ -147,6 +149,7 @@ class Variant:
     analytics_rewritten: float = 0.0
     analytics_incomplete: bool = False
     logpush_time: Literal["seconds", "milliseconds", "nanoseconds", "rfc3339"] = "nanoseconds"
+    logpush_sampler: Literal["none", "dosd"] = "none"
     logpush_fields: Literal["all", "few", "bare"] = "all"
 
     def __post_init__(self) -> None:
@@ -181,6 +184,7 @@ VARIANTS: dict[str, Variant] = {
         analytics_errors="status",
         analytics_names="plain",
         logpush_time="rfc3339",
+        logpush_sampler="dosd",
     ),
     # Refuses everything with 400 and without headers, and is slow to show new captures.
     "lagging": Variant(

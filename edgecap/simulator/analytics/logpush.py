@@ -171,6 +171,8 @@ class Logpush:
         values["ColoCode"] = colos.METRO_CODES.get(row.colo, row.colo) if metro else row.colo
         values["Datetime"] = _TIMES[self._variant.logpush_time](row.time_ns)
         values["SampleInterval"] = interval
+        if not row.rule and self._variant.logpush_sampler == "dosd":
+            values["MitigationSystem"] = "dosd"
         chosen = {"few": _FEW, "bare": _BARE}.get(self._variant.logpush_fields)
         return {name: values[name] for name in sorted(values) if chosen is None or name in chosen}
 

@@ -11,11 +11,12 @@ NODE = "magicTransitNetworkAnalyticsAdaptiveGroups"
 TARGET = "203.0.113.9"
 
 
-def attacks():
-    """A SYN flood at four cities since half a minute, and NTP's answers at all."""
+def attacks(rate=40.0):
+    """A SYN flood at four cities since a minute, and NTP's answers at all."""
+    since, lasting = START - timedelta(seconds=60), timedelta(minutes=5)
     return (
-        Attack("syn_flood", START - timedelta(seconds=60), timedelta(minutes=5), target=TARGET, places=4),
-        Attack("ntp_amplification", START - timedelta(seconds=90), timedelta(minutes=5), port=80, places=30),
+        Attack("syn_flood", since, lasting, target=TARGET, places=4, rate=rate),
+        Attack("ntp_amplification", since - timedelta(seconds=30), lasting, port=80, places=30, rate=rate),
     )
 
 

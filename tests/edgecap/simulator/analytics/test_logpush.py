@@ -77,6 +77,15 @@ def pushing(make_pushing):
     return make_pushing()
 
 
+def pushed_by(make_pushing, **choices):
+    """The rows of the first file that a variant pushes."""
+    world = make_pushing(make_variant("documented", choices), analytics_one_in=200)
+    world.advance(60, 5)
+    [rows] = pushed(world).values()
+    assert rows
+    return rows
+
+
 def test_a_batch_comes_half_a_minute_after_its_end(pushing):
     pushing.advance(53)
     assert pushed(pushing) == {}
@@ -90,20 +99,24 @@ def test_a_batch_comes_half_a_minute_after_its_end(pushing):
     assert (first["key"], first["rows"]) == (key, len(rows))
 
 
-def test_rows_stand_for_the_packets_they_are_sampled_from(pushing):
-    pushing.advance(180, 5)
+def test_rows_stand_for_the_packets_they_are_sampled_from(make_pushing):
+    pushing = make_pushing(analytics_one_in=5)
+    pushing.advance(60, 10)
     rows = [row for part in pushed(pushing).values() for row in part]
     weights = Counter()
     for row in rows:
         weights[row["Outcome"], row["MitigationSystem"]] += row["SampleInterval"]
     start = datetime(2026, 11, 23, 6, 34, tzinfo=UTC)
     end = start + timedelta(seconds=30 * len(pushed(pushing)))
+    seen = 0
     exact = tally(pushing.edge.traffic, nanoseconds(start), nanoseconds(end), by=("outcome", "system"))
     for known in exact:
-        if known["packets"] > 5000:
+        if known["packets"] > 1500:
+            seen += 1
             estimate = weights[known["outcome"], known["system"]]
-            assert estimate == pytest.approx(known["packets"], rel=0.2)
-    assert {row["SampleInterval"] for row in rows} == {20, 200}  # a busy city samples fewer
+            assert estimate == pytest.approx(known["packets"], rel=0.25)
+    assert seen >= 3
+    assert {row["SampleInterval"] for row in rows} == {5, 50}  # a busy city samples fewer
     times = [row["Datetime"] for row in rows]
     assert all(nanoseconds(start) <= time < nanoseconds(end) for time in times)
 
@@ -132,28 +145,30 @@ def test_rows_have_their_rules_places_and_headers(pushing):
     ],
 )
 def test_times_are_written_as_the_customer_chose(make_pushing, choice, expected):
-    world = make_pushing(make_variant("documented", {"logpush_time": choice}))
-    world.advance(60, 5)
-    [rows] = pushed(world).values()
+    rows = pushed_by(make_pushing, logpush_time=choice)
     times = [row["Datetime"] for row in rows]
     assert times == sorted(times)
     if isinstance(expected, int):
-        assert 0 <= times[0] - expected < expected / 1_795_415_640
+        assert 0 <= times[0] - expected < 2 * expected / 1_795_415_640
     else:
-        assert times[0] == expected
+        assert times[0][:-2] == expected[:-2]
 
 
 @pytest.mark.parametrize(("choice", "least", "most"), [("all", 40, 80), ("few", 10, 20), ("bare", 5, 5)])
 def test_rows_have_the_fields_that_the_customer_chose(make_pushing, choice, least, most):
-    world = make_pushing(make_variant("documented", {"logpush_fields": choice}))
-    world.advance(60, 5)
-    [rows] = pushed(world).values()
+    rows = pushed_by(make_pushing, logpush_fields=choice)
     assert all(least <= len(row) <= most for row in rows)
     assert all({"Datetime", "IPDestinationAddress", "Outcome"} <= set(row) for row in rows)
 
 
+def test_a_packet_that_passed_may_name_the_system_that_sampled_it(make_pushing):
+    rows = pushed_by(make_pushing, logpush_sampler="dosd")
+    assert {row["MitigationSystem"] for row in rows if row["Outcome"] == "pass"} == {"dosd"}
+    assert "flowtrackd" in {row["MitigationSystem"] for row in rows if row["Outcome"] == "drop"}
+
+
 def test_a_bucket_that_fails_gets_its_files_later(make_pushing):
-    world = make_pushing(bucket=False)
+    world = make_pushing(bucket=False, analytics_one_in=200)
     world.advance(70, 2)
     assert world.edge.log.events("logpush") == []
     assert world.edge.log.events("trouble")

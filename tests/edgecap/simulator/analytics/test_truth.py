@@ -85,7 +85,8 @@ def test_traffic_that_is_not_counted_has_no_truth(make_world):
 
 def test_estimates_are_unbiased_and_within_their_interval(make_queried):
     """Of 30 cities, 40 spans and 2 outcomes: 95 % of the intervals hold the truth, and errors cancel out."""
-    queried = make_queried(analytics_one_in=10)
+    busy = CountedTraffic(7, rate=12.0, attacks=attacks(240.0), mitigate=True)
+    queried = make_queried(traffic=busy, analytics_one_in=10)
     traffic = queried.world.edge.traffic
     rows, _ = queried.node(
         "dimensions { coloCode outcome datetimeTenSeconds } sum { packets bits } "
