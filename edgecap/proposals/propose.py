@@ -115,7 +115,7 @@ def _vectors(asked: Question, attack: Side, baseline: Side, scale: float) -> tup
     judged = [vector for summary in asked.summaries for vector in summary.vectors]
     if not baseline.packets:
         found = hints(judged, attack)
-        why = "the verdict names no attack, and there is no baseline to compare with"
+        why = "the verdict names no attack, and no capture shows usual packets (a baseline) to compare with"
         return found, "without a baseline, the attack is what the verdict names", "" if found else why
     named = hints([each for each in judged if each.strength == "likely"], attack)
     found = [*named, *contrast(attack, baseline, scale, named)]
