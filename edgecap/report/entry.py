@@ -10,6 +10,7 @@ from edgecap.archive.summaries import NO_SUMMARY
 from edgecap.packets.summary import Summary
 from edgecap.report.charts.timeline import NARROW
 from edgecap.report.links import NOWHERE, Links
+from edgecap.report.rates import counts_samples, samples_note
 from edgecap.report.rendering import render
 from edgecap.report.words import (
     asked_for,
@@ -56,7 +57,8 @@ def entry_html(entry: Entry, summary: Summary | None, *, links: Links = NOWHERE,
         links=links,
         first=first,
         last=last,
-        sampled=summary is not None and summary.sampled,
+        sampled=summary is not None and counts_samples(summary),
+        samples_note=samples_note(summary) if summary else "",
         asked=asked_for(manifest),
         window=window_in_words(manifest),
         covered=covered(first, last),

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from edgecap.packets.summary import Summary
 from edgecap.packets.verdict.intervals import Estimate
+from edgecap.packets.verdict.words import sampling_in_words
 from edgecap.units import bit_rate, packet_rate
 
 
@@ -27,6 +28,21 @@ def peak(summary: Summary) -> list[str]:
 def peak_rate(summary: Summary) -> str:
     """Most packets a second, in one line."""
     return peak(summary)[0]
+
+
+def counts_samples(summary: Summary) -> bool:
+    """Whether its counts are of samples, and not of the packets that they stand for."""
+    return summary.sampled and not summary.conditions.weighted
+
+
+def samples_note(summary: Summary) -> str:
+    """What to know about rates that are drawn of samples; empty if they are of all packets."""
+    if not counts_samples(summary):
+        return ""
+    if summary.conditions.sampling is None:
+        return "These are samples: the true rates are higher."
+    kept = sampling_in_words(summary.conditions)
+    return f"These are samples, {kept}: the true rates are that many times as high."
 
 
 def _lines(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from edgecap.packets.verdict.case import Case, Draft, packets_of
+from edgecap.packets.verdict.case import Case, Draft, packets_of, same
 from edgecap.packets.verdict.evidence import TCP_KINDS, Evidence, Kind, Stream, Target
 from edgecap.packets.verdict.intervals import Estimate, ratio
 from edgecap.packets.verdict.model import Sign
@@ -35,8 +35,7 @@ def compare(case: Case, draft: Draft) -> tuple[Estimate | None, tuple[Sign, ...]
     before = [
         (one, [each for each in one.streams if each.kind in kinds and each.port == port])
         for evidence in case.baseline
-        for one in evidence.targets
-        if one.address == draft.target.address
+        for one in same(evidence, draft.target)
     ]
     return usual, tuple(_signs(draft, now, usual, times, before))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from ipaddress import ip_address, ip_network
 
 from edgecap.packets.verdict.conditions import Conditions
 from edgecap.packets.verdict.evidence import TCP_KINDS, Evidence, Kind, Stream, Target
@@ -91,8 +92,7 @@ class Case:
         packets = sum(
             stream.packets
             for each in self.baseline
-            for one in each.targets
-            if one.address == target.address
+            for one in same(each, target)
             for stream in one.streams
             if stream.kind in wanted and stream.port == port
         )
@@ -119,6 +119,15 @@ def tcp(target: Target) -> int:
     return packets_of(each for each in target.streams if each.kind in TCP_KINDS)
 
 
+def same(evidence: Evidence, target: Target) -> list[Target]:
+    """What another capture has of a target; of a prefix that is not large there, its addresses."""
+    found = [each for each in evidence.targets if each.address == target.address]
+    if found or not target.is_prefix:
+        return found
+    network = ip_network(target.address)
+    return [each for each in evidence.targets if not each.is_prefix and ip_address(each.address) in network]
+
+
 def judged_targets(case: Case) -> Iterator[Target]:
     """Addresses, and prefixes in which no address has half of the packets."""
     addresses = [each for each in case.evidence.targets if not each.is_prefix]
@@ -130,7 +139,5 @@ def judged_targets(case: Case) -> Iterator[Target]:
 
 
 def _largest_in(prefix: Target, addresses: Iterable[Target]) -> int:
-    from ipaddress import ip_address, ip_network  # noqa: PLC0415 - only for what is wide
-
     network = ip_network(prefix.address)
     return max((each.packets for each in addresses if ip_address(each.address) in network), default=0)

@@ -21,6 +21,8 @@ from edgecap.packets.verdict.words import caveats, headline
 _PART = 0.05  # of all packets: less is not what a capture is about
 _PART_OF_SCAN = 0.01
 _MOST = 12  # vectors that are told
+_SLOW = "low-and-slow"
+_OF_CONNECTIONS = frozenset({"syn-flood", "tcp-ack-flood", "tcp-data-flood"})
 _WITHIN = 0.5  # of a prefix's vector: an address with more is its own
 
 
@@ -70,7 +72,7 @@ def _vectors(case: Case) -> list[Vector]:
             drafts += (_compared(case, draft) for draft in rules(case, target, scanned))
     drafts += map(_weighed, tunnel_rules(case))
     found = [(score, draft) for score, draft in drafts if score >= POSSIBLE and _matters(case, draft)]
-    vectors = [_vector(case, score, draft) for score, draft in _without_parts(found)]
+    vectors = [_vector(case, score, draft) for score, draft in _told_once(list(_without_parts(found)))]
     vectors.sort(key=lambda each: (each.strength != "likely", -each.packets))
     return vectors[:_MOST]
 
@@ -107,6 +109,16 @@ def _without_parts(found: Sequence[tuple[int, Draft]]) -> Iterator[tuple[int, Dr
             for each in wide
             if each.target
         ):
+            yield score, draft
+
+
+def _told_once(found: Sequence[tuple[int, Draft]]) -> Iterator[tuple[int, Draft]]:
+    """Without floods of TCP that are the packets of low and slow connections, mostly of one source."""
+    slow = {draft.target.address for _, draft in found if draft.kind == _SLOW and draft.target}
+    for score, draft in found:
+        target = draft.target.address if draft.target else ""
+        of_one = sum(each.largest_source for each in draft.streams)
+        if target not in slow or draft.kind not in _OF_CONNECTIONS or of_one < _WITHIN * draft.packets:
             yield score, draft
 
 

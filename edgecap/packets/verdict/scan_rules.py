@@ -8,6 +8,7 @@ from edgecap.packets.verdict.case import Case, Draft
 from edgecap.packets.verdict.evidence import Kind, Prober
 from edgecap.packets.verdict.model import Match, Sign
 from edgecap.packets.verdict.signs import percent
+from edgecap.units import plural
 
 _TRIED = 50  # ports or addresses
 _MANY = 100
@@ -86,7 +87,8 @@ def _signs(
     line = f"{probes:,} of its {prober.flows:,} flows are one to three packets that ask"
     yield Sign(name="probes", weight=1, line=line)
     if tried >= _MANY or many:
-        what = f"{prober.destinations:,} addresses and {prober.destination_ports:,} ports"
+        addresses = plural(prober.destinations, "address", "addresses")
+        what = f"{addresses} and {plural(prober.destination_ports, 'port')}"
         yield Sign(name="tries-many", weight=1, line=f"it tries {what}")
     if upright or many:
         yield Sign(name="many-ports", weight=1, line=f"{prober.destination_ports:,} ports of few addresses")

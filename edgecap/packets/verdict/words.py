@@ -32,7 +32,7 @@ def headline(
     rate = f", {rate_in_words(first.rate, conditions)}" if first.rate else ""
     more = [each for each in vectors[1:] if each.strength == first.strength]
     also = f"; and {_rest(more)}" if more else ""
-    compared = "" if baseline else "; its usual rate is not known"
+    compared = "" if baseline or first.kind == "scan" else "; its usual rate is not known"
     return f"{word} {first.title}{rate}{also}{compared}{filtered}."
 
 

@@ -10,6 +10,7 @@ from edgecap.packets.summary import Summary
 from edgecap.report.charts.scales import TimeScale, values, whole
 from edgecap.report.charts.series import KINDS, NAMES, Bar, Series, series
 from edgecap.report.markup import Html, join, tag
+from edgecap.report.rates import counts_samples
 from edgecap.report.rates import peak as most_of
 from edgecap.report.theme import COLOURS, PICTURE
 from edgecap.units import bit_rate, clock, duration, packet_rate, short
@@ -39,7 +40,7 @@ def timeline_chart(summary: Summary, *, width: int = BROAD, hover: bool = True) 
     lower = upper + _TALL + 24
     bottom = lower + _LOW
     height = bottom + 20
-    word = "sampled packets/s" if summary.sampled else "packets/s"
+    word = "sampled packets/s" if counts_samples(summary) else "packets/s"
     marks = values(shown.packets, 5)
     parts = [
         tag("title", _told(shown, peak)),
@@ -51,7 +52,7 @@ def timeline_chart(summary: Summary, *, width: int = BROAD, hover: bool = True) 
         time_axis(scale, bottom, apart=_LETTER * 11),
     ]
     if hover:
-        parts += hovers(shown, scale, upper, bottom - upper, sampled=summary.sampled)
+        parts += hovers(shown, scale, upper, bottom - upper, sampled=counts_samples(summary))
     return picture(parts, width, height)
 
 
@@ -187,6 +188,10 @@ def _peak(summary: Summary, shown: Series) -> str:
         return f"highest bar {packet_rate(shown.packets)}, {bit_rate(shown.bits)}"
     when = clock(rates.peak_at, step=min(rates.peak_seconds, 1.0))
     most = f"most in {duration(rates.peak_seconds)}"
+    if summary.conditions.sampling and counts_samples(
+        summary
+    ):  # as the bars: an estimate of all is elsewhere
+        return f"{most}: {packet_rate(rates.peak_packets)} of samples at {when}"
     if summary.rates.peak_estimate:  # the axis says that these are samples; there is no room for more
         return f"{most}: {most_of(summary)[0].removesuffix(' of samples')} at {when}"
     return f"{most}: {packet_rate(rates.peak_packets)} at {when}, {bit_rate(rates.peak_bits)}"

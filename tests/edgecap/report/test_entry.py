@@ -4,6 +4,7 @@ import pytest
 
 from edgecap.alerts.model import summary_of
 from edgecap.packets.summary import Flow
+from edgecap.packets.verdict.intervals import Estimate
 from edgecap.report.entry import entry_html
 from edgecap.report.links import HERE, Links, links_to
 from tests.edgecap.report.hostile import NAMES, Seen, hostile_entry, hostile_summary
@@ -51,6 +52,23 @@ def test_its_policy_stands_before_anything_else_and_allows_no_scripts(page):
     head = page.partition("<title>")[0]
     assert head.startswith('<!doctype html>\n<html lang="en"><head><meta charset="utf-8"/><meta http-equiv=')
     assert "default-src &#39;none&#39;; style-src &#39;unsafe-inline&#39;; img-src data:;" in head
+
+
+def test_rates_of_samples_say_how_far_they_are_from_the_true_ones():
+    """If the sampling is known, from what is said of it; the chart's peak is in the unit of its axis."""
+    from_samples = quiet()
+    known = from_samples.model_copy(
+        update={"conditions": from_samples.conditions.model_copy(update={"sampled": True, "sampling": 500.0})}
+    )
+    text = Seen(entry_html(entry_of(known, type="simple", colo=""), known)).text
+    assert "These are samples, 1 in 500: the true rates are that many times as high." in text
+    assert re.search(r"most in 1 s: [\d.]+ k?pps of samples at", text)
+    told = Estimate(value=500, low=470, high=532)
+    estimated = known.model_copy(
+        update={"conditions": known.conditions.with_sampling(told, "from a full capture")}
+    )
+    text = Seen(entry_html(entry_of(estimated, type="simple", colo=""), estimated)).text
+    assert "These are samples, 1 in 470 to 532 (95 %): the true rates" in text
 
 
 def test_the_verdict_comes_first_and_is_in_the_tab():

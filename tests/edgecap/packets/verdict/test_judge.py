@@ -148,6 +148,32 @@ def test_packets_from_any_port_to_any_port_are_no_connections():
 
 
 class TestWhatWentWrongOnce:
+    def test_a_server_in_a_prefix_under_attack_is_compared_with_itself(self):
+        """Before the attack its packets made no prefix, so they were as many as never before."""
+        spec = Spec(
+            305, ("web",), sampling=1_000, filter="target", attack="carpet-udp", strength=3_000, baseline=3
+        )
+        made = build(spec)
+        usual = usual_of([(str(at), each) for at, each in enumerate(made.before)], made.summary, "target")
+        summary = judged(made.summary, usual.baseline, usual.evidence)
+        assert kinds(summary) == [("udp-flood", "")]
+
+    def test_connections_of_one_source_are_told_once(self):
+        """Not as a flood of data and one of SYNs as well, though both are more than usual."""
+        spec = Spec(
+            305, ("web",), sampling=1_000, filter="target", attack="low-and-slow", strength=3_000, baseline=3
+        )
+        made = build(spec)
+        usual = usual_of([(str(at), each) for at, each in enumerate(made.before)], made.summary, "target")
+        summary = judged(made.summary, usual.baseline, usual.evidence)
+        assert kinds(summary) == [("low-and-slow", "")]
+
+    def test_a_scan_of_one_address_has_no_usual_rate(self):
+        made = build(Spec(305, ("web",), attack="syn-scan", strength=1_000, filter="target"))
+        assert "usual rate" not in made.summary.verdict
+        (vector,) = made.summary.vectors
+        assert "it tries 1 address and 1,000 ports" in vector.evidence
+
     def test_samples_of_a_download_are_no_ack_flood(self):
         made = build(Spec(305, ("download",), ordinary=2_000, sampling=100, filter="target"))
         assert made.summary.strength == "nothing"
