@@ -229,6 +229,8 @@ def _no_timestamps(target: Target, found: Sequence[Stream]) -> Iterator[Sign]:
     bare, low = sum(each.no_options for each in found), sum(each.low_ttl for each in found)
     if found[0].sources < MANY or bare < max(ENOUGH, _MUCH * low):
         return
+    if port_share(found)[1] < _ONE_PORT or _from_services(found) > _ODD * packets_of(found):
+        return  # of a client, whose servers each do as they like
     whole = streams(target, Kind.ACK, Kind.DATA, Kind.FIN, Kind.CONNECTION)
     with_options = sum(each.low_ttl - each.no_options for each in whole)
     if with_options >= _SOME * bare:
@@ -239,6 +241,11 @@ def _no_timestamps(target: Target, found: Sequence[Stream]) -> Iterator[Sign]:
         yield Sign(name="no-timestamps", weight=2, line=line)
 
 
+def _from_services(found: Sequence[Stream]) -> int:
+    """Packets from the most frequent source ports, which clients hardly share."""
+    return sum(top.packets for each in found for top in each.top_source_ports)
+
+
 def _any_port(case: Case, target: Target, found: Sequence[Stream]) -> Iterator[Sign]:
     """Packets from any port to any port: at one end of a connection is the port of a service."""
     stream = max(found, key=lambda each: each.packets)
@@ -246,14 +253,13 @@ def _any_port(case: Case, target: Target, found: Sequence[Stream]) -> Iterator[S
         return
     if min(stream.destination_ports, stream.source_ports) < MANY or len(stream.port_spread) != _RANGES:
         return
-    from_services = sum(each.packets for each in stream.top_source_ports)
     services = {
         each.value // (65_536 // _RANGES)
         for each in stream.top_destination_ports
         if each.packets >= _SOME * stream.packets
     }
     rest = [count for at, count in enumerate(stream.port_spread) if at not in services]
-    if from_services > _ODD * stream.packets or len(rest) < _RANGES // 2:
+    if _from_services([stream]) > _ODD * stream.packets or len(rest) < _RANGES // 2:
         return
     if min(rest) >= max(3, 0.4 * sum(rest) / len(rest)) and sum(rest) >= _SOME * stream.packets:
         line = (

@@ -119,6 +119,19 @@ class TestTimestamps:
         made = self.acknowledgements(400, options=True) + self.acknowledgements(600, options=False)
         assert self.signs(made)["no-timestamps"] == 2
 
+    def test_servers_of_a_client_that_do_without_them_are_no_flood(self):
+        """Each server decides for itself whether it agrees with the client."""
+        rng = Random(11)
+        made = []
+        for at, server in enumerate(population(rng, 400)):
+            stamps = timestamps(5) if at % 3 == 0 else services.payload(0)
+            route = Host(server.address, rng.randrange(40, 60)).to(HOST)
+            for _ in range(3):
+                ports = 443, rng.randrange(32_768, 61_000)
+                frame = route.tcp(*ports, 1, 1, 0x18, options=stamps, payload=services.payload(900))
+                made.append(services.Made(rng.random() * 60, frame, True, 6, ports[1]))
+        assert summary_of(made, sampled=True).strength == "nothing"
+
     def test_a_server_that_never_has_them_is_no_flood(self):
         """Of Windows, by default: nobody's segments have options. A few connections begin and end."""
         rng = Random(9)
