@@ -108,7 +108,7 @@ async def poll(order: CaptureOrder, capture: Capture) -> FinalCapture | Waiting:
         log.info("Capture %s ended: %s", capture.id, now.status)
         if now.failed:
             raise CaptureFailed(
-                now.error_message or "the capture failed, and the API gives no reason",
+                now.why_failed,
                 capture_id=capture.id,
                 hint="widen the filter, capture longer, or choose another place",
             )

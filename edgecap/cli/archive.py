@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from ipaddress import IPv4Network, IPv6Network
@@ -15,11 +16,12 @@ from edgecap.archive.summaries import read_summary
 from edgecap.archive.targets import targets
 from edgecap.cli.entries import entry_details, entry_json, print_entry
 from edgecap.cli.entry_table import ListedEntry, chosen_columns, print_entries
+from edgecap.cli.failed import failed_capture, failed_captures, failed_json, print_all_failed, print_failed
 from edgecap.cli.finding import find_only_entry
 from edgecap.cli.options import Archive, Json
 from edgecap.cli.output import console, print_json, say
 from edgecap.cli.values import parse_network, parse_when
-from edgecap.errors import InvalidRequest, StoreError
+from edgecap.errors import EntryMissing, InvalidRequest, StoreError
 from edgecap.settings import DEFAULT, load_settings
 from edgecap.stores import Store, open_store
 
@@ -32,7 +34,7 @@ def list_command(
     colo: str | None = None,
     target: str | None = None,
     verdict: str | None = None,
-    state: ShownState | None = None,
+    state: ShownState | Literal["failed"] | None = None,
     account: str | None = None,
     limit: int = 50,
     columns: str | None = None,
@@ -51,7 +53,7 @@ def list_command(
         target: Only entries whose filter or alert names this address, or an address in this network.
         verdict: Only entries whose verdict has these words, such as "SYN flood".
         state: Only entries in this state. no-match: complete, but no packet matches the filter that
-            edgecap applied.
+            edgecap applied. failed: captures that Cloudflare ended without packets, which have no entry.
         account: Only captures of this account, by its name in the settings.
         limit: Maximum entries; 0 for all.
         columns: Columns to show, with commas between: when, id, what, where, packets, verdict, state,
@@ -62,6 +64,23 @@ def list_command(
     if limit < 0:
         raise InvalidRequest(f"--limit {limit} is negative", field="--limit", hint="give 0 for all entries")
     shown = chosen_columns(columns)
+    if state == "failed":
+        _list_failed(
+            archive,
+            since=since,
+            limit=limit,
+            refused=_given(
+                until=until,
+                type=type,
+                colo=colo,
+                target=target,
+                verdict=verdict,
+                account=account,
+                columns=columns,
+            ),
+            json=json,
+        )
+        return
     settings = load_settings()
     store = open_store(settings.archive(archive))
     wanted = _Wanted(
@@ -94,12 +113,48 @@ def list_command(
         if limit and len(found) == limit:
             say(f"The newest {limit}; --limit 0 shows all.")
     elif not failure:
-        if account and account not in settings.accounts:
-            settings.account(account)  # raises: a name that is not in the settings may be mistyped
         asked = any((since, until, type, colo, target, verdict, state, account))
-        say(f"There is no {'such ' if asked else ''}entry in {store.uri.removeprefix('file:')} yet.")
+        _say_none(store, account, asked=asked)
     if failure:
         raise failure
+    _say_where_failed_are(state)
+
+
+def _say_where_failed_are(state: str | None) -> None:
+    if state == "empty":
+        say("Captures that Cloudflare ended without packets have no entry: `edgecap list --state failed`.")
+
+
+def _say_none(store: Store, account: str | None, *, asked: bool) -> None:
+    settings = load_settings()
+    if account and account not in settings.accounts:
+        settings.account(account)  # raises: a name that is not in the settings may be mistyped
+    say(f"There is no {'such ' if asked else ''}entry in {store.uri.removeprefix('file:')} yet.")
+
+
+def _given(**options: str | None) -> list[str]:
+    """The options that were given, as they are written."""
+    return [f"--{name}" for name, value in options.items() if value is not None]
+
+
+def _list_failed(archive: str, *, since: str | None, limit: int, refused: Sequence[str], json: bool) -> None:
+    """List what the journal knows of captures without an entry."""
+    if refused:
+        raise InvalidRequest(
+            f"{refused[0]} does not go with --state failed: such captures have no entry",
+            field=refused[0],
+            hint="narrow them by --since",
+        )
+    store = open_store(load_settings().archive(archive))
+    now = datetime.now(UTC)
+    found = failed_captures(store, since=parse_when(since, field="--since", now=now) if since else None)
+    found = found[: limit or None]
+    if json:
+        print_json([failed_json(each) for each in found])
+    elif found:
+        print_all_failed(console(), found)
+    else:
+        say("No capture ended without packets.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +182,7 @@ class _Wanted:
 def show(
     entry_id: Annotated[str, Parameter(name="ID")], /, *, archive: Archive = DEFAULT, json: Json = False
 ) -> None:
-    """Show one entry: request, capture, files with hashes and counts.
+    """Show one entry: request, capture, files with hashes and counts. Or a capture without packets, and why.
 
     Args:
         entry_id: The capture's id, its first characters, or the entry's path.
@@ -135,7 +190,17 @@ def show(
         json: Print one JSON document.
     """
     store = open_store(load_settings().archive(archive))
-    entry = find_only_entry(store, archive, entry_id)
+    try:
+        entry = find_only_entry(store, archive, entry_id)
+    except EntryMissing:
+        failed = failed_capture(store, entry_id)
+        if failed is None:
+            raise
+        if json:
+            print_json(failed_json(failed))
+        else:
+            print_failed(console(), failed)
+        return
     summary = read_summary(store, entry)
     if json:
         print_json(entry_details(entry, summary))

@@ -31,6 +31,7 @@ def get(
     /,
     *,
     part: Annotated[str | None, Parameter(name="--part")] = None,
+    samples: Annotated[bool, Parameter(show_default=False)] = False,
     force: bool = False,
     archive: Archive = DEFAULT,
     json: Json = False,
@@ -43,6 +44,8 @@ def get(
             For an incident a folder, which is made if it does not exist (default: `edgecap-ID`); or a
             NAME.pcapng for all packets in one file; or a NAME.zip with packets, reports and SHA-256 sums.
         part: Another file of the entry, as `edgecap show` names it, such as raw/ord02-s1.pcap.
+        samples: Of an incident, leave out the full captures, which can be large. The README.txt of a zip
+            names them.
         force: Replace existing files.
         archive: Name of the archive in the settings.
         json: Print one JSON document with each file, its size and its SHA-256.
@@ -69,8 +72,16 @@ def get(
                     hint="give a folder, a NAME.pcapng or a NAME.zip, or the id of one of its captures",
                 )
             url = settings.receiver.report_url
-            bring_incident(store, known, found, target, report_url=url, force=force, json=json)
+            bring_incident(
+                store, known, found, target, report_url=url, samples=samples, force=force, json=json
+            )
             return
+    if samples:
+        raise InvalidRequest(
+            f"{wanted!r} is one capture",
+            field="--samples",
+            hint="give the id of an incident, or no --samples",
+        )
     entry, file = found, file_of_packets(found, part)
     if target == STDOUT:
         copy_file(store, entry, file, sys.stdout.buffer.write)

@@ -22,8 +22,11 @@ from edgecap.report.file_names import folder_name
 from edgecap.report.incident_words import incident_verdict
 from edgecap.report.loading import pictured
 from edgecap.stores import Store
+from edgecap.units import size
 
 _MERGED, _ZIP = ".pcapng", ".zip"
+_MAILABLE = 10_000_000  # bytes of a file that most mailboxes take
+_BASE64 = 4 / 3 * 78 / 76  # with the line breaks of a mail
 _OTHER_FILES = (".pcap", ".cap", ".gz", ".tgz", ".tar", ".zst", ".7z", ".html", ".json")
 
 
@@ -34,6 +37,7 @@ def bring_incident(
     target: str | None,
     *,
     report_url: str = "",
+    samples: bool = False,
     force: bool,
     json: bool,
 ) -> None:
@@ -50,6 +54,7 @@ def bring_incident(
         incident: the incident.
         target: a folder, a `.pcapng` or a `.zip`; None for a folder here that is named for the incident.
         report_url: a receiver's public address, for links in reports; may be empty.
+        samples: leave out full captures.
         force: replace files that exist.
         json: print one JSON document.
 
@@ -68,6 +73,8 @@ def bring_incident(
             hint="give a folder, a name.pcapng for one file of all packets, or a name.zip",
         )
     files = find_packet_files(store, known, incident)
+    if samples:
+        files.only_samples()
     if form == _MERGED:
         _merged(store, known, incident, files, path, force=force, json=json)
     elif form == _ZIP:
@@ -157,7 +164,8 @@ def _tell(
 ) -> None:
     """Say which file was written."""
     if not json:
-        print(path)  # noqa: T201 - the only line on stdout, for scripts
+        print(path, flush=True)  # noqa: T201 - the only line on stdout, for scripts
+        tell_size(incident, files, path)
         return
     print_json(
         {
@@ -170,6 +178,20 @@ def _tell(
             "dropped": DROPPED if files.dropped and path.suffix == _ZIP else None,
             "not_brought": files.missing_as_json(),
         }
+    )
+
+
+def tell_size(incident: Overview, files: PacketFiles, path: Path) -> None:
+    """Say how large a file is, and what to do if that is too much for a mail."""
+    bytes_ = path.stat().st_size
+    if bytes_ <= _MAILABLE:
+        say(f"{size(bytes_)}.")
+        return
+    less = any(not each.is_sample for each in files.files) and any(each.is_sample for each in files.files)
+    smaller = f"`edgecap get {incident.id[:8]} --samples {path.name}` leaves the full captures out, or "
+    say(
+        f"{size(bytes_)}, about {size(bytes_ * _BASE64)} in a mail, which is too much for many mailboxes: "
+        f"{smaller if less else ''}put it on a server and send the link."
     )
 
 

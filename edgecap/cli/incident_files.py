@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +49,12 @@ class PacketFile:
     @property
     def kind(self) -> str:
         """Whether these are all packets or a sample, in words."""
-        return "samples" if self.entry.manifest.type == "simple" else "all packets"
+        return "samples" if self.is_sample else "all packets"
+
+    @property
+    def is_sample(self) -> bool:
+        """Whether these are sampled headers, of a simple capture: at most 10,000 packets."""
+        return self.entry.manifest.type == "simple"
 
     def as_json(self) -> dict[str, Any]:
         """All about it but where it was written to."""
@@ -74,12 +79,26 @@ class PacketFiles:
         missing: captures without packets, and files that could not be brought: name and reason.
         failure: the first error of a file that could not be brought.
         dropped: the headers of packets that the edge dropped; None if there are none.
+        left_out: files that nobody wants.
     """
 
     files: list[PacketFile]
     missing: list[tuple[str, str]]
     failure: EdgecapError | None = None
     dropped: DroppedPackets | None = None
+    left_out: list[PacketFile] = field(default_factory=list)
+
+    def only_samples(self) -> None:
+        """Leave out the files with all packets, which can be of any size.
+
+        Raises:
+            EntryMissing: there are no others.
+        """
+        samples = [each for each in self.files if each.is_sample]
+        if not samples:
+            raise EntryMissing("this incident has no samples", hint="leave out --samples")
+        self.left_out = [each for each in self.files if not each.is_sample]
+        self.files = samples
 
     def write(self, store: Store, folder: Path, *, force: bool = False) -> list[Path]:
         """Write the files into `folder`. One that cannot be brought stops no other; it moves to `missing`."""

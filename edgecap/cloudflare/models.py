@@ -172,6 +172,13 @@ class Capture(Answer):
         return self.status in SUCCEEDED
 
     @property
+    def why_failed(self) -> str:
+        """Why a failed one did, with Cloudflare's words in quotes: they are not edgecap's advice."""
+        if not self.error_message:
+            return "the capture failed, and Cloudflare gives no reason"
+        return f'Cloudflare says "{self.error_message}"'
+
+    @property
     def failed(self) -> bool:
         """Whether it is finished without packets; `error_message` may say why."""
         return self.status in FAILED

@@ -67,10 +67,8 @@ class IntentSettler:
         if life is Life.CANCELLED and capture.type == "full" and not capture.is_final:
             capture, trouble = await self._stopped(capture)
         if capture.failed:
-            why = capture.error_message or "Cloudflare says no reason"
-            return await self._ended(
-                intent, "failed", f"capture {capture.id} ended without packets: {why}", CaptureFailed
-            )
+            why = f"capture {capture.id} ended without packets: {capture.why_failed}"
+            return await self._ended(intent, "failed", why, CaptureFailed)
         if not capture.is_final:
             return await self._not_final(intent, capture, trouble)
         return await self._bring(intent, capture, life)

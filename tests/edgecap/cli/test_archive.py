@@ -2,16 +2,22 @@
 
 import json
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from io import StringIO
 from urllib.parse import urlsplit
 
 import pytest
 from rich.console import Console
 
+from edgecap.archive.journal import Journal
+from edgecap.archive.journal_records import Intent
+from edgecap.captures.keep import close_failed
 from edgecap.cli.entries import print_entry
+from edgecap.cloudflare.models import Capture
+from edgecap.errors import CaptureFailed
 from edgecap.packets.residual import Residual
 from edgecap.packets.summary import Summary
+from edgecap.requests import Filter, FullRequest
 from edgecap.stores import open_store
 from tests.flaky_proxy import FlakyProxy
 
@@ -284,3 +290,51 @@ def test_leftovers_of_an_interrupted_attempt_are_named_and_harmless(call, shell,
     done = call("verify")
     assert done.returncode == 0
     assert "left.pcap" in done.stdout
+
+
+class TestACaptureWithoutPackets:
+    """It was found nowhere: a full capture that Cloudflare ends as failed has no entry."""
+
+    WORDS = "No packets matched the filter in the time limit given. Please modify the filter or try again."
+    FAILED = "dad683c9" * 4
+
+    @pytest.fixture(autouse=True)
+    def failed(self, store):
+        journal = Journal(store)
+        at = datetime(2026, 11, 23, 6, 30, tzinfo=UTC)
+        nobody = Filter(destination_address="192.0.2.250")
+        request = FullRequest(colo="ORD", bucket="default", time_limit=60, filter=nobody)
+        intent = Intent(
+            intent_id="i1",
+            request=request,
+            account="default",
+            archive="default",
+            body={},
+            decided=at,
+        )
+        journal.begin(intent)
+        journal.accept("i1", {"id": self.FAILED, "submitted": "2026-11-23T06:30:05Z"})
+        said = Capture.model_validate({"id": self.FAILED, "status": "failed", "error_message": self.WORDS})
+        error = CaptureFailed(said.why_failed, capture_id=self.FAILED, hint="widen the filter")
+        close_failed(store, "i1", error)
+
+    def test_show_tells_of_its_request_its_window_and_the_reason(self, call):
+        done = call("show", "dad683c9")
+        assert done.returncode == 0
+        told = " ".join(done.stdout.split())
+        assert f'Cloudflare says "{self.WORDS}"' in told
+        assert "192.0.2.250" in told
+        assert "2026-11-23 06:30:05 to 06:31:05 UTC" in told
+        shown = json.loads(call("show", self.FAILED, "--json").stdout)
+        assert (shown["id"], shown["state"]) == (self.FAILED, "failed")
+        assert shown["asked_to"] == "2026-11-23T06:31:05.000000Z"
+
+    def test_list_has_them_by_their_state(self, call):
+        done = call("list", "--state", "failed")
+        assert "dad683c9" in done.stdout
+        assert self.WORDS in done.stdout
+        [listed] = json.loads(call("list", "--state", "failed", "--json").stdout)
+        assert listed["request"]["colo"] == "ORD"
+        assert "`edgecap list --state failed`" in call("list", "--state", "empty").stderr
+        refused = call("list", "--state", "failed", "--colo", "ORD")
+        assert (refused.returncode, "--colo does not go with --state failed" in refused.stderr) == (2, True)

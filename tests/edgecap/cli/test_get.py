@@ -4,6 +4,7 @@ import hashlib
 import json
 import shlex
 import subprocess
+from types import SimpleNamespace
 from zipfile import ZipFile
 
 import pytest
@@ -11,11 +12,13 @@ import pytest
 from deployments.project import PROJECT
 from edgecap.archive.manifest import FileRecord
 from edgecap.captures.keep import keep as keep_capture
+from edgecap.cli.get_incident import tell_size
 from edgecap.incidents.incidents import Incidents
 from edgecap.incidents.record import Part
 from edgecap.packets.reader import open_packets
 from edgecap.packets.residual import Residual
 from edgecap.stores import open_store
+from edgecap.units import size
 from tests.edgecap.captures.test_keep import CAPTURE, Fetching, put_raw, recorded
 from tests.edgecap.cli.conftest import EDGECAP
 from tests.edgecap.report.incidents import ID as INCIDENT
@@ -280,6 +283,36 @@ class TestIncident:
         readme = (folder / "README.txt").read_text()
         assert "during-2-ORD.pcap: all packets, 9 packets" in readme
         assert "after-1 (simple 60s): missing: refused" in readme
+        assert done.stderr.splitlines()[0] == f"{size((shell.folder / 'incident.zip').stat().st_size)}."
+
+    def test_a_zip_dates_its_packets_by_their_first_one(self, call, shell, incident):
+        """They were from 1980."""
+        call("get", INCIDENT[:8], "incident.zip")
+        with ZipFile(shell.folder / "incident.zip") as packed:
+            dates = {info.filename.rpartition("/")[2]: info.date_time[:3] for info in packed.infolist()}
+        assert dates["during-2-ORD.pcap"] == dates["before-1-all.pcap"] != (1980, 1, 1)
+
+    def test_samples_alone_make_a_small_zip_that_names_the_rest(self, call, shell, incident):
+        done = call("get", INCIDENT[:8], "small.zip", "--samples")
+        assert done.returncode == 0
+        with ZipFile(shell.folder / "small.zip") as packed:
+            names = {each.rpartition("/")[2] for each in packed.namelist()}
+            readme = packed.read(f"edgecap-{INCIDENT}/README.txt").decode()
+        assert "before-1-all.pcap" in names
+        assert "during-2-ORD.pcap" not in names
+        assert "during-2-ORD.html" in names
+        assert "  during-2-ORD.pcap: all packets, " in readme.partition("Left out")[2]
+
+    def test_a_file_too_large_to_mail_says_what_to_do(self, capsys, tmp_path):
+        """It was 20 MB, and its name was all that was printed."""
+        large = tmp_path / "incident.zip"
+        with large.open("wb") as file:
+            file.truncate(20_000_000)
+        kinds = [SimpleNamespace(is_sample=True), SimpleNamespace(is_sample=False)]
+        tell_size(SimpleNamespace(id=INCIDENT), SimpleNamespace(files=kinds), large)
+        told = capsys.readouterr().err
+        assert told.startswith("20 MB, about 27.4 MB in a mail, which is too much for many mailboxes: ")
+        assert f"`edgecap get {INCIDENT[:8]} --samples incident.zip`" in told
 
     @pytest.mark.parametrize("name", ["x.pcap", "x.tar"])
     def test_a_form_that_an_incident_cannot_have_is_one_clear_line(self, call, shell, incident, name):
