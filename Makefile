@@ -25,7 +25,7 @@ SLOW := tests/flows tests/e2e tests/deployments tests/edgecap/cli/test_capture.p
 export DO_NOT_TRACK := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
-.PHONY: help setup setup-dev apt demo test test-fast stress-test search fuzz mutants lint types bench bench-fetch bench-gcs bench-packets bench-propose bench-overhead bench-lanes bench-receiver bench-alerts bench-cost bench-cancel bench-database faults kill-test canary postgresql lock clean
+.PHONY: help setup setup-dev apt demo test test-fast stress-test search fuzz mutants lint types bench bench-fetch bench-gcs bench-packets bench-propose bench-analytics bench-overhead bench-lanes bench-receiver bench-alerts bench-cost bench-cancel bench-database faults kill-test canary postgresql lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -126,6 +126,9 @@ bench-verdict: setup-dev ## how right verdicts are, on a corpus whose truth is k
 
 bench-propose: setup-dev ## proposing filters against an attack, and back-testing them, on 10 million packets
 	@$(BIN)/python -m benches.propose
+
+bench-analytics: setup-dev ## whether full captures go where attacks are: 100 attacks over 30 simulated cities (WITH='--attacks 10')
+	@$(BIN)/python -m benches.analytics $(WITH)
 
 bench-overhead: setup-dev
 	@$(BIN)/python -m benches.overhead

@@ -1,6 +1,7 @@
 """Flow `respond`: an alert becomes an incident, with packets from before, during and after the attack."""
 
 # No `from __future__ import annotations`: Prefect makes the form of the UI from the real types.
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
@@ -13,13 +14,24 @@ from edgecap.alerts.model import Alert, summary_of
 from edgecap.alerts.policy.decision import Plan
 from edgecap.alerts.words import words_of_run
 from edgecap.errors import EdgecapError
-from edgecap.incidents.record import IncidentEvent
+from edgecap.incidents.placing import Elsewhere
+from edgecap.incidents.record import OPENED, IncidentEvent, Part, escalation_name
 from edgecap.settings import DEFAULT, load_settings
 from edgecap.units import plural
 from tasks.drops import ask_again_later, ask_drops
-from tasks.incident import close, how_it_began, make_room, start_captures, wake_incident, watch, write_down
+from tasks.incident import (
+    as_decided,
+    close,
+    how_it_began,
+    make_room,
+    start_captures,
+    wake_incident,
+    watch,
+    write_down,
+)
 from tasks.incident_notice import tell
 from tasks.incident_page import show_incident
+from tasks.incident_places import choose_places
 from tasks.propose import propose_filters
 from tasks.runtime.alert_runs import respond_name
 from tasks.runtime.cancelling import RunCancelled, Watched, unless_cancelled
@@ -76,9 +88,32 @@ async def respond(
     return Completed(message=message, data=message)
 
 
+async def _start_captures(name: str, noted: IncidentEvent, archive: str) -> IncidentEvent:
+    """Start the captures of an alert. Those that look back wait for no choice of a data centre.
+
+    Args:
+        name: of the alert's record.
+        noted: the alert and its plan.
+        archive: name of the archive in the settings.
+
+    Returns:
+        The alert with its captures at the data centres that were chosen.
+    """
+    if not noted.awaits_places:
+        await start_captures(noted, archive)
+        return noted
+    first = asyncio.ensure_future(start_captures(noted, archive))
+    try:
+        placed = await run_or_suspend(choose_places, name, noted, archive)
+    finally:
+        await first
+    await start_captures(placed.without(noted), archive)
+    return placed
+
+
 async def _start(noted: IncidentEvent, archive: str) -> str:
     noted = await run_or_suspend(write_down, "start", noted, archive)
-    await start_captures(noted, archive)
+    noted = await _start_captures(OPENED, noted, archive)
     if noted.plan.preempt:
         await make_room(noted, archive)
     await show_incident(noted, [], archive)
@@ -88,7 +123,7 @@ async def _start(noted: IncidentEvent, archive: str) -> str:
 
 async def _escalate(noted: IncidentEvent, archive: str) -> str:
     noted = await run_or_suspend(write_down, "escalation", noted, archive)
-    await start_captures(noted, archive)
+    noted = await _start_captures(escalation_name(noted), noted, archive)
     if noted.plan.preempt:
         await make_room(noted, archive)
     await tell("escalation", noted, archive)
@@ -107,11 +142,28 @@ async def _end(noted: IncidentEvent, archive: str) -> str:
     return await _see_out(opened, archive)
 
 
+async def _outcomes(opened: IncidentEvent, archive: str, until: datetime) -> list[Part]:
+    """Wait until the incident is over; meanwhile try other data centres where captures had few packets."""
+    while True:
+        seen: list[Part] | Elsewhere = await run_or_suspend(watch, opened.incident, archive, until)
+        if not isinstance(seen, Elsewhere):
+            return seen
+        await _try_elsewhere(seen.event, opened, archive)
+
+
+async def _try_elsewhere(name: str, opened: IncidentEvent, archive: str) -> None:
+    """Choose another data centre for an alert, and start the capture there."""
+    noted = await run_or_suspend(as_decided, opened.incident, name, archive)
+    before = await run_or_suspend(choose_places, name, noted, archive)
+    after = await run_or_suspend(choose_places, name, noted, archive, again=True)
+    await start_captures(after.without(before), archive)
+
+
 async def _see_out(opened: IncidentEvent, archive: str) -> str:
     """Wait until the incident is over, and close it."""
     settings = load_settings()
     until = opened.at + timedelta(seconds=settings.incidents.close_after)
-    parts = await run_or_suspend(watch, opened.incident, archive, until)
+    parts = await _outcomes(opened, archive, until)
     proposals = await propose_filters(opened, parts, archive)
     await ask_drops(opened, archive)
     record, is_ours = await run_or_suspend(close, opened, parts, archive)

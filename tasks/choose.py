@@ -60,12 +60,17 @@ async def choose(wanted: Wanted, sign_in: Account, store: Store) -> Chosen:
     return chosen
 
 
+def remembered_name(sign_in: Account) -> str:
+    """The Prefect variable that holds the refusal of an account's analytics that was said last."""
+    return f"edgecap-analytics-{hashlib.sha256(sign_in.lanes.encode()).hexdigest()[:16]}"
+
+
 async def _say_once(sign_in: Account, problem: EdgecapError | None) -> None:
     """Log a refusal, unless a run did before. An answer forgets it, so the next refusal is said again."""
     refusal = str(problem) if isinstance(problem, AnalyticsRefused) else ""
     if problem and not refusal:
         return
-    name = f"edgecap-analytics-{hashlib.sha256(sign_in.lanes.encode()).hexdigest()[:16]}"
+    name = remembered_name(sign_in)
     with suppress(*PREFECT_AWAY):  # then another run says it
         async with get_client() as client:
             said = await read_variable(client, name) or ""

@@ -19,6 +19,7 @@ from edgecap.errors import EdgecapError
 from edgecap.incidents.drops import read_drops
 from edgecap.incidents.incidents import Incidents
 from edgecap.incidents.overview import Overview
+from edgecap.incidents.placing import Elsewhere, elsewhere_wanted
 from edgecap.incidents.record import Incident, IncidentEvent, Lost, Part, Told, closed_record
 from edgecap.requests import FullRequest
 from edgecap.settings import load_settings
@@ -75,7 +76,22 @@ async def how_it_began(noted: IncidentEvent, archive: str) -> IncidentEvent:
         StoreError: the archive cannot be read.
     """
     incidents = Incidents(open_store(load_settings().archive(archive)))
-    return await asyncio.to_thread(incidents.opened, noted.incident) or noted
+    return (await asyncio.to_thread(incidents.told, noted.incident)).opened or noted
+
+
+async def as_decided(incident: str, name: str, archive: str) -> IncidentEvent:
+    """The record of an event of an incident, without the data centres that were chosen for it.
+
+    Args:
+        incident: its id.
+        name: of the record.
+        archive: name of the archive in the settings.
+
+    Raises:
+        StoreError: the archive cannot be read.
+    """
+    incidents = Incidents(open_store(load_settings().archive(archive)))
+    return (await asyncio.to_thread(incidents.told, incident)).records[name]
 
 
 @task(
@@ -87,7 +103,7 @@ async def how_it_began(noted: IncidentEvent, archive: str) -> IncidentEvent:
     retry_condition_fn=passing,
 )
 async def start_captures(noted: IncidentEvent, archive: str) -> list[str]:
-    """Make a run for each planned capture, once, and start those that are due at once.
+    """Make a run for each planned capture that has its place, once, and start those that are due at once.
 
     Args:
         noted: the plan.
@@ -101,6 +117,8 @@ async def start_captures(noted: IncidentEvent, archive: str) -> list[str]:
     async with get_client() as client:
         deployment = await find_deployment(client, INCIDENT_CAPTURE)
         for part, planned in noted.parts:
+            if planned.awaits_place:
+                continue
             now = datetime.now(UTC)
             later = planned.not_before if planned.not_before and planned.not_before > now + SOON else None
             run = await client.create_flow_run_from_deployment(
@@ -192,7 +210,7 @@ def _of_a_schedule(journal: Journal, captures: set[str]) -> str:
     retry_delay_seconds=DELAYS,
     retry_condition_fn=passing_soon,
 )
-async def watch(incident: str, archive: str, until: datetime) -> list[Part] | Waiting:
+async def watch(incident: str, archive: str, until: datetime) -> list[Part] | Elsewhere | Waiting:
     """Wait until every capture of the incident is over, and the attack's end has arrived or is overdue.
 
     The incident's page is shown anew each time a capture ends.
@@ -203,7 +221,8 @@ async def watch(incident: str, archive: str, until: datetime) -> list[Part] | Wa
         until: how long to wait for the attack's end, aware.
 
     Returns:
-        The outcome of each capture; or until when to wait, if that is worth ending the process for.
+        The outcome of each capture; or for which alert another data centre is to be tried; or until when to
+        wait, if that is worth ending the process for.
     """
     store = open_store(load_settings().archive(archive))
     incidents, outcomes = Incidents(store), Outcomes(store)
@@ -219,6 +238,8 @@ async def watch(incident: str, archive: str, until: datetime) -> list[Part] | Wa
         if opened and len(parts) - len(pending) != shown and not (ended and not pending):
             shown = len(parts) - len(pending)
             await show_incident(opened, parts, archive)
+        if elsewhere := await asyncio.to_thread(elsewhere_wanted, store, told, parts):
+            return elsewhere
         if not pending and (ended or now >= until):
             return parts
         if not pending:
@@ -270,7 +291,7 @@ async def close(opened: IncidentEvent, parts: list[Part], archive: str) -> tuple
             drops=read_drops(store, opened.incident),
         )
         record = closed_record(
-            opened,
+            told.opened or opened,  # other data centres may have been tried since
             told.ended,
             tuple(incident.with_mitigation(parts)),
             escalations=told.escalations,

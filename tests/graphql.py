@@ -50,6 +50,7 @@ class Behaviour:
     body: bytes = b""  # in place of an answer
     names: dict[str, str] = field(default_factory=dict)  # of dimensions that this schema calls otherwise
     most: int = 10_000  # rows of an answer
+    interval: int = 10_000  # packets for which a sampled one stands
     ahead: timedelta = timedelta()  # of its clock
     asked: list[str] = field(default_factory=list)  # the queries
     api: str = ""  # where all other calls go
@@ -149,7 +150,8 @@ def _rows(behaviour: Behaviour, query: str) -> list[dict]:
         key = tuple((name, values[name]) for name in wanted)
         sums[key] = sums.get(key, 0) + row.packets
     largest = sorted(sums.items(), key=lambda item: -item[1])[: int(re.search(r"limit: (\d+)", query)[1])]
-    return [{"dimensions": dict(key), "sum": {"packets": packets}} for key, packets in largest]
+    average = {"avg": {"sampleInterval": behaviour.interval}} if "sampleInterval" in query else {}
+    return [{"dimensions": dict(key), "sum": {"packets": packets}, **average} for key, packets in largest]
 
 
 @contextmanager

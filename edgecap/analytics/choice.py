@@ -17,6 +17,7 @@ from edgecap.units import duration, percent, plural, short
 
 By = Literal["analytics", "policy", "usual", "none"]
 SHOWN = 10  # shares that a choice keeps
+SAMPLES_OF_ALL = 10  # with as many sampled packets, a place's own part that passes counts half
 REFUSED_MOST = 3  # places that Cloudflare may refuse for one capture
 
 
@@ -161,10 +162,11 @@ def _fewest(
     """
     everything = totals(of)
     by_passed = everything.passed > 0
-    whole = everything.passed if by_passed else everything.dropped
+    likely = _likely_passed(of) if by_passed else {each.colo: each.dropped for each in of}
+    whole = sum(likely.values())
     if not whole:
         return (), None
-    amounts = {each.colo: each.passed if by_passed else each.dropped for each in shares}
+    amounts = {each.colo: likely[each.colo] for each in shares}
     order = sorted(
         (colo for colo, amount in amounts.items() if amount), key=lambda colo: (-amounts[colo], colo)
     )
@@ -176,6 +178,24 @@ def _fewest(
         places.append(colo)
         held += amounts[colo]
     return tuple(places), held / whole if by_passed else 0.0
+
+
+def _likely_passed(shares: Sequence[Share]) -> dict[str, float]:
+    """The packets that pass at each place, also where few packets were sampled.
+
+    While the edge drops most of an attack, a handful of sampled packets passed. What a place gets in all is
+    known better. So a place's part that passes is taken for that of all places, the more so the fewer packets
+    were sampled there.
+    """
+    everything = totals(shares)
+    overall = everything.passed / (everything.passed + everything.dropped)
+    found = {}
+    for each in shares:
+        total = each.passed + each.dropped
+        own = each.passed / total if total else 0.0
+        weight = each.samples / (each.samples + SAMPLES_OF_ALL)
+        found[each.colo] = total * (weight * own + (1 - weight) * overall)
+    return found
 
 
 def _last(places: Sequence[str], disappointed: Collection[str]) -> tuple[str, ...]:

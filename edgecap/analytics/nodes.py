@@ -26,6 +26,9 @@ FIREWALL = "magicFirewallNetworkAnalyticsAdaptiveGroups"
 
 DESTINATION, COLO, OUTCOME, MINUTE = "destination", "colo", "outcome", "minute"
 
+INTERVAL = "sampleInterval"
+"""Packets for which a sampled one stands: `avg { sampleInterval }`. A schema may lack it."""
+
 _NODES = {TCP: (TCP, "flowtrackdNetworkAnalyticsAdaptiveGroups")}
 _DIMENSIONS = {
     DESTINATION: ("ipDestinationAddress", "destinationAddress"),
@@ -62,6 +65,10 @@ class Names:
         """
         return self._choose(node, _DIMENSIONS.get(dimension, (dimension,)))
 
+    def knows(self, node: str, name: str) -> bool:
+        """Whether no answer has called this name of the schema unknown."""
+        return (node, name) not in self._refused
+
     def learn(self, errors: Iterable[str], node: str) -> bool:
         """Note the names that an answer's errors call unknown.
 
@@ -84,6 +91,9 @@ class Names:
             if current in words and current != choices[-1]:
                 self._refused.add((place, current))
                 learned = True
+        if words & {INTERVAL, "avg"} and self.knows(node, INTERVAL):
+            self._refused.add((node, INTERVAL))
+            learned = True
         return learned
 
     def _choose(self, place: str, choices: tuple[str, ...]) -> str:

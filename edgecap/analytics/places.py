@@ -11,7 +11,7 @@ from ipaddress import ip_network
 from typing import Any
 
 from edgecap.analytics.client import Analytics, Answer
-from edgecap.analytics.nodes import ALL_TRAFFIC, COLO, DESTINATION, MINUTE, OUTCOME
+from edgecap.analytics.nodes import ALL_TRAFFIC, COLO, DESTINATION, INTERVAL, MINUTE, OUTCOME
 from edgecap.analytics.values import (
     Network,
     addresses_of,
@@ -44,11 +44,18 @@ class Share:
         colo: the data centre or the city, as the answer names it.
         passed: packets that the edge let through. Only these can be captured.
         dropped: packets that the edge dropped.
+        interval: how many packets a sampled one stands for.
     """
 
     colo: str
     passed: float
     dropped: float
+    interval: float = SAMPLING
+
+    @property
+    def samples(self) -> float:
+        """The sampled packets behind both numbers."""
+        return (self.passed + self.dropped) / self.interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +154,7 @@ class _Question:
             for each in (COLO, OUTCOME, DESTINATION, MINUTE)
         }
         wanted = [dimension[each] for each in (COLO, OUTCOME, self.by) if each]
+        interval = f" avg {{ {INTERVAL} }}" if analytics.names.knows(ALL_TRAFFIC, INTERVAL) else ""
         where = [
             f"datetime_geq: {quoted(moment_text(self.since))}",
             f"datetime_lt: {quoted(moment_text(self.until))}",
@@ -157,8 +165,8 @@ class _Question:
         return (
             f"{{ viewer {{ accounts(filter: {{accountTag: {quoted(analytics.account_tag)}}}) {{ "
             f"{ALL_TRAFFIC}(filter: {{{', '.join(where)}}}, limit: {self.limit}, "
-            f"orderBy: [sum_packets_DESC]) {{ dimensions {{ {' '.join(wanted)} }} sum {{ packets }} }}"
-            " } } }"
+            f"orderBy: [sum_packets_DESC]) {{ dimensions {{ {' '.join(wanted)} }} "
+            f"sum {{ packets }}{interval} }} }} }} }}"
         )
 
 
@@ -185,23 +193,28 @@ class _Counts:
     """Packets by data centre, minute and outcome."""
 
     def __init__(self) -> None:
-        self._packets: dict[tuple[str, datetime | None], list[float]] = defaultdict(lambda: [0.0, 0.0])
+        # Passed and dropped packets, and the sampled ones behind them.
+        self._packets: dict[tuple[str, datetime | None], list[float]] = defaultdict(lambda: [0.0] * 3)
         self._unusable = 0
 
     def add(self, row: Mapping[str, Any], names: Mapping[str, str], networks: Sequence[Network]) -> None:
         """Count a row, unless it is about an address outside of `networks`."""
-        dimensions, sums = row.get("dimensions"), row.get("sum")
-        if not isinstance(dimensions, dict) or not isinstance(sums, dict):
+        dimensions, total = row.get("dimensions"), row.get("sum")
+        if not isinstance(dimensions, dict) or not isinstance(total, dict):
             self._unusable += 1
             return
-        colo, packets = dimensions.get(names[COLO]), plain_number(sums.get("packets"))
+        colo, packets = dimensions.get(names[COLO]), plain_number(total.get("packets"))
         if networks and not lies_in(dimensions.get(names[DESTINATION]), networks):
             return
         if not isinstance(colo, str) or not COLO_FORM.fullmatch(colo.strip()) or packets is None:
             self._unusable += 1
             return
         is_dropped = str(dimensions.get(names[OUTCOME]) or "").lower().startswith(_DROPPED)
-        self._packets[_place(colo.strip()), minute_of(dimensions.get(names[MINUTE]))][is_dropped] += packets
+        sums = self._packets[_place(colo.strip()), minute_of(dimensions.get(names[MINUTE]))]
+        sums[is_dropped] += packets
+        average = row.get("avg")
+        interval = plain_number(average.get(INTERVAL)) if isinstance(average, dict) else None
+        sums[2] += packets / (interval or SAMPLING)
 
     def carried(self, now: datetime, window: timedelta, *, by_minute: bool, notes: list[str]) -> Carried:
         """The sums over the newest rows that are enough; over all of them if they have no minutes."""
@@ -210,18 +223,21 @@ class _Counts:
         until, span = now, window
         if by_minute and (minutes := [minute for _, minute in self._packets if minute]):
             until, span = min(max(minutes) + timedelta(minutes=1), now), min(SHORTEST, window)
-        while span < window and sum(map(_total, self._since(until - span))) < ENOUGH * SAMPLING:
+        while span < window and sum(each.samples for each in self._since(until - span)) < ENOUGH:
             span = min(2 * span, window)
         shares = sorted(self._since(until - span), key=_order)
         return Carried(tuple(shares), until - span, until, now, tuple(notes))
 
     def _since(self, moment: datetime) -> Iterator[Share]:
-        sums: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
-        for (colo, minute), (passed, dropped) in self._packets.items():
+        sums: dict[str, list[float]] = defaultdict(lambda: [0.0] * 3)
+        for (colo, minute), counts in self._packets.items():
             if minute is None or minute >= moment:
-                sums[colo][0] += passed
-                sums[colo][1] += dropped
-        return (Share(colo, *both) for colo, both in sums.items())
+                for at, count in enumerate(counts):
+                    sums[colo][at] += count
+        return (
+            Share(colo, passed, dropped, (passed + dropped) / samples if samples else SAMPLING)
+            for colo, (passed, dropped, samples) in sums.items()
+        )
 
 
 def _place(colo: str) -> str:
@@ -231,10 +247,6 @@ def _place(colo: str) -> str:
 
 def _order(share: Share) -> tuple[float, float, str]:
     return -share.passed, -share.dropped, share.colo
-
-
-def _total(share: Share) -> float:
-    return share.passed + share.dropped
 
 
 def totals(shares: Sequence[Share]) -> Share:

@@ -8,6 +8,7 @@
         packets.pcapng  summary.json  flows.parquet
         manifest.json
     incidents/<incident id>/{opened,ended}.json     while it goes on
+    incidents/<incident id>/placed/<event>/<n>.json at which data centres its full captures are
     incidents/<incident id>/held-back/<number>.json how many alerts joined or repeated it so far
     incidents/<incident id>/lost/<capture>.json     a capture whose run ended and asked for nothing
     incidents/<incident id>/proposals.json          filters that were proposed, when it is closed
@@ -220,6 +221,11 @@ def proposals_key(incident_id: str) -> str:
 def escalation_key(incident_id: str, alert: str) -> str:
     """Where the decision on an alert is that added captures to an incident; `alert` is its identity."""
     return f"{incident_prefix(incident_id)}escalated/{safe_name(alert)}.json"
+
+
+def placed_key(incident_id: str, event: str, number: int) -> str:
+    """Where it is kept at which data centres an event's full captures are, by the number of the choice."""
+    return f"{incident_prefix(incident_id)}placed/{event}/{number}.json"
 
 
 def notice_key(incident_id: str, event: str, channel: str) -> str:

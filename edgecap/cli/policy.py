@@ -15,6 +15,7 @@ from edgecap.filters.translate import explain
 from edgecap.requests import Bounds
 from edgecap.settings import load_settings
 from edgecap.settings.alerts import AlertSettings
+from edgecap.settings.analytics import MOST_PLACES
 from edgecap.units import plural
 
 
@@ -65,10 +66,9 @@ def in_words(rule: Rule, bounds: Bounds) -> list[str]:
     if not rule.capture:
         return [*lines, f"captures nothing{f': {rule.reason}' if rule.reason else ''}"]
     before = f"from {rule.before} s before the start up to the alert" if rule.before else ""
-    colos = ", ".join(rule.during.colos)
     during = (
-        f"{rule.during.seconds} s of every packet at {f'{colos} and ' if colos else ''}the data centres that "
-        f"the alert names, by bucket {rule.during.bucket}{_limits(rule)}"
+        f"{rule.during.seconds} s of every packet at {_places(rule)}, by bucket {rule.during.bucket}"
+        f"{_limits(rule)}"
         if rule.during.seconds
         else ""
     )
@@ -88,6 +88,18 @@ def in_words(rule: Rule, bounds: Bounds) -> list[str]:
         stops = ", stops a scheduled full capture" if rule.preempt else ""
         lines.append(f"{joins}, takes at most {plural(rule.daily_budget, 'capture')} a day{stops}")
     return lines
+
+
+def _places(rule: Rule) -> str:
+    colos = ", ".join(rule.during.named)
+    if not rule.during.chooses_places:
+        return f"{f'{colos} and ' if colos else ''}the data centres that the alert names"
+    most = plural(MOST_PLACES, "data centre")
+    otherwise = f" (or at {colos} if that cannot be told)" if colos else ""
+    return (
+        f"the data centres that the alert names, or else where most of the attack arrives, at most {most}"
+        f"{otherwise}"
+    )
 
 
 def _matches(rule: Rule) -> str:

@@ -7,10 +7,11 @@ others are counted apart, so a target that flaps all day with a low severity doe
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterable
 from datetime import timedelta
 
 from edgecap.alerts.model import Severity
-from edgecap.alerts.policy.decision import Plan
+from edgecap.alerts.policy.decision import Plan, Planned
 from edgecap.incidents.columns import MICROSECOND, plain
 
 GRAVE: tuple[Severity, ...] = ("critical", "high")
@@ -30,15 +31,33 @@ def within_budget(db: sqlite3.Connection, plan: Plan, severity: Severity, at: in
         at: when it arrived, as the tables hold it.
     """
     left, budget = _left(db, plan, severity, at)
-    wanted = len(plan.captures)
+    wanted = _cost(plan.captures)
     if wanted <= left:
         return plan
-    lost = ", ".join(f"{each.phase} {each.number}" for each in plan.captures[left:])
-    told = f"captures: {left} of {wanted}" if left else f"no captures: {budget} is used up"
-    remark = f"{LEFT_OUT} {budget} is used up until midnight UTC: {lost}"
-    return plan.model_copy(
-        update={"captures": plan.captures[:left], "reason": told, "remarks": (*plan.remarks, remark)}
-    )
+    kept, lost = _cut(plan.captures, left)
+    told = f"captures: {_cost(kept)} of {wanted}" if kept else f"no captures: {budget} is used up"
+    remark = f"{LEFT_OUT} {budget} is used up until midnight UTC: {', '.join(lost)}"
+    return plan.model_copy(update={"captures": kept, "reason": told, "remarks": (*plan.remarks, remark)})
+
+
+def _cut(captures: tuple[Planned, ...], left: int) -> tuple[tuple[Planned, ...], list[str]]:
+    """The first captures that fit, and the names of those that do not; one may go to fewer places."""
+    kept: list[Planned] = []
+    lost = []
+    for each in captures:
+        fits = min(each.most, left)
+        left -= fits
+        if fits:
+            kept.append(each.model_copy(update={"most": fits}))
+        if fits < each.most:
+            name = f"{each.phase} {each.number}"
+            lost.append(f"{name} at {each.most - fits} of its {each.most} places" if fits else name)
+    return tuple(kept), lost
+
+
+def _cost(captures: Iterable[Planned]) -> int:
+    """How many captures these may become."""
+    return sum(each.most for each in captures)
 
 
 def spend(db: sqlite3.Connection, plan: Plan, severity: Severity, at: int) -> None:
@@ -48,7 +67,7 @@ def spend(db: sqlite3.Connection, plan: Plan, severity: Severity, at: int) -> No
             "INSERT INTO spent (rule, day, about, reserved, captures) VALUES (?, ?, ?, ?, ?)"
             " ON CONFLICT (rule, day, about, reserved)"
             " DO UPDATE SET captures = captures + excluded.captures",
-            (plain(plan.rule), at // _DAY, plain(plan.about), severity in GRAVE, len(plan.captures)),
+            (plain(plan.rule), at // _DAY, plain(plan.about), severity in GRAVE, _cost(plan.captures)),
         )
 
 

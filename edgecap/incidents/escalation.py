@@ -40,7 +40,7 @@ def added(
         and (left := _uncovered(each, [old for old, _ in had]))
     ]
     is_telling = any(
-        isinstance(each.request, FullRequest)
+        (isinstance(each.request, FullRequest) and not each.awaits_place)
         or not any(selects_more(old.request, each.request) for old, _ in had)
         for each in new
     )
@@ -49,11 +49,11 @@ def added(
     numbers: Counter[Phase] = Counter()
     for one, _ in before:
         for old in one.captures:
-            numbers[old.phase] = max(numbers[old.phase], old.number)
+            numbers[old.phase] = max(numbers[old.phase], old.number + old.most - 1)
     renumbered = []
     for each in new:
-        numbers[each.phase] += 1
-        renumbered.append(each.model_copy(update={"number": numbers[each.phase]}))
+        renumbered.append(each.model_copy(update={"number": numbers[each.phase] + 1}))
+        numbers[each.phase] += each.most
     return tuple(renumbered)
 
 

@@ -16,6 +16,7 @@ from edgecap.archive.layout import (
     incident_prefix,
     lost_key,
     notice_key,
+    placed_key,
     proposals_key,
 )
 from edgecap.archive.text import read_json, to_json
@@ -25,11 +26,13 @@ from edgecap.incidents.record import (
     ENDED,
     ESCALATED,
     OPENED,
+    PLACED,
     HeldBack,
     Incident,
     IncidentEvent,
     Lost,
     Notice,
+    Placed,
     Told,
 )
 from edgecap.proposals.model import Proposals
@@ -71,6 +74,20 @@ class Incidents:
         """
         return self._put(escalation_key(noted.incident, str(noted.alert.get("identity", ""))), noted)
 
+    def place(self, incident_id: str, event: str, number: int, placed: Placed) -> Placed:
+        """Write at which data centres an event's full captures are. The first record of a number stands.
+
+        Args:
+            incident_id: the incident's id.
+            event: the name of the event's record.
+            number: of the choice, from 1.
+            placed: the choice.
+
+        Raises:
+            StoreError: it cannot be written.
+        """
+        return self._put(placed_key(incident_id, event, number), placed)
+
     def close(self, incident: Incident) -> Incident:
         """Write its closing record. The first one stands.
 
@@ -98,14 +115,20 @@ class Incidents:
             Damaged: a record cannot be read.
             StoreError: the archive cannot be.
         """
-        prefix, before = incident_prefix(incident_id), known.records if known else {}
+        prefix, before = incident_prefix(incident_id), known or Told({})
         names = [info.key.removeprefix(prefix).removesuffix(".json") for info in self._store.list(prefix)]
         return Told(
             {
-                name: before.get(name) or read_json(self._store, f"{prefix}{name}.json", IncidentEvent)
+                name: before.records.get(name)
+                or read_json(self._store, f"{prefix}{name}.json", IncidentEvent)
                 for name in names
                 if name in (OPENED, ENDED) or name.startswith(ESCALATED)
-            }
+            },
+            {
+                name: before.places.get(name) or read_json(self._store, f"{prefix}{name}.json", Placed)
+                for name in names
+                if name.startswith(PLACED)
+            },
         )
 
     def has_told(self, incident_id: str, event: str, channel: str) -> bool:

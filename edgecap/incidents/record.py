@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
@@ -12,6 +12,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from edgecap.alerts.model import Alert
 from edgecap.alerts.policy.decision import Plan, Planned
 from edgecap.alerts.words import briefly, in_words
+from edgecap.archive.layout import safe_name
 from edgecap.archive.text import Json
 from edgecap.captures.incident_part import IncidentPart, Phase
 from edgecap.units import plural, stamp
@@ -19,6 +20,8 @@ from edgecap.units import plural, stamp
 FORMAT = "edgecap-incident/1"
 OPENED, ENDED, ESCALATED = "opened", "ended", "escalated/"
 """Names of the records of an incident's alerts; the last is where the names of escalations begin."""
+PLACED = "placed/"
+"""Where the names of the records of places begin; the event's name and a number follow."""
 
 
 class IncidentEvent(BaseModel):
@@ -55,9 +58,53 @@ class IncidentEvent(BaseModel):
         """The captures that were planned, in the order in which they matter."""
         for each in self.plan.captures:
             part = IncidentPart(
-                incident=self.incident, phase=each.phase, number=each.number, alert=dict(self.alert)
+                incident=self.incident,
+                phase=each.phase,
+                number=each.number,
+                alert=dict(self.alert),
+                choice=each.choice,
             )
             yield part, each
+
+    @property
+    def awaits_places(self) -> bool:
+        """Whether data centres of its captures are yet to be chosen."""
+        return any(each.awaits_place for each in self.plan.captures)
+
+    def placed(self, records: Sequence[Placed]) -> IncidentEvent:
+        """The same, with its full captures at the data centres that were chosen.
+
+        Args:
+            records: of the choices for it, in their order; none: it stays as it is.
+        """
+        if not records or not self.awaits_places:
+            return self
+        chosen = [each for record in records for each in record.captures]
+        at = next(place for place, each in enumerate(self.plan.captures) if each.awaits_place)
+        others = [each for each in self.plan.captures if not each.awaits_place]
+        plan = self.plan.model_copy(
+            update={
+                "captures": (*others[:at], *chosen, *others[at:]),
+                "remarks": (*self.plan.remarks, *(record.remark for record in records)),
+            }
+        )
+        return self.model_copy(update={"plan": plan})
+
+    def without(self, before: IncidentEvent) -> IncidentEvent:
+        """The same, with only those captures that an earlier form of it does not have."""
+        known = {(each.phase, each.number) for each in before.plan.captures if not each.awaits_place}
+        new = tuple(each for each in self.plan.captures if (each.phase, each.number) not in known)
+        return self.model_copy(update={"plan": self.plan.model_copy(update={"captures": new})})
+
+
+class Placed(BaseModel):
+    """Where the full captures of an event go that named no data centre. Decided once."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    captures: tuple[Planned, ...] = Field(description="One for each data centre, in their order")
+    remark: str = Field(description="The choice in words, also if there is none")
+    at: AwareDatetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,26 +112,39 @@ class Told:
     """The alerts that made captures for an incident, as far as they are in the archive.
 
     Attributes:
-        records: by the names of their records.
+        records: by the names of their records, as they were decided.
+        places: the choices of data centres, by the names of their records.
     """
 
     records: Mapping[str, IncidentEvent]
+    places: Mapping[str, Placed] = field(default_factory=dict)
+
+    def placed(self, name: str) -> list[Placed]:
+        """The choices of data centres for the event of this name, in their order."""
+        begin = f"{PLACED}{name}/"
+        found = [each for each in self.places if each.startswith(begin)]
+        return [self.places[each] for each in sorted(found, key=_number)]
+
+    def event(self, name: str) -> IncidentEvent | None:
+        """The event of this name, with its captures at the places that were chosen."""
+        found = self.records.get(name)
+        return found.placed(self.placed(name)) if found else None
 
     @property
     def opened(self) -> IncidentEvent | None:
         """How it began."""
-        return self.records.get(OPENED)
+        return self.event(OPENED)
 
     @property
     def escalations(self) -> list[IncidentEvent]:
         """The alerts that added captures, in the order of time."""
-        found = [each for name, each in self.records.items() if name.startswith(ESCALATED)]
-        return sorted(found, key=_at)
+        found = [self.event(name) for name in self.records if name.startswith(ESCALATED)]
+        return sorted(filter(None, found), key=_at)
 
     @property
     def ended(self) -> IncidentEvent | None:
         """How it ended, or None if it has not."""
-        return self.records.get(ENDED)
+        return self.event(ENDED)
 
     @property
     def events(self) -> list[IncidentEvent]:
@@ -92,11 +152,20 @@ class Told:
         return [each for each in (self.opened, *self.escalations, self.ended) if each]
 
 
+def escalation_name(event: IncidentEvent) -> str:
+    """The name of the record of an alert that added captures."""
+    return f"{ESCALATED}{safe_name(str(event.alert.get('identity', '')))}"
+
+
 def _parsed(alert: Json) -> Alert | None:
     try:
         return Alert.model_validate(alert)
     except ValidationError:
         return None
+
+
+def _number(name: str) -> int:
+    return int(name.rpartition("/")[2])
 
 
 def _at(event: IncidentEvent) -> datetime:

@@ -2,7 +2,7 @@
 
 import json
 import uuid
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 import pytest
@@ -20,6 +20,7 @@ from prefect.settings import (
     temporary_settings,
 )
 
+from deployments.local.processes import LOOPBACK, MARK, answers, free_port, kill_marked
 from deployments.local.setup import POOL, QUEUES, LocalSetup
 from deployments.local.work_pool import TEMPLATE
 from edgecap.cli.running import run_capture
@@ -30,6 +31,7 @@ from edgecap.stores import open_store
 from flows.capture import capture
 from tasks.runtime.prefect_server import AUTH_STRING
 from tasks.runtime.rest import PrefectApi
+from tests.graphql import network_analytics
 from tests.prefect_database import place_database
 from tests.raw_sockets import live_traffic
 from tests.stand_ins import JsonHandler, serving
@@ -117,6 +119,47 @@ def world(prefect_server, object_store, tmp_path, monkeypatch, request):
         yield world
     # A run that seems to be starting keeps the next test's `reconcile` looking at it for two minutes.
     forget_runs(prefect_server.prefect)
+
+
+@pytest.fixture
+def warm(deployed, world, monkeypatch, tmp_path):
+    """The warm process and a worker, for the settings of this test."""
+    port = free_port()
+    env = {
+        "EDGECAP_CONFIG": str(world.config),
+        "EDGECAP_WARM_RUNNER": f"http://{LOOPBACK}:{port}",
+        MARK: uuid.uuid4().hex,
+    }
+    programs = [
+        deployed.program("warm-runner", "deployments.warm_runner"),
+        deployed.program("worker", "prefect", "worker", "start", "--pool", POOL, "--type", "process"),
+    ]
+    forget_runs(deployed.prefect)
+    try:
+        for program in programs:
+            program.env = {**program.env, **env}
+            program.start()
+        programs[0].wait_ready(lambda: answers(port), timeout=240)
+        yield env["EDGECAP_WARM_RUNNER"]
+    finally:
+        for program in programs:
+            program.stop(grace=0)  # there is nothing in them to save, and a worker takes its time
+        kill_marked(env[MARK])
+
+
+@pytest.fixture
+def told(world):
+    """Puts Network Analytics with these rows before the simulated edge, and says so in the settings."""
+
+    @contextmanager
+    def serve(*rows, **more):
+        api = world.server.base_url
+        with network_analytics(*rows, account=world.account_id, api=api, **more) as server:
+            world.tables["accounts.default"]["base_url"] = server.url
+            world.write(incidents={"close_after": 3})
+            yield server
+
+    return serve
 
 
 @pytest.fixture

@@ -14,8 +14,6 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import TaskRunFilter
 from prefect.client.schemas.objects import State, StateType
 
-from deployments.local.processes import LOOPBACK, MARK, answers, free_port, kill_marked
-from deployments.local.setup import POOL
 from edgecap.alerts.model import Alert, derive
 from edgecap.alerts.policy.decision import decide, read_policy
 from edgecap.archive.entries import list_entries, read_entry
@@ -39,32 +37,6 @@ filter = {}
 seconds = 20
 colos = ["ORD"]
 """
-
-
-@pytest.fixture
-def warm(deployed, world, monkeypatch, tmp_path):
-    """The warm process and a worker, for the settings of this test."""
-    port = free_port()
-    env = {
-        "EDGECAP_CONFIG": str(world.config),
-        "EDGECAP_WARM_RUNNER": f"http://{LOOPBACK}:{port}",
-        MARK: uuid4().hex,
-    }
-    programs = [
-        deployed.program("warm-runner", "deployments.warm_runner"),
-        deployed.program("worker", "prefect", "worker", "start", "--pool", POOL, "--type", "process"),
-    ]
-    forget_runs(deployed.prefect)
-    try:
-        for program in programs:
-            program.env = {**program.env, **env}
-            program.start()
-        programs[0].wait_ready(lambda: answers(port), timeout=240)
-        yield env["EDGECAP_WARM_RUNNER"]
-    finally:
-        for program in programs:
-            program.stop(grace=0)  # there is nothing in them to save, and a worker takes its time
-        kill_marked(env[MARK])
 
 
 def alert(event="start", *, ago=timedelta(), **more):

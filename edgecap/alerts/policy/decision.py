@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -24,7 +24,8 @@ from edgecap.alerts.policy.rules import (
     read_policy,
 )
 from edgecap.captures.incident_part import Phase
-from edgecap.requests import Bounds, CaptureRequest, Filter, FullRequest, SimpleRequest
+from edgecap.requests import AUTO, Bounds, CaptureRequest, Filter, FullRequest, SimpleRequest
+from edgecap.settings.analytics import MOST_PLACES
 from edgecap.units import plural
 
 __all__ = [
@@ -58,8 +59,23 @@ class Planned(BaseModel):
         description="Counts from 1 within the phase: by time, or in the order of the data centres"
     )
     request: CaptureRequest
-    not_before: Moment | None = Field(None, description="Earliest start, UTC: its window ends then")
+    not_before: Moment | None = Field(
+        None,
+        description="Earliest start, UTC: its window ends then, or a capture at another place goes first",
+    )
     why: str = Field(description="What it shows, in words")
+    most: int = Field(
+        1, ge=1, description="Captures that it becomes at most: data centres, if they are yet to be chosen"
+    )
+    choice: dict[str, Any] | None = Field(
+        None,
+        description="How its place was chosen, and from what; null if it was named, or is yet to be chosen",
+    )
+
+    @property
+    def awaits_place(self) -> bool:
+        """Whether its data centres are yet to be chosen."""
+        return isinstance(self.request, FullRequest) and self.request.chooses_place
 
 
 class Plan(BaseModel):
@@ -82,6 +98,9 @@ class Plan(BaseModel):
     expression: str = Field("", description="The rule's filter expression, as for tcpdump")
     residual: str = Field("", description="The part of the expression that is applied after the download")
     captures: tuple[Planned, ...] = ()
+    places: tuple[str, ...] = Field(
+        (), description="Where full captures go if their places are to be chosen and nothing else says where"
+    )
     cooldown: int = Field(description="Seconds")
     daily_budget: int = Field(description="Captures of this rule in a day (UTC)")
     reserved: int = Field(0, description="Of these, how many are kept for critical and high alerts")
@@ -174,6 +193,7 @@ def decide(
         expression=choice.expression,
         residual=choice.residual,
         captures=captures,
+        places=tuple(rule.during.named) if any(each.awaits_place for each in captures) else (),
         cooldown=rule.cooldown,
         daily_budget=rule.daily_budget,
         reserved=rule.kept_for_grave,
@@ -204,7 +224,7 @@ def _on_start(
         )
     during = rule.during
     over = alert.ended is not None and alert.ended <= now
-    named = list(dict.fromkeys([*alert.colos, *during.colos])) if during.seconds and not over else []
+    named = _places(alert, during) if during.seconds and not over else []
     if during.seconds and over:
         remarks.append("no full capture: the attack was already over when the alert arrived")
     elif during.seconds and not named:
@@ -218,11 +238,22 @@ def _on_start(
             byte_limit=during.byte_limit,
             **wanted,
         )
-        who = "alert" if colo in alert.colos else "rule"
-        why = f"every packet for {during.seconds} s, whole; the {who} names {colo}"
-        yield Planned(phase="during", number=number, request=request, why=why)
+        why = f"every packet for {during.seconds} s, whole; "
+        if request.chooses_place:
+            why += f"at the data centres that carry the attack, {MOST_PLACES} at most, one after the other"
+        else:
+            why += f"the {'alert' if colo in alert.colos else 'rule'} names {colo}"
+        most = MOST_PLACES if request.chooses_place else 1
+        yield Planned(phase="during", number=number, request=request, why=why, most=most)
     if rule.after:
         remarks.append(f"when it ends, the {rule.after} s that follow are captured")
+
+
+def _places(alert: Alert, during: During) -> list[str]:
+    """Where full captures go: what the alert names comes first, and what the rule names counts as it says."""
+    if during.chooses_places:
+        return list(dict.fromkeys(alert.colos)) or [AUTO]
+    return list(dict.fromkeys([*alert.colos, *during.named]))
 
 
 def _on_end(
@@ -254,7 +285,13 @@ def _begins(tile: windows.Tile) -> datetime:
 
 def _summary(captures: tuple[Planned, ...]) -> str:
     counts = {
-        phase: sum(1 for each in captures if each.phase == phase) for phase in ("before", "during", "after")
+        phase: sum(each.most for each in captures if each.phase == phase)
+        for phase in ("before", "during", "after")
     }
-    told = [f"{count} {phase}" for phase, count in counts.items() if count]
+    open_ended = {each.phase for each in captures if each.most > 1}
+    told = [
+        f"{'up to ' if phase in open_ended else ''}{count} {phase}"
+        for phase, count in counts.items()
+        if count
+    ]
     return f"captures: {', '.join(told)}" if told else ""

@@ -15,7 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from edgecap.alerts.model import Alert, Severity
 from edgecap.errors import ConfigError, InvalidRequest
 from edgecap.filters.check import check_request
-from edgecap.requests import Bounds, Filter, FullRequest
+from edgecap.requests import AUTO, Bounds, Filter, FullRequest
 from edgecap.settings.alerts import PRODUCTS
 
 LONGEST = 3600  # seconds of `before` and `after`: twelve captures, of which an account may take one a minute
@@ -35,17 +35,18 @@ kind = ["advanced_ddos_attack_l4_alert", "dos_attack_l4", "fbm_dosd_attack", "fb
 before = 240        # simple captures reach back this far before the attack's start; they end at the alert
 after = 60          # simple captures cover this long after the attack's end
 cooldown = 600      # for this long after its last alert, alerts for the same target join an incident
-daily_budget = 50   # captures that this rule may take in a day (UTC)
-# reserve = 10        # of these, how many are kept for critical and high alerts
-# target_budget = 25  # captures in a day for one target; those for critical and high alerts count apart
+daily_budget = 100  # captures that this rule may take in a day (UTC)
+# reserve = 20        # of these, how many are kept for critical and high alerts
+# target_budget = 50  # captures in a day for one target; those for critical and high alerts count apart
 preempt = false     # true: a scheduled full capture is stopped in favour of this alert's
 filter = {}         # for alerts without a target; {} is everything; without this line: no captures
 local_targets = false   # true: a private address in a label such as instance, or in a title, is a target
 expression = ""     # narrows every capture, as for tcpdump: "less 100 and udp"; see `edgecap explain`
 
-[rules.during]      # a full capture at each data centre that is named here or in the alert
+[rules.during]      # full captures, at each data centre that the alert names
 seconds = 60        # 0: none
-colos = []          # such as ["ORD", "ams01"]
+colos = "auto"      # if the alert names none: where most of the attack arrives, at up to 3 data centres
+                    # ["auto", "ORD"]: at ORD if that cannot be told; ["ORD", "ams01"]: always; []: none
 bucket = "default"  # a bucket's name in the settings
 # packet_limit = 10000
 # byte_limit = 1000000000
@@ -79,7 +80,7 @@ name = "built-in: default"
 before = 240
 after = 60
 cooldown = 600
-daily_budget = 50
+daily_budget = 100
 """
 
 
@@ -96,10 +97,24 @@ class During(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     seconds: int = Field(60, ge=0, description="How long; 0 takes none")
-    colos: list[str] = Field([], description="Data centres, besides those that the alert names")
+    colos: Annotated[list[str], BeforeValidator(_listed)] = Field(
+        [AUTO],
+        description="Data centres, besides those that the alert names. With auto, where most of the attack "
+        "arrives if the alert names none, and the others if that cannot be told",
+    )
     bucket: str = Field("default", min_length=1, description="Name of a bucket in the settings")
     packet_limit: int | None = Field(None, description="Packets at most")
     byte_limit: int | None = Field(None, description="Bytes at most")
+
+    @property
+    def chooses_places(self) -> bool:
+        """Whether edgecap chooses the data centres for an alert that names none."""
+        return len(self.named) < len(self.colos)
+
+    @property
+    def named(self) -> list[str]:
+        """The data centres that it names."""
+        return [colo for colo in self.colos if colo.strip().lower() != AUTO]
 
 
 class Rule(BaseModel):
@@ -119,7 +134,7 @@ class Rule(BaseModel):
     during: During = Field(During(), description="Full captures")
     after: int = Field(60, ge=0, le=LONGEST, description="Seconds after the end; 0 takes none")
     cooldown: int = Field(600, ge=0, description="Seconds for which alerts for one target are one incident")
-    daily_budget: int = Field(50, ge=0, description="Captures in a day (UTC)")
+    daily_budget: int = Field(100, ge=0, description="Captures in a day (UTC)")
     reserve: int | None = Field(
         None,
         ge=0,

@@ -143,6 +143,19 @@ def test_a_machine_whose_clock_is_wrong_asks_about_cloudflares_time():
         assert len(server.behaviour.asked) == 2
 
 
+def test_a_schema_without_the_sample_interval_is_asked_without():
+    with network_analytics(at(1, "ZRH", 7), names={"sampleInterval": "x"}) as server:
+        [share] = look(server, TARGET).shares
+        assert "sampleInterval" not in server.behaviour.asked[-1]
+    assert share.interval == 10_000
+
+
+def test_the_interval_of_the_samples_is_the_answers():
+    with network_analytics(at(1, "ZRH", 7_000), at(1, "ZRH", 1_000, "drop"), interval=100) as server:
+        [share] = look(server, TARGET).shares
+    assert (share.interval, share.samples) == (100, 80)
+
+
 def test_no_rows_are_no_shares():
     with network_analytics() as server:
         assert look(server, TARGET).shares == ()

@@ -12,7 +12,7 @@ from edgecap.incidents.escalation import added
 from edgecap.requests import Filter, SimpleRequest
 
 NOW = datetime(2026, 11, 23, 6, 40, tzinfo=UTC)
-POLICY = read_policy("[[rules]]\nname = 'all'\nbefore = 240\nafter = 60\n")
+POLICY = read_policy("[[rules]]\nname = 'all'\nbefore = 240\nafter = 60\nduring = { colos = [] }")
 
 
 def plan(*, seconds=0, severity="medium", target="203.0.113.7", policy=POLICY):

@@ -27,7 +27,9 @@ def alert(**changes):
 
 
 def policy(table=""):
-    return read_policy(f'[[rules]]\nname = "mine"\n{table}')
+    """One rule. Unless the table says otherwise, it has no full captures where the alert names no place."""
+    during = "" if "during" in table else "during = { colos = [] }"
+    return read_policy(f'[[rules]]\nname = "mine"\n{table}\n{during}')
 
 
 def plan(table="", *, bounds=None, now=None, **changes):

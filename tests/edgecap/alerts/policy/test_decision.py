@@ -52,6 +52,43 @@ class TestStart:
         assert "when it ends, the 90 s that follow are captured" in plan("after = 90").remarks
 
 
+class TestChosenPlaces:
+    """Unless the rule or the alert says otherwise, the run chooses the data centres."""
+
+    @pytest.mark.parametrize(
+        "table", ["during = {}", 'during = { colos = "auto" }', 'during = { colos = ["AUTO"] }']
+    )
+    def test_without_a_name_one_capture_may_become_three(self, table):
+        found = plan(table)
+        assert phases(found) == [("before", 1), ("during", 1)]
+        assert found.captures[1].request.colo == "auto"
+        assert (found.captures[1].most, found.captures[1].awaits_place) == (3, True)
+        assert found.reason == "captures: 1 before, up to 3 during"
+        assert found.places == ()
+
+    def test_what_the_alert_names_counts_alone(self):
+        found = plan('during = { colos = ["auto", "ORD"] }', colos=("ZRH",))
+        assert [each.request.colo for each in found.captures[1:]] == ["ZRH"]
+        assert found.captures[1].most == 1
+
+    def test_other_names_of_the_rule_are_for_want_of_better(self):
+        found = plan('during = { colos = ["auto", "ORD", "AMS"] }')
+        assert [each.request.colo for each in found.captures[1:]] == ["auto"]
+        assert found.places == ("ORD", "AMS")
+
+    def test_an_empty_list_means_none(self):
+        assert phases(plan("during = { colos = [] }")) == [("before", 1)]
+
+    def test_the_built_in_rules_capture_every_attack(self):
+        for kind in ("dos_attack_l4", "fbm_volumetric_attack", "advanced_ddos_attack_l4_alert"):
+            assert ("during", 1) in phases(decide(alert(kind=kind), Policy()))
+        assert ("during", 1) in phases(decide(alert(source="generic", kind="any"), Policy()))
+
+    def test_it_survives_json_as_run_parameters_do(self):
+        found = plan('during = { colos = ["auto", "ORD"] }')
+        assert Plan.model_validate(found.model_dump(mode="json")) == found
+
+
 class TestEnd:
     def test_the_seconds_after_the_end_once_they_have_passed(self):
         (after,) = plan("after = 60", event="end", ended=NOW - timedelta(seconds=10)).captures
@@ -161,8 +198,7 @@ class TestBuiltInRules:
         """There was nothing at the edge before, so nothing looks back."""
         announced = {"kind": "fbm_auto_advertisement", "targets": ("203.0.113.0/24",), "colos": ()}
         found = decide(alert(**announced), Policy())
-        assert (found.captures, found.rule) == ((), "built-in: cloudflare announces prefixes")
-        assert "neither the alert nor the rule names a data centre" in found.reason
+        assert (phases(found), found.rule) == ([("during", 1)], "built-in: cloudflare announces prefixes")
         mine = policy('before = 0\nafter = 0\nduring = { seconds = 30, colos = ["FRA"] }')
         assert phases(decide(alert(**announced), mine)) == [("during", 1)]
 
@@ -213,7 +249,7 @@ class TestPlan:
             "before  1 simple 300s tcp 203.0.113.7:443: 06:27:00 to 06:32:00 UTC: "
             "packets from before the alert, of all data centres\n"
             "during  1 full ORD tcp 203.0.113.7:443: every packet for 60 s, whole; the rule names ORD\n"
-            "limits    600 s cooldown for 203.0.113.7, 50 captures a day, stops scheduled full captures\n"
+            "limits    600 s cooldown for 203.0.113.7, 100 captures a day, stops scheduled full captures\n"
             "note      data.x 'y' is not a valid port; ignored\n"
             "note      when it ends, the 60 s that follow are captured"
         )

@@ -5,8 +5,7 @@ from datetime import timedelta
 import pytest
 
 from edgecap.alerts.model import derive
-from edgecap.alerts.policy.decision import decide
-from edgecap.alerts.policy.rules import Policy
+from edgecap.alerts.policy.decision import decide, read_policy
 from edgecap.incidents.inbox.alert_inbox import Outcome, RunRequest
 from edgecap.requests import Bounds
 from tests.edgecap.incidents.inbox.inbox_parts import NOON, alert, incident_of, plan, take
@@ -248,11 +247,12 @@ def test_a_start_after_its_end_goes_on_in_the_open_incident(inbox):
 # Escalation
 
 
+NAMED = read_policy("[[rules]]\nname = 'where the alert says'\nduring = { colos = [] }")
+
+
 def flood(key="flood", colos=("ORD",), severity="critical", at=NOON):
     told = alert(key=key, severity=severity, at=at)
-    return told, decide(
-        told.model_copy(update={"colos": colos}), Policy(), now=told.received, bounds=Bounds()
-    )
+    return told, decide(told.model_copy(update={"colos": colos}), NAMED, now=told.received, bounds=Bounds())
 
 
 def settle(inbox, *taken):
