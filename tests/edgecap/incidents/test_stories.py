@@ -381,7 +381,7 @@ def test_after_is_captured_with_the_filter_of_before(inbox, tell):
     assert tell({**dns, "event": "end", "id": "4"}, after=90) == ["ended"]
     before, after = inbox.orders()[0], inbox.orders()[-1]
     assert after.event == "end"
-    [look_back], [look_after] = before.plan.captures, after.plan.captures
+    [look_back, _], [look_after] = before.plan.captures, after.plan.captures
     assert look_after.request.filter == look_back.request.filter == after.plan.filter
     assert look_after.request.filter.destination_port is None
 
