@@ -127,8 +127,9 @@ bench-verdict: setup-dev ## how right verdicts are, on a corpus whose truth is k
 bench-propose: setup-dev ## proposing filters against an attack, and back-testing them, on 10 million packets
 	@$(BIN)/python -m benches.propose
 
-bench-analytics: setup-dev ## whether full captures go where attacks are: 100 attacks over 30 simulated cities (WITH='--attacks 10')
+bench-analytics: setup-dev ## whether full captures go where attacks are, and what a million of Logpush's rows take (WITH='--attacks 10')
 	@$(BIN)/python -m benches.analytics $(WITH)
+	@$(BIN)/python -m benches.analytics_rows $(WITH)
 
 bench-overhead: setup-dev
 	@$(BIN)/python -m benches.overhead

@@ -41,7 +41,7 @@ from edgecap.errors import AnalyticsUnavailable
 from edgecap.packets.verdict.intervals import Estimate, count
 
 SAMPLING: Final = 10_000  # of this node (Cloudflare's node reference)
-WITHIN = 10.0  # seconds for an answer; nothing waits for it but the page
+WITHIN = 30.0  # seconds for an answer; nothing but a message and a page waits for it
 ROWS_MOST = 1_000  # of a grouping
 SERIES_MOST = 5_000
 _TRIES = 8  # with other names, or without what the schema does not know
@@ -281,11 +281,9 @@ class _Reading:
                 value = _text_of(dimensions.get(names[0]))
                 if by == "network" and value.isdigit():
                     value = f"AS{value}" if value != "0" else ""
-                if outcome < 2:  # noqa: PLR2004 - passed or dropped
+                if outcome == 1 or (outcome == 0 and by not in OF_DROPPED):
                     sums[value][outcome] += packets
                     titles[value] = titles.get(value) or _text_of(dimensions.get(names[-1]))
-            if by in OF_DROPPED:
-                sums = defaultdict(list, {name: each for name, each in sums.items() if name or each[1]})
             if not any(sums):
                 continue
             order = sorted(sums, key=lambda name: (-sums[name][1], -sums[name][0], name))

@@ -201,8 +201,8 @@ def _grouping(dimension: Dimension, sums: _Sums, names: dict[int, tuple[str, str
         before = merged.get(name, [0.0] * 4)
         merged[name] = [a + b for a, b in zip(before, column, strict=True)]
         titles[name] = titles.get(name) or title
-    if dimension in OF_DROPPED:  # a packet that passed matched no rule: it says nothing
-        merged = {name: each for name, each in merged.items() if name or each[1]}
+    if dimension in OF_DROPPED:  # a packet that passed matched no rule
+        merged = {name: [0.0, each[1], 0.0, each[3]] for name, each in merged.items() if each[1]}
     order = sorted(merged, key=lambda name: (-merged[name][1], -merged[name][0], name))
     groups = tuple(
         Group(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from edgecap.analytics.dropped import DIMENSIONS, Dropped, Group
+from edgecap.analytics.dropped import DIMENSIONS, OF_DROPPED, Dropped, Group
 from edgecap.incidents.mitigation import MOST, Mitigation, found_nothing
 from edgecap.incidents.overview import Overview
 from edgecap.packets.verdict.intervals import Estimate
@@ -28,7 +28,7 @@ class EdgeRow:
         passed: packets that passed, in words.
         dropped: packets that were dropped, in words.
         interval: of the dropped ones, in words; empty if they were counted.
-        share: which part of the packets was dropped, 0 to 1; None if there are none.
+        share: which part of the packets was dropped, 0 to 1; None if that says nothing.
     """
 
     by: str
@@ -75,7 +75,9 @@ def edge_rows(dropped: Dropped, *, most: int = GROUPS) -> Iterator[EdgeRow]:
     for grouping in dropped.groupings:
         by = DIMENSIONS[grouping.by]
         for place, group in enumerate(grouping.groups[:most]):
-            yield _row(by if not place else "", group.words, group)
+            row = _row(by if not place else "", group.words, group)
+            # What passed has no rule or system, so there is nothing to compare with.
+            yield replace(row, passed="-", share=None) if grouping.by in OF_DROPPED else row
 
 
 def _row(by: str, name: str, group: Group) -> EdgeRow:

@@ -10,9 +10,11 @@ from zipfile import ZipFile
 import pytest
 
 from deployments.project import PROJECT
+from edgecap.analytics.dropped import PacketFile
 from edgecap.archive.manifest import FileRecord
 from edgecap.captures.keep import keep as keep_capture
 from edgecap.cli.get_incident import tell_size
+from edgecap.incidents.drops import Drops, keep_drops
 from edgecap.incidents.incidents import Incidents
 from edgecap.incidents.record import Part
 from edgecap.packets.reader import open_packets
@@ -21,8 +23,10 @@ from edgecap.stores import open_store
 from edgecap.units import size
 from tests.edgecap.captures.test_keep import CAPTURE, Fetching, put_raw, recorded
 from tests.edgecap.cli.conftest import EDGECAP
+from tests.edgecap.packets.files import SECOND, pcapng
 from tests.edgecap.report.incidents import ID as INCIDENT
 from tests.edgecap.report.incidents import attack
+from tests.edgecap.report.incidents import dropped as edge_dropped
 
 ID = "0af1" * 8
 
@@ -185,6 +189,47 @@ class TestIncident:
         incidents.open(found.opened)
         incidents.close(found.record.model_copy(update={"captures": tuple(parts)}))
         return [entry for entry, _ in kept]
+
+    @pytest.fixture
+    def dropped(self, store):
+        """The headers of packets that the edge dropped, as the incident's record names them."""
+        data = pcapng([(1_795_000_000 * SECOND, bytes(20), 40)], link_type=101)
+        key = f"incidents/{INCIDENT}/dropped/closing.pcapng"
+        store.put(key, data)
+        file = PacketFile(key=key, size=len(data), sha256=hashlib.sha256(data).hexdigest(), packets=1)
+        found = edge_dropped().model_copy(update={"packets": file})
+        keep_drops(store, Drops(incident=INCIDENT, round="closing", at=found.asked, logpush=found))
+        return data
+
+    def test_dropped_packets_come_with_the_zip_and_with_a_folder(self, call, shell, incident, dropped):
+        assert call("get", INCIDENT, "incident.zip").returncode == 0
+        with ZipFile(shell.folder / "incident.zip") as packed:
+            packed.extractall(shell.folder / "out")
+        folder = shell.folder / "out" / f"edgecap-{INCIDENT}"
+        assert (folder / "dropped.pcapng").read_bytes() == dropped
+        subprocess.run(["sha256sum", "-c", "SHA256SUMS"], cwd=folder, capture_output=True, check=True)
+        assert (
+            "dropped.pcapng: headers of packets that the edge dropped" in (folder / "README.txt").read_text()
+        )
+        done = call("get", INCIDENT, "beside")
+        assert done.stdout.splitlines()[-1] == "beside/dropped.pcapng"
+
+    def test_dropped_packets_come_also_if_no_capture_has_packets(self, call, shell, store, dropped):
+        found, _ = attack()
+        Incidents(store).open(found.opened)
+        assert call("get", INCIDENT, "x.zip").returncode == 0
+        assert call("get", INCIDENT, "y.pcapng").returncode == 13
+
+    def test_damaged_dropped_packets_stop_no_capture(self, call, shell, store, incident, dropped):
+        path = store.local(f"incidents/{INCIDENT}/dropped/closing.pcapng")
+        path.chmod(0o644)
+        path.write_bytes(dropped[:-1] + b"x")
+        done = call("get", INCIDENT, "out")
+        assert done.returncode == 10
+        assert sorted(each.name for each in (shell.folder / "out").iterdir()) == [
+            "before-1-all.pcap",
+            "during-2-ORD.pcap",
+        ]
 
     def test_each_capture_comes_as_a_file_with_its_phase_and_place(self, call, shell, incident):
         done = call("get", INCIDENT[:8], "out/of/it")

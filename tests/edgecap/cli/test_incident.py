@@ -8,13 +8,17 @@ import pytest
 
 from edgecap.alerts.model import Alert, derive, summary_of
 from edgecap.alerts.policy.decision import decide, read_policy
+from edgecap.analytics.dropped import Series
 from edgecap.archive.journal import Journal
 from edgecap.archive.journal_records import Ended, Intent
+from edgecap.incidents.drops import Drops, keep_drops
 from edgecap.incidents.inbox.alert_inbox import INBOX, AlertInbox
 from edgecap.incidents.incidents import Incidents
 from edgecap.incidents.record import HeldBack, IncidentEvent, Part, closed_record
 from edgecap.requests import rfc3339
 from edgecap.units import stamp
+from tests.edgecap.report.incidents import dropped as edge_dropped
+from tests.edgecap.report.incidents import estimate
 
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 POLICY = read_policy(
@@ -86,6 +90,41 @@ def going_on(incidents):
 def shown(done):
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
+
+
+class TestWhatTheEdgeDropped:
+    def test_show_tells_it_and_calls_nothing_missing(self, call, store, incidents):
+        given = alert(key="new", ago=timedelta(minutes=50))
+        opened = incidents.open(noted(NEW, given))
+        ended = incidents.end(noted(NEW, alert("end", key="new", ago=timedelta(minutes=5))))
+        asked = datetime.now(UTC)
+        series = {"start": given.started - timedelta(minutes=3), "seconds": 60.0}
+        gone = edge_dropped()
+        gone = gone.model_copy(
+            update={
+                "series": Series(**series, passed=(100.0,) * 60, dropped=(9e6,) * 60),
+                "passed": estimate(6000.0),
+                "dropped": estimate(54e7),
+            }
+        )
+        keep_drops(store, Drops(incident=NEW, round="closing", at=asked, analytics=gone))
+        during = Part(
+            phase="during",
+            number=1,
+            request="full ORD",
+            why="",
+            state="missing",
+            reason="No packets matched the filter",
+            capture_id="ab" * 16,
+        )
+        incidents.close(closed_record(opened, ended, (during,), held_back=HeldBack(), at=asked))
+        text = call("incident", "show", NEW).stdout
+        assert "quiet: the edge dropped" in text
+        assert ">99.9% of about 540 M packets dropped by the edge" in text
+        assert "missing" not in text
+        told = shown(call("incident", "show", NEW, "--json"))
+        assert told["captures"][0]["state"] == "mitigated"
+        assert told["drops"][0]["round"] == "closing"
 
 
 class TestFromTheArchive:
