@@ -107,10 +107,14 @@ def parse_prefix(key: str) -> EntryPlace | None:
 
 
 def lies_in_an_entry(key: str) -> bool:
-    """Whether `key`, in any bucket, belongs to an entry of an archive in any folder of that bucket."""
+    """Whether `key`, in any bucket, belongs to an entry of an archive in any folder of that bucket.
+
+    A hint to an entry does, too: its name has the capture's id.
+    """
     parts = key.split("/")
     return any(
-        part == CAPTURES.rstrip("/") and parse_prefix("/".join(parts[start:]))
+        (part == CAPTURES.rstrip("/") and parse_prefix("/".join(parts[start:])))
+        or (part == SAME_REQUEST.rstrip("/") and place_of_hint(key))
         for start, part in enumerate(parts)
     )
 
@@ -246,6 +250,12 @@ def dropped_prefix(incident_id: str) -> str:
 def held_back_prefix(incident_id: str) -> str:
     """Where it is written down how many alerts joined or repeated an incident."""
     return f"{INCIDENTS}{safe_name(incident_id)}/held-back/"
+
+
+def place_of_hint(key: str) -> EntryPlace | None:
+    """The entry to which a hint leads: its folder's name begins with its day. None if it is no hint."""
+    folder = key.rpartition("/")[2]
+    return parse_prefix(f"{CAPTURES}{folder[:10].replace('-', '/')}/{folder}/")
 
 
 def same_request_prefix(digest: str, time: datetime) -> str:

@@ -22,7 +22,7 @@ from itertools import islice
 from typing import Any
 
 from edgecap.archive.entries import Entry, list_entries, read_entry
-from edgecap.archive.layout import EntryPlace, parse_prefix, same_request_prefix
+from edgecap.archive.layout import EntryPlace, parse_prefix, place_of_hint, same_request_prefix
 from edgecap.archive.manifest import Manifest
 from edgecap.errors import Damaged, EntryMissing, ObjectExists, StoreError
 from edgecap.stores.base import Store
@@ -120,13 +120,7 @@ def _without_hints(store: Store, request: dict[str, Any], *, before: datetime) -
 
 
 def _listed(store: Store, prefixes: list[str]) -> list[EntryPlace]:
-    return [place for prefix in prefixes for info in store.list(prefix) if (place := _place(info.key))]
-
-
-def _place(key: str) -> EntryPlace | None:
-    """The entry to which a hint leads: its folder's name begins with its day."""
-    folder = key.rpartition("/")[2]
-    return parse_prefix(f"captures/{folder[:10].replace('-', '/')}/{folder}/")
+    return [place for prefix in prefixes for info in store.list(prefix) if (place := place_of_hint(info.key))]
 
 
 def _digest(request: dict[str, Any]) -> str:

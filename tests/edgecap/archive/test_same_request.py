@@ -7,7 +7,7 @@ import pytest
 
 from edgecap.archive import same_request
 from edgecap.archive.commit import commit
-from edgecap.archive.layout import SAME_REQUEST
+from edgecap.archive.layout import SAME_REQUEST, lies_in_an_entry
 from edgecap.archive.manifest import Times, make_manifest
 from edgecap.archive.same_request import places, read
 from edgecap.cloudflare.models import Capture
@@ -104,3 +104,13 @@ def test_an_entry_is_kept_though_its_hint_cannot_be_written(tmp_path, caplog, mo
     assert entry.manifest.entry_id == f"{1:032x}"
     assert "will not be found as a baseline" in caplog.text
     assert found(store) == [entry.manifest.entry_id]
+
+
+def test_a_hint_is_never_taken_for_a_delivered_file(store):
+    """Deliveries are recognized by the capture's id in their key, also in a bucket with an archive."""
+    keep(store, 1)
+    (hint,) = hints(store)
+    assert f"{1:032x}" in hint
+    assert lies_in_an_entry(hint)
+    assert lies_in_an_entry(f"archive/{hint}")
+    assert not lies_in_an_entry(f"same-request/pcap_{1:032x}.pcap")
