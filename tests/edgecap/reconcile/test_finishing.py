@@ -28,7 +28,7 @@ from tests.edgecap.reconcile.world import FULL, GONE, LONG, QUICK, both, kinds, 
 async def test_a_capture_whose_run_died_is_fetched_and_archived(world, request_):
     intent, capture = await world.accepted(request_)
     await world.final(capture)
-    report = await world.reconcile()
+    report = await world.reconciled()
     assert kinds(report) == [("intent", Action.ARCHIVED)]
     [entry] = world.entries()
     assert entry.manifest.entry_id == capture.id
@@ -65,7 +65,7 @@ async def test_a_capture_whose_id_was_never_journalled_is_adopted(world, request
     capture = await world.post(intent)
     await world.final(capture)
     await world.listed()
-    report = await world.reconcile()
+    report = await world.reconciled()
     assert kinds(report) == [("intent", Action.ARCHIVED)], report
     assert world.journal.find(intent.intent_id).capture_id == capture.id
     assert world.ending(intent).outcome == "archived"
@@ -80,7 +80,7 @@ async def test_a_capture_that_the_list_shows_late_is_waited_for(world):
     limits = Limits(list_lag=timedelta(minutes=5), second_look=timedelta(seconds=0.3))
     assert kinds(await world.reconcile(limits=limits)) == [("intent", Action.WAITING)]
     await world.listed()
-    report = await world.reconcile(limits=limits)
+    report = await world.reconciled(limits=limits)
     assert kinds(report) == [("intent", Action.ARCHIVED)]
     assert world.journal.find(intent.intent_id).capture_id == capture.id
     assert world.ending(intent).outcome == "archived"
@@ -109,7 +109,7 @@ async def test_a_cancelled_full_capture_is_stopped_and_its_files_kept(world):
     assert kinds(first) == [("intent", Action.WAITING)]
     assert "was asked to stop" in first.findings[0].detail
     await world.final(capture)
-    second = await world.reconcile()
+    second = await world.reconciled()
     assert kinds(second) == [("intent", Action.ARCHIVED)]
     [entry] = world.entries()
     assert "stopped" in entry.manifest.flags
@@ -158,7 +158,7 @@ async def test_a_capture_that_reached_its_limit_early_is_given_up_early(world, m
     monkeypatch.setattr("edgecap.reconcile.importer.fetch_full", waiting)
     intent, capture = await world.accepted(FullRequest(colo="ORD", time_limit=86_400, byte_limit=500_000))
     await world.final(capture)
-    assert kinds(await world.reconcile()) == [("intent", Action.ARCHIVED)]
+    assert kinds(await world.reconciled()) == [("intent", Action.ARCHIVED)]
     assert world.ending(intent).outcome == "archived"
     [entry] = world.entries()
     assert "partial" in entry.manifest.flags
@@ -194,7 +194,7 @@ async def test_a_stop_that_is_waited_for_ends_at_once(world):
     report = await world.reconcile(limits=limits)
     if kinds(report) == [("intent", Action.WAITING)]:  # stopped, and its files are on their way
         await world.final(capture)
-        report = await world.reconcile(limits=limits)
+        report = await world.reconciled(limits=limits)
     assert kinds(report) == [("intent", Action.ARCHIVED)]
     assert world.ending(intent).outcome == "cancelled"
 
@@ -239,7 +239,7 @@ async def test_packets_that_arrive_after_they_were_given_up_are_brought_in(world
     await world.final(capture)
     said = Ended(outcome="failed", reason="no files", error="DeadlinePassed", at=datetime.now(UTC))
     world.journal.end(intent.intent_id, said)
-    assert kinds(await world.reconcile()) == [("capture", Action.ARCHIVED)]
+    assert kinds(await world.reconciled()) == [("capture", Action.ARCHIVED)]
     [entry] = world.entries()
     assert entry.manifest.intent["intent_id"] == intent.intent_id
     assert world.ending(intent) == said
@@ -271,7 +271,7 @@ async def test_a_run_that_died_between_fetching_and_its_manifest(world, request_
             await fetch_simple(client, capture, world.archive, prefix=prefix)
     before = [info.key for info in world.archive.list(prefix)]
     assert before
-    assert kinds(await world.reconcile()) == [("intent", Action.ARCHIVED)]
+    assert kinds(await world.reconciled()) == [("intent", Action.ARCHIVED)]
     made = [prefix + name for name in (MANIFEST, PACKETS, FLOWS, SUMMARY)]
     assert [info.key for info in world.archive.list(prefix)] == sorted([*before, *made])
 
@@ -282,7 +282,7 @@ async def test_a_run_that_died_after_its_manifest_needs_no_api(world):
     await world.reconcile()
     world.archive.delete(f"intents/{intent.intent_id}/ended.json")
     calls = len(world.edge.log.events("request"))
-    assert kinds(await world.reconcile()) == [("intent", Action.ARCHIVED)]
+    assert kinds(await world.reconciled()) == [("intent", Action.ARCHIVED)]
     assert world.ending(intent).outcome == "archived"
     assert len(world.edge.log.events("request")) == calls + 1  # the list
 
@@ -305,7 +305,7 @@ async def test_a_full_capture_that_the_api_forgot_is_archived_from_its_bucket(wo
                 bucket.put(info.key.replace(other.id, GONE), b"".join(reader))
     intent = world.begin(FULL)
     world.journal.accept(intent.intent_id, {**other.raw, "id": GONE, "status": "pending"})
-    assert kinds(await world.reconcile()) == [("intent", Action.ARCHIVED)]
+    assert kinds(await world.reconciled()) == [("intent", Action.ARCHIVED)]
     [entry] = world.entries()
     assert entry.manifest.entry_id == GONE
     assert entry.manifest.totals.packets > 0

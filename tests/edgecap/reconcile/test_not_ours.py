@@ -89,7 +89,7 @@ async def test_a_capture_by_another_prefect_server_s_run_is_brought_in(world):
     lost, capture = await world.accepted(run="of a server that is gone")
     world.lives = {lost.intent_id: Life.UNKNOWN}
     await world.final(capture)
-    assert kinds(await world.reconcile()) == [("intent", Action.ARCHIVED)]
+    assert kinds(await world.reconciled()) == [("intent", Action.ARCHIVED)]
     assert world.ending(lost).outcome == "archived"
 
 
@@ -112,7 +112,7 @@ async def test_people_s_own_captures_are_brought_in_when_asked(world, object_sto
     report = await world.reconcile(adopt="all")
     assert sorted(kinds(report)) == [("capture", Action.ARCHIVED), ("capture", Action.REPORTED)]
     world.settings = unnamed
-    report = await world.reconcile(adopt="all")
+    report = await world.reconciled(adopt="all")
     assert kinds(report) == [("capture", Action.ARCHIVED)]
     assert {entry.manifest.entry_id for entry in world.entries()} == {simple.id, full.id}
     assert all(entry.manifest.intent is None for entry in world.entries())

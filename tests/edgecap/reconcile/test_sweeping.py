@@ -121,7 +121,7 @@ async def test_a_faster_run_with_fewer_files_wins_and_ends_the_intent(world):
         world.archive.delete(key)
     store = Overtaken(world.root)
     store.theirs = fewer.model_dump_json().encode()
-    assert kinds(await world.reconcile(archive=store)) == [("intent", Action.ARCHIVED)]
+    assert kinds(await world.reconciled(archive=store)) == [("intent", Action.ARCHIVED)]
     assert world.ending(intent).outcome == "archived"
 
 
@@ -132,7 +132,7 @@ async def test_an_archive_in_a_bucket_is_reconciled_too(world, object_store):
     capture = await world.post(intent)
     journal.accept(intent.intent_id, capture.raw)
     await world.final(capture)
-    assert kinds(await world.reconcile(archive=store)) == [("intent", Action.ARCHIVED)]
+    assert kinds(await world.reconciled(archive=store)) == [("intent", Action.ARCHIVED)]
     assert journal.find(intent.intent_id).ended.outcome == "archived"
 
 

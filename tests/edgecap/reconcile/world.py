@@ -5,6 +5,7 @@ log says what was accepted and stopped.
 """
 
 import asyncio
+import time
 from contextlib import suppress
 from datetime import timedelta
 
@@ -18,7 +19,7 @@ from edgecap.captures.order import CaptureOrder
 from edgecap.captures.posting import about_to_post
 from edgecap.cloudflare.client import Client, Listing
 from edgecap.errors import UnknownToApi
-from edgecap.reconcile import Life, Limits, Reconciler
+from edgecap.reconcile import Action, Life, Limits, Reconciler
 from edgecap.requests import FullRequest, SimpleRequest
 from edgecap.stores import open_store
 from tests.world import SetClock, World
@@ -50,6 +51,15 @@ class Halfway(World):
                 **more,
             )
             return await reconciler.run()
+
+    async def reconciled(self, **options):
+        """The first report in which nothing waits; a busy edge lists and delivers late."""
+        end = time.monotonic() + 60
+        while True:
+            report = await self.reconcile(**options)
+            if time.monotonic() > end or all(found.action is not Action.WAITING for found in report.findings):
+                return report
+            await asyncio.sleep(0.3)
 
     def begin(self, request=None, run="run", **more):
         """An intent in the journal, and nothing more: its run was killed before the POST."""
