@@ -165,10 +165,11 @@ async def _see_out(opened: IncidentEvent, archive: str) -> str:
     until = opened.at + timedelta(seconds=settings.incidents.close_after)
     parts = await _outcomes(opened, archive, until)
     proposals = await propose_filters(opened, parts, archive)
-    await ask_drops(opened, archive)
+    drops = await ask_drops(opened, archive)
     record, is_ours = await run_or_suspend(close, opened, parts, archive)
     await show_incident(opened, parts, archive, record, proposals)
-    await ask_again_later(opened, archive)
+    if drops is None or not drops.refused:
+        await ask_again_later(opened, archive)
     if is_ours:
         await tell("closing", opened, archive, record, proposals)
     return str(record)

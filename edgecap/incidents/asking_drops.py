@@ -21,7 +21,7 @@ from edgecap.analytics.drops import ask_drops
 from edgecap.analytics.logpush import Wanted
 from edgecap.archive.commit import put_file
 from edgecap.archive.layout import dropped_prefix
-from edgecap.errors import AnalyticsUnavailable, EdgecapError
+from edgecap.errors import AnalyticsRefused, AnalyticsUnavailable, EdgecapError
 from edgecap.files.hashing import sha256_of_file
 from edgecap.incidents.drops import Drops, Round, keep_drops, read_drops
 from edgecap.settings import Account, Settings
@@ -148,6 +148,7 @@ async def ask(
         analytics=analytics,
         logpush=logpush,
         problems=tuple(str(each) for each in found),
+        refused=logpush is None and any(isinstance(each, AnalyticsRefused) for each in found),
     )
 
 
@@ -217,5 +218,6 @@ def _file(found: FromRows, key: str, size: int, sha256: str) -> PacketFile:
         packets=found.packets,
         lacking=found.lacking,
         not_a_packet=found.not_a_packet,
-        verdict=found.summary.verdict,
+        # Packets without flags look like odd ones.
+        verdict="" if "TCP flags" in found.lacking else found.summary.verdict,
     )

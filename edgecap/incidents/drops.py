@@ -40,6 +40,11 @@ class Drops(BaseModel):
     analytics: Dropped | None = Field(None, description="From Cloudflare's GraphQL API")
     logpush: Dropped | None = Field(None, description="From Logpush's rows in a bucket")
     problems: tuple[str, ...] = Field((), description="Why a source told nothing, a line each")
+    refused: bool = Field(
+        False,
+        description="The credentials may not read Network Analytics, and no rows were found: asking "
+        "again later is of no use",
+    )
 
     @property
     def best(self) -> Dropped | None:

@@ -672,6 +672,12 @@ static uint32_t tcp_options(uint8_t *to, const struct record *r) {
 }
 
 static uint32_t tcp_header(uint8_t *to, const struct record *r, uint32_t left, uint32_t *lacks) {
+    if (!HAS(r, TCP_FLAGS)) { /* a packet with made-up flags would look like an attack of its own */
+        *lacks |= 1u << LACKS_FLAGS;
+        put16(to, r->source_port);
+        put16(to + 2, r->destination_port);
+        return 4;
+    }
     uint8_t options[40] = {0};
     uint32_t used = tcp_options(options, r), size = 5 + (used + 3) / 4;
     if (HAS(r, TCP_OFFSET) && words(r->tcp_offset) >= 5 && words(r->tcp_offset) <= 15) {
@@ -685,7 +691,6 @@ static uint32_t tcp_header(uint8_t *to, const struct record *r, uint32_t left, u
         *lacks |= 1u << LACKS_TCP_OPTIONS;
     }
     if (left && size * 4 > left) size = 5; /* it says more than the packet has */
-    if (!HAS(r, TCP_FLAGS)) *lacks |= 1u << LACKS_FLAGS;
     if (!HAS(r, TCP_SEQUENCE)) *lacks |= 1u << LACKS_SEQUENCE;
     memset(to, 0, 20);
     put16(to, r->source_port);

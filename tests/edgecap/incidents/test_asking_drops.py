@@ -47,7 +47,7 @@ def test_both_sources_are_written_down_and_the_headers_kept(archive, bucket):
     put(bucket, row(), row("udp"), passed(), passed(IPDestinationAddress="203.0.113.9"))
     with dropping(attack(NOON)) as server:
         drops = look(archive, server, bucket.uri)
-    assert (drops.problems, read_drops(archive, ID)) == ((), (drops,))
+    assert (drops.problems, drops.refused, read_drops(archive, ID)) == ((), False, (drops,))
     assert drops.analytics.dropped.value == 36_000_000
     assert (drops.logpush.dropped.value, drops.logpush.passed.value) == (2000, 1000)
     assert drops.best is drops.analytics
@@ -77,6 +77,7 @@ def test_the_same_packets_are_kept_once(archive, bucket):
 def test_a_source_that_refuses_or_has_nothing_is_named(archive, bucket):
     with dropping(refuses=True) as server:
         drops = look(archive, server, bucket.uri)
+    assert drops.refused
     refused, empty = drops.problems
     assert "refuses the credentials" in refused
     assert "Logpush has pushed no file of that time" in empty
