@@ -151,7 +151,7 @@ def test_the_attack_of_the_page_opens_escalates_and_ends(alertmanager, command, 
         assert [(event, outcome) for _, event, outcome in judged(command)] == wanted[:number]
     until(lambda: len(prefect.runs) == 3)
     phases = [[each["phase"] for each in run["parameters"]["plan"]["captures"]] for run in prefect.runs]
-    assert phases == [["before"], ["during"], ["after"]]
+    assert phases == [["before", "during"], ["during"], ["after"]]
     asked = ["config", "routes", "test", f"--config.file={tmp_path / 'alertmanager.yml'}", "capture=yes"]
     routed = subprocess.run([AMTOOL, *asked], check=True, capture_output=True, text=True).stdout
     assert routed.split() == ["edgecap"]

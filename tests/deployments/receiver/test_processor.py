@@ -198,7 +198,9 @@ def test_what_a_rule_leaves_alone_is_no_news(make, inbox):
 
 def test_incidents_are_counted_by_whether_they_have_captures(make, inbox):
     metrics = Metrics()
-    policy = read_policy('[[rules]]\nname = "one"\ndaily_budget = 1\nreserve = 0\ntarget_budget = 1\n')
+    policy = read_policy(
+        '[[rules]]\nname = "one"\ndaily_budget = 1\nreserve = 0\ntarget_budget = 1\nduring = { colos = [] }'
+    )
     keep(inbox, attack(1), attack(2))
     make(policy=policy, metrics=metrics)
     until(lambda: inbox.counts().pending == 0)
@@ -209,7 +211,9 @@ def test_incidents_are_counted_by_whether_they_have_captures(make, inbox):
 
 def test_a_more_severe_alert_without_a_budget_left_is_noted(make, inbox):
     """It joins an incident, and so opens none that would say so."""
-    policy = read_policy('[[rules]]\nname = "one"\ndaily_budget = 1\nreserve = 0\ntarget_budget = 1\n')
+    policy = read_policy(
+        '[[rules]]\nname = "one"\ndaily_budget = 1\nreserve = 0\ntarget_budget = 1\nduring = { colos = [] }'
+    )
     flood = {"kind": "flood", "target": "203.0.113.7"}
     keep(inbox, {**flood, "id": "1", "severity": "low"}, source="generic")
     later = NOW + timedelta(minutes=3)
