@@ -59,9 +59,11 @@ class Behaviour:
 class _Handler(JsonHandler):
     protocol_version = "HTTP/1.1"
 
+    forwarded = ""  # the API's own `Date`: a second one would hide it
+
     def date_time_string(self, timestamp=None):
         """The header `Date`."""
-        return format_datetime(datetime.now(UTC) + self.server.behaviour.ahead, usegmt=True)
+        return self.forwarded or format_datetime(datetime.now(UTC) + self.server.behaviour.ahead, usegmt=True)
 
     def forward(self):
         """Hand a call on to the API that this server stands before."""
