@@ -70,10 +70,11 @@ class _Handler(JsonHandler):
         url = self.server.behaviour.api + self.path.removeprefix("/client/v4")
         headers = {name: value for name, value in self.headers.items() if name.lower() != "host"}
         answer = httpx.request(self.command, url, headers=headers, content=self.body(), timeout=120)
-        told = {
-            name: value for name, value in answer.headers.items() if name.lower() in ("content-type", "date")
-        }
-        self.say(answer.content, answer.status_code, **told)
+        self.forwarded = answer.headers.get("date", "")
+        self.say(
+            answer.content, answer.status_code, **{"content-type": answer.headers.get("content-type", "")}
+        )
+        self.forwarded = ""
 
     do_GET = do_PUT = do_DELETE = forward
 
