@@ -110,7 +110,7 @@ def test_fire_escalate_flap_and_resolve_with_a_kill_in_the_middle(receiver, tell
     with receiver.inbox as inbox:
         [incident] = inbox.incidents()
     assert incident.closed
-    assert (incident.joined, incident.escalations) == (8, 1)
+    assert (incident.joined, incident.escalations) == (4, 1)  # an end joins nothing
     until(lambda: len(prefect.runs) == 3)
     runs = [run["parameters"] for run in prefect.runs]
     assert [run["event"] for run in runs] == ["start", "escalation", "end"]
