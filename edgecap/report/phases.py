@@ -77,14 +77,12 @@ class Phases:
     Attributes:
         columns: their titles.
         rows: the name of each, and its cells.
-        sampled: whether a column is of samples of which it is not known how much they stand for.
-        scale: from where it is known of others; empty if of none.
+        notes: what the rates of the columns with samples mean, in sentences.
     """
 
     columns: list[str]
     rows: list[tuple[str, list[Cell]]]
-    sampled: bool
-    scale: str = ""
+    notes: list[str]
 
 
 def phases_of(captures: Sequence[Pictured]) -> Phases | None:
@@ -113,13 +111,30 @@ def phases_of(captures: Sequence[Pictured]) -> Phases | None:
         ("largest destination port", lambda c: c.largest(_to)),
         ("most sources", lambda c: Cell([f"{max(each.sources.distinct for each in c.summaries):,}"])),
     ]
-    samples = [each for column in columns if column.sampled for each in column.summaries]
     return Phases(
         columns=[column.title for column in columns],
         rows=[(name, [cell(column) for column in columns]) for name, cell in rows],
-        sampled=any(each.conditions.sampling is None for each in samples),
-        scale=next((each.conditions.sampling_from for each in samples if each.conditions.sampling), ""),
+        notes=_notes([column for column in columns if column.sampled]),
     )
+
+
+def _notes(samples: Sequence[_Column]) -> list[str]:
+    """Which rates are estimates of all packets, and from where; and which are those of the samples."""
+    notes, unknown = [], []
+    for column in samples:
+        known = [each.conditions for each in column.summaries if each.conditions.sampling is not None]
+        if len(known) < len(column.summaries):
+            unknown.append(column.phase)
+        else:
+            source = f": the sampling is {known[0].sampling_from}" if known[0].sampling_from else ""
+            notes.append(f"The rates of {column.phase} are estimates of all packets{source}.")
+    if unknown:
+        which = " and ".join(unknown)
+        notes.append(
+            f"The rates of {which} are those of samples, lower than the true ones. Compare samples with"
+            " samples, and shares with shares."
+        )
+    return notes
 
 
 def _of(captures: Sequence[Pictured], phase: str, *, sampled: bool) -> list[Summary]:

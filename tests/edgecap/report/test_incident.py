@@ -333,6 +333,27 @@ def test_phases_have_bars_on_one_scale_a_row():
     assert rows["packets kept"] == [None, None, None]
 
 
+def test_the_phases_say_which_rates_are_estimates_of_all_packets():
+    """Of two phases with samples, the sampling of one is known."""
+    _, captures = attack()
+    [unknown] = phases_of(captures).notes
+    assert unknown.startswith("The rates of before and after are those of samples, lower than the true ones.")
+    where = "estimated from 134 of the 1,242 packets of full capture 7be2"
+    told = [
+        replace(each, summary=each.summary.model_copy(update={"conditions": known_sampling(each, where)}))
+        if each.part.phase == "after" and each.summary
+        else each
+        for each in captures
+    ]
+    scaled, unknown = phases_of(told).notes
+    assert scaled == f"The rates of after are estimates of all packets: the sampling is {where}."
+    assert unknown.startswith("The rates of before are those of samples")
+
+
+def known_sampling(capture, where):
+    return capture.summary.conditions.model_copy(update={"sampling": 10.0, "sampling_from": where})
+
+
 def test_captures_link_to_their_reports_where_they_are_served():
     incident, captures = attack()
     Seen(incident_html(incident, captures)).check()
