@@ -129,7 +129,7 @@ def choose(known: Known, *, share: float, most: int, took: float | None = None) 
     if carried and carried.shares:
         left = without(carried.shares, tuple(known.tried))
         places, held = _fewest(left, carried.shares, known.disappointed, share=share, most=most)
-        words = _words(places, held, carried, known, most=most)
+        words = _words(places, carried, known, most=most)
         return Choice(
             places=places, by="analytics" if places else "none", held=held, evidence=evidence, words=words
         )
@@ -236,7 +236,7 @@ def _seen(shares: Sequence[Share]) -> tuple[SeenShare, ...]:
     )
 
 
-def _words(places: Sequence[str], held: float | None, carried: Carried, known: Known, *, most: int) -> str:
+def _words(places: Sequence[str], carried: Carried, known: Known, *, most: int) -> str:
     everything = totals(carried.shares)
     to = f"packets to {_to(known.targets)}"
     if not places:
@@ -252,12 +252,12 @@ def _words(places: Sequence[str], held: float | None, carried: Carried, known: K
     if everything.dropped:
         gone = everything.dropped / (everything.passed + everything.dropped)
         dropped = f"; the edge dropped {percent(gone)} of all before a capture could see them"
-    much = f"{percent(held or 0)} of the {to} that passed {_when(carried)}"
+    # What was counted there, as the table of shares has it; `held` also weighs how few were sampled.
+    counted = sum(each.passed for each in carried.shares if each.colo in places) / everything.passed
+    much = f"{percent(counted)} of the {to} that passed {_when(carried)}"
     verb = "carries" if len(places) == 1 else "carry"
     limit = (
-        f", the most that {plural(most, 'data centre')} can"
-        if len(places) == most and (held or 0) < 1
-        else ""
+        f", the most that {plural(most, 'data centre')} can" if len(places) == most and counted < 1 else ""
     )
     after = _disappointed_words(places, carried, known)
     return f"{_listed(places)} {verb} {much}{limit}{dropped}{after}"

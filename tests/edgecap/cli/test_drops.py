@@ -34,7 +34,7 @@ def test_a_table_of_passed_beside_dropped(drops):
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
     assert any("The edge dropped 90.0% of about 30 M packets to 203.0.113.7" in line for line in lines)
-    assert any(line.startswith("mitigation system\tdosd\t0\t27 M\t") for line in lines)
+    assert any(line.startswith("mitigation system\tdosd\t-\t27 M\t") for line in lines)
     assert any(line.startswith("data centre\tAMS\t0\t27 M\t") for line in lines)
     assert "from      From Network Analytics, asked" in done.stdout
 
